@@ -1,0 +1,164 @@
+"""One library for every provider of language models, from blocking and asyncio code.
+
+>>> from provider_kit import Client
+>>> Client("demo/echo").chat("Hello").text
+'Hello'
+
+Names are loaded when they are first used, so importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from provider_kit._version import __version__
+
+if TYPE_CHECKING:
+    from provider_kit.client import Client as Client
+    from provider_kit.dialects.base import Dialect as Dialect
+    from provider_kit.errors import APIConnectionError as APIConnectionError
+    from provider_kit.errors import APIError as APIError
+    from provider_kit.errors import APITimeoutError as APITimeoutError
+    from provider_kit.errors import AuthenticationError as AuthenticationError
+    from provider_kit.errors import AuthError as AuthError
+    from provider_kit.errors import AuthErrorCode as AuthErrorCode
+    from provider_kit.errors import BadRequestError as BadRequestError
+    from provider_kit.errors import ConfigError as ConfigError
+    from provider_kit.errors import ContentFilterError as ContentFilterError
+    from provider_kit.errors import ContextLengthExceededError as ContextLengthExceededError
+    from provider_kit.errors import DeadlineExceededError as DeadlineExceededError
+    from provider_kit.errors import InsufficientQuotaError as InsufficientQuotaError
+    from provider_kit.errors import InternalServerError as InternalServerError
+    from provider_kit.errors import InvalidRequestError as InvalidRequestError
+    from provider_kit.errors import InvalidResponseError as InvalidResponseError
+    from provider_kit.errors import MissingAPIKeyError as MissingAPIKeyError
+    from provider_kit.errors import ModelNotFoundError as ModelNotFoundError
+    from provider_kit.errors import NotFoundError as NotFoundError
+    from provider_kit.errors import NotSupportedError as NotSupportedError
+    from provider_kit.errors import OverloadedError as OverloadedError
+    from provider_kit.errors import PaymentRequiredError as PaymentRequiredError
+    from provider_kit.errors import PermissionDeniedError as PermissionDeniedError
+    from provider_kit.errors import ProviderKitError as ProviderKitError
+    from provider_kit.errors import RateLimitError as RateLimitError
+    from provider_kit.errors import ResponseLostError as ResponseLostError
+    from provider_kit.errors import StreamError as StreamError
+    from provider_kit.errors import StreamIncompleteError as StreamIncompleteError
+    from provider_kit.errors import UnknownProviderError as UnknownProviderError
+    from provider_kit.errors import UnsupportedParameterError as UnsupportedParameterError
+    from provider_kit.model.chat import ChatRequest as ChatRequest
+    from provider_kit.model.chat import ChatResponse as ChatResponse
+    from provider_kit.model.chat import Chunk as Chunk
+    from provider_kit.model.chat import FinishReason as FinishReason
+    from provider_kit.model.chat import Usage as Usage
+    from provider_kit.model.config import HTTPConfig as HTTPConfig
+    from provider_kit.model.config import OAuthConfig as OAuthConfig
+    from provider_kit.model.config import OAuthCredentialSet as OAuthCredentialSet
+    from provider_kit.model.config import ProviderConfig as ProviderConfig
+    from provider_kit.model.config import RateLimitConfig as RateLimitConfig
+    from provider_kit.model.config import Timeout as Timeout
+    from provider_kit.model.convert import dump_conversation as dump_conversation
+    from provider_kit.model.convert import load_conversation as load_conversation
+    from provider_kit.model.inputs import ChatOptions as ChatOptions
+    from provider_kit.model.messages import Audio as Audio
+    from provider_kit.model.messages import Document as Document
+    from provider_kit.model.messages import Image as Image
+    from provider_kit.model.messages import Message as Message
+    from provider_kit.model.messages import Text as Text
+    from provider_kit.model.messages import Thinking as Thinking
+    from provider_kit.model.messages import ToolCall as ToolCall
+    from provider_kit.model.messages import ToolResult as ToolResult
+    from provider_kit.model.models import Embeddings as Embeddings
+    from provider_kit.model.models import HealthStatus as HealthStatus
+    from provider_kit.model.models import Model as Model
+    from provider_kit.model.tools import Reasoning as Reasoning
+    from provider_kit.model.tools import ResponseFormat as ResponseFormat
+    from provider_kit.model.tools import Tool as Tool
+    from provider_kit.model.tools import ToolChoice as ToolChoice
+    from provider_kit.policies.retry import Backoff as Backoff
+    from provider_kit.providers.base import Provider as Provider
+    from provider_kit.providers.registry import provider_names as provider_names
+    from provider_kit.providers.registry import register_provider as register_provider
+    from provider_kit.streams import AsyncChatStream as AsyncChatStream
+    from provider_kit.streams import ChatStream as ChatStream
+    from provider_kit.transports.scripted_transport import ScriptedTransport as ScriptedTransport
+
+_HOMES = {
+    "provider_kit.client": ("Client",),
+    "provider_kit.dialects.base": ("Dialect",),
+    "provider_kit.errors": (
+        "APIConnectionError",
+        "APIError",
+        "APITimeoutError",
+        "AuthError",
+        "AuthErrorCode",
+        "AuthenticationError",
+        "BadRequestError",
+        "ConfigError",
+        "ContentFilterError",
+        "ContextLengthExceededError",
+        "DeadlineExceededError",
+        "InsufficientQuotaError",
+        "InternalServerError",
+        "InvalidRequestError",
+        "InvalidResponseError",
+        "MissingAPIKeyError",
+        "ModelNotFoundError",
+        "NotFoundError",
+        "NotSupportedError",
+        "OverloadedError",
+        "PaymentRequiredError",
+        "PermissionDeniedError",
+        "ProviderKitError",
+        "RateLimitError",
+        "ResponseLostError",
+        "StreamError",
+        "StreamIncompleteError",
+        "UnknownProviderError",
+        "UnsupportedParameterError",
+    ),
+    "provider_kit.model.chat": ("ChatRequest", "ChatResponse", "Chunk", "FinishReason", "Usage"),
+    "provider_kit.model.config": (
+        "HTTPConfig",
+        "OAuthConfig",
+        "OAuthCredentialSet",
+        "ProviderConfig",
+        "RateLimitConfig",
+        "Timeout",
+    ),
+    "provider_kit.model.convert": ("dump_conversation", "load_conversation"),
+    "provider_kit.model.inputs": ("ChatOptions",),
+    "provider_kit.model.messages": (
+        "Audio",
+        "Document",
+        "Image",
+        "Message",
+        "Text",
+        "Thinking",
+        "ToolCall",
+        "ToolResult",
+    ),
+    "provider_kit.model.models": ("Embeddings", "HealthStatus", "Model"),
+    "provider_kit.model.tools": ("Reasoning", "ResponseFormat", "Tool", "ToolChoice"),
+    "provider_kit.policies.retry": ("Backoff",),
+    "provider_kit.providers.base": ("Provider",),
+    "provider_kit.providers.registry": ("provider_names", "register_provider"),
+    "provider_kit.streams": ("AsyncChatStream", "ChatStream"),
+    "provider_kit.transports.scripted_transport": ("ScriptedTransport",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted((*_HOME_OF, "__version__"))  # noqa: PLE0605  # a sorted list, held by a test
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,502 @@
+"""The client: one class, each verb twice (``x`` blocks, ``ax`` is awaited), every provider.
+
+A client is made of data and can be shared by threads and event loops, pickled, and used after ``fork``.
+It reads the environment when it is made, opens its first connection with its first call, and loads
+requests or aiohttp only then.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from provider_kit.dialects.base import Notes
+from provider_kit.engine import catalog
+from provider_kit.engine.attempts import Run, make_limits
+from provider_kit.engine.chat import chat
+from provider_kit.engine.endpoint import Endpoint
+from provider_kit.engine.stream import StreamState
+from provider_kit.errors import ConfigError, InvalidRequestError, ProviderKitError
+from provider_kit.model.chat import ChatRequest, ChatResponse
+from provider_kit.model.config import (
+    DEFAULT_MAX_RETRIES,
+    APIKey,
+    HTTPConfig,
+    OnUnsupported,
+    ProviderConfig,
+    Timeout,
+)
+from provider_kit.model.inputs import ChatOptions, Messages, build_request, nearest
+from provider_kit.model.models import Embeddings, HealthStatus, Model
+from provider_kit.policies.retry import Backoff, RetryPolicy
+from provider_kit.providers.base import Provider
+from provider_kit.providers.registry import find_provider, split_model
+from provider_kit.streams import AsyncChatStream, ChatStream
+from provider_kit.transports.base import Transport
+from provider_kit.transports.drive import run_to_completion
+
+if TYPE_CHECKING:
+    import aiohttp
+    import requests
+
+__all__ = ["Client"]
+
+_CALL_DEFAULTS = frozenset(ChatOptions.__annotations__) - {"prompt", "files", "model", "extra_headers"}
+
+
+class Client:
+    """Talks to one provider.
+
+    Args:
+        target: ``"provider/model"`` (``"openai/gpt-5-mini"``), a provider alone (its default model), a
+            bare model name that tells its provider (``"claude-sonnet-4-5"``), the ``http(s)://`` base URL
+            of any OpenAI-compatible server, or a :class:`ProviderConfig`.
+        model: Default model, where ``target`` does not name one.
+        api_key: The key, or a sync or async callable that returns it. Default: the provider's
+            environment variables.
+        api_keys: Several keys, used in turn.
+        base_url: Another address of the same API; without ``target``, any OpenAI-compatible server.
+        timeout: Seconds to connect, to the first content and between contents; or a :class:`Timeout`.
+            Set by you, it bounds a whole answer too.
+        total_timeout: Seconds for a whole call, attempts and waits included. Default: 600 for a whole
+            answer, none for a stream.
+        max_retries: Tries after the first one, for failures that may pass. Or, as ``retry``, a function
+            ``(error, attempt) -> seconds or None`` of your own.
+        headers: Sent with every request, over what the library would send.
+        http: Pools, proxies, certificates, sizes.
+        on_unsupported: ``warn`` (into ``response.warnings``), ``raise`` or ``drop`` what a model refuses.
+        allow_insecure_http: Let a key travel over plain ``http://`` to another machine.
+        name: Your name for this provider, in errors and answers.
+        session: Your own ``requests.Session``; used as it is, never closed.
+        async_session: Your own ``aiohttp.ClientSession``; used as it is, only in its loop, never closed.
+        transport: A transport for both worlds, e.g. :class:`ScriptedTransport`.
+        allow_secret_pickle: Whether a pickle of this client holds the key it was given. If not, the copy
+            looks for one in its own environment.
+        defaults: Keyword arguments for every call, e.g. ``{"temperature": 0}``.
+        options: What only this provider knows, e.g. ``use_responses_api=True``, ``project_id="…"``.
+
+    Raises:
+        UnknownProviderError: ``target`` names no known provider.
+        ConfigError: Something does not fit; the hint says what to do.
+
+    Example:
+        >>> from provider_kit import Client
+        >>> Client("demo/echo").chat("Hello").text
+        'Hello'
+    """
+
+    def __init__(
+        self,
+        target: str | ProviderConfig | None = None,
+        *,
+        model: str | None = None,
+        api_key: APIKey | None = None,
+        api_keys: Sequence[str] = (),
+        base_url: str | None = None,
+        timeout: float | Timeout | None = None,
+        total_timeout: float | None = None,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        retry: RetryPolicy | None = None,
+        headers: Mapping[str, str] | None = None,
+        http: HTTPConfig | None = None,
+        on_unsupported: OnUnsupported = "warn",
+        allow_insecure_http: bool = False,
+        name: str | None = None,
+        session: requests.Session | None = None,
+        async_session: aiohttp.ClientSession | None = None,
+        transport: Transport | None = None,
+        allow_secret_pickle: bool = False,
+        defaults: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        if isinstance(target, ProviderConfig):
+            config = target if model is None else target.replace(default_model=model)
+            _refuse_beside_config(api_key, api_keys, base_url, timeout, total_timeout, headers, http, options)
+        else:
+            provider_name, named = _resolve(target, model, base_url)
+            config = ProviderConfig(
+                type=provider_name,
+                name=name,
+                api_key=api_key,
+                api_keys=tuple(api_keys),
+                base_url=target if base_url is None and target is not None and "://" in target else base_url,
+                default_model=named,
+                timeout=timeout,
+                total_timeout=total_timeout,
+                max_retries=max_retries,
+                headers=dict(headers or {}),
+                http=http or HTTPConfig(),
+                on_unsupported=on_unsupported,
+                allow_insecure_http=allow_insecure_http,
+                options=_check_options(provider_name, options),
+            )
+        _refuse_what_is_not_there(config)
+        self._config = config
+        self._given = (session, async_session, transport)
+        self._allow_secret_pickle = allow_secret_pickle
+        self._defaults = _check_defaults(defaults)
+        self._retry = retry
+        self._setup(dict(os.environ))
+
+    def _setup(self, environ: Mapping[str, str]) -> None:
+        config = self._config
+        provider = find_provider(config.type)
+        self._endpoint = Endpoint(provider, config, environ)
+        self._model = config.default_model or provider.default_model
+        self._timeout = Timeout.parse(config.timeout)
+        self._policy: RetryPolicy = self._retry or Backoff(config.max_retries)
+        self._blocking: Transport | None = self._given[2]
+        self._asyncio: Transport | None = self._given[2]
+
+    # -------------------------------------------------------------------------------------------- about
+
+    @property
+    def config(self) -> ProviderConfig:
+        """What this client was configured with."""
+        return self._config
+
+    @property
+    def provider(self) -> str:
+        """Name of the provider, or your name for it."""
+        return self._endpoint.name
+
+    @property
+    def model(self) -> str | None:
+        """Model used where a call names none."""
+        return self._model
+
+    @property
+    def base_url(self) -> str:
+        """Address the paths are appended to."""
+        return self._endpoint.base_url
+
+    def __repr__(self) -> str:
+        return f"<Client {self.provider}/{self._model or '?'} at {self.base_url}>"
+
+    # -------------------------------------------------------------------------------------------- chat
+
+    def chat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse:
+        """Ask, and wait for the whole answer.
+
+        Args:
+            messages: A string, a dict in OpenAI's form, a :class:`Message`, or a list of these.
+            options: See :class:`ChatOptions`.
+
+        Returns:
+            The answer; ``.text`` is what the model said.
+
+        Raises:
+            InvalidRequestError: The arguments are wrong; nothing was sent.
+            MissingAPIKeyError: There is no key; nothing was sent.
+            APIError: The provider refused (see its subclasses).
+            APIConnectionError: The network failed or a wait ran out.
+        """
+        run, request, notes = self._begin("chat", self._blocking or self._make_blocking(), messages, options)
+        return run_to_completion(chat(run, request, notes))
+
+    async def achat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse:
+        """Ask, and await the whole answer. Arguments, result and errors as :meth:`chat`."""
+        run, request, notes = self._begin("chat", self._asyncio or self._make_asyncio(), messages, options)
+        return await chat(run, request, notes)
+
+    def stream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatStream:
+        """Ask, and read the answer while it is written: ``for chunk in client.stream("…")``.
+
+        Arguments as :meth:`chat`. The request is sent when the first chunk is asked for.
+
+        Raises:
+            InvalidRequestError: The arguments are wrong; raised at once.
+            StreamError: While iterating: the stream failed after content was received, which is in
+                ``error.partial``. Before the first content the errors are those of :meth:`chat`.
+        """
+        run, request, notes = self._begin("stream", self._blocking or self._make_blocking(), messages, options)
+        return ChatStream(StreamState(run, request, notes, self._endpoint.dialect_for(request.model)))
+
+    def astream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> AsyncChatStream:
+        """Ask, and read the answer while it is written: ``async for chunk in client.astream("…")``.
+
+        Arguments and errors as :meth:`stream`.
+        """
+        run, request, notes = self._begin("stream", self._asyncio or self._make_asyncio(), messages, options)
+        return AsyncChatStream(StreamState(run, request, notes, self._endpoint.dialect_for(request.model)))
+
+    # -------------------------------------------------------------------------------------------- the rest
+
+    def models(self, *, timeout: float | Timeout | None = None) -> list[Model]:
+        """The models this key may use.
+
+        Args:
+            timeout: Seconds for each answer.
+
+        Raises:
+            NotSupportedError: The provider has no such list.
+            APIError, APIConnectionError: As :meth:`chat`.
+        """
+        return run_to_completion(catalog.list_models(self._run("models", self._block(), None, timeout)))
+
+    async def amodels(self, *, timeout: float | Timeout | None = None) -> list[Model]:
+        """As :meth:`models`."""
+        return await catalog.list_models(self._run("models", self._await(), None, timeout))
+
+    def embed(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str | None = None,
+        dimensions: int | None = None,
+        timeout: float | Timeout | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> Embeddings:
+        """Turn texts into vectors, in as many requests as the provider's batch size asks for.
+
+        Args:
+            texts: One text or several.
+            model: An embedding model; default: the client's model.
+            dimensions: Length of the vectors, where the model can shorten them.
+            timeout: Seconds for each answer.
+            extra_body: Fields merged into the request as they are.
+
+        Raises:
+            InvalidRequestError: There is no text, or something else than text.
+            NotSupportedError: The provider has no embeddings.
+        """
+        run, batch, name = self._begin_embed(self._block(), texts, model, timeout)
+        return run_to_completion(catalog.embed(run, batch, name, dimensions, {"extra_body": extra_body}))
+
+    async def aembed(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str | None = None,
+        dimensions: int | None = None,
+        timeout: float | Timeout | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> Embeddings:
+        """As :meth:`embed`."""
+        run, batch, name = self._begin_embed(self._await(), texts, model, timeout)
+        return await catalog.embed(run, batch, name, dimensions, {"extra_body": extra_body})
+
+    def count_tokens(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> int:
+        """Input tokens of a call, as the provider counts them; never a guess.
+
+        Arguments as :meth:`chat`.
+
+        Raises:
+            NotSupportedError: The provider does not count.
+        """
+        run, request, notes = self._begin("count_tokens", self._block(), messages, options)
+        return run_to_completion(catalog.count_tokens(run, request, notes))
+
+    async def acount_tokens(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> int:
+        """As :meth:`count_tokens`."""
+        run, request, notes = self._begin("count_tokens", self._await(), messages, options)
+        return await catalog.count_tokens(run, request, notes)
+
+    def health_check(self, *, timeout: float = 10.0) -> HealthStatus:
+        """Whether the provider answers and accepts the key; asks for its models, which costs nothing.
+
+        Args:
+            timeout: Seconds the check may take.
+
+        Returns:
+            The finding; never raises for a failure of the provider.
+        """
+        return run_to_completion(self._check(self._block(), timeout))
+
+    async def ahealth_check(self, *, timeout: float = 10.0) -> HealthStatus:
+        """As :meth:`health_check`."""
+        return await self._check(self._await(), timeout)
+
+    async def _check(self, transport: Transport, timeout: float) -> HealthStatus:
+        started = transport.now()
+        error: ProviderKitError | None = None
+        message = ""
+        try:
+            run = self._run("health_check", transport, None, timeout, total=timeout, policy=Backoff(0))
+            message = f"answers; {len(await catalog.list_models(run))} models"
+        except ProviderKitError as found:
+            error, message = found, str(found)
+        return HealthStatus(error is None, message, transport.now() - started, transport.time(), error)
+
+    # -------------------------------------------------------------------------------------------- closing
+
+    def close(self) -> None:
+        """Close the blocking connections. The client can be used again afterwards."""
+        if self._blocking is not None and self._given[2] is None:
+            run_to_completion(self._blocking.aclose())  # type: ignore[arg-type]  # a coroutine, as every transport's
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop, and the blocking ones."""
+        if self._asyncio is not None and self._given[2] is None:
+            await self._asyncio.aclose()
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._given != (None, None, None):
+            raise TypeError("a client with a session or transport of your own cannot be pickled")
+        config = self._config
+        if not self._allow_secret_pickle:
+            config = config.replace(api_key=None, api_keys=())
+        return {
+            "config": config,
+            "allow_secret_pickle": self._allow_secret_pickle,
+            "defaults": self._defaults,
+            "retry": self._retry,
+        }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self._config = state["config"]
+        self._allow_secret_pickle = state["allow_secret_pickle"]
+        self._defaults = state["defaults"]
+        self._retry = state["retry"]
+        self._given = (None, None, None)
+        self._setup(dict(os.environ))
+
+    # -------------------------------------------------------------------------------------------- inside
+
+    def _block(self) -> Transport:
+        return self._blocking or self._make_blocking()
+
+    def _await(self) -> Transport:
+        return self._asyncio or self._make_asyncio()
+
+    def _make_blocking(self) -> Transport:
+        from provider_kit.transports.requests_transport import RequestsTransport
+
+        # Two threads may both get here; the first assignment that is read wins, the other is unused.
+        self._blocking = made = self._blocking or RequestsTransport(self._config.http, session=self._given[0])
+        return made
+
+    def _make_asyncio(self) -> Transport:
+        from provider_kit.transports.aiohttp_transport import AiohttpTransport
+
+        self._asyncio = made = self._asyncio or AiohttpTransport(self._config.http, session=self._given[1])
+        return made
+
+    def _begin(
+        self, operation: str, transport: Transport, messages: Any, options: Mapping[str, Any]
+    ) -> tuple[Run, ChatRequest, Notes]:
+        request = build_request(messages, options, default_model=self._model, defaults=self._defaults)
+        config = self._config
+        on_unsupported = options.get("on_unsupported") or self._defaults.get("on_unsupported") or config.on_unsupported
+        if on_unsupported not in ("warn", "raise", "drop"):
+            raise InvalidRequestError(
+                f"on_unsupported {on_unsupported!r} is not understood.", hint="Use 'warn', 'raise' or 'drop'."
+            )
+        run = self._run(
+            operation,
+            transport,
+            request.model,
+            options.get("timeout", self._defaults.get("timeout")),
+            total=options.get("total_timeout", self._defaults.get("total_timeout")),
+        )
+        return run, request, Notes(on_unsupported, self._endpoint.name, request.model)
+
+    def _begin_embed(
+        self, transport: Transport, texts: Any, model: str | None, timeout: Any
+    ) -> tuple[Run, list[str], str]:
+        batch = [texts] if isinstance(texts, str) else list(texts)
+        if not batch or not all(isinstance(text, str) and text for text in batch):
+            raise InvalidRequestError(
+                "embed() takes one text or a list of texts, none of them empty.", hint="client.embed(['one', 'two'])."
+            )
+        name = model or self._model
+        if not name:
+            raise InvalidRequestError("No model is given.", hint="Pass model=, the name of an embedding model.")
+        return self._run("embed", transport, name, timeout), batch, name
+
+    def _run(
+        self,
+        operation: str,
+        transport: Transport,
+        model: str | None,
+        timeout: Any,
+        *,
+        total: float | None = None,
+        policy: RetryPolicy | None = None,
+    ) -> Run:
+        config = self._config
+        now = transport.now()
+        limits = make_limits(
+            self._timeout if timeout is None else Timeout.parse(timeout),
+            config.total_timeout if total is None else total,
+            now=now,
+            stream=operation == "stream",
+            max_bytes=config.http.max_response_bytes,
+        )
+        return Run(self._endpoint, transport, limits, policy or self._policy, operation, model, now)
+
+
+def _resolve(target: str | None, model: str | None, base_url: str | None) -> tuple[str, str | None]:
+    """Provider and model of what a client was made with."""
+    if target is None:
+        if base_url is None and model is None:
+            raise ConfigError("No provider is given.", hint="Client('openai/gpt-5-mini'), or Client(base_url='http://…/v1').")
+        if base_url is None:
+            return split_model(str(model))
+        return "openai_compatible", model
+    if not isinstance(target, str) or not target.strip():
+        raise ConfigError(
+            f"The first argument must be 'provider/model' or a ProviderConfig, not {target!r}.",
+            hint="Client('openai/gpt-5-mini').",
+        )
+    if "://" in target:
+        if base_url is not None:
+            raise ConfigError("Two base URLs are given.", hint="Pass the address once.")
+        return "openai_compatible", model
+    provider, named = split_model(target)
+    if named is not None and model is not None and named != model:
+        raise ConfigError(f"Two models are given: {named!r} and {model!r}.", hint="Name the model once.")
+    return provider, named or model
+
+
+def _check_options(provider_name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The provider's own options; anything else is a misspelt argument."""
+    provider: Provider = find_provider(provider_name)
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in provider.option_names:
+            known = {*Client.__init__.__annotations__, *provider.option_names} - {"return", "options"}
+            in_call = " It is an argument of chat(), not of Client(); or pass defaults={…}." if name in _CALL_DEFAULTS else ""
+            raise ConfigError(f"Unknown argument {name!r}.", hint=f"{nearest(name, known)}{in_call}".strip() or None)
+    return given
+
+
+def _check_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
+    for name in defaults or {}:
+        if name not in _CALL_DEFAULTS:
+            raise ConfigError(f"Unknown default {name!r}.", hint=nearest(name, _CALL_DEFAULTS).strip() or None)
+    return dict(defaults or {})
+
+
+def _refuse_beside_config(*given: Any) -> None:
+    if any(given):
+        raise ConfigError(
+            "A ProviderConfig was given, and arguments beside it.", hint="Put them into the ProviderConfig, or use config.replace(…)."
+        )
+
+
+def _refuse_what_is_not_there(config: ProviderConfig) -> None:
+    """Better an error than a setting without effect."""
+    if config.rate_limit is not None:
+        raise ConfigError("This version has no client-side rate limits.", hint="Leave rate_limit out.")
+    if config.oauth_credentials:
+        raise ConfigError("This version has no OAuth credentials.", hint="Leave oauth_credentials out; pass api_key=.")

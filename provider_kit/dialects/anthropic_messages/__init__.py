@@ -1,0 +1,90 @@
+"""Anthropic's Messages API.
+
+Source: Anthropic API reference (version ``2023-06-01``), "Messages", "Count tokens", "List models".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from provider_kit.dialects.anthropic_messages.request import AnthropicRequestWriter, ClaudeProfile
+from provider_kit.dialects.anthropic_messages.response import AnthropicStreamDecoder, parse_message
+from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, WireCall, expect_object
+from provider_kit.model.chat import ChatRequest, ChatResponse
+from provider_kit.model.models import Model
+
+__all__ = ["AnthropicMessages", "ClaudeProfile"]
+
+
+class AnthropicMessages(Dialect):
+    """POST /v1/messages, /v1/messages/count_tokens, GET /v1/models."""
+
+    name = "anthropic_messages"
+
+    def __init__(
+        self,
+        *,
+        provider: str = "",
+        origin: str | None = None,
+        profile: Callable[[str], ClaudeProfile] = lambda model: ClaudeProfile(),
+    ) -> None:
+        super().__init__(provider=provider, origin=origin)
+        self._profile = profile
+
+    def build_chat(self, request: ChatRequest, *, stream: bool, notes: Notes) -> WireCall:
+        """Write a request."""
+        writer = AnthropicRequestWriter(request, self._profile(request.model), notes, self.origin)
+        return WireCall("/v1/messages", writer.write(stream))
+
+    def parse_chat(self, payload: Any) -> ChatResponse:
+        """Read a whole answer."""
+        return parse_message(payload, provider=self.provider, origin=self.origin)
+
+    def stream_decoder(self) -> StreamDecoder:
+        """A fresh reader for one streamed answer."""
+        return AnthropicStreamDecoder(provider=self.provider, origin=self.origin)
+
+    def build_models(self, cursor: str | None) -> WireCall:
+        """GET /v1/models, a thousand at a time."""
+        query = {"limit": "1000", **({"after_id": cursor} if cursor else {})}
+        return WireCall("/v1/models", None, method="GET", query=query)
+
+    def parse_models(self, payload: Any) -> tuple[list[Model], str | None]:
+        """Read a page."""
+        found = expect_object(payload, "a list of models", ("data",), self.provider)
+        models = [_model(entry, self.provider) for entry in found["data"] or () if isinstance(entry, Mapping)]
+        return models, found.get("last_id") if found.get("has_more") else None
+
+    def build_count(self, request: ChatRequest, notes: Notes) -> WireCall:
+        """POST /v1/messages/count_tokens: the request without what only matters for an answer."""
+        body = self.build_chat(request, stream=False, notes=notes).body or {}
+        kept = ("model", "messages", "system", "tools", "tool_choice", "thinking", "cache_control")
+        return WireCall("/v1/messages/count_tokens", {key: body[key] for key in kept if key in body})
+
+    def parse_count(self, payload: Any) -> int:
+        """Read the number of tokens."""
+        return int(expect_object(payload, "a token count", ("input_tokens",), self.provider)["input_tokens"])
+
+
+def _model(entry: Mapping[str, Any], provider: str) -> Model:
+    created = entry.get("created_at")
+    capabilities = entry.get("capabilities")
+    return Model(
+        str(entry.get("id") or ""),
+        provider or None,
+        name=entry.get("display_name"),
+        context_window=entry.get("max_input_tokens"),
+        max_output_tokens=entry.get("max_tokens"),
+        capabilities=tuple(name for name, has in capabilities.items() if has) if isinstance(capabilities, Mapping) else (),
+        created=_timestamp(created),
+        raw=dict(entry),
+    )
+
+
+def _timestamp(text: Any) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
+    except ValueError:
+        return None

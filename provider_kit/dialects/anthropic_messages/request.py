@@ -1,0 +1,406 @@
+"""Requests to Anthropic's Messages API (POST /v1/messages).
+
+Source: Anthropic API reference, "Messages", "Extended thinking", "Prompt caching", "Structured outputs".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+from provider_kit.dialects.base import Notes
+from provider_kit.errors import InvalidRequestError
+from provider_kit.model.chat import ChatRequest
+from provider_kit.model.json_text import dumps_text
+from provider_kit.model.messages import (
+    Audio,
+    Document,
+    Image,
+    Media,
+    Message,
+    Native,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
+
+__all__ = ["AnthropicRequestWriter", "ClaudeProfile"]
+
+#: Thinking tokens for an effort, on models that take a budget instead.
+_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32000}
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+
+
+@frozen(kw_only=True)
+class ClaudeProfile:
+    """What one model takes."""
+
+    #: Sent as ``max_tokens`` where the caller gives none; the API needs one.
+    max_output_tokens: int = 4096
+    #: ``budget``: thinking by tokens; ``adaptive``: by effort; ``both``.
+    thinking: Literal["budget", "adaptive", "both"] = "adaptive"
+    #: How thinking is turned off; ``None``: it cannot be.
+    thinking_off: Literal["disabled", "between_tools"] | None = "disabled"
+    #: Whether temperature, top_p and top_k are accepted.
+    sampling: bool = False
+    #: Whether a tool can be forced.
+    forced_tools: bool = True
+    #: Whether thinking is valid only for the model that wrote it.
+    bound_thinking: bool = False
+    #: Whether ``output_config.format`` is accepted.
+    structured: bool = True
+    #: Whether the conversation may end with an assistant message to be continued.
+    prefill: bool = False
+    #: Whether system messages may stand inside the conversation.
+    inner_system: bool = False
+    #: Fields added to every request.
+    body: Mapping[str, Any] = field(factory=dict)
+
+
+def _mark(cache: bool | str) -> dict[str, str]:
+    return {"type": "ephemeral", "ttl": cache} if isinstance(cache, str) else {"type": "ephemeral"}
+
+
+class AnthropicRequestWriter:
+    """Writes one request."""
+
+    def __init__(self, request: ChatRequest, profile: ClaudeProfile, notes: Notes, origin: str) -> None:
+        self.request = request
+        self.profile = profile
+        self.notes = notes
+        self.origin = origin
+
+    def write(self, stream: bool) -> dict[str, Any]:
+        """The request's body."""
+        request, profile = self.request, self.profile
+        system, messages = self._conversation()
+        body: dict[str, Any] = {
+            "model": request.model,
+            "max_tokens": request.max_tokens if request.max_tokens is not None else profile.max_output_tokens,
+            "messages": messages,
+            **profile.body,
+        }
+        if system:
+            body["system"] = system[0]["text"] if len(system) == 1 and len(system[0]) == 2 else system
+        for name in ("temperature", "top_p", "top_k"):
+            value = getattr(request, name)
+            if value is not None:
+                if not profile.sampling:
+                    self.notes.leave_out(name, "this model takes no sampling parameters.")
+                elif name == "top_p" and request.temperature is not None:
+                    self.notes.leave_out(name, "only one of temperature and top_p is taken; temperature was sent.")
+                else:
+                    body[name] = min(value, 1.0) if name == "temperature" else value
+        if request.temperature is not None and request.temperature > 1 and profile.sampling:
+            self.notes.leave_out("temperature", "this API goes up to 1; 1 was sent.")
+        if request.stop is not None:
+            stop = [text for text in request.stop if text.strip()]
+            if len(stop) < len(request.stop):
+                self.notes.leave_out("stop", "stop texts of white space only are refused.")
+            if stop:
+                body["stop_sequences"] = stop
+        for name in ("seed", "presence_penalty", "frequency_penalty"):
+            if getattr(request, name) is not None:
+                self.notes.leave_out(name, "this API has no such parameter.")
+        thinks = request.reasoning is not None and self._reasoning(body, request.reasoning)
+        if request.tools:
+            self._tools(body, request.tools, thinks)
+        if request.response_format is not None:
+            self._response_format(body, request.response_format)
+        if request.user is not None:
+            body["metadata"] = {"user_id": request.user}
+        if request.metadata is not None:
+            rest = {key: value for key, value in request.metadata.items() if key != "user_id"}
+            if "user_id" in request.metadata:
+                body["metadata"] = {"user_id": request.metadata["user_id"]}
+            if rest:
+                self.notes.leave_out("metadata", f"only user_id is taken; {', '.join(rest)} was left out.")
+        if request.cache:
+            body["cache_control"] = _mark(request.cache)
+        if stream:
+            body["stream"] = True
+        return body
+
+    # -------------------------------------------------------------------------------------------- conversation
+
+    def _conversation(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        system: list[dict[str, Any]] = []
+        turns: list[dict[str, Any]] = []
+        for message in self.request.messages:
+            role = message.role
+            content = message.content
+            if role == "system" or role == "developer":
+                blocks = self._blocks(message)
+                if turns and self.profile.inner_system and turns[-1]["role"] != "assistant":
+                    turns.append({"role": "system", "content": blocks})
+                else:
+                    system.extend(blocks)
+                continue
+            if role == "tool":
+                role = "user"
+            if type(content) is str:
+                if not content:
+                    continue
+                if turns and turns[-1]["role"] == role:
+                    _join(turns[-1], [{"type": "text", "text": content}])
+                else:
+                    turns.append({"role": role, "content": content})
+                continue
+            blocks = self._blocks(message)
+            if not blocks:
+                continue
+            if turns and turns[-1]["role"] == role:
+                _join(turns[-1], blocks)
+            else:
+                turns.append({"role": role, "content": blocks})
+        self._check(turns)
+        return system, turns
+
+    def _check(self, turns: list[dict[str, Any]]) -> None:
+        if not turns:
+            raise InvalidRequestError("The conversation has no text.", hint="Write something to the model.")
+        if turns[0]["role"] != "user":
+            raise InvalidRequestError(
+                "The conversation must begin with a user message at this provider.",
+                hint="Put a user message first, e.g. {'role': 'user', 'content': 'Hello'}.",
+            )
+        last = turns[-1]
+        if last["role"] == "assistant":
+            if not self.profile.prefill:
+                raise InvalidRequestError(
+                    "The conversation ends with an assistant message, which this model refuses to continue.",
+                    hint="End with a user message; ask for the wanted beginning in words, or use response_format=.",
+                )
+            if isinstance(last["content"], str):
+                last["content"] = last["content"].rstrip()
+
+    def _blocks(self, message: Message) -> list[dict[str, Any]]:
+        """The blocks of a message, tool results first, as the API demands."""
+        if type(message.content) is str:
+            return [{"type": "text", "text": message.content}] if message.content else []
+        results: list[dict[str, Any]] = []
+        rest: list[dict[str, Any]] = []
+        for part in message.parts:
+            block = self._block(part, message)
+            if block is None:
+                continue
+            cache = getattr(part, "cache", None)
+            if cache:
+                block["cache_control"] = _mark(cache)
+            (results if block.get("type") == "tool_result" else rest).append(block)
+        return results + rest
+
+    def _block(self, part: Any, message: Message) -> dict[str, Any] | None:
+        if isinstance(part, Text):
+            if not part.text:
+                return None
+            block: dict[str, Any] = {"type": "text", "text": part.text}
+            if part.extra and message.origin == self.origin:
+                block.update(part.extra)
+            return block
+        if isinstance(part, ToolCall):
+            if part.native is not None and message.origin == self.origin:
+                return dict(part.native)
+            return {"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments}
+        if isinstance(part, ToolResult):
+            block = {"type": "tool_result", "tool_use_id": part.tool_call_id}
+            content = part.content
+            if isinstance(content, str):
+                if content:
+                    block["content"] = content
+            else:
+                block["content"] = [inner for item in content if (inner := self._block(item, message)) is not None]
+            if part.is_error:
+                block["is_error"] = True
+            return block
+        if isinstance(part, Thinking):
+            return self._thinking(part, message)
+        if isinstance(part, Native):
+            if message.origin in (None, self.origin):
+                return dict(part.data)
+            self.notes.leave_out("messages", f"a {part.type} block of {message.origin} was not sent.")
+            return None
+        if isinstance(part, Refusal):
+            return {"type": "text", "text": part.text} if part.text else None
+        if isinstance(part, Image):
+            return {"type": "image", "source": _source(part)}
+        if isinstance(part, Document):
+            return _document(part)
+        if isinstance(part, Audio):
+            raise InvalidRequestError("This API takes no audio.", hint="Transcribe it first, or use Gemini or OpenAI.")
+        raise InvalidRequestError(f"A {type(part).__name__} cannot be sent to this API.")
+
+    def _thinking(self, part: Thinking, message: Message) -> dict[str, Any] | None:
+        if message.origin is not None and message.origin != self.origin:
+            return None  # another provider's reasoning means nothing here
+        if part.native is None and part.signature is None:
+            return None
+        if self.profile.bound_thinking and message.model and not _same_model(message.model, self.request.model):
+            self.notes.leave_out("messages", f"thinking of {message.model} is not valid for {self.request.model}.")
+            return None
+        if part.native is not None:
+            return dict(part.native)
+        return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+
+    # -------------------------------------------------------------------------------------------- the rest
+
+    def _reasoning(self, body: dict[str, Any], reasoning: Reasoning) -> bool:
+        """Write the thinking wish; ``True`` if thinking by budget is on."""
+        profile = self.profile
+        effort, budget = reasoning.effort, reasoning.budget_tokens
+        if effort == "none":
+            if profile.thinking_off is None:
+                self.notes.leave_out("reasoning", "this model always thinks; effort 'low' was sent.")
+                body["output_config"] = {**body.get("output_config", {}), "effort": "low"}
+            else:
+                body["thinking"] = {"type": profile.thinking_off}
+            return False
+        display = {} if reasoning.show is None else {"display": "summarized" if reasoning.show else "omitted"}
+        if profile.thinking == "budget" or (profile.thinking == "both" and budget):
+            wanted = budget or _BUDGETS.get(effort or "medium", 8192)
+            if self.request.max_tokens is None:
+                body["max_tokens"] = max(body["max_tokens"], wanted + 4096)
+            room = body["max_tokens"] - 1
+            if room < 1024:
+                self.notes.leave_out("reasoning", "thinking needs max_tokens above 1024; it was left off.")
+                return False
+            body["thinking"] = {"type": "enabled", "budget_tokens": max(1024, min(wanted, room)), **display}
+            if wanted > room:
+                self.notes.leave_out("reasoning", f"the budget was cut to {room} tokens to stay below max_tokens.")
+            if "temperature" in body:
+                del body["temperature"]
+                self.notes.leave_out("temperature", "it is not taken while thinking is on.")
+            return True
+        body["thinking"] = {"type": "adaptive", **(display or {"display": "summarized"})}
+        if budget and not effort:
+            effort = "low" if budget <= 4096 else "medium" if budget <= 16384 else "high"
+            self.notes.leave_out("reasoning", f"this model takes no token budget; effort {effort!r} was sent.")
+        if effort:
+            sent = "low" if effort == "minimal" else effort
+            if sent != effort:
+                self.notes.leave_out("reasoning", f"effort {effort!r} is not known to this model; {sent!r} was sent.")
+            body["output_config"] = {**body.get("output_config", {}), "effort": sent}
+        return False
+
+    def _tools(self, body: dict[str, Any], tools: list[Tool], thinks: bool) -> None:
+        choice = self.request.tool_choice
+        if choice is not None and choice.names and (len(choice.names) > 1 or choice.mode == "auto"):
+            tools = [tool for tool in tools if tool.name in choice.names]
+            choice = ToolChoice(choice.mode)
+        body["tools"] = [_tool(tool) for tool in tools]
+        written: dict[str, Any] | None = None
+        if choice is not None:
+            if choice.mode == "required" and (thinks or not self.profile.forced_tools):
+                reason = "while thinking is on" if thinks else "at this model"
+                self.notes.leave_out("tool_choice", f"tools cannot be forced {reason}; the model decides.")
+                written = {"type": "auto"}
+            elif choice.mode == "required":
+                written = {"type": "tool", "name": choice.names[0]} if choice.names else {"type": "any"}
+            else:
+                written = {"type": choice.mode}
+        if self.request.parallel_tool_calls is False:
+            written = {**(written or {"type": "auto"})}
+            if written["type"] != "none":
+                written["disable_parallel_tool_use"] = True
+        if written is not None:
+            body["tool_choice"] = written
+
+    def _response_format(self, body: dict[str, Any], wanted: ResponseFormat) -> None:
+        if wanted.kind == "text":
+            return
+        if wanted.kind == "json_schema" and self.profile.structured and wanted.schema is not None:
+            schema, changed = close_objects(wanted.schema)
+            if changed:
+                self.notes.leave_out("response_format", "additionalProperties: false was added, as this API demands.")
+            body["output_config"] = {**body.get("output_config", {}), "format": {"type": "json_schema", "schema": schema}}
+            return
+        text = "Answer with JSON only, without any text around it."
+        if wanted.schema is not None:
+            text = f"Answer with JSON only, valid for this JSON schema: {dumps_text(wanted.schema)}"
+        self.notes.leave_out("response_format", "this model has no JSON mode for it; the system prompt asks for JSON.")
+        system = body.get("system")
+        if isinstance(system, list):
+            system.append({"type": "text", "text": text})
+        else:
+            body["system"] = f"{system}\n\n{text}" if system else text
+
+
+def close_objects(schema: Any) -> tuple[Any, bool]:
+    """A copy of a JSON schema in which every object forbids further properties, and whether that is new."""
+    if isinstance(schema, list):
+        items = [close_objects(item) for item in schema]
+        return [item for item, _ in items], any(changed for _, changed in items)
+    if not isinstance(schema, Mapping):
+        return schema, False
+    changed = False
+    copy: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in ("enum", "const", "default", "examples"):
+            copy[key] = value
+            continue
+        copy[key], inner = close_objects(value)
+        changed = changed or inner
+    if copy.get("type") == "object" and copy.get("additionalProperties") is not False:
+        copy["additionalProperties"] = False
+        changed = True
+    return copy, changed
+
+
+def _join(turn: dict[str, Any], blocks: list[dict[str, Any]]) -> None:
+    """Add blocks to a turn of the same role, keeping tool results in front."""
+    content = turn["content"]
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    together = content + blocks
+    turn["content"] = [b for b in together if b.get("type") == "tool_result"] + [
+        b for b in together if b.get("type") != "tool_result"
+    ]
+
+
+def _same_model(one: str, other: str) -> bool:
+    """``claude-x`` and ``claude-x-20260101`` are the same model."""
+    one, other = one.rsplit("/", 1)[-1], other.rsplit("/", 1)[-1]
+    return one == other or one.startswith(f"{other}-2") or other.startswith(f"{one}-2")
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    if tool.native is not None:
+        return tool.native
+    written: dict[str, Any] = {"name": tool.name, "input_schema": tool.parameters}
+    if "type" not in tool.parameters:
+        written["input_schema"] = {"type": "object", **tool.parameters}
+    if tool.description:
+        written["description"] = tool.description
+    if tool.strict is not None:
+        written["strict"] = tool.strict
+    if tool.cache:
+        written["cache_control"] = _mark(tool.cache)
+    return written
+
+
+def _source(media: Media) -> dict[str, Any]:
+    if media.file_id:
+        return {"type": "file", "file_id": media.file_id}
+    if media.data is not None:
+        return {"type": "base64", "media_type": media.media_type, "data": media.base64}
+    return {"type": "url", "url": media.url}
+
+
+def _document(document: Document) -> dict[str, Any]:
+    if document.data is not None and document.media_type != "application/pdf":
+        source: dict[str, Any] = {
+            "type": "text",
+            "media_type": "text/plain",
+            "data": document.data.decode("utf-8", "replace"),
+        }
+    else:
+        source = _source(document)
+    block: dict[str, Any] = {"type": "document", "source": source}
+    if document.filename:
+        block["title"] = document.filename
+    return block

@@ -1,0 +1,182 @@
+"""What a dialect is: requests to bytes, bytes to answers, and nothing that waits.
+
+A dialect knows one API's way of writing. It never opens a connection, reads no clock and holds no
+credentials. The engine asks it for a :class:`WireCall`, sends that, and hands the bytes of the answer
+back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from attrs import define, field
+
+from provider_kit.errors import APIError, InvalidResponseError, NotSupportedError, UnsupportedParameterError
+from provider_kit.model.chat import ChatRequest, ChatResponse, Chunk, ParameterWarning
+from provider_kit.model.config import OnUnsupported
+from provider_kit.model.json_text import loads
+from provider_kit.model.models import Embeddings, Model
+
+__all__ = ["Dialect", "Notes", "StreamDecoder", "StreamFailure", "WireCall", "decode_event"]
+
+
+@define
+class WireCall:
+    """One request in a dialect: where to, what, and how the answer is to be read."""
+
+    path: str
+    body: dict[str, Any] | None
+    headers: dict[str, str] | None = None
+    query: dict[str, str] | None = None
+    method: str = "POST"
+
+
+@define
+class Notes:
+    """Collects what a model does not take. What becomes of it is the caller's choice."""
+
+    on_unsupported: OnUnsupported = "warn"
+    provider: str | None = None
+    model: str | None = None
+    warnings: list[ParameterWarning] = field(factory=list)
+
+    def leave_out(self, parameter: str, message: str) -> None:
+        """Report something that is not sent, or not sent as asked.
+
+        Raises:
+            UnsupportedParameterError: The caller asked for ``on_unsupported="raise"``.
+        """
+        if self.on_unsupported == "raise":
+            raise UnsupportedParameterError(
+                f"{parameter}: {message}", provider=self.provider, model=self.model, operation="chat"
+            )
+        if self.on_unsupported == "warn":
+            self.warnings.append(ParameterWarning(parameter, message))
+
+
+class StreamFailure(Exception):
+    """An error the provider reported inside a stream; the engine turns it into a public error."""
+
+    def __init__(self, error: APIError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class StreamDecoder(Protocol):
+    """Reads one streamed answer. ``feed`` yields chunks lazily, one event decoded at a time."""
+
+    #: Whether the stream's terminal event was seen.
+    complete: bool
+
+    def feed(self, data: bytes) -> Iterable[Chunk]:
+        """Take bytes, yield the chunks they complete; the last chunk carries the finish reason."""
+        ...
+
+    def finish(self) -> Iterable[Chunk]:
+        """The bytes have ended: yield what was held back."""
+        ...
+
+    def response(self) -> ChatResponse:
+        """The answer as far as it was received."""
+        ...
+
+
+class Dialect:
+    """Base of the dialects: what an API does not have raises :class:`NotSupportedError`."""
+
+    #: The dialect's name; also the ``origin`` of messages it reads, unless the provider narrows it.
+    name: str = ""
+
+    def __init__(
+        self,
+        *,
+        provider: str = "",
+        origin: str | None = None,
+        error_codes: Mapping[str, type[APIError]] | None = None,
+    ) -> None:
+        self.provider = provider
+        self.origin = origin or self.name
+        #: Error codes that mean something else at this provider.
+        self.error_codes: Mapping[str, type[APIError]] = error_codes or {}
+
+    def build_chat(self, request: ChatRequest, *, stream: bool, notes: Notes) -> WireCall:
+        """Write a chat request."""
+        raise self._missing("chat")
+
+    def parse_chat(self, payload: Any) -> ChatResponse:
+        """Read a whole answer."""
+        raise self._missing("chat")
+
+    def stream_decoder(self) -> StreamDecoder:
+        """A fresh reader for one streamed answer."""
+        raise self._missing("streaming")
+
+    def build_models(self, cursor: str | None) -> WireCall:
+        """Ask for the list of models, or its next page."""
+        raise self._missing("model listing")
+
+    def parse_models(self, payload: Any) -> tuple[list[Model], str | None]:
+        """Read a page of models and the cursor of the next one."""
+        raise self._missing("model listing")
+
+    def build_embed(self, texts: Sequence[str], model: str, dimensions: int | None) -> WireCall:
+        """Ask for embeddings."""
+        raise self._missing("embeddings")
+
+    def parse_embed(self, payload: Any) -> Embeddings:
+        """Read embeddings."""
+        raise self._missing("embeddings")
+
+    def build_count(self, request: ChatRequest, notes: Notes) -> WireCall:
+        """Ask how many tokens a request has."""
+        raise self._missing("token counting")
+
+    def parse_count(self, payload: Any) -> int:
+        """Read the number of tokens."""
+        raise self._missing("token counting")
+
+    def _missing(self, what: str) -> NotSupportedError:
+        return NotSupportedError(
+            f"{self.provider or self.name} has no endpoint for {what}.",
+            provider=self.provider or None,
+            hint="Use another provider for this.",
+        )
+
+
+def decode_event(data: bytes, provider: str) -> dict[str, Any]:
+    """One event of a stream as a JSON object.
+
+    Raises:
+        StreamFailure: It is none.
+    """
+    try:
+        value = loads(data)
+    except ValueError:
+        value = None
+    if type(value) is dict:
+        return value
+    raise StreamFailure(
+        InvalidResponseError(
+            "The stream holds an event that is not a JSON object.",
+            body=data[:500].decode("utf-8", "replace"),
+            provider=provider or None,
+        )
+    )
+
+
+def expect_object(payload: Any, what: str, keys: Iterable[str], provider: str) -> Mapping[str, Any]:
+    """``payload`` itself if it is an object with at least one of ``keys``.
+
+    Raises:
+        InvalidResponseError: It is something else.
+    """
+    if isinstance(payload, Mapping) and any(key in payload for key in keys):
+        return payload
+    raise InvalidResponseError(
+        f"The answer is not {what}: it has none of {', '.join(keys)}.",
+        status_code=200,
+        body=payload,
+        provider=provider or None,
+        hint="The base URL may point to another API; check base_url.",
+    )

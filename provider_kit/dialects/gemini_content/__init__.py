@@ -1,0 +1,109 @@
+"""Google's Gemini API: generateContent and its companions.
+
+Source: Gemini API reference. The model stands in the URL; no request carries the key in its query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, WireCall, expect_object
+from provider_kit.dialects.gemini_content.request import GeminiProfile, GeminiRequestWriter
+from provider_kit.dialects.gemini_content.response import GeminiStreamDecoder, parse_content, read_gemini_usage
+from provider_kit.model.chat import ChatRequest, ChatResponse
+from provider_kit.model.models import Embeddings, Model
+
+__all__ = ["GeminiContent", "GeminiProfile"]
+
+
+class GeminiContent(Dialect):
+    """models/{model}:generateContent, :streamGenerateContent, :countTokens, :batchEmbedContents, models."""
+
+    name = "gemini_content"
+
+    def __init__(
+        self,
+        *,
+        provider: str = "",
+        origin: str | None = None,
+        profile: Callable[[str], GeminiProfile] = lambda model: GeminiProfile(),
+    ) -> None:
+        super().__init__(provider=provider, origin=origin)
+        self._profile = profile
+
+    def build_chat(self, request: ChatRequest, *, stream: bool, notes: Notes) -> WireCall:
+        """Write a request."""
+        body = GeminiRequestWriter(request, self._profile(request.model), notes, self.origin).write()
+        if stream:
+            return WireCall(f"{_path(request.model)}:streamGenerateContent", body, query={"alt": "sse"})
+        return WireCall(f"{_path(request.model)}:generateContent", body)
+
+    def parse_chat(self, payload: Any) -> ChatResponse:
+        """Read a whole answer."""
+        return parse_content(payload, provider=self.provider, origin=self.origin)
+
+    def stream_decoder(self) -> StreamDecoder:
+        """A fresh reader for one streamed answer."""
+        return GeminiStreamDecoder(provider=self.provider, origin=self.origin)
+
+    def build_models(self, cursor: str | None) -> WireCall:
+        """GET models, a thousand at a time."""
+        query = {"pageSize": "1000", **({"pageToken": cursor} if cursor else {})}
+        return WireCall("/models", None, method="GET", query=query)
+
+    def parse_models(self, payload: Any) -> tuple[list[Model], str | None]:
+        """Read a page."""
+        found = expect_object(payload, "a list of models", ("models",), self.provider)
+        models = [_model(entry, self.provider) for entry in found["models"] or () if isinstance(entry, Mapping)]
+        return models, found.get("nextPageToken") or None
+
+    def build_embed(self, texts: Sequence[str], model: str, dimensions: int | None) -> WireCall:
+        """POST models/{model}:batchEmbedContents."""
+        requests = []
+        for text in texts:
+            request: dict[str, Any] = {"model": _path(model).lstrip("/"), "content": {"parts": [{"text": text}]}}
+            if dimensions is not None:
+                request["outputDimensionality"] = dimensions
+            requests.append(request)
+        return WireCall(f"{_path(model)}:batchEmbedContents", {"requests": requests})
+
+    def parse_embed(self, payload: Any) -> Embeddings:
+        """Read vectors."""
+        found = expect_object(payload, "a list of embeddings", ("embeddings", "embedding", "predictions"), self.provider)
+        entries = found.get("embeddings") or ([found["embedding"]] if found.get("embedding") else [])
+        if not entries:  # Vertex
+            entries = [entry.get("embeddings") or {} for entry in found.get("predictions") or ()]
+        vectors = [[float(number) for number in entry.get("values") or ()] for entry in entries]
+        return Embeddings(
+            vectors, usage=read_gemini_usage(found.get("usageMetadata")), provider=self.provider or None, raw=payload
+        )
+
+    def build_count(self, request: ChatRequest, notes: Notes) -> WireCall:
+        """POST models/{model}:countTokens with the whole request."""
+        body = GeminiRequestWriter(request, self._profile(request.model), notes, self.origin).write()
+        wrapped = {"generateContentRequest": {"model": _path(request.model).lstrip("/"), **body}}
+        return WireCall(f"{_path(request.model)}:countTokens", wrapped)
+
+    def parse_count(self, payload: Any) -> int:
+        """Read the number of tokens."""
+        return int(expect_object(payload, "a token count", ("totalTokens",), self.provider)["totalTokens"])
+
+
+def _path(model: str) -> str:
+    """``gemini-x`` and ``models/gemini-x`` name the same model."""
+    return f"/{model}" if model.startswith(("models/", "tunedModels/", "publishers/")) else f"/models/{model}"
+
+
+def _model(entry: Mapping[str, Any], provider: str) -> Model:
+    methods = entry.get("supportedGenerationMethods")
+    return Model(
+        str(entry.get("name") or "").removeprefix("models/"),
+        provider or None,
+        name=entry.get("displayName"),
+        description=entry.get("description"),
+        context_window=entry.get("inputTokenLimit"),
+        max_output_tokens=entry.get("outputTokenLimit"),
+        capabilities=(*(methods if isinstance(methods, list) else ()), *(("thinking",) if entry.get("thinking") else ())),
+        raw=dict(entry),
+    )

@@ -1,0 +1,85 @@
+"""Ollama's native chat API (POST /api/chat): newline-delimited JSON, arguments as objects.
+
+The native API is used rather than the OpenAI-compatible one because only it sets the context size
+(``extra_body={"options": {"num_ctx": 8192}}``); Ollama cuts longer prompts silently.
+Source: Ollama's ``docs/api.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, WireCall, expect_object
+from provider_kit.dialects.ollama_chat.request import OllamaRequestWriter
+from provider_kit.dialects.ollama_chat.response import OllamaStreamDecoder, parse_ollama, read_ollama_usage
+from provider_kit.model.chat import ChatRequest, ChatResponse
+from provider_kit.model.models import Embeddings, Model
+
+__all__ = ["OllamaChat"]
+
+
+class OllamaChat(Dialect):
+    """POST /api/chat, /api/embed, GET /api/tags."""
+
+    name = "ollama_chat"
+
+    def build_chat(self, request: ChatRequest, *, stream: bool, notes: Notes) -> WireCall:
+        """Write a request."""
+        return WireCall("/api/chat", OllamaRequestWriter(request, notes, self.origin).write(stream))
+
+    def parse_chat(self, payload: Any) -> ChatResponse:
+        """Read a whole answer."""
+        return parse_ollama(payload, provider=self.provider, origin=self.origin)
+
+    def stream_decoder(self) -> StreamDecoder:
+        """A fresh reader for one streamed answer."""
+        return OllamaStreamDecoder(provider=self.provider, origin=self.origin)
+
+    def build_models(self, cursor: str | None) -> WireCall:
+        """GET /api/tags."""
+        return WireCall("/api/tags", None, method="GET")
+
+    def parse_models(self, payload: Any) -> tuple[list[Model], str | None]:
+        """Read the models that are pulled."""
+        found = expect_object(payload, "a list of models", ("models",), self.provider)
+        return [_model(entry, self.provider) for entry in found["models"] or () if isinstance(entry, Mapping)], None
+
+    def build_embed(self, texts: Sequence[str], model: str, dimensions: int | None) -> WireCall:
+        """POST /api/embed."""
+        body: dict[str, Any] = {"model": model, "input": list(texts)}
+        if dimensions is not None:
+            body["dimensions"] = dimensions
+        return WireCall("/api/embed", body)
+
+    def parse_embed(self, payload: Any) -> Embeddings:
+        """Read vectors."""
+        found = expect_object(payload, "a list of embeddings", ("embeddings",), self.provider)
+        vectors = [[float(number) for number in vector] for vector in found["embeddings"]]
+        return Embeddings(
+            vectors, found.get("model"), read_ollama_usage(found), provider=self.provider or None, raw=payload
+        )
+
+
+def _model(entry: Mapping[str, Any], provider: str) -> Model:
+    details = entry.get("details") or {}
+    capabilities = entry.get("capabilities")
+    modified = entry.get("modified_at")
+    return Model(
+        str(entry.get("model") or entry.get("name") or ""),
+        provider or None,
+        name=entry.get("name"),
+        context_window=details.get("context_length"),
+        capabilities=tuple(capabilities) if isinstance(capabilities, list) else (),
+        created=created_at(modified),
+        raw=dict(entry),
+    )
+
+
+def created_at(text: Any) -> float | None:
+    """Seconds since 1970 of an RFC 3339 time with nanoseconds."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
+    except ValueError:
+        return None

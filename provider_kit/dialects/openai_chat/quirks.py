@@ -1,0 +1,121 @@
+"""What distinguishes one server of OpenAI's chat API from another, as data.
+
+A provider states its quirks in a :class:`ChatQuirks`; a model that differs from its provider gets an
+evolved copy. The dialect reads them and knows no provider's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+from attrs import field, frozen
+
+from provider_kit.dialects.base import Notes
+from provider_kit.model.tools import Reasoning
+
+__all__ = ["ChatQuirks", "ReasoningWriter", "clamp_effort", "effort_writer"]
+
+#: Writes the reasoning wish into a request's body, reporting what the model does not take.
+ReasoningWriter: TypeAlias = Callable[[Reasoning, dict[str, Any], Notes], None]
+
+_ORDER = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
+def clamp_effort(effort: str, allowed: tuple[str, ...]) -> str:
+    """The nearest allowed effort; of two equally near ones the lower."""
+    if effort in allowed:
+        return effort
+    wanted = _ORDER.index(effort)
+    return min(allowed, key=lambda other: (abs(_ORDER.index(other) - wanted), _ORDER.index(other)))
+
+
+def budget_effort(budget: int) -> str:
+    """The effort that comes nearest to a budget of thinking tokens."""
+    return "low" if budget <= 4096 else "medium" if budget <= 16384 else "high"
+
+
+def effort_writer(*allowed: str, field_name: str = "reasoning_effort") -> ReasoningWriter:
+    """Writes one effort word; budgets become the nearest word."""
+
+    def write(reasoning: Reasoning, body: dict[str, Any], notes: Notes) -> None:
+        wanted = reasoning.effort or (budget_effort(reasoning.budget_tokens) if reasoning.budget_tokens else None)
+        if wanted is None:
+            return
+        sent = clamp_effort(wanted, allowed)
+        body[field_name] = sent
+        if reasoning.effort and sent != wanted:
+            notes.leave_out("reasoning", f"effort {wanted!r} is not known to this model; {sent!r} was sent.")
+        elif reasoning.budget_tokens and not reasoning.effort:
+            notes.leave_out("reasoning", f"this API takes no token budget; effort {sent!r} was sent.")
+
+    return write
+
+
+@frozen(kw_only=True)
+class ChatQuirks:
+    """How a server of the chat API differs from the common ground. The defaults suit an unknown one."""
+
+    #: Field that bounds the answer.
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    #: Role under which system prompts are sent.
+    system_role: Literal["system", "developer"] = "system"
+    #: Whether several system messages are joined into one at the start.
+    single_system: bool = False
+    #: Whether turns of the same role in a row are joined.
+    join_same_role: bool = False
+    #: Request parameters the server or model refuses, with the reason.
+    refused: Mapping[str, str] = field(factory=dict)
+    #: Of these, the ones that are taken when the caller turns reasoning off.
+    taken_without_reasoning: frozenset[str] = frozenset()
+    #: Whether ``stream_options.include_usage`` is asked for.
+    ask_stream_usage: bool = True
+    #: Whether the stream always ends with ``[DONE]``; if so, its absence means a cut.
+    always_done: bool = False
+    seed_field: str = "seed"
+    #: Field for the end user's id, ``None`` if there is none.
+    user_field: str | None = "user"
+    #: Whether ``metadata`` is accepted.
+    metadata: bool = True
+    #: Most stop texts, ``None`` for no known limit.
+    max_stop: int | None = None
+    #: Modes of ``tool_choice`` that are accepted beside ``auto`` and ``none``.
+    tool_choices: frozenset[str] = frozenset({"required", "named"})
+    #: Whether a subset of tools can be named on the wire.
+    allowed_tools: bool = False
+    #: Whether ``parallel_tool_calls`` is accepted.
+    parallel_tool_calls: bool = True
+    #: Whether a tool's ``strict`` is accepted.
+    strict_tools: bool = True
+    #: How JSON schemas are asked for; ``prompt``: JSON mode and the schema in the system prompt.
+    json_schema: Literal["native", "prompt"] = "native"
+    #: Whether JSON mode without a schema exists.
+    json_object: bool = True
+    #: How to ask for reasoning; ``None``: the wish is left out.
+    reasoning: ReasoningWriter | None = effort_writer("none", "minimal", "low", "medium", "high", "xhigh", "max")
+    #: Field under which the assistant's reasoning is sent back; ``None``: it is not.
+    reasoning_field: str | None = None
+    #: Whether reasoning must be present on assistant turns once tools are used, empty if unknown.
+    reasoning_with_tools: bool = False
+    #: Whether thinking goes back as chunks inside ``content``.
+    thinking_chunks: bool = False
+    #: Whether images may be ``https`` links; else only data URLs.
+    image_links: bool = True
+    images: bool = True
+    audio: bool = True
+    #: Form of documents: OpenAI's ``file``, Mistral's ``document_url``, or none.
+    documents: Literal["file", "document_url"] | None = "file"
+    #: Whether cache marks are written as ``cache_control``.
+    cache_control: bool = False
+    #: Whether tool call ids must be nine letters and digits.
+    nine_letter_ids: bool = False
+    #: Whether tool messages carry the tool's name.
+    tool_name: bool = False
+    #: Value of ``content`` where an assistant turn has only tool calls.
+    empty_content: str | None = None
+    #: Field for the wanted number of dimensions.
+    dimensions_field: str = "dimensions"
+    #: Path that counts tokens, ``None`` if there is none.
+    count_path: str | None = None
+    #: Fields added to every request.
+    body: Mapping[str, Any] = field(factory=dict)

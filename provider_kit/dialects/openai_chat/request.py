@@ -1,0 +1,465 @@
+"""Chat requests in OpenAI's form (POST /chat/completions).
+
+Source: OpenAI API reference, "Create chat completion", and what the servers that imitate it document.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from provider_kit.dialects.base import Notes
+from provider_kit.dialects.openai_chat.quirks import ChatQuirks
+from provider_kit.errors import InvalidRequestError
+from provider_kit.model.chat import ChatRequest
+from provider_kit.model.json_text import dumps_text
+from provider_kit.model.messages import (
+    Audio,
+    Document,
+    Image,
+    Media,
+    Message,
+    Native,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from provider_kit.model.tools import ResponseFormat, Tool, ToolChoice
+
+__all__ = ["RequestWriter", "write_tool"]
+
+_AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+_NINE = re.compile(r"^[A-Za-z0-9]{9}$")
+
+
+def write_tool(tool: Tool, strict_allowed: bool) -> dict[str, Any]:
+    """A tool in the nested form."""
+    if tool.native is not None:
+        return tool.native
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    function["parameters"] = tool.parameters
+    if tool.strict is not None and strict_allowed:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+class RequestWriter:
+    """Writes one request; made for one call, holds what it has to report."""
+
+    def __init__(self, request: ChatRequest, quirks: ChatQuirks, notes: Notes, origin: str) -> None:
+        self.request = request
+        self.quirks = quirks
+        self.notes = notes
+        self.origin = origin
+        self.names: dict[str, str] = {}
+        self._own = True
+
+    def write(self, stream: bool) -> dict[str, Any]:
+        """The request's body."""
+        request, quirks = self.request, self.quirks
+        body: dict[str, Any] = {"model": request.model, "messages": self._messages()}
+        if quirks.body:
+            body.update(quirks.body)
+        if request.max_tokens is not None:
+            body[quirks.max_tokens_field] = request.max_tokens
+        refused = quirks.refused
+        if quirks.taken_without_reasoning and request.reasoning is not None and request.reasoning.effort == "none":
+            refused = {name: why for name, why in refused.items() if name not in quirks.taken_without_reasoning}
+        if request.temperature is not None:
+            self._put(body, "temperature", request.temperature, refused)
+        if request.top_p is not None:
+            self._put(body, "top_p", request.top_p, refused)
+        if request.top_k is not None:
+            self._put(body, "top_k", request.top_k, refused)
+        if request.presence_penalty is not None:
+            self._put(body, "presence_penalty", request.presence_penalty, refused)
+        if request.frequency_penalty is not None:
+            self._put(body, "frequency_penalty", request.frequency_penalty, refused)
+        if request.stop is not None:
+            stop = request.stop
+            if quirks.max_stop is not None and len(stop) > quirks.max_stop:
+                self.notes.leave_out("stop", f"only the first {quirks.max_stop} stop texts were sent.")
+                stop = stop[: quirks.max_stop]
+            self._put(body, "stop", stop, refused)
+        if request.seed is not None:
+            if "seed" in refused:
+                self.notes.leave_out("seed", refused["seed"])
+            else:
+                body[quirks.seed_field] = request.seed
+        if request.tools:
+            self._tools(body, request.tools)
+        if request.response_format is not None:
+            self._response_format(body, request.response_format)
+        if request.reasoning is not None:
+            if quirks.reasoning is None:
+                self.notes.leave_out("reasoning", "this model has no reasoning to control.")
+            else:
+                quirks.reasoning(request.reasoning, body, self.notes)
+        if request.user is not None:
+            if quirks.user_field is None:
+                self.notes.leave_out("user", "this provider takes no user id.")
+            else:
+                body[quirks.user_field] = request.user
+        if request.metadata is not None:
+            if quirks.metadata:
+                body["metadata"] = request.metadata
+            else:
+                self.notes.leave_out("metadata", "this provider takes no metadata.")
+        if request.cache and quirks.cache_control:
+            self._mark_cache(body["messages"], request.cache)
+        if stream:
+            body["stream"] = True
+            if quirks.ask_stream_usage:
+                body["stream_options"] = {"include_usage": True}
+        return body
+
+    def _put(self, body: dict[str, Any], name: str, value: Any, refused: Any) -> None:
+        if name in refused:
+            self.notes.leave_out(name, refused[name])
+        else:
+            body[name] = value
+
+    # -------------------------------------------------------------------------------------------- messages
+
+    def _messages(self) -> list[dict[str, Any]]:
+        written: list[dict[str, Any]] = []
+        append = written.append
+        system_role = self.quirks.system_role
+        for message in self.request.messages:
+            role = message.role
+            if role == "system" or role == "developer":
+                role = system_role
+            content = message.content
+            if type(content) is str and message.extra is None and message.name is None:
+                append({"role": role, "content": content})
+            elif role == "tool":
+                self._tool_messages(message, written)
+            elif role == "assistant":
+                append(self._assistant(message))
+            else:
+                append(self._plain(role, message))
+        if self.quirks.reasoning_with_tools:
+            self._require_reasoning(written)
+        if self.quirks.single_system:
+            written = _join_system(written, system_role)
+        if self.quirks.join_same_role:
+            written = _join_same_role(written)
+        return written
+
+    def _plain(self, role: str, message: Message) -> dict[str, Any]:
+        content = message.content
+        self._own = True
+        written: dict[str, Any] = {
+            "role": role,
+            "content": content if type(content) is str else self._content(message.parts, role),
+        }
+        if message.name is not None:
+            written["name"] = message.name
+        self._add_extra(written, message)
+        return written
+
+    def _content(self, parts: list[Part], where: str) -> Any:
+        items = [item for part in parts if (item := self._part(part, where)) is not None]
+        if len(items) == 1 and items[0].keys() == {"type", "text"}:
+            return items[0]["text"]
+        if where in ("system", "developer") and all(item.keys() == {"type", "text"} for item in items):
+            return "\n\n".join(item["text"] for item in items)
+        return items
+
+    def _assistant(self, message: Message) -> dict[str, Any]:
+        quirks = self.quirks
+        written: dict[str, Any] = {"role": "assistant"}
+        items: list[dict[str, Any]] = []
+        thinking: list[str] = []
+        calls: list[dict[str, Any]] = []
+        refusal: list[str] = []
+        own = self._own = message.origin is None or message.origin == self.origin
+        for part in message.parts:
+            kind = type(part)
+            if kind is ToolCall:
+                calls.append(self._tool_call(part))  # type: ignore[arg-type]  # its class was just compared
+            elif kind is Thinking:
+                assert isinstance(part, Thinking)
+                if quirks.thinking_chunks and own and part.text:
+                    items.append(part.native or {"type": "thinking", "thinking": [{"type": "text", "text": part.text}]})
+                elif own and part.text:
+                    thinking.append(part.text)
+            elif kind is Refusal:
+                refusal.append(part.text)  # type: ignore[union-attr]  # its class was just compared
+            else:
+                item = self._part(part, "assistant")
+                if item is not None:
+                    items.append(item)
+        if items and all(item.keys() == {"type", "text"} for item in items):
+            written["content"] = "".join([item["text"] for item in items])
+        elif items:
+            written["content"] = items
+        else:
+            written["content"] = quirks.empty_content if calls or refusal else ""
+        if refusal:
+            written["refusal"] = "".join(refusal)
+        if thinking and quirks.reasoning_field is not None:
+            written[quirks.reasoning_field] = "\n\n".join(thinking)
+        if calls:
+            written["tool_calls"] = calls
+        if message.name is not None:
+            written["name"] = message.name
+        self._add_extra(written, message)
+        return written
+
+    def _add_extra(self, written: dict[str, Any], message: Message) -> None:
+        if not message.extra:
+            return
+        if message.origin is None or message.origin == self.origin:
+            written.update(message.extra)
+        else:
+            self.notes.leave_out("messages", f"{', '.join(message.extra)} of {message.origin} was not sent.")
+
+    def _tool_call(self, call: ToolCall) -> dict[str, Any]:
+        self.names[call.id] = call.name
+        if call.native is not None and call.native.get("type") == "custom":
+            return call.native
+        written: dict[str, Any] = {
+            "id": self._call_id(call.id),
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments_json or "{}"},
+        }
+        if call.extra and self._own:
+            written.update(call.extra)
+        return written
+
+    def _call_id(self, call_id: str) -> str:
+        """Mistral takes only nine letters and digits; the same id always becomes the same nine."""
+        if not self.quirks.nine_letter_ids or _NINE.match(call_id):
+            return call_id
+        return hashlib.sha256(call_id.encode()).hexdigest()[:9]
+
+    def _tool_messages(self, message: Message, written: list[dict[str, Any]]) -> None:
+        for part in message.parts:
+            if not isinstance(part, ToolResult):
+                self.notes.leave_out("messages", f"a {type(part).__name__} inside a tool message was not sent.")
+                continue
+            item: dict[str, Any] = {
+                "role": "tool",
+                "tool_call_id": self._call_id(part.tool_call_id),
+                "content": self._result_content(part),
+            }
+            name = part.name or self.names.get(part.tool_call_id)
+            if name and self.quirks.tool_name:
+                item["name"] = name
+            if part.extra:
+                item.update(part.extra)
+            written.append(item)
+
+    def _result_content(self, result: ToolResult) -> Any:
+        content = result.content
+        if isinstance(content, str):
+            return f"Error: {content}" if result.is_error and not content.lower().startswith("error") else content
+        items = []
+        for part in content:
+            if isinstance(part, Media):
+                self.notes.leave_out("messages", "images in tool results are not taken by this API.")
+            elif (item := self._part(part, "tool")) is not None:
+                items.append(item)
+        if all(item.keys() == {"type", "text"} for item in items):
+            return "".join(item["text"] for item in items)
+        return items
+
+    def _require_reasoning(self, written: list[dict[str, Any]]) -> None:
+        field = self.quirks.reasoning_field
+        if field and any("tool_calls" in item for item in written):
+            for item in written:
+                if item["role"] == "assistant":
+                    item.setdefault(field, "")
+
+    # -------------------------------------------------------------------------------------------- parts
+
+    def _part(self, part: Any, where: str) -> dict[str, Any] | None:
+        if isinstance(part, Text):
+            written: dict[str, Any] = {"type": "text", "text": part.text}
+            if part.extra and self._own:
+                written.update(part.extra)
+        elif isinstance(part, Image):
+            written = self._image(part)
+        elif isinstance(part, Audio):
+            written = self._audio(part)
+        elif isinstance(part, Document):
+            written = self._document(part)
+        elif isinstance(part, Native):
+            if self._own:
+                return part.data
+            self.notes.leave_out("messages", f"a {part.type} block of another API was not sent.")
+            return None
+        elif isinstance(part, Refusal):
+            return {"type": "refusal", "refusal": part.text}
+        else:
+            self.notes.leave_out("messages", f"a {type(part).__name__} inside a {where} message was not sent.")
+            return None
+        if part.cache and self.quirks.cache_control:
+            written["cache_control"] = _cache_control(part.cache)
+        return written
+
+    def _image(self, image: Image) -> dict[str, Any]:
+        if not self.quirks.images:
+            raise InvalidRequestError(
+                "This provider takes no images.", hint="Use a model with vision, or describe the picture in words."
+            )
+        if image.data is not None:
+            url = image.data_url
+        elif image.url and self.quirks.image_links:
+            url = image.url
+        else:
+            raise InvalidRequestError(
+                "This provider takes images only as data, not as links or file ids.",
+                hint="Download the picture and attach its bytes or path: files=['photo.png'].",
+            )
+        written: dict[str, Any] = {"url": url}
+        if image.detail:
+            written["detail"] = image.detail
+        return {"type": "image_url", "image_url": written}
+
+    def _audio(self, audio: Audio) -> dict[str, Any]:
+        suffix = _AUDIO_FORMATS.get(audio.media_type or "")
+        if not self.quirks.audio or audio.data is None or suffix is None:
+            raise InvalidRequestError(
+                "This provider takes audio only as WAV or MP3 data." if self.quirks.audio else "This provider takes no audio.",
+                hint="Convert the recording, or use a provider that takes it (Gemini takes most formats).",
+            )
+        return {"type": "input_audio", "input_audio": {"data": audio.base64, "format": suffix}}
+
+    def _document(self, document: Document) -> dict[str, Any]:
+        if document.data is not None and (document.media_type or "").startswith("text/"):
+            return {"type": "text", "text": document.data.decode("utf-8", "replace")}
+        style = self.quirks.documents
+        if style == "document_url":
+            written = {"type": "document_url", "document_url": document.url or document.data_url}
+            if document.filename:
+                written["document_name"] = document.filename
+            return written
+        if style == "file" and (document.data is not None or document.file_id):
+            if document.file_id:
+                return {"type": "file", "file": {"file_id": document.file_id}}
+            return {
+                "type": "file",
+                "file": {"filename": document.filename or "document.pdf", "file_data": document.data_url},
+            }
+        raise InvalidRequestError(
+            "This provider takes documents only as data." if style else "This provider takes no documents.",
+            hint="Attach the file itself, or extract its text and send that.",
+        )
+
+    # -------------------------------------------------------------------------------------------- the rest
+
+    def _tools(self, body: dict[str, Any], tools: list[Tool]) -> None:
+        quirks = self.quirks
+        choice = self.request.tool_choice
+        if choice is not None and choice.names and not quirks.allowed_tools and len(choice.names) > 1:
+            tools = [tool for tool in tools if tool.name in choice.names]
+            choice = ToolChoice(choice.mode)
+        body["tools"] = [write_tool(tool, quirks.strict_tools) for tool in tools]
+        if choice is not None:
+            written = self._tool_choice(choice)
+            if written is not None:
+                body["tool_choice"] = written
+        if self.request.parallel_tool_calls is not None:
+            if quirks.parallel_tool_calls:
+                body["parallel_tool_calls"] = self.request.parallel_tool_calls
+            else:
+                self.notes.leave_out("parallel_tool_calls", "this model does not take it.")
+
+    def _tool_choice(self, choice: ToolChoice) -> Any:
+        allowed = self.quirks.tool_choices
+        if choice.mode == "none" or (choice.mode == "auto" and not choice.names):
+            return choice.mode
+        if len(choice.names) > 1 or (choice.names and choice.mode == "auto"):
+            if self.quirks.allowed_tools:
+                named = [{"type": "function", "function": {"name": name}} for name in choice.names]
+                return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": named}}
+            return choice.mode
+        if choice.names and "named" in allowed:
+            return {"type": "function", "function": {"name": choice.names[0]}}
+        if "required" in allowed:
+            if choice.names:
+                self.notes.leave_out("tool_choice", "one tool cannot be forced here; any tool was required instead.")
+            return "required"
+        self.notes.leave_out("tool_choice", "tools cannot be forced here; the model decides.")
+        return None
+
+    def _response_format(self, body: dict[str, Any], wanted: ResponseFormat) -> None:
+        quirks = self.quirks
+        if wanted.kind == "text":
+            body["response_format"] = {"type": "text"}
+        elif wanted.kind == "json_schema" and quirks.json_schema == "native":
+            spec: dict[str, Any] = {"name": wanted.name, "schema": wanted.schema}
+            if wanted.description:
+                spec["description"] = wanted.description
+            if wanted.strict is not None:
+                spec["strict"] = wanted.strict
+            body["response_format"] = {"type": "json_schema", "json_schema": spec}
+        else:
+            if quirks.json_object:
+                body["response_format"] = {"type": "json_object"}
+            if wanted.kind == "json_schema":
+                self.notes.leave_out(
+                    "response_format", "this provider takes no JSON schema; it was put into the system prompt."
+                )
+                _add_instruction(
+                    body["messages"], f"Answer with JSON only, valid for this JSON schema: {dumps_text(wanted.schema)}"
+                )
+            elif not quirks.json_object:
+                self.notes.leave_out("response_format", "this provider has no JSON mode; the prompt asks for JSON.")
+                _add_instruction(body["messages"], "Answer with JSON only.")
+
+    def _mark_cache(self, messages: list[dict[str, Any]], cache: bool | str) -> None:
+        """Mark the end of the conversation as worth caching."""
+        for message in reversed(messages):
+            content = message.get("content")
+            if isinstance(content, str) and content:
+                message["content"] = [{"type": "text", "text": content, "cache_control": _cache_control(cache)}]
+                return
+            if isinstance(content, list) and content and content[-1].get("type") == "text":
+                content[-1].setdefault("cache_control", _cache_control(cache))
+                return
+
+
+def _cache_control(cache: bool | str) -> dict[str, str]:
+    return {"type": "ephemeral", "ttl": cache} if isinstance(cache, str) else {"type": "ephemeral"}
+
+
+def _add_instruction(messages: list[dict[str, Any]], text: str) -> None:
+    first = messages[0]
+    if first["role"] in ("system", "developer") and isinstance(first["content"], str):
+        first["content"] = f"{first['content']}\n\n{text}"
+    else:
+        messages.insert(0, {"role": "system", "content": text})
+
+
+def _join_system(written: list[dict[str, Any]], role: str) -> list[dict[str, Any]]:
+    system = [item for item in written if item["role"] == role]
+    if len(system) <= 1 and (not system or written[0] is system[0]):
+        return written
+    texts = [item["content"] if isinstance(item["content"], str) else str(item["content"]) for item in system]
+    return [{"role": role, "content": "\n\n".join(texts)}, *(item for item in written if item["role"] != role)]
+
+
+def _join_same_role(written: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    joined: list[dict[str, Any]] = []
+    for item in written:
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and item["role"] == last["role"] != "tool"
+            and isinstance(item["content"], str)
+            and isinstance(last["content"], str)
+            and item.keys() == last.keys() == {"role", "content"}
+        ):
+            joined[-1] = {"role": item["role"], "content": f"{last['content']}\n\n{item['content']}"}
+        else:
+            joined.append(item)
+    return joined

@@ -1,0 +1,259 @@
+"""Requests to OpenAI's Responses API (POST /responses).
+
+Every request is whole in itself: the conversation is sent each time, with the reasoning items the API
+gave back unchanged between a call and its result, and ``store: false`` unless the caller asks otherwise
+through ``extra_body``. Source: OpenAI API reference, "Responses" and "Reasoning".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from provider_kit.dialects.base import Notes
+from provider_kit.dialects.openai_chat.quirks import ReasoningWriter, effort_writer
+from provider_kit.errors import InvalidRequestError
+from provider_kit.model.chat import ChatRequest
+from provider_kit.model.messages import (
+    Audio,
+    Document,
+    Image,
+    Media,
+    Message,
+    Native,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
+
+__all__ = ["ResponsesProfile", "ResponsesRequestWriter"]
+
+_MISSING = {
+    "stop": "this API has no stop texts.",
+    "seed": "this API has no seed.",
+    "presence_penalty": "this API has no penalties.",
+    "frequency_penalty": "this API has no penalties.",
+    "top_k": "this API has no top_k.",
+}
+
+
+@frozen(kw_only=True)
+class ResponsesProfile:
+    """What one model takes."""
+
+    #: Request parameters the model refuses, with the reason.
+    refused: Mapping[str, str] = field(factory=dict)
+    #: Of these, the ones that are taken when the caller turns reasoning off.
+    taken_without_reasoning: frozenset[str] = frozenset()
+    #: Writes the effort; ``None``: no reasoning to control.
+    effort: ReasoningWriter | None = effort_writer("none", "minimal", "low", "medium", "high", "xhigh", "max")
+    #: Whether encrypted reasoning is asked for, so that it can be sent back.
+    encrypted_reasoning: bool = True
+    #: Field for the end user's id.
+    user_field: str = "safety_identifier"
+    #: Role of system messages inside the conversation.
+    system_role: str = "developer"
+
+
+class ResponsesRequestWriter:
+    """Writes one request."""
+
+    def __init__(self, request: ChatRequest, profile: ResponsesProfile, notes: Notes, origin: str) -> None:
+        self.request = request
+        self.profile = profile
+        self.notes = notes
+        self.origin = origin
+        self._stored = bool((request.extra_body or {}).get("store"))
+
+    def write(self, stream: bool) -> dict[str, Any]:
+        """The request's body."""
+        request, profile = self.request, self.profile
+        instructions, items = self._input()
+        body: dict[str, Any] = {"model": request.model, "input": items, "store": False}
+        if instructions:
+            body["instructions"] = "\n\n".join(instructions)
+        if profile.encrypted_reasoning:
+            body["include"] = ["reasoning.encrypted_content"]
+        if request.max_tokens is not None:
+            body["max_output_tokens"] = request.max_tokens
+        for name in ("temperature", "top_p"):
+            value = getattr(request, name)
+            if value is not None:
+                off = request.reasoning is not None and request.reasoning.effort == "none"
+                if name in profile.refused and not (off and name in profile.taken_without_reasoning):
+                    self.notes.leave_out(name, profile.refused[name])
+                else:
+                    body[name] = value
+        for name, reason in _MISSING.items():
+            if getattr(request, name) is not None:
+                self.notes.leave_out(name, reason)
+        if request.tools:
+            self._tools(body, request.tools)
+        if request.response_format is not None:
+            body["text"] = {"format": _format(request.response_format)}
+        if request.reasoning is not None:
+            self._reasoning(body, request.reasoning)
+        if request.user is not None:
+            body[profile.user_field] = request.user
+        if request.metadata is not None:
+            body["metadata"] = request.metadata
+        if stream:
+            body["stream"] = True
+        return body
+
+    # -------------------------------------------------------------------------------------------- conversation
+
+    def _input(self) -> tuple[list[str], list[dict[str, Any]]]:
+        instructions: list[str] = []
+        items: list[dict[str, Any]] = []
+        for message in self.request.messages:
+            role = message.role
+            if role in ("system", "developer"):
+                if not items:
+                    instructions.append(message.text)
+                else:
+                    items.append({"role": self.profile.system_role, "content": message.text})
+            elif role == "tool":
+                items.extend(self._results(message))
+            elif role == "assistant":
+                items.extend(self._assistant(message))
+            elif type(message.content) is str:
+                items.append({"role": "user", "content": message.content})
+            else:
+                items.append({"role": "user", "content": [self._part(part) for part in message.parts]})
+        if not items:
+            raise InvalidRequestError("The conversation has no text.", hint="Write something to the model.")
+        return instructions, items
+
+    def _results(self, message: Message) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = []
+        for part in message.parts:
+            if not isinstance(part, ToolResult):
+                self.notes.leave_out("messages", f"a {type(part).__name__} inside a tool message was not sent.")
+                continue
+            content = part.content
+            output: Any = content if isinstance(content, str) else [self._part(item) for item in content]
+            if part.is_error and isinstance(output, str) and not output.lower().startswith("error"):
+                output = f"Error: {output}"
+            items.append({"type": "function_call_output", "call_id": part.tool_call_id, "output": output})
+        return items
+
+    def _assistant(self, message: Message) -> list[dict[str, Any]]:
+        own = message.origin == self.origin
+        items: list[dict[str, Any]] = []
+        for part in message.parts:
+            if isinstance(part, Thinking):
+                if own and part.native is not None and (self._stored or part.native.get("encrypted_content")):
+                    items.append(part.native)
+            elif isinstance(part, (Text, Refusal)):
+                item = (part.extra or {}).get("item") if own else None
+                if isinstance(item, dict):
+                    items.append(item)
+                elif part.text:
+                    items.append({"role": "assistant", "content": part.text})
+            elif isinstance(part, ToolCall):
+                if own and part.native is not None:
+                    items.append(part.native)
+                else:
+                    items.append(
+                        {
+                            "type": "function_call",
+                            "call_id": part.id,
+                            "name": part.name,
+                            "arguments": part.arguments_json or "{}",
+                        }
+                    )
+            elif isinstance(part, Native) and (own or message.origin is None):
+                items.append(part.data)
+            else:
+                self.notes.leave_out("messages", f"a {type(part).__name__} of an assistant message was not sent.")
+        return items
+
+    def _part(self, part: Any) -> dict[str, Any]:
+        if isinstance(part, Text):
+            return {"type": "input_text", "text": part.text}
+        if isinstance(part, Image):
+            written: dict[str, Any] = {"type": "input_image", **_where(part, "image_url")}
+            if part.detail:
+                written["detail"] = part.detail
+            return written
+        if isinstance(part, Document):
+            if part.data is not None and (part.media_type or "").startswith("text/"):
+                return {"type": "input_text", "text": part.data.decode("utf-8", "replace")}
+            if part.url:
+                return {"type": "input_file", "file_url": part.url}
+            written = {"type": "input_file", **_where(part, "file_data")}
+            if part.data is not None:
+                written["filename"] = part.filename or "document.pdf"
+            return written
+        if isinstance(part, Native):
+            return part.data
+        if isinstance(part, Audio):
+            raise InvalidRequestError(
+                "The Responses API takes no audio.", hint="Use the chat API: use_responses_api=False with an audio model."
+            )
+        raise InvalidRequestError(f"A {type(part).__name__} cannot stand in a user message.")
+
+    # -------------------------------------------------------------------------------------------- the rest
+
+    def _tools(self, body: dict[str, Any], tools: list[Tool]) -> None:
+        body["tools"] = [_tool(tool) for tool in tools]
+        choice = self.request.tool_choice
+        if choice is not None:
+            body["tool_choice"] = _tool_choice(choice)
+        if self.request.parallel_tool_calls is not None:
+            body["parallel_tool_calls"] = self.request.parallel_tool_calls
+
+    def _reasoning(self, body: dict[str, Any], reasoning: Reasoning) -> None:
+        if self.profile.effort is None:
+            self.notes.leave_out("reasoning", "this model has no reasoning to control.")
+            return
+        written: dict[str, Any] = {}
+        self.profile.effort(reasoning, written, self.notes)
+        wish: dict[str, Any] = {}
+        if "reasoning_effort" in written:
+            wish["effort"] = written["reasoning_effort"]
+        if reasoning.show or (reasoning.show is None and wish.get("effort") != "none"):
+            wish["summary"] = "auto"
+        if wish:
+            body["reasoning"] = wish
+
+
+def _where(media: Media, name: str) -> dict[str, Any]:
+    if media.file_id:
+        return {"file_id": media.file_id}
+    return {name: media.data_url if media.data is not None else media.url}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    if tool.native is not None:
+        return tool.native
+    written: dict[str, Any] = {"type": "function", "name": tool.name, "parameters": tool.parameters}
+    if tool.description:
+        written["description"] = tool.description
+    # The API's own default is strict, which most hand-written schemas do not satisfy.
+    written["strict"] = bool(tool.strict)
+    return written
+
+
+def _tool_choice(choice: ToolChoice) -> Any:
+    if choice.names and (len(choice.names) > 1 or choice.mode == "auto"):
+        named = [{"type": "function", "name": name} for name in choice.names]
+        return {"type": "allowed_tools", "mode": choice.mode, "tools": named}
+    return {"type": "function", "name": choice.names[0]} if choice.names else choice.mode
+
+
+def _format(wanted: ResponseFormat) -> dict[str, Any]:
+    if wanted.kind != "json_schema":
+        return {"type": "text" if wanted.kind == "text" else "json_object"}
+    written: dict[str, Any] = {"type": "json_schema", "name": wanted.name, "schema": wanted.schema}
+    if wanted.description:
+        written["description"] = wanted.description
+    if wanted.strict is not None:
+        written["strict"] = wanted.strict
+    return written

@@ -1,0 +1,1 @@
+"""The story of a call, told once, for both worlds."""

@@ -1,0 +1,285 @@
+"""Everything about one provider that does not change from call to call, worked out once.
+
+An :class:`Endpoint` joins a provider's data with a configuration and the environment: the address, the
+headers, the keys, the dialects. It writes HTTP requests and turns error answers into typed errors; it
+sends nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from provider_kit._version import __version__
+from provider_kit.auth.api_keys import KeySource, find_keys
+from provider_kit.dialects.base import Dialect, WireCall
+from provider_kit.dialects.failures import error_from_response, looks_like_html
+from provider_kit.errors import APIError, ConfigError, InvalidRequestError, InvalidResponseError, ResponseLostError
+from provider_kit.model.config import ProviderConfig
+from provider_kit.model.inputs import nearest
+from provider_kit.model.json_text import dumps, loads
+from provider_kit.providers.base import Provider
+from provider_kit.wire.http import HttpRequest, HttpResponse, join_url
+from provider_kit.wire.redaction import redact, redact_value
+
+__all__ = ["Endpoint"]
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
+_USER_AGENT = f"provider-kit/{__version__} (python/{sys.version_info[0]}.{sys.version_info[1]})"
+
+
+class Endpoint:
+    """One provider, ready to be called.
+
+    Args:
+        provider: The provider's data.
+        config: What the user configured.
+        environ: The environment variables.
+
+    Raises:
+        ConfigError: The base URL is missing or malformed, or an option is unknown.
+    """
+
+    def __init__(self, provider: Provider, config: ProviderConfig, environ: Mapping[str, str]) -> None:
+        config = provider.complete(config, environ)
+        self.provider = provider
+        self.config = config
+        self.name = config.label
+        self._environ = environ
+        self._check_options()
+        self.base_url = self._check_base_url(provider.find_base_url(config, environ))
+        self.dialect_for = provider.make_dialects(config)
+        self._keys: KeySource | None = None
+        self._headers: dict[bool, dict[str, str]] | None = None
+        self._base_headers = {
+            "User-Agent": config.http.user_agent or _USER_AGENT,
+            "Content-Type": "application/json",
+            **provider.headers,
+            **provider.extra_headers(config, environ),
+        }
+        self._urls: dict[str, str] = {}
+
+    # -------------------------------------------------------------------------------------------- checks
+
+    def _check_options(self) -> None:
+        for name in self.config.options:
+            if name not in self.provider.option_names:
+                known = self.provider.option_names
+                raise ConfigError(
+                    f"{self.name} has no option {name!r}.",
+                    provider=self.name,
+                    hint=nearest(name, known) + (f"It has: {', '.join(known)}." if known else "It has none."),
+                )
+
+    def _check_base_url(self, url: str | None) -> str:
+        if not url:
+            variables = ", ".join(self.provider.base_url_variables)
+            raise ConfigError(
+                f"{self.name} needs a base URL.",
+                provider=self.name,
+                hint=f"Pass base_url='https://…'{f' or set {variables}' if variables else ''}.",
+            )
+        url = url.strip().rstrip("/")
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(
+                f"The base URL {redact(url)!r} is not an http:// or https:// address.",
+                provider=self.name,
+                hint=f"Write it with its scheme: 'https://{redact(url).removeprefix('//')}'.",
+            )
+        if parts.username or parts.password:
+            raise ConfigError(
+                "The base URL holds a user name or password.",
+                provider=self.name,
+                hint="Pass the key as api_key=, never inside the address.",
+            )
+        return url
+
+    def _check_transport_security(self) -> None:
+        """A key may not travel in the clear to another machine."""
+        parts = urlsplit(self.base_url)
+        host = parts.hostname or ""
+        if parts.scheme == "https" or host in _LOOPBACK or host.startswith("127.") or host.endswith(".localhost"):
+            return
+        if not self.config.allow_insecure_http:
+            raise ConfigError(
+                f"The API key would travel unencrypted to {host}.",
+                provider=self.name,
+                hint="Use https://, or pass allow_insecure_http=True if the network is trusted.",
+            )
+
+    # -------------------------------------------------------------------------------------------- keys
+
+    @property
+    def keys(self) -> KeySource:
+        """The keys, found on first use.
+
+        Raises:
+            MissingAPIKeyError: There is none and the provider needs one.
+            ConfigError: The key would travel unencrypted to another machine.
+        """
+        if self._keys is None:
+            keys = find_keys(self.config, self.provider, self._environ)
+            if not keys.empty:
+                self._check_transport_security()
+            self._keys = keys
+        return self._keys
+
+    def fixed_headers(self, stream: bool) -> dict[str, str] | None:
+        """All headers of a request where the key never changes; ``None`` where it may."""
+        if self._headers is None:
+            keys = self.keys
+            if not (keys.empty or keys.fixed):
+                return None
+            self._headers = {flag: self._all_headers(keys.fixed, flag) for flag in (False, True)}
+        return self._headers[stream]
+
+    def headers_with(self, key: str | None, stream: bool) -> dict[str, str]:
+        """All headers of a request with this key."""
+        return self._all_headers(key, stream)
+
+    def _all_headers(self, key: str | None, stream: bool) -> dict[str, str]:
+        headers = {
+            **self._base_headers,
+            "Accept": "text/event-stream" if stream else "application/json",
+            "Accept-Encoding": "identity" if stream else "gzip, deflate",
+        }
+        if key is not None:
+            headers.update(self.provider.key_headers(key, self.keys.variable))
+        return merge_headers(headers, self.config.headers)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never appear in a text."""
+        known = self._keys.secrets if self._keys is not None else ()
+        return (*known, *(value for value in self.config.headers.values() if len(value) >= 12))
+
+    # -------------------------------------------------------------------------------------------- requests
+
+    def write(
+        self,
+        call: WireCall,
+        headers: Mapping[str, str],
+        *,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, str] | None = None,
+    ) -> HttpRequest:
+        """The HTTP request of a call.
+
+        Raises:
+            InvalidRequestError: Something in it cannot be written as JSON.
+        """
+        body: bytes | None = None
+        if call.body is not None:
+            content = deep_merge(call.body, extra_body) if extra_body else call.body
+            try:
+                body = dumps(content)
+            except (TypeError, ValueError, RecursionError) as error:
+                raise InvalidRequestError(
+                    f"The request cannot be written as JSON: {error}.",
+                    provider=self.name,
+                    hint="Use only dicts, lists, strings, numbers, booleans and None; NaN and bytes are not JSON.",
+                ) from error
+        query = {**(call.query or {}), **extra_query} if extra_query else call.query
+        if query:
+            url = join_url(self.base_url, call.path, query)
+        else:
+            url = self._urls.get(call.path) or self._remember(call.path)
+        sent = dict(headers)
+        if body is None:
+            del sent["Content-Type"]
+        if call.headers:
+            sent.update(call.headers)
+        if extra_headers:
+            sent = merge_headers(sent, extra_headers)
+        return HttpRequest(call.method, url, sent, body)
+
+    def _remember(self, path: str) -> str:
+        url = join_url(self.base_url, path)
+        if len(self._urls) < 500:
+            self._urls[path] = url
+        return url
+
+    # -------------------------------------------------------------------------------------------- answers
+
+    def read_json(self, response: HttpResponse) -> Any:
+        """The JSON of an answer.
+
+        Raises:
+            APIError: The status says it failed.
+            InvalidResponseError: It is not JSON.
+        """
+        if response.status >= 300:
+            raise self.error(response.status, response.headers, response.body)
+        try:
+            return loads(response.body)
+        except ValueError as error:
+            raise self.not_json(response.status, response.headers, response.body) from error
+
+    def not_json(self, status: int, headers: Mapping[str, str], body: bytes) -> InvalidResponseError:
+        """The error for an answer that claims success and is no JSON."""
+        text = redact(body[:2000].decode("utf-8", "replace"), self.secrets)
+        if looks_like_html(body):
+            message = "The answer is a web page, not JSON: a proxy, a login page or a wrong address answered."
+        elif not body.strip():
+            message = "The answer is empty."
+        else:
+            message = "The answer is not JSON, or was cut."
+        return InvalidResponseError(
+            message,
+            status_code=status,
+            headers=headers,
+            body=text,
+            provider=self.name,
+            hint=f"Check base_url ({self.base_url}; does it need /v1?) and any proxy in between.",
+        )
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> APIError:
+        """The typed error for an error answer, without secrets."""
+        error = error_from_response(
+            status, headers, body, provider=self.name, overrides=self.provider.error_codes
+        )
+        return self.finish_error(error)
+
+    def finish_error(self, error: APIError) -> APIError:
+        """Take the secrets out of an error and let the provider explain it."""
+        secrets = self.secrets
+        error.message = redact(error.message, secrets)
+        error.args = (error.message,)
+        error.body = redact_value(error.body, secrets)
+        error.headers = {
+            name: redact(value, secrets) for name, value in error.headers.items() if name.lower() != "set-cookie"
+        }
+        self.provider.explain(error, base_url=self.base_url)
+        return error
+
+    def allow_repeat(self, error: Exception) -> None:
+        """On one's own machine nothing is billed, so a lost reply may be asked for again."""
+        if self.provider.local and isinstance(error, ResponseLostError):
+            error.retryable = True
+
+    def dialect(self, model: str) -> Dialect:
+        """The dialect of a model."""
+        return self.dialect_for(model)
+
+
+def merge_headers(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+    """``base`` with ``extra`` over it; names compare without regard to case, ``None`` takes one away."""
+    if not extra:
+        return dict(base)
+    replaced = {name.lower() for name in extra}
+    merged = {name: value for name, value in base.items() if name.lower() not in replaced}
+    merged.update({name: str(value) for name, value in extra.items() if value is not None})
+    return merged
+
+
+def deep_merge(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``extra`` over it, dicts inside dicts merged likewise."""
+    merged = dict(base)
+    for name, value in extra.items():
+        known = merged.get(name)
+        merged[name] = deep_merge(known, value) if isinstance(known, dict) and isinstance(value, Mapping) else value
+    return merged

@@ -1,0 +1,214 @@
+"""A streamed answer: one generator between the decoder and the user.
+
+Until the first content has reached the caller, a failure may be followed by another attempt, unseen.
+From then on it is a :class:`StreamError` that carries what was received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from attrs import define
+
+from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFailure
+from provider_kit.engine.attempts import Run
+from provider_kit.errors import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    InvalidResponseError,
+    ProviderKitError,
+    StreamError,
+    StreamIncompleteError,
+    StreamTimeoutError,
+)
+from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse, Chunk, Timings
+from provider_kit.model.json_text import loads
+from provider_kit.model.messages import Message
+from provider_kit.transports.base import ByteStream
+from provider_kit.wire.response_headers import request_id
+
+__all__ = ["StreamState", "stream"]
+
+
+@define
+class StreamState:
+    """What is known of a stream so far; shared by the generator and the object the user holds."""
+
+    run: Run
+    request: ChatRequest
+    notes: Notes
+    dialect: Dialect
+    decoder: StreamDecoder | None = None
+    #: An answer that came whole although a stream was asked for.
+    whole: ChatResponse | None = None
+    body: ByteStream | None = None
+    attempts: tuple[Attempt, ...] = ()
+    ended: float | None = None
+
+    def response(self) -> ChatResponse:
+        """The answer as far as it was received."""
+        run = self.run
+        if self.whole is not None:
+            answer = self.whole
+        elif self.decoder is not None:
+            answer = self.decoder.response()
+        else:
+            answer = ChatResponse(Message("assistant", ""), "error")
+        answer.provider = run.endpoint.name
+        answer.warnings = self.notes.warnings
+        answer.attempts = self.attempts or tuple(run.attempts)
+        answer.timings = Timings(run.first_content, self.ended)
+        if self.body is not None:
+            answer.headers = self.body.headers
+            answer.request_id = request_id(self.body.headers)
+        return answer
+
+
+async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
+    """Ask for a streamed answer and yield its chunks; the last one carries the finish reason.
+
+    Raises:
+        ProviderKitError: It failed before the first content.
+        StreamError: It failed, or was cut, after it.
+    """
+    run, request = state.run, state.request
+    endpoint, transport = run.endpoint, run.transport
+    call = state.dialect.build_chat(request, stream=True, notes=state.notes)
+    while True:
+        run.begin_attempt()
+        committed = False
+        body: ByteStream | None = None
+        try:
+            http = endpoint.write(
+                call,
+                await run.headers(True),
+                extra_body=request.extra_body,
+                extra_headers=request.extra_headers,
+                extra_query=request.extra_query,
+            )
+            body = state.body = await transport.open_stream(http, run.limits)
+            if body.status >= 300:
+                raise endpoint.error(body.status, body.headers, await _read_all(body))
+            kind = body.headers.get("content-type") or ""
+            if kind.startswith(("application/json", "text/html")):
+                state.whole = _read_whole(state, body, await _read_all(body))
+                committed = True
+                _mark_first(run)
+                for chunk in _as_chunks(state.whole):
+                    yield chunk
+                _end(state)
+                return
+            decoder = state.decoder = state.dialect.stream_decoder()
+            read, feed = body.read, decoder.feed
+            while not decoder.complete:
+                data = await read()
+                if not data:
+                    for chunk in decoder.finish():
+                        if not committed:
+                            committed = True
+                            _mark_first(run)
+                        yield chunk
+                    break
+                progressed = False
+                for chunk in feed(data):
+                    if not committed:
+                        committed = True
+                        _mark_first(run)
+                    progressed = True
+                    yield chunk
+                if progressed:
+                    body.progress()
+            if not decoder.complete:
+                raise StreamIncompleteError("The stream ended before the answer was complete.")
+            _end(state)
+            await body.drain()
+            return
+        except (StreamFailure, ProviderKitError) as error:
+            _end(state)
+            failure = _public(state, error)
+            if committed:
+                raise _after_content(state, failure) from (failure if failure is not error else error.__cause__)
+            if isinstance(failure, StreamIncompleteError):
+                failure.partial = state.response()
+                failure.retryable = True  # nothing of it reached the caller
+            await run.failed(failure)
+        finally:
+            if body is not None:
+                await body.aclose()
+
+
+def _mark_first(run: Run) -> None:
+    run.first_content = run.transport.now() - run.started
+
+
+def _end(state: StreamState) -> None:
+    run = state.run
+    state.ended = run.transport.now() - run.started
+    state.attempts = run.succeeded()
+
+
+async def _read_all(body: ByteStream) -> bytes:
+    pieces = []
+    while data := await body.read():
+        pieces.append(data)
+    return b"".join(pieces)
+
+
+def _read_whole(state: StreamState, body: ByteStream, data: bytes) -> ChatResponse:
+    """An answer that is no stream: an error object, a whole answer, or a web page."""
+    endpoint = state.run.endpoint
+    try:
+        payload = loads(data)
+    except ValueError as error:
+        raise endpoint.not_json(body.status, body.headers, data) from error
+    return state.dialect.parse_chat(payload)
+
+
+def _as_chunks(answer: ChatResponse) -> list[Chunk]:
+    from provider_kit.model.chat import ToolCallDelta
+
+    calls = [
+        ToolCallDelta(position, call.id, call.name, call.arguments_json)
+        for position, call in enumerate(answer.tool_calls)
+    ]
+    content = Chunk(answer.text, answer.raw, answer.thinking, calls or None, answer.refusal or "")
+    last = Chunk("", answer.raw, finish_reason=answer.finish_reason, usage=answer.usage)
+    return [content, last] if content.has_content else [last]
+
+
+def _public(state: StreamState, error: StreamFailure | ProviderKitError) -> ProviderKitError:
+    """What the caller may see of an error."""
+    if isinstance(error, StreamFailure):
+        found = state.run.endpoint.finish_error(error.error)
+        if state.body is not None:
+            found.request_id = found.request_id or request_id(state.body.headers)
+        return found
+    if isinstance(error, APIError) and not error.headers and state.body is not None:
+        error.headers = dict(state.body.headers)
+        return state.run.endpoint.finish_error(error)
+    return error
+
+
+def _after_content(state: StreamState, failure: ProviderKitError) -> StreamError:
+    """An error after content has reached the caller, with what was received."""
+    run = state.run
+    partial = state.response()
+    known = {
+        "partial": partial,
+        "provider": run.endpoint.name,
+        "model": run.model,
+        "operation": run.operation,
+        "request_id": failure.request_id or partial.request_id,
+        "attempts": state.attempts,
+    }
+    if isinstance(failure, StreamIncompleteError):
+        return StreamIncompleteError(failure.message, **known)
+    if isinstance(failure, APITimeoutError):
+        return StreamTimeoutError(failure.message, **known)
+    if isinstance(failure, APIConnectionError):
+        return StreamIncompleteError(failure.message, **known)
+    status = code = None
+    if isinstance(failure, APIError) and not isinstance(failure, InvalidResponseError):
+        status, code = failure.status_code, failure.code or failure.type
+    return StreamError(failure.message, status_code=status, code=code, **known)

@@ -1,0 +1,599 @@
+"""Every exception of provider_kit, in one tree.
+
+::
+
+    ProviderKitError
+    ├── ConfigError (ValueError)               something in the configuration is wrong; nothing was sent
+    │   └── UnknownProviderError
+    ├── InvalidRequestError (ValueError)       the arguments of this call are wrong; nothing was sent
+    │   ├── UnsupportedParameterError          on_unsupported="raise" and the model refuses a parameter
+    │   └── NotSupportedError                  this provider has no such endpoint
+    ├── AuthError                              proving who we are failed (twelve codes, see AuthErrorCode)
+    │   ├── MissingAPIKeyError                 no key given and none in the environment
+    │   ├── AllKeysExhaustedError              every key of a pool is resting or dead
+    │   ├── StorageError                       tokens could not be read or written
+    │   └── EncryptionError                    tokens could not be encrypted or decrypted
+    ├── APIConnectionError                     the network failed; the request was not answered
+    │   ├── APITimeoutError                    a wait ran out
+    │   │   ├── DeadlineExceededError          the total deadline of the call ran out
+    │   │   └── PoolTimeoutError               no connection became free in time
+    │   └── ResponseLostError                  sent, but the reply was lost: the outcome is unknown
+    ├── APIError                               the provider answered with an error
+    │   ├── BadRequestError                    400
+    │   │   ├── ContextLengthExceededError
+    │   │   └── ContentFilterError
+    │   ├── AuthenticationError                401
+    │   ├── PaymentRequiredError               402
+    │   ├── PermissionDeniedError              403
+    │   ├── NotFoundError                      404
+    │   │   └── ModelNotFoundError
+    │   ├── ConflictError                      409
+    │   ├── RequestTooLargeError               413
+    │   ├── UnprocessableEntityError           422
+    │   ├── RateLimitError                     429
+    │   │   └── InsufficientQuotaError         429 that waiting a moment does not mend
+    │   ├── RequestTimeoutError                408, 504, 524: the provider gave up waiting
+    │   ├── InternalServerError                5xx
+    │   │   └── OverloadedError                503, 529
+    │   └── InvalidResponseError               an answer that is not what the API promises
+    ├── StreamError                            a stream failed after content was delivered
+    │   ├── StreamIncompleteError              a stream ended without its terminal event
+    │   └── StreamTimeoutError                 also an APITimeoutError: the content stopped coming
+    ├── ToolError
+    │   ├── ToolCallParseError                 the model's tool arguments are not a JSON object
+    │   └── MaxStepsExceededError
+    ├── StructuredOutputError                  the answer does not fit the asked-for structure
+    ├── AllProvidersFailedError                every candidate failed; see ``exceptions``
+    ├── CircuitOpenError                       the circuit breaker rests this provider
+    ├── RateLimitExceededError                 the local rate limit would be exceeded
+    └── MissingDependencyError (ImportError)   an optional extra is not installed
+
+Each error says what to do next in ``hint`` (also shown below the traceback), whether trying again may
+help in ``retryable``, and what was tried before in ``attempts``. All of them pickle. None of them ever
+holds a secret: texts and bodies are redacted before an error is made.
+
+This module imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, ClassVar
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APITimeoutError",
+    "AllKeysExhaustedError",
+    "AllProvidersFailedError",
+    "AuthError",
+    "AuthErrorCode",
+    "AuthenticationError",
+    "BadRequestError",
+    "CircuitOpenError",
+    "ConfigError",
+    "ConflictError",
+    "ContentFilterError",
+    "ContextLengthExceededError",
+    "DeadlineExceededError",
+    "EncryptionError",
+    "InsufficientQuotaError",
+    "InternalServerError",
+    "InvalidRequestError",
+    "InvalidResponseError",
+    "MaxStepsExceededError",
+    "MissingAPIKeyError",
+    "MissingDependencyError",
+    "ModelNotFoundError",
+    "NotFoundError",
+    "NotSupportedError",
+    "OverloadedError",
+    "PaymentRequiredError",
+    "PermissionDeniedError",
+    "PoolTimeoutError",
+    "ProviderKitError",
+    "RateLimitError",
+    "RateLimitExceededError",
+    "RequestTimeoutError",
+    "RequestTooLargeError",
+    "ResponseLostError",
+    "StorageError",
+    "StreamError",
+    "StreamIncompleteError",
+    "StreamTimeoutError",
+    "StructuredOutputError",
+    "ToolCallParseError",
+    "ToolError",
+    "UnknownProviderError",
+    "UnprocessableEntityError",
+    "UnsupportedParameterError",
+]
+
+
+class ProviderKitError(Exception):
+    """Base of every error this library raises on purpose.
+
+    Args:
+        message: What happened, in one sentence.
+        hint: What to do next; shown below the traceback. Default: the class's own hint.
+        provider: Name of the provider that was asked.
+        model: Name of the model that was asked.
+        operation: What was being done: ``chat``, ``stream``, ``models``, ``embed``, ``count_tokens``.
+        request_id: The provider's id of the request, to quote in a support ticket.
+        retryable: Whether trying again may help. Default: what the class says.
+        attempts: What was tried before this error was raised, oldest first.
+    """
+
+    #: The failure in one word, the same for every provider.
+    kind: ClassVar[str] = "unknown"
+    #: Whether trying the same call again may help.
+    retryable: bool = False
+    #: What to do next.
+    hint: str | None = None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        hint: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        operation: str | None = None,
+        request_id: str | None = None,
+        retryable: bool | None = None,
+        attempts: Sequence[Any] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.provider = provider
+        self.model = model
+        self.operation = operation
+        self.request_id = request_id
+        self.attempts = tuple(attempts)
+        if retryable is not None:
+            self.retryable = retryable
+        if hint is not None:
+            self.hint = hint
+        if self.hint:
+            self.add_note(f"Hint: {self.hint}")
+
+    def with_hint(self, hint: str) -> ProviderKitError:
+        """Replace the hint, also below the traceback, and return the error itself."""
+        self.hint = hint
+        notes = [note for note in getattr(self, "__notes__", []) if not note.startswith("Hint: ")]
+        self.__notes__ = [*notes, f"Hint: {hint}"]
+        return self
+
+    def _facts(self) -> list[str]:
+        return [f"request_id={self.request_id}"] if self.request_id else []
+
+    def __str__(self) -> str:
+        facts = ", ".join(self._facts())
+        prefix = f"[{self.provider}] " if self.provider else ""
+        return f"{prefix}{self.message}" + (f" ({facts})" if facts else "")
+
+
+class ConfigError(ProviderKitError, ValueError):
+    """The configuration is wrong. Nothing was sent."""
+
+    kind = "invalid_config"
+
+
+class UnknownProviderError(ConfigError):
+    """No provider of this name is known, or the model string names none."""
+
+
+class InvalidRequestError(ProviderKitError, ValueError):
+    """The arguments of a call are wrong. Nothing was sent."""
+
+    kind = "invalid_request"
+
+
+class UnsupportedParameterError(InvalidRequestError):
+    """The model does not take a parameter, and ``on_unsupported="raise"`` was asked for."""
+
+    hint = "Leave the parameter out, choose another model, or use on_unsupported='warn'."
+
+
+class NotSupportedError(InvalidRequestError):
+    """This provider has no endpoint for what was asked."""
+
+
+class AuthErrorCode(StrEnum):
+    """Why proving who we are failed. ``code.retryable`` tells whether trying again may help."""
+
+    INVALID_CREDENTIALS = "invalid_credentials"
+    TOKEN_EXPIRED = "token_expired"
+    REFRESH_FAILED = "refresh_failed"
+    OAUTH_FLOW_FAILED = "oauth_flow_failed"
+    INVALID_CONFIG = "invalid_config"
+    NETWORK_ERROR = "network_error"
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
+    SCOPE_INSUFFICIENT = "scope_insufficient"
+    KEY_ROTATION_FAILED = "key_rotation_failed"
+    ALL_KEYS_EXHAUSTED = "all_keys_exhausted"
+    STORAGE_ERROR = "storage_error"
+    ENCRYPTION_ERROR = "encryption_error"
+
+    @property
+    def retryable(self) -> bool:
+        """Whether trying again may help."""
+        return self not in _FINAL_AUTH_CODES
+
+
+_FINAL_AUTH_CODES = frozenset(
+    {
+        AuthErrorCode.INVALID_CREDENTIALS,
+        AuthErrorCode.OAUTH_FLOW_FAILED,
+        AuthErrorCode.INVALID_CONFIG,
+        AuthErrorCode.SCOPE_INSUFFICIENT,
+        AuthErrorCode.ENCRYPTION_ERROR,
+    }
+)
+
+
+class AuthError(ProviderKitError):
+    """Credentials are missing, wrong, expired or could not be kept.
+
+    Args:
+        message: What happened.
+        code: One of :class:`AuthErrorCode`; decides ``retryable``.
+        details: More about the cause, appended to the text.
+    """
+
+    kind = "authentication"
+    default_code: ClassVar[AuthErrorCode] = AuthErrorCode.INVALID_CREDENTIALS
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: AuthErrorCode | str | None = None,
+        details: str | None = None,
+        **known: Any,
+    ) -> None:
+        self.code = AuthErrorCode(code) if code is not None else self.default_code
+        self.details = details
+        known.setdefault("retryable", self.code.retryable)
+        super().__init__(message, **known)
+
+    def __str__(self) -> str:
+        who = f"{self.provider} " if self.provider else ""
+        text = f"{who}authentication error: {self.message} ({self.code.value})"
+        return f"{text} - {self.details}" if self.details else text
+
+
+class MissingAPIKeyError(AuthError):
+    """No API key was given and none of the environment variables holds one."""
+
+
+class AllKeysExhaustedError(AuthError):
+    """Every key of the pool is resting or dead."""
+
+    default_code = AuthErrorCode.ALL_KEYS_EXHAUSTED
+
+
+class StorageError(AuthError):
+    """Tokens could not be read from or written to their storage."""
+
+    default_code = AuthErrorCode.STORAGE_ERROR
+
+
+class EncryptionError(AuthError):
+    """Tokens could not be encrypted or decrypted."""
+
+    default_code = AuthErrorCode.ENCRYPTION_ERROR
+
+
+class APIConnectionError(ProviderKitError):
+    """The request could not be delivered; nothing was answered. Safe to try again."""
+
+    kind = "network"
+    retryable = True
+    hint = "Check the base URL, the network, DNS and the proxy settings."
+
+
+class APITimeoutError(APIConnectionError):
+    """A wait ran out: connecting, the first content, or the pause between contents."""
+
+    kind = "timeout"
+    hint = "Raise timeout= (connect, first_token, idle), or stream the answer with stream()."
+
+
+class DeadlineExceededError(APITimeoutError):
+    """The total deadline of the call ran out, attempts and waits included."""
+
+    retryable = False
+    hint = "Raise total_timeout=, or ask for less (max_tokens=, a faster model)."
+
+
+class PoolTimeoutError(APITimeoutError):
+    """No connection of the pool became free in time."""
+
+    hint = "Raise HTTPConfig(max_connections=...), or close streams that are no longer read."
+
+
+class ResponseLostError(APIConnectionError):
+    """The request was sent, but its reply was lost: nobody knows whether it was carried out and billed."""
+
+    retryable = False
+    hint = "The request may have been carried out and billed; repeat it only if that is acceptable."
+
+
+class APIError(ProviderKitError):
+    """The provider answered with an error.
+
+    Args:
+        message: The provider's own words.
+        status_code: HTTP status (200 for an error object inside a successful answer).
+        code: The provider's error code, e.g. ``rate_limit_exceeded``.
+        type: The provider's error type, e.g. ``invalid_request_error``.
+        param: The parameter the provider complains about.
+        body: The answer, parsed if it was JSON, else text (shortened, secrets removed).
+        headers: The answer's headers.
+        retry_after: Seconds to wait before trying again, if the provider told.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status_code: int | None = None,
+        code: str | None = None,
+        type: str | None = None,
+        param: str | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+        **known: Any,
+    ) -> None:
+        self.status_code = status_code
+        self.code = code
+        self.type = type
+        self.param = param
+        self.body = body
+        self.headers = dict(headers or {})
+        self.retry_after = retry_after
+        super().__init__(message, **known)
+
+    def _facts(self) -> list[str]:
+        facts = []
+        if self.status_code is not None:
+            facts.append(f"status={self.status_code}")
+        if self.code or self.type:
+            facts.append(f"code={self.code or self.type}")
+        if self.retry_after is not None:
+            facts.append(f"retry_after={self.retry_after:g}s")
+        return facts + super()._facts()
+
+
+class BadRequestError(APIError):
+    """400: the provider refuses the request as it is."""
+
+    kind = "invalid_request"
+
+
+class ContextLengthExceededError(BadRequestError):
+    """The conversation is longer than the model's context window."""
+
+    kind = "context_length"
+    hint = "Shorten the conversation, lower max_tokens, or use a model with a larger context window."
+
+
+class ContentFilterError(BadRequestError):
+    """The provider's content filter refused the prompt."""
+
+    kind = "content_filter"
+    hint = "Rephrase the prompt; the provider's content policy refused it."
+
+
+class AuthenticationError(APIError):
+    """401: the key or token is wrong, expired or revoked."""
+
+    kind = "authentication"
+    hint = "Check the API key: complete, not revoked, of this provider (and region)."
+
+
+class PaymentRequiredError(APIError):
+    """402: the account has no credit left or its spending limit is reached."""
+
+    kind = "billing"
+    hint = "Add credit or raise the spending limit in the provider's console."
+
+
+class PermissionDeniedError(APIError):
+    """403: the key is valid but may not do this."""
+
+    kind = "permission"
+    hint = "The key may not use this model, project or region; check its permissions and the account's tier."
+
+
+class NotFoundError(APIError):
+    """404: no such endpoint, deployment or object."""
+
+    kind = "not_found"
+    hint = "Check the base URL (does it need /v1?) and the model name."
+
+
+class ModelNotFoundError(NotFoundError):
+    """The provider does not know the model, or the key may not use it."""
+
+    kind = "not_found"
+    hint = "Check the model name; client.models() lists those this key may use."
+
+
+class ConflictError(APIError):
+    """409: the request collided with another one."""
+
+    kind = "server_error"
+    retryable = True
+
+
+class RequestTooLargeError(APIError):
+    """413: the request has too many bytes."""
+
+    kind = "invalid_request"
+    hint = "Send fewer or smaller files, or upload them first and pass their file id."
+
+
+class UnprocessableEntityError(APIError):
+    """422: the request is well formed but a value is not acceptable."""
+
+    kind = "invalid_request"
+
+
+class RateLimitError(APIError):
+    """429: too many requests or tokens just now."""
+
+    kind = "rate_limit"
+    retryable = True
+    hint = "Wait retry_after seconds, or lower the request rate."
+
+
+class InsufficientQuotaError(RateLimitError):
+    """A quota is used up (per day, per month, or prepaid); waiting a moment does not help."""
+
+    kind = "quota"
+    retryable = False
+    hint = "The account's quota is used up; raise it in the provider's console or use another key."
+
+
+class RequestTimeoutError(APIError):
+    """408, 504, 524: the provider or a gateway before it gave up waiting."""
+
+    kind = "timeout"
+    retryable = True
+
+
+class InternalServerError(APIError):
+    """5xx: the provider failed."""
+
+    kind = "server_error"
+    retryable = True
+    hint = "The provider failed; try again in a moment."
+
+
+class OverloadedError(InternalServerError):
+    """503, 529: the provider has no capacity just now."""
+
+    kind = "overloaded"
+    hint = "The provider is overloaded; try again later or use another model or provider."
+
+
+class InvalidResponseError(APIError):
+    """The answer is not what the API promises: not JSON, cut short, a web page, or too large."""
+
+    kind = "invalid_response"
+    hint = "Something between you and the provider answers in its place; check the base URL and the proxy."
+
+
+class StreamError(ProviderKitError):
+    """A stream failed after it had begun.
+
+    Args:
+        partial: The answer as far as it was received, usage included where known.
+        status_code: Status the provider gave inside the stream, if any.
+        code: The provider's error code, if any.
+    """
+
+    kind = "stream"
+    hint = "What was received is in error.partial."
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        partial: Any = None,
+        status_code: int | None = None,
+        code: str | None = None,
+        **known: Any,
+    ) -> None:
+        self.partial = partial
+        self.status_code = status_code
+        self.code = code
+        super().__init__(message, **known)
+
+
+class StreamIncompleteError(StreamError):
+    """A stream ended without its terminal event: the answer is cut, not short."""
+
+    hint = "The connection was cut before the answer was complete; what was received is in error.partial."
+
+
+class StreamTimeoutError(StreamError, APITimeoutError):
+    """Content stopped coming in the middle of a stream, or its total deadline passed."""
+
+    kind = "timeout"
+    retryable = False
+    hint = "Raise timeout= (idle) or total_timeout=; what was received is in error.partial."
+
+
+class ToolError(ProviderKitError):
+    """A tool could not be called."""
+
+    kind = "tool"
+
+
+class ToolCallParseError(ToolError, ValueError):
+    """The arguments the model wrote for a tool are not a JSON object."""
+
+    hint = "Answer the tool call with an error result, so that the model can correct itself."
+
+
+class MaxStepsExceededError(ToolError):
+    """The tool loop did not end within its number of steps."""
+
+
+class StructuredOutputError(ProviderKitError, ValueError):
+    """The answer does not fit the structure that was asked for."""
+
+    kind = "structured_output"
+
+
+class AllProvidersFailedError(ProviderKitError):
+    """Every candidate failed.
+
+    Args:
+        exceptions: The errors, in the order the candidates were tried.
+    """
+
+    kind = "all_failed"
+
+    def __init__(
+        self, message: str = "", *, exceptions: Sequence[Exception] = (), **known: Any
+    ) -> None:
+        self.exceptions = tuple(exceptions)
+        super().__init__(message, **known)
+
+    def as_group(self) -> ExceptionGroup[Exception]:
+        """The same errors as a standard :class:`ExceptionGroup`, for ``except*``."""
+        return ExceptionGroup(self.message, self.exceptions or (self,))
+
+
+class CircuitOpenError(ProviderKitError):
+    """The circuit breaker rests this provider after repeated failures."""
+
+    kind = "circuit_open"
+    retryable = True
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None, **known: Any) -> None:
+        self.retry_after = retry_after
+        super().__init__(message, **known)
+
+
+class RateLimitExceededError(ProviderKitError):
+    """The local rate limit would be exceeded, and waiting for it would take too long."""
+
+    kind = "rate_limit"
+    retryable = True
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None, **known: Any) -> None:
+        self.retry_after = retry_after
+        super().__init__(message, **known)
+
+
+class MissingDependencyError(ProviderKitError, ImportError):
+    """An optional extra is not installed; the text says which ``pip install`` to run."""
+
+    kind = "missing_dependency"

@@ -1,0 +1,267 @@
+"""A request, its answer, and the pieces of a streamed answer.
+
+Chunks are made once per event of a stream and are kept as plain and small as Python allows. Everything
+that can be told later (the whole text, tool arguments as a dict) is a property.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias
+
+from attrs import define, field, frozen
+
+from provider_kit.model.messages import Message, ToolCall
+from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
+
+__all__ = [
+    "Attempt",
+    "ChatRequest",
+    "ChatResponse",
+    "Chunk",
+    "FinishReason",
+    "ParameterWarning",
+    "Timings",
+    "ToolCallDelta",
+    "Usage",
+]
+
+#: Why the model stopped: it was done, ran into a limit, wants tools called, was filtered, wants the
+#: conversation sent back to go on (``pause``), failed, or gave a reason this library does not know.
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "pause", "error", "other"]
+
+
+@define(kw_only=True)
+class ChatRequest:
+    """Everything a model is asked, in terms no provider owns. ``None`` means: do not send it."""
+
+    model: str
+    messages: list[Message]
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    stop: list[str] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    tools: list[Tool] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    reasoning: Reasoning | None = None
+    #: Ask for prompt caching: ``True``, or a time to live such as ``"1h"``.
+    cache: bool | str | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    extra_body: Mapping[str, Any] | None = None
+    extra_headers: Mapping[str, str] | None = None
+    extra_query: Mapping[str, str] | None = None
+
+
+@define
+class Usage:
+    """Tokens of one call, in buckets that do not overlap. ``None`` means the provider did not tell.
+
+    ``input_tokens`` excludes what was read from or written to the prompt cache; ``output_tokens``
+    excludes reasoning where the provider tells how much that was. :attr:`prompt_tokens` and
+    :attr:`completion_tokens` are the sums that OpenAI's API calls by these names.
+    """
+
+    #: Prompt tokens that were neither read from nor written to the cache.
+    input_tokens: int | None = None
+    #: Visible output tokens.
+    output_tokens: int | None = None
+    #: Prompt tokens read from the provider's cache.
+    cache_read_tokens: int | None = None
+    #: Prompt tokens written to the provider's cache.
+    cache_write_tokens: int | None = None
+    #: Output tokens spent on reasoning.
+    reasoning_tokens: int | None = None
+    #: All tokens, as the provider counted them, else the sum of the buckets.
+    total_tokens: int | None = None
+    #: Price in US dollars, where the provider itself tells it.
+    cost: Decimal | None = None
+    #: The provider's own usage object.
+    raw: dict[str, Any] | None = field(default=None, repr=False, eq=False)
+
+    @property
+    def prompt_tokens(self) -> int | None:
+        """All input tokens, cached ones included."""
+        return _sum(self.input_tokens, self.cache_read_tokens, self.cache_write_tokens)
+
+    @property
+    def completion_tokens(self) -> int | None:
+        """All output tokens, reasoning included."""
+        return _sum(self.output_tokens, self.reasoning_tokens)
+
+    @classmethod
+    def from_totals(
+        cls,
+        prompt: int | None,
+        completion: int | None,
+        *,
+        cache_read: int | None = None,
+        cache_write: int | None = None,
+        reasoning: int | None = None,
+        total: int | None = None,
+        cost: Decimal | None = None,
+        raw: dict[str, Any] | None = None,
+    ) -> Usage:
+        """Split totals that include their parts into disjoint buckets; nothing becomes negative."""
+        uncached = None if prompt is None else max(0, prompt - (cache_read or 0) - (cache_write or 0))
+        visible = None if completion is None else max(0, completion - (reasoning or 0))
+        if total is None and prompt is not None and completion is not None:
+            total = prompt + completion
+        return cls(uncached, visible, cache_read, cache_write, reasoning, total, cost, raw)
+
+
+def _sum(*numbers: int | None) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
+
+
+@frozen
+class ParameterWarning:
+    """Something asked for that was not sent as asked, because the model does not take it."""
+
+    #: The parameter or part of the conversation concerned.
+    parameter: str
+    #: What was done instead, and why.
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.parameter}: {self.message}"
+
+
+@frozen
+class Attempt:
+    """One try at a call: what was asked of whom, how it ended, how long it took."""
+
+    #: 1 for the first.
+    number: int
+    provider: str
+    model: str
+    #: Seconds this attempt took.
+    duration: float
+    #: Name of the error's class, ``None`` for success.
+    error: str | None = None
+    #: The error's text.
+    message: str | None = None
+    status_code: int | None = None
+    #: Seconds waited before the next attempt.
+    waited: float = 0.0
+
+
+@define
+class Timings:
+    """How long a call took, in seconds since it began."""
+
+    #: Until the first content of a stream, or the whole answer.
+    first_content: float | None = None
+    #: Until the end.
+    total: float | None = None
+
+
+@define
+class ToolCallDelta:
+    """A piece of a tool call in a stream: the name comes with the first piece, arguments in fragments."""
+
+    #: Position of the call in the answer.
+    index: int
+    id: str | None = None
+    name: str | None = None
+    #: Fragment of the JSON text of the arguments.
+    arguments: str = ""
+
+
+@define
+class Chunk:
+    """One piece of a streamed answer. Most have only :attr:`text`; the last one is :attr:`done`."""
+
+    text: str = ""
+    #: The event as the provider sent it.
+    raw: Any = field(default=None, repr=False, eq=False)
+    #: Reasoning text.
+    thinking: str = ""
+    #: Pieces of tool calls.
+    tool_calls: list[ToolCallDelta] | None = None
+    #: The model's words when it declines.
+    refusal: str = ""
+    #: Set on the last chunk.
+    finish_reason: FinishReason | None = None
+    #: Set on the last chunk, where the provider tells it.
+    usage: Usage | None = None
+
+    @property
+    def content(self) -> str:
+        """Another name of :attr:`text`."""
+        return self.text
+
+    @property
+    def done(self) -> bool:
+        """Whether this is the last chunk."""
+        return self.finish_reason is not None
+
+    @property
+    def has_content(self) -> bool:
+        """Whether it carries anything of the answer itself."""
+        return bool(self.text or self.thinking or self.tool_calls or self.refusal)
+
+
+@define
+class ChatResponse:
+    """A model's answer."""
+
+    #: The assistant's turn, ready to be appended to the conversation.
+    message: Message
+    finish_reason: FinishReason
+    #: The reason in the provider's own words.
+    raw_finish_reason: str | None = None
+    usage: Usage = field(factory=Usage)
+    #: Id the provider gave the answer.
+    id: str | None = None
+    #: The model that answered, as the provider names it.
+    model: str | None = None
+    #: Seconds since 1970 when the answer was made, if told.
+    created: float | None = None
+    #: The answer as the provider sent it (of a stream: its last event with an answer in it).
+    raw: Any = field(default=None, repr=False, eq=False)
+    provider: str | None = field(default=None, kw_only=True)
+    #: The provider's id of the request, to quote in a support ticket.
+    request_id: str | None = field(default=None, kw_only=True)
+    headers: Mapping[str, str] = field(factory=dict, kw_only=True, repr=False, eq=False)
+    #: What was asked for and not sent as asked.
+    warnings: list[ParameterWarning] = field(factory=list, kw_only=True)
+    #: What it took to get this answer, oldest first.
+    attempts: tuple[Attempt, ...] = field(default=(), kw_only=True, repr=False, eq=False)
+    timings: Timings = field(factory=Timings, kw_only=True, repr=False, eq=False)
+
+    @property
+    def text(self) -> str:
+        """The answer's text."""
+        return self.message.text
+
+    @property
+    def thinking(self) -> str:
+        """The reasoning shown, if any."""
+        return self.message.thinking
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The tools the model wants called."""
+        return self.message.tool_calls
+
+    @property
+    def refusal(self) -> str | None:
+        """The model's words when it declined, else ``None``."""
+        return self.message.refusal
+
+    @property
+    def cost(self) -> Decimal | None:
+        """Price in US dollars, ``None`` if unknown."""
+        return self.usage.cost
+
+    def __str__(self) -> str:
+        return self.text

@@ -1,0 +1,218 @@
+"""What is configured: providers, credentials, timeouts, connections, limits.
+
+Values only. Where they come from (arguments, environment, files) is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+from attrs import Attribute, evolve, field, frozen
+
+from provider_kit.errors import ConfigError
+
+__all__ = [
+    "DEFAULT_MAX_RESPONSE_BYTES",
+    "DEFAULT_MAX_RETRIES",
+    "DEFAULT_MAX_TOKENS",
+    "DEFAULT_TEMPERATURE",
+    "DEFAULT_TIMEOUT",
+    "DEFAULT_TOTAL_TIMEOUT",
+    "APIKey",
+    "HTTPConfig",
+    "OAuthConfig",
+    "OAuthCredentialSet",
+    "OnUnsupported",
+    "ProviderConfig",
+    "RateLimitConfig",
+    "Timeout",
+]
+
+#: Seconds to connect, to wait for a stream's first content, and between its contents.
+DEFAULT_TIMEOUT = 30.0
+#: Seconds for a whole, unstreamed answer.
+DEFAULT_TOTAL_TIMEOUT = 600.0
+#: Tries after the first one.
+DEFAULT_MAX_RETRIES = 3
+#: A usual temperature. Never sent unless asked for.
+DEFAULT_TEMPERATURE = 0.7
+#: A usual bound of an answer. Never sent unless asked for.
+DEFAULT_MAX_TOKENS = 1000
+#: Bytes of one answer, after decompression.
+DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+
+#: A key, or a callable (sync or async) that returns the key to use now.
+APIKey: TypeAlias = str | Callable[[], str] | Callable[[], Awaitable[str]]
+#: What to do with a parameter the model does not take.
+OnUnsupported: TypeAlias = Literal["warn", "raise", "drop"]
+
+
+def _positive(instance: Any, attribute: Attribute[Any], value: float | None) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or value <= 0:
+        raise ConfigError(
+            f"{attribute.name} must be a number of seconds above 0, not {value!r}.",
+            hint="Use None, or math.inf, for no limit.",
+        )
+
+
+@frozen
+class Timeout:
+    """How long to wait for what, in seconds; ``None`` waits without limit.
+
+    The first-token and idle clocks of a stream are reset by content only: a server that merely sends
+    keep-alive comments does not keep a call alive.
+    """
+
+    #: Until a connection stands: name resolution, TCP, TLS, proxy.
+    connect: float | None = field(default=DEFAULT_TIMEOUT, validator=_positive)
+    #: Until the first content of a stream; until the whole of an unstreamed answer, where set by you.
+    first_token: float | None = field(default=DEFAULT_TIMEOUT, validator=_positive)
+    #: Between two contents of a stream.
+    idle: float | None = field(default=DEFAULT_TIMEOUT, validator=_positive)
+    #: For the whole call, over all attempts and waits.
+    total: float | None = field(default=None, validator=_positive)
+
+    @classmethod
+    def parse(cls, value: Any) -> Timeout | None:
+        """Accept seconds, ``(connect, read)`` as requests has it, a dict, or a :class:`Timeout`."""
+        if value is None or isinstance(value, Timeout):
+            return value
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return cls(value, value, value)
+        if isinstance(value, tuple) and len(value) == 2:
+            return cls(value[0], value[1], value[1])
+        if isinstance(value, Mapping) and not value.keys() - {"connect", "first_token", "idle", "total"}:
+            return cls(**value)
+        raise ConfigError(
+            f"timeout {value!r} is not understood.",
+            hint="Use seconds, or Timeout(connect=…, first_token=…, idle=…, total=…).",
+        )
+
+
+@frozen(kw_only=True)
+class HTTPConfig:
+    """Connections: pools, proxies, certificates, sizes. The same meaning in both worlds."""
+
+    #: Origins whose idle connections are kept.
+    max_idle_connections: int = 100
+    #: Idle connections kept for each origin; more are kept only for the seconds of a burst.
+    max_idle_connections_per_host: int = 10
+    #: Seconds an idle connection is kept.
+    idle_timeout: float = field(default=90.0, validator=_positive)
+    #: Most connections at once for each origin; ``None`` for no limit. Calls beyond it wait.
+    max_connections: int | None = None
+    #: Proxy URL, or one for each scheme: ``{"https": "http://proxy:3128"}``. Default: the environment.
+    proxy: str | Mapping[str, str] | None = None
+    #: Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` and the CA variables count.
+    trust_env: bool = True
+    #: ``True``, ``False`` (never in production), or the path of a CA bundle.
+    verify: bool | str = True
+    #: Path of a client certificate with its key, or ``(certificate, key)``.
+    cert: str | tuple[str, str] | None = None
+    #: Most bytes of one answer, after decompression.
+    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
+    #: Sent as ``User-Agent``; default ``provider-kit/<version> (python/…)``.
+    user_agent: str | None = None
+
+
+@frozen(kw_only=True)
+class RateLimitConfig:
+    """What may be sent in which time; ``None`` for no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    requests_per_day: int | None = None
+    enabled: bool = True
+
+
+@frozen(kw_only=True)
+class OAuthCredentialSet:
+    """One OAuth credential of a provider."""
+
+    id: str
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    access_token: str | None = field(default=None, repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    #: Seconds since 1970.
+    expires_at: float | None = None
+    scopes: tuple[str, ...] = field(default=(), converter=tuple)
+
+
+@frozen(kw_only=True)
+class OAuthConfig:
+    """An OAuth 2 client: who we are, where to go, how careful to be."""
+
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    auth_url: str | None = None
+    token_url: str | None = None
+    #: Where the browser comes back; port 0 takes a free one.
+    redirect_url: str = "http://127.0.0.1:0/callback"
+    default_scopes: tuple[str, ...] = field(default=(), converter=tuple)
+    #: Seconds before expiry at which a token is refreshed.
+    refresh_buffer: float = 300.0
+    pkce: bool = True
+    pkce_verifier_length: int = 128
+    state_length: int = 32
+    #: Seconds for one exchange.
+    http_timeout: float = 30.0
+
+
+def _mask_list(keys: Any) -> str:
+    return f"<{len(keys)} keys>" if keys else "()"
+
+
+@frozen(kw_only=True)
+class ProviderConfig:
+    """One provider as it is to be used. Only ``type`` is needed; the rest has working defaults."""
+
+    #: Which provider: ``openai``, ``anthropic``, … or ``openai_compatible``.
+    type: str
+    #: Your name for it; default: the type.
+    name: str | None = None
+    #: The key, or a callable that returns it. Default: the provider's environment variables.
+    api_key: APIKey | None = field(default=None, repr=False)
+    #: Several keys, used in turn.
+    api_keys: tuple[str, ...] = field(default=(), converter=tuple, repr=_mask_list)
+    base_url: str | None = None
+    default_model: str | None = None
+    #: Seconds, or a :class:`Timeout`.
+    timeout: float | Timeout | None = None
+    #: Seconds for a whole call; ``None`` for the default.
+    total_timeout: float | None = field(default=None, validator=_positive)
+    max_retries: int = DEFAULT_MAX_RETRIES
+    #: Sent with every request; overrides what the library would send. May hold secrets, so never shown.
+    headers: Mapping[str, str] = field(factory=dict, repr=lambda headers: f"<{len(headers)} headers>")
+    rate_limit: RateLimitConfig | None = None
+    oauth_credentials: tuple[OAuthCredentialSet, ...] = field(default=(), converter=tuple)
+    http: HTTPConfig = field(factory=HTTPConfig)
+    on_unsupported: OnUnsupported = "warn"
+    #: Allow a key to travel over plain ``http://`` to another machine.
+    allow_insecure_http: bool = False
+    #: What only this provider knows, e.g. ``organization``, ``project_id``, ``use_responses_api``.
+    options: Mapping[str, Any] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.type or not isinstance(self.type, str):
+            raise ConfigError("type is missing.", hint="Name a provider, e.g. type='openai'.")
+        if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0:
+            raise ConfigError(f"max_retries must be a whole number of 0 or more, not {self.max_retries!r}.")
+        if self.on_unsupported not in ("warn", "raise", "drop"):
+            raise ConfigError(
+                f"on_unsupported {self.on_unsupported!r} is not understood.", hint="Use 'warn', 'raise' or 'drop'."
+            )
+        Timeout.parse(self.timeout)
+
+    @property
+    def label(self) -> str:
+        """Your name for it, else its type."""
+        return self.name or self.type
+
+    def replace(self, **changes: Any) -> ProviderConfig:
+        """A copy with some fields changed."""
+        return evolve(self, **changes)

@@ -1,0 +1,164 @@
+"""Conversations to JSON and back, with cattrs.
+
+Each part carries its ``type``; bytes are base64; fields that are ``None`` are left out. Fields and part
+types this version does not know survive the round trip: they are kept in ``extra`` (or a
+:class:`~provider_kit.model.messages.Native` part) and written back where they were.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from attrs import fields
+from cattrs import Converter
+from cattrs.preconf.json import make_converter
+
+from provider_kit.errors import InvalidRequestError
+from provider_kit.model.inputs import to_messages
+from provider_kit.model.json_text import dumps_text, loads
+from provider_kit.model.messages import (
+    Audio,
+    Document,
+    Image,
+    Message,
+    Native,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+
+__all__ = ["converter", "dump_conversation", "load_conversation"]
+
+#: Version of the written form.
+FORMAT = 1
+
+_PART_TYPES: dict[str, type[Any]] = {
+    "text": Text,
+    "refusal": Refusal,
+    "image": Image,
+    "document": Document,
+    "audio": Audio,
+    "tool_call": ToolCall,
+    "tool_result": ToolResult,
+    "thinking": Thinking,
+}
+_TYPE_NAMES = {part: name for name, part in _PART_TYPES.items()}
+
+
+def _field_names(part: type[Any]) -> dict[str, str]:
+    """Constructor argument to attribute, without ``extra``."""
+    return {f.alias or f.name: f.name for f in fields(part) if f.name != "extra"}
+
+
+_NAMES = {part: _field_names(part) for part in (*_PART_TYPES.values(), Message)}
+
+
+def _write(value: Any) -> Any:
+    if type(value) in _TYPE_NAMES:
+        return _write_part(value)
+    if type(value) is Native:
+        return dict(value.data)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, list):
+        return [_write(item) for item in value]
+    return value
+
+
+def _write_part(part: Any) -> dict[str, Any]:
+    written: dict[str, Any] = {"type": _TYPE_NAMES[type(part)]}
+    for alias, name in _NAMES[type(part)].items():
+        value = getattr(part, name)
+        if value is not None and value is not False:
+            written[alias] = _write(value)
+    written.update(part.extra or {})
+    return written
+
+
+def _write_message(message: Message) -> dict[str, Any]:
+    written = {
+        alias: _write(value)
+        for alias, name in _NAMES[Message].items()
+        if (value := getattr(message, name)) is not None
+    }
+    written.update(message.extra or {})
+    return written
+
+
+def _read_part(written: Mapping[str, Any]) -> Any:
+    part = _PART_TYPES.get(str(written.get("type")))
+    if part is None:
+        return Native(str(written.get("type")), dict(written))
+    names = _NAMES[part]
+    known = {alias: written[alias] for alias in names if alias in written}
+    if isinstance(known.get("data"), str):
+        known["data"] = base64.b64decode(known["data"])
+    if part is ToolResult and isinstance(known.get("content"), list):
+        known["content"] = [_read_part(item) for item in known["content"]]
+    extra = {key: value for key, value in written.items() if key != "type" and key not in names}
+    return part(**known, extra=extra or None)
+
+
+def _read_message(written: Any, _: type[Message]) -> Message:
+    names = _NAMES[Message]
+    known = {alias: written[alias] for alias in names if alias in written}
+    content = known.get("content")
+    known["content"] = [_read_part(part) for part in content] if isinstance(content, list) else content
+    extra = {key: value for key, value in written.items() if key not in names}
+    return Message(**known, extra=extra or None)
+
+
+def _make_converter() -> Converter:
+    made = make_converter(omit_if_default=True)
+    made.register_unstructure_hook(Message, _write_message)
+    made.register_structure_hook(Message, _read_message)
+    for part in (*_PART_TYPES.values(), Native):
+        made.register_unstructure_hook(part, _write)
+        made.register_structure_hook(part, lambda written, _: _read_part(written))
+    made.register_structure_hook(Part, lambda written, _: _read_part(written))
+    made.register_unstructure_hook(Decimal, str)
+    made.register_structure_hook(Decimal, lambda text, _: Decimal(str(text)))
+    return made
+
+
+#: The one converter: ``converter.unstructure(message)``, ``converter.structure(data, Message)``.
+converter = _make_converter()
+
+
+def dump_conversation(messages: Any) -> str:
+    """Write a conversation (anything ``chat`` takes) as JSON text.
+
+    Raises:
+        InvalidRequestError: It is no conversation, or holds something JSON cannot carry.
+    """
+    written = [_write_message(message) for message in to_messages(messages)]
+    try:
+        return dumps_text({"format": FORMAT, "messages": written})
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(f"The conversation cannot be written as JSON: {error}.") from error
+
+
+def load_conversation(text: str | bytes) -> list[Message]:
+    """Read what :func:`dump_conversation` wrote, or a bare list of messages in OpenAI's form.
+
+    Raises:
+        InvalidRequestError: The text is no JSON or no conversation.
+    """
+    try:
+        value = loads(text)
+    except ValueError as error:
+        raise InvalidRequestError(f"The conversation is not valid JSON: {error}.") from error
+    if isinstance(value, list):
+        return to_messages(value)
+    if not isinstance(value, dict) or not isinstance(value.get("messages"), Iterable):
+        raise InvalidRequestError("This JSON is no conversation.", hint="Expected {'format': 1, 'messages': […]}.")
+    try:
+        return [_read_message(written, Message) for written in value["messages"]]
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise InvalidRequestError(f"A message of the conversation is malformed: {error}.") from error

@@ -1,0 +1,411 @@
+"""What is said: messages and their parts.
+
+A :class:`Message` has a role and a content: a plain string, or a list of parts. Parts are values without
+behaviour towards any provider; how each API writes them down is the business of the dialects. This
+module reads no network and knows no wire format. :meth:`Media.from_path` is the only place that opens a
+file.
+
+What a provider wants back byte for byte (thinking signatures, encrypted reasoning, server-side tool
+blocks) is kept on the part it came with: ``signature``, ``native``, and ``Message.origin`` that tells
+which API wrote it. A dialect sends such things back only to where they came from.
+"""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from attrs import define, field
+
+from provider_kit.errors import InvalidRequestError, ToolCallParseError
+from provider_kit.model.json_text import dumps_text, loads
+
+__all__ = [
+    "Audio",
+    "Document",
+    "Image",
+    "Media",
+    "Message",
+    "Native",
+    "Part",
+    "Refusal",
+    "Role",
+    "Text",
+    "Thinking",
+    "ToolCall",
+    "ToolResult",
+    "attachment",
+]
+
+Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
+
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
+
+
+@define
+class Text:
+    """Plain text.
+
+    ``cache`` marks the end of a prefix worth caching (``True``, or a time to live such as ``"5m"`` or
+    ``"1h"``), where the provider has explicit cache marks.
+    """
+
+    text: str
+    #: Cache mark at the end of this part.
+    cache: bool | str | None = field(default=None, kw_only=True)
+    #: Gemini's opaque thought signature, sent back on the same part.
+    signature: str | None = field(default=None, kw_only=True)
+    #: Fields this library does not know, kept as they came.
+    extra: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
+
+
+@define
+class Refusal:
+    """The model's words when it declines to answer."""
+
+    text: str
+    extra: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
+
+
+@define(kw_only=True)
+class Media:
+    """Bytes that are not text: give exactly one of ``data``, ``url`` or ``file_id``."""
+
+    #: The content itself.
+    data: bytes | None = field(default=None, repr=lambda data: f"<{len(data)} bytes>" if data else "None")
+    #: Where the provider can fetch it.
+    url: str | None = None
+    #: Id of a file uploaded to the provider before.
+    file_id: str | None = None
+    #: MIME type such as ``image/png``; needed with ``data``.
+    media_type: str | None = None
+    #: File name, where the provider shows or needs one.
+    filename: str | None = None
+    #: Image detail: ``low``, ``high``, ``auto``.
+    detail: str | None = None
+    #: Cache mark at the end of this part.
+    cache: bool | str | None = None
+    extra: dict[str, Any] | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_path(cls, path: str | os.PathLike[str], **options: Any) -> Media:
+        """Read a file into a part of the fitting class (image, audio, else document).
+
+        Args:
+            path: The file to read.
+            options: Further fields, e.g. ``detail="low"``.
+
+        Raises:
+            InvalidRequestError: The file is missing, unreadable or empty.
+        """
+        file = Path(path)
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            raise InvalidRequestError(
+                f"Cannot read the file {str(file)!r}: {error.strerror or error}.",
+                hint="Check the path; it is relative to the current working directory.",
+            ) from error
+        options.setdefault("filename", file.name)
+        return cls.from_bytes(data, **options)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, **options: Any) -> Media:
+        """Make a part of the fitting class from bytes, telling the type by their content, then by name."""
+        if not data:
+            raise InvalidRequestError("The file is empty.", hint="Attach a file with content.")
+        media_type = (
+            options.pop("media_type", None)
+            or sniff(data)
+            or mimetypes.guess_type(options.get("filename") or "")[0]
+            or ("text/plain" if _is_text(data) else None)
+        )
+        if media_type is None:
+            raise InvalidRequestError(
+                "Cannot tell the type of the file.", hint="Pass media_type=, e.g. media_type='application/pdf'."
+            )
+        part = cls if cls is not Media else _class_for(media_type)
+        return part(data=data, media_type=media_type, **options)
+
+    @property
+    def base64(self) -> str:
+        """``data`` as base64 text."""
+        return base64.b64encode(self.data or b"").decode("ascii")
+
+    @property
+    def data_url(self) -> str:
+        """``data`` as an RFC 2397 data URL."""
+        return f"data:{self.media_type or 'application/octet-stream'};base64,{self.base64}"
+
+
+@define(kw_only=True)
+class Image(Media):
+    """A picture (PNG, JPEG, WebP, GIF)."""
+
+
+@define(kw_only=True)
+class Document(Media):
+    """A document, usually PDF or plain text."""
+
+
+@define(kw_only=True)
+class Audio(Media):
+    """Sound, usually WAV or MP3."""
+
+
+def _arguments_text(arguments: str | Mapping[str, Any] | None) -> str:
+    if type(arguments) is str:
+        return arguments
+    if arguments is None:
+        return ""
+    try:
+        return dumps_text(arguments)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(
+            f"The tool call's arguments cannot be written as JSON: {error}.",
+            hint="Use only dicts, lists, strings, numbers, booleans and None.",
+        ) from error
+
+
+@define
+class ToolCall:
+    """A call of a tool that the model asks for.
+
+    ``arguments`` may be given as a dict or as JSON text; the text is kept as the model wrote it.
+    """
+
+    #: Id that the result refers to; made locally where the provider gives none.
+    id: str
+    #: Name of the tool.
+    name: str
+    #: The arguments as the model wrote them: JSON text, possibly empty, possibly invalid.
+    arguments_json: str = field(default="", alias="arguments", converter=_arguments_text)
+    #: ``True`` if ``id`` was made locally, not by the provider.
+    local_id: bool = field(default=False, kw_only=True)
+    #: Gemini's opaque thought signature, sent back on the same part.
+    signature: str | None = field(default=None, kw_only=True)
+    #: The block exactly as received, for APIs that want it back unchanged.
+    native: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
+    extra: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments as a dict; empty text means no arguments.
+
+        Raises:
+            ToolCallParseError: The model did not write a JSON object.
+        """
+        if not self.arguments_json.strip():
+            return {}
+        try:
+            value = loads(self.arguments_json)
+        except ValueError as error:
+            raise ToolCallParseError(f"The arguments of {self.name!r} are not valid JSON: {error}.") from error
+        if not isinstance(value, dict):
+            raise ToolCallParseError(
+                f"The arguments of {self.name!r} are a JSON {type(value).__name__}, not an object."
+            )
+        return value
+
+
+@define
+class ToolResult:
+    """The answer to a tool call."""
+
+    #: Id of the call that is answered.
+    tool_call_id: str
+    #: What the tool returned: text, or parts where the provider takes them.
+    content: str | list[Any]
+    #: Name of the tool; looked up from the call where it is left out.
+    name: str | None = field(default=None, kw_only=True)
+    #: ``True`` if the tool failed and ``content`` says why.
+    is_error: bool = field(default=False, kw_only=True)
+    cache: bool | str | None = field(default=None, kw_only=True)
+    extra: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
+
+
+@define
+class Thinking:
+    """Reasoning the model shows, with what its provider needs back unchanged."""
+
+    #: The reasoning, or a summary of it; may be empty.
+    text: str = ""
+    #: Opaque signature over the reasoning.
+    signature: str | None = field(default=None, kw_only=True)
+    #: The block exactly as received.
+    native: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
+    extra: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
+
+
+@define
+class Native:
+    """A block only one API understands (server-side tools, citations…), kept as it came.
+
+    It is sent back to the API that wrote it and left out, with a warning, everywhere else.
+    """
+
+    #: The block's own type.
+    type: str
+    #: The block exactly as received.
+    data: dict[str, Any]
+
+
+Part: TypeAlias = Text | Refusal | Image | Document | Audio | ToolCall | ToolResult | Thinking | Native
+
+
+@define
+class Message:
+    """One turn of a conversation.
+
+    ``origin`` and ``model`` tell which API and model wrote an assistant message; both are filled in on
+    answers and decide whether opaque parts are sent back.
+    """
+
+    role: str
+    content: str | list[Part]
+    #: Name of the participant, where the provider takes one.
+    name: str | None = field(default=None, kw_only=True)
+    #: Dialect that wrote this message, e.g. ``anthropic_messages``.
+    origin: str | None = field(default=None, kw_only=True)
+    #: Model that wrote this message.
+    model: str | None = field(default=None, kw_only=True)
+    #: Fields this library does not know, kept as they came.
+    extra: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
+
+    @property
+    def text(self) -> str:
+        """The text of the message, parts joined without a separator."""
+        content = self.content
+        if type(content) is str:
+            return content
+        return "".join([part.text for part in content if type(part) is Text])
+
+    @property
+    def thinking(self) -> str:
+        """The reasoning shown, parts joined with a blank line; empty if there is none."""
+        return "\n\n".join(part.text for part in self.parts if type(part) is Thinking and part.text)
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The tool calls, in order."""
+        return [part for part in self.parts if type(part) is ToolCall]
+
+    @property
+    def refusal(self) -> str | None:
+        """The model's words when it declined, else ``None``."""
+        words = [part.text for part in self.parts if type(part) is Refusal]
+        return "".join(words) if words else None
+
+    @property
+    def parts(self) -> list[Part]:
+        """The content as parts, also where it is a plain string."""
+        content = self.content
+        if type(content) is str:
+            return [Text(content)] if content else []
+        return content  # type: ignore[return-value]  # the other half of the union
+
+    @classmethod
+    def system(cls, text: str) -> Message:
+        """A system message."""
+        return cls("system", text)
+
+    @classmethod
+    def user(cls, *content: str | Part) -> Message:
+        """A user message of strings and parts."""
+        if len(content) == 1 and isinstance(content[0], str):
+            return cls("user", content[0])
+        return cls("user", [Text(part) if isinstance(part, str) else part for part in content])
+
+    @classmethod
+    def assistant(cls, *content: str | Part) -> Message:
+        """An assistant message of strings and parts."""
+        if len(content) == 1 and isinstance(content[0], str):
+            return cls("assistant", content[0])
+        return cls("assistant", [Text(part) if isinstance(part, str) else part for part in content])
+
+    @classmethod
+    def tool(cls, tool_call_id: str, content: str | list[Any], *, is_error: bool = False) -> Message:
+        """The answer to one tool call."""
+        return cls("tool", [ToolResult(tool_call_id, content, is_error=is_error)])
+
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"%PDF-", "application/pdf"),
+    (b"ID3", "audio/mpeg"),
+    (b"\xff\xfb", "audio/mpeg"),
+    (b"\xff\xf3", "audio/mpeg"),
+    (b"OggS", "audio/ogg"),
+    (b"fLaC", "audio/flac"),
+)
+
+
+def sniff(data: bytes) -> str | None:
+    """The MIME type told by a file's first bytes, or ``None``."""
+    for magic, media_type in _MAGIC:
+        if data.startswith(magic):
+            return media_type
+    if data[:4] == b"RIFF":
+        return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(data[8:12])
+    return None
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return "\0" not in data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+
+
+def _class_for(media_type: str) -> type[Media]:
+    if media_type.startswith("image/"):
+        return Image
+    return Audio if media_type.startswith("audio/") else Document
+
+
+def attachment(file: Any) -> Part:
+    """Make a part from a path, bytes, URL, open binary file or a part itself.
+
+    Raises:
+        InvalidRequestError: The file is missing, empty, or of a type nobody can tell.
+    """
+    if isinstance(file, (Media, Text)):
+        return file  # type: ignore[return-value]  # Media itself is never instantiated by users
+    if isinstance(file, (bytes, bytearray)):
+        return Media.from_bytes(bytes(file))  # type: ignore[return-value]  # always one of its subclasses
+    if isinstance(file, str) and file.startswith(("http://", "https://", "data:")):
+        return from_url(file)
+    if isinstance(file, (str, os.PathLike)):
+        return Media.from_path(file)  # type: ignore[return-value]  # always one of its subclasses
+    if hasattr(file, "read"):
+        data = file.read()
+        name = getattr(file, "name", None)
+        options = {"filename": os.path.basename(name)} if isinstance(name, str) else {}
+        return Media.from_bytes(data if isinstance(data, bytes) else str(data).encode(), **options)  # type: ignore[return-value]  # always one of its subclasses
+    raise InvalidRequestError(
+        f"Cannot attach a {type(file).__name__}.", hint="Pass a path, bytes, a URL or an open binary file."
+    )
+
+
+def from_url(url: str, *, kind: type[Media] | None = None, **options: Any) -> Part:
+    """Make a part that points to ``url``; a data URL becomes its bytes."""
+    if url.startswith("data:"):
+        head, _, payload = url[5:].partition(",")
+        media_type = head.partition(";")[0] or "text/plain"
+        try:
+            data = base64.b64decode(payload, validate=True) if head.endswith(";base64") else payload.encode()
+        except ValueError as error:
+            raise InvalidRequestError(
+                "A data URL holds invalid base64.", hint="Encode the bytes with base64.b64encode()."
+            ) from error
+        return (kind or _class_for(media_type))(data=data, media_type=media_type, **options)  # type: ignore[return-value]  # always one of its subclasses
+    guessed = mimetypes.guess_type(url.partition("?")[0])[0]
+    part = kind or (_class_for(guessed) if guessed else Image)
+    return part(url=url, media_type=guessed, **options)  # type: ignore[return-value]  # always one of its subclasses

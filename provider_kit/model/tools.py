@@ -1,0 +1,242 @@
+"""What the model may call, and how its answer is to be shaped.
+
+:class:`Tool`, :class:`ToolChoice`, :class:`ResponseFormat` and :class:`Reasoning` are what the dialects
+read. Each has a ``parse`` that accepts the forms users have at hand (OpenAI's dicts, Anthropic's, plain
+strings) and refuses the rest with a clear error, before anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+from attrs import define, field, frozen
+
+from provider_kit.errors import InvalidRequestError
+
+__all__ = ["Effort", "Reasoning", "ResponseFormat", "Tool", "ToolChoice"]
+
+Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+EFFORTS: tuple[str, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
+def _empty_schema() -> dict[str, Any]:
+    return {"type": "object", "properties": {}}
+
+
+@define
+class Tool:
+    """A function the model may ask to be called."""
+
+    #: Letters, digits, ``_`` and ``-``; at most 64 characters to suit every provider.
+    name: str
+    #: When and how to use it; the model reads this.
+    description: str | None = None
+    #: JSON Schema of its arguments, an object.
+    parameters: dict[str, Any] = field(factory=_empty_schema)
+    #: Whether the provider must hold the arguments to the schema exactly.
+    strict: bool | None = field(default=None, kw_only=True)
+    #: Cache mark after this tool, where the provider has explicit marks.
+    cache: bool | str | None = field(default=None, kw_only=True)
+    #: A tool the provider itself runs, in its own form; sent as it is.
+    native: dict[str, Any] | None = field(default=None, kw_only=True)
+
+    @classmethod
+    def parse(cls, tool: Any) -> Tool:
+        """Accept a :class:`Tool`, OpenAI's nested or flat dict, or Anthropic's dict.
+
+        Raises:
+            InvalidRequestError: It is none of these, or has no name.
+        """
+        if isinstance(tool, Tool):
+            return tool
+        if not isinstance(tool, Mapping):
+            raise InvalidRequestError(
+                f"A tool must be a Tool or a dict, not {type(tool).__name__}.",
+                hint="Tool(name='get_time', description='…', parameters={'type': 'object', …}).",
+            )
+        function = tool.get("function")
+        if isinstance(function, Mapping):
+            tool = {**function, **{k: v for k, v in tool.items() if k not in ("type", "function")}}
+        elif tool.get("type", "function") not in ("function", "custom") or not (
+            {"parameters", "input_schema", "description"} & tool.keys() or tool.get("type") == "function"
+        ):
+            return cls(str(tool.get("name") or tool.get("type") or next(iter(tool), "")), native=dict(tool))
+        elif tool.get("type") == "custom" and "input_schema" not in tool:
+            return cls(str(tool.get("name") or ""), native=dict(tool))
+        name = tool.get("name")
+        if not isinstance(name, str) or not name:
+            raise InvalidRequestError("A tool has no name.", hint="Give every tool a 'name'.")
+        schema = tool.get("parameters")
+        if schema is None:
+            schema = tool.get("input_schema")
+        if schema is not None and not isinstance(schema, Mapping):
+            raise InvalidRequestError(
+                f"The parameters of the tool {name!r} must be a JSON Schema object.",
+                hint="Write them as a dict: {'type': 'object', 'properties': {…}}.",
+            )
+        return cls(
+            name,
+            tool.get("description"),
+            dict(schema) if schema else _empty_schema(),
+            strict=tool.get("strict"),
+            cache=_cache_mark(tool.get("cache_control")),
+        )
+
+
+def _cache_mark(mark: Any) -> bool | str | None:
+    if isinstance(mark, Mapping):
+        return str(mark["ttl"]) if mark.get("ttl") else True
+    return None
+
+
+@frozen
+class ToolChoice:
+    """Whether and which tools the model must use."""
+
+    #: ``auto`` (may), ``required`` (must use one), ``none`` (must not).
+    mode: Literal["auto", "required", "none"] = "auto"
+    #: Only these tools; with ``required`` and one name, exactly that tool.
+    names: tuple[str, ...] = field(default=(), converter=tuple)
+
+    @classmethod
+    def parse(cls, choice: Any, tools: Sequence[Tool] | None) -> ToolChoice | None:
+        """Accept a mode, a tool's name, a :class:`ToolChoice`, or OpenAI's and Anthropic's dicts."""
+        if choice is None or isinstance(choice, ToolChoice):
+            parsed = choice
+        elif isinstance(choice, str):
+            parsed = _choice_from_word(choice)
+        elif isinstance(choice, Mapping):
+            parsed = _choice_from_dict(choice)
+        else:
+            raise _bad_choice(choice)
+        if parsed is not None:
+            known = [tool.name for tool in tools or ()]
+            missing = [name for name in parsed.names if name not in known]
+            if missing or (parsed.mode == "required" and not known):
+                raise InvalidRequestError(
+                    f"tool_choice asks for {missing[0]!r}, which is not among the tools."
+                    if missing
+                    else "tool_choice='required' needs tools.",
+                    hint=f"Tools given: {', '.join(known) or 'none'}.",
+                )
+        return parsed
+
+
+def _choice_from_word(word: str) -> ToolChoice:
+    if word == "any":
+        return ToolChoice("required")
+    if word in ("auto", "required", "none"):
+        return ToolChoice(word)  # type: ignore[arg-type]  # checked in the line above
+    return ToolChoice("required", (word,))
+
+
+def _choice_from_dict(choice: Mapping[str, Any]) -> ToolChoice:
+    kind = choice.get("type")
+    if kind in ("function", "tool", "custom"):
+        name = choice.get("name") or (choice.get(kind) or {}).get("name")
+        if name:
+            return ToolChoice("required", (name,))
+    if kind == "allowed_tools":
+        allowed = choice.get("allowed_tools") or choice
+        names = [t.get("name") or (t.get("function") or {}).get("name") for t in allowed.get("tools", ())]
+        return ToolChoice(allowed.get("mode", "auto"), tuple(name for name in names if name))
+    if kind in ("auto", "any", "none", "required"):
+        return _choice_from_word(kind)
+    raise _bad_choice(choice)
+
+
+def _bad_choice(choice: Any) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"tool_choice {choice!r} is not understood.",
+        hint="Use 'auto', 'required', 'none', the name of a tool, or ToolChoice(mode, names).",
+    )
+
+
+@define
+class ResponseFormat:
+    """How the answer must be written: free text, JSON, or JSON that fits a schema."""
+
+    kind: Literal["text", "json", "json_schema"]
+    schema: dict[str, Any] | None = None
+    name: str = field(default="response", kw_only=True)
+    description: str | None = field(default=None, kw_only=True)
+    strict: bool | None = field(default=None, kw_only=True)
+
+    @classmethod
+    def parse(cls, value: Any) -> ResponseFormat | None:
+        """Accept ``"text"``, ``"json"``, OpenAI's dicts (chat or responses form) or a bare JSON Schema."""
+        if value is None or isinstance(value, ResponseFormat):
+            return value
+        if isinstance(value, str):
+            if value in ("text", "json", "json_object"):
+                return cls("text" if value == "text" else "json")
+        elif isinstance(value, Mapping):
+            kind = value.get("type")
+            if kind == "json_schema":
+                spec = value.get("json_schema") or value
+                if isinstance(spec.get("schema"), Mapping):
+                    return cls(
+                        "json_schema",
+                        dict(spec["schema"]),
+                        name=spec.get("name") or "response",
+                        description=spec.get("description"),
+                        strict=spec.get("strict"),
+                    )
+            elif kind == "json_object" and not isinstance(value.get("properties"), Mapping):
+                return cls("json")
+            elif kind == "text":
+                return cls("text")
+            elif kind in ("object", "array", "string", "number", "integer", "boolean") or value.keys() & {
+                "$ref",
+                "anyOf",
+                "oneOf",
+                "allOf",
+                "enum",
+                "properties",
+            }:
+                return cls("json_schema", dict(value), name=_schema_name(value))
+        raise InvalidRequestError(
+            f"response_format {value!r} is not understood.",
+            hint="Use 'json', a JSON Schema dict, or {'type': 'json_schema', 'json_schema': {'name': …, 'schema': …}}.",
+        )
+
+
+def _schema_name(schema: Mapping[str, Any]) -> str:
+    title = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in str(schema.get("title") or ""))
+    return title[:64] or "response"
+
+
+@frozen
+class Reasoning:
+    """How much the model should think before it answers."""
+
+    #: ``none`` to ``max``; mapped to the nearest step a model has.
+    effort: str | None = None
+    #: Tokens it may spend on thinking, where the API counts them.
+    budget_tokens: int | None = None
+    #: Whether to ask for the reasoning text, or a summary of it, to be shown.
+    show: bool | None = None
+
+    @classmethod
+    def parse(cls, value: Any) -> Reasoning | None:
+        """Accept an effort, a number of tokens, ``True``/``False``, a dict or a :class:`Reasoning`."""
+        if value is None or isinstance(value, Reasoning):
+            return value
+        if isinstance(value, bool):
+            return cls("medium" if value else "none")
+        if isinstance(value, int) and value >= 0:
+            return cls("none") if value == 0 else cls(budget_tokens=value)
+        if isinstance(value, str) and value in EFFORTS:
+            return cls(value)
+        if isinstance(value, Mapping) and not value.keys() - {"effort", "budget_tokens", "max_tokens", "show", "summary"}:
+            return cls(
+                value.get("effort"),
+                value.get("budget_tokens") or value.get("max_tokens"),
+                bool(value["summary"]) if "summary" in value else value.get("show"),
+            )
+        raise InvalidRequestError(
+            f"reasoning {value!r} is not understood.",
+            hint=f"Use one of {', '.join(EFFORTS)}, a number of tokens, or Reasoning(effort=…, show=True).",
+        )

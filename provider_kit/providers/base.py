@@ -1,0 +1,115 @@
+"""Whom to call: a provider's address, credentials' place, dialect and quirks, as data.
+
+Most providers are one :class:`Provider` value. One that needs more than data subclasses it; the methods
+below are the seams. A provider opens no connection and reads the environment only through the mapping it
+is handed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from provider_kit.dialects.base import Dialect
+from provider_kit.dialects.openai_chat import ChatQuirks, OpenAIChat
+from provider_kit.errors import APIError
+from provider_kit.model.config import ProviderConfig
+
+__all__ = ["Provider"]
+
+
+@frozen(kw_only=True)
+class Provider:
+    """One provider of models.
+
+    A server that speaks OpenAI's chat API needs no more than ``name``, ``base_url`` and
+    ``key_variables``; a server with its own API names its ``dialect``.
+    """
+
+    #: The name before the slash of a model string.
+    name: str
+    #: Name for people.
+    title: str = ""
+    #: Address up to the point where the dialect's paths begin; ``None``: the user must give one.
+    base_url: str | None = None
+    #: Environment variables that may hold the key, in order.
+    key_variables: tuple[str, ...] = ()
+    #: Environment variables that may hold the base URL, in order.
+    base_url_variables: tuple[str, ...] = ()
+    #: Whether a call without a key can work.
+    key_required: bool = True
+    #: Header that carries the key; ``authorization`` means ``Bearer <key>``.
+    key_header: str = "authorization"
+    #: How keys of this provider begin, for hints.
+    key_prefix: str = ""
+    #: Headers sent with every request.
+    headers: Mapping[str, str] = field(factory=dict)
+    #: Model used where none is named.
+    default_model: str | None = None
+    #: Makes the dialect; called once for each client.
+    dialect: Callable[..., Dialect] = OpenAIChat
+    #: How the provider (or one of its models) differs from OpenAI's chat API.
+    quirks: ChatQuirks | Callable[[str], ChatQuirks] = ChatQuirks()
+    #: Error codes that mean something else at this provider.
+    error_codes: Mapping[str, type[APIError]] = field(factory=dict)
+    #: Whether it usually runs on the user's own machine, where nothing is billed.
+    local: bool = False
+    #: Most texts in one embeddings request.
+    embed_batch: int = 2048
+    #: Options of a client that only this provider knows.
+    option_names: tuple[str, ...] = ()
+    #: Where to get a key.
+    console: str | None = None
+
+    def complete(self, config: ProviderConfig, environ: Mapping[str, str]) -> ProviderConfig:
+        """The configuration with options that the environment holds; called before all else."""
+        return config
+
+    def make_dialects(self, config: ProviderConfig) -> Callable[[str], Dialect]:
+        """A function from a model's name to its dialect; called once for each client."""
+        if self.dialect is OpenAIChat:
+            made: Dialect = OpenAIChat(provider=config.label, error_codes=self.error_codes, quirks=self.quirks)
+        else:
+            made = self.dialect(provider=config.label, error_codes=self.error_codes)
+        return lambda model: made
+
+    def find_base_url(self, config: ProviderConfig, environ: Mapping[str, str]) -> str | None:
+        """The address to use: the configured one, the environment's, or the provider's own."""
+        if config.base_url:
+            return config.base_url
+        for variable in self.base_url_variables:
+            if environ.get(variable):
+                return environ[variable]
+        return self.base_url
+
+    def find_key(self, environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+        """The key in the environment and the variable it stands in."""
+        for variable in self.key_variables:
+            if environ.get(variable):
+                return environ[variable], variable
+        return None, None
+
+    def key_headers(self, key: str, variable: str | None) -> dict[str, str]:
+        """The headers that carry a key."""
+        if self.key_header == "authorization":
+            return {"Authorization": f"Bearer {key}"}
+        return {self.key_header: key}
+
+    def extra_headers(self, config: ProviderConfig, environ: Mapping[str, str]) -> dict[str, str]:
+        """Headers that follow from the configuration's options or the environment."""
+        return {}
+
+    def explain(self, error: APIError, *, base_url: str) -> None:
+        """Give an error a better hint than its class has, where this provider is known to need one."""
+
+
+def custom_headers(text: str | None) -> dict[str, str]:
+    """Headers from a variable such as ``OPENAI_CUSTOM_HEADERS``: ``Name: value`` lines."""
+    headers: dict[str, Any] = {}
+    for line in (text or "").splitlines():
+        name, colon, value = line.partition(":")
+        if colon and name.strip():
+            headers[name.strip()] = value.strip()
+    return headers

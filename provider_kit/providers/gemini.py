@@ -1,0 +1,72 @@
+"""Google Gemini (Developer API)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from provider_kit.dialects.base import Dialect
+from provider_kit.dialects.gemini_content import GeminiContent, GeminiProfile
+from provider_kit.model.config import ProviderConfig
+from provider_kit.providers.base import Provider
+
+__all__ = ["PROVIDER", "GeminiProvider", "gemini_profile"]
+
+
+def gemini_profile(model: str) -> GeminiProfile:
+    """What a model takes, told by its version. Source: Gemini API, "Thinking"."""
+    name = model.rsplit("/", 1)[-1]
+    version = re.match(r"^gemini-(\d+)(?:\.(\d+))?", name)
+    major = int(version[1]) if version else 3
+    minor = int(version[2] or 0) if version else 0
+    if (major, minor) < (2, 5) or not name.startswith("gemini"):
+        return GeminiProfile(thinking=None, needs_signatures=False, media_in_results=False)
+    if major == 2:
+        return GeminiProfile(
+            thinking="budget",
+            smallest_budget=128 if "pro" in name else 0,
+            needs_signatures=False,
+            media_in_results=False,
+        )
+    strict = name.startswith(("gemini-3.8-flash", "gemini-4-argon"))
+    return GeminiProfile(
+        lowest_level="LOW" if strict or "pro" in name else "MINIMAL",
+        sampling=not name.startswith("gemini-3.8-flash"),
+    )
+
+
+class GeminiProvider(Provider):
+    """Gemini; ``project_id`` is billed where a project must be named."""
+
+    def make_dialects(self, config: ProviderConfig) -> Callable[[str], Dialect]:
+        """generateContent for every model."""
+        made = GeminiContent(provider=config.label, profile=gemini_profile)
+        return lambda model: made
+
+    def find_base_url(self, config: ProviderConfig, environ: Mapping[str, str]) -> str | None:
+        """The address with its API version; ``v1beta`` where none is given."""
+        url = super().find_base_url(config, environ)
+        if url and not re.search(r"/v\d\w*/?$", url.partition("?")[0]):
+            url = f"{url.rstrip('/')}/v1beta"
+        return url
+
+    def extra_headers(self, config: ProviderConfig, environ: Mapping[str, str]) -> dict[str, str]:
+        """The project that pays."""
+        project = config.options.get("project_id") or environ.get("GEMINI_PROJECT_ID")
+        return {"x-goog-user-project": project} if project else {}
+
+
+PROVIDER = GeminiProvider(
+    name="gemini",
+    title="Google Gemini",
+    base_url="https://generativelanguage.googleapis.com/v1beta",
+    # Google's own SDK prefers GOOGLE_API_KEY too.
+    key_variables=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+    base_url_variables=("GOOGLE_GEMINI_BASE_URL",),
+    key_header="x-goog-api-key",
+    key_prefix="AIza",
+    default_model="gemini-flash-latest",
+    option_names=("project_id",),
+    embed_batch=100,
+    console="https://aistudio.google.com/apikey",
+)

@@ -1,0 +1,33 @@
+"""Mistral. Unknown fields are refused (422), so only what its API names is sent."""
+
+from __future__ import annotations
+
+from provider_kit.dialects.openai_chat import ChatQuirks
+from provider_kit.dialects.openai_chat.quirks import effort_writer
+from provider_kit.providers.base import Provider
+
+__all__ = ["PROVIDER"]
+
+PROVIDER = Provider(
+    name="mistral",
+    title="Mistral",
+    base_url="https://api.mistral.ai/v1",
+    key_variables=("MISTRAL_API_KEY",),
+    base_url_variables=("MISTRAL_BASE_URL",),
+    default_model="mistral-small-latest",
+    quirks=ChatQuirks(
+        ask_stream_usage=False,  # comes by itself; asking for it is a 422
+        always_done=True,
+        seed_field="random_seed",
+        user_field=None,
+        join_same_role=True,
+        reasoning=effort_writer("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+        thinking_chunks=True,
+        documents="document_url",
+        nine_letter_ids=True,
+        tool_name=True,
+        empty_content="",
+        dimensions_field="output_dimension",
+    ),
+    console="https://console.mistral.ai/api-keys",
+)

@@ -1,0 +1,42 @@
+"""Ollama, on this machine or in its cloud. Source: Ollama's ``docs/api.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from provider_kit.dialects.ollama_chat import OllamaChat
+from provider_kit.errors import APIError, ModelNotFoundError
+from provider_kit.model.config import ProviderConfig
+from provider_kit.providers.base import Provider
+
+__all__ = ["PROVIDER", "OllamaProvider"]
+
+
+class OllamaProvider(Provider):
+    """Ollama; ``OLLAMA_HOST`` may lack scheme and port, as Ollama itself allows."""
+
+    def find_base_url(self, config: ProviderConfig, environ: Mapping[str, str]) -> str | None:
+        """A whole address out of what ``OLLAMA_HOST`` may be."""
+        url = super().find_base_url(config, environ)
+        if url and "://" not in url:
+            host, _, port = url.partition(":")
+            url = f"http://{'127.0.0.1' if host in ('', '0.0.0.0') else host}:{port or 11434}"
+        return url.rstrip("/").removesuffix("/v1").removesuffix("/api") if url else url
+
+    def explain(self, error: APIError, *, base_url: str) -> None:
+        """A model that is not there can be pulled."""
+        if isinstance(error, ModelNotFoundError):
+            error.with_hint("Pull the model first: ollama pull <model>. client.models() lists what is there.")
+
+
+PROVIDER = OllamaProvider(
+    name="ollama",
+    title="Ollama",
+    base_url="http://127.0.0.1:11434",
+    key_variables=("OLLAMA_API_KEY",),
+    base_url_variables=("OLLAMA_HOST",),
+    key_required=False,
+    default_model="llama3.2",
+    dialect=OllamaChat,
+    local=True,
+)

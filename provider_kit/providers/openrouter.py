@@ -1,0 +1,60 @@
+"""OpenRouter: many providers behind one key. Source: openrouter.ai/docs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from provider_kit.dialects.base import Notes
+from provider_kit.dialects.openai_chat import ChatQuirks
+from provider_kit.model.config import ProviderConfig
+from provider_kit.model.tools import Reasoning
+from provider_kit.providers.base import Provider
+
+__all__ = ["PROVIDER", "OpenRouterProvider"]
+
+
+def _reasoning(reasoning: Reasoning, body: dict[str, Any], notes: Notes) -> None:
+    """One object for every provider behind it: an effort or a budget, shown or not."""
+    wish: dict[str, Any] = {}
+    if reasoning.budget_tokens:
+        wish["max_tokens"] = reasoning.budget_tokens
+    elif reasoning.effort:
+        wish["effort"] = reasoning.effort
+    if reasoning.show is not None:
+        wish["exclude"] = not reasoning.show
+    if wish:
+        body["reasoning"] = wish
+
+
+class OpenRouterProvider(Provider):
+    """OpenRouter; ``site_url`` and ``site_name`` say which app is calling."""
+
+    def extra_headers(self, config: ProviderConfig, environ: Mapping[str, str]) -> dict[str, str]:
+        """Attribution of the calling app."""
+        headers = {}
+        if config.options.get("site_url"):
+            headers["HTTP-Referer"] = str(config.options["site_url"])
+        if config.options.get("site_name"):
+            headers["X-Title"] = str(config.options["site_name"])
+        return headers
+
+
+PROVIDER = OpenRouterProvider(
+    name="openrouter",
+    title="OpenRouter",
+    base_url="https://openrouter.ai/api/v1",
+    key_variables=("OPENROUTER_API_KEY",),
+    base_url_variables=("OPENROUTER_BASE_URL",),
+    key_prefix="sk-or-",
+    default_model="openrouter/auto",
+    option_names=("site_url", "site_name"),
+    quirks=ChatQuirks(
+        ask_stream_usage=False,  # always sent
+        max_stop=4,
+        reasoning=_reasoning,
+        always_done=True,
+        cache_control=True,
+    ),
+    console="https://openrouter.ai/keys",
+)

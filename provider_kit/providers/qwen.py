@@ -1,0 +1,64 @@
+"""Qwen, through DashScope's OpenAI-compatible mode. Keys belong to a region: a wrong host is a 401."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provider_kit.dialects.base import Notes
+from provider_kit.dialects.openai_chat import ChatQuirks
+from provider_kit.errors import APIError, AuthenticationError, RateLimitError
+from provider_kit.model.tools import Reasoning
+from provider_kit.providers.base import Provider
+
+__all__ = ["PROVIDER", "QwenProvider"]
+
+_BUDGETS = {"minimal": 512, "low": 2048, "medium": 8192, "high": 24576, "xhigh": 32768, "max": 38912}
+
+
+def _reasoning(reasoning: Reasoning, body: dict[str, Any], notes: Notes) -> None:
+    """``enable_thinking`` with a budget; the default differs from model to model, so it is always said."""
+    if reasoning.effort == "none":
+        body["enable_thinking"] = False
+        return
+    body["enable_thinking"] = True
+    budget = reasoning.budget_tokens or _BUDGETS.get(reasoning.effort or "")
+    if budget:
+        body["thinking_budget"] = budget
+
+
+class QwenProvider(Provider):
+    """Qwen on DashScope."""
+
+    def explain(self, error: APIError, *, base_url: str) -> None:
+        """The usual cause of a 401 is the region."""
+        if isinstance(error, AuthenticationError):
+            error.with_hint(
+                "DashScope keys belong to a region. This call went to "
+                f"{base_url.split('/')[2]}; for a mainland China key set "
+                "base_url='https://dashscope.aliyuncs.com/compatible-mode/v1', for a US key "
+                "'https://dashscope-us.aliyuncs.com/compatible-mode/v1'."
+            )
+
+
+PROVIDER = QwenProvider(
+    name="qwen",
+    title="Qwen (Alibaba DashScope)",
+    base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+    key_variables=("QWEN_API_KEY", "QWENCLOUD_API_KEY", "DASHSCOPE_API_KEY"),
+    base_url_variables=("QWEN_BASE_URL", "DASHSCOPE_COMPATIBLE_BASE_URL"),
+    key_prefix="sk-",
+    default_model="qwen3.8-flash",
+    quirks=ChatQuirks(
+        tool_choices=frozenset({"named"}),
+        reasoning=_reasoning,
+        documents=None,
+        cache_control=True,
+        empty_content="",
+        always_done=True,
+        user_field=None,
+    ),
+    # Not a used-up quota but tokens a minute: waiting helps, in spite of OpenAI's name for it.
+    error_codes={"insufficient_quota": RateLimitError},
+    embed_batch=10,
+    console="https://modelstudio.console.alibabacloud.com",
+)

@@ -1,0 +1,150 @@
+"""Which providers there are, and what a model string means.
+
+A provider is found by name in three places: what the program registered, what this package brings, and
+what installed packages announce under the entry point group ``provider_kit.providers``. Each is imported
+when it is first used.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from provider_kit.errors import ConfigError, UnknownProviderError
+from provider_kit.model.inputs import nearest
+from provider_kit.providers.base import Provider
+
+__all__ = ["ENTRY_POINTS", "find_provider", "provider_names", "register_provider", "split_model"]
+
+ENTRY_POINTS = "provider_kit.providers"
+
+_BUILT_IN = {
+    "openai": "provider_kit.providers.openai:PROVIDER",
+    "anthropic": "provider_kit.providers.anthropic:PROVIDER",
+    "gemini": "provider_kit.providers.gemini:PROVIDER",
+    "cerebras": "provider_kit.providers.cerebras:PROVIDER",
+    "qwen": "provider_kit.providers.qwen:PROVIDER",
+    "openrouter": "provider_kit.providers.openrouter:PROVIDER",
+    "ollama": "provider_kit.providers.ollama:PROVIDER",
+    "lmstudio": "provider_kit.providers.compatible:LMSTUDIO",
+    "llamacpp": "provider_kit.providers.compatible:LLAMACPP",
+    "vllm": "provider_kit.providers.compatible:VLLM",
+    "mistral": "provider_kit.providers.mistral:PROVIDER",
+    "groq": "provider_kit.providers.compatible:GROQ",
+    "deepseek": "provider_kit.providers.deepseek:PROVIDER",
+    "xai": "provider_kit.providers.xai:PROVIDER",
+    "fireworks": "provider_kit.providers.compatible:FIREWORKS",
+    "azure": "provider_kit.providers.azure:PROVIDER",
+    "openai_compatible": "provider_kit.providers.compatible:OPENAI_COMPATIBLE",
+    "demo": "provider_kit.testing.demo:PROVIDER",
+}
+
+_ALIASES = {"google": "gemini", "dashscope": "qwen", "lm_studio": "lmstudio", "llama.cpp": "llamacpp", "grok": "xai"}
+
+#: Names that tell their provider without a prefix.
+_BARE = (
+    (re.compile(r"^(?:gpt-\d|o\d(?:-|$)|chatgpt-|text-embedding-)"), "openai"),
+    (re.compile(r"^claude-"), "anthropic"),
+    (re.compile(r"^gemini-"), "gemini"),
+    (re.compile(r"^grok-"), "xai"),
+    (re.compile(r"^deepseek-(?:flash|v\d|chat|reasoner)"), "deepseek"),
+    (re.compile(r"^(?:mistral|codestral|ministral|magistral|pixtral)-"), "mistral"),
+)
+
+_registered: dict[str, Provider] = {}
+_loaded: dict[str, Provider] = {}
+
+
+def register_provider(provider: Provider) -> Provider:
+    """Make a provider known by its name, in place of any other of that name.
+
+    Returns:
+        The provider itself, so that the call can stand where it is defined.
+
+    Raises:
+        ConfigError: It is no :class:`Provider`, or its name could not stand before a slash.
+    """
+    if not isinstance(provider, Provider):
+        raise ConfigError(
+            f"register_provider() takes a Provider, not {type(provider).__name__}.",
+            hint="register_provider(Provider(name='acme', base_url='https://api.acme.test/v1')).",
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", provider.name):
+        raise ConfigError(f"{provider.name!r} is no name for a provider.", hint="Use letters, digits, '_', '.', '-'.")
+    _registered[provider.name] = provider
+    return provider
+
+
+def provider_names() -> list[str]:
+    """The names of all providers, sorted."""
+    return sorted({*_registered, *_BUILT_IN, *(entry.name for entry in entry_points(group=ENTRY_POINTS))})
+
+
+def find_provider(name: str) -> Provider:
+    """The provider of this name.
+
+    Raises:
+        UnknownProviderError: There is none; the hint names the nearest ones.
+    """
+    name = _ALIASES.get(name, name)
+    found = _registered.get(name) or _loaded.get(name)
+    if found is not None:
+        return found
+    target = _BUILT_IN.get(name)
+    if target is not None:
+        module, _, attribute = target.partition(":")
+        loaded = getattr(import_module(module), attribute)
+    else:
+        entry = next(iter(entry_points(group=ENTRY_POINTS, name=name)), None)
+        loaded = entry.load() if entry is not None else None
+    if not isinstance(loaded, Provider):
+        names = provider_names()
+        raise UnknownProviderError(
+            f"Unknown provider {name!r}.",
+            hint=nearest(name, names)
+            + f"Known: {', '.join(names)}. Any OpenAI-compatible server: Client(base_url='http://…/v1', model='…').",
+        )
+    _loaded[name] = loaded
+    return loaded
+
+
+def is_known(name: str) -> bool:
+    """Whether there is a provider of this name, without importing it."""
+    return (
+        name in _registered
+        or name in _BUILT_IN
+        or name in _ALIASES
+        or any(True for _ in entry_points(group=ENTRY_POINTS, name=name))
+    )
+
+
+def split_model(text: str) -> tuple[str, str | None]:
+    """Provider and model of a model string.
+
+    ``provider/model`` is split once, so ``openrouter/anthropic/claude-x`` works; ``provider:model`` counts
+    only if the prefix is a provider (``llama3.1:8b`` is a model); a provider alone means its default
+    model; a bare name such as ``claude-x`` tells its provider.
+
+    Raises:
+        UnknownProviderError: The text names no known provider.
+    """
+    text = text.strip()
+    head, slash, rest = text.partition("/")
+    if slash and is_known(head):
+        return _ALIASES.get(head, head), rest or None
+    head, colon, rest = text.partition(":")
+    if colon and "/" not in head and is_known(head):
+        return _ALIASES.get(head, head), rest or None
+    if is_known(text):
+        return _ALIASES.get(text, text), None
+    for pattern, provider in _BARE:
+        if pattern.match(text):
+            return provider, text
+    prefix = text.partition("/")[0] if "/" in text else text.partition(":")[0]
+    names = provider_names()
+    raise UnknownProviderError(
+        f"{text!r} names no known provider.",
+        hint=nearest(prefix, names) + "Write it as provider/model, e.g. 'openai/gpt-5-mini'. "
+        f"Providers: {', '.join(names)}.",
+    )

@@ -1,0 +1,478 @@
+"""The asyncio transport, over aiohttp.
+
+A session belongs to its event loop. The transport keeps one for each loop that uses it, made on first
+use by an async generator that stays suspended in the loop; ``asyncio.run`` finalises such generators, so
+the session is closed with its loop even if nobody called ``aclose()``. Nothing of one loop is ever
+touched from another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from provider_kit.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    ConfigError,
+    PoolTimeoutError,
+    ProviderKitError,
+    ResponseLostError,
+)
+from provider_kit.model.config import HTTPConfig
+from provider_kit.transports.base import late, too_large
+from provider_kit.transports.environment import find_proxy, ssl_context
+from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
+
+__all__ = ["AiohttpTransport"]
+
+T = TypeVar("T")
+
+_DRAIN_SECONDS = 0.5
+_DRAIN_BYTES = 65536
+
+_transports: weakref.WeakSet[AiohttpTransport] = weakref.WeakSet()
+#: Sessions a forked child inherited; kept alive so that nobody touches the parent's sockets or loop.
+_inherited: list[Any] = []
+
+
+class AiohttpTransport:
+    """Sends with aiohttp; safe to share between event loops and threads, survives ``fork``.
+
+    Args:
+        config: Pools, proxies, certificates, sizes.
+        session: A session of your own, usable only in its loop. It is never closed.
+    """
+
+    kind = "asyncio"
+
+    def __init__(self, config: HTTPConfig | None = None, *, session: aiohttp.ClientSession | None = None) -> None:
+        self._config = config or HTTPConfig()
+        self._session = session
+        self._sessions: weakref.WeakKeyDictionary[
+            asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, AsyncGenerator[aiohttp.ClientSession, None]]
+        ] = weakref.WeakKeyDictionary()
+        self._routes: dict[str, tuple[str | None, Any]] = {}
+        self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
+        self._urls: dict[str, URL] = {}
+        _transports.add(self)
+
+    # -------------------------------------------------------------------------------------------- protocol
+
+    async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:
+        """Send a request and read the whole answer."""
+        loop = asyncio.get_running_loop()
+        session = self._session or await self._session_for(loop)
+        guard = _Guard(loop, limits, streaming=False)
+        response: aiohttp.ClientResponse | None = None
+        try:
+            async with asyncio.timeout_at(guard.end):
+                response = await self._request(session, request, limits)
+                guard.answered = True
+                length = response.content_length
+                if length is not None and length > limits.max_bytes:
+                    raise too_large(limits.max_bytes)
+                body = await self._read_whole(response, limits)
+        except BaseException as error:
+            if response is not None:
+                response.close()
+            if isinstance(error, ProviderKitError) or not isinstance(error, Exception):
+                raise
+            raise _translate(error, guard, limits, request) from error
+        return HttpResponse(response.status, response.headers, body)
+
+    async def open_stream(self, request: HttpRequest, limits: Limits) -> _Stream:
+        """Send a request and return as soon as the answer's headers are here."""
+        loop = asyncio.get_running_loop()
+        session = self._session or await self._session_for(loop)
+        guard = _Guard(loop, limits, streaming=True)
+        try:
+            async with asyncio.timeout_at(guard.end):
+                response = await self._request(session, request, limits)
+        except Exception as error:
+            if isinstance(error, ProviderKitError):
+                raise
+            raise _translate(error, guard, limits, request) from error
+        guard.answered = True
+        return _Stream(response, guard, limits, request)
+
+    async def sleep(self, seconds: float) -> None:
+        """Suspend the task."""
+        await asyncio.sleep(seconds)
+
+    def now(self) -> float:
+        """``time.monotonic``, which is asyncio's own clock."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """``time.time``."""
+        return time.time()
+
+    async def run_all(
+        self, thunks: Sequence[Callable[[], Awaitable[T]]], limit: int | None = None
+    ) -> AsyncIterator[tuple[int, T | Exception]]:
+        """Run coroutines as tasks; yield each outcome as it ends; leaving early cancels the rest."""
+        running: dict[asyncio.Task[T], int] = {}
+        waiting = iter(range(len(thunks)))
+        room = limit or len(thunks)
+
+        async def run(number: int) -> T:
+            return await thunks[number]()
+
+        try:
+            while True:
+                while len(running) < room and (number := next(waiting, None)) is not None:
+                    running[asyncio.create_task(run(number))] = number
+                if not running:
+                    return
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    number = running.pop(task)
+                    error = task.exception()
+                    if error is not None and not isinstance(error, Exception):
+                        raise error
+                    yield number, (task.result() if error is None else error)
+        finally:
+            for task in running:
+                task.cancel()
+            if running:
+                await asyncio.gather(*running, return_exceptions=True)
+
+    async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
+        """Call in a worker thread."""
+        return await asyncio.to_thread(function, *args)
+
+    async def aclose(self) -> None:
+        """Close the running loop's session; those of other loops close with their loops."""
+        found = self._sessions.get(asyncio.get_running_loop())
+        if found is not None:
+            await found[1].aclose()
+
+    # -------------------------------------------------------------------------------------------- sessions
+
+    async def _session_for(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
+        found = self._sessions.get(loop)
+        if found is not None and not found[0].closed:
+            return found[0]
+        for other in [other for other in self._sessions if other.is_closed()]:
+            self._bury(self._sessions.pop(other)[0])
+        owner = self._own_session(loop)
+        session = await anext(owner)
+        self._sessions[loop] = (session, owner)
+        return session
+
+    async def _own_session(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[aiohttp.ClientSession, None]:
+        config = self._config
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            limit_per_host=config.max_connections or 0,
+            keepalive_timeout=config.idle_timeout,
+        )
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=True,
+            read_bufsize=2**18,
+        )
+        try:
+            yield session
+        finally:
+            found = self._sessions.get(loop)
+            if found is not None and found[0] is session:
+                del self._sessions[loop]
+            await session.close()
+
+    @staticmethod
+    def _bury(session: aiohttp.ClientSession) -> None:
+        """A session whose loop was closed without finalising it can no longer be closed properly."""
+        connector = session.connector
+        session.detach()
+        if connector is not None:
+            _inherited.append(connector)
+
+    def _after_fork(self) -> None:
+        _inherited.extend(self._sessions.values())
+        self._sessions = weakref.WeakKeyDictionary()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"config": self._config}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__init__(state["config"])  # type: ignore[misc]  # the state is its arguments
+
+    # -------------------------------------------------------------------------------------------- sending
+
+    async def _request(
+        self, session: aiohttp.ClientSession, request: HttpRequest, limits: Limits
+    ) -> aiohttp.ClientResponse:
+        url = self._urls.get(request.url)
+        if url is None:
+            if len(self._urls) > 500:
+                self._urls.clear()
+            url = self._urls[request.url] = URL(request.url, encoded=True)
+        proxy, tls = self._route(request.url)
+        return await session.request(
+            request.method,
+            url,
+            data=request.body,
+            headers=request.headers,
+            proxy=proxy,
+            ssl=tls,
+            timeout=self._timeout(limits.connect),
+            allow_redirects=False,
+        )
+
+    def _timeout(self, connect: float | None) -> aiohttp.ClientTimeout:
+        known = self._timeouts.get(connect)
+        if known is None:
+            limited = connect if self._config.max_connections else None
+            known = self._timeouts[connect] = aiohttp.ClientTimeout(total=None, connect=limited, sock_connect=connect)
+        return known
+
+    def _route(self, url: str) -> tuple[str | None, Any]:
+        """Proxy and TLS settings of an origin, looked up once."""
+        end = url.find("/", 8)
+        origin = url[:end] if end > 0 else url
+        route = self._routes.get(origin)
+        if route is None:
+            proxy = find_proxy(url, self._config)
+            secure = origin.startswith("https:") or (proxy or "").startswith("https:")
+            route = self._routes[origin] = (proxy, ssl_context(self._config) if secure else True)
+        return route
+
+    async def _read_whole(self, response: aiohttp.ClientResponse, limits: Limits) -> bytes:
+        content = response.content
+        data = await content.readany()
+        if content.at_eof():
+            if len(data) > limits.max_bytes:
+                raise too_large(limits.max_bytes)
+            return data
+        pieces = [data]
+        size = len(data)
+        while True:
+            data = await content.readany()
+            if not data:
+                return b"".join(pieces)
+            size += len(data)
+            if size > limits.max_bytes:
+                raise too_large(limits.max_bytes)
+            pieces.append(data)
+
+
+class _Guard:
+    """The clocks of one request and its answer, as one timer that is moved only when it fires."""
+
+    __slots__ = (
+        "_budget",
+        "_handle",
+        "_limits",
+        "_loop",
+        "_response",
+        "_waiting_since",
+        "answered",
+        "began",
+        "expired",
+        "streaming",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits, *, streaming: bool) -> None:
+        self._loop = loop
+        self._limits = limits
+        #: Seconds that may still be waited for content; time the caller spends elsewhere does not count.
+        self._budget = limits.first
+        self._waiting_since: float | None = loop.time()
+        self._handle: asyncio.TimerHandle | None = None
+        self._response: aiohttp.ClientResponse | None = None
+        self.streaming = streaming
+        #: Whether the answer's headers have arrived.
+        self.answered = False
+        #: Whether content has arrived.
+        self.began = False
+        #: Whether a clock ran out.
+        self.expired = False
+
+    @property
+    def end(self) -> float | None:
+        """When the next clock runs out, if we go on waiting."""
+        deadline = self._limits.deadline
+        if self._budget is None:
+            return deadline
+        since = self._waiting_since
+        end = (self._loop.time() if since is None else since) + self._budget
+        return end if deadline is None or end < deadline else deadline
+
+    def wait(self) -> None:
+        """The caller waits for the server from now on."""
+        self._waiting_since = self._loop.time()
+
+    def waited(self) -> None:
+        """The server has sent something."""
+        since = self._waiting_since
+        if since is not None:
+            self._waiting_since = None
+            if self._budget is not None:
+                self._budget -= self._loop.time() - since
+
+    def progress(self) -> None:
+        """Content arrived: the idle clock starts anew."""
+        self.began = True
+        self._budget = self._limits.idle
+
+    def watch(self, response: aiohttp.ClientResponse) -> None:
+        """Close the response when its time is over; that wakes whoever reads it."""
+        self.waited()
+        self._response = response
+        self._arm()
+
+    def _arm(self) -> None:
+        end = self.end
+        if end is not None:
+            self._handle = self._loop.call_at(end, self._fire)
+
+    def _fire(self) -> None:
+        end = self.end
+        if end is None or self._loop.time() < end:
+            self._arm()
+        elif self._response is not None:
+            self.expired = True
+            self._response.close()
+
+    def stop(self) -> None:
+        """No clock runs any more."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self._response = None
+
+
+class _Stream:
+    """An answer that is still arriving."""
+
+    def __init__(
+        self, response: aiohttp.ClientResponse, guard: _Guard, limits: Limits, request: HttpRequest
+    ) -> None:
+        self.status: int = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+        self._readany = response.content.readany
+        self._guard = guard
+        self._limits = limits
+        self._request = request
+        self._left = limits.max_bytes
+        self._open = True
+        self.progress = guard.progress
+        guard.watch(response)
+
+    async def read(self) -> bytes:
+        """The next bytes; ``b""`` at the end."""
+        guard = self._guard
+        guard.wait()
+        try:
+            data = await self._readany()
+        except Exception as error:
+            self._give_up()
+            raise _translate(error, self._guard, self._limits, self._request) from error
+        guard.waited()
+        if data:
+            self._left -= len(data)
+            if self._left < 0:
+                self._give_up()
+                raise too_large(self._limits.max_bytes)
+        elif self._guard.expired:
+            self._give_up()
+            raise late(self._limits, time.monotonic(), streaming=True, began=self._guard.began)
+        elif self._open:
+            self._open = False
+            self._guard.stop()
+            self._response.release()
+        return data
+
+    async def drain(self) -> None:
+        """Take what follows a complete answer, briefly."""
+        if not self._open:
+            return
+        left = _DRAIN_BYTES
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while left > 0:
+                    data = await self._readany()
+                    if not data:
+                        self._open = False
+                        self._guard.stop()
+                        self._response.release()
+                        return
+                    left -= len(data)
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            pass  # the answer was complete; only the connection is lost, and aclose() closes it
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close a half-read connection."""
+        if self._open:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self._open = False
+        self._guard.stop()
+        self._response.close()
+
+
+def _translate(error: Exception, guard: _Guard, limits: Limits, request: HttpRequest) -> Exception:
+    """Errors of aiohttp and sockets as ours."""
+    if isinstance(error, ProviderKitError):
+        return error
+    host = request.url.split("/", 3)[2]
+    reason = _reason(error)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        if limits.deadline is not None and time.monotonic() >= limits.deadline - 1e-3:
+            return late(limits, time.monotonic(), streaming=guard.streaming, began=False)
+        if "acquiring" in str(error) or "pool" in str(error).lower():
+            return PoolTimeoutError(f"No connection to {host} became free in time.")
+        return APITimeoutError(f"No connection to {host} within {limits.connect or 0:g} s.")
+    if guard.expired or isinstance(error, TimeoutError):
+        return late(limits, time.monotonic(), streaming=guard.streaming, began=guard.began)
+    if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
+        return ConfigError(f"The address of {host} cannot be used: {reason}.", hint="Check base_url and the proxy.")
+    if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
+        return APIConnectionError(
+            f"The proxy on the way to {host} cannot be used: {reason}.",
+            hint="Check HTTPConfig(proxy=…) and the variables HTTPS_PROXY, ALL_PROXY, NO_PROXY.",
+        )
+    if isinstance(error, (aiohttp.ClientConnectorSSLError, aiohttp.ClientConnectorCertificateError)):
+        return APIConnectionError(
+            f"The TLS connection to {host} failed: {reason}.",
+            retryable=False,
+            hint="Behind a company proxy, point verify= or SSL_CERT_FILE to its CA bundle. "
+            "Never switch verification off.",
+        )
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return APIConnectionError(f"No connection to {host}: {reason}.")
+    if isinstance(error, (ValueError, TypeError)) and not guard.answered:
+        return ConfigError(
+            f"The request to {host} cannot be written: {reason}.",
+            hint="Check headers= and the API key for stray characters.",
+        )
+    return ResponseLostError(f"The connection to {host} broke before the answer was complete: {reason}.")
+
+
+def _reason(error: BaseException) -> str:
+    inner = getattr(error, "os_error", None) or error.__cause__ or error
+    if isinstance(inner, OSError) and inner.strerror:
+        return str(inner.strerror)
+    return (str(inner) or type(inner).__name__)[:200]
+
+
+def _drop_inherited_sessions() -> None:
+    for transport in list(_transports):
+        transport._after_fork()
+
+
+os.register_at_fork(after_in_child=_drop_inherited_sessions)

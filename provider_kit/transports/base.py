@@ -1,0 +1,122 @@
+"""The protocol between the engine and the HTTP library underneath it.
+
+A transport is the only code that waits. The engine awaits its methods and nothing else; a blocking
+transport's methods are ``async def`` too, but block inside and never suspend (see ``drive``). A new HTTP
+library is one file with these methods.
+
+What a transport owes, whichever library it uses:
+
+* errors of the library become :class:`APIConnectionError` and its kin, and say whether the request was
+  sent (:class:`ResponseLostError`) or not;
+* no redirect is followed, so a credential never reaches another host;
+* every wait ends: ``Limits.connect``, ``first``, ``idle`` and ``deadline`` are kept even if the server
+  sends a byte now and then, and the first and idle clocks are fed only by :meth:`ByteStream.progress`;
+* bytes are handed over as they arrive, decompressed, and never more than ``Limits.max_bytes``;
+* whatever happens, the connection goes back to its pool or is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from provider_kit.errors import DeadlineExceededError, APITimeoutError, InvalidResponseError
+from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
+
+__all__ = ["ByteStream", "Transport", "late", "too_large"]
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class ByteStream(Protocol):
+    """An answer whose body is still arriving."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    async def read(self) -> bytes:
+        """The next bytes, as soon as there are any; ``b""`` at the end.
+
+        Raises:
+            APITimeoutError: The first-content or idle clock ran out.
+            DeadlineExceededError: The call's deadline passed.
+            APIConnectionError: The connection broke.
+        """
+        ...
+
+    def progress(self) -> None:
+        """Content was received: start the idle clock anew."""
+        ...
+
+    async def drain(self) -> None:
+        """The answer is complete: take what little may follow, so that the connection can be used again."""
+        ...
+
+    async def aclose(self) -> None:
+        """Free the connection; a half-read one is closed. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """Everything the engine needs of the outside world."""
+
+    #: ``blocking`` or ``asyncio``.
+    kind: str
+
+    async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:
+        """Send a request and read the whole answer."""
+        ...
+
+    async def open_stream(self, request: HttpRequest, limits: Limits) -> ByteStream:
+        """Send a request and return as soon as the answer's headers are here."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+    def now(self) -> float:
+        """A clock that only goes forward, in seconds."""
+        ...
+
+    def time(self) -> float:
+        """Seconds since 1970."""
+        ...
+
+    def run_all(
+        self, thunks: Sequence[Callable[[], Awaitable[T]]], limit: int | None = None
+    ) -> AsyncIterator[tuple[int, T | Exception]]:
+        """Run coroutines at once, at most ``limit`` of them; yield each one's number and outcome as it ends.
+
+        Closing the iterator early cancels the rest.
+        """
+        ...
+
+    async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function that may block, without blocking an event loop."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection this transport opened itself."""
+        ...
+
+
+def late(limits: Limits, now: float, *, streaming: bool, began: bool) -> APITimeoutError:
+    """The error for a wait that ran out: whose clock was it?"""
+    if limits.deadline is not None and now >= limits.deadline - 1e-3:
+        return DeadlineExceededError("The call took longer than its total timeout.")
+    if began:
+        return APITimeoutError(f"No content arrived for {limits.idle:g} s in the middle of the stream.", retryable=False)
+    what = "The stream brought no content" if streaming else "There was no complete answer"
+    waited = limits.first if limits.first is not None else limits.idle
+    return APITimeoutError(f"{what} within {waited:g} s." if waited is not None else f"{what} in time.", retryable=False)
+
+
+def too_large(limit: int) -> InvalidResponseError:
+    """The error for an answer beyond ``Limits.max_bytes``."""
+    return InvalidResponseError(
+        f"The answer is larger than {limit:,} bytes and was cut off.",
+        hint="Raise HTTPConfig(max_response_bytes=…) if such an answer is expected.",
+    )

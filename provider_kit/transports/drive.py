@@ -1,0 +1,61 @@
+"""Runs the engine's coroutines without an event loop.
+
+A coroutine over a blocking transport never suspends: its first step runs the whole call. These two
+functions take that step. There is no loop, no thread and no second copy of the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from typing import Any, TypeVar
+
+__all__ = ["iterate_blocking", "run_to_completion", "step"]
+
+T = TypeVar("T")
+
+_SUSPENDED = (
+    "A blocking call was asked to wait for something asynchronous. Use the a-twin (achat, astream, …) "
+    "from asyncio, or pass blocking callables and storages to the blocking API."
+)
+
+
+def run_to_completion(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that never suspends.
+
+    Raises:
+        RuntimeError: It did suspend: somebody awaited real asynchronous I/O from the blocking API.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]  # StopIteration carries the coroutine's T
+    coroutine.close()
+    raise RuntimeError(_SUSPENDED)
+
+
+def step(generator: AsyncGenerator[T, None]) -> T:
+    """The next item of an async generator that never suspends.
+
+    Raises:
+        StopAsyncIteration: There is none.
+        RuntimeError: It did suspend.
+    """
+    awaitable = generator.__anext__()
+    try:
+        awaitable.send(None)  # type: ignore[attr-defined]  # an async generator's awaitable has send()
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]  # StopIteration carries the generator's T
+    raise RuntimeError(_SUSPENDED)
+
+
+def iterate_blocking(generator: AsyncGenerator[T, None]) -> Iterator[T]:
+    """The items of an async generator that never suspends; leaving early closes it."""
+    try:
+        while True:
+            try:
+                item = step(generator)
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        run_to_completion(generator.aclose())

@@ -1,0 +1,90 @@
+"""Proxies and certificates, resolved once for each origin, with one meaning in both worlds.
+
+The rules are those of requests: ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` in either
+case; ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE``, then ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``. A ``.netrc``
+is never read: it would silently replace the API key.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from provider_kit.errors import ConfigError
+from provider_kit.model.config import HTTPConfig
+
+__all__ = ["find_proxy", "ssl_context", "verify_setting"]
+
+_contexts: dict[object, ssl.SSLContext] = {}
+_lock = threading.Lock()
+
+
+def find_proxy(url: str, config: HTTPConfig) -> str | None:
+    """The proxy for an address, or ``None``."""
+    parts = urlsplit(url)
+    if config.proxy is not None:
+        proxy = config.proxy if isinstance(config.proxy, str) else config.proxy.get(parts.scheme)
+        return proxy or None
+    if not config.trust_env:
+        return None
+    host = parts.hostname or ""
+    if proxy_bypass(f"{host}:{parts.port}" if parts.port else host) or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if found and "://" not in found:
+        found = f"http://{found}"
+    return found or None
+
+
+def verify_setting(config: HTTPConfig) -> bool | str:
+    """What requests calls ``verify``: a bundle's path, ``True`` or ``False``."""
+    if config.verify is not True or not config.trust_env:
+        return config.verify
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        path = os.environ.get(variable)
+        if path:
+            return path
+    return True
+
+
+def ssl_context(config: HTTPConfig) -> ssl.SSLContext:
+    """A context made once for each combination of settings and shared by all clients.
+
+    Raises:
+        ConfigError: A bundle or certificate cannot be read.
+    """
+    verify = verify_setting(config)
+    key = (verify, config.cert)
+    with _lock:
+        context = _contexts.get(key)
+        if context is None:
+            context = _contexts[key] = _make_context(verify, config)
+        return context
+
+
+def _make_context(verify: bool | str, config: HTTPConfig) -> ssl.SSLContext:
+    try:
+        if isinstance(verify, str):
+            directory = os.path.isdir(verify)
+            context = ssl.create_default_context(
+                cafile=None if directory else verify, capath=verify if directory else None
+            )
+        else:
+            import certifi  # what requests uses; imported here because it costs time
+
+            context = ssl.create_default_context(cafile=certifi.where())
+        if verify is False:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if config.cert:
+            context.load_cert_chain(*((config.cert,) if isinstance(config.cert, str) else config.cert))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"A certificate file cannot be used: {error}.",
+            hint="Check verify=, cert= and the variables REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_FILE.",
+        ) from error
+    return context

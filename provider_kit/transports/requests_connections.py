@@ -1,0 +1,326 @@
+"""Connections for the blocking transport: requests' adapter with clocks that cannot be outlived.
+
+Everything here extends requests and urllib3 at their documented points: the adapter's pool manager and
+``build_response``, the pools' ``ConnectionCls`` and ``QueueCls``, the connections' ``response_class``.
+What that adds:
+
+* each read from the socket waits no longer than the call has left, headers included, so a server that
+  sends a byte now and then cannot outlive the deadline; no watchdog thread is needed;
+* headers cut by the end of the connection are an error (http.client takes them for an empty answer);
+* early hints (103) are skipped instead of being taken for the answer;
+* idle connections beyond the configured number or age are closed;
+* no cookie is read or kept, which also halves the time per call where servers set some.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import queue
+import ssl
+import threading
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from provider_kit.model.config import HTTPConfig
+from provider_kit.transports.environment import ssl_context
+from provider_kit.wire.http import Limits
+
+__all__ = ["Exchange", "TimedAdapter", "current"]
+
+#: Connections kept for a moment after a burst, beyond the configured idle ones.
+_BURST = 512
+
+
+class Exchange:
+    """The clocks of one request and its answer."""
+
+    __slots__ = ("_budget", "_limits", "began", "now", "sent", "streaming", "timed_out")
+
+    def __init__(self, limits: Limits, now: Callable[[], float], *, streaming: bool) -> None:
+        self._limits = limits
+        self.now = now
+        #: Seconds that may still be waited for content; time the caller spends elsewhere does not count.
+        self._budget = limits.first
+        self.streaming = streaming
+        #: Whether a byte of the request may have left.
+        self.sent = False
+        #: Whether content has arrived.
+        self.began = False
+        #: Whether a read ran out of time.
+        self.timed_out = False
+
+    def progress(self) -> None:
+        """Content arrived: the idle clock starts anew."""
+        self.began = True
+        self._budget = self._limits.idle
+
+    def waited(self, seconds: float) -> None:
+        """So long the server kept us waiting."""
+        if self._budget is not None:
+            self._budget -= seconds
+
+    def shorten(self, seconds: float) -> None:
+        """Give what remains at most so many seconds."""
+        self._budget = seconds if self._budget is None else min(seconds, self._budget)
+
+    def left(self) -> float | None:
+        """Seconds until the next clock runs out; ``None`` if none runs."""
+        deadline = self._limits.deadline
+        if deadline is None:
+            return self._budget
+        left = deadline - self.now()
+        return left if self._budget is None or left < self._budget else self._budget
+
+
+class _Current(threading.local):
+    exchange: Exchange | None = None
+
+
+#: The exchange of this thread's running call; a connection takes it up when its request begins.
+current = _Current()
+
+
+class _TimedReader(io.RawIOBase):
+    """The socket as a file whose every read waits no longer than the exchange has left."""
+
+    def __init__(self, sock: Any, connection: _TimedConnectionMixin) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._connection = connection
+        self.ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        exchange = self._connection.exchange
+        if exchange is not None:
+            left = exchange.left()
+            if left is not None:
+                if left <= 0:
+                    exchange.timed_out = True
+                    raise TimeoutError("timed out")
+                self._sock.settimeout(left)
+            start = exchange.now()
+            try:
+                count: int | None = self._raw.readinto(buffer)
+            except TimeoutError:
+                exchange.timed_out = True
+                raise
+            exchange.waited(exchange.now() - start)
+        else:
+            count = self._raw.readinto(buffer)
+        self.ended = count == 0
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._raw.close()
+
+
+class _TimedSocket:
+    """What http.client asks of a socket: a file to read from."""
+
+    def __init__(self, sock: Any, connection: _TimedConnectionMixin) -> None:
+        self._sock = sock
+        self._connection = connection
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        reader = _TimedReader(self._sock, self._connection)
+        self._connection.reader = reader
+        return io.BufferedReader(reader, 65536)
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that skips early hints and notices when its headers were cut."""
+
+    ended: Callable[[], bool] = staticmethod(lambda: False)
+
+    def begin(self) -> None:
+        super().begin()
+        while 101 < self.status < 200:
+            self.headers = self.msg = None  # type: ignore[assignment]  # makes begin() read the next head
+            super().begin()
+        if self.ended():
+            self.close()
+            raise http.client.IncompleteRead(b"", None)
+
+
+class _TimedConnectionMixin:
+    """Added to urllib3's connections."""
+
+    exchange: Exchange | None = None
+    reader: _TimedReader | None = None
+    #: When it was put back into the pool.
+    idle_since = 0.0
+    idle_timeout = 90.0
+    clock: Callable[[], float]
+
+    def response_class(self, sock: Any, *args: Any, **kwargs: Any) -> _Response:
+        response = _Response(_TimedSocket(sock, self), *args, **kwargs)  # type: ignore[arg-type]  # only makefile is used
+        reader = self.reader
+        response.ended = lambda: reader is not None and reader.ended  # type: ignore[method-assign,assignment]
+        return response
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self.exchange = current.exchange
+        super().request(*args, **kwargs)  # type: ignore[misc]  # urllib3's connection follows in the MRO
+
+    def send(self, data: Any) -> None:
+        exchange = self.exchange
+        sock = getattr(self, "sock", None)
+        if exchange is not None and sock is not None:
+            left = exchange.left()
+            if left is not None:
+                if left <= 0:
+                    exchange.timed_out = True
+                    raise TimeoutError("timed out")
+                sock.settimeout(left)
+            exchange.sent = True
+            try:
+                super().send(data)  # type: ignore[misc]  # urllib3's connection follows in the MRO
+            except TimeoutError:
+                exchange.timed_out = True
+                raise
+            return
+        super().send(data)  # type: ignore[misc]  # urllib3's connection follows in the MRO
+
+    @property
+    def is_connected(self) -> bool:
+        alive: bool = super().is_connected  # type: ignore[misc]  # urllib3's connection follows in the MRO
+        return alive and self.clock() - self.idle_since < self.idle_timeout
+
+
+class _IdleQueue(queue.LifoQueue[Any]):
+    """Idle connections, newest first. Once a second the surplus and the stale are closed."""
+
+    def __init__(self, maxsize: int, *, keep: int, idle_timeout: float, clock: Callable[[], float]) -> None:
+        self._keep = keep
+        self._idle_timeout = idle_timeout
+        self._clock = clock
+        self._swept = 0.0
+        super().__init__(maxsize)
+
+    def _put(self, item: Any) -> None:
+        super()._put(item)
+        if item is None:
+            return
+        now = self._clock()
+        item.idle_since = now
+        item.exchange = None
+        if now - self._swept >= 1.0:
+            self._swept = now
+            self._sweep(now)
+
+    def _sweep(self, now: float) -> None:
+        kept = 0
+        entries = self.queue
+        for position in range(len(entries) - 1, -1, -1):
+            connection = entries[position]
+            if connection is None:
+                continue
+            kept += 1
+            idle = now - connection.idle_since
+            # Surplus connections survive five seconds: the next wave of a burst may need them.
+            if idle >= self._idle_timeout or (kept > self._keep and idle >= 5.0):
+                connection.close()
+                entries[position] = None
+
+
+def _pool_classes(config: HTTPConfig, clock: Callable[[], float]) -> dict[str, Any]:
+    attributes = {"idle_timeout": config.idle_timeout, "clock": staticmethod(clock)}
+    plain = type("TimedHTTPConnection", (_TimedConnectionMixin, HTTPConnection), attributes)
+    secure = type("TimedHTTPSConnection", (_TimedConnectionMixin, HTTPSConnection), attributes)
+
+    def make_queue(maxsize: int) -> _IdleQueue:
+        return _IdleQueue(
+            maxsize, keep=config.max_idle_connections_per_host, idle_timeout=config.idle_timeout, clock=clock
+        )
+
+    shared = {"QueueCls": staticmethod(make_queue)}
+    return {
+        "http": type("TimedHTTPPool", (HTTPConnectionPool,), {**shared, "ConnectionCls": plain}),
+        "https": type("TimedHTTPSPool", (HTTPSConnectionPool,), {**shared, "ConnectionCls": secure}),
+    }
+
+
+class TimedAdapter(HTTPAdapter):
+    """requests' adapter over timed connections; proxies and certificates are resolved by the caller."""
+
+    def __init__(self, config: HTTPConfig, clock: Callable[[], float]) -> None:
+        self._config = config
+        self._clock = clock
+        self._classes = _pool_classes(config, clock)
+        self._pools: dict[tuple[str, str | None], Any] = {}
+        limited = config.max_connections is not None
+        super().__init__(
+            pool_connections=config.max_idle_connections,
+            pool_maxsize=config.max_connections or max(_BURST, config.max_idle_connections_per_host),
+            max_retries=0,
+            pool_block=limited,
+        )
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
+        """Pools of timed connections."""
+        self._pool_connections, self._pool_maxsize, self._pool_block = connections, maxsize, block
+        self.poolmanager = PoolManager(num_pools=connections, maxsize=maxsize, block=block, **options)
+        self.poolmanager.pool_classes_by_scheme = self._classes
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """The same behind a proxy; SOCKS has connections of its own, with plain read timeouts."""
+        manager = super().proxy_manager_for(proxy, **options)
+        if not proxy.lower().startswith("socks"):
+            manager.pool_classes_by_scheme = self._classes
+        return manager
+
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """The pool of an origin, looked up once."""
+        parts = urlsplit(request.url)
+        proxy = (proxies or {}).get(parts.scheme)
+        key = (f"{parts.scheme}://{parts.netloc}", proxy)
+        pool = self._pools.get(key)
+        if pool is None or pool.pool is None:
+            tls: dict[str, Any] = {}
+            if parts.scheme == "https":
+                tls["ssl_context"] = ssl_context(self._config)
+                if self._config.verify is False:
+                    tls["cert_reqs"] = ssl.CERT_NONE
+                    tls["assert_hostname"] = False
+            manager = self.proxy_manager_for(proxy) if proxy else self.poolmanager
+            pool = manager.connection_from_host(
+                parts.hostname, port=parts.port, scheme=parts.scheme, pool_kwargs=tls or None
+            )
+            if len(self._pools) >= self._config.max_idle_connections:
+                self._pools.clear()
+            self._pools[key] = pool
+        return pool
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Nothing to do: the pools have their context."""
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """A response without cookies and guessed encodings, which nobody here reads."""
+        response = requests.Response()
+        response.status_code = resp.status
+        response.headers = resp.headers
+        response.raw = resp
+        response.reason = resp.reason
+        response.url = req.url
+        response.request = req
+        response.connection = self  # type: ignore[attr-defined]  # as requests' own does
+        return response
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self._pools.clear()
+        super().close()

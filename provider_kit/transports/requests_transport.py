@@ -1,0 +1,413 @@
+"""The blocking transport, over requests.
+
+Each method is ``async def`` and never suspends. Calls go through the mounted adapter with a prepared
+request, which costs half of ``Session.post``. With a session of your own, that session's full path is
+taken instead, so that its hooks, auth, adapters and cookies keep working.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import requests
+import urllib3
+from requests import exceptions as failures
+from urllib3 import exceptions as pool_failures
+from urllib3.util import Timeout as PoolTimeout
+
+from provider_kit.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    ConfigError,
+    PoolTimeoutError,
+    ProviderKitError,
+    ResponseLostError,
+)
+from provider_kit.model.config import HTTPConfig
+from provider_kit.transports.base import late, too_large
+from provider_kit.transports.drive import run_to_completion
+from provider_kit.transports.environment import find_proxy
+from provider_kit.transports.requests_connections import Exchange, TimedAdapter, current
+from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
+
+__all__ = ["RequestsTransport"]
+
+T = TypeVar("T")
+
+_READ_SIZE = 65536
+#: Seconds and bytes that may follow a complete stream before its connection is given up.
+_DRAIN_SECONDS = 0.5
+_DRAIN_BYTES = 65536
+
+_transports: weakref.WeakSet[RequestsTransport] = weakref.WeakSet()
+#: Connections a forked child inherited; kept alive so that nobody touches their locks or sockets.
+_inherited: list[Any] = []
+
+
+class RequestsTransport:
+    """Sends with requests; safe to share between threads, survives ``fork``.
+
+    Args:
+        config: Pools, proxies, certificates, sizes.
+        session: A session of your own. It is used as it is and never closed. Its read timeout is per
+            read, so only the library's own connections keep deadlines against a dripping server.
+    """
+
+    kind = "blocking"
+
+    def __init__(self, config: HTTPConfig | None = None, *, session: requests.Session | None = None) -> None:
+        self._config = config or HTTPConfig()
+        self._session = session
+        self._lock = threading.Lock()
+        self._adapter: TimedAdapter | None = None
+        self._proxies: dict[str, dict[str, str] | None] = {}
+        self._timeouts: dict[float | None, PoolTimeout] = {}
+        _transports.add(self)
+
+    # -------------------------------------------------------------------------------------------- protocol
+
+    async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:
+        """Send a request and read the whole answer."""
+        exchange = Exchange(limits, time.monotonic, streaming=False)
+        response = self._exchange(request, limits, exchange)
+        raw = response.raw
+        try:
+            body = self._read_whole(response, limits)
+        except BaseException as error:
+            _abandon(raw)
+            if isinstance(error, ProviderKitError) or not isinstance(error, Exception):
+                raise
+            raise _translate(error, exchange, limits, request) from error
+        raw.release_conn()
+        return HttpResponse(response.status_code, response.headers, body)
+
+    async def open_stream(self, request: HttpRequest, limits: Limits) -> _Stream:
+        """Send a request and return as soon as the answer's headers are here."""
+        exchange = Exchange(limits, time.monotonic, streaming=True)
+        response = self._exchange(request, limits, exchange)
+        return _Stream(response, exchange, limits, request)
+
+    async def sleep(self, seconds: float) -> None:
+        """Block the thread."""
+        time.sleep(seconds)
+
+    def now(self) -> float:
+        """``time.monotonic``."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """``time.time``."""
+        return time.time()
+
+    async def run_all(
+        self, thunks: Sequence[Callable[[], Awaitable[T]]], limit: int | None = None
+    ) -> AsyncIterator[tuple[int, T | Exception]]:
+        """Run coroutines in daemon threads; yield each outcome as it ends."""
+        results: queue.SimpleQueue[tuple[int, T | Exception]] = queue.SimpleQueue()
+        numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for number in range(len(thunks)):
+            numbers.put(number)
+        stopped = threading.Event()
+
+        def work() -> None:
+            while not stopped.is_set():
+                try:
+                    number = numbers.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    results.put((number, run_to_completion(thunks[number]())))  # type: ignore[arg-type]  # thunks make coroutines
+                except Exception as error:
+                    results.put((number, error))
+
+        threads = [
+            threading.Thread(target=work, name="provider-kit", daemon=True)
+            for _ in range(min(limit or len(thunks), len(thunks)))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in thunks:
+                yield results.get()
+        finally:
+            stopped.set()
+
+    async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
+        """Call directly: this thread may block."""
+        return function(*args)
+
+    async def aclose(self) -> None:
+        """Close the connections; the transport makes new ones if it is used again."""
+        with self._lock:
+            adapter, self._adapter = self._adapter, None
+        if adapter is not None:
+            adapter.close()
+
+    # -------------------------------------------------------------------------------------------- sending
+
+    def _exchange(self, request: HttpRequest, limits: Limits, exchange: Exchange) -> requests.Response:
+        left = exchange.left()
+        if left is not None and left <= 0:
+            raise late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
+        connect = limits.connect
+        if limits.deadline is not None:
+            remaining = limits.deadline - time.monotonic()
+            connect = remaining if connect is None else min(connect, remaining)
+        current.exchange = exchange
+        try:
+            if self._session is not None:
+                return self._send_by_session(self._session, request, connect, left)
+            return self._send_by_adapter(request, connect, limits.connect)
+        except Exception as error:
+            raise _translate(error, exchange, limits, request) from error
+        finally:
+            current.exchange = None
+
+    def _send_by_adapter(self, request: HttpRequest, connect: float | None, usual: float | None) -> requests.Response:
+        adapter = self._adapter
+        if adapter is None:
+            with self._lock:
+                adapter = self._adapter = self._adapter or TimedAdapter(self._config, time.monotonic)
+        prepared = requests.PreparedRequest()
+        prepared.method = request.method
+        prepared.url = request.url
+        prepared.headers = request.headers  # type: ignore[assignment]  # any mapping does
+        prepared.body = request.body
+        if request.body is not None:
+            request.headers["Content-Length"] = str(len(request.body))
+        return adapter.send(
+            prepared, stream=True, timeout=self._timeout(connect, usual), proxies=self._proxies_for(request.url)
+        )
+
+    def _timeout(self, connect: float | None, usual: float | None) -> Any:
+        """urllib3's timeout; reads are timed by the exchange."""
+        if connect != usual:
+            return PoolTimeout(connect=connect, read=None)
+        known = self._timeouts.get(connect)
+        if known is None:
+            known = self._timeouts[connect] = PoolTimeout(connect=connect, read=None)
+        return known
+
+    def _proxies_for(self, url: str) -> dict[str, str] | None:
+        origin = url[: url.find("/", 8)] if url.find("/", 8) > 0 else url
+        if origin not in self._proxies:
+            proxy = find_proxy(url, self._config)
+            self._proxies[origin] = {url.partition(":")[0]: proxy} if proxy else None
+        return self._proxies[origin]
+
+    def _send_by_session(
+        self, session: requests.Session, request: HttpRequest, connect: float | None, read: float | None
+    ) -> requests.Response:
+        prepared = session.prepare_request(
+            requests.Request(request.method, request.url, headers=request.headers, data=request.body)
+        )
+        if session.auth is None:
+            prepared.headers.update(request.headers)  # a .netrc entry must not replace the key
+        settings = session.merge_environment_settings(prepared.url, {}, True, None, None)
+        return session.send(prepared, timeout=(connect, read), allow_redirects=False, **settings)
+
+    def _read_whole(self, response: requests.Response, limits: Limits) -> bytes:
+        raw = response.raw
+        length = response.headers.get("content-length")
+        if length is not None and response.headers.get("content-encoding") is None and length.isdigit():
+            if int(length) > limits.max_bytes:
+                raise too_large(limits.max_bytes)
+            return raw.read(decode_content=True)  # type: ignore[no-any-return]  # urllib3 reads bytes
+        pieces: list[bytes] = []
+        size = 0
+        for piece in _pieces(raw):
+            size += len(piece)
+            if size > limits.max_bytes:
+                raise too_large(limits.max_bytes)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    # -------------------------------------------------------------------------------------------- processes
+
+    def _after_fork(self) -> None:
+        _inherited.append(self._adapter)
+        self._adapter = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"config": self._config, "session": self._session}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__init__(state["config"], session=state["session"])  # type: ignore[misc]  # the state is its arguments
+
+
+def _pieces(raw: Any) -> Iterator[bytes]:
+    """The body as it arrives, decompressed.
+
+    ``read_chunked`` is the fastest; where the body is not chunked, only ``read1`` delivers at once.
+    """
+    if getattr(raw, "chunked", False) and raw.supports_chunked_reads():
+        yield from raw.read_chunked(decode_content=True)
+        return
+    while True:
+        piece = raw.read1(_READ_SIZE, decode_content=True)
+        if not piece:
+            return
+        yield piece
+
+
+class _Stream:
+    """An answer that is still arriving."""
+
+    def __init__(self, response: requests.Response, exchange: Exchange, limits: Limits, request: HttpRequest) -> None:
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self._raw = response.raw
+        self._exchange = exchange
+        self._limits = limits
+        self._request = request
+        self._pieces = _pieces(response.raw)
+        self._size = 0
+        self._open = True
+        self.progress = exchange.progress
+
+    async def read(self) -> bytes:
+        """The next bytes; ``b""`` at the end."""
+        try:
+            data = next(self._pieces, b"")
+        except Exception as error:
+            self._give_up()
+            raise _translate(error, self._exchange, self._limits, self._request) from error
+        if data:
+            self._size += len(data)
+            if self._size > self._limits.max_bytes:
+                self._give_up()
+                raise too_large(self._limits.max_bytes)
+            if self._limits.deadline is not None and time.monotonic() >= self._limits.deadline:
+                self._give_up()
+                raise late(self._limits, time.monotonic(), streaming=True, began=self._exchange.began)
+        elif self._open:
+            self._open = False
+            self._raw.release_conn()
+        return data
+
+    async def drain(self) -> None:
+        """Take what follows a complete answer, briefly."""
+        if not self._open:
+            return
+        self._exchange.shorten(_DRAIN_SECONDS)
+        left = _DRAIN_BYTES
+        try:
+            for data in self._pieces:
+                left -= len(data)
+                if left < 0:
+                    break
+            else:
+                self._open = False
+                self._raw.release_conn()
+        except (failures.RequestException, pool_failures.HTTPError, OSError):
+            pass  # the answer was complete; only the connection is lost, and aclose() closes it
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close a half-read connection."""
+        if self._open:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self._open = False
+        self._pieces.close()  # type: ignore[attr-defined]  # it is a generator
+        _abandon(self._raw)
+
+
+def _abandon(raw: Any) -> None:
+    """Close a connection whose answer was not read to its end, and give its place in the pool back."""
+    with suppress(OSError, pool_failures.HTTPError):
+        raw.close()
+    raw.release_conn()
+
+
+def _translate(error: Exception, exchange: Exchange, limits: Limits, request: HttpRequest) -> Exception:
+    """Errors of requests, urllib3 and sockets as ours."""
+    if isinstance(error, ProviderKitError):
+        return error
+    host = request.url.split("/", 3)[2]
+    causes = list(_causes(error))
+    reason = _reason(causes)
+    if any(isinstance(cause, pool_failures.EmptyPoolError) for cause in causes):
+        return PoolTimeoutError(f"No connection to {host} became free in time.")
+    if exchange.timed_out or any(
+        isinstance(cause, (failures.ReadTimeout, pool_failures.ReadTimeoutError)) for cause in causes
+    ):
+        return late(limits, time.monotonic(), streaming=exchange.streaming, began=exchange.began)
+    if isinstance(error, (failures.ConnectTimeout,)) or any(
+        isinstance(cause, pool_failures.ConnectTimeoutError)
+        and not isinstance(cause, pool_failures.NewConnectionError)
+        for cause in causes
+    ):
+        if limits.deadline is not None and time.monotonic() >= limits.deadline - 1e-3:
+            return late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
+        return APITimeoutError(f"No connection to {host} within {limits.connect or 0:g} s.")
+    if any(isinstance(cause, (failures.InvalidURL, failures.InvalidSchema, failures.MissingSchema)) for cause in causes):
+        return ConfigError(f"The address of {host} cannot be used: {reason}.", hint="Check base_url and the proxy.")
+    if any(isinstance(cause, (failures.InvalidHeader, UnicodeError)) for cause in causes) and not exchange.sent:
+        return ConfigError(
+            "A header has a value that cannot be sent.", hint="Check headers= and the API key for stray characters."
+        )
+    if not exchange.sent:
+        if any(isinstance(cause, pool_failures.ProxyError) for cause in causes) or isinstance(error, failures.ProxyError):
+            return APIConnectionError(
+                f"The proxy on the way to {host} cannot be used: {reason}.",
+                hint="Check HTTPConfig(proxy=…) and the variables HTTPS_PROXY, ALL_PROXY, NO_PROXY.",
+            )
+        if any(isinstance(cause, (pool_failures.SSLError, failures.SSLError)) for cause in causes):
+            return certificate_error(host, reason)
+        return APIConnectionError(f"No connection to {host}: {reason}.")
+    return ResponseLostError(f"The connection to {host} broke before the answer was complete: {reason}.")
+
+
+def certificate_error(host: str, reason: str) -> APIConnectionError:
+    """TLS failed before anything was sent; trying again does not help."""
+    return APIConnectionError(
+        f"The TLS connection to {host} failed: {reason}.",
+        retryable=False,
+        hint="Behind a company proxy, point verify= or SSL_CERT_FILE to its CA bundle. Never switch verification off.",
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, the ones it was made from, and those it carries as arguments."""
+    seen: list[BaseException] = []
+    waiting: list[Any] = [error]
+    while waiting:
+        item = waiting.pop()
+        if not isinstance(item, BaseException) or item in seen:
+            continue
+        seen.append(item)
+        yield item
+        waiting.extend((*item.args, item.__cause__, item.__context__, getattr(item, "reason", None)))
+
+
+def _reason(causes: list[BaseException]) -> str:
+    """The innermost cause's own words."""
+    for cause in reversed(causes):
+        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, failures.RequestException):
+            return str(cause.strerror)
+    for cause in reversed(causes):
+        text = str(cause)
+        if text and not text.startswith("<"):
+            return text[:200]
+    return type(causes[0]).__name__
+
+
+def _drop_inherited_connections() -> None:
+    for transport in list(_transports):
+        transport._after_fork()
+
+
+os.register_at_fork(after_in_child=_drop_inherited_connections)
+
+if tuple(int(number) for number in urllib3.__version__.split(".")[:2]) < (2, 2):
+    raise ImportError("provider_kit needs urllib3 2.2 or newer: pip install -U urllib3")

@@ -1,0 +1,61 @@
+"""A request and a response as bytes and headers, before any HTTP library is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from attrs import define, field
+
+__all__ = ["HttpRequest", "HttpResponse", "Limits", "join_url", "same_origin"]
+
+
+@define
+class HttpRequest:
+    """What is to be sent."""
+
+    method: str
+    url: str
+    #: Names in any case; may hold credentials, so never shown.
+    headers: dict[str, str] = field(repr=lambda headers: f"<{len(headers)} headers>")
+    body: bytes | None = field(default=None, repr=lambda body: f"<{len(body)} bytes>" if body else "None")
+
+
+@define
+class HttpResponse:
+    """What came back, whole."""
+
+    status: int
+    #: Names compare without regard to case.
+    headers: Mapping[str, str]
+    body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
+
+
+@define
+class Limits:
+    """How long one exchange may take and how much it may bring. ``None`` waits without limit."""
+
+    #: Seconds to connect.
+    connect: float | None = None
+    #: Seconds to the first content (of a stream) or to the whole answer.
+    first: float | None = None
+    #: Seconds between two contents of a stream.
+    idle: float | None = None
+    #: Clock reading of the transport at which the whole call must have ended.
+    deadline: float | None = None
+    #: Most bytes of the answer, after decompression.
+    max_bytes: int = 64 * 1024 * 1024
+
+
+def join_url(base: str, path: str, query: Mapping[str, Any] | None = None) -> str:
+    """Append ``path`` to ``base``, tolerant of slashes, keeping a query that ``base`` has (``api-version``)."""
+    base, _, own_query = base.partition("?")
+    url = base.rstrip("/") + ("/" + path.lstrip("/") if path else "")
+    parts = [part for part in (own_query, urlencode(query) if query else "") if part]
+    return f"{url}{'&' if '?' in url else '?'}{'&'.join(parts)}" if parts else url
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether two URLs have the same scheme, host and port (RFC 6454)."""
+    return one.split("/", 3)[:3] == other.split("/", 3)[:3]

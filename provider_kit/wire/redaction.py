@@ -1,0 +1,63 @@
+"""Secrets out of texts: of errors, logs and dumps.
+
+Known secrets are removed by value; what merely looks like one (a bearer token, an ``sk-…`` key, a
+``key=`` parameter of a URL) by its shape.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = ["MASK", "redact", "redact_headers", "redact_value"]
+
+MASK = "***"
+
+_SHAPES = re.compile(
+    r"(?P<bearer>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
+    r"|(?P<query>[?&](?:key|api_key|api-key|access_token|refresh_token|client_secret|code)=)[^&\s\"'#]+"
+    r"|(?P<field>\"(?:api_key|access_token|refresh_token|client_secret|id_token|password)\"\s*:\s*\")[^\"]+"
+    r"|\b(?:sk|gsk|xai|csk|pk|rk|fw|hf|tgp|key)[-_][A-Za-z0-9_*-]{12,}"
+    r"|\bAIza[A-Za-z0-9_-]{20,}"
+    r"|\bya29\.[A-Za-z0-9._-]{10,}"
+    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*",
+    re.IGNORECASE,
+)
+_SECRET_HEADERS = frozenset(
+    {
+        "authorization",
+        "proxy-authorization",
+        "x-api-key",
+        "api-key",
+        "x-goog-api-key",
+        "cookie",
+        "set-cookie",
+    }
+)
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """``text`` without any of ``secrets`` and without anything shaped like one."""
+    for secret in secrets:
+        if len(secret) >= 4 and secret in text:
+            text = text.replace(secret, MASK)
+    return _SHAPES.sub(lambda m: (m["bearer"] or m["query"] or m["field"] or "") + MASK, text)
+
+
+def redact_value(value: Any, secrets: Iterable[str] = ()) -> Any:
+    """The same for every string inside a JSON value."""
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, Mapping):
+        return {redact(key, secrets) if isinstance(key, str) else key: redact_value(v, secrets) for key, v in value.items()}
+    if isinstance(value, list):
+        return [redact_value(item, secrets) for item in value]
+    return value
+
+
+def redact_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dict[str, str]:
+    """Headers fit to be shown: credentials and cookies masked."""
+    return {
+        name: MASK if name.lower() in _SECRET_HEADERS else redact(value, secrets) for name, value in headers.items()
+    }
