@@ -75,7 +75,7 @@ def _write_part(part: Any) -> dict[str, Any]:
     written: dict[str, Any] = {"type": _TYPE_NAMES[type(part)]}
     for alias, name in _NAMES[type(part)].items():
         value = getattr(part, name)
-        if value is not None and value is not False:
+        if value is not None and value is not False and not (name == "verbatim" and not value):
             written[alias] = _write(value)
     written.update(part.extra or {})
     return written

@@ -234,6 +234,8 @@ class Thinking:
 
     #: The reasoning, or a summary of it; may be empty.
     text: str = ""
+    #: The reasoning word for word, where an API tells it apart from the summary in ``text``.
+    verbatim: str = field(default="", kw_only=True)
     #: Opaque signature over the reasoning.
     signature: str | None = field(default=None, kw_only=True)
     #: The block exactly as received.

@@ -294,7 +294,9 @@ class ChatStreamDecoder:
 
     def finish(self) -> Iterator[Chunk]:
         """The bytes have ended: read a last event that lacks its blank line, then end."""
+        strays = len(self._events.stray)
         rest = self._events.finish()
+        cut = len(self._events.stray) > strays  # the bytes end in the middle of a line
         for event in rest:
             if event.strip() == b"[DONE]":
                 self._done = True
@@ -311,7 +313,8 @@ class ChatStreamDecoder:
                 yield chunk
         if self._events.stray:
             self._fail_on_stray(b"\n".join(self._events.stray))
-        if not self.complete and (self._done or (self._raw_reason is not None and not self._always_done)):
+        tolerated = self._raw_reason is not None and not self._always_done and not cut
+        if not self.complete and (self._done or tolerated):
             yield from self._end()
 
     def _fail_on_stray(self, data: bytes) -> None:

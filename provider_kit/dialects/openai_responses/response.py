@@ -37,10 +37,8 @@ def read_responses_usage(usage: Any) -> Usage:
     )
 
 
-def _reasoning_text(item: Mapping[str, Any]) -> str:
-    pieces = [part.get("text") or "" for part in item.get("summary") or () if isinstance(part, Mapping)]
-    if not any(pieces):
-        pieces = [part.get("text") or "" for part in item.get("content") or () if isinstance(part, Mapping)]
+def _texts(parts: Any) -> str:
+    pieces = [part.get("text") or "" for part in parts or () if isinstance(part, Mapping)]
     return "\n\n".join(piece for piece in pieces if piece)
 
 
@@ -74,7 +72,7 @@ def _parts(item: Mapping[str, Any]) -> list[Part]:
             )
         ]
     if kind == "reasoning":
-        return [Thinking(_reasoning_text(item), native=dict(item))]
+        return [Thinking(_texts(item.get("summary")), verbatim=_texts(item.get("content")), native=dict(item))]
     return [Native(str(kind), dict(item))]
 
 
@@ -130,6 +128,7 @@ class _OpenItem:
     refusal: list[str] = field(factory=list)
     arguments: list[str] = field(factory=list)
     summary: dict[Any, list[str]] = field(factory=dict)
+    verbatim: list[str] = field(factory=list)
     position: int = 0
     done: bool = False
 
@@ -149,6 +148,9 @@ class _OpenItem:
             closed["type"] = "reasoning"
             pieces = [piece for part in self.summary.values() for piece in part]
             closed["summary"] = [{"type": "summary_text", "text": "".join(pieces)}]
+        if self.verbatim:
+            closed["type"] = "reasoning"
+            closed["content"] = [{"type": "reasoning_text", "text": "".join(self.verbatim)}]
         return closed
 
 
@@ -242,6 +244,12 @@ class ResponsesStreamDecoder:
         pieces.setdefault(index, []).append(text)
         return Chunk("", payload, text) if text else None
 
+    def _verbatim_delta(self, payload: dict[str, Any]) -> Chunk | None:
+        """Reasoning word for word: kept beside the summary, and a sign of life."""
+        text = str(payload.get("delta") or "")
+        self._item(payload, "reasoning").verbatim.append(text)
+        return Chunk("", payload) if text else None
+
     def _arguments_delta(self, payload: dict[str, Any]) -> Chunk | None:
         text = str(payload.get("delta") or "")
         item = self._item(payload, "function_call")
@@ -298,7 +306,7 @@ class ResponsesStreamDecoder:
         "response.output_text.delta": _text_delta,
         "response.refusal.delta": _refusal_delta,
         "response.reasoning_summary_text.delta": _reasoning_delta,
-        "response.reasoning_text.delta": _reasoning_delta,
+        "response.reasoning_text.delta": _verbatim_delta,
         "response.function_call_arguments.delta": _arguments_delta,
         "response.function_call_arguments.done": _arguments_done,
         "response.custom_tool_call_input.delta": _arguments_delta,
