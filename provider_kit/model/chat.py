@@ -6,11 +6,11 @@ that can be told later (the whole text, tool arguments as a dict) is a property.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, field, fields, frozen
 
 from provider_kit.model.messages import Message, ToolCall
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
@@ -135,7 +135,7 @@ class ParameterWarning:
         return f"{self.parameter}: {self.message}"
 
 
-@frozen
+@define
 class Attempt:
     """One try at a call: what was asked of whom, how it ended, how long it took."""
 
@@ -210,6 +210,10 @@ class Chunk:
         return bool(self.text or self.thinking or self.tool_calls or self.refusal)
 
 
+def _known(usage: Usage | Callable[[], Usage]) -> Usage:
+    return usage if isinstance(usage, Usage) else usage()
+
+
 @define
 class ChatResponse:
     """A model's answer."""
@@ -219,7 +223,7 @@ class ChatResponse:
     finish_reason: FinishReason
     #: The reason in the provider's own words.
     raw_finish_reason: str | None = None
-    usage: Usage = field(factory=Usage)
+    _usage: Usage | Callable[[], Usage] = field(factory=Usage, repr=lambda u: repr(_known(u)), eq=lambda u: _known(u))
     #: Id the provider gave the answer.
     id: str | None = None
     #: The model that answered, as the provider names it.
@@ -237,6 +241,12 @@ class ChatResponse:
     #: What it took to get this answer, oldest first.
     attempts: tuple[Attempt, ...] = field(default=(), kw_only=True, repr=False, eq=False)
     timings: Timings = field(factory=Timings, kw_only=True, repr=False, eq=False)
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens used; worked out when it is first asked for."""
+        usage = self._usage = _known(self._usage)
+        return usage
 
     @property
     def text(self) -> str:
@@ -265,3 +275,14 @@ class ChatResponse:
 
     def __str__(self) -> str:
         return self.text
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: getattr(self, name) for name in _RESPONSE_FIELDS}
+        return state | {"_usage": self.usage, "headers": dict(self.headers)}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+_RESPONSE_FIELDS = tuple(attribute.name for attribute in fields(ChatResponse))

@@ -146,13 +146,12 @@ def build_request(
         conversation.insert(0, Message("system", system))
     request = ChatRequest(model=model, messages=conversation)
     for name in options if not defaults else {**defaults, **options}:
-        if name in _PLAIN:
+        kinds = _PLAIN.get(name)
+        if kinds is not None:
             value = get(name)
             if value is not None:
-                if not isinstance(value, _PLAIN[name]) or (isinstance(value, bool) and bool not in _PLAIN[name]):
-                    raise InvalidRequestError(
-                        f"{name} must be {' or '.join(t.__name__ for t in _PLAIN[name])}, not {value!r}."
-                    )
+                if type(value) not in kinds and not _is_a(value, kinds):
+                    raise InvalidRequestError(f"{name} must be {' or '.join(t.__name__ for t in kinds)}, not {value!r}.")
                 setattr(request, name, value)
         elif name in _NORMALISE:
             value = get(name)
@@ -163,6 +162,10 @@ def build_request(
     if request.max_tokens is not None and request.max_tokens < 0:
         raise InvalidRequestError(f"max_tokens must not be negative, but is {request.max_tokens}.")
     return request
+
+
+def _is_a(value: Any, kinds: tuple[type, ...]) -> bool:
+    return isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds)
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -232,11 +235,13 @@ def to_messages(value: Any) -> list[Message]:
         InvalidRequestError: It is empty, holds something that is no message, or its turns are in an
             order every provider refuses (a tool result without its call, a call without its result).
     """
-    if isinstance(value, str):
+    if type(value) is list:
+        pass
+    elif isinstance(value, str):
         if not value.strip():
             raise InvalidRequestError("The prompt is empty.", hint="Write something to the model.")
         return [Message("user", value)]
-    if isinstance(value, (Message, Mapping, Media, Text)):
+    elif isinstance(value, (Message, Mapping, Media, Text)):
         value = [value]
     elif value is None or isinstance(value, (bytes, bytearray)) or not isinstance(value, Iterable):
         raise InvalidRequestError(
@@ -293,7 +298,10 @@ def _message_from_other(item: Any, before: list[Message]) -> Message:
 def _check_turns(messages: list[Message], special: bool) -> None:
     if not messages:
         raise InvalidRequestError("The list of messages is empty.", hint="Pass at least one user message.")
-    if all(message.role == "system" or message.role == "developer" for message in messages):
+    for message in messages:
+        if message.role != "system" and message.role != "developer":
+            break
+    else:
         raise InvalidRequestError("There are only system messages.", hint="Add a user message.")
     if not special:
         for message in messages:

@@ -13,9 +13,10 @@ import os
 import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import aiohttp
+from attrs import define
 from yarl import URL
 
 from provider_kit.errors import (
@@ -27,6 +28,7 @@ from provider_kit.errors import (
     ResponseLostError,
 )
 from provider_kit.model.config import HTTPConfig
+from provider_kit.transports.aiohttp_clocks import Guard, Watchdog
 from provider_kit.transports.base import late, too_large
 from provider_kit.transports.environment import find_proxy, ssl_context
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
@@ -43,6 +45,16 @@ _transports: weakref.WeakSet[AiohttpTransport] = weakref.WeakSet()
 _inherited: list[Any] = []
 
 
+@define
+class _InLoop:
+    """What belongs to one event loop."""
+
+    session: aiohttp.ClientSession
+    watchdog: Watchdog
+    #: Suspended in the loop; closes the session when the loop ends. ``None`` for a session of the user's.
+    owner: AsyncGenerator[aiohttp.ClientSession, None] | None = None
+
+
 class AiohttpTransport:
     """Sends with aiohttp; safe to share between event loops and threads, survives ``fork``.
 
@@ -56,9 +68,7 @@ class AiohttpTransport:
     def __init__(self, config: HTTPConfig | None = None, *, session: aiohttp.ClientSession | None = None) -> None:
         self._config = config or HTTPConfig()
         self._session = session
-        self._sessions: weakref.WeakKeyDictionary[
-            asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, AsyncGenerator[aiohttp.ClientSession, None]]
-        ] = weakref.WeakKeyDictionary()
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _InLoop] = weakref.WeakKeyDictionary()
         self._routes: dict[str, tuple[str | None, Any]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._urls: dict[str, URL] = {}
@@ -68,38 +78,30 @@ class AiohttpTransport:
 
     async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:
         """Send a request and read the whole answer."""
-        loop = asyncio.get_running_loop()
-        session = self._session or await self._session_for(loop)
-        guard = _Guard(loop, limits, streaming=False)
+        session, watchdog = await self._in_this_loop()
+        guard = Guard(watchdog, limits, streaming=False)
         response: aiohttp.ClientResponse | None = None
         try:
-            async with asyncio.timeout_at(guard.end):
-                response = await self._request(session, request, limits)
-                guard.answered = True
-                length = response.content_length
-                if length is not None and length > limits.max_bytes:
-                    raise too_large(limits.max_bytes)
-                body = await self._read_whole(response, limits)
+            response = await self._request(session, request, limits)
+            guard.answered = True
+            body = await self._read_whole(response, limits)
         except BaseException as error:
             if response is not None:
                 response.close()
-            if isinstance(error, ProviderKitError) or not isinstance(error, Exception):
-                raise
-            raise _translate(error, guard, limits, request) from error
+            _raise(error, guard, limits, request)
+        finally:
+            guard.stop()
         return HttpResponse(response.status, response.headers, body)
 
     async def open_stream(self, request: HttpRequest, limits: Limits) -> _Stream:
         """Send a request and return as soon as the answer's headers are here."""
-        loop = asyncio.get_running_loop()
-        session = self._session or await self._session_for(loop)
-        guard = _Guard(loop, limits, streaming=True)
+        session, watchdog = await self._in_this_loop()
+        guard = Guard(watchdog, limits, streaming=True)
         try:
-            async with asyncio.timeout_at(guard.end):
-                response = await self._request(session, request, limits)
-        except Exception as error:
-            if isinstance(error, ProviderKitError):
-                raise
-            raise _translate(error, guard, limits, request) from error
+            response = await self._request(session, request, limits)
+        except BaseException as error:
+            guard.stop()
+            _raise(error, guard, limits, request)
         guard.answered = True
         return _Stream(response, guard, limits, request)
 
@@ -151,43 +153,42 @@ class AiohttpTransport:
 
     async def aclose(self) -> None:
         """Close the running loop's session; those of other loops close with their loops."""
-        found = self._sessions.get(asyncio.get_running_loop())
-        if found is not None:
-            await found[1].aclose()
+        found = self._loops.get(asyncio.get_running_loop())
+        if found is not None and found.owner is not None:
+            await found.owner.aclose()
 
     # -------------------------------------------------------------------------------------------- sessions
 
-    async def _session_for(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
-        found = self._sessions.get(loop)
-        if found is not None and not found[0].closed:
-            return found[0]
-        for other in [other for other in self._sessions if other.is_closed()]:
-            self._bury(self._sessions.pop(other)[0])
-        owner = self._own_session(loop)
-        session = await anext(owner)
-        self._sessions[loop] = (session, owner)
-        return session
+    async def _in_this_loop(self) -> tuple[aiohttp.ClientSession, Watchdog]:
+        loop = asyncio.get_running_loop()
+        found = self._loops.get(loop)
+        if found is not None and not found.session.closed:
+            return found.session, found.watchdog
+        for other in [other for other in self._loops if other.is_closed()]:
+            self._bury(self._loops.pop(other).session)
+        if self._session is not None:
+            found = _InLoop(self._session, Watchdog(loop))
+        else:
+            owner = self._own_session(loop)
+            found = _InLoop(await anext(owner), Watchdog(loop), owner)
+        self._loops[loop] = found
+        return found.session, found.watchdog
 
     async def _own_session(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[aiohttp.ClientSession, None]:
         config = self._config
         connector = aiohttp.TCPConnector(
-            limit=0,
-            limit_per_host=config.max_connections or 0,
-            keepalive_timeout=config.idle_timeout,
+            limit=0, limit_per_host=config.max_connections or 0, keepalive_timeout=config.idle_timeout
         )
         session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
-            auto_decompress=True,
-            read_bufsize=2**18,
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
         )
         try:
             yield session
         finally:
-            found = self._sessions.get(loop)
-            if found is not None and found[0] is session:
-                del self._sessions[loop]
+            found = self._loops.get(loop)
+            if found is not None and found.session is session:
+                del self._loops[loop]
+                found.watchdog.stop()
             await session.close()
 
     @staticmethod
@@ -199,8 +200,8 @@ class AiohttpTransport:
             _inherited.append(connector)
 
     def _after_fork(self) -> None:
-        _inherited.extend(self._sessions.values())
-        self._sessions = weakref.WeakKeyDictionary()
+        _inherited.extend(self._loops.values())
+        self._loops = weakref.WeakKeyDictionary()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"config": self._config}
@@ -249,6 +250,9 @@ class AiohttpTransport:
         return route
 
     async def _read_whole(self, response: aiohttp.ClientResponse, limits: Limits) -> bytes:
+        length = response.content_length
+        if length is not None and length > limits.max_bytes:
+            raise too_large(limits.max_bytes)
         content = response.content
         data = await content.readany()
         if content.at_eof():
@@ -267,97 +271,11 @@ class AiohttpTransport:
             pieces.append(data)
 
 
-class _Guard:
-    """The clocks of one request and its answer, as one timer that is moved only when it fires."""
-
-    __slots__ = (
-        "_budget",
-        "_handle",
-        "_limits",
-        "_loop",
-        "_response",
-        "_waiting_since",
-        "answered",
-        "began",
-        "expired",
-        "streaming",
-    )
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits, *, streaming: bool) -> None:
-        self._loop = loop
-        self._limits = limits
-        #: Seconds that may still be waited for content; time the caller spends elsewhere does not count.
-        self._budget = limits.first
-        self._waiting_since: float | None = loop.time()
-        self._handle: asyncio.TimerHandle | None = None
-        self._response: aiohttp.ClientResponse | None = None
-        self.streaming = streaming
-        #: Whether the answer's headers have arrived.
-        self.answered = False
-        #: Whether content has arrived.
-        self.began = False
-        #: Whether a clock ran out.
-        self.expired = False
-
-    @property
-    def end(self) -> float | None:
-        """When the next clock runs out, if we go on waiting."""
-        deadline = self._limits.deadline
-        if self._budget is None:
-            return deadline
-        since = self._waiting_since
-        end = (self._loop.time() if since is None else since) + self._budget
-        return end if deadline is None or end < deadline else deadline
-
-    def wait(self) -> None:
-        """The caller waits for the server from now on."""
-        self._waiting_since = self._loop.time()
-
-    def waited(self) -> None:
-        """The server has sent something."""
-        since = self._waiting_since
-        if since is not None:
-            self._waiting_since = None
-            if self._budget is not None:
-                self._budget -= self._loop.time() - since
-
-    def progress(self) -> None:
-        """Content arrived: the idle clock starts anew."""
-        self.began = True
-        self._budget = self._limits.idle
-
-    def watch(self, response: aiohttp.ClientResponse) -> None:
-        """Close the response when its time is over; that wakes whoever reads it."""
-        self.waited()
-        self._response = response
-        self._arm()
-
-    def _arm(self) -> None:
-        end = self.end
-        if end is not None:
-            self._handle = self._loop.call_at(end, self._fire)
-
-    def _fire(self) -> None:
-        end = self.end
-        if end is None or self._loop.time() < end:
-            self._arm()
-        elif self._response is not None:
-            self.expired = True
-            self._response.close()
-
-    def stop(self) -> None:
-        """No clock runs any more."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-        self._response = None
-
-
 class _Stream:
     """An answer that is still arriving."""
 
     def __init__(
-        self, response: aiohttp.ClientResponse, guard: _Guard, limits: Limits, request: HttpRequest
+        self, response: aiohttp.ClientResponse, guard: Guard, limits: Limits, request: HttpRequest
     ) -> None:
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
@@ -369,7 +287,7 @@ class _Stream:
         self._left = limits.max_bytes
         self._open = True
         self.progress = guard.progress
-        guard.watch(response)
+        guard.hand_over(response.close)
 
     async def read(self) -> bytes:
         """The next bytes; ``b""`` at the end."""
@@ -379,7 +297,7 @@ class _Stream:
             data = await self._readany()
         except Exception as error:
             self._give_up()
-            raise _translate(error, self._guard, self._limits, self._request) from error
+            _raise(error, guard, self._limits, self._request)
         guard.waited()
         if data:
             self._left -= len(data)
@@ -400,17 +318,18 @@ class _Stream:
         if not self._open:
             return
         left = _DRAIN_BYTES
+        self._guard.wait()
+        self._guard.shorten(_DRAIN_SECONDS)
         try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                while left > 0:
-                    data = await self._readany()
-                    if not data:
-                        self._open = False
-                        self._guard.stop()
-                        self._response.release()
-                        return
-                    left -= len(data)
-        except (TimeoutError, aiohttp.ClientError, OSError):
+            while left > 0 and not self._guard.expired:
+                data = await self._readany()
+                if not data:
+                    self._open = False
+                    self._guard.stop()
+                    self._response.release()
+                    return
+                left -= len(data)
+        except (aiohttp.ClientError, OSError):
             pass  # the answer was complete; only the connection is lost, and aclose() closes it
         await self.aclose()
 
@@ -425,9 +344,18 @@ class _Stream:
         self._response.close()
 
 
-def _translate(error: Exception, guard: _Guard, limits: Limits, request: HttpRequest) -> Exception:
-    """Errors of aiohttp and sockets as ours."""
-    if isinstance(error, ProviderKitError):
+def _raise(error: BaseException, guard: Guard, limits: Limits, request: HttpRequest) -> NoReturn:
+    found = _translate(error, guard, limits, request)
+    if found is error:
+        raise error
+    raise found from error
+
+
+def _translate(error: BaseException, guard: Guard, limits: Limits, request: HttpRequest) -> BaseException:
+    """Errors of aiohttp and sockets as ours; a cancellation stays one unless a clock was the cause."""
+    if isinstance(error, asyncio.CancelledError) and guard.was_cancelled_by_clock():
+        return late(limits, time.monotonic(), streaming=guard.streaming, began=guard.began)
+    if isinstance(error, ProviderKitError) or not isinstance(error, Exception):
         return error
     host = request.url.split("/", 3)[2]
     reason = _reason(error)

@@ -32,12 +32,12 @@ _FINISH = {
 
 def read_anthropic_usage(usage: Any) -> Usage:
     """Anthropic's usage: ``input_tokens`` already excludes the cache, output includes thinking."""
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return Usage()
     read, written = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
     plain, output = usage.get("input_tokens"), usage.get("output_tokens")
     details = usage.get("output_tokens_details")
-    thinking = details.get("thinking_tokens") if isinstance(details, Mapping) else None
+    thinking = details.get("thinking_tokens") if isinstance(details, dict) else None
     visible = None if output is None else max(0, output - (thinking or 0))
     total = None if plain is None or output is None else plain + (read or 0) + (written or 0) + output
     return Usage(plain, visible, read, written, thinking, total, None, dict(usage))
@@ -82,11 +82,11 @@ def parse_message(payload: Any, *, provider: str, origin: str) -> ChatResponse:
     Raises:
         APIError: The answer holds an error, or is no message at all.
     """
-    if isinstance(payload, Mapping) and payload.get("error") and "content" not in payload:
+    if isinstance(payload, dict) and payload.get("error") and "content" not in payload:
         raise error_from_body(payload, status=200, headers={}, provider=provider, overrides={})
     found = expect_object(payload, "a message", ("content", "stop_reason"), provider)
     blocks = found.get("content")
-    parts = [_part(block) for block in blocks if isinstance(block, Mapping)] if isinstance(blocks, list) else []
+    parts = [_part(block) for block in blocks if isinstance(block, dict)] if isinstance(blocks, list) else []
     if isinstance(blocks, str):
         parts = [Text(blocks)]
     model = found.get("model") or None
@@ -94,10 +94,10 @@ def parse_message(payload: Any, *, provider: str, origin: str) -> ChatResponse:
     details = found.get("stop_details")
     calls = any(type(part) is ToolCall for part in parts)
     return ChatResponse(
-        _message(parts, details if raw == "refusal" and isinstance(details, Mapping) else None, origin, model),
+        _message(parts, details if raw == "refusal" and isinstance(details, dict) else None, origin, model),
         tool_finish(_FINISH.get(str(raw), "other"), calls),
         raw,
-        read_anthropic_usage(found.get("usage")),
+        lambda: read_anthropic_usage(found.get("usage")),
         found.get("id"),
         model,
         None,
@@ -177,7 +177,7 @@ class AnthropicStreamDecoder:
             self._last = payload
         if kind == "message_start":
             message = payload.get("message")
-            self._message = message if isinstance(message, Mapping) else {}
+            self._message = message if isinstance(message, dict) else {}
             self._take_usage(self._message.get("usage"))
         elif kind == "content_block_start":
             return self._start(payload)
@@ -185,7 +185,7 @@ class AnthropicStreamDecoder:
             return self._delta(payload)
         elif kind == "message_delta":
             delta = payload.get("delta")
-            if isinstance(delta, Mapping):
+            if isinstance(delta, dict):
                 self._stop.update({key: value for key, value in delta.items() if value is not None})
             self._take_usage(payload.get("usage"))
         elif kind == "message_stop":
@@ -194,7 +194,7 @@ class AnthropicStreamDecoder:
 
     def _take_usage(self, usage: Any) -> None:
         """Usage is cumulative: later numbers replace earlier ones."""
-        if isinstance(usage, Mapping):
+        if isinstance(usage, dict):
             self._usage.update({key: value for key, value in usage.items() if value is not None})
 
     def _start(self, payload: dict[str, Any]) -> Chunk | None:
@@ -285,7 +285,7 @@ class AnthropicStreamDecoder:
         raw = self._stop.get("stop_reason")
         details = self._stop.get("stop_details")
         return ChatResponse(
-            _message(parts, details if raw == "refusal" and isinstance(details, Mapping) else None, self._origin, model),
+            _message(parts, details if raw == "refusal" and isinstance(details, dict) else None, self._origin, model),
             self._finish() if self.complete else "error",
             raw,
             read_anthropic_usage(self._usage or None),

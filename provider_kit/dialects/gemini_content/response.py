@@ -62,7 +62,7 @@ def _int(value: Any) -> int | None:
 
 def read_gemini_usage(usage: Any) -> Usage:
     """Gemini's usage: the prompt includes cached tokens, the candidates exclude thoughts."""
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return Usage()
     prompt = _int(usage.get("promptTokenCount"))
     tools = _int(usage.get("toolUsePromptTokenCount"))
@@ -85,7 +85,7 @@ def _part(part: Mapping[str, Any]) -> Part:
     signature = part.get("thoughtSignature") or part.get("thought_signature")
     text = part.get("text")
     call = part.get("functionCall")
-    if isinstance(call, Mapping):
+    if isinstance(call, dict):
         given = call.get("id")
         return ToolCall(
             str(given) if given else new_call_id(),
@@ -130,20 +130,20 @@ def _candidate(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     candidates = payload.get("candidates")
     if isinstance(candidates, list):
         for candidate in candidates:
-            if isinstance(candidate, Mapping) and not candidate.get("index"):
+            if isinstance(candidate, dict) and not candidate.get("index"):
                 return candidate
     return {}
 
 
 def _parts_of(candidate: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     content = candidate.get("content")
-    parts = content.get("parts") if isinstance(content, Mapping) else None
-    return [part for part in parts if isinstance(part, Mapping)] if isinstance(parts, list) else []
+    parts = content.get("parts") if isinstance(content, dict) else None
+    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
 
 def _block_reason(payload: Mapping[str, Any]) -> str | None:
     feedback = payload.get("promptFeedback")
-    reason = feedback.get("blockReason") if isinstance(feedback, Mapping) else None
+    reason = feedback.get("blockReason") if isinstance(feedback, dict) else None
     if not reason:
         return None
     return str(feedback.get("blockReasonMessage") or f"The prompt was blocked: {reason}.")  # type: ignore[union-attr]  # a reason means a mapping
@@ -157,7 +157,7 @@ def parse_content(payload: Any, *, provider: str, origin: str) -> ChatResponse:
     """
     if isinstance(payload, list) and payload:
         payload = payload[0]
-    if isinstance(payload, Mapping) and payload.get("error") and not payload.get("candidates"):
+    if isinstance(payload, dict) and payload.get("error") and not payload.get("candidates"):
         raise error_from_body(payload, status=200, headers={}, provider=provider, overrides={})
     found = expect_object(
         payload, "a generateContent answer", ("candidates", "promptFeedback", "usageMetadata", "responseId"), provider
@@ -174,7 +174,7 @@ def parse_content(payload: Any, *, provider: str, origin: str) -> ChatResponse:
         _message(parts, blocked, origin, model),
         "content_filter" if blocked else _finish(raw, calls),
         raw or (str(found["promptFeedback"].get("blockReason")) if blocked else None),
-        read_gemini_usage(found.get("usageMetadata")),
+        lambda: read_gemini_usage(found.get("usageMetadata")),
         found.get("responseId"),
         model,
         None,
@@ -286,7 +286,7 @@ class GeminiStreamDecoder:
         thinking: list[str] = []
         deltas: list[ToolCallDelta] = []
         for raw in parts:
-            if not isinstance(raw, Mapping):
+            if not isinstance(raw, dict):
                 continue
             part = _part(raw)
             self._flush()

@@ -25,8 +25,8 @@ def read_ollama_usage(payload: Mapping[str, Any]) -> Usage:
 def _calls(message: Mapping[str, Any]) -> list[ToolCall]:
     calls = []
     for item in message.get("tool_calls") or ():
-        function = item.get("function") if isinstance(item, Mapping) else None
-        if isinstance(function, Mapping):
+        function = item.get("function") if isinstance(item, dict) else None
+        if isinstance(function, dict):
             given = item.get("id")
             arguments = function.get("arguments")
             calls.append(
@@ -70,7 +70,7 @@ def parse_ollama(payload: Any, *, provider: str, origin: str) -> ChatResponse:
     Raises:
         APIError: The answer holds an error, or is no answer at all.
     """
-    if isinstance(payload, Mapping) and payload.get("error"):
+    if isinstance(payload, dict) and payload.get("error"):
         raise error_from_body(payload, status=200, headers={}, provider=provider, overrides={})
     found = expect_object(payload, "a chat answer", ("message",), provider)
     message = found["message"] or {}

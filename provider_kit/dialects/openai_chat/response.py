@@ -39,7 +39,7 @@ def _finish(raw: Any, has_calls: bool) -> Any:
 
 def read_usage(usage: Any) -> Usage:
     """OpenAI's usage object, with the additions of OpenRouter, DeepSeek, Qwen and xAI."""
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return Usage()
     prompt_details = usage.get("prompt_tokens_details") or {}
     completion_details = usage.get("completion_tokens_details") or {}
@@ -94,7 +94,7 @@ def _content(value: Any) -> tuple[str, str, list[dict[str, Any]]]:
     for item in value if isinstance(value, list) else ():
         if isinstance(item, str):
             text.append(item)
-        elif isinstance(item, Mapping):
+        elif isinstance(item, dict):
             if item.get("type") == "thinking":
                 chunks.append(dict(item))
                 inner = item.get("thinking")
@@ -110,9 +110,9 @@ def _reasoning(message: Mapping[str, Any]) -> str:
         if isinstance(value, str) and value:
             return value
     details = message.get("reasoning_details")
-    if isinstance(details, list):
+    if details and isinstance(details, list):
         return "".join(
-            str(item.get("text") or item.get("summary") or "") for item in details if isinstance(item, Mapping)
+            str(item.get("text") or item.get("summary") or "") for item in details if isinstance(item, dict)
         )
     return ""
 
@@ -129,13 +129,13 @@ def parse_answer(
     Raises:
         APIError: The answer holds an error instead of a choice, or is no chat answer at all.
     """
-    choices = payload.get("choices") if isinstance(payload, Mapping) else None
-    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else None
+    choices = payload.get("choices") if isinstance(payload, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
     if choice is None or choice.get("error"):
         _raise_embedded(choice if choice else payload, payload, provider, error_codes)
     assert choice is not None
     message = choice.get("message")
-    if not isinstance(message, Mapping):
+    if not isinstance(message, dict):
         message = {"content": choice.get("text")}
     text, thinking, chunks = _content(message.get("content"))
     thinking = thinking or _reasoning(message)
@@ -160,7 +160,7 @@ def parse_answer(
         Message("assistant", content, origin=origin, model=model, extra={"reasoning_details": details} if details else None),
         _finish(raw_reason, bool(calls)),
         raw_reason if isinstance(raw_reason, str) else None,
-        read_usage(payload.get("usage")),
+        lambda: read_usage(payload.get("usage")),
         payload.get("id") or None,
         model,
         _count(payload.get("created")),
@@ -170,13 +170,13 @@ def parse_answer(
 
 def _raise_embedded(part: Any, payload: Any, provider: str, error_codes: Mapping[str, type[APIError]]) -> None:
     """An answer without a choice: the error in it, else that it is no answer."""
-    if isinstance(payload, Mapping) and (
+    if isinstance(payload, dict) and (
         payload.get("error")
-        or (isinstance(part, Mapping) and part.get("error"))
+        or (isinstance(part, dict) and part.get("error"))
         or ("code" in payload and "message" in payload)
         or payload.get("detail")
     ):
-        source = part if isinstance(part, Mapping) and part.get("error") else payload
+        source = part if isinstance(part, dict) and part.get("error") else payload
         raise error_from_body(source, status=200, headers={}, provider=provider, overrides=error_codes)
     raise InvalidResponseError(
         "The answer is not a chat completion: it has no choices.",
@@ -190,10 +190,10 @@ def _raise_embedded(part: Any, payload: Any, provider: str, error_codes: Mapping
 def _whole_calls(message: Mapping[str, Any]) -> list[ToolCall]:
     calls: list[ToolCall] = []
     for item in message.get("tool_calls") or ():
-        if not isinstance(item, Mapping):
+        if not isinstance(item, dict):
             continue
         custom = item.get("custom")
-        if isinstance(custom, Mapping):
+        if isinstance(custom, dict):
             call = OpenCall(0, item.get("id"), str(custom.get("name") or ""), [_arguments(custom.get("input"))])
             call.native = dict(item)
         else:
@@ -202,7 +202,7 @@ def _whole_calls(message: Mapping[str, Any]) -> list[ToolCall]:
             call.extra = _call_extra(item)
         calls.append(call.close())
     legacy = message.get("function_call")
-    if isinstance(legacy, Mapping) and legacy.get("name") and not calls:
+    if isinstance(legacy, dict) and legacy.get("name") and not calls:
         calls.append(OpenCall(0, None, str(legacy["name"]), [_arguments(legacy.get("arguments"))]).close())
     return calls
 
@@ -344,13 +344,13 @@ class ChatStreamDecoder:
         if payload.get("error") or named_error:
             raise StreamFailure(self._error(payload))
         groq = payload.get("x_groq")
-        if isinstance(groq, Mapping):
+        if isinstance(groq, dict):
             if groq.get("error"):
                 raise StreamFailure(self._error({"error": {"message": str(groq["error"])}}))
             self._usage = groq.get("usage") or self._usage
         chunk: Chunk | None = None
         for choice in payload.get("choices") or ():
-            if isinstance(choice, Mapping) and not choice.get("index"):
+            if isinstance(choice, dict) and not choice.get("index"):
                 chunk = self._choice(payload, choice)
         return chunk
 
@@ -385,7 +385,7 @@ class ChatStreamDecoder:
     def _pieces(self, delta: Mapping[str, Any]) -> list[ToolCallDelta]:
         pieces = []
         for item in delta.get("tool_calls") or ():
-            if not isinstance(item, Mapping):
+            if not isinstance(item, dict):
                 continue
             function = item.get("function") or item.get("custom") or {}
             index = item.get("index")
@@ -400,14 +400,14 @@ class ChatStreamDecoder:
                 self._calls.calls[piece.index].extra = extra
             pieces.append(piece)
         legacy = delta.get("function_call")
-        if isinstance(legacy, Mapping) and (legacy.get("name") or self._calls.calls):
+        if isinstance(legacy, dict) and (legacy.get("name") or self._calls.calls):
             pieces.append(self._calls.add(0, None, legacy.get("name"), _arguments(legacy.get("arguments"))))
         return pieces
 
     def _merge_details(self, details: Iterable[Any]) -> None:
         """OpenRouter's reasoning in pieces: the same index and type is the same block."""
         for item in details:
-            if not isinstance(item, Mapping):
+            if not isinstance(item, dict):
                 continue
             for known in self._details:
                 if known.get("index") == item.get("index") and known.get("type") == item.get("type"):

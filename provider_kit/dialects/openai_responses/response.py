@@ -22,7 +22,7 @@ _TERMINAL = frozenset({"response.completed", "response.incomplete", "response.fa
 
 def read_responses_usage(usage: Any) -> Usage:
     """The usage object: input includes the cache, output includes reasoning."""
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return Usage()
     input_details = usage.get("input_tokens_details") or {}
     output_details = usage.get("output_tokens_details") or {}
@@ -38,7 +38,7 @@ def read_responses_usage(usage: Any) -> Usage:
 
 
 def _texts(parts: Any) -> str:
-    pieces = [part.get("text") or "" for part in parts or () if isinstance(part, Mapping)]
+    pieces = [part.get("text") or "" for part in parts or () if isinstance(part, dict)]
     return "\n\n".join(piece for piece in pieces if piece)
 
 
@@ -97,7 +97,7 @@ def _assemble(response: Mapping[str, Any], parts: list[Part], raw: Any, origin: 
         Message("assistant", parts or "", origin=origin, model=model),
         finish,
         raw_reason,
-        read_responses_usage(response.get("usage")),
+        lambda: read_responses_usage(response.get("usage")),
         response.get("id"),
         model,
         response.get("created_at"),
@@ -111,11 +111,11 @@ def parse_response(payload: Any, *, provider: str, origin: str) -> ChatResponse:
     Raises:
         APIError: The answer holds an error, says it failed, or is no answer at all.
     """
-    if isinstance(payload, Mapping) and payload.get("error") and not payload.get("output"):
+    if isinstance(payload, dict) and payload.get("error") and not payload.get("output"):
         raise error_from_body(payload, status=200, headers={}, provider=provider, overrides={})
     found = expect_object(payload, "a response", ("output",), provider)
     items = found["output"]
-    parts = [part for item in items if isinstance(item, Mapping) for part in _parts(item)] if isinstance(items, list) else []
+    parts = [part for item in items if isinstance(item, dict) for part in _parts(item)] if isinstance(items, list) else []
     return _assemble(found, parts, payload, origin)
 
 
@@ -221,7 +221,7 @@ class ResponsesStreamDecoder:
         if kind in _TERMINAL:
             return self._end(payload)
         response = payload.get("response")
-        if isinstance(response, Mapping):
+        if isinstance(response, dict):
             self._started = response
         return None
 
@@ -265,7 +265,7 @@ class ResponsesStreamDecoder:
 
     def _item_added(self, payload: dict[str, Any]) -> Chunk | None:
         given = payload.get("item")
-        given = dict(given) if isinstance(given, Mapping) else {}
+        given = dict(given) if isinstance(given, dict) else {}
         item = self._items[payload.get("output_index")] = _OpenItem(given)
         if given.get("type") not in ("function_call", "custom_tool_call"):
             return None
@@ -279,7 +279,7 @@ class ResponsesStreamDecoder:
 
     def _item_done(self, payload: dict[str, Any]) -> Chunk | None:
         given = payload.get("item")
-        if not isinstance(given, Mapping):
+        if not isinstance(given, dict):
             return None
         item = self._item(payload, str(given.get("type")))
         item.item = dict(given)
@@ -292,7 +292,7 @@ class ResponsesStreamDecoder:
 
     def _end(self, payload: dict[str, Any]) -> Chunk | None:
         response = payload.get("response")
-        self._final = response if isinstance(response, Mapping) else {}
+        self._final = response if isinstance(response, dict) else {}
         if payload.get("type") == "response.failed" or self._final.get("status") == "failed":
             error = self._final.get("error") or {"message": "The provider says the response failed."}
             raise StreamFailure(self._error({"error": error}))
@@ -320,7 +320,7 @@ class ResponsesStreamDecoder:
         items = final.get("output") if self._final else None
         if not items:
             items = [item.close() for _, item in sorted(self._items.items(), key=lambda pair: str(pair[0]).zfill(6))]
-        parts = [part for item in items if isinstance(item, Mapping) for part in _parts(item)]
+        parts = [part for item in items if isinstance(item, dict) for part in _parts(item)]
         answer = _assemble(final, parts, self._last, self._origin)
         if not self.complete:
             answer.finish_reason = "error"

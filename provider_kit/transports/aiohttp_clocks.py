@@ -1,0 +1,171 @@
+"""Clocks of asyncio calls: one timer for each event loop, however many calls are under way.
+
+``asyncio.timeout`` costs as much as a tenth of a call, and a timer for each stream would be moved with
+each token. Here a call puts its :class:`Guard` into a set; the loop's :class:`Watchdog` looks at all of
+them when the earliest could have run out, and at no other time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Any
+
+from provider_kit.wire.http import Limits
+
+__all__ = ["Guard", "Watchdog"]
+
+#: Seconds between two looks at least, so that many clocks near their end do not keep the loop busy.
+_GRAIN = 0.01
+
+
+class Watchdog:
+    """Ends the waits of one event loop when their time is over."""
+
+    __slots__ = ("_at", "_guards", "_handle", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._guards: set[Guard] = set()
+        self._handle: asyncio.TimerHandle | None = None
+        self._at = math.inf
+
+    def add(self, guard: Guard) -> None:
+        """Watch a guard from now on."""
+        self._guards.add(guard)
+        self.look_by(guard.end)
+
+    def remove(self, guard: Guard) -> None:
+        """Watch it no longer."""
+        self._guards.discard(guard)
+
+    def look_by(self, end: float | None) -> None:
+        """Look no later than then."""
+        if end is not None and end < self._at:
+            if self._handle is not None:
+                self._handle.cancel()
+            self._at = end
+            self._handle = self.loop.call_at(end, self._look)
+
+    def stop(self) -> None:
+        """Watch nothing any more."""
+        self._guards.clear()
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self._at = math.inf
+
+    def _look(self) -> None:
+        self._handle = None
+        self._at = math.inf
+        now = self.loop.time()
+        earliest = math.inf
+        for guard in list(self._guards):
+            end = guard.end
+            if end is None:
+                continue
+            if end <= now:
+                self._guards.discard(guard)
+                guard.expire()
+            elif end < earliest:
+                earliest = end
+        if earliest < math.inf:
+            self.look_by(max(earliest, now + _GRAIN))
+
+
+class Guard:
+    """The clocks of one request and its answer.
+
+    Until :meth:`hand_over`, running out cancels the task that waits; from then on it calls ``close``,
+    which wakes whoever reads the answer.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_cancelling",
+        "_close",
+        "_limits",
+        "_task",
+        "_waiting_since",
+        "_watchdog",
+        "answered",
+        "began",
+        "expired",
+        "streaming",
+    )
+
+    def __init__(self, watchdog: Watchdog, limits: Limits, *, streaming: bool) -> None:
+        self._watchdog = watchdog
+        self._limits = limits
+        #: Seconds that may still be waited for content; time the caller spends elsewhere does not count.
+        self._budget = limits.first
+        self._waiting_since: float | None = watchdog.loop.time()
+        self._close: Callable[[], Any] | None = None
+        self._task = asyncio.current_task()
+        self._cancelling = self._task.cancelling() if self._task is not None else 0
+        self.streaming = streaming
+        #: Whether the answer's headers have arrived.
+        self.answered = False
+        #: Whether content has arrived.
+        self.began = False
+        #: Whether a clock ran out.
+        self.expired = False
+        watchdog.add(self)
+
+    @property
+    def end(self) -> float | None:
+        """When the next clock runs out, if the wait goes on."""
+        deadline = self._limits.deadline
+        if self._budget is None:
+            return deadline
+        since = self._waiting_since
+        end = (self._watchdog.loop.time() if since is None else since) + self._budget
+        return end if deadline is None or end < deadline else deadline
+
+    def expire(self) -> None:
+        """The time is over."""
+        self.expired = True
+        if self._close is not None:
+            self._close()
+        elif self._task is not None:
+            self._task.cancel()
+
+    def was_cancelled_by_clock(self) -> bool:
+        """Whether a cancellation that was just caught is the clock's, and not somebody else's too."""
+        return self.expired and self._task is not None and self._task.uncancel() <= self._cancelling
+
+    def hand_over(self, close: Callable[[], Any]) -> None:
+        """The answer's headers are here; from now on, running out closes it."""
+        self.waited()
+        self._close = close
+        self._task = None
+
+    def wait(self) -> None:
+        """The caller waits for the server from now on."""
+        self._waiting_since = self._watchdog.loop.time()
+
+    def waited(self) -> None:
+        """The server has sent something."""
+        since = self._waiting_since
+        if since is not None:
+            self._waiting_since = None
+            if self._budget is not None:
+                self._budget -= self._watchdog.loop.time() - since
+
+    def progress(self) -> None:
+        """Content arrived: the idle clock starts anew."""
+        self._budget = self._limits.idle
+        if not self.began:
+            self.began = True
+            self._watchdog.look_by(self.end)
+
+    def shorten(self, seconds: float) -> None:
+        """Give what remains at most so many seconds."""
+        self._budget = seconds if self._budget is None else min(seconds, self._budget)
+        self._watchdog.look_by(self.end)
+
+    def stop(self) -> None:
+        """No clock runs any more."""
+        self._watchdog.remove(self)
+        self._close = None
