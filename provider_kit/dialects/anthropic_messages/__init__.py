@@ -60,7 +60,7 @@ class AnthropicMessages(Dialect):
     def build_count(self, request: ChatRequest, notes: Notes) -> WireCall:
         """POST /v1/messages/count_tokens: the request without what only matters for an answer."""
         body = self.build_chat(request, stream=False, notes=notes).body or {}
-        kept = ("model", "messages", "system", "tools", "tool_choice", "thinking", "cache_control")
+        kept = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control")
         return WireCall("/v1/messages/count_tokens", {key: body[key] for key in kept if key in body})
 
     def parse_count(self, payload: Any) -> int:
@@ -77,9 +77,16 @@ def _model(entry: Mapping[str, Any], provider: str) -> Model:
         name=entry.get("display_name"),
         context_window=entry.get("max_input_tokens"),
         max_output_tokens=entry.get("max_tokens"),
-        capabilities=tuple(name for name, has in capabilities.items() if has) if isinstance(capabilities, Mapping) else (),
+        capabilities=_able(capabilities) if isinstance(capabilities, Mapping) else (),
         created=_timestamp(created),
         raw=dict(entry),
+    )
+
+
+def _able(capabilities: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of what a model can do; each is told by a boolean or by an object with ``supported``."""
+    return tuple(
+        name for name, has in capabilities.items() if (has.get("supported", has) if isinstance(has, Mapping) else has)
     )
 
 

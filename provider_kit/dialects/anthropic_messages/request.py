@@ -11,7 +11,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from provider_kit.dialects.base import Notes
-from provider_kit.errors import InvalidRequestError
+from provider_kit.errors import InvalidRequestError, ToolCallParseError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.json_text import dumps_text
 from provider_kit.model.messages import (
@@ -33,7 +33,8 @@ __all__ = ["AnthropicRequestWriter", "ClaudeProfile"]
 
 #: Thinking tokens for an effort, on models that take a budget instead.
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32000}
-_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+#: Blocks of a turn that called no tool.
+_OWN_WORDS = ("text", "thinking", "redacted_thinking")
 
 
 @frozen(kw_only=True)
@@ -136,6 +137,10 @@ class AnthropicRequestWriter:
             content = message.content
             if role == "system" or role == "developer":
                 blocks = self._blocks(message)
+                if any(block.get("type") != "text" for block in blocks):
+                    raise InvalidRequestError("A system message holds only text at this provider.")
+                if not blocks:
+                    continue
                 if turns and self.profile.inner_system and turns[-1]["role"] != "assistant":
                     turns.append({"role": "system", "content": blocks})
                 else:
@@ -171,13 +176,18 @@ class AnthropicRequestWriter:
             )
         last = turns[-1]
         if last["role"] == "assistant":
+            content = last["content"]
+            if not isinstance(content, str) and any(block.get("type") not in _OWN_WORDS for block in content):
+                return  # paused while a tool of the server's ran: the turn goes back as it is
             if not self.profile.prefill:
                 raise InvalidRequestError(
                     "The conversation ends with an assistant message, which this model refuses to continue.",
                     hint="End with a user message; ask for the wanted beginning in words, or use response_format=.",
                 )
-            if isinstance(last["content"], str):
-                last["content"] = last["content"].rstrip()
+            if isinstance(content, str):
+                last["content"] = content.rstrip()
+            elif content[-1]["type"] == "text":
+                content[-1] = {**content[-1], "text": content[-1]["text"].rstrip()}
 
     def _blocks(self, message: Message) -> list[dict[str, Any]]:
         """The blocks of a message, tool results first, as the API demands."""
@@ -206,7 +216,7 @@ class AnthropicRequestWriter:
         if isinstance(part, ToolCall):
             if part.native is not None and message.origin == self.origin:
                 return dict(part.native)
-            return {"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments}
+            return {"type": "tool_use", "id": part.id, "name": part.name, "input": _arguments(part)}
         if isinstance(part, ToolResult):
             block = {"type": "tool_result", "tool_use_id": part.tool_call_id}
             content = part.content
@@ -263,7 +273,7 @@ class AnthropicRequestWriter:
         display = {} if reasoning.show is None else {"display": "summarized" if reasoning.show else "omitted"}
         if profile.thinking == "budget" or (profile.thinking == "both" and budget):
             wanted = budget or _BUDGETS.get(effort or "medium", 8192)
-            if self.request.max_tokens is None:
+            if self.request.max_tokens is None and profile.thinking == "both":
                 body["max_tokens"] = max(body["max_tokens"], wanted + 4096)
             room = body["max_tokens"] - 1
             if room < 1024:
@@ -272,11 +282,10 @@ class AnthropicRequestWriter:
             body["thinking"] = {"type": "enabled", "budget_tokens": max(1024, min(wanted, room)), **display}
             if wanted > room:
                 self.notes.leave_out("reasoning", f"the budget was cut to {room} tokens to stay below max_tokens.")
-            if "temperature" in body:
-                del body["temperature"]
-                self.notes.leave_out("temperature", "it is not taken while thinking is on.")
+            self._drop_sampling(body)
             return True
         body["thinking"] = {"type": "adaptive", **(display or {"display": "summarized"})}
+        self._drop_sampling(body)
         if budget and not effort:
             effort = "low" if budget <= 4096 else "medium" if budget <= 16384 else "high"
             self.notes.leave_out("reasoning", f"this model takes no token budget; effort {effort!r} was sent.")
@@ -286,6 +295,13 @@ class AnthropicRequestWriter:
                 self.notes.leave_out("reasoning", f"effort {effort!r} is not known to this model; {sent!r} was sent.")
             body["output_config"] = {**body.get("output_config", {}), "effort": sent}
         return False
+
+    def _drop_sampling(self, body: dict[str, Any]) -> None:
+        """While a model thinks, temperature and top_k are refused, and top_p below 0.95."""
+        for name in ("temperature", "top_p", "top_k"):
+            if name in body and not (name == "top_p" and body[name] >= 0.95):
+                del body[name]
+                self.notes.leave_out(name, "it is not taken while thinking is on.")
 
     def _tools(self, body: dict[str, Any], tools: list[Tool], thinks: bool) -> None:
         choice = self.request.tool_choice
@@ -383,6 +399,14 @@ def _tool(tool: Tool) -> dict[str, Any]:
     return written
 
 
+def _arguments(call: ToolCall) -> dict[str, Any]:
+    """The arguments as an object; a broken text goes back in the wrapping that Anthropic's documentation names."""
+    try:
+        return call.arguments
+    except ToolCallParseError:
+        return {"INVALID_JSON": call.arguments_json}
+
+
 def _source(media: Media) -> dict[str, Any]:
     if media.file_id:
         return {"type": "file", "file_id": media.file_id}
@@ -393,11 +417,14 @@ def _source(media: Media) -> dict[str, Any]:
 
 def _document(document: Document) -> dict[str, Any]:
     if document.data is not None and document.media_type != "application/pdf":
-        source: dict[str, Any] = {
-            "type": "text",
-            "media_type": "text/plain",
-            "data": document.data.decode("utf-8", "replace"),
-        }
+        plain = (document.media_type or "").startswith("text/")
+        try:
+            text = document.data.decode("utf-8", "replace" if plain else "strict")
+        except UnicodeDecodeError:
+            raise InvalidRequestError(
+                f"This API takes PDF and plain text, not {document.media_type}.", hint="Convert the document first."
+            ) from None
+        source: dict[str, Any] = {"type": "text", "media_type": "text/plain", "data": text}
     else:
         source = _source(document)
     block: dict[str, Any] = {"type": "document", "source": source}

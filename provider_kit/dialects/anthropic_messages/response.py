@@ -28,6 +28,7 @@ _FINISH = {
     "pause_turn": "pause",
     "refusal": "content_filter",
 }
+_THINKING_DELTAS = ("thinking_delta", "signature_delta")
 
 
 def read_anthropic_usage(usage: Any) -> Usage:
@@ -110,7 +111,6 @@ class AnthropicStreamDecoder:
 
     __slots__ = (
         "_blocks",
-        "_calls",
         "_events",
         "_last",
         "_message",
@@ -143,11 +143,11 @@ class AnthropicStreamDecoder:
                 continue
             payload = decode_event(event, self._provider)
             if payload.get("type") == "content_block_delta":
-                delta = payload["delta"]
-                if delta.get("type") == "text_delta":
+                delta = payload.get("delta")
+                if type(delta) is dict and delta.get("type") == "text_delta":
                     text = delta.get("text")
-                    pieces = self._pieces.get(payload["index"])
-                    if text and pieces is not None:
+                    pieces = self._pieces.get(payload.get("index"))  # type: ignore[arg-type]  # any key may be asked for
+                    if pieces is not None and text and type(text) is str:
                         pieces.append(text)
                         yield Chunk(text, payload)
                         continue
@@ -198,33 +198,39 @@ class AnthropicStreamDecoder:
             self._usage.update({key: value for key, value in usage.items() if value is not None})
 
     def _start(self, payload: dict[str, Any]) -> Chunk | None:
-        index = payload.get("index", len(self._blocks))
-        block = dict(payload.get("content_block") or {})
+        index = payload.get("index")
+        if type(index) is not int:
+            index = len(self._blocks)
+        given = payload.get("content_block")
+        block = dict(given) if isinstance(given, dict) else {}
         self._blocks[index] = block
         self._pieces[index] = pieces = []
         kind = block.get("type")
         if kind == "text" and block.get("text"):
-            pieces.append(block["text"])
-            return Chunk(block["text"], payload)
+            pieces.append(str(block["text"]))
+            return Chunk(pieces[0], payload)
         if kind == "thinking" and block.get("thinking"):
-            pieces.append(block["thinking"])
-            return Chunk("", payload, block["thinking"])
+            pieces.append(str(block["thinking"]))
+            return Chunk("", payload, pieces[0])
         if kind == "tool_use":
             self._positions[index] = len(self._positions)
-            given = block.get("input")
-            if given:
-                pieces.append(dumps_text(given))
+            if block.get("input"):
+                pieces.append(dumps_text(block["input"]))
             delta = ToolCallDelta(self._positions[index], block.get("id"), block.get("name"), "".join(pieces))
             return Chunk("", payload, "", [delta])
         return None
 
     def _delta(self, payload: dict[str, Any]) -> Chunk | None:
-        index = payload.get("index", 0)
-        delta = payload.get("delta") or {}
+        index = payload.get("index")
+        if type(index) is not int:
+            index = max(self._blocks, default=0)
+        delta = payload.get("delta")
+        if not isinstance(delta, dict):
+            return None
         kind = delta.get("type")
         block = self._blocks.get(index)
         if block is None:
-            block = self._blocks[index] = {"type": "thinking" if kind == "thinking_delta" else "text"}
+            block = self._blocks[index] = {"type": "thinking" if kind in _THINKING_DELTAS else "text"}
             self._pieces[index] = []
         pieces = self._pieces[index]
         if kind == "text_delta":

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from attrs import frozen
 
 from provider_kit.dialects.base import Notes
-from provider_kit.errors import InvalidRequestError
+from provider_kit.errors import InvalidRequestError, ToolCallParseError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.json_text import loads
 from provider_kit.model.messages import Media, Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult
@@ -54,6 +54,8 @@ class GeminiRequestWriter:
         self.notes = notes
         self.origin = origin
         self._calls: dict[str, ToolCall] = {}
+        #: Where each result belongs, told by the identity of what was written.
+        self._ranks: dict[int, int] = {}
         self._sent_ids: set[str] = set()
 
     def write(self) -> dict[str, Any]:
@@ -94,9 +96,15 @@ class GeminiRequestWriter:
                     contents[-1]["parts"].extend(parts)
                 else:
                     contents.append({"role": role, "parts": parts})
+                if self._ranks and role == "user":
+                    contents[-1]["parts"].sort(key=self._rank)
         if not contents:
             raise InvalidRequestError("The conversation has no text.", hint="Write something to the model.")
         return system, contents
+
+    def _rank(self, part: dict[str, Any]) -> int:
+        """Results go first and in the order of their calls: the API pairs them by position where ids are missing."""
+        return self._ranks.get(id(part), len(self._calls))
 
     def _sign_first_call(self, parts: list[dict[str, Any]]) -> None:
         """Gemini 3 refuses calls without a signature; foreign ones get the documented stand-in."""
@@ -114,13 +122,16 @@ class GeminiRequestWriter:
             return _signed({"text": part.text}, part.signature if own else None)
         if isinstance(part, ToolCall):
             self._calls[part.id] = part
-            call: dict[str, Any] = {"name": part.name, "args": part.arguments}
+            call: dict[str, Any] = {"name": part.name, "args": _arguments(part)}
             if not part.local_id and message.origin == self.origin:
                 call["id"] = part.id
                 self._sent_ids.add(part.id)
             return _signed({"functionCall": call}, part.signature if own else None)
         if isinstance(part, ToolResult):
-            return {"functionResponse": self._result(part)}
+            response = {"functionResponse": self._result(part)}
+            if part.tool_call_id in self._calls:
+                self._ranks[id(response)] = list(self._calls).index(part.tool_call_id)
+            return response
         if isinstance(part, Thinking):
             return dict(part.native) if own and part.native is not None and message.origin is not None else None
         if isinstance(part, Native):
@@ -233,7 +244,7 @@ class GeminiRequestWriter:
         config = _calling_config(choice, tools)
         if config:
             body["toolConfig"] = {"functionCallingConfig": config}
-        if self.request.parallel_tool_calls is not None:
+        if self.request.parallel_tool_calls is False:
             self.notes.leave_out("parallel_tool_calls", "this API has no such switch.")
 
 
@@ -241,6 +252,14 @@ def _signed(part: dict[str, Any], signature: str | None) -> dict[str, Any]:
     if signature:
         part["thoughtSignature"] = signature
     return part
+
+
+def _arguments(call: ToolCall) -> dict[str, Any]:
+    """The arguments as an object, as which the API wants them; a broken text is wrapped in one."""
+    try:
+        return call.arguments
+    except ToolCallParseError:
+        return {"INVALID_JSON": call.arguments_json}
 
 
 def _json_or_text(text: str) -> Any:

@@ -102,15 +102,13 @@ def _part(part: Mapping[str, Any]) -> Part:
 
 
 def _add(parts: list[Part], new: Part) -> None:
-    """Append a part; texts of the same kind grow together unless a signature stands between them."""
+    """Append a part; texts of the same kind grow together, but a part with a signature stays as it came."""
     last = parts[-1] if parts else None
-    if type(last) is Text and type(new) is Text and not last.signature:
+    if type(last) is Text and type(new) is Text and not last.signature and not new.signature:
         last.text += new.text
-        last.signature = new.signature
         return
-    if type(last) is Thinking and type(new) is Thinking and not last.signature:
+    if type(last) is Thinking and type(new) is Thinking and not last.signature and not new.signature:
         last.text += new.text
-        last.signature = new.signature
         last.native = {**(last.native or {}), **(new.native or {}), "text": last.text}
         return
     parts.append(new)
@@ -235,7 +233,7 @@ class GeminiStreamDecoder:
                 yield chunk
         if self._events.stray:
             self._fail_on_stray(b"\n".join(self._events.stray))
-        if self._reason is not None or self._blocked:
+        if self._reason is not None:
             self.complete = True
             yield Chunk("", self._last, finish_reason=self._finish_reason(), usage=read_gemini_usage(self._usage))
 
@@ -263,16 +261,19 @@ class GeminiStreamDecoder:
         self._usage = payload.get("usageMetadata") or self._usage
         candidate = _candidate(payload)
         if not candidate:
-            self._blocked = _block_reason(payload) or self._blocked
+            blocked = _block_reason(payload)
+            if blocked:
+                self._blocked = blocked
+                self._reason = self._reason or str(payload["promptFeedback"]["blockReason"])
             return None
         reason = candidate.get("finishReason")
         if reason:
             self._reason = str(reason)
         content = candidate.get("content")
-        parts = content.get("parts") if content else None
-        if not parts:
+        parts = content.get("parts") if type(content) is dict else None
+        if not parts or type(parts) is not list:
             return None
-        if len(parts) == 1 and len(parts[0]) == 1:
+        if len(parts) == 1 and type(parts[0]) is dict and len(parts[0]) == 1:
             text = parts[0].get("text")
             if type(text) is str:
                 if not text:

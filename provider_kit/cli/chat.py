@@ -1,0 +1,96 @@
+"""``provider-kit chat``: one question, one answer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from provider_kit.cli.target import default_target
+from provider_kit.client import Client
+from provider_kit.model.chat import ChatResponse
+from provider_kit.model.json_text import dumps_text
+
+__all__ = ["describe", "run_chat"]
+
+
+def run_chat(
+    prompt: str | None,
+    model: str | None,
+    system: str | None,
+    files: tuple[str, ...],
+    temperature: float | None,
+    max_tokens: int | None,
+    base_url: str | None,
+    timeout: float | None,
+    no_stream: bool,
+    as_json: bool,
+) -> None:
+    """Ask and print."""
+    question = _question(prompt)
+    with Client(model or default_target(os.environ), base_url=base_url, timeout=timeout) as client:
+        options: dict[str, Any] = {"system": system, "temperature": temperature, "max_tokens": max_tokens}
+        options = {name: value for name, value in options.items() if value is not None}
+        if files:
+            options["files"] = files
+        if as_json:
+            click.echo(dumps_text(describe(client.chat(question, **options))))
+        elif no_stream:
+            answer = client.chat(question, **options)
+            click.echo(answer.text or answer.refusal or "")
+            _tell_rest(answer)
+        else:
+            with client.stream(question, **options) as stream:
+                for chunk in stream:
+                    click.echo(chunk.text or chunk.refusal, nl=False)
+                click.echo()
+                _tell_rest(stream.response)
+
+
+def _question(prompt: str | None) -> str:
+    """The prompt, with what was piped in behind it."""
+    piped = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read().strip()
+    question = "\n\n".join(part for part in (prompt, piped) if part)
+    if not question:
+        raise click.UsageError('There is no prompt. Try: provider-kit chat "Hello"')
+    return question
+
+
+def _tell_rest(answer: ChatResponse) -> None:
+    """What is not the text: tool calls, warnings, a cut answer."""
+    for call in answer.tool_calls:
+        click.echo(f"Tool call: {call.name}({call.arguments_json})", err=True)
+    for warning in answer.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    if answer.finish_reason not in ("stop", "tool_calls"):
+        click.echo(f"Warning: the answer ended early: {answer.finish_reason}.", err=True)
+
+
+def describe(answer: ChatResponse) -> dict[str, Any]:
+    """An answer as plain data."""
+    usage = answer.usage
+    counts = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+    return {
+        "text": answer.text,
+        "thinking": answer.thinking,
+        "refusal": answer.refusal,
+        "tool_calls": [{"id": c.id, "name": c.name, "arguments": c.arguments_json} for c in answer.tool_calls],
+        "finish_reason": answer.finish_reason,
+        "raw_finish_reason": answer.raw_finish_reason,
+        "usage": counts,
+        "cost": None if answer.cost is None else str(answer.cost),
+        "provider": answer.provider,
+        "model": answer.model,
+        "id": answer.id,
+        "request_id": answer.request_id,
+        "warnings": [str(warning) for warning in answer.warnings],
+    }

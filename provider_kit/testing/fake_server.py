@@ -1,0 +1,265 @@
+"""A provider of your own on loopback: real HTTP, every dialect, faults on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from attrs import define, field
+
+from provider_kit.client import Client
+from provider_kit.model.json_text import dumps, loads
+from provider_kit.testing.faults import Fault
+from provider_kit.testing.http_server import Cut, Incoming, LoopbackServer, Outgoing
+from provider_kit.testing.replies import Asked, Reply
+from provider_kit.testing.responder import respond
+from provider_kit.testing.routes import Route, catalog, find_route
+from provider_kit.testing.speech import SPEECHES, Speech
+
+__all__ = ["FakeServer", "RecordedRequest"]
+
+#: Where each provider's paths begin on this server.
+_PREFIXES = {"anthropic": "", "ollama": "", "gemini": "/v1beta", "azure": "/openai/v1"}
+_CODES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    529: "overloaded_error",
+}
+_PAGE = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>proxy</body></html>"
+
+
+@define
+class RecordedRequest:
+    """A request the server received."""
+
+    method: str
+    path: str
+    #: Lower-case names. Holds the key that was sent, so never shown.
+    headers: dict[str, str] = field(repr=lambda headers: f"<{len(headers)} headers>")
+    #: The body as JSON, ``None`` if it was none.
+    json: Any
+    #: What it asked for, if it was a chat.
+    asked: Asked | None = None
+
+
+class FakeServer:
+    """A real HTTP server on ``127.0.0.1`` that speaks every dialect.
+
+    Without replies of yours it answers by a few rules (see :mod:`provider_kit.testing.responder`).
+    Replies and faults are used up in the order they were given, one for each request; faults first.
+
+    Args:
+        key: Only requests with this key are answered; others get a 401. ``None`` accepts all.
+        respond: Your own function from :class:`Asked` to :class:`Reply`.
+
+    Example:
+        >>> from provider_kit.testing import FakeServer
+        >>> with FakeServer() as server:
+        ...     server.fault(429, retry_after=0)
+        ...     server.client("openai/gpt-4o").chat("What is 20 + 22?").text
+        '20 + 22 = 42'
+    """
+
+    def __init__(self, *, key: str | None = None, respond: Callable[[Asked], Reply] = respond) -> None:
+        self._key = key
+        self._respond = respond
+        self._lock = threading.Lock()
+        self._replies: deque[Reply] = deque()
+        self._faults: deque[Fault] = deque()
+        self._always: Fault | None = None
+        self._numbers = itertools.count(1)
+        self._server = LoopbackServer(self._answer)
+        #: Every request, oldest first.
+        self.requests: list[RecordedRequest] = []
+
+    # -------------------------------------------------------------------------------------------- life
+
+    def start(self) -> Self:
+        """Open the port. ``with FakeServer() as server`` does it for you."""
+        self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and the port. Safe to call twice."""
+        self._server.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # -------------------------------------------------------------------------------------------- addresses
+
+    @property
+    def url(self) -> str:
+        """The server's address, without a path."""
+        return f"http://127.0.0.1:{self._server.port}"
+
+    @property
+    def connections(self) -> int:
+        """Connections accepted so far."""
+        return self._server.connections
+
+    @property
+    def open_connections(self) -> int:
+        """Connections open now."""
+        return self._server.open
+
+    def base_url(self, provider: str = "openai") -> str:
+        """The ``base_url`` for a provider."""
+        return self.url + _PREFIXES.get(provider, "/v1")
+
+    def client(self, target: str = "openai/gpt-4o", **options: Any) -> Client:
+        """A client of any provider that talks to this server.
+
+        Args:
+            target: ``provider/model``.
+            options: Further arguments of :class:`Client`.
+        """
+        options.setdefault("api_key", self._key or "sk-fake-0123456789abcdef")
+        options.setdefault("base_url", self.base_url(target.partition("/")[0]))
+        return Client(target, **options)
+
+    # -------------------------------------------------------------------------------------------- orders
+
+    def reply(self, reply: Reply | str, **fields: Any) -> None:
+        """Answer the next request with this: a text, or a :class:`Reply`."""
+        made = reply if isinstance(reply, Reply) else Reply(reply, **fields)
+        with self._lock:
+            self._replies.append(made)
+
+    def fault(self, fault: Fault | int | None = None, *, times: int = 1, **fields: Any) -> None:
+        """Let the next ``times`` requests go wrong: a status, a :class:`Fault`, or its fields."""
+        if isinstance(fault, int):
+            fields["status"], fault = fault, None
+        made = fault if fault is not None else Fault(**fields)
+        with self._lock:
+            self._faults.extend([made] * times)
+
+    def always(self, fault: Fault | int | None = None, **fields: Any) -> None:
+        """Let every request go wrong in the same way; without arguments, none any more."""
+        if isinstance(fault, int):
+            fields["status"], fault = fault, None
+        self._always = Fault(**fields) if fields else fault
+
+    def reset(self) -> None:
+        """Forget replies, faults and requests."""
+        with self._lock:
+            self._replies.clear()
+            self._faults.clear()
+            self.requests.clear()
+        self._always = None
+
+    # -------------------------------------------------------------------------------------------- answering
+
+    async def _answer(self, incoming: Incoming) -> Outgoing:
+        with self._lock:
+            fault = self._faults.popleft() if self._faults else self._always or Fault()
+            number = next(self._numbers)
+        try:
+            body = loads(incoming.body) if incoming.body else None
+        except ValueError:
+            body = None
+        route = find_route(incoming.method, incoming.path)
+        speech = SPEECHES[route.dialect]
+        asked = speech.read(body, incoming.path) if route.operation == "chat" and isinstance(body, dict) else None
+        self.requests.append(RecordedRequest(incoming.method, incoming.path, incoming.headers, body, asked))
+        headers = {"x-request-id": f"req_fake_{number}", **fault.headers}
+        if fault.retry_after is not None:
+            headers["retry-after"] = str(fault.retry_after)
+        if fault.latency:
+            await asyncio.sleep(fault.latency)
+        broken = self._broken(fault, speech, headers)
+        if broken is not None:
+            return broken
+        refused = self._refused(incoming, body, route, speech, headers)
+        if refused is not None:
+            return refused
+        if asked is None:
+            payload = catalog(route, incoming, body if isinstance(body, dict) else {})
+            if payload is None:
+                return _json(404, headers, speech.error(404, "not_found_error", f"no such path: {incoming.path}"))
+            return _json(200, headers, payload)
+        with self._lock:
+            reply = self._replies.popleft() if self._replies else None
+        if reply is None:
+            reply = self._respond(asked)
+        if not asked.stream:
+            outgoing = _json(200, headers, speech.whole(reply, asked))
+            outgoing.cut_after = fault.cut_after
+            return outgoing
+        return Outgoing(
+            200, {**headers, "content-type": speech.stream_type}, pieces=_pieces(speech, speech.events(reply, asked), fault)
+        )
+
+    def _broken(self, fault: Fault, speech: Speech, headers: dict[str, str]) -> Outgoing | None:
+        """An answer that a fault replaces altogether."""
+        if fault.reset:
+            return Outgoing(reset=True)
+        if fault.garbage:
+            return Outgoing(raw=b"\x00\x16\x03\x01 this is no HTTP at all\r\n\r\n")
+        if fault.body is not None:
+            return Outgoing(fault.status or 200, {"content-type": "application/json", **headers}, fault.body)
+        if fault.html:
+            return Outgoing(fault.status or 502, {**headers, "content-type": "text/html"}, _PAGE)
+        if fault.malformed:
+            return Outgoing(200, {**headers, "content-type": "application/json"}, b'{"id": "broken", "choices": [')
+        if fault.status is not None:
+            code = fault.code or _CODES.get(fault.status, "server_error" if fault.status >= 500 else "invalid_request_error")
+            message = fault.message or f"fault on demand ({fault.status})"
+            return _json(fault.status, headers, speech.error(fault.status, code, message))
+        if fault.embedded_error:
+            message = fault.message or "error inside a 200"
+            return _json(200, headers, speech.error(500, fault.code or "server_error", message))
+        return None
+
+    def _refused(
+        self, incoming: Incoming, body: Any, route: Route, speech: Speech, headers: dict[str, str]
+    ) -> Outgoing | None:
+        """What a real server would refuse."""
+        if self._key is not None and self._key not in (
+            incoming.headers.get("authorization", "").removeprefix("Bearer "),
+            *(incoming.headers.get(name) for name in ("x-api-key", "x-goog-api-key", "api-key")),
+        ):
+            return _json(401, headers, speech.error(401, "authentication_error", "invalid API key"))
+        if route.operation == "chat" and not isinstance(body, dict):
+            return _json(400, headers, speech.error(400, "invalid_request_error", "the body is not JSON"))
+        if route.operation == "chat" and route.dialect == "anthropic_messages" and "max_tokens" not in body:
+            return _json(400, headers, speech.error(400, "invalid_request_error", "max_tokens: Field required"))
+        return None
+
+
+def _json(status: int, headers: Mapping[str, str], payload: Any) -> Outgoing:
+    return Outgoing(status, {"content-type": "application/json", **headers}, dumps(payload))
+
+
+async def _pieces(speech: Speech, events: Sequence[bytes], fault: Fault) -> AsyncIterator[bytes]:
+    """The events of a stream, going wrong where the fault says."""
+    for number, event in enumerate(events):
+        if number == fault.error_after:
+            yield speech.error_event(fault.code or "server_error", fault.message or "error on demand")
+            raise Cut
+        if number == fault.cut_after:
+            raise Cut
+        if number == fault.stall_after:
+            while True:
+                await asyncio.sleep(0.05)
+                if fault.ping:
+                    yield speech.ping()
+        if fault.token_delay and number:
+            await asyncio.sleep(fault.token_delay)
+        yield event
