@@ -12,7 +12,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from provider_kit._version import __version__
+from provider_kit._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from provider_kit.client import Client as Client

@@ -325,7 +325,7 @@ class Client:
     def close(self) -> None:
         """Close the blocking connections. The client can be used again afterwards."""
         if self._blocking is not None and self._given[2] is None:
-            run_to_completion(self._blocking.aclose())  # type: ignore[arg-type]  # a coroutine, as every transport's
+            run_to_completion(self._blocking.aclose())
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and the blocking ones."""
@@ -449,7 +449,9 @@ def _resolve(target: str | None, model: str | None, base_url: str | None) -> tup
     """Provider and model of what a client was made with."""
     if target is None:
         if base_url is None and model is None:
-            raise ConfigError("No provider is given.", hint="Client('openai/gpt-5-mini'), or Client(base_url='http://…/v1').")
+            raise ConfigError(
+                "No provider is given.", hint="Client('openai/gpt-5-mini'), or Client(base_url='http://…/v1')."
+            )
         if base_url is None:
             return split_model(str(model))
         return "openai_compatible", model
@@ -475,7 +477,9 @@ def _check_options(provider_name: str, options: Mapping[str, Any]) -> dict[str, 
     for name in given:
         if name not in provider.option_names:
             known = {*Client.__init__.__annotations__, *provider.option_names} - {"return", "options"}
-            in_call = " It is an argument of chat(), not of Client(); or pass defaults={…}." if name in _CALL_DEFAULTS else ""
+            in_call = (
+                " It is an argument of chat(), not of Client(); or pass defaults={…}." if name in _CALL_DEFAULTS else ""
+            )
             raise ConfigError(f"Unknown argument {name!r}.", hint=f"{nearest(name, known)}{in_call}".strip() or None)
     return given
 
@@ -490,7 +494,8 @@ def _check_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
 def _refuse_beside_config(*given: Any) -> None:
     if any(given):
         raise ConfigError(
-            "A ProviderConfig was given, and arguments beside it.", hint="Put them into the ProviderConfig, or use config.replace(…)."
+            "A ProviderConfig was given, and arguments beside it.",
+            hint="Put them into the ProviderConfig, or use config.replace(…).",
         )
 
 

@@ -560,9 +560,7 @@ class AllProvidersFailedError(ProviderKitError):
 
     kind = "all_failed"
 
-    def __init__(
-        self, message: str = "", *, exceptions: Sequence[Exception] = (), **known: Any
-    ) -> None:
+    def __init__(self, message: str = "", *, exceptions: Sequence[Exception] = (), **known: Any) -> None:
         self.exceptions = tuple(exceptions)
         super().__init__(message, **known)
 

@@ -66,7 +66,9 @@ class KeySource:
                 return next(self._turn)
         try:
             key = (
-                self._function() if iscoroutinefunction(self._function) else await transport.call_blocking(self._function)
+                self._function()
+                if iscoroutinefunction(self._function)
+                else await transport.call_blocking(self._function)
             )
             if isawaitable(key):
                 key = await key
@@ -93,16 +95,16 @@ def check_key(key: Any, provider: str) -> str:
     """
     if not isinstance(key, str):
         raise AuthError(f"The API key is {type(key).__name__}, not a string.", provider=provider)
-    key = key.strip()
-    if not key:
+    clean = key.strip()
+    if not clean:
         raise AuthError("The API key is empty.", provider=provider, hint="Pass the whole key.")
-    if not key.isascii() or not key.isprintable() or " " in key:
+    if not clean.isascii() or not clean.isprintable() or " " in clean:
         raise AuthError(
             "The API key holds characters that no key has (a space, a line break, a typographic dash or quote).",
             provider=provider,
             hint="Copy the key again, without anything around it.",
         )
-    return key
+    return clean
 
 
 def find_keys(config: ProviderConfig, provider: Provider, environ: Mapping[str, str]) -> KeySource:

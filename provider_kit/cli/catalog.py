@@ -36,7 +36,9 @@ def run_providers(as_json: bool) -> None:
         rows.append((name, provider.title or name, provider.key_variables, ready, provider.default_model))
     if as_json:
         keys = ("name", "title", "key_variables", "state", "default_model")
-        click.echo(dumps_text([dict(zip(keys, (row[0], row[1], list(row[2]), row[3], row[4]), strict=True)) for row in rows]))
+        click.echo(
+            dumps_text([dict(zip(keys, (row[0], row[1], list(row[2]), row[3], row[4]), strict=True)) for row in rows])
+        )
         return
     for name, title, variables, ready, _ in rows:
         state = ready or f"set {variables[0]}"

@@ -20,7 +20,9 @@ def run_demo(model: str | None) -> None:
     with Client(target) as client:
         click.echo(f"Talking to {client.provider}/{client.model} at {client.base_url}")
         if client.provider == "demo":
-            click.echo("(a few rules in this process, over real HTTP; set OPENAI_API_KEY or another key to change that)")
+            click.echo(
+                "(a few rules in this process, over real HTTP; set OPENAI_API_KEY or another key to change that)"
+            )
         conversation = [Message.user("Hello! My name is Ada.")]
         _say("blocking", conversation)
         answer = client.chat(conversation)

@@ -103,9 +103,10 @@ class ToolCallAssembly:
             for call in self.calls:
                 if call.id == id:
                     return call
-        call = self._by_index.get(index) if index is not None else (self.calls[-1] if self.calls else None)
-        if call is None:
+        found = self._by_index.get(index) if index is not None else (self.calls[-1] if self.calls else None)
+        if found is None:
             return None
+        call = found
         if id is not None and call.id is not None:
             return None  # another id at the same index: a new call
         if name is not None and call.name and (call.is_whole() or (name != call.name and not call.arguments)):

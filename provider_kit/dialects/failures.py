@@ -149,6 +149,7 @@ _EMBEDDED: tuple[tuple[str, type[APIError]], ...] = (
     ("rate limit exceeded", RateLimitError),
     ("capacity exceeded", OverloadedError),
     ("overloaded", OverloadedError),
+    ("currently unavailable", OverloadedError),
 )
 
 #: Longest text of a body that an error keeps.
@@ -255,7 +256,9 @@ def _read(payload: Any) -> Reported:
     text = message if isinstance(message, str) else _validation(message)
     if isinstance(upstream, str) and upstream and upstream not in text:
         text = f"{text}: {upstream[:500]}"
-    numeric = code if isinstance(code, int) else int(code) if isinstance(code, str) and code.isdigit() else None
+    numeric = (
+        code if isinstance(code, int) else int(code) if isinstance(code, str) and re.fullmatch(r"\d{3}", code) else None
+    )
     return Reported(
         text or "The provider gave no reason.",
         code=_word(detail_code)
@@ -275,12 +278,16 @@ def _validation(detail: Any) -> str:
     """FastAPI's list of validation problems as one sentence."""
     if isinstance(detail, list):
         return "; ".join(
-            f"{'.'.join(str(step) for step in item.get('loc', ()))}: {item.get('msg', '')}"
+            f"{'.'.join(str(step) for step in _list(item.get('loc')))}: {item.get('msg', '')}"
             if isinstance(item, Mapping)
             else str(item)
             for item in detail
         )
     return str(detail)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _word(value: Any) -> str | None:
@@ -289,7 +296,11 @@ def _word(value: Any) -> str | None:
 
 def _page_title(text: str) -> str:
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-    return f"The server answered with a web page: {title[1].strip()[:200]!r}" if title else "The server answered with a web page"
+    return (
+        f"The server answered with a web page: {title[1].strip()[:200]!r}"
+        if title
+        else "The server answered with a web page"
+    )
 
 
 def _make(
@@ -347,6 +358,10 @@ def _class_of(
         return AuthenticationError
     if status == 404 and _MODEL_WORDS.search(message):
         return ModelNotFoundError
+    if status == 413:  # also where the code speaks of a rate: one request beyond it never fits
+        return RequestTooLargeError
+    if status == 403 and reported.metadata and "reasons" in reported.metadata:
+        return ContentFilterError  # OpenRouter's moderation
     if status == 402:
         return PaymentRequiredError
     if status == 429 or "resource_exhausted" in words:
@@ -357,7 +372,7 @@ def _class_of(
         if found is not None and not (found is InternalServerError and 400 <= status < 500):
             return found
     if status == 200:
-        lowered = message.lower()
+        lowered = f"{message} {reported.code}".lower()
         for phrase, found in _EMBEDDED:
             if phrase in lowered:
                 return found
@@ -371,7 +386,7 @@ def _rate_or_quota(reported: Reported, words: list[str]) -> type[APIError]:
     if "insufficient_quota" in words or "credit_balance_exhausted" in words:
         return InsufficientQuotaError
     for detail in reported.details:
-        for violation in detail.get("violations") or ():
+        for violation in _list(detail.get("violations")):
             quota = str(violation.get("quotaId", "")) if isinstance(violation, Mapping) else ""
             if "PerDay" in quota or "Daily" in quota:
                 return InsufficientQuotaError

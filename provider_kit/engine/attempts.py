@@ -15,9 +15,7 @@ from provider_kit.wire.http import Limits
 __all__ = ["Run", "make_limits"]
 
 
-def make_limits(
-    timeout: Timeout | None, total: float | None, *, now: float, stream: bool, max_bytes: int
-) -> Limits:
+def make_limits(timeout: Timeout | None, total: float | None, *, now: float, stream: bool, max_bytes: int) -> Limits:
     """The clocks of a call.
 
     Without a timeout of the user's, a stream is timed by content (30 s) and has no total, while a whole

@@ -49,7 +49,9 @@ async def list_models(run: Run) -> list[Model]:
     models: list[Model] = []
     cursor: str | None = None
     for _ in range(_MAX_PAGES):
-        page, following = await _ask(run, dialect.build_models(cursor), lambda payload, _: dialect.parse_models(payload))
+        page, following = await _ask(
+            run, dialect.build_models(cursor), lambda payload, _: dialect.parse_models(payload)
+        )
         models.extend(page)
         if not following or following == cursor:
             break
@@ -57,7 +59,9 @@ async def list_models(run: Run) -> list[Model]:
     return models
 
 
-async def embed(run: Run, texts: Sequence[str], model: str, dimensions: int | None, extra: dict[str, Any]) -> Embeddings:
+async def embed(
+    run: Run, texts: Sequence[str], model: str, dimensions: int | None, extra: dict[str, Any]
+) -> Embeddings:
     """Vectors for all texts, in as many requests as the provider's batch size asks for."""
     dialect = run.endpoint.dialect_for(model)
     size = run.endpoint.provider.embed_batch

@@ -239,9 +239,7 @@ class Endpoint:
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> APIError:
         """The typed error for an error answer, without secrets."""
-        error = error_from_response(
-            status, headers, body, provider=self.name, overrides=self.provider.error_codes
-        )
+        error = error_from_response(status, headers, body, provider=self.name, overrides=self.provider.error_codes)
         return self.finish_error(error)
 
     def finish_error(self, error: APIError) -> APIError:

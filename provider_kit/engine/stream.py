@@ -7,6 +7,7 @@ From then on it is a :class:`StreamError` that carries what was received.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from attrs import define
 
@@ -194,7 +195,7 @@ def _after_content(state: StreamState, failure: ProviderKitError) -> StreamError
     """An error after content has reached the caller, with what was received."""
     run = state.run
     partial = state.response()
-    known = {
+    known: dict[str, Any] = {
         "partial": partial,
         "provider": run.endpoint.name,
         "model": run.model,

@@ -223,7 +223,7 @@ class ChatResponse:
     finish_reason: FinishReason
     #: The reason in the provider's own words.
     raw_finish_reason: str | None = None
-    _usage: Usage | Callable[[], Usage] = field(factory=Usage, repr=lambda u: repr(_known(u)), eq=lambda u: _known(u))
+    _usage: Usage | Callable[[], Usage] = field(factory=Usage, repr=lambda u: repr(_known(u)), eq=_known)
     #: Id the provider gave the answer.
     id: str | None = None
     #: The model that answered, as the provider names it.

@@ -6,7 +6,7 @@ Values only. Where they come from (arguments, environment, files) is decided els
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from attrs import Attribute, evolve, field, frozen
@@ -57,6 +57,10 @@ def _positive(instance: Any, attribute: Attribute[Any], value: float | None) -> 
             f"{attribute.name} must be a number of seconds above 0, not {value!r}.",
             hint="Use None, or math.inf, for no limit.",
         )
+
+
+def _tuple(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(values)
 
 
 @frozen
@@ -140,7 +144,7 @@ class OAuthCredentialSet:
     refresh_token: str | None = field(default=None, repr=False)
     #: Seconds since 1970.
     expires_at: float | None = None
-    scopes: tuple[str, ...] = field(default=(), converter=tuple)
+    scopes: tuple[str, ...] = field(default=(), converter=_tuple)
 
 
 @frozen(kw_only=True)
@@ -153,7 +157,7 @@ class OAuthConfig:
     token_url: str | None = None
     #: Where the browser comes back; port 0 takes a free one.
     redirect_url: str = "http://127.0.0.1:0/callback"
-    default_scopes: tuple[str, ...] = field(default=(), converter=tuple)
+    default_scopes: tuple[str, ...] = field(default=(), converter=_tuple)
     #: Seconds before expiry at which a token is refreshed.
     refresh_buffer: float = 300.0
     pkce: bool = True
@@ -178,7 +182,7 @@ class ProviderConfig:
     #: The key, or a callable that returns it. Default: the provider's environment variables.
     api_key: APIKey | None = field(default=None, repr=False)
     #: Several keys, used in turn.
-    api_keys: tuple[str, ...] = field(default=(), converter=tuple, repr=_mask_list)
+    api_keys: tuple[str, ...] = field(default=(), converter=_tuple, repr=_mask_list)
     base_url: str | None = None
     default_model: str | None = None
     #: Seconds, or a :class:`Timeout`.
@@ -189,7 +193,7 @@ class ProviderConfig:
     #: Sent with every request; overrides what the library would send. May hold secrets, so never shown.
     headers: Mapping[str, str] = field(factory=dict, repr=lambda headers: f"<{len(headers)} headers>")
     rate_limit: RateLimitConfig | None = None
-    oauth_credentials: tuple[OAuthCredentialSet, ...] = field(default=(), converter=tuple)
+    oauth_credentials: tuple[OAuthCredentialSet, ...] = field(default=(), converter=_tuple)
     http: HTTPConfig = field(factory=HTTPConfig)
     on_unsupported: OnUnsupported = "warn"
     #: Allow a key to travel over plain ``http://`` to another machine.

@@ -83,9 +83,7 @@ def _write_part(part: Any) -> dict[str, Any]:
 
 def _write_message(message: Message) -> dict[str, Any]:
     written = {
-        alias: _write(value)
-        for alias, name in _NAMES[Message].items()
-        if (value := getattr(message, name)) is not None
+        alias: _write(value) for alias, name in _NAMES[Message].items() if (value := getattr(message, name)) is not None
     }
     written.update(message.extra or {})
     return written

@@ -151,7 +151,9 @@ def build_request(
             value = get(name)
             if value is not None:
                 if type(value) not in kinds and not _is_a(value, kinds):
-                    raise InvalidRequestError(f"{name} must be {' or '.join(t.__name__ for t in kinds)}, not {value!r}.")
+                    raise InvalidRequestError(
+                        f"{name} must be {' or '.join(t.__name__ for t in kinds)}, not {value!r}."
+                    )
                 setattr(request, name, value)
         elif name in _NORMALISE:
             value = get(name)
@@ -185,7 +187,7 @@ def _max_tokens(request: ChatRequest, value: Any) -> None:
 
 
 def _stop(request: ChatRequest, value: Any) -> None:
-    stop = [value] if isinstance(value, str) else list(value)
+    stop = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
     if not all(isinstance(text, str) and text for text in stop):
         raise InvalidRequestError("stop must be a string or a list of strings, none of them empty.")
     request.stop = stop or None
@@ -282,7 +284,7 @@ def _message_from_other(item: Any, before: list[Message]) -> Message:
         last = before[-1] if before else None
         if last is not None and last.role == "user" and last.extra is None:
             before.pop()
-            return Message("user", [*last.parts, item])  # type: ignore[list-item]  # Media is never bare
+            return Message("user", [*last.parts, item], name=last.name)  # type: ignore[list-item]  # Media is never bare
         return Message("user", [item])  # type: ignore[list-item]  # Media is never bare
     if isinstance(item, Mapping):
         return message_from_dict(item)
@@ -331,7 +333,8 @@ def _check_turns(messages: list[Message], special: bool) -> None:
                 answers = True
                 if part.tool_call_id not in open_calls:
                     raise InvalidRequestError(
-                        f"Message {position} answers the tool call {part.tool_call_id!r}, which no message before it made.",
+                        f"Message {position} answers the tool call {part.tool_call_id!r}, "
+                        "which no message before it made.",
                         hint="Put the assistant message with the tool calls (response.message) before its results.",
                     )
                 del open_calls[part.tool_call_id]
@@ -348,7 +351,7 @@ def _check_answered(open_calls: dict[str, str], position: int) -> None:
         call_id, name = next(iter(open_calls.items()))
         raise InvalidRequestError(
             f"The tool call {call_id!r} ({name}) is not answered before message {position}.",
-            hint="After an assistant message with tool calls, append one result for each: Message.tool(call.id, result).",
+            hint="After an assistant message with tool calls, append a result for each: Message.tool(call.id, result).",
         )
 
 
@@ -383,7 +386,8 @@ def message_from_dict(item: Mapping[str, Any]) -> Message:
     role = item.get("role")
     if not isinstance(role, str):
         raise InvalidRequestError(
-            "A message has no role.", hint="{'role': 'user', 'content': 'Hello'}; roles are user, assistant, system, tool."
+            "A message has no role.",
+            hint="{'role': 'user', 'content': 'Hello'}; roles are user, assistant, system, tool.",
         )
     if role == "function":
         role = "tool"
@@ -425,10 +429,13 @@ def _tool_calls(item: Mapping[str, Any]) -> list[ToolCall]:
                 continue
             custom = call.get("custom") if isinstance(call, Mapping) else None
             if isinstance(custom, Mapping):
-                calls.append(ToolCall(str(call.get("id")), str(custom.get("name")), custom.get("input"), native=dict(call)))
+                calls.append(
+                    ToolCall(str(call.get("id")), str(custom.get("name")), custom.get("input"), native=dict(call))
+                )
                 continue
             raise InvalidRequestError(
-                f"Tool call {position} has no function.", hint="{'id': …, 'type': 'function', 'function': {'name': …, 'arguments': …}}"
+                f"Tool call {position} has no function.",
+                hint="{'id': …, 'type': 'function', 'function': {'name': …, 'arguments': …}}",
             )
         extra = {k: v for k, v in call.items() if k not in ("id", "type", "function", "index")} or None
         calls.append(
@@ -495,9 +502,7 @@ def _read_image(part: Mapping[str, Any]) -> Part:
 def _read_audio(part: Mapping[str, Any]) -> Part:
     audio = part["input_audio"]
     suffix = audio.get("format", "wav")
-    return from_url(
-        f"data:audio/{'mpeg' if suffix == 'mp3' else suffix};base64,{audio['data']}", kind=Audio
-    )
+    return from_url(f"data:audio/{'mpeg' if suffix == 'mp3' else suffix};base64,{audio['data']}", kind=Audio)
 
 
 def _read_file(part: Mapping[str, Any]) -> Part:

@@ -51,4 +51,5 @@ else:
 
     def dumps_text(value: Any) -> str:
         """Encode to compact text."""
-        return orjson.dumps(value).decode("utf-8")
+        encoded: bytes = orjson.dumps(value)
+        return encoded.decode("utf-8")

@@ -7,7 +7,7 @@ strings) and refuses the rest with a clear error, before anything is sent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from attrs import define, field, frozen
@@ -91,6 +91,10 @@ def _cache_mark(mark: Any) -> bool | str | None:
     return None
 
 
+def _tuple(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(names)
+
+
 @frozen
 class ToolChoice:
     """Whether and which tools the model must use."""
@@ -98,7 +102,7 @@ class ToolChoice:
     #: ``auto`` (may), ``required`` (must use one), ``none`` (must not).
     mode: Literal["auto", "required", "none"] = "auto"
     #: Only these tools; with ``required`` and one name, exactly that tool.
-    names: tuple[str, ...] = field(default=(), converter=tuple)
+    names: tuple[str, ...] = field(default=(), converter=_tuple)
 
     @classmethod
     def parse(cls, choice: Any, tools: Sequence[Tool] | None) -> ToolChoice | None:
@@ -108,7 +112,10 @@ class ToolChoice:
         elif isinstance(choice, str):
             parsed = _choice_from_word(choice)
         elif isinstance(choice, Mapping):
-            parsed = _choice_from_dict(choice)
+            try:
+                parsed = _choice_from_dict(choice)
+            except (AttributeError, TypeError) as error:
+                raise _bad_choice(choice) from error
         else:
             raise _bad_choice(choice)
         if parsed is not None:
@@ -176,7 +183,7 @@ class ResponseFormat:
             kind = value.get("type")
             if kind == "json_schema":
                 spec = value.get("json_schema") or value
-                if isinstance(spec.get("schema"), Mapping):
+                if isinstance(spec, Mapping) and isinstance(spec.get("schema"), Mapping):
                     return cls(
                         "json_schema",
                         dict(spec["schema"]),
@@ -219,23 +226,40 @@ class Reasoning:
     #: Whether to ask for the reasoning text, or a summary of it, to be shown.
     show: bool | None = None
 
+    def _is_sound(self) -> bool:
+        budget = self.budget_tokens
+        return (self.effort is None or self.effort in EFFORTS) and (
+            budget is None or (type(budget) is int and budget >= 0)
+        )
+
     @classmethod
     def parse(cls, value: Any) -> Reasoning | None:
         """Accept an effort, a number of tokens, ``True``/``False``, a dict or a :class:`Reasoning`."""
-        if value is None or isinstance(value, Reasoning):
-            return value
-        if isinstance(value, bool):
+        if value is None:
+            return None
+        if isinstance(value, Reasoning):
+            if value._is_sound():
+                return value
+        elif isinstance(value, bool):
             return cls("medium" if value else "none")
-        if isinstance(value, int) and value >= 0:
+        elif isinstance(value, int) and value >= 0:
             return cls("none") if value == 0 else cls(budget_tokens=value)
-        if isinstance(value, str) and value in EFFORTS:
+        elif isinstance(value, str) and value in EFFORTS:
             return cls(value)
-        if isinstance(value, Mapping) and not value.keys() - {"effort", "budget_tokens", "max_tokens", "show", "summary"}:
-            return cls(
+        elif isinstance(value, Mapping) and not value.keys() - {
+            "effort",
+            "budget_tokens",
+            "max_tokens",
+            "show",
+            "summary",
+        }:
+            parsed = cls(
                 value.get("effort"),
                 value.get("budget_tokens") or value.get("max_tokens"),
                 bool(value["summary"]) if "summary" in value else value.get("show"),
             )
+            if parsed._is_sound():
+                return parsed
         raise InvalidRequestError(
             f"reasoning {value!r} is not understood.",
             hint=f"Use one of {', '.join(EFFORTS)}, a number of tokens, or Reasoning(effort=…, show=True).",

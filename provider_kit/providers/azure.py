@@ -55,7 +55,7 @@ class AzureProvider(OpenAIProvider):
 
     def make_dialects(self, config: ProviderConfig) -> Callable[[str], Dialect]:
         """Chat unless asked otherwise: a deployment's name does not tell its model."""
-        if config.options.get("api_version"):
+        if config.options.get("api_version") and not config.options.get("use_responses_api"):
             classic = _ClassicAzureChat(provider=config.label, quirks=self.quirks)
             return lambda model: classic
         return super().make_dialects(config)

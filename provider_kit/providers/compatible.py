@@ -17,6 +17,23 @@ OPENAI_COMPATIBLE = Provider(
     key_required=False,
 )
 
+
+def _groq_quirks(model: str) -> ChatQuirks:
+    """``gpt-oss`` always thinks; the others can be told not to."""
+    efforts = ("low", "medium", "high") if "gpt-oss" in model else ("none", "low", "medium", "high")
+    return ChatQuirks(
+        max_tokens_field="max_completion_tokens",
+        refused={"top_k": "this API has no top_k."},
+        max_stop=4,
+        metadata=False,
+        always_done=True,
+        reasoning=effort_writer(*efforts),
+        reasoning_field="reasoning",
+        documents=None,
+        audio=False,
+    )
+
+
 #: Source: console.groq.com/docs.
 GROQ = Provider(
     name="groq",
@@ -25,17 +42,7 @@ GROQ = Provider(
     key_variables=("GROQ_API_KEY",),
     key_prefix="gsk_",
     default_model="openai/gpt-oss-20b",
-    quirks=ChatQuirks(
-        max_tokens_field="max_completion_tokens",
-        refused={"top_k": "this API has no top_k."},
-        max_stop=4,
-        metadata=False,
-        always_done=True,
-        reasoning=effort_writer("none", "low", "medium", "high"),
-        reasoning_field="reasoning",
-        documents=None,
-        audio=False,
-    ),
+    quirks=_groq_quirks,
     console="https://console.groq.com/keys",
 )
 

@@ -12,7 +12,7 @@ from provider_kit.providers.base import Provider
 
 __all__ = ["PROVIDER"]
 
-_effort = effort_writer("low", "high", "max")
+_effort = effort_writer("low", "medium", "high", "max")  # it reads "medium" as "high"
 
 
 def _reasoning(reasoning: Reasoning, body: dict[str, Any], notes: Notes) -> None:

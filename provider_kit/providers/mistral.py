@@ -24,6 +24,7 @@ PROVIDER = Provider(
         reasoning=effort_writer("none", "minimal", "low", "medium", "high", "xhigh", "max"),
         thinking_chunks=True,
         documents="document_url",
+        bare_audio=True,
         nine_letter_ids=True,
         tool_name=True,
         empty_content="",

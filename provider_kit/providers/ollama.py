@@ -11,22 +11,37 @@ from provider_kit.providers.base import Provider
 
 __all__ = ["PROVIDER", "OllamaProvider"]
 
+#: Addresses a server listens on, and where a client finds it then.
+_ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  # read, not bound
+
 
 class OllamaProvider(Provider):
     """Ollama; ``OLLAMA_HOST`` may lack scheme and port, as Ollama itself allows."""
 
     def find_base_url(self, config: ProviderConfig, environ: Mapping[str, str]) -> str | None:
         """A whole address out of what ``OLLAMA_HOST`` may be."""
-        url = super().find_base_url(config, environ)
-        if url and "://" not in url:
-            host, _, port = url.partition(":")
-            url = f"http://{'127.0.0.1' if host in ('', '0.0.0.0') else host}:{port or 11434}"
-        return url.rstrip("/").removesuffix("/v1").removesuffix("/api") if url else url
+        url = (super().find_base_url(config, environ) or "").strip(" \t\"'")
+        if "://" not in url:
+            address, slash, path = url.partition("/")
+            url = f"http://{_with_port(address)}{slash}{path}"
+        return url.rstrip("/").removesuffix("/v1").removesuffix("/api")
 
     def explain(self, error: APIError, *, base_url: str) -> None:
         """A model that is not there can be pulled."""
         if isinstance(error, ModelNotFoundError):
             error.with_hint("Pull the model first: ollama pull <model>. client.models() lists what is there.")
+
+
+def _with_port(address: str) -> str:
+    """``host``, ``host:port``, ``:port`` or an IPv6 address, completed as Ollama does."""
+    if address.count(":") > 1 and not address.startswith("["):
+        address = f"[{address}]"
+    host, colon, port = address.rpartition(":")
+    if not colon or port.endswith("]"):
+        host, port = address, ""
+    if host in _ANY:
+        host = _ANY[host]
+    return f"{host}:{port or 11434}"
 
 
 PROVIDER = OllamaProvider(

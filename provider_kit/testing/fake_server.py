@@ -203,7 +203,9 @@ class FakeServer:
             outgoing.cut_after = fault.cut_after
             return outgoing
         return Outgoing(
-            200, {**headers, "content-type": speech.stream_type}, pieces=_pieces(speech, speech.events(reply, asked), fault)
+            200,
+            {**headers, "content-type": speech.stream_type},
+            pieces=_pieces(speech, speech.events(reply, asked), fault),
         )
 
     def _broken(self, fault: Fault, speech: Speech, headers: dict[str, str]) -> Outgoing | None:
@@ -219,7 +221,9 @@ class FakeServer:
         if fault.malformed:
             return Outgoing(200, {**headers, "content-type": "application/json"}, b'{"id": "broken", "choices": [')
         if fault.status is not None:
-            code = fault.code or _CODES.get(fault.status, "server_error" if fault.status >= 500 else "invalid_request_error")
+            code = fault.code or _CODES.get(
+                fault.status, "server_error" if fault.status >= 500 else "invalid_request_error"
+            )
             message = fault.message or f"fault on demand ({fault.status})"
             return _json(fault.status, headers, speech.error(fault.status, code, message))
         if fault.embedded_error:

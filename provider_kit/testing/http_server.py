@@ -106,7 +106,13 @@ class LoopbackServer:
             self.open += 1
             try:
                 await self._serve(reader, writer)
-            except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, asyncio.CancelledError):
+            except (
+                OSError,
+                asyncio.IncompleteReadError,
+                asyncio.LimitOverrunError,
+                ValueError,
+                asyncio.CancelledError,
+            ):
                 pass  # the client went away, or spoke no HTTP
             finally:
                 self.open -= 1
@@ -133,7 +139,9 @@ class LoopbackServer:
                 return
             lines = head.decode("latin-1").split("\r\n")
             method, path, _ = lines[0].split(" ", 2)
-            headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+            headers = {
+                name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
+            }
             length = int(headers.get("content-length") or 0)
             body = await reader.readexactly(min(length, _MAX_BODY)) if length else b""
             outgoing = await self._answer(Incoming(method, path, headers, body))

@@ -41,7 +41,11 @@ class MockProvider:
         self.asked: list[Asked] = []
         #: The client to hand to the code under test.
         self.client = Client(
-            "openai_compatible/mock", base_url="http://127.0.0.1/v1", name=name, transport=self._transport, max_retries=0
+            "openai_compatible/mock",
+            base_url="http://127.0.0.1/v1",
+            name=name,
+            transport=self._transport,
+            max_retries=0,
         )
 
     @property

@@ -116,9 +116,9 @@ class _Filler:
         return int(number) if kind == "integer" or number.is_integer() else number
 
     def _string(self, schema: dict[str, Any]) -> str:
-        text = self._names.pop(0) if len(self._names) > 1 else self._names[0]
+        text: str = self._names.pop(0) if len(self._names) > 1 else self._names[0]
         text = text[: schema.get("maxLength", len(text))]
-        return text.ljust(schema.get("minLength", 0), "-")
+        return text.ljust(int(schema.get("minLength", 0)), "-")
 
 
 def _sentence(asked: Asked) -> str:

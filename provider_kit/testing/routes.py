@@ -100,7 +100,9 @@ def _vector(text: str, size: int | None) -> list[float]:
 def _embeddings(route: Route, body: dict[str, Any]) -> dict[str, Any]:
     if route.dialect == "gemini_content":
         vectors = [
-            _vector("".join(part.get("text", "") for part in item["content"]["parts"]), item.get("outputDimensionality"))
+            _vector(
+                "".join(part.get("text", "") for part in item["content"]["parts"]), item.get("outputDimensionality")
+            )
             for item in body.get("requests") or ()
         ]
         return {"embeddings": [{"values": vector} for vector in vectors]}

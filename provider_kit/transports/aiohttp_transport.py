@@ -274,9 +274,7 @@ class AiohttpTransport:
 class _Stream:
     """An answer that is still arriving."""
 
-    def __init__(
-        self, response: aiohttp.ClientResponse, guard: Guard, limits: Limits, request: HttpRequest
-    ) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, guard: Guard, limits: Limits, request: HttpRequest) -> None:
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
         self._response = response

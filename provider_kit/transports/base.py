@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from provider_kit.errors import DeadlineExceededError, APITimeoutError, InvalidResponseError
+from provider_kit.errors import APITimeoutError, DeadlineExceededError, InvalidResponseError
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
 __all__ = ["ByteStream", "Transport", "late", "too_large"]
@@ -108,10 +108,14 @@ def late(limits: Limits, now: float, *, streaming: bool, began: bool) -> APITime
     if limits.deadline is not None and now >= limits.deadline - 1e-3:
         return DeadlineExceededError("The call took longer than its total timeout.")
     if began:
-        return APITimeoutError(f"No content arrived for {limits.idle:g} s in the middle of the stream.", retryable=False)
+        return APITimeoutError(
+            f"No content arrived for {limits.idle:g} s in the middle of the stream.", retryable=False
+        )
     what = "The stream brought no content" if streaming else "There was no complete answer"
     waited = limits.first if limits.first is not None else limits.idle
-    return APITimeoutError(f"{what} within {waited:g} s." if waited is not None else f"{what} in time.", retryable=False)
+    return APITimeoutError(
+        f"{what} within {waited:g} s." if waited is not None else f"{what} in time.", retryable=False
+    )
 
 
 def too_large(limit: int) -> InvalidResponseError:

@@ -42,7 +42,7 @@ def step(generator: AsyncGenerator[T, None]) -> T:
     """
     awaitable = generator.__anext__()
     try:
-        awaitable.send(None)  # type: ignore[attr-defined]  # an async generator's awaitable has send()
+        awaitable.send(None)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]  # StopIteration carries the generator's T
     raise RuntimeError(_SUSPENDED)

@@ -167,7 +167,7 @@ class _TimedConnectionMixin:
     def response_class(self, sock: Any, *args: Any, **kwargs: Any) -> _Response:
         response = _Response(_TimedSocket(sock, self), *args, **kwargs)  # type: ignore[arg-type]  # only makefile is used
         reader = self.reader
-        response.ended = lambda: reader is not None and reader.ended  # type: ignore[method-assign,assignment]
+        response.ended = lambda: reader is not None and reader.ended
         return response
 
     def request(self, *args: Any, **kwargs: Any) -> None:
@@ -281,9 +281,7 @@ class TimedAdapter(HTTPAdapter):
             manager.pool_classes_by_scheme = self._classes
         return manager
 
-    def get_connection_with_tls_context(
-        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
-    ) -> Any:
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
         """The pool of an origin, looked up once."""
         parts = urlsplit(request.url)
         proxy = (proxies or {}).get(parts.scheme)
@@ -317,7 +315,7 @@ class TimedAdapter(HTTPAdapter):
         response.reason = resp.reason
         response.url = req.url
         response.request = req
-        response.connection = self  # type: ignore[attr-defined]  # as requests' own does
+        response.connection = self
         return response
 
     def close(self) -> None:

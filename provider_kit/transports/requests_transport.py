@@ -17,7 +17,6 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import requests
-import urllib3
 from requests import exceptions as failures
 from urllib3 import exceptions as pool_failures
 from urllib3.util import Timeout as PoolTimeout
@@ -219,7 +218,7 @@ class RequestsTransport:
         if length is not None and response.headers.get("content-encoding") is None and length.isdigit():
             if int(length) > limits.max_bytes:
                 raise too_large(limits.max_bytes)
-            return raw.read(decode_content=True)  # type: ignore[no-any-return]  # urllib3 reads bytes
+            return raw.read(decode_content=True)
         pieces: list[bytes] = []
         size = 0
         for piece in _pieces(raw):
@@ -343,21 +342,24 @@ def _translate(error: Exception, exchange: Exchange, limits: Limits, request: Ht
     ):
         return late(limits, time.monotonic(), streaming=exchange.streaming, began=exchange.began)
     if isinstance(error, (failures.ConnectTimeout,)) or any(
-        isinstance(cause, pool_failures.ConnectTimeoutError)
-        and not isinstance(cause, pool_failures.NewConnectionError)
+        isinstance(cause, pool_failures.ConnectTimeoutError) and not isinstance(cause, pool_failures.NewConnectionError)
         for cause in causes
     ):
         if limits.deadline is not None and time.monotonic() >= limits.deadline - 1e-3:
             return late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
         return APITimeoutError(f"No connection to {host} within {limits.connect or 0:g} s.")
-    if any(isinstance(cause, (failures.InvalidURL, failures.InvalidSchema, failures.MissingSchema)) for cause in causes):
+    if any(
+        isinstance(cause, (failures.InvalidURL, failures.InvalidSchema, failures.MissingSchema)) for cause in causes
+    ):
         return ConfigError(f"The address of {host} cannot be used: {reason}.", hint="Check base_url and the proxy.")
     if any(isinstance(cause, (failures.InvalidHeader, UnicodeError)) for cause in causes) and not exchange.sent:
         return ConfigError(
             "A header has a value that cannot be sent.", hint="Check headers= and the API key for stray characters."
         )
     if not exchange.sent:
-        if any(isinstance(cause, pool_failures.ProxyError) for cause in causes) or isinstance(error, failures.ProxyError):
+        if any(isinstance(cause, pool_failures.ProxyError) for cause in causes) or isinstance(
+            error, failures.ProxyError
+        ):
             return APIConnectionError(
                 f"The proxy on the way to {host} cannot be used: {reason}.",
                 hint="Check HTTPConfig(proxy=…) and the variables HTTPS_PROXY, ALL_PROXY, NO_PROXY.",
@@ -408,6 +410,3 @@ def _drop_inherited_connections() -> None:
 
 
 os.register_at_fork(after_in_child=_drop_inherited_connections)
-
-if tuple(int(number) for number in urllib3.__version__.split(".")[:2]) < (2, 2):
-    raise ImportError("provider_kit needs urllib3 2.2 or newer: pip install -U urllib3")

@@ -50,7 +50,9 @@ def redact_value(value: Any, secrets: Iterable[str] = ()) -> Any:
     if isinstance(value, str):
         return redact(value, secrets)
     if isinstance(value, Mapping):
-        return {redact(key, secrets) if isinstance(key, str) else key: redact_value(v, secrets) for key, v in value.items()}
+        return {
+            redact(key, secrets) if isinstance(key, str) else key: redact_value(v, secrets) for key, v in value.items()
+        }
     if isinstance(value, list):
         return [redact_value(item, secrets) for item in value]
     return value

@@ -333,7 +333,10 @@ class AnthropicRequestWriter:
             schema, changed = close_objects(wanted.schema)
             if changed:
                 self.notes.leave_out("response_format", "additionalProperties: false was added, as this API demands.")
-            body["output_config"] = {**body.get("output_config", {}), "format": {"type": "json_schema", "schema": schema}}
+            body["output_config"] = {
+                **body.get("output_config", {}),
+                "format": {"type": "json_schema", "schema": schema},
+            }
             return
         text = "Answer with JSON only, without any text around it."
         if wanted.schema is not None:

@@ -64,9 +64,7 @@ def _part(block: Mapping[str, Any]) -> Part:
     return Native(str(kind), dict(block))
 
 
-def _message(
-    parts: list[Part], refusal: Mapping[str, Any] | None, origin: str, model: str | None
-) -> Message:
+def _message(parts: list[Part], refusal: Mapping[str, Any] | None, origin: str, model: str | None) -> Message:
     content: str | list[Part] = parts
     if refusal is not None and refusal.get("explanation"):
         parts.append(Refusal(str(refusal["explanation"])))

@@ -70,7 +70,9 @@ class GeminiContent(Dialect):
 
     def parse_embed(self, payload: Any) -> Embeddings:
         """Read vectors."""
-        found = expect_object(payload, "a list of embeddings", ("embeddings", "embedding", "predictions"), self.provider)
+        found = expect_object(
+            payload, "a list of embeddings", ("embeddings", "embedding", "predictions"), self.provider
+        )
         entries = found.get("embeddings") or ([found["embedding"]] if found.get("embedding") else [])
         if not entries:  # Vertex
             entries = [entry.get("embeddings") or {} for entry in found.get("predictions") or ()]
@@ -104,6 +106,9 @@ def _model(entry: Mapping[str, Any], provider: str) -> Model:
         description=entry.get("description"),
         context_window=entry.get("inputTokenLimit"),
         max_output_tokens=entry.get("outputTokenLimit"),
-        capabilities=(*(methods if isinstance(methods, list) else ()), *(("thinking",) if entry.get("thinking") else ())),
+        capabilities=(
+            *(methods if isinstance(methods, list) else ()),
+            *(("thinking",) if entry.get("thinking") else ()),
+        ),
         raw=dict(entry),
     )

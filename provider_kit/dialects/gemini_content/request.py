@@ -53,9 +53,11 @@ class GeminiRequestWriter:
         self.profile = profile
         self.notes = notes
         self.origin = origin
-        self._calls: dict[str, ToolCall] = {}
-        #: Where each result belongs, told by the identity of what was written.
+        #: The calls so far, each with its number.
+        self._calls: dict[str, tuple[int, ToolCall]] = {}
+        #: Number of the call that a written result answers, by the identity of what was written.
         self._ranks: dict[int, int] = {}
+        self._call_count = 0
         self._sent_ids: set[str] = set()
 
     def write(self) -> dict[str, Any]:
@@ -104,7 +106,7 @@ class GeminiRequestWriter:
 
     def _rank(self, part: dict[str, Any]) -> int:
         """Results go first and in the order of their calls: the API pairs them by position where ids are missing."""
-        return self._ranks.get(id(part), len(self._calls))
+        return self._ranks.get(id(part), self._call_count)
 
     def _sign_first_call(self, parts: list[dict[str, Any]]) -> None:
         """Gemini 3 refuses calls without a signature; foreign ones get the documented stand-in."""
@@ -121,7 +123,8 @@ class GeminiRequestWriter:
                 return None
             return _signed({"text": part.text}, part.signature if own else None)
         if isinstance(part, ToolCall):
-            self._calls[part.id] = part
+            self._calls[part.id] = self._call_count, part
+            self._call_count += 1
             call: dict[str, Any] = {"name": part.name, "args": _arguments(part)}
             if not part.local_id and message.origin == self.origin:
                 call["id"] = part.id
@@ -130,7 +133,7 @@ class GeminiRequestWriter:
         if isinstance(part, ToolResult):
             response = {"functionResponse": self._result(part)}
             if part.tool_call_id in self._calls:
-                self._ranks[id(response)] = list(self._calls).index(part.tool_call_id)
+                self._ranks[id(response)] = self._calls[part.tool_call_id][0]
             return response
         if isinstance(part, Thinking):
             return dict(part.native) if own and part.native is not None and message.origin is not None else None
@@ -147,7 +150,7 @@ class GeminiRequestWriter:
 
     def _result(self, result: ToolResult) -> dict[str, Any]:
         call = self._calls.get(result.tool_call_id)
-        written: dict[str, Any] = {"name": result.name or (call.name if call else result.tool_call_id)}
+        written: dict[str, Any] = {"name": result.name or (call[1].name if call else result.tool_call_id)}
         if result.tool_call_id in self._sent_ids:
             written["id"] = result.tool_call_id
         content = result.content

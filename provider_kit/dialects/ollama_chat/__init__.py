@@ -8,12 +8,16 @@ Source: Ollama's ``docs/api.md``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, WireCall, expect_object
 from provider_kit.dialects.ollama_chat.request import OllamaRequestWriter
-from provider_kit.dialects.ollama_chat.response import OllamaStreamDecoder, parse_ollama, read_ollama_usage
+from provider_kit.dialects.ollama_chat.response import (
+    OllamaStreamDecoder,
+    created_at,
+    parse_ollama,
+    read_ollama_usage,
+)
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.models import Embeddings, Model
 
@@ -75,11 +79,3 @@ def _model(entry: Mapping[str, Any], provider: str) -> Model:
         created=created_at(modified),
         raw=dict(entry),
     )
-
-
-def created_at(text: Any) -> float | None:
-    """Seconds since 1970 of an RFC 3339 time with nanoseconds."""
-    try:
-        return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
-    except ValueError:
-        return None

@@ -5,9 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from provider_kit.dialects.base import Notes
-from provider_kit.errors import InvalidRequestError
+from provider_kit.errors import InvalidRequestError, ToolCallParseError
 from provider_kit.model.chat import ChatRequest
-from provider_kit.model.messages import Document, Image, Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult
+from provider_kit.model.messages import (
+    Document,
+    Image,
+    Message,
+    Native,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 
 __all__ = ["OllamaRequestWriter"]
 
@@ -31,7 +42,9 @@ class OllamaRequestWriter:
         self.request = request
         self.notes = notes
         self.origin = origin
-        self._names: dict[str, str] = {}
+        #: The calls so far: number and name of each.
+        self._calls: dict[str, tuple[int, str]] = {}
+        self._waiting: list[ToolResult] = []
 
     def write(self, stream: bool) -> dict[str, Any]:
         """The request's body. ``stream`` is always written: the server's own default is to stream."""
@@ -46,9 +59,11 @@ class OllamaRequestWriter:
             body["format"] = request.response_format.schema or "json"
         if request.reasoning is not None:
             self._reasoning(body)
-        for name in ("user", "metadata", "parallel_tool_calls"):
+        for name in ("user", "metadata"):
             if getattr(request, name) is not None:
                 self.notes.leave_out(name, "this API has no such parameter.")
+        if request.parallel_tool_calls is False:
+            self.notes.leave_out("parallel_tool_calls", "this API has no such switch.")
         return body
 
     def _tools(self, body: dict[str, Any]) -> None:
@@ -73,13 +88,17 @@ class OllamaRequestWriter:
     def _reasoning(self, body: dict[str, Any]) -> None:
         reasoning = self.request.reasoning
         assert reasoning is not None
-        if reasoning.effort == "none":
+        effort, budget = reasoning.effort, reasoning.budget_tokens
+        if "gpt-oss" in self.request.model:
+            by_budget = "low" if (budget or 8192) <= 4096 else "medium" if (budget or 8192) <= 16384 else "high"
+            body["think"] = level = _LEVELS.get(effort, "low") if effort else by_budget
+            if effort != level and (effort or budget):
+                self.notes.leave_out("reasoning", f"this model thinks in levels and always; {level!r} was sent.")
+        elif effort == "none":
             body["think"] = False
-        elif reasoning.effort in _LEVELS and "gpt-oss" in self.request.model:
-            body["think"] = _LEVELS[reasoning.effort]
         else:
             body["think"] = True
-            if reasoning.budget_tokens or reasoning.effort not in (None, "medium"):
+            if budget or effort not in (None, "medium"):
                 self.notes.leave_out("reasoning", "this model's thinking can only be on or off; it was turned on.")
 
     def _messages(self) -> list[dict[str, Any]]:
@@ -87,26 +106,41 @@ class OllamaRequestWriter:
         for message in self.request.messages:
             role = "system" if message.role == "developer" else message.role
             if type(message.content) is str:
+                self._write_results(written)
                 written.append({"role": role, "content": message.content})
-            elif role == "tool":
-                written.extend(self._results(message))
-            else:
-                written.append(self._message(role, message))
+                continue
+            rest: list[Part] = []
+            for part in message.parts:
+                if isinstance(part, ToolResult):
+                    self._waiting.append(part)
+                else:
+                    rest.append(part)
+            if rest:
+                self._write_results(written)
+                written.append(self._message("user" if role == "tool" else role, message, rest))
+        self._write_results(written)
         return written
 
-    def _message(self, role: str, message: Message) -> dict[str, Any]:
+    def _write_results(self, written: list[dict[str, Any]]) -> None:
+        """Results in the order of their calls: the server pairs them by name and position."""
+        if self._waiting:
+            self._waiting.sort(key=lambda result: self._calls.get(result.tool_call_id, (len(self._calls), ""))[0])
+            written.extend(self._result(result) for result in self._waiting)
+            self._waiting.clear()
+
+    def _message(self, role: str, message: Message, parts: list[Part]) -> dict[str, Any]:
         text: list[str] = []
         images: list[str] = []
         calls: list[dict[str, Any]] = []
         thinking: list[str] = []
-        for part in message.parts:
+        for part in parts:
             if isinstance(part, (Text, Refusal)):
                 text.append(part.text)
             elif isinstance(part, Image):
                 images.append(_image(part))
             elif isinstance(part, ToolCall):
-                self._names[part.id] = part.name
-                calls.append({"function": {"name": part.name, "arguments": part.arguments}})
+                self._calls[part.id] = len(self._calls), part.name
+                calls.append({"function": {"name": part.name, "arguments": _arguments(part)}})
             elif isinstance(part, Thinking):
                 if message.origin in (None, self.origin):
                     thinking.append(part.text)
@@ -127,18 +161,24 @@ class OllamaRequestWriter:
             written["thinking"] = "\n\n".join(thinking)
         return written
 
-    def _results(self, message: Message) -> list[dict[str, Any]]:
-        results: list[dict[str, Any]] = []
-        for part in message.parts:
-            if isinstance(part, ToolResult):
-                content = part.content
-                if not isinstance(content, str):
-                    content = "".join(item.text for item in content if isinstance(item, Text))
-                if part.is_error and not content.lower().startswith("error"):
-                    content = f"Error: {content}"
-                name = part.name or self._names.get(part.tool_call_id) or part.tool_call_id
-                results.append({"role": "tool", "tool_name": name, "content": content})
-        return results
+    def _result(self, result: ToolResult) -> dict[str, Any]:
+        content = result.content
+        if not isinstance(content, str):
+            if not all(isinstance(item, Text) for item in content):
+                self.notes.leave_out("messages", "only the text of a tool result was sent.")
+            content = "".join(item.text for item in content if isinstance(item, Text))
+        if result.is_error and not content.lower().startswith("error"):
+            content = f"Error: {content}"
+        name = result.name or self._calls.get(result.tool_call_id, (0, result.tool_call_id))[1]
+        return {"role": "tool", "tool_name": name, "content": content}
+
+
+def _arguments(call: ToolCall) -> dict[str, Any]:
+    """The arguments as an object, as which the API wants them; a broken text is wrapped in one."""
+    try:
+        return call.arguments
+    except ToolCallParseError:
+        return {"INVALID_JSON": call.arguments_json}
 
 
 def _image(image: Image) -> str:

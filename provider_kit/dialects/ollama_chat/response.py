@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from provider_kit.dialects.assembly import new_call_id, tool_finish
@@ -16,15 +17,30 @@ from provider_kit.wire.json_lines import LineDecoder
 __all__ = ["OllamaStreamDecoder", "parse_ollama", "read_ollama_usage"]
 
 
+def created_at(text: Any) -> float | None:
+    """Seconds since 1970 of an RFC 3339 time with nanoseconds."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
 def read_ollama_usage(payload: Mapping[str, Any]) -> Usage:
     """Counts of the last line; a count that is absent is unknown, not zero."""
     counts = {key: payload[key] for key in ("prompt_eval_count", "eval_count") if key in payload}
     return Usage.from_totals(counts.get("prompt_eval_count"), counts.get("eval_count"), raw=counts or None)
 
 
+def _text(value: Any) -> str:
+    return value if type(value) is str else "" if value is None else str(value)
+
+
 def _calls(message: Mapping[str, Any]) -> list[ToolCall]:
-    calls = []
-    for item in message.get("tool_calls") or ():
+    calls: list[ToolCall] = []
+    given_calls = message.get("tool_calls")
+    if not given_calls or not isinstance(given_calls, list):
+        return calls
+    for item in given_calls:
         function = item.get("function") if isinstance(item, dict) else None
         if isinstance(function, dict):
             given = item.get("id")
@@ -59,7 +75,7 @@ def _build(
         read_ollama_usage(last),
         None,
         model,
-        None,
+        created_at(last.get("created_at")),
         raw,
     )
 
@@ -73,10 +89,9 @@ def parse_ollama(payload: Any, *, provider: str, origin: str) -> ChatResponse:
     if isinstance(payload, dict) and payload.get("error"):
         raise error_from_body(payload, status=200, headers={}, provider=provider, overrides={})
     found = expect_object(payload, "a chat answer", ("message",), provider)
-    message = found["message"] or {}
-    return _build(
-        str(message.get("content") or ""), str(message.get("thinking") or ""), _calls(message), found, origin, payload
-    )
+    message = found["message"] if isinstance(found["message"], dict) else {}
+    text, thinking = _text(message.get("content")), _text(message.get("thinking"))
+    return _build(text, thinking, _calls(message), found, origin, payload)
 
 
 class OllamaStreamDecoder:
@@ -110,13 +125,13 @@ class OllamaStreamDecoder:
 
     def _read(self, payload: dict[str, Any]) -> Iterator[Chunk]:
         if payload.get("error"):
-            raise StreamFailure(
-                error_from_body(payload, status=200, headers={}, provider=self._provider, overrides={})
-            )
+            raise StreamFailure(error_from_body(payload, status=200, headers={}, provider=self._provider, overrides={}))
         self._last = payload
-        message = payload.get("message") or {}
-        text = message.get("content") or ""
-        thinking = message.get("thinking") or ""
+        message = payload.get("message")
+        if type(message) is not dict:
+            message = {}
+        text = _text(message.get("content"))
+        thinking = _text(message.get("thinking"))
         calls = _calls(message)
         deltas = None
         if calls:
@@ -136,9 +151,7 @@ class OllamaStreamDecoder:
 
     def response(self) -> ChatResponse:
         """The answer as far as it was received."""
-        answer = _build(
-            "".join(self._text), "".join(self._thinking), self._calls, self._last, self._origin, self._last
-        )
+        answer = _build("".join(self._text), "".join(self._thinking), self._calls, self._last, self._origin, self._last)
         if not self.complete:
             answer.finish_reason = "error"
         return answer

@@ -189,9 +189,9 @@ def _pricing(entry: Mapping[str, Any]) -> Pricing | None:
     def per_million(name: str) -> Decimal | None:
         try:
             value = Decimal(str(prices.get(name)))
+            return value * 1_000_000 if value >= 0 else None
         except InvalidOperation:
             return None
-        return value * 1_000_000 if value >= 0 else None
 
     return Pricing(
         input=per_million("prompt"),

@@ -103,6 +103,8 @@ class ChatQuirks:
     image_links: bool = True
     images: bool = True
     audio: bool = True
+    #: Whether audio is written as bare base64 text instead of an object.
+    bare_audio: bool = False
     #: Form of documents: OpenAI's ``file``, Mistral's ``document_url``, or none.
     documents: Literal["file", "document_url"] | None = "file"
     #: Whether cache marks are written as ``cache_control``.

@@ -32,7 +32,13 @@ from provider_kit.model.tools import ResponseFormat, Tool, ToolChoice
 
 __all__ = ["RequestWriter", "write_tool"]
 
-_AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+_AUDIO_FORMATS = {
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+    "audio/mpeg": "mp3",
+    "audio/mp3": "mp3",
+}
 _NINE = re.compile(r"^[A-Za-z0-9]{9}$")
 
 
@@ -328,15 +334,21 @@ class RequestWriter:
         suffix = _AUDIO_FORMATS.get(audio.media_type or "")
         if not self.quirks.audio or audio.data is None or suffix is None:
             raise InvalidRequestError(
-                "This provider takes audio only as WAV or MP3 data." if self.quirks.audio else "This provider takes no audio.",
+                "This provider takes audio only as WAV or MP3 data."
+                if self.quirks.audio
+                else "This provider takes no audio.",
                 hint="Convert the recording, or use a provider that takes it (Gemini takes most formats).",
             )
+        if self.quirks.bare_audio:
+            return {"type": "input_audio", "input_audio": audio.base64}
         return {"type": "input_audio", "input_audio": {"data": audio.base64, "format": suffix}}
 
     def _document(self, document: Document) -> dict[str, Any]:
         if document.data is not None and (document.media_type or "").startswith("text/"):
             return {"type": "text", "text": document.data.decode("utf-8", "replace")}
         style = self.quirks.documents
+        if style == "document_url" and document.file_id:
+            return {"type": "file", "file_id": document.file_id}
         if style == "document_url":
             written = {"type": "document_url", "document_url": document.url or document.data_url}
             if document.filename:
@@ -359,7 +371,8 @@ class RequestWriter:
     def _tools(self, body: dict[str, Any], tools: list[Tool]) -> None:
         quirks = self.quirks
         choice = self.request.tool_choice
-        if choice is not None and choice.names and not quirks.allowed_tools and len(choice.names) > 1:
+        subset = choice is not None and choice.names and (len(choice.names) > 1 or choice.mode == "auto")
+        if choice is not None and subset and not quirks.allowed_tools:
             tools = [tool for tool in tools if tool.name in choice.names]
             choice = ToolChoice(choice.mode)
         body["tools"] = [write_tool(tool, quirks.strict_tools) for tool in tools]
@@ -378,10 +391,8 @@ class RequestWriter:
         if choice.mode == "none" or (choice.mode == "auto" and not choice.names):
             return choice.mode
         if len(choice.names) > 1 or (choice.names and choice.mode == "auto"):
-            if self.quirks.allowed_tools:
-                named = [{"type": "function", "function": {"name": name}} for name in choice.names]
-                return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": named}}
-            return choice.mode
+            named = [{"type": "function", "function": {"name": name}} for name in choice.names]
+            return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": named}}
         if choice.names and "named" in allowed:
             return {"type": "function", "function": {"name": choice.names[0]}}
         if "required" in allowed:

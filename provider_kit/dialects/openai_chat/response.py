@@ -37,12 +37,20 @@ def _finish(raw: Any, has_calls: bool) -> Any:
     return tool_finish(_FINISH.get(raw, "other") if isinstance(raw, str) else "other", has_calls)
 
 
+def _object(value: Any) -> dict[str, Any]:
+    return value if type(value) is dict else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if type(value) is list else []
+
+
 def read_usage(usage: Any) -> Usage:
     """OpenAI's usage object, with the additions of OpenRouter, DeepSeek, Qwen and xAI."""
     if not isinstance(usage, dict):
         return Usage()
-    prompt_details = usage.get("prompt_tokens_details") or {}
-    completion_details = usage.get("completion_tokens_details") or {}
+    prompt_details = _object(usage.get("prompt_tokens_details"))
+    completion_details = _object(usage.get("completion_tokens_details"))
     prompt = _count(usage.get("prompt_tokens"))
     completion = _count(usage.get("completion_tokens"))
     total = _count(usage.get("total_tokens"))
@@ -70,7 +78,8 @@ def read_usage(usage: Any) -> Usage:
 
 
 def _count(value: Any) -> int | None:
-    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0 else None
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
+    return int(value) if known else None
 
 
 def _cost(usage: Mapping[str, Any]) -> Decimal | None:
@@ -111,9 +120,7 @@ def _reasoning(message: Mapping[str, Any]) -> str:
             return value
     details = message.get("reasoning_details")
     if details and isinstance(details, list):
-        return "".join(
-            str(item.get("text") or item.get("summary") or "") for item in details if isinstance(item, dict)
-        )
+        return "".join(str(item.get("text") or item.get("summary") or "") for item in details if isinstance(item, dict))
     return ""
 
 
@@ -131,7 +138,7 @@ def parse_answer(
     """
     choices = payload.get("choices") if isinstance(payload, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
-    if choice is None or choice.get("error"):
+    if choice is None or choice.get("error") or payload.get("error"):
         _raise_embedded(choice if choice else payload, payload, provider, error_codes)
     assert choice is not None
     message = choice.get("message")
@@ -157,7 +164,9 @@ def parse_answer(
     details = message.get("reasoning_details")
     raw_reason = choice.get("finish_reason")
     return ChatResponse(
-        Message("assistant", content, origin=origin, model=model, extra={"reasoning_details": details} if details else None),
+        Message(
+            "assistant", content, origin=origin, model=model, extra={"reasoning_details": details} if details else None
+        ),
         _finish(raw_reason, bool(calls)),
         raw_reason if isinstance(raw_reason, str) else None,
         lambda: read_usage(payload.get("usage")),
@@ -173,7 +182,7 @@ def _raise_embedded(part: Any, payload: Any, provider: str, error_codes: Mapping
     if isinstance(payload, dict) and (
         payload.get("error")
         or (isinstance(part, dict) and part.get("error"))
-        or ("code" in payload and "message" in payload)
+        or ("message" in payload and ("code" in payload or payload.get("object") == "error"))
         or payload.get("detail")
     ):
         source = part if isinstance(part, dict) and part.get("error") else payload
@@ -189,15 +198,15 @@ def _raise_embedded(part: Any, payload: Any, provider: str, error_codes: Mapping
 
 def _whole_calls(message: Mapping[str, Any]) -> list[ToolCall]:
     calls: list[ToolCall] = []
-    for item in message.get("tool_calls") or ():
+    for item in _list(message.get("tool_calls")):
         if not isinstance(item, dict):
             continue
         custom = item.get("custom")
         if isinstance(custom, dict):
-            call = OpenCall(0, item.get("id"), str(custom.get("name") or ""), [_arguments(custom.get("input"))])
+            call = OpenCall(0, _call_id(item), str(custom.get("name") or ""), [_arguments(custom.get("input"))])
             call.native = dict(item)
         else:
-            function = item.get("function") or {}
+            function = _object(item.get("function"))
             call = OpenCall(0, _call_id(item), str(function.get("name") or ""), [_arguments(function.get("arguments"))])
             call.extra = _call_extra(item)
         calls.append(call.close())
@@ -216,6 +225,11 @@ def _call_extra(item: Mapping[str, Any]) -> dict[str, Any] | None:
     """Google puts its thought signature beside a call under ``extra_content``; it must go back there."""
     extra = item.get("extra_content")
     return {"extra_content": extra} if extra else None
+
+
+def _is_error(payload: Mapping[str, Any]) -> bool:
+    """An error object, wrapped or bare (``{"object": "error", …}``: Mistral, vLLM)."""
+    return bool(payload.get("error")) or payload.get("object") == "error"
 
 
 class ChatStreamDecoder:
@@ -279,10 +293,10 @@ class ChatStreamDecoder:
             usage = payload.get("usage")
             if usage:
                 self._usage = usage
-            if choices and type(event) is bytes and "error" not in payload:
+            if choices and type(event) is bytes and "error" not in payload and type(choices) is list:
                 choice = choices[0]
-                delta = choice.get("delta")
-                if delta and len(delta) == 1 and choice.get("finish_reason") is None:
+                delta = choice.get("delta") if type(choice) is dict else None
+                if delta and len(delta) == 1 and type(delta) is dict and choice.get("finish_reason") is None:
                     text = delta.get("content")
                     if text and type(text) is str and not choice.get("index"):
                         add(text)
@@ -330,18 +344,24 @@ class ChatStreamDecoder:
         if self.complete:
             return
         self._done = self.complete = True
+        yield Chunk("", self._last, finish_reason=self._reason(), usage=read_usage(self._usage))
+
+    def _reason(self) -> Any:
+        """Why the stream ended, as far as it was received."""
         calls = bool(self._calls.calls)
-        reason = _finish(self._raw_reason, calls)
-        if self._raw_reason is None and not calls and (self._text or self._refusal):
-            reason = "stop"  # the stream's own end mark, and nothing that says otherwise
-        yield Chunk("", self._last, finish_reason=reason, usage=read_usage(self._usage))
+        if not self.complete:
+            return "error"
+        if self._raw_reason is None and not calls:
+            # Only the stream's own end mark, and nothing that says otherwise.
+            return "stop" if self._text or self._refusal else "error"
+        return _finish(self._raw_reason, calls)
 
     def _error(self, payload: Any) -> APIError:
         return error_from_body(payload, status=200, headers={}, provider=self._provider, overrides=self._error_codes)
 
     def _read(self, payload: dict[str, Any], named_error: bool) -> Chunk | None:
         self._last = payload
-        if payload.get("error") or named_error:
+        if named_error or _is_error(payload):
             raise StreamFailure(self._error(payload))
         groq = payload.get("x_groq")
         if isinstance(groq, dict):
@@ -349,7 +369,7 @@ class ChatStreamDecoder:
                 raise StreamFailure(self._error({"error": {"message": str(groq["error"])}}))
             self._usage = groq.get("usage") or self._usage
         chunk: Chunk | None = None
-        for choice in payload.get("choices") or ():
+        for choice in _list(payload.get("choices")):
             if isinstance(choice, dict) and not choice.get("index"):
                 chunk = self._choice(payload, choice)
         return chunk
@@ -357,20 +377,22 @@ class ChatStreamDecoder:
     def _choice(self, payload: dict[str, Any], choice: Mapping[str, Any]) -> Chunk | None:
         if choice.get("error"):
             raise StreamFailure(self._error(choice))
-        delta = choice.get("delta") or choice.get("message") or {}
+        delta = _object(choice.get("delta") or choice.get("message"))
         reason = choice.get("finish_reason")
-        if reason is not None:
+        if reason and reason != "null":  # some write "" or "null" into every chunk
             if reason == "error" or reason == "insufficient_system_resource":
                 raise StreamFailure(
-                    self._error({"error": {"message": f"The provider ended the stream with {reason!r}.", "code": reason}})
+                    self._error(
+                        {"error": {"message": f"The provider ended the stream with {reason!r}.", "code": reason}}
+                    )
                 )
             self._raw_reason = str(reason)
-        text, thinking, chunks = _content(delta.get("content") if "content" in delta else choice.get("text"))
+        text, thinking, _ = _content(delta.get("content") if "content" in delta else choice.get("text"))
         thinking = thinking or _reasoning(delta)
-        refusal = delta.get("refusal") or ""
+        refusal = str(delta.get("refusal") or "")
         details = delta.get("reasoning_details")
         if details:
-            self._merge_details(details)
+            self._merge_details(_list(details))
         pieces = self._pieces(delta)
         if not (text or thinking or refusal or pieces):
             return None
@@ -384,15 +406,15 @@ class ChatStreamDecoder:
 
     def _pieces(self, delta: Mapping[str, Any]) -> list[ToolCallDelta]:
         pieces = []
-        for item in delta.get("tool_calls") or ():
+        for item in _list(delta.get("tool_calls")):
             if not isinstance(item, dict):
                 continue
-            function = item.get("function") or item.get("custom") or {}
+            function = _object(item.get("function") or item.get("custom"))
             index = item.get("index")
             piece = self._calls.add(
                 index if isinstance(index, int) else None,
                 _call_id(item),
-                function.get("name"),
+                str(function.get("name") or ""),
                 _arguments(function.get("arguments") or function.get("input")),
             )
             extra = _call_extra(item)
@@ -401,7 +423,8 @@ class ChatStreamDecoder:
             pieces.append(piece)
         legacy = delta.get("function_call")
         if isinstance(legacy, dict) and (legacy.get("name") or self._calls.calls):
-            pieces.append(self._calls.add(0, None, legacy.get("name"), _arguments(legacy.get("arguments"))))
+            name = str(legacy.get("name") or "")
+            pieces.append(self._calls.add(0, None, name, _arguments(legacy.get("arguments"))))
         return pieces
 
     def _merge_details(self, details: Iterable[Any]) -> None:
@@ -410,10 +433,14 @@ class ChatStreamDecoder:
             if not isinstance(item, dict):
                 continue
             for known in self._details:
-                if known.get("index") == item.get("index") and known.get("type") == item.get("type"):
+                if (
+                    known.get("index") == item.get("index")
+                    and known.get("type") == item.get("type")
+                    and (known.get("id") or item.get("id")) == (item.get("id") or known.get("id"))
+                ):
                     for key, value in item.items():
                         if key in ("text", "summary", "data") and isinstance(value, str):
-                            known[key] = (known.get(key) or "") + value
+                            known[key] = str(known.get(key) or "") + value
                         elif value is not None:
                             known[key] = value
                     break
@@ -438,9 +465,6 @@ class ChatStreamDecoder:
             content.extend(calls)
         first = self._first or {}
         model = first.get("model") or self._last.get("model") or None
-        reason = _finish(self._raw_reason, bool(calls))
-        if self._raw_reason is None and not calls:
-            reason = "stop" if self.complete and text else "error"
         return ChatResponse(
             Message(
                 "assistant",
@@ -449,11 +473,11 @@ class ChatStreamDecoder:
                 model=model,
                 extra={"reasoning_details": self._details} if self._details else None,
             ),
-            reason if self.complete else "error",
+            self._reason(),
             self._raw_reason,
             read_usage(self._usage),
             first.get("id") or self._last.get("id") or None,
             model,
-            _count(first.get("created")),
+            _count(first.get("created")) or _count(self._last.get("created")),
             self._last,
         )

@@ -69,6 +69,7 @@ class ResponsesRequestWriter:
         self.notes = notes
         self.origin = origin
         self._stored = bool((request.extra_body or {}).get("store"))
+        self._custom_calls: set[str] = set()
 
     def write(self, stream: bool) -> dict[str, Any]:
         """The request's body."""
@@ -140,7 +141,8 @@ class ResponsesRequestWriter:
             output: Any = content if isinstance(content, str) else [self._part(item) for item in content]
             if part.is_error and isinstance(output, str) and not output.lower().startswith("error"):
                 output = f"Error: {output}"
-            items.append({"type": "function_call_output", "call_id": part.tool_call_id, "output": output})
+            kind = "custom_tool_call_output" if part.tool_call_id in self._custom_calls else "function_call_output"
+            items.append({"type": kind, "call_id": part.tool_call_id, "output": output})
         return items
 
     def _assistant(self, message: Message) -> list[dict[str, Any]]:
@@ -153,12 +155,15 @@ class ResponsesRequestWriter:
             elif isinstance(part, (Text, Refusal)):
                 item = (part.extra or {}).get("item") if own else None
                 if isinstance(item, dict):
-                    items.append(item)
+                    if not items or items[-1] != item:  # text and refusal may share an item
+                        items.append(item)
                 elif part.text:
                     items.append({"role": "assistant", "content": part.text})
             elif isinstance(part, ToolCall):
                 if own and part.native is not None:
                     items.append(part.native)
+                    if part.native.get("type") == "custom_tool_call":
+                        self._custom_calls.add(part.id)
                 else:
                     items.append(
                         {
@@ -195,7 +200,8 @@ class ResponsesRequestWriter:
             return part.data
         if isinstance(part, Audio):
             raise InvalidRequestError(
-                "The Responses API takes no audio.", hint="Use the chat API: use_responses_api=False with an audio model."
+                "The Responses API takes no audio.",
+                hint="Use the chat API: use_responses_api=False with an audio model.",
             )
         raise InvalidRequestError(f"A {type(part).__name__} cannot stand in a user message.")
 

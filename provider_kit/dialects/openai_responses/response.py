@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
 
 from attrs import define, field
 
@@ -20,41 +20,54 @@ __all__ = ["ResponsesStreamDecoder", "parse_response", "read_responses_usage"]
 _TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 
 
+def _object(value: Any) -> dict[str, Any]:
+    return value if type(value) is dict else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if type(value) is list else []
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None
+
+
 def read_responses_usage(usage: Any) -> Usage:
     """The usage object: input includes the cache, output includes reasoning."""
     if not isinstance(usage, dict):
         return Usage()
-    input_details = usage.get("input_tokens_details") or {}
-    output_details = usage.get("output_tokens_details") or {}
+    input_details = _object(usage.get("input_tokens_details"))
+    output_details = _object(usage.get("output_tokens_details"))
     return Usage.from_totals(
-        usage.get("input_tokens"),
-        usage.get("output_tokens"),
-        cache_read=input_details.get("cached_tokens"),
-        cache_write=input_details.get("cache_write_tokens"),
-        reasoning=output_details.get("reasoning_tokens"),
-        total=usage.get("total_tokens"),
+        _count(usage.get("input_tokens")),
+        _count(usage.get("output_tokens")),
+        cache_read=_count(input_details.get("cached_tokens")),
+        cache_write=_count(input_details.get("cache_write_tokens")),
+        reasoning=_count(output_details.get("reasoning_tokens")),
+        total=_count(usage.get("total_tokens")),
         raw=dict(usage),
     )
 
 
 def _texts(parts: Any) -> str:
-    pieces = [part.get("text") or "" for part in parts or () if isinstance(part, dict)]
+    pieces = [str(part.get("text") or "") for part in _list(parts) if isinstance(part, dict)]
     return "\n\n".join(piece for piece in pieces if piece)
 
 
 def _parts(item: Mapping[str, Any]) -> list[Part]:
     kind = item.get("type")
     if kind == "message":
-        content = item.get("content") or ()
+        content = item.get("content")
         if isinstance(content, str):
             return [Text(content, extra={"item": dict(item)})]
+        content = [part for part in _list(content) if isinstance(part, dict)]
         text = "".join(str(part.get("text") or "") for part in content if part.get("type") in ("output_text", "text"))
         refusal = "".join(str(part.get("refusal") or "") for part in content if part.get("type") == "refusal")
         parts: list[Part] = []
         if text:
             parts.append(Text(text, extra={"item": dict(item)}))
         if refusal:
-            parts.append(Refusal(refusal, extra=None if text else {"item": dict(item)}))
+            parts.append(Refusal(refusal, extra={"item": dict(item)}))
         return parts
     if kind == "function_call":
         return [
@@ -68,7 +81,10 @@ def _parts(item: Mapping[str, Any]) -> list[Part]:
     if kind == "custom_tool_call":
         return [
             ToolCall(
-                str(item.get("call_id") or ""), str(item.get("name") or ""), str(item.get("input") or ""), native=dict(item)
+                str(item.get("call_id") or ""),
+                str(item.get("name") or ""),
+                str(item.get("input") or ""),
+                native=dict(item),
             )
         ]
     if kind == "reasoning":
@@ -78,7 +94,7 @@ def _parts(item: Mapping[str, Any]) -> list[Part]:
 
 def _finish(response: Mapping[str, Any], has_calls: bool) -> tuple[Any, str | None]:
     status = response.get("status")
-    reason = (response.get("incomplete_details") or {}).get("reason")
+    reason = _object(response.get("incomplete_details")).get("reason")
     if status == "incomplete":
         known = {"max_output_tokens": "length", "max_messages": "length", "content_filter": "content_filter"}
         return known.get(str(reason), "other"), reason or status
@@ -115,8 +131,16 @@ def parse_response(payload: Any, *, provider: str, origin: str) -> ChatResponse:
         raise error_from_body(payload, status=200, headers={}, provider=provider, overrides={})
     found = expect_object(payload, "a response", ("output",), provider)
     items = found["output"]
-    parts = [part for item in items if isinstance(item, dict) for part in _parts(item)] if isinstance(items, list) else []
+    parts = (
+        [part for item in items if isinstance(item, dict) for part in _parts(item)] if isinstance(items, list) else []
+    )
     return _assemble(found, parts, payload, origin)
+
+
+def _index(payload: Mapping[str, Any]) -> int:
+    """Where an item stands in the output; servers that do not tell write one item at a time."""
+    index = payload.get("output_index")
+    return index if type(index) is int else -1
 
 
 @define
@@ -163,7 +187,7 @@ class ResponsesStreamDecoder:
         self._events = EventDecoder()
         self._provider = provider
         self._origin = origin
-        self._items: dict[Any, _OpenItem] = {}
+        self._items: dict[int, _OpenItem] = {}
         self._calls = 0
         self._started: Mapping[str, Any] = {}
         self._final: Mapping[str, Any] | None = None
@@ -178,8 +202,8 @@ class ResponsesStreamDecoder:
             payload = decode_event(event, self._provider)
             if payload.get("type") == "response.output_text.delta":
                 text = payload.get("delta")
-                item = self._items.get(payload.get("output_index"))
-                if text and item is not None:
+                item = self._items.get(_index(payload))
+                if text and item is not None and type(text) is str:
                     item.text.append(text)
                     yield Chunk(text, payload)
                     continue
@@ -204,7 +228,7 @@ class ResponsesStreamDecoder:
         return error_from_body(payload, status=200, headers={}, provider=self._provider, overrides={})
 
     def _item(self, payload: Mapping[str, Any], kind: str) -> _OpenItem:
-        index = payload.get("output_index")
+        index = _index(payload)
         item = self._items.get(index)
         if item is None:
             item = self._items[index] = _OpenItem({"type": kind})
@@ -238,7 +262,7 @@ class ResponsesStreamDecoder:
     def _reasoning_delta(self, payload: dict[str, Any]) -> Chunk | None:
         text = str(payload.get("delta") or "")
         pieces = self._item(payload, "reasoning").summary
-        index = payload.get("summary_index") or 0
+        index = _count(payload.get("summary_index")) or 0
         if text and pieces and index not in pieces:
             text = f"\n\n{text}"  # the next paragraph of the summary
         pieces.setdefault(index, []).append(text)
@@ -266,7 +290,7 @@ class ResponsesStreamDecoder:
     def _item_added(self, payload: dict[str, Any]) -> Chunk | None:
         given = payload.get("item")
         given = dict(given) if isinstance(given, dict) else {}
-        item = self._items[payload.get("output_index")] = _OpenItem(given)
+        item = self._items[_index(payload)] = _OpenItem(given)
         if given.get("type") not in ("function_call", "custom_tool_call"):
             return None
         item.position = self._calls
@@ -302,7 +326,7 @@ class ResponsesStreamDecoder:
         answer = self.response()
         return Chunk("", payload, finish_reason=answer.finish_reason, usage=answer.usage)
 
-    _HANDLERS = {
+    _HANDLERS: ClassVar[dict[str, Callable[[Any, dict[str, Any]], Chunk | None]]] = {
         "response.output_text.delta": _text_delta,
         "response.refusal.delta": _refusal_delta,
         "response.reasoning_summary_text.delta": _reasoning_delta,
@@ -319,7 +343,7 @@ class ResponsesStreamDecoder:
         final = self._final or self._started
         items = final.get("output") if self._final else None
         if not items:
-            items = [item.close() for _, item in sorted(self._items.items(), key=lambda pair: str(pair[0]).zfill(6))]
+            items = [item.close() for _, item in sorted(self._items.items())]
         parts = [part for item in items if isinstance(item, dict) for part in _parts(item)]
         answer = _assemble(final, parts, self._last, self._origin)
         if not self.complete:

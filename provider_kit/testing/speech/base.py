@@ -14,10 +14,12 @@ CREATED = 1_790_000_000
 
 
 def json_text(value: Any) -> str:
+    """Compact JSON."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def text_of(content: Any) -> str:
+    """The text of a content that may be a string or a list of parts."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):

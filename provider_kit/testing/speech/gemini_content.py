@@ -38,7 +38,8 @@ class GeminiSpeech(Speech):
         tools = [item for tool in body.get("tools") or () for item in tool.get("functionDeclarations") or ()]
         calling = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
         names = calling.get("allowedFunctionNames") or []
-        mode = {"ANY": names[0] if len(names) == 1 else "required", "NONE": "none"}.get(calling.get("mode"), "auto")
+        forced = names[0] if len(names) == 1 else "required"
+        mode = {"ANY": forced, "NONE": "none"}.get(str(calling.get("mode")), "auto")
         config = body.get("generationConfig") or {}
         wants_json = config.get("responseMimeType") == "application/json"
         return Asked(

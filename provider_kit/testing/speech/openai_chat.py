@@ -82,7 +82,9 @@ class OpenAIChatSpeech(Speech):
             events.append(event({"refusal": reply.refusal}))
         for index, call in enumerate(reply.tool_calls):
             function = {"name": call.name, "arguments": ""}
-            events.append(event({"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": function}]}))
+            events.append(
+                event({"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": function}]})
+            )
             half = len(call.json) // 2
             events += [
                 event({"tool_calls": [{"index": index, "function": {"arguments": part}}]})

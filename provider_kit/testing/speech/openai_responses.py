@@ -23,9 +23,10 @@ class ResponsesSpeech(Speech):
             turns.append(("system", body["instructions"]))
         items = body.get("input")
         for item in [{"role": "user", "content": items}] if isinstance(items, str) else items or ():
-            kind = item.get("type", "message")
+            kind = str(item.get("type", "message"))
             if kind == "message":
-                role = {"developer": "system"}.get(item.get("role"), item.get("role"))
+                role = str(item.get("role"))
+                role = "system" if role == "developer" else role
                 turns.append((role, text_of(item.get("content"))))
             elif kind == "function_call":
                 turns.append(("assistant", ""))
@@ -109,7 +110,9 @@ class ResponsesSpeech(Speech):
         for index, item in enumerate(final["output"]):
             at = {"output_index": index, "item_id": item["id"]}
             kind = item["type"]
-            empty = {"summary": []} if kind == "reasoning" else {"arguments": ""} if kind == "function_call" else {"content": []}
+            empty: dict[str, Any] = {"content": []}
+            if kind in ("reasoning", "function_call"):
+                empty = {"summary": []} if kind == "reasoning" else {"arguments": ""}
             add("response.output_item.added", output_index=index, item={**item, **empty, "status": "in_progress"})
             if kind == "reasoning":
                 for piece in pieces(reply.thinking):

@@ -1,0 +1,183 @@
+"""What all tests share: one way to call a client, blocking or from asyncio."""
+
+import asyncio
+import json
+import os
+import re
+
+import pytest
+from hypothesis import settings
+
+from provider_kit import Client, ProviderKitError, ScriptedTransport, StreamError
+
+settings.register_profile("suite", database=None, deadline=None)
+settings.load_profile("suite")
+
+
+class Blocking:
+    """Calls the blocking half of a client."""
+
+    name = "blocking"
+
+    def chat(self, client, *args, **options):
+        return client.chat(*args, **options)
+
+    def stream(self, client, *args, **options):
+        with client.stream(*args, **options) as stream:
+            chunks = list(stream)
+            return chunks, stream.response
+
+    def models(self, client, **options):
+        return client.models(**options)
+
+    def embed(self, client, *args, **options):
+        return client.embed(*args, **options)
+
+    def count_tokens(self, client, *args, **options):
+        return client.count_tokens(*args, **options)
+
+
+class Asyncio:
+    """Calls the awaited half of a client, each call in an event loop of its own."""
+
+    name = "asyncio"
+
+    def chat(self, client, *args, **options):
+        return asyncio.run(client.achat(*args, **options))
+
+    def stream(self, client, *args, **options):
+        async def read():
+            async with client.astream(*args, **options) as stream:
+                chunks = [chunk async for chunk in stream]
+                return chunks, stream.response
+
+        return asyncio.run(read())
+
+    def models(self, client, **options):
+        return asyncio.run(client.amodels(**options))
+
+    def embed(self, client, *args, **options):
+        return asyncio.run(client.aembed(*args, **options))
+
+    def count_tokens(self, client, *args, **options):
+        return asyncio.run(client.acount_tokens(*args, **options))
+
+
+@pytest.fixture(params=[Blocking, Asyncio], ids=lambda kind: kind.name)
+def call(request):
+    """Both worlds, one after the other."""
+    return request.param()
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch):
+    """No key, address or option of the machine that runs the tests reaches a client."""
+    for name in list(os.environ):
+        if re.search(r"API_KEY|BASE_URL|API_TOKEN|^OPENAI_|^AZURE_|_PROXY$|_proxy$", name):
+            monkeypatch.delenv(name)
+
+
+class Exchange:
+    """One call over a script: the request that was sent, and what came of it."""
+
+    def __init__(self, transport, response, chunks=None):
+        self.transport = transport
+        self.response = response
+        self.chunks = chunks
+        self.request = transport.requests[-1]
+        self.url = self.request.url
+        self.headers = {name.lower(): value for name, value in self.request.headers.items()}
+        self.body = json.loads(self.request.body) if self.request.body else None
+
+    @property
+    def warned(self):
+        """The parameters that were not sent as asked."""
+        return [warning.parameter for warning in self.response.warnings]
+
+
+@pytest.fixture
+def exchange(call):
+    """A function: make a client of ``target``, let ``verb`` run over one scripted answer, return an Exchange."""
+
+    def run(target, *args, answer, verb="chat", client=None, **options):
+        transport = ScriptedTransport([answer])
+        given = {"api_key": "test-key-0123456789", **(client or {})}
+        made = Client(target, transport=transport, max_retries=0, **given)
+        result = getattr(call, verb)(made, *args, **options)
+        chunks, response = result if verb == "stream" else (None, result)
+        return Exchange(transport, response, chunks)
+
+    return run
+
+
+class Streams:
+    """Drives stream decoders over bytes cut in every way."""
+
+    @staticmethod
+    def sse(*events, done=True, end="\n"):
+        """Events (dicts, or texts as they are) as an event stream; those with a ``type`` are named after it."""
+        lines = []
+        for event in events:
+            if isinstance(event, str):
+                lines.append(event)
+                continue
+            if isinstance(event.get("type"), str):
+                lines.append(f"event: {event['type']}")
+            lines.extend([f"data: {json.dumps(event, ensure_ascii=False)}", ""])
+        if done:
+            lines.extend(["data: [DONE]", ""])
+        return "".join(line + end for line in lines).encode()
+
+    @staticmethod
+    def read(dialect, pieces):
+        """Everything that a decoder tells about a stream, in a form that can be compared."""
+        decoder = dialect.stream_decoder()
+        chunks = []
+        for piece in pieces:
+            chunks.extend(decoder.feed(piece))
+            if decoder.complete:
+                break
+        else:
+            chunks.extend(decoder.finish())
+        answer = decoder.response()
+        for part in answer.message.tool_calls:
+            if part.local_id:
+                part.id = "local"
+        answer.message.content = list(answer.message.parts)
+        deltas = [
+            (delta.index, delta.id, delta.name, delta.arguments) for chunk in chunks for delta in chunk.tool_calls or ()
+        ]
+        told = [(chunk.text, chunk.thinking, chunk.refusal, chunk.finish_reason, chunk.usage) for chunk in chunks]
+        return decoder.complete, told, deltas, answer
+
+    def assert_cuts_do_not_matter(self, dialect, data):
+        """Cut in two at every byte, or into single bytes, a stream tells the same; return what it tells."""
+        whole = self.read(dialect, [data])
+        for position in range(len(data) + 1):
+            assert self.read(dialect, [data[:position], data[position:]]) == whole, position
+        assert self.read(dialect, [data[i : i + 1] for i in range(len(data))]) == whole
+        return whole[3]
+
+    @staticmethod
+    def assert_truncation_is_noticed(call, target, data, end, *, allowed=(), client=None):
+        """Ended at any byte before ``end``, a stream raises, and what was received is no complete answer.
+
+        ``allowed`` are positions at which a server may well end the stream.
+        """
+        given = {"api_key": "test-key-0123456789", **(client or {})}
+        for position in range(end):
+            if position in allowed:
+                continue
+            transport = ScriptedTransport([{"stream": [data[:position]]}])
+            made = Client(target, transport=transport, max_retries=0, **given)
+            with pytest.raises(ProviderKitError) as caught:
+                call.stream(made, "Hi")
+            if isinstance(caught.value, StreamError):
+                assert caught.value.partial.finish_reason == "error", position
+            assert transport.open_streams == 0
+
+
+@pytest.fixture
+def streams():
+    """Helpers for streamed answers."""
+    return Streams()

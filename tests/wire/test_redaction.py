@@ -1,0 +1,72 @@
+"""Secrets never reach a text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provider_kit.wire.redaction import MASK, redact, redact_headers, redact_value
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-abcdefghijklmnop1234",
+        "sk-ant-api03-abcdefghijklmnop",
+        "gsk_abcdefghijklmnop1234",
+        "xai-abcdefghijklmnop1234",
+        "csk-abcdefghijklmnop1234",
+        "hf_abcdefghijklmnop1234",
+        "AIzaSyA-abcdefghijklmnop1234",
+        "ya29.a0abcdefghijklmnop",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+    ],
+)
+def test_what_looks_like_a_key_is_masked(secret):
+    """Keys are known by their shape, wherever they stand."""
+    assert secret not in redact(f"Incorrect API key provided: {secret}.")
+    assert redact(f"Incorrect API key provided: {secret} .").startswith("Incorrect API key provided: ***")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Authorization: Bearer abcdefgh1234", "Authorization: Bearer ***"),
+        ("https://h.test/v1?key=abc&x=1", "https://h.test/v1?key=***&x=1"),
+        ("https://h.test/cb?state=1&code=abc#end", "https://h.test/cb?state=1&code=***#end"),
+        ('{"refresh_token": "abc", "n": 1}', '{"refresh_token": "***", "n": 1}'),
+        ("nothing to hide", "nothing to hide"),
+        ("task-force and risk_free", "task-force and risk_free"),
+    ],
+)
+def test_credentials_are_masked_where_they_usually_stand(text, shown):
+    """Bearer tokens, query parameters and fields keep their name and lose their value."""
+    assert redact(text) == shown
+
+
+def test_known_secrets_are_masked_by_value():
+    """A key of no known shape is found by its value; very short ones are left, they would hit common words."""
+    assert redact("my-odd/key is wrong", ["my-odd/key"]) == f"{MASK} is wrong"
+    assert redact("abc", ["abc"]) == "abc"
+
+
+def test_values_are_masked_at_any_depth():
+    """Lists, dicts and keys of dicts."""
+    value = {"a": ["Bearer abcdefgh1234", 1, None], "odd-secret": {"x": "odd-secret"}, 5: True}
+    assert redact_value(value, ["odd-secret"]) == {"a": ["Bearer ***", 1, None], MASK: {"x": MASK}, 5: True}
+
+
+def test_headers_with_credentials_are_masked_whole():
+    """In any case of letters; other headers lose only secrets."""
+    headers = {"Authorization": "x", "API-Key": "y", "Set-Cookie": "z", "X-Note": "s3cret! here"}
+    assert redact_headers(headers, ["s3cret!"]) == {
+        "Authorization": MASK,
+        "API-Key": MASK,
+        "Set-Cookie": MASK,
+        "X-Note": "*** here",
+    }
+
+
+@given(before=st.text(max_size=20), after=st.text(max_size=20), secret=st.text(alphabet="XYZ789-_", min_size=8))
+def test_a_known_secret_never_survives(before, after, secret):
+    """Whatever surrounds it."""
+    assert secret not in redact(f"{before} {secret} {after}", [secret])
