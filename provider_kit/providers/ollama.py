@@ -12,7 +12,7 @@ from provider_kit.providers.base import Provider
 __all__ = ["PROVIDER", "OllamaProvider"]
 
 #: Addresses a server listens on, and where a client finds it then.
-_ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  # read, not bound
+_ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 
 class OllamaProvider(Provider):

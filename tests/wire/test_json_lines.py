@@ -35,5 +35,5 @@ def test_any_cutting_of_the_bytes_gives_the_same_lines(texts, cuts, ended):
     """However the network cuts the bytes, the lines are the same."""
     data = "\n".join(texts).encode() + (b"\n" if ended else b"")
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    expected = [text.encode() for text in texts if text.strip()]
+    expected = [text.encode() for text in texts if text.encode().strip()]
     assert read(*[data[a:b] for a, b in zip(edges, edges[1:], strict=False)]) == expected

@@ -1,0 +1,67 @@
+"""How the documentation is built: ``sphinx-build -n -W -b html docs docs/_build/html``."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from provider_kit import __version__
+
+project = "provider_kit"
+author = "The provider_kit authors"
+copyright = author
+version = release = __version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+root_doc = "index"
+default_role = None
+nitpicky = True
+html_theme = "furo"
+html_title = f"provider_kit {release}"
+html_show_sphinx = False
+html_copy_source = False
+# The pages need no network, neither to be built nor to be read.
+html_theme_options = {"source_view_link": ""}
+
+add_module_names = False
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_class_signature = "mixed"
+python_use_unqualified_type_names = True
+python_display_short_literal_types = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+
+# Names of the standard library and of other packages, whose own documentation is not looked up here.
+nitpick_ignore_regex = [
+    ("py:.*", r"(?:typing|types|collections|asyncio|ssl|os|decimal|pathlib|enum)(?:\..*)?"),
+    ("py:.*", r"(?:requests|aiohttp|attr|attrs)(?:\..*)?"),
+    ("py:.*", r"(?:Any|Self|Literal|Unpack|Mapping|Sequence|Iterable|Iterator|Callable|Awaitable|AsyncIterator)"),
+    ("py:.*", r"(?:Decimal|ExceptionGroup|TracebackType|optional|sequence)"),
+    ("py:.*", r"(?:ValueError|ImportError|RuntimeError|TypeError|StrEnum|Exception|BaseException|TypedDict)"),
+    ("py:.*", r"(?:str|int|float|bool|bytes|dict|list|tuple|set|frozenset|type|object|None)"),
+]
+
+
+_comments = {}
+
+
+def _set_aside(app, what, name, obj, options, lines):
+    """Comments of attributes are plain sentences, but napoleon takes words before a colon for a type."""
+    if what in ("attribute", "data"):
+        _comments[name] = list(lines)
+        lines.clear()
+
+
+def _put_back(app, what, name, obj, options, lines):
+    lines.extend(_comments.pop(name, ()))
+
+
+def setup(app):
+    """Go before and behind napoleon, whose priority is 500."""
+    app.connect("autodoc-process-docstring", _set_aside, priority=400)
+    app.connect("autodoc-process-docstring", _put_back, priority=600)
