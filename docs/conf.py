@@ -1,7 +1,12 @@
 """How the documentation is built: ``sphinx-build -n -W -b html docs docs/_build/html``."""
 
+import builtins
 import sys
 from pathlib import Path
+
+from docutils.nodes import Text
+from sphinx.addnodes import pending_xref
+from sphinx.util.nodes import make_refnode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -28,7 +33,6 @@ add_module_names = False
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
 autodoc_class_signature = "mixed"
 python_use_unqualified_type_names = True
 python_display_short_literal_types = True
@@ -42,8 +46,8 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?:requests|aiohttp|attr|attrs)(?:\..*)?"),
     ("py:.*", r"(?:Any|Self|Literal|Unpack|Mapping|Sequence|Iterable|Iterator|Callable|Awaitable|AsyncIterator)"),
     ("py:.*", r"(?:Decimal|ExceptionGroup|TracebackType|optional|sequence)"),
-    ("py:.*", r"(?:ValueError|ImportError|RuntimeError|TypeError|StrEnum|Exception|BaseException|TypedDict)"),
-    ("py:.*", r"(?:str|int|float|bool|bytes|dict|list|tuple|set|frozenset|type|object|None)"),
+    ("py:.*", r"(?:StrEnum|TypedDict)"),
+    ("py:class", r"provider_kit\.transports\.base\.T"),  # a type variable
 ]
 
 
@@ -61,7 +65,31 @@ def _put_back(app, what, name, obj, options, lines):
     lines.extend(_comments.pop(name, ()))
 
 
+def _unlink_builtins(app, doctree):
+    """``type`` in an annotation is Python's, not one of our attributes of that name."""
+    for node in list(doctree.findall(pending_xref)):
+        if node.get("refdomain") == "py" and hasattr(builtins, node.get("reftarget", "")):
+            node.replace_self(Text(node.astext()))
+
+
+def _find_bare_name(app, env, node, contnode):
+    """Docstrings name their neighbours without a module; find them wherever they are documented."""
+    if node.get("refdomain") != "py":
+        return None
+    domain = env.get_domain("py")
+    target = node["reftarget"]
+    pages = {
+        (entry.docname, entry.node_id) for name, entry in domain.objects.items() if name.rpartition(".")[2] == target
+    }
+    if len(pages) != 1:
+        return None
+    docname, node_id = pages.pop()
+    return make_refnode(app.builder, node["refdoc"], docname, node_id, contnode, target)
+
+
 def setup(app):
     """Go before and behind napoleon, whose priority is 500."""
+    app.connect("doctree-read", _unlink_builtins)
+    app.connect("missing-reference", _find_bare_name)
     app.connect("autodoc-process-docstring", _set_aside, priority=400)
     app.connect("autodoc-process-docstring", _put_back, priority=600)

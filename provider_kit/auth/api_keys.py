@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Protocol
 
-from provider_kit.errors import AuthError, MissingAPIKeyError
+from provider_kit.errors import AuthError, MissingAPIKeyError, ProviderKitError
 from provider_kit.model.config import ProviderConfig
 from provider_kit.providers.base import Provider
 
@@ -35,6 +35,8 @@ class KeySource:
         self._lock = threading.Lock()
         self._function = function
         self._provider = provider
+        #: What the callable returned of late, newest first.
+        self._returned: tuple[str, ...] = ()
         #: Environment variable the key was found in.
         self.variable = variable
 
@@ -46,7 +48,7 @@ class KeySource:
     @property
     def secrets(self) -> tuple[str, ...]:
         """All keys known now, to be kept out of texts."""
-        return self._keys
+        return self._keys or self._returned
 
     @property
     def empty(self) -> bool:
@@ -72,7 +74,7 @@ class KeySource:
             )
             if isawaitable(key):
                 key = await key
-        except RuntimeError:
+        except ProviderKitError:
             raise
         except Exception as error:
             raise AuthError(
@@ -84,7 +86,10 @@ class KeySource:
             raise AuthError(
                 f"The api_key callable returned {type(key).__name__}, not a string.", provider=self._provider
             )
-        return check_key(key, self._provider)
+        key = check_key(key, self._provider)
+        if key not in self._returned:
+            self._returned = (key, *self._returned[:7])
+        return key
 
 
 def check_key(key: Any, provider: str) -> str:

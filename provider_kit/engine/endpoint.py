@@ -7,8 +7,10 @@ sends nothing.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,7 +28,8 @@ from provider_kit.wire.redaction import redact, redact_value
 
 __all__ = ["Endpoint"]
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_BREAKS = re.compile(r"[\r\n\0]")
 _USER_AGENT = f"provider-kit/{__version__} (python/{sys.version_info[0]}.{sys.version_info[1]})"
 
 
@@ -49,6 +52,7 @@ class Endpoint:
         self.name = config.label
         self._environ = environ
         self._check_options()
+        self._check_headers()
         self.base_url = self._check_base_url(provider.find_base_url(config, environ))
         self.dialect_for = provider.make_dialects(config)
         self._keys: KeySource | None = None
@@ -82,26 +86,44 @@ class Endpoint:
                 hint=f"Pass base_url='https://…'{f' or set {variables}' if variables else ''}.",
             )
         url = url.strip().rstrip("/")
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(
-                f"The base URL {redact(url)!r} is not an http:// or https:// address.",
-                provider=self.name,
-                hint=f"Write it with its scheme: 'https://{redact(url).removeprefix('//')}'.",
-            )
-        if parts.username or parts.password:
+        before_path = re.split(r"[/?#]", url.partition("://")[2] or url.removeprefix("//"), maxsplit=1)[0]
+        if "@" in before_path:
             raise ConfigError(
                 "The base URL holds a user name or password.",
                 provider=self.name,
                 hint="Pass the key as api_key=, never inside the address.",
             )
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError as error:
+            raise ConfigError(f"The base URL {redact(url)!r} is malformed: {error}.", provider=self.name) from None
+        if parts.scheme not in ("http", "https") or not host:
+            scheme, separator, rest = redact(url).partition("://")
+            raise ConfigError(
+                f"The base URL {redact(url)!r} is not an http:// or https:// address.",
+                provider=self.name,
+                hint=f"Write it with its scheme: 'https://{(rest if separator else scheme).lstrip('/')}'.",
+            )
+        if re.search(r"[\s\\]", url):
+            raise ConfigError(
+                f"The base URL {redact(url)!r} holds white space or a backslash.",
+                provider=self.name,
+                hint="Copy the address again, without anything around it.",
+            )
         return url
+
+    def _check_headers(self) -> None:
+        try:
+            merge_headers({}, self.config.headers)
+        except InvalidRequestError as error:
+            raise ConfigError(error.message, provider=self.name, hint=error.hint) from None
 
     def _check_transport_security(self) -> None:
         """A key may not travel in the clear to another machine."""
         parts = urlsplit(self.base_url)
         host = parts.hostname or ""
-        if parts.scheme == "https" or host in _LOOPBACK or host.startswith("127.") or host.endswith(".localhost"):
+        if parts.scheme == "https" or is_loopback(host):
             return
         if not self.config.allow_insecure_http:
             raise ConfigError(
@@ -154,7 +176,8 @@ class Endpoint:
     def secrets(self) -> tuple[str, ...]:
         """What must never appear in a text."""
         known = self._keys.secrets if self._keys is not None else ()
-        return (*known, *(value for value in self.config.headers.values() if len(value) >= 12))
+        given = (str(value) for value in self.config.headers.values())
+        return (*known, *(value for value in given if len(value) >= 12))
 
     # -------------------------------------------------------------------------------------------- requests
 
@@ -170,7 +193,7 @@ class Endpoint:
         """The HTTP request of a call.
 
         Raises:
-            InvalidRequestError: Something in it cannot be written as JSON.
+            InvalidRequestError: Something in it cannot be written as JSON, or a header cannot be sent.
         """
         body: bytes | None = None
         if call.body is not None:
@@ -190,7 +213,7 @@ class Endpoint:
             url = self._urls.get(call.path) or self._remember(call.path)
         sent = dict(headers)
         if body is None:
-            del sent["Content-Type"]
+            sent.pop("Content-Type", None)  # a header of the user's own stays
         if call.headers:
             sent.update(call.headers)
         if extra_headers:
@@ -234,7 +257,7 @@ class Endpoint:
             headers=headers,
             body=text,
             provider=self.name,
-            hint=f"Check base_url ({self.base_url}; does it need /v1?) and any proxy in between.",
+            hint=f"Check base_url ({redact(self.base_url, self.secrets)}; does it need /v1?) and any proxy in between.",
         )
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> APIError:
@@ -248,6 +271,10 @@ class Endpoint:
         error.message = redact(error.message, secrets)
         error.args = (error.message,)
         error.body = redact_value(error.body, secrets)
+        for name in ("code", "type", "param", "request_id"):
+            said = getattr(error, name)
+            if said is not None:
+                setattr(error, name, redact(said, secrets))
         error.headers = {
             name: redact(value, secrets) for name, value in error.headers.items() if name.lower() != "set-cookie"
         }
@@ -268,10 +295,27 @@ def merge_headers(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str
     """``base`` with ``extra`` over it; names compare without regard to case, ``None`` takes one away."""
     if not extra:
         return dict(base)
+    for name, value in extra.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name) or _HEADER_BREAKS.search(str(value)):
+            raise InvalidRequestError(
+                f"The header {name!r} cannot be sent.",
+                hint="A name holds letters, digits and '-', and no value holds a line break.",
+            )
     replaced = {name.lower() for name in extra}
     merged = {name: value for name, value in base.items() if name.lower() not in replaced}
     merged.update({name: str(value) for name, value in extra.items() if value is not None})
     return merged
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, told by its name or address alone."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
 
 
 def deep_merge(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

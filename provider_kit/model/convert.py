@@ -96,7 +96,7 @@ def _read_part(written: Mapping[str, Any]) -> Any:
     names = _NAMES[part]
     known = {alias: written[alias] for alias in names if alias in written}
     if isinstance(known.get("data"), str):
-        known["data"] = base64.b64decode(known["data"])
+        known["data"] = base64.b64decode(known["data"], validate=True)
     if part is ToolResult and isinstance(known.get("content"), list):
         known["content"] = [_read_part(item) for item in known["content"]]
     extra = {key: value for key, value in written.items() if key != "type" and key not in names}

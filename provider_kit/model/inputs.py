@@ -10,6 +10,8 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypedDict
 
+from attrs import evolve
+
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.config import OnUnsupported, Timeout
@@ -143,7 +145,7 @@ def build_request(
     if (system := get("system")) is not None:
         if not isinstance(system, str):
             raise InvalidRequestError(f"system must be a string, not {type(system).__name__}.")
-        conversation.insert(0, Message("system", system))
+        conversation.insert(0, Message("system", _bare(system)))
     request = ChatRequest(model=model, messages=conversation)
     for name in options if not defaults else {**defaults, **options}:
         kinds = _PLAIN.get(name)
@@ -242,7 +244,7 @@ def to_messages(value: Any) -> list[Message]:
     elif isinstance(value, str):
         if not value.strip():
             raise InvalidRequestError("The prompt is empty.", hint="Write something to the model.")
-        return [Message("user", value)]
+        return [Message("user", _bare(value))]
     elif isinstance(value, (Message, Mapping, Media, Text)):
         value = [value]
     elif value is None or isinstance(value, (bytes, bytearray)) or not isinstance(value, Iterable):
@@ -275,9 +277,13 @@ def to_messages(value: Any) -> list[Message]:
     return messages
 
 
+#: A string without its subclass (Django's ``SafeString``), for the dialects compare types.
+_bare: Callable[[str], str] = str.__str__
+
+
 def _message_from_other(item: Any, before: list[Message]) -> Message:
     if isinstance(item, str):
-        return Message("user", item)
+        return Message("user", _bare(item))
     if isinstance(item, Message):
         return item
     if isinstance(item, (Media, Text)):
@@ -314,7 +320,9 @@ def _check_turns(messages: list[Message], special: bool) -> None:
     for position, message in enumerate(messages):
         if message.role not in ROLES:
             raise _unknown_role(message.role)
-        if type(message.content) is str:
+        if isinstance(message.content, str):
+            if type(message.content) is not str:
+                messages[position] = evolve(message, content=_bare(message.content))
             if message.role == "tool":
                 raise InvalidRequestError(
                     f"Message {position} has the role 'tool' but does not say which call it answers.",

@@ -140,7 +140,7 @@ def _choice_from_word(word: str) -> ToolChoice:
 
 
 def _choice_from_dict(choice: Mapping[str, Any]) -> ToolChoice:
-    kind = choice.get("type")
+    kind = choice.get("type") or "function"
     if kind in ("function", "tool", "custom"):
         name = choice.get("name") or (choice.get(kind) or {}).get("name")
         if name:

@@ -52,4 +52,4 @@ class Backoff:
         asked: float | None = getattr(error, "retry_after", None)
         if asked is not None:
             return asked if asked <= self.longest else None
-        return float(min(self.cap, self.base * 2 ** (attempt - 1))) * self.jitter()
+        return float(min(self.cap, self.base * 2 ** min(attempt - 1, 60))) * self.jitter()

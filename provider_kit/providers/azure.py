@@ -24,7 +24,10 @@ __all__ = ["PROVIDER", "AzureProvider"]
 
 def _quirks(model: str) -> ChatQuirks:
     """As OpenAI; ``user`` keeps its old name, and streams of filtered prompts may end without usage."""
-    return evolve(openai_quirks(model), user_field="user", always_done=True)
+    quirks = evolve(openai_quirks(model), user_field="user", always_done=True)
+    if quirks.reasoning is None and not model.startswith(("gpt-4", "gpt-35", "gpt-3.5")):
+        return evolve(quirks, reasoning=ChatQuirks().reasoning)  # the deployment's name tells nothing
+    return quirks
 
 
 class _ClassicAzureChat(OpenAIChat):

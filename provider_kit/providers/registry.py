@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
-from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
 from provider_kit.errors import ConfigError, UnknownProviderError
 from provider_kit.model.inputs import nearest
 from provider_kit.providers.base import Provider
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["ENTRY_POINTS", "find_provider", "provider_names", "register_provider", "split_model"]
 
@@ -56,6 +59,14 @@ _registered: dict[str, Provider] = {}
 _loaded: dict[str, Provider] = {}
 
 
+def _announced(name: str | None = None) -> list[EntryPoint]:
+    """What installed packages announce; looked up only where the built-in names do not do."""
+    from importlib.metadata import entry_points
+
+    found = entry_points(group=ENTRY_POINTS)
+    return [entry for entry in found if name is None or entry.name == name]
+
+
 def register_provider(provider: Provider) -> Provider:
     """Make a provider known by its name, in place of any other of that name.
 
@@ -78,7 +89,7 @@ def register_provider(provider: Provider) -> Provider:
 
 def provider_names() -> list[str]:
     """The names of all providers, sorted."""
-    return sorted({*_registered, *_BUILT_IN, *(entry.name for entry in entry_points(group=ENTRY_POINTS))})
+    return sorted({*_registered, *_BUILT_IN, *(entry.name for entry in _announced())})
 
 
 def find_provider(name: str) -> Provider:
@@ -87,7 +98,7 @@ def find_provider(name: str) -> Provider:
     Raises:
         UnknownProviderError: There is none; the hint names the nearest ones.
     """
-    name = _ALIASES.get(name, name)
+    name = _real_name(name)
     found = _registered.get(name) or _loaded.get(name)
     if found is not None:
         return found
@@ -96,7 +107,7 @@ def find_provider(name: str) -> Provider:
         module, _, attribute = target.partition(":")
         loaded = getattr(import_module(module), attribute)
     else:
-        entry = next(iter(entry_points(group=ENTRY_POINTS, name=name)), None)
+        entry = next(iter(_announced(name)), None)
         loaded = entry.load() if entry is not None else None
     if not isinstance(loaded, Provider):
         names = provider_names()
@@ -109,14 +120,14 @@ def find_provider(name: str) -> Provider:
     return loaded
 
 
+def _real_name(name: str) -> str:
+    """The name behind an alias, unless the program itself registered a provider of that name."""
+    return name if name in _registered else _ALIASES.get(name, name)
+
+
 def is_known(name: str) -> bool:
     """Whether there is a provider of this name, without importing it."""
-    return (
-        name in _registered
-        or name in _BUILT_IN
-        or name in _ALIASES
-        or any(True for _ in entry_points(group=ENTRY_POINTS, name=name))
-    )
+    return name in _registered or name in _BUILT_IN or name in _ALIASES or bool(_announced(name))
 
 
 def split_model(text: str) -> tuple[str, str | None]:
@@ -132,12 +143,12 @@ def split_model(text: str) -> tuple[str, str | None]:
     text = text.strip()
     head, slash, rest = text.partition("/")
     if slash and is_known(head):
-        return _ALIASES.get(head, head), rest or None
+        return _real_name(head), rest or None
     head, colon, rest = text.partition(":")
     if colon and "/" not in head and is_known(head):
-        return _ALIASES.get(head, head), rest or None
+        return _real_name(head), rest or None
     if is_known(text):
-        return _ALIASES.get(text, text), None
+        return _real_name(text), None
     for pattern, provider in _BARE:
         if pattern.match(text):
             return provider, text

@@ -30,7 +30,9 @@ def test_what_is_unknown_stays_unknown():
 @given(COUNT, COUNT, COUNT, COUNT, COUNT, COUNT)
 def test_no_bucket_is_ever_negative(prompt, completion, read, written, reasoning, total):
     """Even where a provider's numbers contradict each other."""
-    usage = Usage.from_totals(prompt, completion, cache_read=read, cache_write=written, reasoning=reasoning, total=total)
+    usage = Usage.from_totals(
+        prompt, completion, cache_read=read, cache_write=written, reasoning=reasoning, total=total
+    )
     numbers = (usage.input_tokens, usage.output_tokens, usage.prompt_tokens, usage.completion_tokens)
     assert all(number is None or number >= 0 for number in numbers)
 

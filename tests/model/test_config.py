@@ -5,7 +5,14 @@ import math
 import pytest
 
 from provider_kit.errors import ConfigError
-from provider_kit.model.config import HTTPConfig, OAuthConfig, OAuthCredentialSet, ProviderConfig, RateLimitConfig, Timeout
+from provider_kit.model.config import (
+    HTTPConfig,
+    OAuthConfig,
+    OAuthCredentialSet,
+    ProviderConfig,
+    RateLimitConfig,
+    Timeout,
+)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +71,9 @@ def test_no_configuration_shows_a_secret():
         [
             ProviderConfig(type="x", api_key="s3cret", api_keys=("s3cret",), headers={"a": "s3cret"}),
             OAuthConfig(client_id="c", client_secret="s3cret"),
-            OAuthCredentialSet(id="i", client_id="c", client_secret="s3cret", access_token="s3cret", refresh_token="s3cret"),
+            OAuthCredentialSet(
+                id="i", client_id="c", client_secret="s3cret", access_token="s3cret", refresh_token="s3cret"
+            ),
         ]
     )
     assert "s3cret" not in shown

@@ -66,7 +66,11 @@ def test_what_this_version_does_not_know_survives_too():
     )
     messages = load_conversation(text)
     assert messages == [
-        Message("user", [Text("a", extra={"mood": 1}), Native("hologram", {"type": "hologram", "data": "x"})], extra={"phase": 2})
+        Message(
+            "user",
+            [Text("a", extra={"mood": 1}), Native("hologram", {"type": "hologram", "data": "x"})],
+            extra={"phase": 2},
+        )
     ]
     assert load_conversation(dump_conversation(messages)) == messages
 

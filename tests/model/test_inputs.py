@@ -32,7 +32,10 @@ CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "
     [
         ("Hi", [Message("user", "Hi")]),
         (["Hi"], [Message("user", "Hi")]),
-        (("Hi", Message.assistant("Yes?"), "Go"), [Message("user", "Hi"), Message("assistant", "Yes?"), Message("user", "Go")]),
+        (
+            ("Hi", Message.assistant("Yes?"), "Go"),
+            [Message("user", "Hi"), Message("assistant", "Yes?"), Message("user", "Go")],
+        ),
         ({"role": "user", "content": "Hi"}, [Message("user", "Hi")]),
         (Message.user("Hi"), [Message("user", "Hi")]),
         (Text("Hi"), [Message("user", [Text("Hi")])]),
@@ -47,7 +50,10 @@ CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "
             [{"role": "user", "content": "Hi", "name": "Ann", "x": 1}],
             [Message("user", "Hi", name="Ann", extra={"x": 1})],
         ),
-        ([{"role": "user", "content": ["a", {"type": "text", "text": "b"}]}], [Message("user", [Text("a"), Text("b")])]),
+        (
+            [{"role": "user", "content": ["a", {"type": "text", "text": "b"}]}],
+            [Message("user", [Text("a"), Text("b")])],
+        ),
         ([{"role": "user", "content": None}], [Message("user", [])]),
     ],
 )
@@ -83,6 +89,10 @@ def test_subclasses_are_taken_for_what_they_are():
         Message("assistant", "a"),
         own,
     ]
+    given = (Words("Hi"), [Words("Hi")], {"role": "user", "content": Words("Hi")}, Message("user", Words("Hi")))
+    for conversation in given:
+        request = build(conversation, system=Words("Be kind"))
+        assert [type(message.content) for message in request.messages] == [str, str]
 
 
 def test_the_callers_list_is_not_changed():

@@ -1,7 +1,13 @@
 """JSON in and out, the same with and without the fast library."""
 
+import json
+import runpy
+import sys
+from types import SimpleNamespace
+
 import pytest
 
+from provider_kit.model import json_text
 from provider_kit.model.json_text import dumps, dumps_text, loads
 
 
@@ -30,3 +36,13 @@ def test_what_json_cannot_carry_is_refused():
         dumps("\ud800")
     with pytest.raises((TypeError, ValueError)):
         dumps({"a": object()})
+
+
+def test_the_fast_library_is_used_where_it_is_installed(monkeypatch):
+    """The same three functions, over orjson."""
+    fast = SimpleNamespace(loads=json.loads, dumps=lambda value: b"fast " + json.dumps(value).encode())
+    monkeypatch.setitem(sys.modules, "orjson", fast)
+    names = runpy.run_path(json_text.__file__)
+    assert names["loads"] is fast.loads
+    assert names["dumps"]([1]) == b"fast [1]"
+    assert names["dumps_text"]([1]) == "fast [1]"

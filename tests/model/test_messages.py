@@ -152,7 +152,9 @@ def test_anything_that_is_a_file_can_be_attached(tmp_path):
     assert attachment(io.StringIO("hello")) == Document(**text)
     with file.open("rb") as opened:
         assert attachment(opened) == Document(**text, filename="a.txt")
-    assert attachment("https://h.test/a.pdf?x=1") == Document(url="https://h.test/a.pdf?x=1", media_type="application/pdf")
+    assert attachment("https://h.test/a.pdf?x=1") == Document(
+        url="https://h.test/a.pdf?x=1", media_type="application/pdf"
+    )
     part = Text("x")
     assert attachment(part) is part
     with pytest.raises(InvalidRequestError, match="Cannot attach a int"):
@@ -163,7 +165,9 @@ def test_addresses_become_parts():
     """Data URLs become bytes; an address of unknown type is taken for a picture."""
     assert from_url("https://h.test/picture") == Image(url="https://h.test/picture")
     assert from_url("data:,hello%20x") == Document(data=b"hello%20x", media_type="text/plain")
-    assert from_url("data:image/png;base64,eA==", detail="low") == Image(data=b"x", media_type="image/png", detail="low")
+    assert from_url("data:image/png;base64,eA==", detail="low") == Image(
+        data=b"x", media_type="image/png", detail="low"
+    )
     assert from_url("data:image/png;base64,eA==", kind=Document) == Document(data=b"x", media_type="image/png")
     with pytest.raises(InvalidRequestError, match="invalid base64"):
         from_url("data:image/png;base64,???")
@@ -178,5 +182,7 @@ def test_bytes_are_not_shown():
 
 def test_messages_pickle():
     """A conversation can be kept."""
-    message = Message("assistant", [Text("a"), ToolCall("c", "f", "{}"), Native("x", {"type": "x"})], origin="o", model="m")
+    message = Message(
+        "assistant", [Text("a"), ToolCall("c", "f", "{}"), Native("x", {"type": "x"})], origin="o", model="m"
+    )
     assert pickle.loads(pickle.dumps(message)) == message

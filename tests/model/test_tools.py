@@ -30,7 +30,10 @@ EMPTY = {"type": "object", "properties": {}}
         ),
         ({"type": "custom", "name": "f", "input_schema": SCHEMA}, Tool("f", None, SCHEMA)),
         ({"type": "custom", "name": "f"}, Tool("f", native={"type": "custom", "name": "f"})),
-        ({"type": "custom", "name": "f", "description": "d"}, Tool("f", native={"type": "custom", "name": "f", "description": "d"})),
+        (
+            {"type": "custom", "name": "f", "description": "d"},
+            Tool("f", native={"type": "custom", "name": "f", "description": "d"}),
+        ),
         ({"type": "web_search"}, Tool("web_search", native={"type": "web_search"})),
         ({"google_search": {}}, Tool("google_search", native={"google_search": {}})),
     ],
@@ -124,7 +127,10 @@ def test_a_choice_must_fit_the_tools(given, tools):
         ({"type": "json_object"}, ResponseFormat("json")),
         (ResponseFormat("json"), ResponseFormat("json")),
         (SCHEMA, ResponseFormat("json_schema", SCHEMA)),
-        ({**SCHEMA, "title": "My time!"}, ResponseFormat("json_schema", {**SCHEMA, "title": "My time!"}, name="My_time_")),
+        (
+            {**SCHEMA, "title": "My time!"},
+            ResponseFormat("json_schema", {**SCHEMA, "title": "My time!"}, name="My_time_"),
+        ),
         ({"$ref": "#/x"}, ResponseFormat("json_schema", {"$ref": "#/x"})),
         ({"anyOf": []}, ResponseFormat("json_schema", {"anyOf": []})),
         (
@@ -171,7 +177,16 @@ def test_reasoning_is_taken_in_every_known_form(given, wanted):
 
 @pytest.mark.parametrize(
     "given",
-    ["banana", -1, 1.5, {"depth": 1}, {"effort": "banana"}, {"budget_tokens": "many"}, Reasoning("banana"), Reasoning(None, -5)],
+    [
+        "banana",
+        -1,
+        1.5,
+        {"depth": 1},
+        {"effort": "banana"},
+        {"budget_tokens": "many"},
+        Reasoning("banana"),
+        Reasoning(None, -5),
+    ],
 )
 def test_reasoning_that_is_none_is_refused(given):
     """An unknown effort is told before anything is sent."""

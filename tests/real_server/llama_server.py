@@ -33,7 +33,7 @@ def serve(model: Path, context: int, *, embeddings: bool) -> None:
 
     The base URL is written to standard output as one line; llama.cpp logs go to standard error.
     """
-    import xllamacpp  # type: ignore[import-untyped]  # noqa: PLC0415 - a native library that only the subprocess should load
+    import xllamacpp  # type: ignore[import-untyped]
 
     params = xllamacpp.CommonParams()
     params.model.path = str(model)

@@ -63,7 +63,11 @@ def test_a_date_counts_from_the_given_clock_where_the_answer_has_none():
 @given(st.text(max_size=30))
 def test_no_header_value_breaks_the_reading(text):
     """Whatever a proxy writes there, the result is a number of 0 or more, or nothing."""
-    for value in (retry_after({"retry-after": text}, now=1.0), retry_after({"retry-after-ms": text}), duration_seconds(text)):
+    for value in (
+        retry_after({"retry-after": text}, now=1.0),
+        retry_after({"retry-after-ms": text}),
+        duration_seconds(text),
+    ):
         assert value is None or value >= 0
 
 

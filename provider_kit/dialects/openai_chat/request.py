@@ -376,6 +376,8 @@ class RequestWriter:
             tools = [tool for tool in tools if tool.name in choice.names]
             choice = ToolChoice(choice.mode)
         body["tools"] = [write_tool(tool, quirks.strict_tools) for tool in tools]
+        if not quirks.strict_tools and any(tool.strict for tool in tools):
+            self.notes.leave_out("tools", "strict is not taken here; check the arguments of calls yourself.")
         if choice is not None:
             written = self._tool_choice(choice)
             if written is not None:

@@ -1,0 +1,91 @@
+"""Checked by mypy, never run: the types that users see."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from typing import Any, assert_type
+
+from provider_kit import (
+    AsyncChatStream,
+    ChatResponse,
+    ChatStream,
+    Chunk,
+    Client,
+    Embeddings,
+    FinishReason,
+    HealthStatus,
+    Image,
+    Message,
+    Model,
+    Provider,
+    ProviderConfig,
+    ProviderKitError,
+    Reasoning,
+    StreamError,
+    Timeout,
+    Tool,
+    ToolCall,
+    Usage,
+    register_provider,
+)
+
+
+def blocking(client: Client) -> None:
+    answer = client.chat("Hello", system="Be brief.", max_tokens=10, stop=["a"], reasoning="low", timeout=3)
+    assert_type(answer, ChatResponse)
+    assert_type(answer.text, str)
+    assert_type(answer.usage, Usage)
+    assert_type(answer.usage.input_tokens, int | None)
+    assert_type(answer.finish_reason, FinishReason)
+    assert_type(answer.tool_calls, list[ToolCall])
+    assert_type(answer.tool_calls[0].arguments, dict[str, Any])
+    assert_type(answer.cost, Decimal | None)
+    assert_type(answer.message, Message)
+    stream = client.stream([{"role": "user", "content": "Hello"}, answer.message], tools=[Tool("add")])
+    assert_type(stream, ChatStream)
+    assert_type(iter(stream), Iterator[Chunk])
+    for chunk in stream:
+        assert_type(chunk, Chunk)
+        assert_type(chunk.text, str)
+    assert_type(stream.response, ChatResponse)
+    assert_type(client.models(), list[Model])
+    assert_type(client.embed(["a"]), Embeddings)
+    assert_type(client.count_tokens("a"), int)
+    assert_type(client.health_check(), HealthStatus)
+    with client as same:
+        assert_type(same, Client)
+
+
+async def awaited(client: Client) -> None:
+    assert_type(await client.achat(Message.user("Hello", Image(url="https://example.org/a.png"))), ChatResponse)
+    stream = client.astream("Hello", timeout=Timeout(idle=3), reasoning=Reasoning("low"))
+    assert_type(stream, AsyncChatStream)
+    assert_type(stream.__aiter__(), AsyncIterator[Chunk])
+    async for chunk in stream:
+        assert_type(chunk.text, str)
+    assert_type(await client.amodels(), list[Model])
+    assert_type(await client.aembed("a"), Embeddings)
+    assert_type(await client.acount_tokens("a"), int)
+    assert_type(await client.ahealth_check(), HealthStatus)
+    async with client as same:
+        assert_type(same, Client)
+
+
+def configuration() -> None:
+    config = ProviderConfig(type="openai", api_keys=("a", "b"), default_model="x")
+    assert_type(Client(config), Client)
+    assert_type(register_provider(Provider(name="acme", base_url="https://api.example.org/v1")), Provider)
+    try:
+        pass
+    except StreamError as error:
+        assert_type(error.status_code, int | None)
+    except ProviderKitError as error:
+        assert_type(error.hint, str | None)
+        assert_type(error.retryable, bool)
+
+
+def wrong_options_are_seen(client: Client) -> None:
+    client.chat("Hello", temprature=1)  # type: ignore[call-arg]
+    client.chat("Hello", temperature="hot")  # type: ignore[arg-type]
+    client.chat(3)  # type: ignore[arg-type]
