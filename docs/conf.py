@@ -69,7 +69,7 @@ def _unlink_builtins(app, doctree):
     """``type`` in an annotation is Python's, not one of our attributes of that name."""
     for node in list(doctree.findall(pending_xref)):
         if node.get("refdomain") == "py" and hasattr(builtins, node.get("reftarget", "")):
-            node.replace_self(Text(node.astext()))
+            node.replace_self(Text(node["reftarget"]))
 
 
 def _find_bare_name(app, env, node, contnode):

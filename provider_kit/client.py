@@ -8,7 +8,7 @@ requests or aiohttp only then.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -17,7 +17,7 @@ from provider_kit.engine import catalog
 from provider_kit.engine.attempts import Run, make_limits
 from provider_kit.engine.chat import chat
 from provider_kit.engine.endpoint import Endpoint
-from provider_kit.engine.stream import StreamState
+from provider_kit.engine.stream import begin_stream
 from provider_kit.errors import ConfigError, InvalidRequestError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import (
@@ -36,6 +36,7 @@ from provider_kit.providers.registry import find_provider, split_model
 from provider_kit.streams import AsyncChatStream, ChatStream
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
+from provider_kit.wire.redaction import is_secret_header, redact
 
 if TYPE_CHECKING:
     import aiohttp
@@ -113,26 +114,30 @@ class Client:
     ) -> None:
         if isinstance(target, ProviderConfig):
             config = target if model is None else target.replace(default_model=model)
-            _refuse_beside_config(api_key, api_keys, base_url, timeout, total_timeout, headers, http, options)
+            _refuse_beside_config(api_key, api_keys, base_url, timeout, total_timeout, headers, http, name, options)
+            _refuse_beside_config(
+                max_retries != DEFAULT_MAX_RETRIES, on_unsupported != "warn", allow_insecure_http is not False
+            )
         else:
             provider_name, named = _resolve(target, model, base_url)
             config = ProviderConfig(
                 type=provider_name,
                 name=name,
                 api_key=api_key,
-                api_keys=tuple(api_keys),
+                api_keys=api_keys,
                 base_url=target if base_url is None and target is not None and "://" in target else base_url,
                 default_model=named,
                 timeout=timeout,
                 total_timeout=total_timeout,
                 max_retries=max_retries,
-                headers=dict(headers or {}),
+                headers={} if headers is None else headers,
                 http=http or HTTPConfig(),
                 on_unsupported=on_unsupported,
                 allow_insecure_http=allow_insecure_http,
                 options=_check_options(provider_name, options),
             )
         _refuse_what_is_not_there(config)
+        _check_parts(retry, session, async_session, transport)
         self._config = config
         self._given = (session, async_session, transport)
         self._allow_secret_pickle = allow_secret_pickle
@@ -173,7 +178,7 @@ class Client:
         return self._endpoint.base_url
 
     def __repr__(self) -> str:
-        return f"<Client {self.provider}/{self._model or '?'} at {self.base_url}>"
+        return f"<Client {self.provider}/{self._model or '?'} at {redact(self.base_url)}>"
 
     # -------------------------------------------------------------------------------------------- chat
 
@@ -212,7 +217,7 @@ class Client:
                 ``error.partial``. Before the first content the errors are those of :meth:`chat`.
         """
         run, request, notes = self._begin("stream", self._blocking or self._make_blocking(), messages, options)
-        return ChatStream(StreamState(run, request, notes, self._endpoint.dialect_for(request.model)))
+        return ChatStream(begin_stream(run, request, notes))
 
     def astream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> AsyncChatStream:
         """Ask, and read the answer while it is written: ``async for chunk in client.astream("…")``.
@@ -220,7 +225,7 @@ class Client:
         Arguments and errors as :meth:`stream`.
         """
         run, request, notes = self._begin("stream", self._asyncio or self._make_asyncio(), messages, options)
-        return AsyncChatStream(StreamState(run, request, notes, self._endpoint.dialect_for(request.model)))
+        return AsyncChatStream(begin_stream(run, request, notes))
 
     # -------------------------------------------------------------------------------------------- the rest
 
@@ -262,7 +267,7 @@ class Client:
             InvalidRequestError: There is no text, or something else than text.
             NotSupportedError: The provider has no embeddings.
         """
-        run, batch, name = self._begin_embed(self._block(), texts, model, timeout)
+        run, batch, name = self._begin_embed(self._block(), texts, model, dimensions, extra_body, timeout)
         return run_to_completion(catalog.embed(run, batch, name, dimensions, {"extra_body": extra_body}))
 
     async def aembed(
@@ -275,7 +280,7 @@ class Client:
         extra_body: Mapping[str, Any] | None = None,
     ) -> Embeddings:
         """As :meth:`embed`."""
-        run, batch, name = self._begin_embed(self._await(), texts, model, timeout)
+        run, batch, name = self._begin_embed(self._await(), texts, model, dimensions, extra_body, timeout)
         return await catalog.embed(run, batch, name, dimensions, {"extra_body": extra_body})
 
     def count_tokens(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> int:
@@ -313,8 +318,8 @@ class Client:
         started = transport.now()
         error: ProviderKitError | None = None
         message = ""
+        run = self._run("health_check", transport, None, timeout, total=timeout, policy=Backoff(0))
         try:
-            run = self._run("health_check", transport, None, timeout, total=timeout, policy=Backoff(0))
             message = f"answers; {len(await catalog.list_models(run))} models"
         except ProviderKitError as found:
             error, message = found, str(found)
@@ -354,13 +359,28 @@ class Client:
             raise TypeError("a client with a session or transport of your own cannot be pickled")
         config = self._config
         if not self._allow_secret_pickle:
-            config = config.replace(api_key=None, api_keys=())
+            headers = {name: value for name, value in config.headers.items() if not is_secret_header(name)}
+            config = config.replace(api_key=None, api_keys=(), headers=headers)
         return {
             "config": config,
             "allow_secret_pickle": self._allow_secret_pickle,
             "defaults": self._defaults,
             "retry": self._retry,
         }
+
+    def __copy__(self) -> Self:
+        """A client of the same configuration, key included, with connections of its own."""
+        made = type(self).__new__(type(self))
+        made._config = self._config
+        made._given = self._given
+        made._allow_secret_pickle = self._allow_secret_pickle
+        made._defaults = dict(self._defaults)
+        made._retry = self._retry
+        made._setup(dict(os.environ))
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.__copy__()
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self._config = state["config"]
@@ -411,16 +431,20 @@ class Client:
         return run, request, Notes(on_unsupported, self._endpoint.name, request.model)
 
     def _begin_embed(
-        self, transport: Transport, texts: Any, model: str | None, timeout: Any
+        self, transport: Transport, texts: Any, model: str | None, dimensions: Any, extra_body: Any, timeout: Any
     ) -> tuple[Run, list[str], str]:
-        batch = [texts] if isinstance(texts, str) else list(texts)
+        batch = [texts] if isinstance(texts, str) else list(texts) if isinstance(texts, Iterable) else []
         if not batch or not all(isinstance(text, str) and text for text in batch):
             raise InvalidRequestError(
                 "embed() takes one text or a list of texts, none of them empty.", hint="client.embed(['one', 'two'])."
             )
         name = model or self._model
-        if not name:
+        if not name or not isinstance(name, str):
             raise InvalidRequestError("No model is given.", hint="Pass model=, the name of an embedding model.")
+        if dimensions is not None and (type(dimensions) is not int or dimensions < 1):
+            raise InvalidRequestError(f"dimensions must be a whole number above 0, not {dimensions!r}.")
+        if extra_body is not None and not isinstance(extra_body, Mapping):
+            raise InvalidRequestError(f"extra_body must be a dict, not {type(extra_body).__name__}.")
         return self._run("embed", transport, name, timeout), batch, name
 
     def _run(
@@ -435,8 +459,11 @@ class Client:
     ) -> Run:
         config = self._config
         now = transport.now()
+        clocks = self._timeout
+        if timeout is not None or total is not None:
+            clocks, total = _check_times(clocks, timeout, total)
         limits = make_limits(
-            self._timeout if timeout is None else Timeout.parse(timeout),
+            clocks,
             config.total_timeout if total is None else total,
             now=now,
             stream=operation == "stream",
@@ -484,7 +511,35 @@ def _check_options(provider_name: str, options: Mapping[str, Any]) -> dict[str, 
     return given
 
 
+def _check_times(clocks: Timeout | None, timeout: Any, total: Any) -> tuple[Timeout | None, float | None]:
+    """The clocks of one call over those of the client."""
+    try:
+        if timeout is not None:
+            clocks = Timeout.parse(timeout)
+        if total is not None:
+            total = Timeout(total=total).total
+        elif timeout is not None and clocks is not None:
+            total = clocks.total
+    except ConfigError as error:
+        raise InvalidRequestError(error.message, hint=error.hint) from None
+    return clocks, total
+
+
+def _check_parts(retry: Any, session: Any, async_session: Any, transport: Any) -> None:
+    """What the user brings must be what it is taken for; told by its methods, so that nothing is imported."""
+    if retry is not None and not callable(retry):
+        raise ConfigError(f"retry must be a function, not {retry!r}.", hint="retry=Backoff(max_retries=5).")
+    if session is not None and not hasattr(session, "prepare_request"):
+        raise ConfigError(f"session must be a requests.Session, not {type(session).__name__}.")
+    if async_session is not None and not hasattr(async_session, "cookie_jar"):
+        raise ConfigError(f"async_session must be an aiohttp.ClientSession, not {type(async_session).__name__}.")
+    if transport is not None and not isinstance(transport, Transport):
+        raise ConfigError(f"transport must have the methods of Transport; {type(transport).__name__} lacks some.")
+
+
 def _check_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
+    if defaults is not None and not isinstance(defaults, Mapping):
+        raise ConfigError(f"defaults must be a dict, not {type(defaults).__name__}.", hint="{'temperature': 0}.")
     for name in defaults or {}:
         if name not in _CALL_DEFAULTS:
             raise ConfigError(f"Unknown default {name!r}.", hint=nearest(name, _CALL_DEFAULTS).strip() or None)

@@ -37,7 +37,7 @@ class ChatStream:
 
     @property
     def warnings(self) -> list[ParameterWarning]:
-        """What was asked for and not sent as asked; known once the first chunk is there."""
+        """What was asked for and is not sent as asked."""
         return self._state.notes.warnings
 
     def text(self) -> Iterator[str]:
@@ -84,7 +84,7 @@ class AsyncChatStream:
 
     @property
     def warnings(self) -> list[ParameterWarning]:
-        """What was asked for and not sent as asked; known once the first chunk is there."""
+        """What was asked for and is not sent as asked."""
         return self._state.notes.warnings
 
     async def text(self) -> AsyncIterator[str]:

@@ -36,6 +36,9 @@ class Blocking:
     def count_tokens(self, client, *args, **options):
         return client.count_tokens(*args, **options)
 
+    def health_check(self, client, **options):
+        return client.health_check(**options)
+
 
 class Asyncio:
     """Calls the awaited half of a client, each call in an event loop of its own."""
@@ -61,6 +64,9 @@ class Asyncio:
 
     def count_tokens(self, client, *args, **options):
         return asyncio.run(client.acount_tokens(*args, **options))
+
+    def health_check(self, client, **options):
+        return asyncio.run(client.ahealth_check(**options))
 
 
 @pytest.fixture(params=[Blocking, Asyncio], ids=lambda kind: kind.name)

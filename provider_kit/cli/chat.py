@@ -51,11 +51,16 @@ def run_chat(
 
 def _question(prompt: str | None) -> str:
     """The prompt, with what was piped in behind it."""
-    piped = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read().strip()
+    piped = "" if sys.stdin is None or sys.stdin.isatty() else _read_piped().strip()
     question = "\n\n".join(part for part in (prompt, piped) if part)
     if not question:
         raise click.UsageError('There is no prompt. Try: provider-kit chat "Hello"')
     return question
+
+
+def _read_piped() -> str:
+    """What was piped in; bytes that are no UTF-8 are replaced, not fatal."""
+    return sys.stdin.buffer.read().decode("utf-8", "replace")
 
 
 def _tell_rest(answer: ChatResponse) -> None:

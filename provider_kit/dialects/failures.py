@@ -358,8 +358,8 @@ def _class_of(
         return AuthenticationError
     if status == 404 and _MODEL_WORDS.search(message):
         return ModelNotFoundError
-    if status == 413:  # also where the code speaks of a rate: one request beyond it never fits
-        return RequestTooLargeError
+    if status == 413 and "rate_limit_exceeded" in words:
+        return RequestTooLargeError  # a single request beyond the rate: no wait makes it fit
     if status == 403 and reported.metadata and "reasons" in reported.metadata:
         return ContentFilterError  # OpenRouter's moderation
     if status == 402:

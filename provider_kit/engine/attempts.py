@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from attrs import define, field
 
 from provider_kit.engine.endpoint import Endpoint
@@ -25,11 +27,16 @@ def make_limits(timeout: Timeout | None, total: float | None, *, now: float, str
         connect: float | None = DEFAULT_TIMEOUT
         first = idle = DEFAULT_TIMEOUT if stream else None
     else:
-        connect, first, idle = timeout.connect, timeout.first_token, timeout.idle
+        connect, first, idle = _bound(timeout.connect), _bound(timeout.first_token), _bound(timeout.idle)
         total = timeout.total if total is None else total
     if total is None and not stream:
         total = DEFAULT_TOTAL_TIMEOUT
-    return Limits(connect, first, idle, None if total is None else now + total, max_bytes)
+    return Limits(connect, first, idle, None if total is None or total == math.inf else now + total, max_bytes)
+
+
+def _bound(seconds: float | None) -> float | None:
+    """No library's clock takes infinity; ``None`` is what they call it."""
+    return None if seconds == math.inf else seconds
 
 
 @define
@@ -67,6 +74,14 @@ class Run:
 
     async def failed(self, error: ProviderKitError) -> None:
         """The attempt failed: wait before the next one, or raise the error if there is to be none."""
+        wait = self.judge(error)
+        if wait is None:
+            raise error
+        if wait > 0:
+            await self.transport.sleep(wait)
+
+    def judge(self, error: ProviderKitError) -> float | None:
+        """The attempt failed: seconds to wait before the next one, ``None`` if there is to be none."""
         self.describe(error)
         self.endpoint.allow_repeat(error)
         number = len(self.attempts) + 1
@@ -75,23 +90,24 @@ class Run:
         deadline = self.limits.deadline
         if wait is not None and deadline is not None and now + wait >= deadline:
             wait = None
+        self.record(error, now, wait or 0.0)
+        return wait
+
+    def record(self, error: ProviderKitError, now: float, wait: float = 0.0) -> None:
+        """Add the failed attempt to the list, and tell the error of all of them."""
         self.attempts.append(
             Attempt(
-                number,
+                len(self.attempts) + 1,
                 self.endpoint.name,
                 self.model or "",
                 now - self._attempt_started,
                 type(error).__name__,
                 error.message,
                 getattr(error, "status_code", None),
-                wait or 0.0,
+                wait,
             )
         )
         error.attempts = tuple(self.attempts)
-        if wait is None:
-            raise error
-        if wait > 0:
-            await self.transport.sleep(wait)
 
     def describe(self, error: ProviderKitError) -> None:
         """Say in an error what was being done."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import define
 
-from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFailure
+from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFailure, WireCall
 from provider_kit.engine.attempts import Run
 from provider_kit.errors import (
     APIConnectionError,
@@ -29,7 +29,7 @@ from provider_kit.model.messages import Message
 from provider_kit.transports.base import ByteStream
 from provider_kit.wire.response_headers import request_id
 
-__all__ = ["StreamState", "stream"]
+__all__ = ["StreamState", "begin_stream", "stream"]
 
 
 @define
@@ -40,6 +40,7 @@ class StreamState:
     request: ChatRequest
     notes: Notes
     dialect: Dialect
+    call: WireCall
     decoder: StreamDecoder | None = None
     #: An answer that came whole although a stream was asked for.
     whole: ChatResponse | None = None
@@ -66,6 +67,16 @@ class StreamState:
         return answer
 
 
+def begin_stream(run: Run, request: ChatRequest, notes: Notes) -> StreamState:
+    """Write the request of a stream; nothing is sent yet.
+
+    Raises:
+        InvalidRequestError: The dialect cannot say what was asked for.
+    """
+    dialect = run.endpoint.dialect_for(request.model)
+    return StreamState(run, request, notes, dialect, dialect.build_chat(request, stream=True, notes=notes))
+
+
 async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
     """Ask for a streamed answer and yield its chunks; the last one carries the finish reason.
 
@@ -75,14 +86,15 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
     """
     run, request = state.run, state.request
     endpoint, transport = run.endpoint, run.transport
-    call = state.dialect.build_chat(request, stream=True, notes=state.notes)
     while True:
         run.begin_attempt()
         committed = False
+        wait: float | None = None
         body: ByteStream | None = None
+        state.decoder = state.body = None
         try:
             http = endpoint.write(
-                call,
+                state.call,
                 await run.headers(True),
                 extra_body=request.extra_body,
                 extra_headers=request.extra_headers,
@@ -126,17 +138,24 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
             await body.drain()
             return
         except (StreamFailure, ProviderKitError) as error:
-            _end(state)
+            now = transport.now()
+            state.ended = now - run.started
             failure = _public(state, error)
             if committed:
+                run.record(failure, now)
                 raise _after_content(state, failure) from (failure if failure is not error else error.__cause__)
             if isinstance(failure, StreamIncompleteError):
-                failure.partial = state.response()
                 failure.retryable = True  # nothing of it reached the caller
-            await run.failed(failure)
+            wait = run.judge(failure)
+            if isinstance(failure, StreamIncompleteError):
+                failure.partial = state.response()
+            if wait is None:
+                raise failure from error.__cause__
         finally:
             if body is not None:
                 await body.aclose()
+        if wait > 0:
+            await transport.sleep(wait)
 
 
 def _mark_first(run: Run) -> None:
@@ -201,7 +220,7 @@ def _after_content(state: StreamState, failure: ProviderKitError) -> StreamError
         "model": run.model,
         "operation": run.operation,
         "request_id": failure.request_id or partial.request_id,
-        "attempts": state.attempts,
+        "attempts": failure.attempts,
     }
     if isinstance(failure, StreamIncompleteError):
         return StreamIncompleteError(failure.message, **known)

@@ -167,6 +167,12 @@ class OAuthConfig:
     http_timeout: float = 30.0
 
 
+def _keys(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise ConfigError("api_keys must be a list of keys.", hint="For one key use api_key=.")
+    return tuple(value)
+
+
 def _mask_list(keys: Any) -> str:
     return f"<{len(keys)} keys>" if keys else "()"
 
@@ -182,7 +188,7 @@ class ProviderConfig:
     #: The key, or a callable that returns it. Default: the provider's environment variables.
     api_key: APIKey | None = field(default=None, repr=False)
     #: Several keys, used in turn.
-    api_keys: tuple[str, ...] = field(default=(), converter=_tuple, repr=_mask_list)
+    api_keys: tuple[str, ...] = field(default=(), converter=_keys, repr=_mask_list)
     base_url: str | None = None
     default_model: str | None = None
     #: Seconds, or a :class:`Timeout`.
@@ -204,6 +210,14 @@ class ProviderConfig:
     def __attrs_post_init__(self) -> None:
         if not self.type or not isinstance(self.type, str):
             raise ConfigError("type is missing.", hint="Name a provider, e.g. type='openai'.")
+        for name in ("name", "base_url", "default_model"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise ConfigError(f"{name} must be a string, not {value!r}.")
+        if not isinstance(self.headers, Mapping):
+            raise ConfigError("headers must be a dict of names and values.", hint="headers={'X-Team': 'search'}.")
+        if not isinstance(self.http, HTTPConfig):
+            raise ConfigError("http must be an HTTPConfig.", hint="http=HTTPConfig(proxy='http://proxy:3128').")
         if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0:
             raise ConfigError(f"max_retries must be a whole number of 0 or more, not {self.max_retries!r}.")
         if self.on_unsupported not in ("warn", "raise", "drop"):

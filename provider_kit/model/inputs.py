@@ -135,6 +135,8 @@ def build_request(
         raise InvalidRequestError(
             "No model is given.", hint="Pass model=, or make the client with one: Client('openai/gpt-5-mini')."
         )
+    if not isinstance(model, str):
+        raise InvalidRequestError(f"model must be a string, not {model!r}.")
     if messages is None:
         messages = get("prompt")
     elif get("prompt") is not None:

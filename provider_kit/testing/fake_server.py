@@ -197,7 +197,10 @@ class FakeServer:
         with self._lock:
             reply = self._replies.popleft() if self._replies else None
         if reply is None:
-            reply = self._respond(asked)
+            try:
+                reply = self._respond(asked)
+            except Exception as error:
+                return _json(500, headers, speech.error(500, "server_error", f"respond() failed: {error!r}"))
         if not asked.stream:
             outgoing = _json(200, headers, speech.whole(reply, asked))
             outgoing.cut_after = fault.cut_after

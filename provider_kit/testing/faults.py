@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from attrs import field, frozen
 
@@ -48,10 +47,3 @@ class Fault:
     embedded_error: bool = False
     #: Any body of your own, sent as it is.
     body: bytes | None = None
-
-    @classmethod
-    def of(cls, fault: Fault | int | Mapping[str, Any]) -> Fault:
-        """Accept a fault, a status, or keyword arguments."""
-        if isinstance(fault, Fault):
-            return fault
-        return cls(status=fault) if isinstance(fault, int) else cls(**fault)

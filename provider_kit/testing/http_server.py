@@ -70,7 +70,11 @@ class LoopbackServer:
         self.open = 0
 
     def start(self) -> None:
-        """Start the thread and wait until the port is open."""
+        """Start the thread and wait until the port is open. A server that was stopped can be started again."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._ready.clear()
+        self._error = None
         self._thread = threading.Thread(target=self._run, name="provider-kit-fake-server", daemon=True)
         self._thread.start()
         if not self._ready.wait(_START_SECONDS):

@@ -7,6 +7,7 @@ functions take that step. There is no loop, no thread and no second copy of the 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Coroutine, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 __all__ = ["iterate_blocking", "run_to_completion", "step"]
@@ -45,6 +46,8 @@ def step(generator: AsyncGenerator[T, None]) -> T:
         awaitable.send(None)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]  # StopIteration carries the generator's T
+    with suppress(Exception, GeneratorExit):
+        awaitable.throw(GeneratorExit())  # its close() would leave the generator running, impossible to close
     raise RuntimeError(_SUSPENDED)
 
 

@@ -7,9 +7,11 @@ is never read: it would silently replace the API key.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import ssl
 import threading
+from contextlib import suppress
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -26,18 +28,37 @@ def find_proxy(url: str, config: HTTPConfig) -> str | None:
     """The proxy for an address, or ``None``."""
     parts = urlsplit(url)
     if config.proxy is not None:
-        proxy = config.proxy if isinstance(config.proxy, str) else config.proxy.get(parts.scheme)
-        return proxy or None
+        found = config.proxy if isinstance(config.proxy, str) else config.proxy.get(parts.scheme)
+        return _with_scheme(found)
     if not config.trust_env:
         return None
     host = parts.hostname or ""
     if proxy_bypass(f"{host}:{parts.port}" if parts.port else host) or proxy_bypass(host):
         return None
     proxies = getproxies()
-    found = proxies.get(parts.scheme) or proxies.get("all")
-    if found and "://" not in found:
-        found = f"http://{found}"
-    return found or None
+    if _in_bypassed_network(host, proxies.get("no", "")):
+        return None
+    return _with_scheme(proxies.get(parts.scheme) or proxies.get("all"))
+
+
+def _with_scheme(proxy: str | None) -> str | None:
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy or None
+
+
+def _in_bypassed_network(host: str, no_proxy: str) -> bool:
+    """Networks in ``NO_PROXY`` (``10.0.0.0/8``), which urllib does not know and requests does."""
+    networks = [entry.strip() for entry in no_proxy.split(",") if "/" in entry]
+    if not networks:
+        return False
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    for network in networks:
+        with suppress(ValueError):
+            if address in ipaddress.ip_network(network, strict=False):
+                return True
+    return False
 
 
 def verify_setting(config: HTTPConfig) -> bool | str:
@@ -68,7 +89,7 @@ def ssl_context(config: HTTPConfig) -> ssl.SSLContext:
 
 def _make_context(verify: bool | str, config: HTTPConfig) -> ssl.SSLContext:
     try:
-        if isinstance(verify, str):
+        if not isinstance(verify, bool):
             directory = os.path.isdir(verify)
             context = ssl.create_default_context(
                 cafile=None if directory else verify, capath=verify if directory else None
@@ -83,8 +104,17 @@ def _make_context(verify: bool | str, config: HTTPConfig) -> ssl.SSLContext:
         if config.cert:
             context.load_cert_chain(*((config.cert,) if isinstance(config.cert, str) else config.cert))
     except (OSError, ssl.SSLError) as error:
+        files = ", ".join(str(given) for given in (verify, config.cert) if given and given is not True)
         raise ConfigError(
-            f"A certificate file cannot be used: {error}.",
+            f"A certificate file cannot be used ({files}): {error}.",
             hint="Check verify=, cert= and the variables REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_FILE.",
         ) from error
     return context
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603  # another thread may have held it when the process forked
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["MASK", "redact", "redact_headers", "redact_value"]
+__all__ = ["MASK", "is_secret_header", "redact", "redact_headers", "redact_value"]
 
 MASK = "***"
 
@@ -56,6 +56,11 @@ def redact_value(value: Any, secrets: Iterable[str] = ()) -> Any:
     if isinstance(value, list):
         return [redact_value(item, secrets) for item in value]
     return value
+
+
+def is_secret_header(name: str) -> bool:
+    """Whether a header of this name carries a credential."""
+    return name.lower() in _SECRET_HEADERS
 
 
 def redact_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Lines of JSON, cut anywhere, give the same lines."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,4 +38,4 @@ def test_any_cutting_of_the_bytes_gives_the_same_lines(texts, cuts, ended):
     data = "\n".join(texts).encode() + (b"\n" if ended else b"")
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     expected = [text.encode() for text in texts if text.encode().strip()]
-    assert read(*[data[a:b] for a, b in zip(edges, edges[1:], strict=False)]) == expected
+    assert read(*[data[a:b] for a, b in itertools.pairwise(edges)]) == expected

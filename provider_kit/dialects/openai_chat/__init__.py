@@ -116,7 +116,7 @@ def read_embeddings(payload: Any, provider: str) -> Embeddings:
 
 def _vector(value: Any) -> list[float]:
     if isinstance(value, str):
-        packed = base64.b64decode(value)
+        packed = base64.b64decode(value, validate=True)
         return list(struct.unpack(f"<{len(packed) // 4}f", packed))
     return [float(number) for number in value]
 

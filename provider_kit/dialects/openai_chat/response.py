@@ -296,7 +296,7 @@ class ChatStreamDecoder:
             if choices and type(event) is bytes and "error" not in payload and type(choices) is list:
                 choice = choices[0]
                 delta = choice.get("delta") if type(choice) is dict else None
-                if delta and len(delta) == 1 and type(delta) is dict and choice.get("finish_reason") is None:
+                if type(delta) is dict and len(delta) == 1 and choice.get("finish_reason") is None:
                     text = delta.get("content")
                     if text and type(text) is str and not choice.get("index"):
                         add(text)
