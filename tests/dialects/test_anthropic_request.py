@@ -108,9 +108,7 @@ def test_several_system_prompts_become_blocks(sent):
 def test_a_marked_system_prompt_keeps_its_cache_mark(sent):
     """A cache mark needs the form with blocks."""
     body, _ = sent([Message("system", [Text("Long.", cache="1h")]), Message.user("Hi")])
-    assert body["system"] == [
-        {"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
-    ]
+    assert body["system"] == [{"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
 
 
 def test_a_system_message_in_the_middle_stays_there_where_the_model_takes_it(sent):
@@ -603,6 +601,8 @@ def test_new_models_think_by_effort(sent, effort):
         ("minimal", "low", True),
         (1000, "low", True),
         (10_000, "medium", True),
+        (4096, "low", True),
+        (16_384, "medium", True),
         (50_000, "high", True),
         (Reasoning("high", 500), "high", False),
         (Reasoning(show=True), None, False),
@@ -639,6 +639,15 @@ def test_thinking_is_turned_off_as_far_as_a_model_allows(sent, model, thinking, 
     assert warnings == (["reasoning"] if warned else [])
 
 
+@pytest.mark.parametrize(
+    ("effort", "budget"),
+    [("minimal", 1024), ("low", 2048), ("medium", 8192), ("high", 16_384), ("xhigh", 24_576), ("max", 32_000)],
+)
+def test_each_effort_has_its_budget(sent, effort, budget):
+    """On models that count tokens."""
+    assert sent(model=OLD, reasoning=effort)[0]["thinking"] == {"type": "enabled", "budget_tokens": budget}
+
+
 def test_older_models_think_by_budget(sent):
     """An effort becomes tokens, at least 1024 and always below max_tokens."""
     assert sent(model=OLD, reasoning="medium")[0]["thinking"] == {"type": "enabled", "budget_tokens": 8192}
@@ -669,6 +678,8 @@ def test_a_budget_leaves_room_for_the_answer_at_a_server_nobody_knows(sent):
     """Its limit is unknown, so max_tokens grows with the budget."""
     body, _ = sent(model="some-other-model", reasoning=20_000)
     assert body["max_tokens"] == 24_096
+    assert sent(model="some-other-model", reasoning=2000, max_tokens=3000)[0]["max_tokens"] == 3000
+    assert sent(model=OLD, reasoning=63_000)[0]["max_tokens"] == 64_000
 
 
 @pytest.mark.parametrize("wish", [3000, "high"])
@@ -677,8 +688,8 @@ def test_sampling_is_left_out_while_thinking(sent, wish):
     body, warnings = sent(model=MIDDLE, reasoning=wish, temperature=0.5, top_k=5)
     assert not {"temperature", "top_k"} & body.keys()
     assert warnings == ["temperature", "top_k"]
-    body, warnings = sent(model=MIDDLE, reasoning=wish, top_p=0.97)
-    assert (body["top_p"], warnings) == (0.97, [])
+    body, warnings = sent(model=MIDDLE, reasoning=wish, top_p=0.95)
+    assert (body["top_p"], warnings) == (0.95, [])
     body, warnings = sent(model=MIDDLE, reasoning=wish, top_p=0.5)
     assert ("top_p" in body, warnings) == (False, ["top_p"])
 
@@ -691,6 +702,7 @@ SCHEMA = {
         "a": {"type": "object", "properties": {}},
         "b": {"anyOf": [{"type": "object", "additionalProperties": False}, {"type": "null"}]},
         "c": {"enum": [{"type": "object"}]},
+        "d": {"const": {"type": "object"}, "default": {"type": "object"}, "examples": [{"type": "object"}]},
     },
 }
 
@@ -704,6 +716,7 @@ def test_a_schema_has_all_its_objects_closed(sent):
     assert written["properties"]["a"]["additionalProperties"] is False
     assert written["properties"]["b"] == SCHEMA["properties"]["b"]
     assert written["properties"]["c"] == SCHEMA["properties"]["c"]
+    assert written["properties"]["d"] == SCHEMA["properties"]["d"]
     assert "additionalProperties" not in SCHEMA
     assert warnings == ["response_format"]
 

@@ -64,9 +64,7 @@ def text(words):
 
 def events(*payloads):
     """A stream of named events."""
-    lines = [
-        f"event: {payload['type']}\ndata: {json.dumps(payload, ensure_ascii=False)}\n\n" for payload in payloads
-    ]
+    lines = [f"event: {payload['type']}\ndata: {json.dumps(payload, ensure_ascii=False)}\n\n" for payload in payloads]
     return "".join(lines).encode()
 
 
@@ -221,6 +219,7 @@ def test_usage_falls_into_buckets_that_do_not_overlap(call):
         ("none", Usage()),
         ({}, Usage()),
         ({"input_tokens": 4}, Usage(4)),
+        ({"input_tokens": "4", "output_tokens": [], "cache_read_input_tokens": {}}, Usage()),
         ({"input_tokens": 4, "output_tokens": 3}, Usage(4, 3, total_tokens=7)),
         (
             {"output_tokens": 3, "output_tokens_details": {"thinking_tokens": 9}},
@@ -468,6 +467,7 @@ def test_missing_fields_never_break_a_stream(call):
         {"type": "content_block_delta", "delta": {"type": "input_json_delta", "partial_json": '{"a":1}'}},
         {"type": "content_block_delta"},
         {"type": "content_block_delta", "delta": ["odd"]},
+        {"type": "content_block_delta", "index": {}, "delta": {"type": "text_delta"}},
         {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": None}},
         {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": 5}},
         {"type": "content_block_start", "index": 7},

@@ -133,27 +133,50 @@ def test_unknown_counts_are_none_and_none_is_negative(call, counts, expected):
     assert call.chat(make({"json": payload}), "Hello").usage == expected
 
 
+FILTERED = [
+    "SAFETY",
+    "RECITATION",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "LANGUAGE",
+    "MODEL_ARMOR",
+    "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_RECITATION",
+]
+FAILED = [
+    "MALFORMED_FUNCTION_CALL",
+    "UNEXPECTED_TOOL_CALL",
+    "TOO_MANY_TOOL_CALLS",
+    "MISSING_THOUGHT_SIGNATURE",
+    "MALFORMED_RESPONSE",
+]
+
+
 @pytest.mark.parametrize(
     ("reason", "finish"),
     [
         ("STOP", "stop"),
         ("MAX_TOKENS", "length"),
         ("CONTINUATION", "pause"),
-        ("SAFETY", "content_filter"),
-        ("RECITATION", "content_filter"),
-        ("IMAGE_SAFETY", "content_filter"),
-        ("MALFORMED_FUNCTION_CALL", "error"),
-        ("MISSING_THOUGHT_SIGNATURE", "error"),
+        *((reason, "content_filter") for reason in FILTERED),
+        *((reason, "error") for reason in FAILED),
         ("OTHER", "other"),
         ("OF_TOMORROW", "other"),
+        (["odd"], "other"),
     ],
 )
 def test_reasons_to_stop_have_common_names(call, reason, finish):
     """The provider's own word stays beside the common one, in both forms of the answer."""
     found = call.chat(make({"json": answer({"text": "Hi."}, reason=reason)}), "Hello")
-    assert (found.finish_reason, found.raw_finish_reason) == (finish, reason)
+    assert (found.finish_reason, found.raw_finish_reason) == (finish, str(reason))
     chunks, streamed = call.stream(make({"stream": [events(answer({"text": "Hi."}, reason=reason))]}), "Hello")
-    assert (chunks[-1].finish_reason, streamed.finish_reason, streamed.raw_finish_reason) == (finish, finish, reason)
+    assert (chunks[-1].finish_reason, streamed.finish_reason, streamed.raw_finish_reason) == (
+        finish,
+        finish,
+        str(reason),
+    )
 
 
 def test_a_call_is_a_reason_of_its_own(call):
@@ -208,13 +231,20 @@ def test_other_parts_are_kept_as_they_came(call):
         {"candidates": [{"content": "odd", "finishReason": "MAX_TOKENS"}]},
         {"candidates": [{"content": {"parts": {"text": "odd"}}, "finishReason": "MAX_TOKENS"}]},
         {"candidates": [{"content": {"parts": [None]}, "finishReason": "MAX_TOKENS"}]},
-        {"candidates": ["odd", {"index": 1, "content": {"parts": [{"text": "second"}]}}, {"finishReason": "MAX_TOKENS"}]},
+        {
+            "candidates": [
+                "odd",
+                {"index": 1, "content": {"parts": [{"text": "second"}]}},
+                {"finishReason": "MAX_TOKENS"},
+            ]
+        },
     ],
 )
 def test_an_answer_may_have_no_parts(call, payload):
     """Thinking may use up all tokens; whatever stands in the place of parts, the call goes on."""
     found = call.chat(make({"json": payload}), "Hello")
     assert (found.text, found.finish_reason, found.model, found.id) == ("", "length", None, None)
+    assert found.message.role == "assistant"
     _, streamed = call.stream(make({"stream": [events(payload)]}), "Hello")
     assert (streamed.text, streamed.finish_reason) == ("", "length")
 
@@ -380,7 +410,9 @@ def test_the_reason_may_come_before_the_last_counts(call):
 
 def test_empty_texts_make_no_chunks(call):
     """They are neither content nor part of the answer."""
-    data = events(answer({"text": ""}, reason=None), answer({"text": "Hi."}, {"text": ""}, "odd"), answer(reason="STOP"))
+    data = events(
+        answer({"text": ""}, reason=None), answer({"text": "Hi."}, {"text": ""}, "odd"), answer(reason="STOP")
+    )
     chunks, response = call.stream(make({"stream": [data]}), "Hello")
     assert [chunk.text for chunk in chunks] == ["Hi.", ""]
     assert response.message.content == "Hi."
@@ -407,7 +439,9 @@ def failure(status, word, words, *details):
         (failure(400, "INVALID_ARGUMENT", "Unknown name."), BadRequestError),
         (failure(400, "INVALID_ARGUMENT", "API key not valid.", BAD_KEY), AuthenticationError),
         (
-            failure(400, "INVALID_ARGUMENT", "The input token count (9) exceeds the maximum number of tokens allowed (8)."),
+            failure(
+                400, "INVALID_ARGUMENT", "The input token count (9) exceeds the maximum number of tokens allowed (8)."
+            ),
             ContextLengthExceededError,
         ),
         (failure(401, "UNAUTHENTICATED", "No."), AuthenticationError),
@@ -416,7 +450,9 @@ def failure(status, word, words, *details):
         (failure(404, "NOT_FOUND", "models/gemini-none is not found for API version v1beta"), ModelNotFoundError),
         (failure(429, "RESOURCE_EXHAUSTED", "Slow."), RateLimitError),
         (
-            failure(429, "RESOURCE_EXHAUSTED", "Slow.", {"@type": QUOTA, "violations": [{"quotaId": "RequestsPerMinute"}]}),
+            failure(
+                429, "RESOURCE_EXHAUSTED", "Slow.", {"@type": QUOTA, "violations": [{"quotaId": "RequestsPerMinute"}]}
+            ),
             RateLimitError,
         ),
         (

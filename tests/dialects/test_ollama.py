@@ -121,9 +121,7 @@ def test_pictures_travel_as_bare_base64(sent):
             Document(data=b"notes", media_type="text/plain"),
         )
     )
-    assert body["messages"] == [
-        {"role": "user", "content": "Look: notes", "images": [base64.b64encode(PNG).decode()]}
-    ]
+    assert body["messages"] == [{"role": "user", "content": "Look: notes", "images": [base64.b64encode(PNG).decode()]}]
 
 
 @pytest.mark.parametrize(
@@ -133,6 +131,7 @@ def test_pictures_travel_as_bare_base64(sent):
         Audio(data=b"RIFF", media_type="audio/wav"),
         Document(data=b"%PDF-1", media_type="application/pdf"),
         Document(url="https://x.test/a.txt", media_type="text/plain"),
+        Document(data=b"?"),
     ],
 )
 def test_what_cannot_be_sent_is_refused(part):
@@ -334,6 +333,8 @@ def test_formats_are_json_or_a_schema(sent):
         ("gpt-oss:20b", "minimal", "low", True),
         ("gpt-oss:20b", "none", "low", True),
         ("gpt-oss:20b", 1000, "low", True),
+        ("gpt-oss:20b", 4096, "low", True),
+        ("gpt-oss:20b", 16_384, "medium", True),
         ("gpt-oss:20b", 10_000, "medium", True),
         ("gpt-oss:20b", 50_000, "high", True),
         ("gpt-oss:20b", Reasoning(show=True), "medium", False),
@@ -416,6 +417,7 @@ def test_a_reason_may_be_missing(call):
     assert (found.finish_reason, found.raw_finish_reason, found.created, found.usage) == ("stop", None, None, Usage())
     chunks, streamed = call.stream(make(stream(lines(old))), "Hello")
     assert (chunks[-1].finish_reason, streamed.finish_reason) == ("stop", "stop")
+    assert found.usage.raw is None
     assert call.chat(make({"json": {"message": {"content": "Hi."}}}), "Hello").finish_reason == "other"
 
 
@@ -427,6 +429,7 @@ def test_a_reason_may_be_missing(call):
         {"message": {"content": None, "thinking": None, "tool_calls": None}},
         {"message": {"tool_calls": {"function": {}}}},
         {"message": {}, "created_at": "someday"},
+        {"message": {}, "prompt_eval_count": "30", "eval_count": []},
     ],
 )
 def test_missing_fields_never_break_an_answer(call, more):

@@ -127,9 +127,7 @@ def test_a_bare_claude_names_its_provider():
         ("kimi-k9", 4096, "both", "disabled", True, True, False, True, True, False),
     ],
 )
-def test_each_model_has_its_profile(
-    model, limit, thinking, off, sampling, forced, bound, structured, prefill, inner
-):
+def test_each_model_has_its_profile(model, limit, thinking, off, sampling, forced, bound, structured, prefill, inner):
     """What a model takes is told by its name; gateways may put a prefix before it."""
     for name in (model, f"anthropic/{model}"):
         profile = claude_profile(name)

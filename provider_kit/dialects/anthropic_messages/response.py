@@ -31,14 +31,18 @@ _FINISH = {
 _THINKING_DELTAS = ("thinking_delta", "signature_delta")
 
 
+def _count(value: Any) -> int | None:
+    return value if type(value) is int else None
+
+
 def read_anthropic_usage(usage: Any) -> Usage:
     """Anthropic's usage: ``input_tokens`` already excludes the cache, output includes thinking."""
     if not isinstance(usage, dict):
         return Usage()
-    read, written = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
-    plain, output = usage.get("input_tokens"), usage.get("output_tokens")
+    read, written = _count(usage.get("cache_read_input_tokens")), _count(usage.get("cache_creation_input_tokens"))
+    plain, output = _count(usage.get("input_tokens")), _count(usage.get("output_tokens"))
     details = usage.get("output_tokens_details")
-    thinking = details.get("thinking_tokens") if isinstance(details, dict) else None
+    thinking = _count(details.get("thinking_tokens")) if isinstance(details, dict) else None
     visible = None if output is None else max(0, output - (thinking or 0))
     total = None if plain is None or output is None else plain + (read or 0) + (written or 0) + output
     return Usage(plain, visible, read, written, thinking, total, None, dict(usage))
@@ -144,7 +148,8 @@ class AnthropicStreamDecoder:
                 delta = payload.get("delta")
                 if type(delta) is dict and delta.get("type") == "text_delta":
                     text = delta.get("text")
-                    pieces = self._pieces.get(payload.get("index"))  # type: ignore[arg-type]  # any key may be asked for
+                    index = payload.get("index")
+                    pieces = self._pieces.get(index) if type(index) is int else None
                     if pieces is not None and text and type(text) is str:
                         pieces.append(text)
                         yield Chunk(text, payload)
@@ -240,7 +245,7 @@ class AnthropicStreamDecoder:
             pieces.append(text)
             return Chunk("", payload, text) if text else None
         if kind == "signature_delta":
-            block["signature"] = (block.get("signature") or "") + str(delta.get("signature") or "")
+            block["signature"] = str(block.get("signature") or "") + str(delta.get("signature") or "")
         elif kind == "input_json_delta":
             text = str(delta.get("partial_json") or "")
             if text:

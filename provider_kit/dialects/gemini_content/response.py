@@ -165,7 +165,7 @@ def parse_content(payload: Any, *, provider: str, origin: str) -> ChatResponse:
     for part in _parts_of(candidate):
         _add(parts, _part(part))
     blocked = _block_reason(found) if not candidate else None
-    raw = candidate.get("finishReason")
+    raw = str(candidate.get("finishReason") or "") or None
     model = found.get("modelVersion") or None
     calls = any(type(part) is ToolCall for part in parts)
     return ChatResponse(

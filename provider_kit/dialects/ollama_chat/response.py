@@ -27,7 +27,7 @@ def created_at(text: Any) -> float | None:
 
 def read_ollama_usage(payload: Mapping[str, Any]) -> Usage:
     """Counts of the last line; a count that is absent is unknown, not zero."""
-    counts = {key: payload[key] for key in ("prompt_eval_count", "eval_count") if key in payload}
+    counts = {key: payload[key] for key in ("prompt_eval_count", "eval_count") if type(payload.get(key)) is int}
     return Usage.from_totals(counts.get("prompt_eval_count"), counts.get("eval_count"), raw=counts or None)
 
 
