@@ -110,7 +110,9 @@ class HTTPConfig:
     #: Most connections at once for each origin; ``None`` for no limit. Calls beyond it wait.
     max_connections: int | None = None
     #: Proxy URL, or one for each scheme: ``{"https": "http://proxy:3128"}``. Default: the environment.
-    proxy: str | Mapping[str, str] | None = None
+    proxy: str | Mapping[str, str] | None = field(
+        default=None, repr=lambda proxy: "None" if proxy is None else "<proxy>"
+    )
     #: Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` and the CA variables count.
     trust_env: bool = True
     #: ``True``, ``False`` (never in production), or the path of a CA bundle.

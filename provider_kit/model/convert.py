@@ -63,7 +63,9 @@ def _write(value: Any) -> Any:
     if type(value) in _TYPE_NAMES:
         return _write_part(value)
     if type(value) is Native:
-        return dict(value.data)
+        if value.data.get("type") == value.type and value.type not in _PART_TYPES and value.type != "native":
+            return dict(value.data)
+        return {"type": "native", "name": value.type, "data": dict(value.data)}
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, list):
@@ -91,6 +93,8 @@ def _write_message(message: Message) -> dict[str, Any]:
 
 def _read_part(written: Mapping[str, Any]) -> Any:
     part = _PART_TYPES.get(str(written.get("type")))
+    if written.get("type") == "native" and isinstance(written.get("data"), Mapping):
+        return Native(str(written.get("name")), dict(written["data"]))
     if part is None:
         return Native(str(written.get("type")), dict(written))
     names = _NAMES[part]

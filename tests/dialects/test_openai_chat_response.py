@@ -696,3 +696,9 @@ def test_embeddings_that_are_none_are_an_error(payload):
     """Of this library, whatever the server sent."""
     with pytest.raises(InvalidResponseError):
         LENIENT.parse_embed(payload)
+
+
+def test_nothing_after_the_end_mark_counts(streams):
+    """Wherever the bytes are cut, even between the two."""
+    data = streams.sse(*TEXTS) + streams.sse(chunk({"content": "more"}))
+    assert streams.assert_cuts_do_not_matter(STRICT, data).text == "Grüße, Welt 😀"

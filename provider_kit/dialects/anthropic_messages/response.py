@@ -264,7 +264,9 @@ class AnthropicStreamDecoder:
         if self.complete:
             return None
         self.complete = True
-        return Chunk("", payload, finish_reason=self._finish(), usage=read_anthropic_usage(self._usage or None))
+        usage = read_anthropic_usage(self._usage or None)
+        refusal = self.response().refusal or ""
+        return Chunk("", payload, refusal=refusal, finish_reason=self._finish(), usage=usage)
 
     def _finish(self) -> Any:
         return tool_finish(_FINISH.get(str(self._stop.get("stop_reason")), "other"), bool(self._positions))

@@ -235,7 +235,8 @@ class GeminiStreamDecoder:
             self._fail_on_stray(b"\n".join(self._events.stray))
         if self._reason is not None:
             self.complete = True
-            yield Chunk("", self._last, finish_reason=self._finish_reason(), usage=read_gemini_usage(self._usage))
+            usage = read_gemini_usage(self._usage)
+            yield Chunk("", self._last, refusal=self._blocked or "", finish_reason=self._finish_reason(), usage=usage)
 
     def _fail_on_stray(self, data: bytes) -> None:
         """An error in the middle of a stream may come as bare JSON, even as a list."""

@@ -283,7 +283,7 @@ class ChatStreamDecoder:
             if event[:1] != b"{":
                 if event.strip() == b"[DONE]":
                     yield from self._end()
-                    continue
+                    return
                 if not event.strip():
                     continue
             payload = decode_event(event, self._provider)
@@ -341,8 +341,6 @@ class ChatStreamDecoder:
             raise StreamFailure(self._error(payload))
 
     def _end(self) -> Iterator[Chunk]:
-        if self.complete:
-            return
         self._done = self.complete = True
         yield Chunk("", self._last, finish_reason=self._reason(), usage=read_usage(self._usage))
 

@@ -210,6 +210,8 @@ class ResponsesStreamDecoder:
             chunk = self._read(payload, type(event) is ErrorEvent)
             if chunk is not None:
                 yield chunk
+            if self.complete:
+                return
 
     def finish(self) -> Iterator[Chunk]:
         """The bytes have ended: read a last event that lacks its blank line."""
@@ -242,7 +244,7 @@ class ResponsesStreamDecoder:
         handler = self._HANDLERS.get(str(kind))
         if handler is not None:
             return handler(self, payload)
-        if kind in _TERMINAL:
+        if str(kind) in _TERMINAL:
             return self._end(payload)
         response = payload.get("response")
         if isinstance(response, dict):
@@ -320,8 +322,6 @@ class ResponsesStreamDecoder:
         if payload.get("type") == "response.failed" or self._final.get("status") == "failed":
             error = self._final.get("error") or {"message": "The provider says the response failed."}
             raise StreamFailure(self._error({"error": error}))
-        if self.complete:
-            return None
         self.complete = True
         answer = self.response()
         return Chunk("", payload, finish_reason=answer.finish_reason, usage=answer.usage)
