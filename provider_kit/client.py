@@ -36,7 +36,7 @@ from provider_kit.providers.registry import find_provider, split_model
 from provider_kit.streams import AsyncChatStream, ChatStream
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
-from provider_kit.wire.redaction import is_secret_header, redact
+from provider_kit.wire.redaction import HiddenDict, is_secret_header, redact
 
 if TYPE_CHECKING:
     import aiohttp
@@ -143,7 +143,7 @@ class Client:
         self._allow_secret_pickle = allow_secret_pickle
         self._defaults = _check_defaults(defaults)
         self._retry = retry
-        self._setup(dict(os.environ))
+        self._setup(HiddenDict(os.environ))
 
     def _setup(self, environ: Mapping[str, str]) -> None:
         config = self._config
@@ -178,6 +178,8 @@ class Client:
         return self._endpoint.base_url
 
     def __repr__(self) -> str:
+        if "_endpoint" not in vars(self):  # it is being made, and an error shows local variables
+            return "<Client>"
         return f"<Client {self.provider}/{self._model or '?'} at {redact(self.base_url)}>"
 
     # -------------------------------------------------------------------------------------------- chat
@@ -376,7 +378,7 @@ class Client:
         made._allow_secret_pickle = self._allow_secret_pickle
         made._defaults = dict(self._defaults)
         made._retry = self._retry
-        made._setup(dict(os.environ))
+        made._setup(HiddenDict(os.environ))
         return made
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -388,7 +390,7 @@ class Client:
         self._defaults = state["defaults"]
         self._retry = state["retry"]
         self._given = (None, None, None)
-        self._setup(dict(os.environ))
+        self._setup(HiddenDict(os.environ))
 
     # -------------------------------------------------------------------------------------------- inside
 

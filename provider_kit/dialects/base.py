@@ -85,6 +85,8 @@ class StreamDecoder(Protocol):
 class Dialect:
     """Base of the dialects: what an API does not have raises :class:`NotSupportedError`."""
 
+    #: The dialect that counts tokens in place of this one.
+    counter: Dialect | None = None
     #: The dialect's name; also the ``origin`` of messages it reads, unless the provider narrows it.
     name: str = ""
 

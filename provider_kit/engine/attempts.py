@@ -7,7 +7,7 @@ import math
 from attrs import define, field
 
 from provider_kit.engine.endpoint import Endpoint
-from provider_kit.errors import ProviderKitError
+from provider_kit.errors import APIConnectionError, ProviderKitError
 from provider_kit.model.chat import Attempt
 from provider_kit.model.config import DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, Timeout
 from provider_kit.policies.retry import RetryPolicy
@@ -32,6 +32,18 @@ def make_limits(timeout: Timeout | None, total: float | None, *, now: float, str
     if total is None and not stream:
         total = DEFAULT_TOTAL_TIMEOUT
     return Limits(connect, first, idle, None if total is None or total == math.inf else now + total, max_bytes)
+
+
+def _forget_variables(error: ProviderKitError) -> None:
+    """Empty the frames of the HTTP library below a failure: the bytes they were sending hold the key."""
+    from traceback import clear_frames
+
+    cause = error.__cause__
+    for _ in range(20):  # a chain may be a circle
+        if cause is None:
+            return
+        clear_frames(cause.__traceback__)
+        cause = cause.__cause__ or cause.__context__
 
 
 def _bound(seconds: float | None) -> float | None:
@@ -108,6 +120,8 @@ class Run:
             )
         )
         error.attempts = tuple(self.attempts)
+        if isinstance(error, APIConnectionError):
+            _forget_variables(error)
 
     def describe(self, error: ProviderKitError) -> None:
         """Say in an error what was being done."""

@@ -24,7 +24,7 @@ from provider_kit.model.inputs import nearest
 from provider_kit.model.json_text import dumps, loads
 from provider_kit.providers.base import Provider
 from provider_kit.wire.http import HttpRequest, HttpResponse, join_url
-from provider_kit.wire.redaction import redact, redact_value
+from provider_kit.wire.redaction import HiddenText, redact, redact_value
 
 __all__ = ["Endpoint"]
 
@@ -169,7 +169,8 @@ class Endpoint:
             "Accept-Encoding": "identity" if stream else "gzip, deflate",
         }
         if key is not None:
-            headers.update(self.provider.key_headers(key, self.keys.variable))
+            made = self.provider.key_headers(key, self.keys.variable)
+            headers.update({name: HiddenText(value) for name, value in made.items()})
         return merge_headers(headers, self.config.headers)
 
     @property

@@ -27,6 +27,7 @@ from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse, Chunk, T
 from provider_kit.model.json_text import loads
 from provider_kit.model.messages import Message
 from provider_kit.transports.base import ByteStream
+from provider_kit.wire.redaction import redact_value
 from provider_kit.wire.response_headers import request_id
 
 __all__ = ["StreamState", "begin_stream", "stream"]
@@ -104,7 +105,7 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
             if body.status >= 300:
                 raise endpoint.error(body.status, body.headers, await _read_all(body))
             kind = body.headers.get("content-type") or ""
-            if kind.startswith(("application/json", "text/html")):
+            if kind.lower().startswith(("application/json", "text/html")):
                 state.whole = _read_whole(state, body, await _read_all(body))
                 committed = True
                 _mark_first(run)
@@ -206,6 +207,7 @@ def _public(state: StreamState, error: StreamFailure | ProviderKitError) -> Prov
         return found
     if isinstance(error, APIError) and not error.headers and state.body is not None:
         error.headers = dict(state.body.headers)
+        error.request_id = error.request_id or request_id(error.headers)
         return state.run.endpoint.finish_error(error)
     return error
 
@@ -214,6 +216,7 @@ def _after_content(state: StreamState, failure: ProviderKitError) -> StreamError
     """An error after content has reached the caller, with what was received."""
     run = state.run
     partial = state.response()
+    partial.raw = redact_value(partial.raw, run.endpoint.secrets)  # it may be the error's event
     known: dict[str, Any] = {
         "partial": partial,
         "provider": run.endpoint.name,

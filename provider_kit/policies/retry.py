@@ -26,6 +26,11 @@ class RetryPolicy(Protocol):
         ...
 
 
+def _random() -> float:
+    """A function of this module pickles as its name; ``random.random`` would take its whole state along."""
+    return random.random()  # noqa: S311  # spreads waits, keeps no secret
+
+
 @frozen
 class Backoff:
     """Exponential backoff with full jitter; a provider's own wish goes before it.
@@ -43,7 +48,7 @@ class Backoff:
     #: Seconds a provider may ask for.
     longest: float = 120.0
     #: Source of randomness between 0 and 1.
-    jitter: Callable[[], float] = random.random
+    jitter: Callable[[], float] = _random
 
     def __call__(self, error: ProviderKitError, attempt: int, /) -> float | None:
         """Seconds to wait, or ``None``."""

@@ -79,7 +79,8 @@ class Provider:
         """The address to use: the configured one, the environment's, or the provider's own."""
         if config.base_url:
             return config.base_url
-        for variable in self.base_url_variables:
+        own = f"{config.label.upper().replace('-', '_')}_BASE_URL"
+        for variable in (*self.base_url_variables, own):
             if environ.get(variable):
                 return environ[variable]
         return self.base_url

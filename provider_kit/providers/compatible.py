@@ -6,7 +6,7 @@ from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.providers.base import Provider
 
-__all__ = ["FIREWORKS", "GROQ", "LLAMACPP", "LMSTUDIO", "OPENAI_COMPATIBLE", "VLLM"]
+__all__ = ["FIREWORKS", "LLAMACPP", "LMSTUDIO", "OPENAI_COMPATIBLE", "VLLM"]
 
 #: Any server of the chat API; ``base_url`` must be given.
 OPENAI_COMPATIBLE = Provider(
@@ -15,35 +15,6 @@ OPENAI_COMPATIBLE = Provider(
     key_variables=("OPENAI_COMPATIBLE_API_KEY",),
     base_url_variables=("OPENAI_COMPATIBLE_BASE_URL",),
     key_required=False,
-)
-
-
-def _groq_quirks(model: str) -> ChatQuirks:
-    """``gpt-oss`` always thinks; the others can be told not to."""
-    efforts = ("low", "medium", "high") if "gpt-oss" in model else ("none", "low", "medium", "high")
-    return ChatQuirks(
-        max_tokens_field="max_completion_tokens",
-        refused={"top_k": "this API has no top_k."},
-        max_stop=4,
-        metadata=False,
-        always_done=True,
-        reasoning=effort_writer(*efforts),
-        reasoning_field="reasoning",
-        documents=None,
-        audio=False,
-    )
-
-
-#: Source: console.groq.com/docs.
-GROQ = Provider(
-    name="groq",
-    title="Groq",
-    base_url="https://api.groq.com/openai/v1",
-    key_variables=("GROQ_API_KEY",),
-    key_prefix="gsk_",
-    default_model="openai/gpt-oss-20b",
-    quirks=_groq_quirks,
-    console="https://console.groq.com/keys",
 )
 
 #: Source: docs.fireworks.ai.

@@ -93,6 +93,7 @@ class OpenAIProvider(Provider):
         """Chat or Responses, by ``use_responses_api``, else by model."""
         chat = OpenAIChat(provider=config.label, quirks=self.quirks)
         responses = OpenAIResponses(provider=config.label, profile=responses_profile)
+        chat.counter = responses  # it counts the tokens of every model
         wanted = config.options.get("use_responses_api")
         if wanted is not None:
             chosen: Dialect = responses if wanted else chat

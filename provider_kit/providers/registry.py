@@ -34,7 +34,7 @@ _BUILT_IN = {
     "llamacpp": "provider_kit.providers.compatible:LLAMACPP",
     "vllm": "provider_kit.providers.compatible:VLLM",
     "mistral": "provider_kit.providers.mistral:PROVIDER",
-    "groq": "provider_kit.providers.compatible:GROQ",
+    "groq": "provider_kit.providers.groq:PROVIDER",
     "deepseek": "provider_kit.providers.deepseek:PROVIDER",
     "xai": "provider_kit.providers.xai:PROVIDER",
     "fireworks": "provider_kit.providers.compatible:FIREWORKS",

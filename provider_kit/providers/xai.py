@@ -54,7 +54,7 @@ class XAIProvider(OpenAIProvider):
         if config.options.get("use_responses_api") is False:
             chosen: Dialect = OpenAIChat(provider=config.label, quirks=self.quirks)
         else:
-            chosen = OpenAIResponses(provider=config.label, profile=_profile)
+            chosen = OpenAIResponses(provider=config.label, profile=_profile, counts=False)
         return lambda model: chosen
 
     def extra_headers(self, config: ProviderConfig, environ: Mapping[str, str]) -> dict[str, str]:

@@ -167,6 +167,14 @@ class FakeServer:
     # -------------------------------------------------------------------------------------------- answering
 
     async def _answer(self, incoming: Incoming) -> Outgoing:
+        try:
+            return await self._answer_as_told(incoming)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            # A request of a shape no client of ours writes; a real server would not fall over it either.
+            speech = SPEECHES["openai_chat"]
+            return _json(400, {}, speech.error(400, "invalid_request_error", f"cannot be read: {error!r}"))
+
+    async def _answer_as_told(self, incoming: Incoming) -> Outgoing:
         with self._lock:
             fault = self._faults.popleft() if self._faults else self._always or Fault()
             number = next(self._numbers)

@@ -9,6 +9,8 @@ touched from another.
 from __future__ import annotations
 
 import asyncio
+import functools
+import io
 import os
 import time
 import weakref
@@ -16,6 +18,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Any, NoReturn, TypeVar
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from attrs import define
 from yarl import URL
 
@@ -39,6 +42,10 @@ T = TypeVar("T")
 
 _DRAIN_SECONDS = 0.5
 _DRAIN_BYTES = 65536
+#: Bytes of a request body that are written at once.
+_LARGE_BODY = 1 << 20
+#: Bytes of one header, as http.client has it; aiohttp's 8 KiB are too few for some gateways.
+_HEADER_BYTES = 65536
 
 _transports: weakref.WeakSet[AiohttpTransport] = weakref.WeakSet()
 #: Sessions a forked child inherited; kept alive so that nobody touches the parent's sockets or loop.
@@ -53,6 +60,26 @@ class _InLoop:
     watchdog: Watchdog
     #: Suspended in the loop; closes the session when the loop ends. ``None`` for a session of the user's.
     owner: AsyncGenerator[aiohttp.ClientSession, None] | None = None
+
+
+class _Protocol(ResponseHandler):
+    """aiohttp's connections, less patient in two cases.
+
+    The reader of an answer is told when its chunks turn out to be broken, instead of waiting for ever. A
+    connection that is closed while the server takes no more of the request does not stay open for it.
+    """
+
+    def close(self) -> None:
+        transport = self.transport
+        super().close()
+        if transport is not None and transport.get_write_buffer_size():
+            transport.abort()
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        payload = self._payload
+        super().set_exception(exc, *cause)
+        if payload is not None and not payload.is_eof() and payload.exception() is None:
+            payload.set_exception(aiohttp.ClientPayloadError(str(exc)))
 
 
 class AiohttpTransport:
@@ -91,6 +118,8 @@ class AiohttpTransport:
             _raise(error, guard, limits, request)
         finally:
             guard.stop()
+        if not response.closed:
+            response.close()  # a protocol switch has a body that never ends
         return HttpResponse(response.status, response.headers, body)
 
     async def open_stream(self, request: HttpRequest, limits: Limits) -> _Stream:
@@ -179,8 +208,13 @@ class AiohttpTransport:
         connector = aiohttp.TCPConnector(
             limit=0, limit_per_host=config.max_connections or 0, keepalive_timeout=config.idle_timeout
         )
+        connector._factory = functools.partial(_Protocol, loop=loop)  # type: ignore[assignment]  # a subclass will do
         session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            max_line_size=_HEADER_BYTES,
+            max_field_size=_HEADER_BYTES,
         )
         try:
             yield session
@@ -223,7 +257,7 @@ class AiohttpTransport:
         return await session.request(
             request.method,
             url,
-            data=request.body,
+            data=_payload(request.body),
             headers=request.headers,
             proxy=proxy,
             ssl=tls,
@@ -306,14 +340,15 @@ class _Stream:
             self._give_up()
             raise late(self._limits, time.monotonic(), streaming=True, began=self._guard.began)
         elif self._open:
-            self._open = False
-            self._guard.stop()
-            self._response.release()
+            self._end()
         return data
 
     async def drain(self) -> None:
         """Take what follows a complete answer, briefly."""
         if not self._open:
+            return
+        if not self._reusable():
+            self._give_up()
             return
         left = _DRAIN_BYTES
         self._guard.wait()
@@ -322,9 +357,7 @@ class _Stream:
             while left > 0 and not self._guard.expired:
                 data = await self._readany()
                 if not data:
-                    self._open = False
-                    self._guard.stop()
-                    self._response.release()
+                    self._end()
                     return
                 left -= len(data)
         except (aiohttp.ClientError, OSError):
@@ -336,10 +369,30 @@ class _Stream:
         if self._open:
             self._give_up()
 
+    def _reusable(self) -> bool:
+        """Whether the answer ends before its connection does."""
+        headers = self.headers
+        return "content-length" in headers or "transfer-encoding" in headers
+
+    def _end(self) -> None:
+        self._open = False
+        self._readany = _nothing
+        self._guard.stop()
+        self._response.release()
+
     def _give_up(self) -> None:
         self._open = False
         self._guard.stop()
         self._response.close()
+
+
+async def _nothing() -> bytes:
+    return b""
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    """A large body is sent in pieces, so that others in the loop get their turn; aiohttp warns otherwise."""
+    return body if body is None or len(body) <= _LARGE_BODY else io.BytesIO(body)
 
 
 def _raise(error: BaseException, guard: Guard, limits: Limits, request: HttpRequest) -> NoReturn:

@@ -36,6 +36,8 @@ __all__ = ["Exchange", "TimedAdapter", "current"]
 
 #: Connections kept for a moment after a burst, beyond the configured idle ones.
 _BURST = 512
+#: Heads of one answer: its own, and interim ones (100, 103) before it.
+_MOST_HEADS = 100
 
 
 class Exchange:
@@ -143,6 +145,13 @@ class _Response(http.client.HTTPResponse):
     """An answer that skips early hints and notices when its headers were cut."""
 
     ended: Callable[[], bool] = staticmethod(lambda: False)
+    _heads = 0
+
+    def _read_status(self) -> Any:
+        self._heads += 1
+        if self._heads > _MOST_HEADS:
+            raise http.client.HTTPException("too many interim answers")
+        return super()._read_status()  # type: ignore[misc]  # typeshed does not list it
 
     def begin(self) -> None:
         super().begin()
@@ -319,6 +328,11 @@ class TimedAdapter(HTTPAdapter):
         return response
 
     def close(self) -> None:
-        """Close every idle connection."""
+        """Close every idle connection, even if a traceback still holds their pool."""
         self._pools.clear()
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118  # urllib3's container refuses to be iterated
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
         super().close()

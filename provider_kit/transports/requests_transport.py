@@ -214,8 +214,14 @@ class RequestsTransport:
 
     def _read_whole(self, response: requests.Response, limits: Limits) -> bytes:
         raw = response.raw
-        length = response.headers.get("content-length")
-        if length is not None and response.headers.get("content-encoding") is None and length.isdigit():
+        headers = response.headers
+        length = headers.get("content-length")
+        if (
+            length is not None
+            and length.isdecimal()
+            and headers.get("content-encoding") is None
+            and not getattr(raw, "chunked", False)
+        ):
             if int(length) > limits.max_bytes:
                 raise too_large(limits.max_bytes)
             return raw.read(decode_content=True)
@@ -248,7 +254,7 @@ def _pieces(raw: Any) -> Iterator[bytes]:
     ``read_chunked`` is the fastest; where the body is not chunked, only ``read1`` delivers at once.
     """
     if getattr(raw, "chunked", False) and raw.supports_chunked_reads():
-        yield from raw.read_chunked(decode_content=True)
+        yield from raw.read_chunked(_READ_SIZE, decode_content=True)
         return
     while True:
         piece = raw.read1(_READ_SIZE, decode_content=True)
@@ -295,6 +301,9 @@ class _Stream:
     async def drain(self) -> None:
         """Take what follows a complete answer, briefly."""
         if not self._open:
+            return
+        if not ("content-length" in self.headers or "transfer-encoding" in self.headers):
+            self._give_up()  # it ends with its connection, which cannot be used again
             return
         self._exchange.shorten(_DRAIN_SECONDS)
         left = _DRAIN_BYTES

@@ -27,8 +27,8 @@ class HttpResponse:
     """What came back, whole."""
 
     status: int
-    #: Names compare without regard to case.
-    headers: Mapping[str, str]
+    #: Names compare without regard to case; may hold cookies, so never shown.
+    headers: Mapping[str, str] = field(repr=lambda headers: f"<{len(headers)} headers>")
     body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
 
 

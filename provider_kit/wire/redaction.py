@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["MASK", "is_secret_header", "redact", "redact_headers", "redact_value"]
+__all__ = ["MASK", "HiddenDict", "HiddenText", "is_secret_header", "redact", "redact_headers", "redact_value"]
 
 MASK = "***"
 
@@ -56,6 +56,22 @@ def redact_value(value: Any, secrets: Iterable[str] = ()) -> Any:
     if isinstance(value, list):
         return [redact_value(item, secrets) for item in value]
     return value
+
+
+class HiddenText(str):
+    """A secret as text: sent as it is, but not shown where local variables or dicts are."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(MASK)
+
+
+class HiddenDict(dict[str, str]):
+    """A dict that may hold secrets, such as the environment; it does not show its values."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} values>"
 
 
 def is_secret_header(name: str) -> bool:

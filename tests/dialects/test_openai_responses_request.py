@@ -5,7 +5,7 @@ import pytest
 from provider_kit.dialects.base import Notes
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.dialects.openai_responses import OpenAIResponses, ResponsesProfile
-from provider_kit.errors import InvalidRequestError, UnsupportedParameterError
+from provider_kit.errors import InvalidRequestError, NotSupportedError, UnsupportedParameterError
 from provider_kit.model.inputs import build_request
 from provider_kit.model.messages import (
     Audio,
@@ -327,6 +327,13 @@ def test_formats_are_flat():
     assert build(response_format={"type": "json_schema", "json_schema": wanted})[0]["text"] == {
         "format": {"type": "json_schema", **wanted}
     }
+
+
+def test_tokens_are_counted_only_where_the_server_can():
+    """Nothing is guessed."""
+    request = build_request("Hi", {}, default_model="m", defaults={})
+    with pytest.raises(NotSupportedError, match="token counting"):
+        OpenAIResponses(provider="acme", counts=False).build_count(request, Notes())
 
 
 def test_the_smaller_calls_have_their_paths():

@@ -68,7 +68,7 @@ class Answers:
         return {"json": payload, **entry}
 
     @staticmethod
-    def error(status, code="server_error", message="it failed", **headers):
+    def error(status, code=None, message="it failed", **headers):
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return {"status": status, "headers": names, "json": {"error": {"message": message, "code": code}}}
 

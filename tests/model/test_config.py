@@ -48,6 +48,13 @@ def test_timeouts_that_are_none_are_refused(given):
         ({"max_retries": 1.5}, "max_retries"),
         ({"on_unsupported": "ignore"}, "on_unsupported"),
         ({"timeout": "5"}, "timeout"),
+        ({"api_keys": "k1"}, "api_keys must be a list"),
+        ({"api_keys": 7}, "api_keys must be a list"),
+        ({"name": 7}, "name must be a string"),
+        ({"base_url": b"x"}, "base_url must be a string"),
+        ({"default_model": 7}, "default_model must be a string"),
+        ({"headers": ["a"]}, "headers must be a dict"),
+        ({"http": {"proxy": "x"}}, "http must be an HTTPConfig"),
         ({"total_timeout": 0}, "total_timeout"),
     ],
 )

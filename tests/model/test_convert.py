@@ -75,6 +75,17 @@ def test_what_this_version_does_not_know_survives_too():
     assert load_conversation(dump_conversation(messages)) == messages
 
 
+def test_a_native_block_survives_although_its_type_is_one_of_ours():
+    """It is wrapped, so that it comes back as the block it was."""
+    blocks = [
+        Native("text", {"type": "text", "text": "a"}),
+        Native("native", {"type": "native", "data": {}}),
+        Native("x", {"google_search": {}}),
+    ]
+    conversation = [Message.user("Hi"), Message("assistant", blocks)]
+    assert load_conversation(dump_conversation(conversation)) == conversation
+
+
 def test_a_bare_list_is_read_as_openais_form():
     """So that logs of other libraries can be loaded."""
     assert load_conversation('[{"role":"user","content":"Hi"}]') == [Message("user", "Hi")]

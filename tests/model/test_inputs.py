@@ -328,6 +328,7 @@ def test_files_are_attached_to_the_last_user_message():
     ("options", "words"),
     [
         ({"temprature": 1}, "Unknown argument 'temprature'"),
+        ({"model": 7}, "model must be a string"),
         ({"temperature": "hot"}, "temperature must be int or float"),
         ({"temperature": True}, "temperature"),
         ({"top_k": 1.5}, "top_k must be int"),

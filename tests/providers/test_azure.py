@@ -109,3 +109,11 @@ def test_filter_results_before_the_answer_are_passed_over(exchange, streams):
     sent = exchange("azure/dep", "Hi", verb="stream", answer=answer, client={"base_url": HOST})
     assert (sent.response.id, sent.response.model, sent.response.text) == ("a1", "gpt-4o", "Hi")
     assert sent.response.finish_reason == "content_filter"
+
+
+@pytest.mark.parametrize(("deployment", "warned"), [("my-own-name", []), ("gpt-4o", ["reasoning"])])
+def test_reasoning_is_asked_for_unless_the_name_says_otherwise(exchange, deployment, warned):
+    """A deployment's name does not tell its model, except where it is the model's."""
+    sent = exchange(f"azure/{deployment}", "Hi", answer=CHAT, client={"base_url": HOST}, reasoning="low")
+    assert sent.warned == warned
+    assert ("reasoning_effort" in sent.body) is not bool(warned)

@@ -15,10 +15,23 @@ TOOL = {
 def test_a_request_is_openais_with_its_own_names(exchange):
     """``max_completion_tokens``, efforts, no penalties and no parallel field."""
     sent = exchange(
-        "cerebras/gpt-oss-120b", "Hi", answer=CHAT, system="Be kind", max_tokens=5, tools=[TOOL], tool_choice="required",
-        parallel_tool_calls=False, reasoning="max", presence_penalty=1, frequency_penalty=1, top_k=1, metadata={"a": "b"},
-        stop=["1", "2", "3", "4", "5"], seed=7, user="u",
-    )  # fmt: skip
+        "cerebras/gpt-oss-120b",
+        "Hi",
+        answer=CHAT,
+        system="Be kind",
+        max_tokens=5,
+        tools=[TOOL],
+        tool_choice="required",
+        parallel_tool_calls=False,
+        reasoning="max",
+        presence_penalty=1,
+        frequency_penalty=1,
+        top_k=1,
+        metadata={"a": "b"},
+        stop=["1", "2", "3", "4", "5"],
+        seed=7,
+        user="u",
+    )
     assert sent.url == "https://api.cerebras.ai/v1/chat/completions"
     assert sent.headers["authorization"] == "Bearer test-key-0123456789"
     assert sent.body == {

@@ -42,7 +42,7 @@ def test_tools_have_no_strict_and_no_parallel_field(exchange):
     sent = exchange("deepseek", "Hi", answer=CHAT, tools=[TOOL], parallel_tool_calls=True, metadata={"a": "b"}, top_k=1)
     assert "strict" not in sent.body["tools"][0]["function"]
     assert sent.body.keys() == {"model", "messages", "tools"}
-    assert sorted(sent.warned) == ["metadata", "parallel_tool_calls", "top_k"]
+    assert sorted(sent.warned) == ["metadata", "parallel_tool_calls", "tools", "top_k"]
 
 
 def test_a_schema_goes_into_the_prompt(exchange):
@@ -82,7 +82,7 @@ def test_a_stream_has_keep_alive_comments_and_cache_counts(exchange, streams):
     events = [
         ": keep-alive",
         "",
-        {"choices": [{"index": 0, "delta": {"role": "assistant", "content": None, "reasoning_content": "Hm"}, "finish_reason": None}]},
+        {"choices": [{"index": 0, "delta": {"content": None, "reasoning_content": "Hm"}, "finish_reason": None}]},
         ": keep-alive",
         "",
         {"choices": [{"index": 0, "delta": {"content": "Hi", "reasoning_content": None}, "finish_reason": None}]},

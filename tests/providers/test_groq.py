@@ -53,6 +53,13 @@ def test_reasoning_goes_back_as_reasoning(exchange):
     assert sent.body["messages"][1] == {"role": "assistant", "content": "Yes", "reasoning": "Hm"}
 
 
+@pytest.mark.parametrize("base", ["https://api.groq.com", "https://api.groq.com/", "https://api.groq.com/openai/v1"])
+def test_the_address_is_taken_with_and_without_its_path(exchange, base):
+    """The vendor's own library has it without."""
+    sent = exchange("groq/m", "Hi", answer=CHAT, client={"base_url": base})
+    assert sent.url == "https://api.groq.com/openai/v1/chat/completions"
+
+
 def event(delta, finish=None, **more):
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
 

@@ -12,9 +12,20 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "ob
 def test_only_what_the_api_names_is_sent(exchange):
     """It refuses unknown fields: ``random_seed``, no user, no wish for usage."""
     sent = exchange(
-        "mistral/mistral-small-latest", "Hi", answer=CHAT, max_tokens=5, seed=7, user="u", tools=[TOOL], tool_choice="f",
-        reasoning="high", metadata={"a": "b"}, system="Be kind", parallel_tool_calls=False, top_k=3,
-    )  # fmt: skip
+        "mistral/mistral-small-latest",
+        "Hi",
+        answer=CHAT,
+        max_tokens=5,
+        seed=7,
+        user="u",
+        tools=[TOOL],
+        tool_choice="f",
+        reasoning="high",
+        metadata={"a": "b"},
+        system="Be kind",
+        parallel_tool_calls=False,
+        top_k=3,
+    )
     assert sent.url == "https://api.mistral.ai/v1/chat/completions"
     assert sent.headers["authorization"] == "Bearer test-key-0123456789"
     assert sent.body == {

@@ -1,5 +1,7 @@
 """Qwen on DashScope: what a request looks like on the wire, and what its errors become."""
 
+import json
+
 import pytest
 
 from provider_kit import Client, ScriptedTransport
@@ -105,7 +107,7 @@ def test_embeddings_go_in_small_batches(call):
     """Ten texts at most in each request."""
 
     def answer(request):
-        count = request.body.count(b'"t')
+        count = len(json.loads(request.body)["input"])
         return {"json": {"data": [{"index": i, "embedding": [i]} for i in range(count)], "usage": {"prompt_tokens": 1}}}
 
     transport = ScriptedTransport([answer, answer])

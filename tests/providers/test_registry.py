@@ -106,11 +106,11 @@ def test_installed_packages_may_bring_providers(monkeypatch):
     """Announced by an entry point, imported when first used."""
     entries = [EntryPoint("acme", "provider_kit.providers.openai:PROVIDER", registry.ENTRY_POINTS)]
 
-    def entry_points(*, group, name=None):
+    def entry_points(*, group):
         assert group == "provider_kit.providers"
-        return [entry for entry in entries if name in (None, entry.name)]
+        return entries
 
-    monkeypatch.setattr(registry, "entry_points", entry_points)
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
     assert is_known("acme")
     assert "acme" in provider_names()
     assert find_provider("acme").title == "OpenAI"

@@ -54,8 +54,8 @@ def test_models_tell_their_window(exchange):
 )
 def test_any_server_is_reached_by_its_address(exchange, given):
     """As the first argument or by name."""
-    target = given.pop("target")
-    sent = exchange(target, "Hi", answer=CHAT, client={"model": "m", "api_key": None, **given})
+    address = {name: value for name, value in given.items() if name != "target"}
+    sent = exchange(given["target"], "Hi", answer=CHAT, client={"model": "m", "api_key": None, **address})
     assert sent.url == "http://127.0.0.1:9/v1/chat/completions"
     assert sent.body["model"] == "m"
     assert sent.response.provider == "openai_compatible"

@@ -64,7 +64,7 @@ def test_chat_is_still_there(exchange):
     assert sent.url == "https://api.x.ai/v1/chat/completions"
     assert sent.body.keys() == {"model", "messages", "tools", "max_tokens"}
     assert "strict" not in sent.body["tools"][0]["function"]
-    assert sorted(sent.warned) == sorted(options)
+    assert sorted(sent.warned) == sorted([*options, "tools"])
 
 
 def test_models_that_do_not_reason_take_penalties(exchange):

@@ -158,9 +158,9 @@ class RawServer:
             time.sleep(0.003)
         return True
 
-    def wait_closed(self, seconds=3.0):
-        """Whether every connection has ended, or ends soon."""
-        return self.wait(lambda: not self.open, seconds)
+    def idle(self):
+        """Whether every connection has ended."""
+        return not self.open
 
     def _accept(self):
         while True:
@@ -317,6 +317,15 @@ class BlockingWorld:
     async def pause(self, seconds):
         time.sleep(seconds)
 
+    async def until(self, condition, seconds=3.0):
+        """Whether something becomes true soon; the loop goes on meanwhile."""
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                return False
+            await self.pause(0.003)
+        return True
+
     def stop(self):
         pass
 
@@ -349,7 +358,7 @@ class _BlockingStream:
         self._stream.close()
 
 
-class AsyncioWorld:
+class AsyncioWorld(BlockingWorld):
     """Aiohttp underneath; all scenarios of a test run in one loop."""
 
     name = "asyncio"

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider_kit.wire.redaction import MASK, redact, redact_headers, redact_value
+from provider_kit.wire.redaction import (
+    MASK,
+    HiddenDict,
+    HiddenText,
+    is_secret_header,
+    redact,
+    redact_headers,
+    redact_value,
+)
 
 
 @pytest.mark.parametrize(
@@ -70,3 +78,18 @@ def test_headers_with_credentials_are_masked_whole():
 def test_a_known_secret_never_survives(before, after, secret):
     """Whatever surrounds it."""
     assert secret not in redact(f"{before} {secret} {after}", [secret])
+
+
+def test_hidden_values_work_and_are_not_shown():
+    """A key in a traceback's variables is a mask, on the wire it is a key."""
+    key = HiddenText("s3cret")
+    assert f"Bearer {key}" == "Bearer s3cret"
+    assert repr([key]) == "['***']"
+    assert repr(HiddenDict({"KEY": "s3cret"})) == "<1 values>"
+    assert HiddenDict({"KEY": "s3cret"})["KEY"] == "s3cret"
+
+
+def test_headers_with_credentials_are_known_by_name():
+    """In any case of letters."""
+    assert is_secret_header("Authorization")
+    assert not is_secret_header("Accept")

@@ -26,9 +26,11 @@ class OpenAIResponses(Dialect):
         provider: str = "",
         origin: str | None = None,
         profile: Callable[[str], ResponsesProfile] = lambda model: ResponsesProfile(),
+        counts: bool = True,
     ) -> None:
         super().__init__(provider=provider, origin=origin or f"{self.name}/{provider}")
         self._profile = profile
+        self._counts = counts
 
     def build_chat(self, request: ChatRequest, *, stream: bool, notes: Notes) -> WireCall:
         """Write a request."""
@@ -64,6 +66,8 @@ class OpenAIResponses(Dialect):
 
     def build_count(self, request: ChatRequest, notes: Notes) -> WireCall:
         """POST /responses/input_tokens: the request without what only matters for an answer."""
+        if not self._counts:
+            raise self._missing("token counting")
         body = self.build_chat(request, stream=False, notes=notes).body or {}
         kept = ("model", "input", "instructions", "tools", "tool_choice", "text", "reasoning", "parallel_tool_calls")
         return WireCall("/responses/input_tokens", {key: body[key] for key in kept if key in body})

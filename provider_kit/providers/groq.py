@@ -1,0 +1,50 @@
+"""Groq. Source: console.groq.com/docs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from provider_kit.dialects.openai_chat import ChatQuirks
+from provider_kit.dialects.openai_chat.quirks import effort_writer
+from provider_kit.model.config import ProviderConfig
+from provider_kit.providers.base import Provider
+
+__all__ = ["PROVIDER", "GroqProvider"]
+
+
+def _groq_quirks(model: str) -> ChatQuirks:
+    """``gpt-oss`` always thinks; the others can be told not to."""
+    efforts = ("low", "medium", "high") if "gpt-oss" in model else ("none", "low", "medium", "high")
+    return ChatQuirks(
+        max_tokens_field="max_completion_tokens",
+        refused={"top_k": "this API has no top_k."},
+        max_stop=4,
+        metadata=False,
+        always_done=True,
+        reasoning=effort_writer(*efforts),
+        reasoning_field="reasoning",
+        documents=None,
+        audio=False,
+    )
+
+
+class GroqProvider(Provider):
+    """Groq; its SDK's base URL lacks ``/openai/v1``, so both forms are taken."""
+
+    def find_base_url(self, config: ProviderConfig, environ: Mapping[str, str]) -> str | None:
+        """The address with the API's path."""
+        url = super().find_base_url(config, environ)
+        return f"{url.rstrip('/')}/openai/v1" if url and url.rstrip("/").endswith("api.groq.com") else url
+
+
+PROVIDER = GroqProvider(
+    name="groq",
+    title="Groq",
+    base_url="https://api.groq.com/openai/v1",
+    key_variables=("GROQ_API_KEY",),
+    base_url_variables=("GROQ_BASE_URL",),
+    key_prefix="gsk_",
+    default_model="openai/gpt-oss-20b",
+    quirks=_groq_quirks,
+    console="https://console.groq.com/keys",
+)

@@ -1,0 +1,68 @@
+"""Backoff as a function: an error and a number in, seconds or nothing out."""
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provider_kit import Backoff, BadRequestError, InternalServerError, RateLimitError
+
+FULL = Backoff(jitter=lambda: 1.0)
+
+
+def test_waits_double_up_to_their_cap():
+    """0.5, 1, 2, … and never more than the cap."""
+    policy = Backoff(20, base=0.5, cap=8.0, jitter=lambda: 1.0)
+    waits = [policy(InternalServerError(), attempt) for attempt in range(1, 8)]
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+
+
+@pytest.mark.parametrize("attempt", [1_000, 100_000])
+def test_many_attempts_do_not_overflow(attempt):
+    """The thousandth wait is the cap."""
+    assert Backoff(10**6, jitter=lambda: 1.0)(InternalServerError(), attempt) == 60.0
+
+
+def test_only_so_many_retries():
+    """After ``max_retries`` it gives up; 0 never tries again."""
+    assert FULL(InternalServerError(), 3) is not None
+    assert FULL(InternalServerError(), 4) is None
+    assert Backoff(0)(InternalServerError(), 1) is None
+
+
+def test_only_what_may_pass_is_tried_again():
+    """The error says whether that may help, by its class or by itself."""
+    assert FULL(BadRequestError(), 1) is None
+    assert FULL(BadRequestError(retryable=True), 1) == 0.5
+    assert FULL(InternalServerError(retryable=False), 1) is None
+
+
+def test_the_providers_wish_goes_before_the_computed_wait():
+    """Also zero, also above the cap, but not above ``longest``."""
+    assert FULL(RateLimitError(retry_after=0), 1) == 0
+    assert FULL(RateLimitError(retry_after=100), 1) == 100
+    assert FULL(RateLimitError(retry_after=120), 1) == 120
+    assert FULL(RateLimitError(retry_after=120.5), 1) is None
+    assert Backoff(longest=5)(RateLimitError(retry_after=6), 1) is None
+
+
+@given(attempt=st.integers(1, 50), jitter=st.floats(0, 1))
+def test_a_wait_is_never_negative_nor_above_the_cap(attempt, jitter):
+    """Whatever the jitter."""
+    wait = Backoff(50, jitter=lambda: jitter)(InternalServerError(), attempt)
+    assert 0 <= wait <= 60
+
+
+def test_it_is_a_value():
+    """Equal if it says the same, and it pickles."""
+    assert Backoff(2) == Backoff(2) != Backoff(3)
+    assert pickle.loads(pickle.dumps(Backoff(2))) == Backoff(2)
+    assert len(pickle.dumps(Backoff(2))) < 300
+
+
+def test_the_jitter_differs_from_call_to_call():
+    """Many clients that failed at once do not come back at once."""
+    waits = {Backoff()(InternalServerError(), 1) for _ in range(20)}
+    assert len(waits) > 10
+    assert all(0 <= wait < 0.5 for wait in waits)

@@ -1,0 +1,138 @@
+"""Imports run downward only, and only one folder waits. Read from the source, not from memory."""
+
+import ast
+from importlib.resources import files
+
+import pytest
+
+ROOT = files("provider_kit")
+
+#: From the bottom to the top; a room may import from rooms below it and from itself.
+LAYERS = (
+    "_version",
+    "errors",
+    "model",
+    "wire",
+    "dialects",
+    "providers",
+    "auth",
+    "policies",
+    "transports",
+    "engine",
+    "streams",
+    "client",
+    "testing",
+    "cli",
+    "__main__",
+)
+#: Modules that wait, and the rooms that may import them.
+WAITING = ("asyncio", "threading", "time", "requests", "aiohttp", "urllib3", "socket", "select", "concurrent", "queue")
+MAY_WAIT = ("transports", "testing", "cli")
+
+
+def modules():
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield parts, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(parts, tree):
+    """What a module imports, wherever in it, except for type checkers only."""
+    for_types = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            for_types |= {id(inner) for statement in node.body for inner in ast.walk(statement)}
+    for node in ast.walk(tree):
+        typing_only = id(node) in for_types
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, (), typing_only) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in {parts}"
+            yield node.module, tuple(alias.name for alias in node.names), typing_only
+
+
+def room(name):
+    """The room of a module's dotted name, None outside the package and for the package itself."""
+    head, _, rest = name.partition(".")
+    return rest.partition(".")[0] if head == "provider_kit" and rest else None
+
+
+MODULES = [pytest.param(parts, tree, id="/".join(parts)) for parts, tree in modules()]
+
+
+@pytest.mark.parametrize(("parts", "tree"), MODULES)
+def test_imports_run_downward_only(parts, tree):
+    """errors < model < wire < dialects < providers < auth < policies < transports < engine < client < testing, cli."""
+    if parts == ("__init__",):
+        return  # names only, loaded on demand
+    height = LAYERS.index(parts[0])
+    for name, names, _ in imports(parts, tree):
+        if name == "provider_kit":
+            pytest.fail(f"{'/'.join(parts)} imports {names} from the package itself")
+        below = room(name)
+        if below is not None:
+            assert LAYERS.index(below) <= height, f"{'/'.join(parts)} imports {name}"
+
+
+@pytest.mark.parametrize(("parts", "tree"), MODULES)
+def test_only_transports_wait(parts, tree):
+    """HTTP libraries, clocks and threads stand in one folder; a lock is allowed where state is shared."""
+    if parts[0] in MAY_WAIT:
+        return
+    for name, names, typing_only in imports(parts, tree):
+        top = name.partition(".")[0]
+        if top not in WAITING or typing_only:
+            continue
+        assert top == "threading", f"{'/'.join(parts)} imports {name}"
+        assert parts[0] in ("auth", "policies"), f"{'/'.join(parts)} imports {name}"
+        assert not names or set(names) <= {"Lock"}
+        used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is(node, "threading")}
+        assert used <= {"Lock"}
+
+
+def _is(node, name):
+    return isinstance(node.value, ast.Name) and node.value.id == name
+
+
+@pytest.mark.parametrize(("parts", "tree"), MODULES)
+def test_the_core_does_not_know_the_testing_package(parts, tree):
+    """Only the registry names it, as text."""
+    if parts[0] in ("testing", "cli"):
+        return
+    assert all(room(name) not in ("testing", "cli") or parts == ("__main__",) for name, _, _ in imports(parts, tree))
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    if parts != ("providers", "registry"):
+        assert not any(text.startswith("provider_kit.testing") for text in texts)
+
+
+@pytest.mark.parametrize(("parts", "tree"), MODULES)
+def test_the_engine_awaits_the_transport_and_nothing_else(parts, tree):
+    """What the engine awaits is a method of the transport, of its streams, of the keys, or the engine's own."""
+    if parts[0] != "engine":
+        return
+    allowed = {"send", "open_stream", "sleep", "read", "drain", "aclose", "next", "headers", "failed"}
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Await):
+            called = node.value.func
+            name = called.attr if isinstance(called, ast.Attribute) else called.id
+            assert name in allowed | own, ast.unparse(node)
+
+
+def test_no_room_is_unknown():
+    """A new folder must find its place in the order."""
+    assert {parts[0] for parts, _ in modules()} - {"__init__"} <= set(LAYERS)
+
+
+@pytest.mark.parametrize(("parts", "tree"), MODULES)
+def test_no_branch_asks_for_a_providers_name(parts, tree):
+    """A registry, never a ladder of comparisons with provider names."""
+    from provider_kit import provider_names
+
+    if parts[0] in ("testing", "cli", "providers"):
+        return
+    names = set(provider_names())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            texts = {c.value for c in ast.walk(node) if isinstance(c, ast.Constant) and isinstance(c.value, str)}
+            assert not texts & names, ast.unparse(node)

@@ -1,0 +1,66 @@
+"""Every verb twice: ``x`` blocks, ``ax`` is awaited, and nothing else differs."""
+
+import inspect
+
+import pytest
+
+from provider_kit import AsyncChatStream, ChatStream, Client
+from provider_kit.testing import ScriptedTransport
+from provider_kit.transports.aiohttp_transport import AiohttpTransport
+from provider_kit.transports.base import ByteStream, Transport
+from provider_kit.transports.requests_transport import RequestsTransport
+
+VERBS = ("chat", "stream", "models", "embed", "count_tokens", "health_check", "close")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_both_twins_take_the_same(verb):
+    """Parameters, their order, kinds, defaults and annotations are equal."""
+    one, other = getattr(Client, verb), getattr(Client, f"a{verb}")
+    assert inspect.signature(one).parameters == inspect.signature(other).parameters
+    if verb not in ("stream", "close"):
+        assert inspect.signature(one).return_annotation == inspect.signature(other).return_annotation
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "close"])
+def test_the_awaited_twin_is_documented_by_the_other(verb):
+    """One description for both, so that they cannot drift apart."""
+    one, other = inspect.getdoc(getattr(Client, verb)), inspect.getdoc(getattr(Client, f"a{verb}"))
+    assert one
+    assert f":meth:`{verb}`" in other
+    assert "Args:" not in other
+    assert "Raises:" not in other
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_only_the_awaited_twin_is_a_coroutine(verb):
+    """``astream`` returns an asynchronous iterator without being awaited."""
+    assert not inspect.iscoroutinefunction(getattr(Client, verb))
+    assert inspect.iscoroutinefunction(getattr(Client, f"a{verb}")) == (verb != "stream")
+
+
+def test_no_verb_is_without_its_twin():
+    """Every public method that calls a provider has one."""
+    methods = {name for name, value in vars(Client).items() if inspect.isfunction(value) and not name.startswith("_")}
+    assert methods == {name for verb in VERBS for name in (verb, f"a{verb}")}
+
+
+def test_both_streams_offer_the_same():
+    """What can be asked of one stream can be asked of the other."""
+    plain = {name for name in vars(ChatStream) if not name.startswith("_")}
+    awaited = {name for name in vars(AsyncChatStream) if not name.startswith("_")}
+    assert plain - {"close"} == awaited - {"aclose"} == {"response", "warnings", "text"}
+
+
+@pytest.mark.parametrize("kind", [RequestsTransport, AiohttpTransport, ScriptedTransport])
+def test_all_transports_have_the_methods_of_the_protocol(kind):
+    """With the same parameters."""
+    for name, promised in vars(Transport).items():
+        if name.startswith("_") or not inspect.isfunction(promised):
+            continue
+        given = inspect.signature(getattr(kind, name)).parameters
+        assert [(p.name, p.kind) for p in given.values()] == [
+            (p.name, p.kind) for p in inspect.signature(promised).parameters.values()
+        ]
+    assert isinstance(kind([]) if kind is ScriptedTransport else kind(), Transport)
+    assert {"read", "progress", "drain", "aclose"} <= set(vars(ByteStream))
