@@ -28,8 +28,9 @@ from provider_kit.model.config import (
     ProviderConfig,
     Timeout,
 )
-from provider_kit.model.inputs import ChatOptions, Messages, build_request, nearest
+from provider_kit.model.inputs import ChatOptions, Messages, build_request
 from provider_kit.model.models import Embeddings, HealthStatus, Model
+from provider_kit.model.nearest import nearest
 from provider_kit.policies.retry import Backoff, RetryPolicy
 from provider_kit.providers.base import Provider
 from provider_kit.providers.registry import find_provider, split_model

@@ -81,7 +81,10 @@ def test_a_provider_alone_means_its_default_model():
 
 def test_an_address_alone_means_any_compatible_server():
     """As first argument or as base_url."""
-    for client in (Client("http://127.0.0.1:8000/v1", model="m"), Client(base_url="http://127.0.0.1:8000/v1", model="m")):
+    for client in (
+        Client("http://127.0.0.1:8000/v1", model="m"),
+        Client(base_url="http://127.0.0.1:8000/v1", model="m"),
+    ):
         assert (client.provider, client.model, client.base_url) == (
             "openai_compatible",
             "m",
@@ -318,6 +321,7 @@ def test_the_policy_is_yours_or_counts_retries():
 
 # ------------------------------------------------------------------------------------------------ calls
 
+
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
@@ -503,7 +507,9 @@ def test_it_can_be_printed():
 
 def test_it_pickles(monkeypatch):
     """Settings travel, the key does not unless asked for."""
-    client = Client("openai/gpt-4o", api_key=KEY, max_retries=1, defaults={"temperature": 0}, retry=Backoff(9), timeout=5)
+    client = Client(
+        "openai/gpt-4o", api_key=KEY, max_retries=1, defaults={"temperature": 0}, retry=Backoff(9), timeout=5
+    )
     again = pickle.loads(pickle.dumps(client))
     assert (again.provider, again.model, again._defaults, again._policy) == (
         "openai",

@@ -49,9 +49,19 @@ def test_the_sdist_can_build_test_and_document_itself(built):
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert names >= SOURCES
-    for needed in ("README.rst", "LICENSE", "tox.ini", "setup.cfg", "pyproject.toml", "tests/conftest.py", "docs/conf.py"):
+    for needed in (
+        "README.rst",
+        "LICENSE",
+        "tox.ini",
+        "setup.cfg",
+        "pyproject.toml",
+        "tests/conftest.py",
+        "docs/conf.py",
+    ):
         assert needed in names, needed
-    assert not [name for name in names if "__pycache__" in name or "_build" in name or name.startswith((".ci", "build/"))]
+    assert not [
+        name for name in names if "__pycache__" in name or "_build" in name or name.startswith((".ci", "build/"))
+    ]
 
 
 def test_the_long_description_renders(built):

@@ -64,7 +64,10 @@ ECHOES = {
     "error text": {"status": 401, "message": f"wrong key {KEY}!"},
     "error code": {"status": 400, "code": KEY},
     "headers": {"status": 500, "headers": {"x-echo": f"Bearer {KEY}", "x-request-id": KEY, "set-cookie": KEY}},
-    "json body": {"status": 400, "body": f'{{"error": {{"message": "x", "param": "{KEY}", "{KEY}": ["{KEY}"]}}}}'.encode()},
+    "json body": {
+        "status": 400,
+        "body": f'{{"error": {{"message": "x", "param": "{KEY}", "{KEY}": ["{KEY}"]}}}}'.encode(),
+    },
     "text body": {"status": 500, "body": f"Traceback: key={KEY}".encode()},
     "web page": {"status": 502, "body": f"<html><title>{KEY}</title>{KEY}</html>".encode()},
     "redirect": {"status": 302, "headers": {"location": f"https://elsewhere.example/?key={KEY}"}},

@@ -20,8 +20,8 @@ from provider_kit.dialects.base import Dialect, WireCall
 from provider_kit.dialects.failures import error_from_response, looks_like_html
 from provider_kit.errors import APIError, ConfigError, InvalidRequestError, InvalidResponseError, ResponseLostError
 from provider_kit.model.config import ProviderConfig
-from provider_kit.model.inputs import nearest
 from provider_kit.model.json_text import dumps, loads
+from provider_kit.model.nearest import nearest
 from provider_kit.providers.base import Provider
 from provider_kit.wire.http import HttpRequest, HttpResponse, join_url
 from provider_kit.wire.redaction import HiddenText, redact, redact_value

@@ -17,7 +17,7 @@ from cattrs import Converter
 from cattrs.preconf.json import make_converter
 
 from provider_kit.errors import InvalidRequestError
-from provider_kit.model.inputs import to_messages
+from provider_kit.model.conversation import to_messages
 from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.messages import (
     Audio,

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from provider_kit.errors import ConfigError, UnknownProviderError
-from provider_kit.model.inputs import nearest
+from provider_kit.model.nearest import nearest
 from provider_kit.providers.base import Provider
 
 if TYPE_CHECKING:

@@ -5,7 +5,15 @@ import threading
 
 import pytest
 
-from provider_kit import AuthError, AuthErrorCode, Client, MissingAPIKeyError, Provider, ProviderConfig, ScriptedTransport
+from provider_kit import (
+    AuthError,
+    AuthErrorCode,
+    Client,
+    MissingAPIKeyError,
+    Provider,
+    ProviderConfig,
+    ScriptedTransport,
+)
 from provider_kit.auth.api_keys import KeySource, check_key, find_keys
 
 ANSWER = {"json": {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}}
@@ -74,7 +82,9 @@ def test_a_local_server_needs_no_key(call):
     assert sent_keys(transport) == [""]
 
 
-@pytest.mark.parametrize("key", ["", "  ", "two words", "line\nbreak", "dash–key", "\x00", 5, b"bytes", ["x"]], ids=repr)
+@pytest.mark.parametrize(
+    "key", ["", "  ", "two words", "line\nbreak", "dash–key", "\x00", 5, b"bytes", ["x"]], ids=repr
+)
 def test_a_key_that_cannot_be_one_is_refused(call, key):
     """Empty, with white space inside, not ASCII, no text: refused before it is sent, and not shown."""
     transport = ScriptedTransport([])

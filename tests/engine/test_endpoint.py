@@ -132,7 +132,8 @@ def test_the_address_may_stand_in_the_environment(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "host", ["api.example.com", "192.168.0.7", "10.0.0.1", "127.0.0.1.evil.example", "127.evil.example", "localhost.evil"]
+    "host",
+    ["api.example.com", "192.168.0.7", "10.0.0.1", "127.0.0.1.evil.example", "127.evil.example", "localhost.evil"],
 )
 def test_a_key_does_not_travel_in_the_clear(call, host):
     """http:// to another machine is refused before anything is sent."""
@@ -150,7 +151,9 @@ def test_a_key_may_travel_in_the_clear_if_you_say_so(call):
     assert call.chat(client, "Hello").text == "Hi"
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "localhost", "LOCALHOST", "a.localhost", "[::1]", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.8.9.1", "localhost", "LOCALHOST", "a.localhost", "[::1]", "0.0.0.0"]
+)
 def test_this_machine_needs_no_encryption(call, host):
     """Loopback addresses are as good as https."""
     assert call.chat(make(base_url=f"http://{host}:8000/v1"), "Hello").text == "Hi"

@@ -4,7 +4,8 @@ import pytest
 
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
-from provider_kit.model.inputs import build_request, nearest, to_messages
+from provider_kit.model.conversation import to_messages
+from provider_kit.model.inputs import build_request
 from provider_kit.model.messages import (
     Audio,
     Document,
@@ -17,6 +18,7 @@ from provider_kit.model.messages import (
     ToolCall,
     ToolResult,
 )
+from provider_kit.model.nearest import nearest
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
 

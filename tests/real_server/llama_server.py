@@ -59,9 +59,7 @@ def serve(model: Path, context: int, *, embeddings: bool) -> None:
 
 
 @contextmanager
-def running_server(
-    model: Path, *, log: Path, context: int = 2048, embeddings: bool = False
-) -> Iterator[str]:
+def running_server(model: Path, *, log: Path, context: int = 2048, embeddings: bool = False) -> Iterator[str]:
     """Serve a GGUF model and yield the base URL, such as ``http://127.0.0.1:41234``.
 
     Raises:
@@ -72,9 +70,7 @@ def running_server(
         command.append("--embeddings")
     with (
         log.open("wb") as log_file,
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log_file, bufsize=0
-        ) as process,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log_file, bufsize=0) as process,
     ):
         try:
             yield _wait_until_healthy(process, log)

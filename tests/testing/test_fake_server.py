@@ -473,7 +473,7 @@ def test_requests_are_recorded(call, fake_server):
         (b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 3\r\n\r\n{]}", b"400"),
         (b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 2\r\n\r\n[]", b"400"),
         (b"POST /v1/messages HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}", b"400"),
-        (b"POST /v1/embeddings HTTP/1.1\r\ncontent-length: 11\r\n\r\n{\"input\":1}", b"400"),
+        (b'POST /v1/embeddings HTTP/1.1\r\ncontent-length: 11\r\n\r\n{"input":1}', b"400"),
         (b"GET /v1/models HTTP/1.1\r\nConnection: close\r\n\r\n", b"200"),
         (b"nonsense\r\n\r\n", b""),
         (b"GET /", b""),

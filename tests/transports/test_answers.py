@@ -242,7 +242,9 @@ def test_surplus_bytes_do_not_reach_the_next_call(serve, wire, world, client):
 
     def handle(connection, request):
         body = wire.completion()
-        connection.send(wire.head(f"Content-Length: {len(body) - 4}") + body if len(server.requests) == 1 else wire.whole())
+        connection.send(
+            wire.head(f"Content-Length: {len(body) - 4}") + body if len(server.requests) == 1 else wire.whole()
+        )
 
     server = serve(handle)
     made = client(server)

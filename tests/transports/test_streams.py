@@ -111,9 +111,7 @@ def test_a_connection_serves_many_streams_and_calls(serve, wire, world, client, 
     assert server.wait(server.idle)
 
 
-def test_a_server_that_keeps_a_finished_stream_open_does_not_keep_the_caller(
-    serve, wire, world, client, stopwatch
-):
+def test_a_server_that_keeps_a_finished_stream_open_does_not_keep_the_caller(serve, wire, world, client, stopwatch):
     """The end is waited for briefly; then the connection is given up."""
 
     def handle(connection, request):
@@ -451,7 +449,8 @@ def test_a_refused_stream_gives_its_error(serve, wire, world, client):
 
     def handle(connection, request):
         connection.send(
-            wire.stream_head(), wire.chunk(wire.token("Hi") + b'data: {"error":{"message":"overloaded","code":503}}\n\n')
+            wire.stream_head(),
+            wire.chunk(wire.token("Hi") + b'data: {"error":{"message":"overloaded","code":503}}\n\n'),
         )
         connection.hold()
 

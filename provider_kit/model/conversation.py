@@ -1,0 +1,169 @@
+"""What users pass as a conversation becomes a checked list of messages.
+
+Strings, dicts in OpenAI's form and :class:`Message` objects are accepted, alone or in lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from attrs import evolve
+
+from provider_kit.errors import InvalidRequestError
+from provider_kit.model.messages import ROLES, Media, Message, Text, ToolCall, ToolResult, attachment
+from provider_kit.model.nearest import nearest
+from provider_kit.model.openai_form import message_from_dict
+
+__all__ = ["attach_files", "bare_text", "to_messages"]
+
+
+def to_messages(value: Any) -> list[Message]:
+    """Turn what a user passed into a checked conversation; the caller owns the returned list.
+
+    Raises:
+        InvalidRequestError: It is empty, holds something that is no message, or its turns are in an
+            order every provider refuses (a tool result without its call, a call without its result).
+    """
+    if type(value) is list:
+        pass
+    elif isinstance(value, str):
+        if not value.strip():
+            raise InvalidRequestError("The prompt is empty.", hint="Write something to the model.")
+        return [Message("user", bare_text(value))]
+    elif isinstance(value, (Message, Mapping, Media, Text)):
+        value = [value]
+    elif value is None or isinstance(value, (bytes, bytearray)) or not isinstance(value, Iterable):
+        raise InvalidRequestError(
+            "No messages are given."
+            if value is None
+            else f"messages must be a string, a dict, a Message or a list of these, not {type(value).__name__}.",
+            hint="client.chat('Hello'), or client.chat([{'role': 'user', 'content': 'Hello'}]).",
+        )
+    messages: list[Message] = []
+    append = messages.append
+    special = False
+    for item in value:
+        kind = type(item)
+        if kind is dict:
+            role = item.get("role")
+            content = item.get("content")
+            if len(item) == 2 and type(content) is str and (role == "user" or role == "assistant" or role == "system"):
+                append(Message(role, content))
+            else:
+                append(message_from_dict(item))
+                special = True
+        elif kind is Message:
+            append(item)
+            special = special or type(item.content) is not str
+        else:
+            append(_message_from_other(item, messages))
+            special = True
+    _check_turns(messages, special)
+    return messages
+
+
+#: A string without its subclass (Django's ``SafeString``), for the dialects compare types.
+bare_text: Callable[[str], str] = str.__str__
+
+
+def _message_from_other(item: Any, before: list[Message]) -> Message:
+    if isinstance(item, str):
+        return Message("user", bare_text(item))
+    if isinstance(item, Message):
+        return item
+    if isinstance(item, (Media, Text)):
+        last = before[-1] if before else None
+        if last is not None and last.role == "user" and last.extra is None:
+            before.pop()
+            return Message("user", [*last.parts, item], name=last.name)  # type: ignore[list-item]  # Media is never bare
+        return Message("user", [item])  # type: ignore[list-item]  # Media is never bare
+    if isinstance(item, Mapping):
+        return message_from_dict(item)
+    message = getattr(item, "message", None)
+    if isinstance(message, Message):
+        return message
+    raise InvalidRequestError(
+        f"A message must be a string, a dict or a Message, not {type(item).__name__}.",
+        hint="{'role': 'user', 'content': 'Hello'}",
+    )
+
+
+def _check_turns(messages: list[Message], special: bool) -> None:
+    if not messages:
+        raise InvalidRequestError("The list of messages is empty.", hint="Pass at least one user message.")
+    for message in messages:
+        if message.role != "system" and message.role != "developer":
+            break
+    else:
+        raise InvalidRequestError("There are only system messages.", hint="Add a user message.")
+    if not special:
+        for message in messages:
+            if message.role not in ROLES:
+                raise _unknown_role(message.role)
+        return
+    open_calls: dict[str, str] = {}
+    for position, message in enumerate(messages):
+        if message.role not in ROLES:
+            raise _unknown_role(message.role)
+        if isinstance(message.content, str):
+            if type(message.content) is not str:
+                messages[position] = evolve(message, content=bare_text(message.content))
+            if message.role == "tool":
+                raise InvalidRequestError(
+                    f"Message {position} has the role 'tool' but does not say which call it answers.",
+                    hint="Add 'tool_call_id', or use Message.tool(call.id, result).",
+                )
+            _check_answered(open_calls, position)
+            continue
+        if not isinstance(message.content, list):
+            raise InvalidRequestError(
+                f"Message {position}: content must be a string or a list of parts, "
+                f"not {type(message.content).__name__}."
+            )
+        answers = False
+        for part in message.content:
+            if type(part) is ToolResult:
+                answers = True
+                if part.tool_call_id not in open_calls:
+                    raise InvalidRequestError(
+                        f"Message {position} answers the tool call {part.tool_call_id!r}, "
+                        "which no message before it made.",
+                        hint="Put the assistant message with the tool calls (response.message) before its results.",
+                    )
+                del open_calls[part.tool_call_id]
+        if not answers:
+            _check_answered(open_calls, position)
+        for part in message.content:
+            if type(part) is ToolCall:
+                open_calls[part.id] = part.name
+    _check_answered(open_calls, len(messages))
+
+
+def _check_answered(open_calls: dict[str, str], position: int) -> None:
+    if open_calls:
+        call_id, name = next(iter(open_calls.items()))
+        raise InvalidRequestError(
+            f"The tool call {call_id!r} ({name}) is not answered before message {position}.",
+            hint="After an assistant message with tool calls, append a result for each: Message.tool(call.id, result).",
+        )
+
+
+def _unknown_role(role: Any) -> InvalidRequestError:
+    known = sorted(ROLES)
+    return InvalidRequestError(
+        f"Unknown role {role!r}.", hint=nearest(str(role), known) + f"Roles are {', '.join(known)}."
+    )
+
+
+def attach_files(messages: list[Message], files: Any) -> list[Message]:
+    """Put files (one or several) behind the last user message; without one, into a new one."""
+    if isinstance(files, (str, bytes)) or not isinstance(files, Iterable):
+        files = [files]
+    parts = [attachment(file) for file in files]
+    for index in range(len(messages) - 1, -1, -1):
+        if messages[index].role == "user":
+            last = messages[index]
+            messages[index] = Message("user", [*last.parts, *parts], name=last.name, extra=last.extra)
+            return messages
+    return [*messages, Message("user", parts)]

@@ -1,0 +1,175 @@
+"""Messages in OpenAI's form (dicts) as :class:`Message` objects.
+
+What is not understood is kept: unknown fields in ``extra``, unknown parts as :class:`Native`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from provider_kit.errors import InvalidRequestError
+from provider_kit.model.messages import (
+    Audio,
+    Document,
+    Image,
+    Media,
+    Message,
+    Native,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    from_url,
+)
+
+__all__ = ["message_from_dict"]
+
+_MESSAGE_KEYS = frozenset(
+    {"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "function_call", "annotations", "audio"}
+)
+
+
+def message_from_dict(item: Mapping[str, Any]) -> Message:
+    """Read a message in OpenAI's form. Unknown fields are kept in ``extra`` and sent as they are."""
+    role = item.get("role")
+    if not isinstance(role, str):
+        raise InvalidRequestError(
+            "A message has no role.",
+            hint="{'role': 'user', 'content': 'Hello'}; roles are user, assistant, system, tool.",
+        )
+    if role == "function":
+        role = "tool"
+    extra = {key: value for key, value in item.items() if key not in _MESSAGE_KEYS} or None
+    content = item.get("content")
+    if role == "tool":
+        return Message(role, [_tool_result(item, content, extra)])
+    parts = _parts(content)
+    if role == "assistant":
+        thinking = item.get("reasoning_content") or item.get("reasoning")
+        if isinstance(thinking, str) and thinking:
+            parts.insert(0, Thinking(thinking))
+            extra = {k: v for k, v in (extra or {}).items() if k not in ("reasoning_content", "reasoning")} or None
+        if item.get("refusal"):
+            parts.append(Refusal(str(item["refusal"])))
+        parts.extend(_tool_calls(item))
+    plain = len(parts) == 1 and type(parts[0]) is Text and isinstance(content, str)
+    return Message(role, content if plain else parts, name=item.get("name"), extra=extra)  # type: ignore[arg-type]  # plain means str
+
+
+def _tool_result(item: Mapping[str, Any], content: Any, extra: dict[str, Any] | None) -> ToolResult:
+    call_id = item.get("tool_call_id") or item.get("name")
+    if not isinstance(call_id, str):
+        raise InvalidRequestError(
+            "A message with the role 'tool' has no tool_call_id.", hint="Copy it from the tool call it answers."
+        )
+    value = "" if content is None else content if isinstance(content, str) else _parts(content)
+    return ToolResult(call_id, value, name=item.get("name"), extra=extra)
+
+
+def _tool_calls(item: Mapping[str, Any]) -> list[ToolCall]:
+    calls = []
+    legacy = item.get("function_call")
+    for position, call in enumerate(item.get("tool_calls") or ()):
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if not isinstance(function, Mapping):
+            if isinstance(call, ToolCall):
+                calls.append(call)
+                continue
+            custom = call.get("custom") if isinstance(call, Mapping) else None
+            if isinstance(custom, Mapping):
+                calls.append(
+                    ToolCall(str(call.get("id")), str(custom.get("name")), custom.get("input"), native=dict(call))
+                )
+                continue
+            raise InvalidRequestError(
+                f"Tool call {position} has no function.",
+                hint="{'id': …, 'type': 'function', 'function': {'name': …, 'arguments': …}}",
+            )
+        extra = {k: v for k, v in call.items() if k not in ("id", "type", "function", "index")} or None
+        calls.append(
+            ToolCall(
+                call.get("id") or f"call_{position}",
+                str(function.get("name", "")),
+                function.get("arguments"),
+                local_id=not call.get("id"),
+                extra=extra,
+            )
+        )
+    if isinstance(legacy, Mapping):
+        calls.append(ToolCall(str(legacy.get("name")), str(legacy.get("name")), legacy.get("arguments"), local_id=True))
+    return calls
+
+
+def _parts(content: Any) -> list[Part]:
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return [Text(content)] if content else []
+    if isinstance(content, Mapping) or not isinstance(content, Iterable):
+        raise InvalidRequestError(
+            f"content must be a string or a list of parts, not {type(content).__name__}.",
+            hint="{'role': 'user', 'content': [{'type': 'text', 'text': 'Hello'}]}",
+        )
+    return [_part(part) for part in content]
+
+
+def _part(part: Any) -> Part:
+    if isinstance(part, str):
+        return Text(part)
+    if isinstance(part, (Text, Media, ToolCall, ToolResult, Thinking, Refusal, Native)):
+        return part  # type: ignore[return-value]  # Media itself is never instantiated by users
+    if not isinstance(part, Mapping):
+        raise InvalidRequestError(
+            f"A part of a message must be a dict or a part, not {type(part).__name__}.",
+            hint="Text('…'), Image.from_path('photo.png'), or {'type': 'text', 'text': '…'}.",
+        )
+    kind = part.get("type")
+    reader = _PART_READERS.get(str(kind))
+    try:
+        made = reader(part) if reader else Native(str(kind), dict(part))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidRequestError(f"The part of type {kind!r} lacks {error}.") from error
+    mark = part.get("cache_control")
+    if isinstance(mark, Mapping) and isinstance(made, (Text, Media)):
+        made.cache = mark.get("ttl") or True
+    return made
+
+
+def _read_text(part: Mapping[str, Any]) -> Part:
+    extra = {k: v for k, v in part.items() if k not in ("type", "text", "cache_control", "annotations")} or None
+    return Text(str(part["text"]), extra=extra)
+
+
+def _read_image(part: Mapping[str, Any]) -> Part:
+    image = part["image_url"]
+    if isinstance(image, str):
+        image = {"url": image}
+    return from_url(image["url"], kind=Image, detail=image.get("detail"))
+
+
+def _read_audio(part: Mapping[str, Any]) -> Part:
+    audio = part["input_audio"]
+    suffix = audio.get("format", "wav")
+    return from_url(f"data:audio/{'mpeg' if suffix == 'mp3' else suffix};base64,{audio['data']}", kind=Audio)
+
+
+def _read_file(part: Mapping[str, Any]) -> Part:
+    file = part["file"]
+    if file.get("file_id"):
+        return Document(file_id=file["file_id"], filename=file.get("filename"))
+    return from_url(file["file_data"], kind=Document, filename=file.get("filename"))
+
+
+_PART_READERS: dict[str, Callable[[Mapping[str, Any]], Part]] = {
+    "text": _read_text,
+    "input_text": _read_text,
+    "output_text": _read_text,
+    "refusal": lambda part: Refusal(str(part.get("refusal") or "")),
+    "image_url": _read_image,
+    "input_image": _read_image,
+    "input_audio": _read_audio,
+    "file": _read_file,
+}
