@@ -201,7 +201,9 @@ def test_a_provider_of_your_own_is_found_by_its_name(call, name):
     assert transport.requests[0].url.startswith("https://api.acme.example/v1/")
 
 
-@pytest.mark.parametrize("given", [5, "acme", Provider(name="a/b"), Provider(name="")], ids=repr)
+@pytest.mark.parametrize(
+    "given", [5, "acme", Provider(name="a/b"), Provider(name="")], ids=["number", "text", "slash", "nameless"]
+)
 def test_what_is_no_provider_cannot_be_registered(given):
     """Nor can a name that could not stand before a slash."""
     with pytest.raises(ConfigError):

@@ -68,7 +68,7 @@ class Run:
 
     def begin_attempt(self) -> None:
         """An attempt begins."""
-        self._attempt_started = self.transport.now() if self.attempts else self.started
+        self._attempt_started = self.transport.now()
 
     async def headers(self, stream: bool) -> dict[str, str]:
         """The headers of this attempt, with the key whose turn it is."""

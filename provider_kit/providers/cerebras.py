@@ -47,6 +47,7 @@ PROVIDER = CerebrasProvider(
         documents=None,
         audio=False,
         empty_content="",
+        models_query={"format": "openrouter"},  # with context windows and prices
     ),
     console="https://cloud.cerebras.ai",
 )

@@ -164,6 +164,15 @@ def test_small_calls_are_tried_again_too(call, scripted, answers, verb):
     assert caught.value.operation == verb
 
 
+def test_an_attempt_at_a_later_page_tells_its_own_time(call, scripted, late, answers):
+    """Not the time of the pages before it."""
+    page = {"json": {"data": [{"id": "a"}], "has_more": True, "last_id": "a"}}
+    client, _ = scripted(late(5, page), late(1, answers.error(400)), target="anthropic")
+    with pytest.raises(BadRequestError) as caught:
+        call.models(client)
+    assert [a.duration for a in caught.value.attempts] == [1.0]
+
+
 def test_an_error_object_with_status_200_is_an_error_of_small_calls(call, scripted):
     """The error inside is found."""
     client, _ = scripted({"json": {"error": {"message": "slow", "code": "rate_limit_exceeded"}}}, max_retries=0)

@@ -117,6 +117,8 @@ class ChatQuirks:
     empty_content: str | None = None
     #: Field for the wanted number of dimensions.
     dimensions_field: str = "dimensions"
+    #: What to ask the list of models for, where more than names can be had.
+    models_query: Mapping[str, str] = field(factory=dict)
     #: Path that counts tokens, ``None`` if there is none.
     count_path: str | None = None
     #: Fields added to every request.

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from provider_kit.dialects.assembly import OpenCall, ToolCallAssembly, tool_finish
 from provider_kit.dialects.base import StreamFailure, decode_event
 from provider_kit.dialects.failures import error_from_body
+from provider_kit.dialects.openai_usage import as_object, read_count, read_usage
 from provider_kit.errors import APIError, InvalidResponseError
-from provider_kit.model.chat import ChatResponse, Chunk, ToolCallDelta, Usage
+from provider_kit.model.chat import ChatResponse, Chunk, ToolCallDelta
 from provider_kit.model.json_text import dumps_text
 from provider_kit.model.messages import Message, Part, Refusal, Text, Thinking, ToolCall
 from provider_kit.wire.server_sent_events import ErrorEvent, EventDecoder
 
-__all__ = ["ChatStreamDecoder", "parse_answer", "read_usage"]
+__all__ = ["ChatStreamDecoder", "parse_answer"]
 
 _FINISH = {
     "stop": "stop",
@@ -37,60 +37,8 @@ def _finish(raw: Any, has_calls: bool) -> Any:
     return tool_finish(_FINISH.get(raw, "other") if isinstance(raw, str) else "other", has_calls)
 
 
-def _object(value: Any) -> dict[str, Any]:
-    return value if type(value) is dict else {}
-
-
 def _list(value: Any) -> list[Any]:
     return value if type(value) is list else []
-
-
-def read_usage(usage: Any) -> Usage:
-    """OpenAI's usage object, with the additions of OpenRouter, DeepSeek, Qwen and xAI."""
-    if not isinstance(usage, dict):
-        return Usage()
-    prompt_details = _object(usage.get("prompt_tokens_details"))
-    completion_details = _object(usage.get("completion_tokens_details"))
-    prompt = _count(usage.get("prompt_tokens"))
-    completion = _count(usage.get("completion_tokens"))
-    total = _count(usage.get("total_tokens"))
-    reasoning = _count(completion_details.get("reasoning_tokens"))
-    cached = _count(prompt_details.get("cached_tokens"))
-    if cached is None:
-        cached = _count(usage.get("prompt_cache_hit_tokens"))
-    written = _count(prompt_details.get("cache_write_tokens"))
-    if written is None:
-        written = _count(prompt_details.get("cache_creation_input_tokens"))
-    if prompt is not None and completion is not None and reasoning and total == prompt + completion + reasoning:
-        completion += reasoning  # xAI counts reasoning beside the completion
-    if prompt is not None and cached and cached > prompt:
-        prompt += cached  # counted beside the prompt
-    return Usage.from_totals(
-        prompt,
-        completion,
-        cache_read=cached,
-        cache_write=written,
-        reasoning=reasoning,
-        total=total,
-        cost=_cost(usage),
-        raw=dict(usage),
-    )
-
-
-def _count(value: Any) -> int | None:
-    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
-    return int(value) if known else None
-
-
-def _cost(usage: Mapping[str, Any]) -> Decimal | None:
-    cost = usage.get("cost")
-    if isinstance(cost, (int, float, str)) and not isinstance(cost, bool):
-        try:
-            return Decimal(str(cost))
-        except InvalidOperation:
-            return None
-    ticks = usage.get("cost_in_usd_ticks")
-    return Decimal(ticks) / 10_000_000_000 if isinstance(ticks, int) else None
 
 
 def _content(value: Any) -> tuple[str, str, list[dict[str, Any]]]:
@@ -172,7 +120,7 @@ def parse_answer(
         lambda: read_usage(payload.get("usage")),
         payload.get("id") or None,
         model,
-        _count(payload.get("created")),
+        read_count(payload.get("created")),
         payload,
     )
 
@@ -206,7 +154,7 @@ def _whole_calls(message: Mapping[str, Any]) -> list[ToolCall]:
             call = OpenCall(0, _call_id(item), str(custom.get("name") or ""), [_arguments(custom.get("input"))])
             call.native = dict(item)
         else:
-            function = _object(item.get("function"))
+            function = as_object(item.get("function"))
             call = OpenCall(0, _call_id(item), str(function.get("name") or ""), [_arguments(function.get("arguments"))])
             call.extra = _call_extra(item)
         calls.append(call.close())
@@ -375,7 +323,7 @@ class ChatStreamDecoder:
     def _choice(self, payload: dict[str, Any], choice: Mapping[str, Any]) -> Chunk | None:
         if choice.get("error"):
             raise StreamFailure(self._error(choice))
-        delta = _object(choice.get("delta") or choice.get("message"))
+        delta = as_object(choice.get("delta") or choice.get("message"))
         reason = choice.get("finish_reason")
         if reason and reason != "null":  # some write "" or "null" into every chunk
             if reason == "error" or reason == "insufficient_system_resource":
@@ -407,7 +355,7 @@ class ChatStreamDecoder:
         for item in _list(delta.get("tool_calls")):
             if not isinstance(item, dict):
                 continue
-            function = _object(item.get("function") or item.get("custom"))
+            function = as_object(item.get("function") or item.get("custom"))
             index = item.get("index")
             piece = self._calls.add(
                 index if isinstance(index, int) else None,
@@ -476,6 +424,6 @@ class ChatStreamDecoder:
             read_usage(self._usage),
             first.get("id") or self._last.get("id") or None,
             model,
-            _count(first.get("created")) or _count(self._last.get("created")),
+            read_count(first.get("created")) or read_count(self._last.get("created")),
             self._last,
         )

@@ -1,0 +1,65 @@
+"""OpenAI's usage object, as OpenAI and everyone who imitates it fills it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from provider_kit.model.chat import Usage
+
+__all__ = ["as_object", "read_count", "read_usage"]
+
+
+def read_usage(usage: Any) -> Usage:
+    """OpenAI's usage object, with the additions of OpenRouter, DeepSeek, Qwen and xAI."""
+    if not isinstance(usage, dict):
+        return Usage()
+    prompt_details = as_object(usage.get("prompt_tokens_details"))
+    completion_details = as_object(usage.get("completion_tokens_details"))
+    prompt = read_count(usage.get("prompt_tokens"))
+    completion = read_count(usage.get("completion_tokens"))
+    total = read_count(usage.get("total_tokens"))
+    reasoning = read_count(completion_details.get("reasoning_tokens"))
+    cached = read_count(prompt_details.get("cached_tokens"))
+    if cached is None:
+        cached = read_count(usage.get("prompt_cache_hit_tokens"))
+    written = read_count(prompt_details.get("cache_write_tokens"))
+    if written is None:
+        written = read_count(prompt_details.get("cache_creation_input_tokens"))
+    if prompt is not None and completion is not None and reasoning and total == prompt + completion + reasoning:
+        completion += reasoning  # xAI counts reasoning beside the completion
+    if prompt is not None and cached and cached > prompt:
+        prompt += cached  # counted beside the prompt
+    return Usage.from_totals(
+        prompt,
+        completion,
+        cache_read=cached,
+        cache_write=written,
+        reasoning=reasoning,
+        total=total,
+        cost=_cost(usage),
+        raw=dict(usage),
+    )
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """The value if it is an object, else an empty one."""
+    return value if type(value) is dict else {}
+
+
+def read_count(value: Any) -> int | None:
+    """A number of tokens, or of seconds; ``None`` if it is none."""
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
+    return int(value) if known else None
+
+
+def _cost(usage: Mapping[str, Any]) -> Decimal | None:
+    cost = usage.get("cost")
+    if isinstance(cost, (int, float, str)) and not isinstance(cost, bool):
+        try:
+            return Decimal(str(cost))
+        except InvalidOperation:
+            return None
+    ticks = usage.get("cost_in_usd_ticks")
+    return Decimal(ticks) / 10_000_000_000 if isinstance(ticks, int) else None
