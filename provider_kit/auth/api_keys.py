@@ -16,6 +16,8 @@ __all__ = ["KeySource", "check_key", "find_keys"]
 
 
 class _CallsBlocking(Protocol):
+    kind: str
+
     async def call_blocking(self, function: Callable[..., Any], *args: Any) -> Any: ...
 
 
@@ -66,6 +68,12 @@ class KeySource:
                 return self._keys[0] if self._keys else None
             with self._lock:
                 return next(self._turn)
+        if transport.kind == "blocking" and iscoroutinefunction(self._function):
+            raise AuthError(
+                "The api_key callable is asynchronous, the call is not.",
+                provider=self._provider,
+                hint="Use achat(), astream(), …, or pass a plain function.",
+            )
         try:
             key = (
                 self._function()

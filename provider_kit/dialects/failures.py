@@ -332,6 +332,8 @@ def _make(
         error.retryable = True
     elif headers.get("x-should-retry") == "false":
         error.retryable = False
+    elif effective == 501:
+        error.retryable = False  # not implemented now means not implemented in a moment
     elif reported.code == "openrouter_in_flight_budget" or (
         reported.metadata and reported.metadata.get("limit_source") == "openrouter_in_flight_budget"
     ):

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from provider_kit.dialects.base import Notes, WireCall
 from provider_kit.engine.attempts import Run
+from provider_kit.engine.unreadable import UNREADABLE, unreadable
 from provider_kit.errors import APIError, InvalidResponseError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, Usage
 from provider_kit.model.models import Embeddings, Model
@@ -31,12 +32,8 @@ async def _ask(run: Run, call: WireCall, read: Callable[[Any, HttpResponse], T],
             payload = endpoint.read_json(response)
             try:
                 return read(payload, response)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                if isinstance(error, ProviderKitError):
-                    raise
-                raise InvalidResponseError(
-                    f"The answer cannot be read: {error!r}.", status_code=response.status, body=payload
-                ) from error
+            except UNREADABLE as error:
+                raise unreadable(error, response.status, payload) from error
         except APIError as error:
             await run.failed(endpoint.finish_error(error))
         except ProviderKitError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from provider_kit.dialects.base import Notes
 from provider_kit.engine.attempts import Run
+from provider_kit.engine.unreadable import UNREADABLE, unreadable
 from provider_kit.errors import APIError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse, Timings
 from provider_kit.wire.response_headers import request_id
@@ -38,6 +39,8 @@ async def chat(run: Run, request: ChatRequest, notes: Notes) -> ChatResponse:
                 error.headers = dict(response.headers)
                 error.request_id = error.request_id or request_id(response.headers)
                 raise endpoint.finish_error(error) from None
+            except UNREADABLE as error:
+                raise endpoint.finish_error(unreadable(error, response.status, payload)) from error
         except ProviderKitError as error:
             await run.failed(error)
             continue

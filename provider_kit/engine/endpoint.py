@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from provider_kit._version import __version__
 from provider_kit.auth.api_keys import KeySource, find_keys
-from provider_kit.dialects.base import Dialect, WireCall
+from provider_kit.dialects.base import WireCall
 from provider_kit.dialects.failures import error_from_response, looks_like_html
 from provider_kit.errors import APIError, ConfigError, InvalidRequestError, InvalidResponseError, ResponseLostError
 from provider_kit.model.config import ProviderConfig
@@ -286,10 +286,6 @@ class Endpoint:
         """On one's own machine nothing is billed, so a lost reply may be asked for again."""
         if self.provider.local and isinstance(error, ResponseLostError):
             error.retryable = True
-
-    def dialect(self, model: str) -> Dialect:
-        """The dialect of a model."""
-        return self.dialect_for(model)
 
 
 def merge_headers(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

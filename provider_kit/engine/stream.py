@@ -13,6 +13,7 @@ from attrs import define
 
 from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFailure, WireCall
 from provider_kit.engine.attempts import Run
+from provider_kit.engine.unreadable import UNREADABLE, unreadable
 from provider_kit.errors import (
     APIConnectionError,
     APIError,
@@ -23,7 +24,7 @@ from provider_kit.errors import (
     StreamIncompleteError,
     StreamTimeoutError,
 )
-from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse, Chunk, Timings
+from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse, Chunk, Timings, ToolCallDelta
 from provider_kit.model.json_text import loads
 from provider_kit.model.messages import Message
 from provider_kit.transports.base import ByteStream
@@ -104,12 +105,12 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
             body = state.body = await transport.open_stream(http, run.limits)
             if body.status >= 300:
                 raise endpoint.error(body.status, body.headers, await _read_all(body))
-            kind = body.headers.get("content-type") or ""
-            if kind.lower().startswith(("application/json", "text/html")):
-                state.whole = _read_whole(state, body, await _read_all(body))
+            kind = (body.headers.get("content-type") or "").partition(";")[0].strip().lower()
+            if kind in ("application/json", "text/html"):
+                chunks = _read_whole(state, body, await _read_all(body))
                 committed = True
                 _mark_first(run)
-                for chunk in _as_chunks(state.whole):
+                for chunk in chunks:
                     yield chunk
                 _end(state)
                 return
@@ -136,9 +137,8 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
             if not decoder.complete:
                 raise StreamIncompleteError("The stream ended before the answer was complete.")
             _end(state)
-            await body.drain()
             return
-        except (StreamFailure, ProviderKitError) as error:
+        except (StreamFailure, ProviderKitError, *UNREADABLE) as error:
             now = transport.now()
             state.ended = now - run.started
             failure = _public(state, error)
@@ -154,7 +154,8 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
                 raise failure from error.__cause__
         finally:
             if body is not None:
-                await body.aclose()
+                # A caller who stops at the last chunk leaves the connection fit for the next call.
+                await (body.drain() if state.decoder is not None and state.decoder.complete else body.aclose())
         if wait > 0:
             await transport.sleep(wait)
 
@@ -176,19 +177,33 @@ async def _read_all(body: ByteStream) -> bytes:
     return b"".join(pieces)
 
 
-def _read_whole(state: StreamState, body: ByteStream, data: bytes) -> ChatResponse:
-    """An answer that is no stream: an error object, a whole answer, or a web page."""
-    endpoint = state.run.endpoint
+def _read_whole(state: StreamState, body: ByteStream, data: bytes) -> list[Chunk]:
+    """An answer that calls itself JSON or a web page: an error, a whole answer, or a stream after all."""
     try:
         payload = loads(data)
     except ValueError as error:
-        raise endpoint.not_json(body.status, body.headers, data) from error
-    return state.dialect.parse_chat(payload)
+        chunks = _read_mislabelled(state, data)
+        if chunks is None:
+            raise state.run.endpoint.not_json(body.status, body.headers, data) from error
+        return chunks
+    state.whole = state.dialect.parse_chat(payload)
+    return _as_chunks(state.whole)
+
+
+def _read_mislabelled(state: StreamState, data: bytes) -> list[Chunk] | None:
+    """The chunks of a complete stream that a proxy gave the wrong content type; ``None`` if it is none."""
+    decoder = state.dialect.stream_decoder()
+    try:
+        chunks = [*decoder.feed(data), *decoder.finish()]
+    except StreamFailure:
+        return None
+    if not decoder.complete:
+        return None
+    state.decoder = decoder
+    return chunks
 
 
 def _as_chunks(answer: ChatResponse) -> list[Chunk]:
-    from provider_kit.model.chat import ToolCallDelta
-
     calls = [
         ToolCallDelta(position, call.id, call.name, call.arguments_json)
         for position, call in enumerate(answer.tool_calls)
@@ -198,8 +213,10 @@ def _as_chunks(answer: ChatResponse) -> list[Chunk]:
     return [content, last] if content.has_content else [last]
 
 
-def _public(state: StreamState, error: StreamFailure | ProviderKitError) -> ProviderKitError:
+def _public(state: StreamState, error: Exception) -> ProviderKitError:
     """What the caller may see of an error."""
+    if not isinstance(error, (StreamFailure, ProviderKitError)):
+        error = unreadable(error, 200, None)
     if isinstance(error, StreamFailure):
         found = state.run.endpoint.finish_error(error.error)
         if state.body is not None:

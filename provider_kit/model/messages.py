@@ -91,6 +91,22 @@ class Media:
     cache: bool | str | None = None
     extra: dict[str, Any] | None = field(default=None, repr=False)
 
+    def __attrs_post_init__(self) -> None:
+        if sum(source is not None for source in (self.data, self.url, self.file_id)) != 1:
+            raise InvalidRequestError(
+                f"{type(self).__name__} needs exactly one of data=, url= and file_id=.",
+                hint=f"{type(self).__name__}.from_path('…') reads a file.",
+            )
+        if self.data is not None and self.media_type is None:
+            self.media_type = sniff(self.data) or mimetypes.guess_type(self.filename or "")[0]
+            if self.media_type is None and isinstance(self, Document) and _is_text(self.data):
+                self.media_type = "text/plain"
+            if self.media_type is None:
+                raise InvalidRequestError(
+                    f"The type of the {type(self).__name__.lower()} is unknown.",
+                    hint="Pass media_type=, e.g. 'image/png'.",
+                )
+
     @classmethod
     def from_path(cls, path: str | os.PathLike[str], **options: Any) -> Media:
         """Read a file into a part of the fitting class (image, audio, else document).

@@ -166,8 +166,9 @@ def test_an_async_callable_may_wait_under_asyncio_only(fake_server):
 
     client = fake_server.client(api_key=key)
     assert asyncio.run(client.achat("What is 2 + 3?")).text == "2 + 3 = 5"
-    with pytest.raises(RuntimeError, match="achat"):
+    with pytest.raises(AuthError, match="asynchronous") as caught:
         client.chat("Hello")
+    assert "achat" in caught.value.hint
 
 
 def test_a_blocking_callable_does_not_block_the_event_loop(fake_server):

@@ -134,10 +134,17 @@ def test_files_are_read_with_their_names(tmp_path):
 
 
 def test_a_data_url_is_written_from_bytes():
-    """RFC 2397, with a neutral type where none is known."""
+    """RFC 2397, with the type told by the content where none is given."""
     assert Image(data=b"x", media_type="image/png").data_url == "data:image/png;base64,eA=="
-    assert Document(data=b"x").data_url == "data:application/octet-stream;base64,eA=="
-    assert Document().base64 == ""
+    assert Document(data=b"x").data_url == "data:text/plain;base64,eA=="
+    assert Document(data=b"%PDF-1.7").media_type == "application/pdf"
+
+
+@pytest.mark.parametrize("given", [{}, {"data": b"x", "url": "https://example.org/a.png"}, {"data": b"\0\0"}])
+def test_media_must_be_one_thing_of_a_known_type(given):
+    """Nothing, two sources, or bytes of which nobody knows what they are."""
+    with pytest.raises(InvalidRequestError):
+        Image(**given)
 
 
 def test_anything_that_is_a_file_can_be_attached(tmp_path):

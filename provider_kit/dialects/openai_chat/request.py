@@ -146,6 +146,11 @@ class RequestWriter:
                 append({"role": role, "content": content})
             elif role == "tool":
                 self._tool_messages(message, written)
+            elif role == "user" and any(type(part) is ToolResult for part in message.parts):
+                self._tool_messages(Message("tool", [p for p in message.parts if type(p) is ToolResult]), written)
+                rest = [part for part in message.parts if type(part) is not ToolResult]
+                if rest:
+                    append(self._plain(role, Message(role, rest, name=message.name, extra=message.extra)))
             elif role == "assistant":
                 append(self._assistant(message))
             else:
@@ -376,6 +381,10 @@ class RequestWriter:
             tools = [tool for tool in tools if tool.name in choice.names]
             choice = ToolChoice(choice.mode)
         body["tools"] = [write_tool(tool, quirks.strict_tools) for tool in tools]
+        if quirks.cache_control:
+            for tool, item in zip(tools, body["tools"], strict=True):
+                if tool.cache and tool.native is None:
+                    item["cache_control"] = _cache_control(tool.cache)
         if not quirks.strict_tools and any(tool.strict for tool in tools):
             self.notes.leave_out("tools", "strict is not taken here; check the arguments of calls yourself.")
         if choice is not None:

@@ -1,0 +1,19 @@
+"""An answer that a dialect stumbles over becomes a typed error instead of a raw one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provider_kit.errors import InvalidResponseError, ProviderKitError
+
+__all__ = ["UNREADABLE", "unreadable"]
+
+#: What reading an answer of an unexpected shape raises.
+UNREADABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+
+
+def unreadable(error: Exception, status: int, payload: Any) -> ProviderKitError:
+    """The error for an answer that cannot be read; one of ours stays as it is."""
+    if isinstance(error, ProviderKitError):
+        return error
+    return InvalidResponseError(f"The answer cannot be read: {error!r}.", status_code=status, body=payload)
