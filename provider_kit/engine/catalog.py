@@ -32,6 +32,8 @@ async def _ask(run: Run, call: WireCall, read: Callable[[Any, HttpResponse], T],
             payload = endpoint.read_json(response)
             try:
                 return read(payload, response)
+            except ProviderKitError:
+                raise
             except UNREADABLE as error:
                 raise unreadable(error, response.status, payload) from error
         except APIError as error:

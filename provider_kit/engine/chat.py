@@ -39,6 +39,8 @@ async def chat(run: Run, request: ChatRequest, notes: Notes) -> ChatResponse:
                 error.headers = dict(response.headers)
                 error.request_id = error.request_id or request_id(response.headers)
                 raise endpoint.finish_error(error) from None
+            except ProviderKitError:
+                raise
             except UNREADABLE as error:
                 raise endpoint.finish_error(unreadable(error, response.status, payload)) from error
         except ProviderKitError as error:

@@ -151,7 +151,7 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
             if isinstance(failure, StreamIncompleteError):
                 failure.partial = state.response()
             if wait is None:
-                raise failure from error.__cause__
+                raise failure from (failure if failure is not error else error).__cause__
         finally:
             if body is not None:
                 # A caller who stops at the last chunk leaves the connection fit for the next call.
@@ -216,7 +216,9 @@ def _as_chunks(answer: ChatResponse) -> list[Chunk]:
 def _public(state: StreamState, error: Exception) -> ProviderKitError:
     """What the caller may see of an error."""
     if not isinstance(error, (StreamFailure, ProviderKitError)):
-        error = unreadable(error, 200, None)
+        made = unreadable(error, 200, None)
+        made.__cause__ = error
+        error = made
     if isinstance(error, StreamFailure):
         found = state.run.endpoint.finish_error(error.error)
         if state.body is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provider_kit.errors import InvalidResponseError, ProviderKitError
+from provider_kit.errors import InvalidResponseError
 
 __all__ = ["UNREADABLE", "unreadable"]
 
@@ -12,8 +12,6 @@ __all__ = ["UNREADABLE", "unreadable"]
 UNREADABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 
 
-def unreadable(error: Exception, status: int, payload: Any) -> ProviderKitError:
-    """The error for an answer that cannot be read; one of ours stays as it is."""
-    if isinstance(error, ProviderKitError):
-        return error
+def unreadable(error: Exception, status: int, payload: Any) -> InvalidResponseError:
+    """The error for an answer that cannot be read."""
     return InvalidResponseError(f"The answer cannot be read: {error!r}.", status_code=status, body=payload)

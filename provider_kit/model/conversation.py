@@ -60,7 +60,23 @@ def to_messages(value: Any) -> list[Message]:
             append(_message_from_other(item, messages))
             special = True
     _check_turns(messages, special)
-    return messages
+    return _results_first(messages) if special else messages
+
+
+def _results_first(messages: list[Message]) -> list[Message]:
+    """Tool results inside user messages, as Anthropic's users write them, become messages of their own."""
+    ordered: list[Message] = []
+    for message in messages:
+        if message.role == "user" and type(message.content) is list:
+            results = [part for part in message.content if type(part) is ToolResult]
+            if results:
+                ordered.append(Message("tool", list(results)))
+                rest = [part for part in message.content if type(part) is not ToolResult]
+                if rest:
+                    ordered.append(Message("user", rest, name=message.name, extra=message.extra))
+                continue
+        ordered.append(message)
+    return ordered
 
 
 #: A string without its subclass (Django's ``SafeString``), for the dialects compare types.

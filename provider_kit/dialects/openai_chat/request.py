@@ -146,11 +146,6 @@ class RequestWriter:
                 append({"role": role, "content": content})
             elif role == "tool":
                 self._tool_messages(message, written)
-            elif role == "user" and any(type(part) is ToolResult for part in message.parts):
-                self._tool_messages(Message("tool", [p for p in message.parts if type(p) is ToolResult]), written)
-                rest = [part for part in message.parts if type(part) is not ToolResult]
-                if rest:
-                    append(self._plain(role, Message(role, rest, name=message.name, extra=message.extra)))
             elif role == "assistant":
                 append(self._assistant(message))
             else:
