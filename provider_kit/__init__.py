@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from provider_kit.errors import AuthErrorCode as AuthErrorCode
     from provider_kit.errors import BadRequestError as BadRequestError
     from provider_kit.errors import ConfigError as ConfigError
+    from provider_kit.errors import ConflictError as ConflictError
     from provider_kit.errors import ContentFilterError as ContentFilterError
     from provider_kit.errors import ContextLengthExceededError as ContextLengthExceededError
     from provider_kit.errors import DeadlineExceededError as DeadlineExceededError
@@ -33,18 +34,24 @@ if TYPE_CHECKING:
     from provider_kit.errors import InvalidRequestError as InvalidRequestError
     from provider_kit.errors import InvalidResponseError as InvalidResponseError
     from provider_kit.errors import MissingAPIKeyError as MissingAPIKeyError
+    from provider_kit.errors import MissingDependencyError as MissingDependencyError
     from provider_kit.errors import ModelNotFoundError as ModelNotFoundError
     from provider_kit.errors import NotFoundError as NotFoundError
     from provider_kit.errors import NotSupportedError as NotSupportedError
     from provider_kit.errors import OverloadedError as OverloadedError
     from provider_kit.errors import PaymentRequiredError as PaymentRequiredError
     from provider_kit.errors import PermissionDeniedError as PermissionDeniedError
+    from provider_kit.errors import PoolTimeoutError as PoolTimeoutError
     from provider_kit.errors import ProviderKitError as ProviderKitError
     from provider_kit.errors import RateLimitError as RateLimitError
+    from provider_kit.errors import RequestTimeoutError as RequestTimeoutError
+    from provider_kit.errors import RequestTooLargeError as RequestTooLargeError
     from provider_kit.errors import ResponseLostError as ResponseLostError
     from provider_kit.errors import StreamError as StreamError
     from provider_kit.errors import StreamIncompleteError as StreamIncompleteError
+    from provider_kit.errors import StreamTimeoutError as StreamTimeoutError
     from provider_kit.errors import UnknownProviderError as UnknownProviderError
+    from provider_kit.errors import UnprocessableEntityError as UnprocessableEntityError
     from provider_kit.errors import UnsupportedParameterError as UnsupportedParameterError
     from provider_kit.model.chat import ChatRequest as ChatRequest
     from provider_kit.model.chat import ChatResponse as ChatResponse
@@ -95,6 +102,13 @@ _HOMES = {
         "AuthenticationError",
         "BadRequestError",
         "ConfigError",
+        "ConflictError",
+        "PoolTimeoutError",
+        "RequestTimeoutError",
+        "RequestTooLargeError",
+        "StreamTimeoutError",
+        "UnprocessableEntityError",
+        "MissingDependencyError",
         "ContentFilterError",
         "ContextLengthExceededError",
         "DeadlineExceededError",

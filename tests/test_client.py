@@ -108,7 +108,7 @@ def test_a_config_is_a_client():
     client = Client(config)
     assert client.config is config
     assert (client.provider, client.model, client.base_url) == ("mine", "m", "http://127.0.0.1:1/v1")
-    assert client._timeout == Timeout(5, 5, 5)
+    assert client._timeout == Timeout(5, 5, 5, answer=5)
     assert Client(config, model="other").model == "other"
     assert Client(ProviderConfig(type="google")).provider == "google"
 
@@ -291,9 +291,9 @@ def test_what_is_not_there_yet_is_refused():
     ("given", "expected"),
     [
         (None, None),
-        (5, Timeout(5, 5, 5)),
-        (0.5, Timeout(0.5, 0.5, 0.5)),
-        ((3, 60), Timeout(3, 60, 60)),
+        (5, Timeout(5, 5, 5, answer=5)),
+        (0.5, Timeout(0.5, 0.5, 0.5, answer=0.5)),
+        ((3, 60), Timeout(3, 60, 60, answer=60)),
         ({"connect": 1, "total": 9}, Timeout(1, 30, 30, 9)),
         (Timeout(idle=7), Timeout(idle=7)),
     ],

@@ -372,7 +372,7 @@ def _class_of(
         found = _BY_CODE.get(word) or _BY_CODE.get(word.split(".", 1)[0])
         # A status below 500 is not turned into a server error by a vague type such as "api_error".
         if found is not None and not (found is InternalServerError and 400 <= status < 500):
-            return found
+            return OverloadedError if found is InternalServerError and status in (503, 529) else found
     if status == 200:
         lowered = f"{message} {reported.code}".lower()
         for phrase, found in _EMBEDDED:

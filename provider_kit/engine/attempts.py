@@ -27,7 +27,8 @@ def make_limits(timeout: Timeout | None, total: float | None, *, now: float, str
         connect: float | None = DEFAULT_TIMEOUT
         first = idle = DEFAULT_TIMEOUT if stream else None
     else:
-        connect, first, idle = _bound(timeout.connect), _bound(timeout.first_token), _bound(timeout.idle)
+        connect, idle = _bound(timeout.connect), _bound(timeout.idle)
+        first = _bound(timeout.first_token if stream else timeout.answer)
         total = timeout.total if total is None else total
     if total is None and not stream:
         total = DEFAULT_TOTAL_TIMEOUT

@@ -73,12 +73,14 @@ class Timeout:
 
     #: Until a connection stands: name resolution, TCP, TLS, proxy.
     connect: float | None = field(default=DEFAULT_TIMEOUT, validator=_positive)
-    #: Until the first content of a stream; until the whole of an unstreamed answer, where set by you.
+    #: Until the first content of a stream.
     first_token: float | None = field(default=DEFAULT_TIMEOUT, validator=_positive)
     #: Between two contents of a stream.
     idle: float | None = field(default=DEFAULT_TIMEOUT, validator=_positive)
     #: For the whole call, over all attempts and waits.
     total: float | None = field(default=None, validator=_positive)
+    #: Until the whole of an unstreamed answer is here, which is silent until then.
+    answer: float | None = field(default=None, validator=_positive)
 
     @classmethod
     def parse(cls, value: Any) -> Timeout | None:
@@ -86,10 +88,10 @@ class Timeout:
         if value is None or isinstance(value, Timeout):
             return value
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return cls(value, value, value)
+            return cls(value, value, value, answer=value)
         if isinstance(value, tuple) and len(value) == 2:
-            return cls(value[0], value[1], value[1])
-        if isinstance(value, Mapping) and not value.keys() - {"connect", "first_token", "idle", "total"}:
+            return cls(value[0], value[1], value[1], answer=value[1])
+        if isinstance(value, Mapping) and not value.keys() - {"connect", "first_token", "idle", "total", "answer"}:
             return cls(**value)
         raise ConfigError(
             f"timeout {value!r} is not understood.",

@@ -7,6 +7,7 @@ is checked here, once, before a byte is sent; nothing behind this module checks 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any, TypeAlias, TypedDict
 
 from provider_kit.errors import InvalidRequestError
@@ -135,6 +136,8 @@ def build_request(
                     raise InvalidRequestError(
                         f"{name} must be {' or '.join(t.__name__ for t in kinds)}, not {value!r}."
                     )
+                if type(value) is float and not isfinite(value):
+                    raise InvalidRequestError(f"{name} must be a finite number, not {value!r}.")
                 setattr(request, name, value)
         elif name in _NORMALISE:
             value = get(name)

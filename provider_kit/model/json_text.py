@@ -1,7 +1,8 @@
 """JSON in and out, as fast as the machine allows.
 
 orjson is used where it is installed (``pip install provider-kit[fast]``); the standard library's
-decoder and encoder, built once, otherwise. Both write compact UTF-8 and refuse NaN.
+decoder and encoder, built once, otherwise. Both write compact UTF-8. JSON has no NaN: the standard
+encoder refuses it, orjson writes ``null``.
 """
 
 from __future__ import annotations

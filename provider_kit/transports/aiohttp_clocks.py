@@ -18,6 +18,8 @@ __all__ = ["Guard", "Watchdog"]
 
 #: Seconds between two looks at least, so that many clocks near their end do not keep the loop busy.
 _GRAIN = 0.01
+#: Seconds at most by which the first clock may be late.
+_SLACK = 0.25
 
 
 class Watchdog:
@@ -92,6 +94,7 @@ class Guard:
         "answered",
         "began",
         "expired",
+        "queued",
         "streaming",
     )
 
@@ -99,12 +102,15 @@ class Guard:
         self._watchdog = watchdog
         self._limits = limits
         #: Seconds that may still be waited for content; time the caller spends elsewhere does not count.
-        self._budget = limits.first
+        #: A little more than asked for, so that a connect timeout of the same length is told first.
+        self._budget = None if limits.first is None else limits.first + min(_SLACK, limits.first / 20)
         self._waiting_since: float | None = watchdog.loop.time()
         self._close: Callable[[], Any] | None = None
         self._task = asyncio.current_task()
         self._cancelling = self._task.cancelling() if self._task is not None else 0
         self.streaming = streaming
+        #: Whether it waits for a connection to become free.
+        self.queued = False
         #: Whether the answer's headers have arrived.
         self.answered = False
         #: Whether content has arrived.

@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
+import math
 import os
 import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
 import aiohttp
@@ -26,13 +28,14 @@ from provider_kit.errors import (
     APIConnectionError,
     APITimeoutError,
     ConfigError,
+    DeadlineExceededError,
     PoolTimeoutError,
     ProviderKitError,
     ResponseLostError,
 )
 from provider_kit.model.config import HTTPConfig
 from provider_kit.transports.aiohttp_clocks import Guard, Watchdog
-from provider_kit.transports.base import late, too_large
+from provider_kit.transports.base import certificate_error, late, proxy_error, too_large
 from provider_kit.transports.environment import find_proxy, ssl_context
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
@@ -46,6 +49,10 @@ _DRAIN_BYTES = 65536
 _LARGE_BODY = 1 << 20
 #: Bytes of one header, as http.client has it; aiohttp's 8 KiB are too few for some gateways.
 _HEADER_BYTES = 65536
+#: Seconds; an event loop takes no infinity.
+_LONGEST_IDLE = 86400.0
+#: Addresses and timeouts that are kept ready.
+_REMEMBERED = 500
 
 _transports: weakref.WeakSet[AiohttpTransport] = weakref.WeakSet()
 #: Sessions a forked child inherited; kept alive so that nobody touches the parent's sockets or loop.
@@ -109,7 +116,7 @@ class AiohttpTransport:
         guard = Guard(watchdog, limits, streaming=False)
         response: aiohttp.ClientResponse | None = None
         try:
-            response = await self._request(session, request, limits)
+            response = await self._request(session, request, limits, guard)
             guard.answered = True
             body = await self._read_whole(response, limits)
         except BaseException as error:
@@ -127,7 +134,7 @@ class AiohttpTransport:
         session, watchdog = await self._in_this_loop()
         guard = Guard(watchdog, limits, streaming=True)
         try:
-            response = await self._request(session, request, limits)
+            response = await self._request(session, request, limits, guard)
         except BaseException as error:
             guard.stop()
             _raise(error, guard, limits, request)
@@ -193,45 +200,29 @@ class AiohttpTransport:
         found = self._loops.get(loop)
         if found is not None and not found.session.closed:
             return found.session, found.watchdog
-        for other in [other for other in self._loops if other.is_closed()]:
-            self._bury(self._loops.pop(other).session)
+        self._bury_dead_loops()
         if self._session is not None:
+            if self._session.closed:
+                raise ConfigError("The session that was passed in is closed.", hint="Close it after the last call.")
             found = _InLoop(self._session, Watchdog(loop))
         else:
-            owner = self._own_session(loop)
+            owner = _own_session(self._config, loop, weakref.ref(self._loops))
             found = _InLoop(await anext(owner), Watchdog(loop), owner)
         self._loops[loop] = found
         return found.session, found.watchdog
 
-    async def _own_session(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[aiohttp.ClientSession, None]:
-        config = self._config
-        connector = aiohttp.TCPConnector(
-            limit=0, limit_per_host=config.max_connections or 0, keepalive_timeout=config.idle_timeout
-        )
-        connector._factory = functools.partial(_Protocol, loop=loop)  # type: ignore[assignment]  # a subclass will do
-        session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
-            max_line_size=_HEADER_BYTES,
-            max_field_size=_HEADER_BYTES,
-        )
-        try:
-            yield session
-        finally:
-            found = self._loops.get(loop)
-            if found is not None and found.session is session:
-                del self._loops[loop]
-                found.watchdog.stop()
-            await session.close()
+    def _bury_dead_loops(self) -> None:
+        """Loops that were closed without finalising their generators, as ``asyncio.run`` would have done."""
+        for reference in self._loops.keyrefs():  # a list: other threads may add their loops meanwhile
+            loop = reference()
+            if loop is not None and loop.is_closed():
+                found = self._loops.pop(loop, None)
+                if found is not None and found.owner is not None:
+                    _bury(found.session)
 
-    @staticmethod
-    def _bury(session: aiohttp.ClientSession) -> None:
-        """A session whose loop was closed without finalising it can no longer be closed properly."""
-        connector = session.connector
-        session.detach()
-        if connector is not None:
-            _inherited.append(connector)
+    def __del__(self) -> None:
+        with suppress(Exception):  # at the end of the process, anything may be gone already
+            self._bury_dead_loops()
 
     def _after_fork(self) -> None:
         _inherited.extend(self._loops.values())
@@ -246,11 +237,11 @@ class AiohttpTransport:
     # -------------------------------------------------------------------------------------------- sending
 
     async def _request(
-        self, session: aiohttp.ClientSession, request: HttpRequest, limits: Limits
+        self, session: aiohttp.ClientSession, request: HttpRequest, limits: Limits, guard: Guard
     ) -> aiohttp.ClientResponse:
         url = self._urls.get(request.url)
         if url is None:
-            if len(self._urls) > 500:
+            if len(self._urls) > _REMEMBERED:
                 self._urls.clear()
             url = self._urls[request.url] = URL(request.url, encoded=True)
         proxy, tls = self._route(request.url)
@@ -263,13 +254,17 @@ class AiohttpTransport:
             ssl=tls,
             timeout=self._timeout(limits.connect),
             allow_redirects=False,
+            trace_request_ctx=guard,
         )
 
     def _timeout(self, connect: float | None) -> aiohttp.ClientTimeout:
         known = self._timeouts.get(connect)
         if known is None:
-            limited = connect if self._config.max_connections else None
-            known = self._timeouts[connect] = aiohttp.ClientTimeout(total=None, connect=limited, sock_connect=connect)
+            if len(self._timeouts) > _REMEMBERED:
+                self._timeouts.clear()
+            known = self._timeouts[connect] = aiohttp.ClientTimeout(
+                total=None, connect=connect, sock_connect=connect, ceil_threshold=math.inf
+            )
         return known
 
     def _route(self, url: str) -> tuple[str | None, Any]:
@@ -303,6 +298,54 @@ class AiohttpTransport:
             if size > limits.max_bytes:
                 raise too_large(limits.max_bytes)
             pieces.append(data)
+
+
+async def _own_session(
+    config: HTTPConfig,
+    loop: asyncio.AbstractEventLoop,
+    loops: weakref.ref[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _InLoop]],
+) -> AsyncGenerator[aiohttp.ClientSession, None]:
+    """A session that lives until its loop or its transport ends.
+
+    It refers to the transport only weakly: part of a reference cycle, it could be taken apart by the
+    garbage collector before it is closed.
+    """
+    connector = aiohttp.TCPConnector(
+        limit=0,
+        limit_per_host=config.max_connections or 0,
+        keepalive_timeout=min(config.idle_timeout, _LONGEST_IDLE),
+    )
+    connector._factory = functools.partial(_Protocol, loop=loop)  # type: ignore[assignment]  # a subclass will do
+    session = aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+        max_line_size=_HEADER_BYTES,
+        max_field_size=_HEADER_BYTES,
+        trace_configs=_queue_traces() if config.max_connections else None,
+    )
+    try:
+        yield session
+    finally:
+        known = loops()
+        found = None if known is None else known.get(loop)
+        if known is not None and found is not None and found.session is session:
+            del known[loop]
+            found.watchdog.stop()
+        await session.close()
+
+
+def _bury(session: aiohttp.ClientSession) -> None:
+    """Free the sockets of a session whose loop is closed; it can no longer be closed properly."""
+    connector = session.connector
+    session.detach()
+    if connector is None:
+        return
+    for waiting in connector._conns.values():
+        for protocol, _ in waiting:
+            if protocol.transport is not None:
+                protocol.transport.get_extra_info("socket")._sock.close()
+    _inherited.append(connector)  # it would warn of what it can no longer close
 
 
 class _Stream:
@@ -395,6 +438,21 @@ def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
     return body if body is None or len(body) <= _LARGE_BODY else io.BytesIO(body)
 
 
+def _queue_traces() -> list[aiohttp.TraceConfig]:
+    """Lets a call's guard know while it waits for a connection to become free."""
+
+    async def began(_session: aiohttp.ClientSession, context: Any, _: Any) -> None:
+        context.trace_request_ctx.queued = True
+
+    async def ended(_session: aiohttp.ClientSession, context: Any, _: Any) -> None:
+        context.trace_request_ctx.queued = False
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_queued_start.append(began)
+    config.on_connection_queued_end.append(ended)
+    return [config]
+
+
 def _raise(error: BaseException, guard: Guard, limits: Limits, request: HttpRequest) -> NoReturn:
     found = _translate(error, guard, limits, request)
     if found is error:
@@ -404,34 +462,31 @@ def _raise(error: BaseException, guard: Guard, limits: Limits, request: HttpRequ
 
 def _translate(error: BaseException, guard: Guard, limits: Limits, request: HttpRequest) -> BaseException:
     """Errors of aiohttp and sockets as ours; a cancellation stays one unless a clock was the cause."""
-    if isinstance(error, asyncio.CancelledError) and guard.was_cancelled_by_clock():
-        return late(limits, time.monotonic(), streaming=guard.streaming, began=guard.began)
-    if isinstance(error, ProviderKitError) or not isinstance(error, Exception):
+    if isinstance(error, ProviderKitError):
         return error
     host = request.url.split("/", 3)[2]
-    reason = _reason(error)
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        if limits.deadline is not None and time.monotonic() >= limits.deadline - 1e-3:
-            return late(limits, time.monotonic(), streaming=guard.streaming, began=False)
-        if "acquiring" in str(error) or "pool" in str(error).lower():
+    if isinstance(error, aiohttp.ConnectionTimeoutError) or (
+        isinstance(error, asyncio.CancelledError) and guard.was_cancelled_by_clock()
+    ):
+        over = late(limits, time.monotonic(), streaming=guard.streaming, began=guard.began)
+        if isinstance(over, DeadlineExceededError):
+            return over
+        if guard.queued:
             return PoolTimeoutError(f"No connection to {host} became free in time.")
+        if guard.expired:
+            return over
         return APITimeoutError(f"No connection to {host} within {limits.connect or 0:g} s.")
+    if not isinstance(error, Exception):
+        return error
+    reason = _reason(error)
     if guard.expired or isinstance(error, TimeoutError):
         return late(limits, time.monotonic(), streaming=guard.streaming, began=guard.began)
     if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
         return ConfigError(f"The address of {host} cannot be used: {reason}.", hint="Check base_url and the proxy.")
     if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
-        return APIConnectionError(
-            f"The proxy on the way to {host} cannot be used: {reason}.",
-            hint="Check HTTPConfig(proxy=…) and the variables HTTPS_PROXY, ALL_PROXY, NO_PROXY.",
-        )
+        return proxy_error(host, reason)
     if isinstance(error, (aiohttp.ClientConnectorSSLError, aiohttp.ClientConnectorCertificateError)):
-        return APIConnectionError(
-            f"The TLS connection to {host} failed: {reason}.",
-            retryable=False,
-            hint="Behind a company proxy, point verify= or SSL_CERT_FILE to its CA bundle. "
-            "Never switch verification off.",
-        )
+        return certificate_error(host, reason)
     if isinstance(error, aiohttp.ClientConnectorError):
         return APIConnectionError(f"No connection to {host}: {reason}.")
     if isinstance(error, (ValueError, TypeError)) and not guard.answered:
@@ -443,7 +498,11 @@ def _translate(error: BaseException, guard: Guard, limits: Limits, request: Http
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{error.status} {' '.join(error.message.split())}"[:200]  # its own text shows the address
     inner = getattr(error, "os_error", None) or error.__cause__ or error
+    if isinstance(inner, ConnectionError) and inner.errno:
+        return os.strerror(inner.errno)  # asyncio's own words name only the address
     if isinstance(inner, OSError) and inner.strerror:
         return str(inner.strerror)
     return (str(inner) or type(inner).__name__)[:200]

@@ -20,10 +20,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from provider_kit.errors import APITimeoutError, DeadlineExceededError, InvalidResponseError
+from provider_kit.errors import APIConnectionError, APITimeoutError, DeadlineExceededError, InvalidResponseError
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
-__all__ = ["ByteStream", "Transport", "late", "too_large"]
+__all__ = ["ByteStream", "Transport", "certificate_error", "late", "proxy_error", "too_large"]
 
 T = TypeVar("T")
 
@@ -123,4 +123,21 @@ def too_large(limit: int) -> InvalidResponseError:
     return InvalidResponseError(
         f"The answer is larger than {limit:,} bytes and was cut off.",
         hint="Raise HTTPConfig(max_response_bytes=…) if such an answer is expected.",
+    )
+
+
+def certificate_error(host: str, reason: str) -> APIConnectionError:
+    """TLS failed before anything was sent; trying again does not help."""
+    return APIConnectionError(
+        f"The TLS connection to {host} failed: {reason}.",
+        retryable=False,
+        hint="Behind a company proxy, point verify= or SSL_CERT_FILE to its CA bundle. Never switch verification off.",
+    )
+
+
+def proxy_error(host: str, reason: str) -> APIConnectionError:
+    """The proxy is not there or refuses; nothing was sent."""
+    return APIConnectionError(
+        f"The proxy on the way to {host} cannot be used: {reason}.",
+        hint="Check HTTPConfig(proxy=…) and the variables HTTPS_PROXY, ALL_PROXY, NO_PROXY.",
     )

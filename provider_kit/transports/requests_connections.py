@@ -80,6 +80,16 @@ class Exchange:
         left = deadline - self.now()
         return left if self._budget is None or left < self._budget else self._budget
 
+    def connecting(self) -> Exchange:
+        """The clocks of a connection that is being made, its proxy's answer included."""
+        limits = self._limits
+        return Exchange(Limits(None, limits.connect, None, limits.deadline), self.now, streaming=self.streaming)
+
+    def patience(self) -> float | None:
+        """Seconds a connection may be waited for."""
+        waits = [wait for wait in (self._limits.connect, self.left()) if wait is not None]
+        return max(0.0, min(waits)) if waits else None
+
 
 class _Current(threading.local):
     exchange: Exchange | None = None
@@ -166,8 +176,11 @@ class _Response(http.client.HTTPResponse):
 class _TimedConnectionMixin:
     """Added to urllib3's connections."""
 
+    sock: Any
     exchange: Exchange | None = None
     reader: _TimedReader | None = None
+    #: Whether the request itself is being sent, not what a proxy is told before.
+    asking = False
     #: When it was put back into the pool.
     idle_since = 0.0
     idle_timeout = 90.0
@@ -179,28 +192,38 @@ class _TimedConnectionMixin:
         response.ended = lambda: reader is not None and reader.ended
         return response
 
+    def connect(self) -> None:
+        exchange = current.exchange
+        self.exchange = None if exchange is None else exchange.connecting()
+        super().connect()  # type: ignore[misc]  # urllib3's connection follows in the MRO
+
     def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is None:
+            self.connect()
         self.exchange = current.exchange
-        super().request(*args, **kwargs)  # type: ignore[misc]  # urllib3's connection follows in the MRO
+        self.asking = True
+        try:
+            super().request(*args, **kwargs)  # type: ignore[misc]  # urllib3's connection follows in the MRO
+        finally:
+            self.asking = False
 
     def send(self, data: Any) -> None:
         exchange = self.exchange
-        sock = getattr(self, "sock", None)
-        if exchange is not None and sock is not None:
-            left = exchange.left()
-            if left is not None:
-                if left <= 0:
-                    exchange.timed_out = True
-                    raise TimeoutError("timed out")
-                sock.settimeout(left)
-            exchange.sent = True
-            try:
-                super().send(data)  # type: ignore[misc]  # urllib3's connection follows in the MRO
-            except TimeoutError:
-                exchange.timed_out = True
-                raise
+        if exchange is None:
+            super().send(data)  # type: ignore[misc]  # urllib3's connection follows in the MRO
             return
-        super().send(data)  # type: ignore[misc]  # urllib3's connection follows in the MRO
+        left = exchange.left()
+        if left is not None:
+            if left <= 0:
+                exchange.timed_out = True
+                raise TimeoutError("timed out")
+            self.sock.settimeout(left)
+        exchange.sent = self.asking
+        try:
+            super().send(data)  # type: ignore[misc]  # urllib3's connection follows in the MRO
+        except TimeoutError:
+            exchange.timed_out = True
+            raise
 
     @property
     def is_connected(self) -> bool:
@@ -244,15 +267,24 @@ class _IdleQueue(queue.LifoQueue[Any]):
                 entries[position] = None
 
 
+class _LimitedQueue(_IdleQueue):
+    """Where connections are limited, a call waits for one no longer than its clocks allow."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        exchange = current.exchange
+        if timeout is None and exchange is not None:
+            timeout = exchange.patience()
+        return super().get(block, timeout)
+
+
 def _pool_classes(config: HTTPConfig, clock: Callable[[], float]) -> dict[str, Any]:
     attributes = {"idle_timeout": config.idle_timeout, "clock": staticmethod(clock)}
     plain = type("TimedHTTPConnection", (_TimedConnectionMixin, HTTPConnection), attributes)
     secure = type("TimedHTTPSConnection", (_TimedConnectionMixin, HTTPSConnection), attributes)
 
     def make_queue(maxsize: int) -> _IdleQueue:
-        return _IdleQueue(
-            maxsize, keep=config.max_idle_connections_per_host, idle_timeout=config.idle_timeout, clock=clock
-        )
+        kind = _IdleQueue if config.max_connections is None else _LimitedQueue
+        return kind(maxsize, keep=config.max_idle_connections_per_host, idle_timeout=config.idle_timeout, clock=clock)
 
     shared = {"QueueCls": staticmethod(make_queue)}
     return {

@@ -7,8 +7,10 @@ taken instead, so that its hooks, auth, adapters and cookies keep working.
 
 from __future__ import annotations
 
+import http.client
 import os
 import queue
+import ssl
 import threading
 import time
 import weakref
@@ -25,12 +27,13 @@ from provider_kit.errors import (
     APIConnectionError,
     APITimeoutError,
     ConfigError,
+    DeadlineExceededError,
     PoolTimeoutError,
     ProviderKitError,
     ResponseLostError,
 )
 from provider_kit.model.config import HTTPConfig
-from provider_kit.transports.base import late, too_large
+from provider_kit.transports.base import certificate_error, late, proxy_error, too_large
 from provider_kit.transports.drive import run_to_completion
 from provider_kit.transports.environment import find_proxy
 from provider_kit.transports.requests_connections import Exchange, TimedAdapter, current
@@ -44,6 +47,8 @@ _READ_SIZE = 65536
 #: Seconds and bytes that may follow a complete stream before its connection is given up.
 _DRAIN_SECONDS = 0.5
 _DRAIN_BYTES = 65536
+#: Timeouts that are kept ready.
+_REMEMBERED = 500
 
 _transports: weakref.WeakSet[RequestsTransport] = weakref.WeakSet()
 #: Connections a forked child inherited; kept alive so that nobody touches their locks or sockets.
@@ -109,7 +114,7 @@ class RequestsTransport:
         self, thunks: Sequence[Callable[[], Awaitable[T]]], limit: int | None = None
     ) -> AsyncIterator[tuple[int, T | Exception]]:
         """Run coroutines in daemon threads; yield each outcome as it ends."""
-        results: queue.SimpleQueue[tuple[int, T | Exception]] = queue.SimpleQueue()
+        results: queue.SimpleQueue[tuple[int, T | BaseException]] = queue.SimpleQueue()
         numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in range(len(thunks)):
             numbers.put(number)
@@ -123,7 +128,7 @@ class RequestsTransport:
                     return
                 try:
                     results.put((number, run_to_completion(thunks[number]())))  # type: ignore[arg-type]  # thunks make coroutines
-                except Exception as error:
+                except BaseException as error:
                     results.put((number, error))
 
         threads = [
@@ -134,7 +139,10 @@ class RequestsTransport:
             thread.start()
         try:
             for _ in thunks:
-                yield results.get()
+                number, outcome = results.get()
+                if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+                    raise outcome
+                yield number, outcome
         finally:
             stopped.set()
 
@@ -162,10 +170,20 @@ class RequestsTransport:
         current.exchange = exchange
         try:
             if self._session is not None:
-                return self._send_by_session(self._session, request, connect, left)
-            return self._send_by_adapter(request, connect, limits.connect)
+                response = self._send_by_session(self._session, request, connect, left)
+            else:
+                response = self._send_by_adapter(request, connect, limits.connect)
+            exchange.sent = True
+            return response
         except Exception as error:
-            raise _translate(error, exchange, limits, request) from error
+            if self._session is not None:
+                exchange.sent = _may_have_been_sent(error)
+            found = _translate(error, exchange, limits, request)
+            if found is error:
+                raise
+            if isinstance(found, ConfigError):
+                raise found from None  # the cause may show a header's value
+            raise found from error
         finally:
             current.exchange = None
 
@@ -191,6 +209,8 @@ class RequestsTransport:
             return PoolTimeout(connect=connect, read=None)
         known = self._timeouts.get(connect)
         if known is None:
+            if len(self._timeouts) > _REMEMBERED:
+                self._timeouts.clear()
             known = self._timeouts[connect] = PoolTimeout(connect=connect, read=None)
         return known
 
@@ -345,23 +365,34 @@ def _translate(error: Exception, exchange: Exchange, limits: Limits, request: Ht
     causes = list(_causes(error))
     reason = _reason(causes)
     if any(isinstance(cause, pool_failures.EmptyPoolError) for cause in causes):
+        over = late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
+        if isinstance(over, DeadlineExceededError):
+            return over
         return PoolTimeoutError(f"No connection to {host} became free in time.")
-    if exchange.timed_out or any(
-        isinstance(cause, (failures.ReadTimeout, pool_failures.ReadTimeoutError)) for cause in causes
-    ):
+    read_timed_out = any(isinstance(cause, (failures.ReadTimeout, pool_failures.ReadTimeoutError)) for cause in causes)
+    if exchange.timed_out or (read_timed_out and exchange.sent):
         return late(limits, time.monotonic(), streaming=exchange.streaming, began=exchange.began)
-    if isinstance(error, (failures.ConnectTimeout,)) or any(
-        isinstance(cause, pool_failures.ConnectTimeoutError) and not isinstance(cause, pool_failures.NewConnectionError)
+    if read_timed_out or any(
+        isinstance(cause, (failures.ConnectTimeout, pool_failures.ConnectTimeoutError))
+        and not isinstance(cause, pool_failures.NewConnectionError)
         for cause in causes
     ):
-        if limits.deadline is not None and time.monotonic() >= limits.deadline - 1e-3:
-            return late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
+        over = late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
+        if isinstance(over, DeadlineExceededError):
+            return over
         return APITimeoutError(f"No connection to {host} within {limits.connect or 0:g} s.")
     if any(
-        isinstance(cause, (failures.InvalidURL, failures.InvalidSchema, failures.MissingSchema)) for cause in causes
+        isinstance(
+            cause,
+            (failures.InvalidURL, failures.InvalidSchema, failures.MissingSchema, pool_failures.LocationValueError),
+        )
+        for cause in causes
     ):
         return ConfigError(f"The address of {host} cannot be used: {reason}.", hint="Check base_url and the proxy.")
-    if any(isinstance(cause, (failures.InvalidHeader, UnicodeError)) for cause in causes) and not exchange.sent:
+    if not exchange.sent and any(
+        isinstance(cause, failures.InvalidHeader) or (isinstance(cause, ValueError) and not isinstance(cause, OSError))
+        for cause in causes
+    ):
         return ConfigError(
             "A header has a value that cannot be sent.", hint="Check headers= and the API key for stray characters."
         )
@@ -369,27 +400,47 @@ def _translate(error: Exception, exchange: Exchange, limits: Limits, request: Ht
         if any(isinstance(cause, pool_failures.ProxyError) for cause in causes) or isinstance(
             error, failures.ProxyError
         ):
-            return APIConnectionError(
-                f"The proxy on the way to {host} cannot be used: {reason}.",
-                hint="Check HTTPConfig(proxy=…) and the variables HTTPS_PROXY, ALL_PROXY, NO_PROXY.",
-            )
-        if any(isinstance(cause, (pool_failures.SSLError, failures.SSLError)) for cause in causes):
+            return proxy_error(host, reason)
+        if any(isinstance(cause, ssl.SSLError) and not isinstance(cause, _CUT_TLS) for cause in causes):
             return certificate_error(host, reason)
         return APIConnectionError(f"No connection to {host}: {reason}.")
     return ResponseLostError(f"The connection to {host} broke before the answer was complete: {reason}.")
 
 
-def certificate_error(host: str, reason: str) -> APIConnectionError:
-    """TLS failed before anything was sent; trying again does not help."""
-    return APIConnectionError(
-        f"The TLS connection to {host} failed: {reason}.",
-        retryable=False,
-        hint="Behind a company proxy, point verify= or SSL_CERT_FILE to its CA bundle. Never switch verification off.",
+#: The other side went away during the handshake, which may pass.
+_CUT_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+_BEFORE_SENDING = (
+    failures.ConnectTimeout,
+    failures.InvalidSchema,
+    failures.InvalidURL,
+    failures.MissingSchema,
+    failures.ProxyError,
+    failures.SSLError,
+    pool_failures.ClosedPoolError,
+    pool_failures.ConnectTimeoutError,
+    pool_failures.EmptyPoolError,
+    pool_failures.NewConnectionError,
+    pool_failures.ProxyError,
+)
+
+
+def _may_have_been_sent(error: Exception) -> bool:
+    """A session of the user's does not tell; what may have happened after sending counts as sent."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, _BEFORE_SENDING) for cause in causes):
+        return False
+    return any(
+        isinstance(cause, (failures.ReadTimeout, pool_failures.HTTPError, http.client.HTTPException))
+        or (isinstance(cause, OSError) and not isinstance(cause, failures.RequestException))
+        for cause in causes
     )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, the ones it was made from, and those it carries as arguments."""
+    """The error, the ones it was made from, and those it carries as arguments.
+
+    ``__context__`` is left out: a caller's own ``except`` block would bring another call's failure in.
+    """
     seen: list[BaseException] = []
     waiting: list[Any] = [error]
     while waiting:
@@ -398,7 +449,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.append(item)
         yield item
-        waiting.extend((*item.args, item.__cause__, item.__context__, getattr(item, "reason", None)))
+        waiting.extend((*item.args, item.__cause__, getattr(item, "reason", None)))
 
 
 def _reason(causes: list[BaseException]) -> str:

@@ -230,9 +230,10 @@ def test_a_wait_without_limit_is_possible(call, fake_server, timeout):
         (None, 5, False, (30, None, None, 105)),
         (None, 5, True, (30, 30, 30, 105)),
         (Timeout(1, 2, 3), None, True, (1, 2, 3, None)),
-        (Timeout(1, 2, 3), None, False, (1, 2, 3, 700)),
-        (Timeout(1, 2, 3, 4), None, False, (1, 2, 3, 104)),
-        (Timeout(1, 2, 3, 4), 9, False, (1, 2, 3, 109)),
+        (Timeout(1, 2, 3, answer=9), None, False, (1, 9, 3, 700)),
+        (Timeout(1, 2, 3), None, False, (1, None, 3, 700)),
+        (Timeout(1, 2, 3, 4), None, False, (1, None, 3, 104)),
+        (Timeout(1, 2, 3, 4), 9, False, (1, None, 3, 109)),
         (Timeout(None, None, None), None, True, (None, None, None, None)),
     ],
 )

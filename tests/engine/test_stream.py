@@ -317,6 +317,21 @@ def test_a_web_page_with_status_200_is_an_error(call, scripted, kind):
         call.stream(client, "Hello")
 
 
+def test_a_stream_that_calls_itself_json_is_read_all_the_same(call, scripted, answers):
+    """A wrong content type does no harm to a whole stream; half a stream is an error."""
+    whole = b"".join(answers.stream("Hel", "lo")["stream"])
+    json_type = {"content-type": "application/json; charset=utf-8"}
+    client, transport = scripted({"body": whole, "headers": json_type})
+    chunks, answer = call.stream(client, "Hello")
+    assert [chunk.text for chunk in chunks if chunk.text] == ["Hel", "lo"]
+    assert (answer.text, answer.finish_reason) == ("Hello", "stop")
+    for cut in (answers.event("Hel"), b"data: {broken\n\n"):
+        client, transport = scripted({"body": cut, "headers": json_type}, max_retries=0)
+        with pytest.raises(InvalidResponseError, match="not JSON"):
+            call.stream(client, "Hello")
+    assert transport.open_streams == 0
+
+
 def test_an_error_status_of_a_stream_request_is_a_typed_error(call, scripted, answers):
     """The body of the error answer is read whole."""
     client, transport = scripted(answers.error(429, "rate_limit_exceeded", "slow down", retry_after="5"), max_retries=0)

@@ -19,12 +19,12 @@ from provider_kit.model.config import (
     ("given", "timeout"),
     [
         (None, None),
-        (5, Timeout(5, 5, 5)),
-        (0.5, Timeout(0.5, 0.5, 0.5)),
-        ((3, 60), Timeout(3, 60, 60)),
+        (5, Timeout(5, 5, 5, answer=5)),
+        (0.5, Timeout(0.5, 0.5, 0.5, answer=0.5)),
+        ((3, 60), Timeout(3, 60, 60, answer=60)),
         ({"connect": 1, "total": 9}, Timeout(connect=1, total=9)),
         (Timeout(idle=None), Timeout(idle=None)),
-        (math.inf, Timeout(math.inf, math.inf, math.inf)),
+        (math.inf, Timeout(math.inf, math.inf, math.inf, answer=math.inf)),
     ],
 )
 def test_timeouts_are_taken_in_every_known_form(given, timeout):

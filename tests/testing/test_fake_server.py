@@ -269,6 +269,11 @@ STATUSES = {
 }
 
 
+def patience(fields):
+    """Little where the fault is that nothing comes, much where a slow machine must not be taken for one."""
+    return 0.2 if {"latency", "stall_after"} & set(fields) else 10
+
+
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize(("status", "kind"), STATUSES.items())
 def test_every_status_is_its_typed_error(call, fake_server, target, verb, status, kind):
@@ -308,7 +313,7 @@ def test_every_fault_is_its_typed_error(call, fake_server, target, verb, fields,
     """Nothing but errors of this library, of the documented class, in both worlds and all dialects."""
     fake_server.fault(Fault(**fields))
     with pytest.raises(kind) as caught:
-        getattr(call, verb)(fake_server.client(target, max_retries=0, timeout=0.15), "Hello")
+        getattr(call, verb)(fake_server.client(target, max_retries=0, timeout=patience(fields)), "Hello")
     assert len(caught.value.attempts) == 1
     assert caught.value.operation == verb
 
@@ -329,7 +334,7 @@ def test_small_calls_fail_in_the_same_ways(call, fake_server, verb, fields, kind
     """Models, embeddings and counts have the same errors."""
     fake_server.always(Fault(**fields))  # an HTTP library may ask again by itself where no body was sent
     arguments = () if verb == "models" else ("Hello",)
-    client = fake_server.client("openai/gpt-5", max_retries=0, timeout=0.15)
+    client = fake_server.client("openai/gpt-5", max_retries=0, timeout=patience(fields))
     with pytest.raises(kind) as caught:
         getattr(call, verb)(client, *arguments)
     assert caught.value.operation == verb
@@ -357,7 +362,7 @@ def test_every_fault_inside_a_stream_is_its_typed_error(call, fake_server, targe
     fake_server.reply("one two three four five six seven eight")
     fake_server.fault(Fault(**fields))
     with pytest.raises(kind) as caught:
-        call.stream(fake_server.client(target, timeout=0.15), "Hello")
+        call.stream(fake_server.client(target, timeout=patience(fields)), "Hello")
     assert type(caught.value) is kind
     assert caught.value.partial.text.startswith("one ")
     assert len(fake_server.requests) == 1
@@ -526,11 +531,12 @@ def test_a_stopped_server_leaves_no_thread_and_no_port(call):
 def test_a_stopped_server_can_be_started_again(call):
     """And starting a running one does nothing."""
     server = FakeServer()
+    before = threading.enumerate()
     for _ in range(2):
         with server:
             server.start()
             assert call.chat(server.client(), "What is 2 + 3?").text == "2 + 3 = 5"
-    assert not [thread for thread in threading.enumerate() if thread.name == "provider-kit-fake-server"]
+    assert not set(threading.enumerate()) - set(before)
 
 
 def test_a_server_that_was_never_started_can_be_stopped():

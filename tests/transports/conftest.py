@@ -473,8 +473,10 @@ class Certificates:
         self.authority = self._make("authority")
         self.server = self._make("server")
         self.client = self._make("client")
+        #: A server's, for another name.
+        self.stranger = self._make("stranger", "other.invalid")
 
-    def _make(self, name):
+    def _make(self, name, host=None):
         import datetime
         import ipaddress
 
@@ -504,7 +506,7 @@ class Certificates:
             usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
             builder = builder.add_extension(usage, critical=True)
         else:
-            names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+            names = [x509.DNSName(host) if host else x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         path = self.folder / f"{name}.pem"
@@ -516,10 +518,10 @@ class Certificates:
         )
         return str(path)
 
-    def context(self, *, ask_client=False):
+    def context(self, certificate=None, *, ask_client=False):
         """A server's TLS settings."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.server)
+        context.load_cert_chain(certificate or self.server)
         if ask_client:
             context.load_verify_locations(self.authority)
             context.verify_mode = ssl.CERT_REQUIRED

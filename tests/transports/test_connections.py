@@ -11,7 +11,7 @@ import pytest
 
 from provider_kit import APIConnectionError, APITimeoutError, Client, DeadlineExceededError, ResponseLostError
 from provider_kit.errors import ConfigError, PoolTimeoutError
-from provider_kit.model.config import HTTPConfig
+from provider_kit.model.config import HTTPConfig, Timeout
 
 
 def test_calls_in_a_row_use_one_connection(serve, wire, world, client):
@@ -148,7 +148,7 @@ def test_waiting_for_a_connection_ends(serve, wire, world, client, stopwatch, cl
     async def scenario():
         async with world.stream(made, "Hi") as stream:
             await anext(stream)
-            options = {"timeout": 0.2} if clock == "connect" else {"total_timeout": 0.2}
+            options = {"timeout": Timeout(connect=0.2)} if clock == "connect" else {"total_timeout": 0.2}
             for verb in (lambda: world.chat(made, "Hi", **options), lambda: anext(world.stream(made, "Hi", **options))):
                 with stopwatch() as watch, pytest.raises(APITimeoutError) as caught:
                     await verb()
@@ -310,7 +310,7 @@ def test_connecting_ends(world, client, stopwatch):
                 stopwatch() as watch,
                 pytest.raises(APITimeoutError, match=r"No connection .* within 0\.2 s") as caught,
             ):
-                await world.chat(made, "Hi", timeout=0.2)
+                await world.chat(made, "Hi", timeout=Timeout(connect=0.2))
             assert watch.seconds < 0.6
             assert caught.value.retryable
             with stopwatch() as watch, pytest.raises(DeadlineExceededError):
