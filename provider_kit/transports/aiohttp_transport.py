@@ -13,6 +13,7 @@ import functools
 import io
 import math
 import os
+import select
 import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -69,12 +70,32 @@ class _InLoop:
     owner: AsyncGenerator[aiohttp.ClientSession, None] | None = None
 
 
-class _Protocol(ResponseHandler):
-    """aiohttp's connections, less patient in two cases.
+def _make_poll(sock: Any) -> Callable[[float], Any]:
+    """A function that tells whether bytes, or the end of the connection, wait to be read."""
+    if not hasattr(select, "poll"):  # Windows
+        return lambda timeout: select.select([sock], [], [], timeout)[0]
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return poll.poll
 
-    The reader of an answer is told when its chunks turn out to be broken, instead of waiting for ever. A
-    connection that is closed while the server takes no more of the request does not stay open for it.
+
+class _Protocol(ResponseHandler):
+    """aiohttp's connections, more careful in three cases.
+
+    An idle connection whose end has arrived, but was not seen by the loop yet, is not used again. The reader
+    of an answer is told when its chunks turn out to be broken, instead of waiting for ever. A connection that
+    is closed while the server takes no more of the request does not stay open for it.
     """
+
+    _poll: Any = None
+
+    def is_connected(self) -> bool:
+        transport = self.transport
+        if transport is None or not super().is_connected():
+            return False
+        if self._poll is None:
+            self._poll = _make_poll(transport.get_extra_info("socket"))
+        return not self._poll(0)
 
     def close(self) -> None:
         transport = self.transport

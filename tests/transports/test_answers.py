@@ -271,8 +271,8 @@ def test_a_strange_length_is_not_believed(serve, wire, world, post, limits):
         transport = world.transport()
         try:
             assert (await transport.send(post(server.url), limits())).body == b"{}"
-        except ResponseLostError as error:
-            assert "Content-Length" in str(error) or "header" in str(error).lower()
+        except ResponseLostError:
+            assert world.name == "asyncio"
         await transport.aclose()
 
     world.run(scenario())

@@ -71,12 +71,12 @@ def slow(request, wire, serve):
 
 def test_a_slow_answer_cannot_outlive_its_clock(slow, world, client, stopwatch):
     """Bytes that arrive one by one, in headers or body, do not keep a whole answer alive."""
-    made = client(slow, timeout=0.2)
+    made = client(slow, timeout=0.1)
 
     async def scenario():
-        with stopwatch() as watch, pytest.raises(APITimeoutError, match=r"within 0\.2 s") as caught:
+        with stopwatch() as watch, pytest.raises(APITimeoutError, match=r"within 0\.1 s") as caught:
             await world.chat(made, "Hi")
-        assert 0.15 < watch.seconds < 0.6
+        assert 0.08 < watch.seconds < 0.5
         assert not isinstance(caught.value, DeadlineExceededError)
         assert not caught.value.retryable, "it was sent"
         assert await world.until(slow.idle)
@@ -87,12 +87,12 @@ def test_a_slow_answer_cannot_outlive_its_clock(slow, world, client, stopwatch):
 
 def test_a_slow_answer_cannot_outlive_the_total(slow, world, client, stopwatch):
     """Nor the deadline of the whole call."""
-    made = client(slow, total_timeout=0.2, max_retries=3)
+    made = client(slow, total_timeout=0.1, max_retries=3)
 
     async def scenario():
         with stopwatch() as watch, pytest.raises(DeadlineExceededError) as caught:
             await world.chat(made, "Hi")
-        assert 0.15 < watch.seconds < 0.6
+        assert 0.08 < watch.seconds < 0.5
         assert not caught.value.retryable
         assert await world.until(slow.idle)
         await world.close(made)
@@ -103,14 +103,14 @@ def test_a_slow_answer_cannot_outlive_the_total(slow, world, client, stopwatch):
 @pytest.mark.parametrize("clock", ["first token", "total"])
 def test_a_stream_without_content_cannot_outlive_its_clocks(slow, world, client, stopwatch, clock):
     """Neither bytes nor keep-alive comments count as content."""
-    made = client(slow, timeout=0.2) if clock == "first token" else client(slow, timeout=LONG, total_timeout=0.2)
+    made = client(slow, timeout=0.1) if clock == "first token" else client(slow, timeout=LONG, total_timeout=0.1)
 
     async def scenario():
         received = []
         with stopwatch() as watch, pytest.raises(APITimeoutError) as caught:
             async for chunk in world.stream(made, "Hi"):
                 received.append(chunk)
-        assert watch.seconds < 0.2 * (len(received) + 1) + 0.4
+        assert watch.seconds < 0.5 + 3 * len(received)
         assert isinstance(caught.value, DeadlineExceededError) == (clock == "total" and not received)
         assert not caught.value.retryable
         assert await world.until(slow.idle)
@@ -186,8 +186,7 @@ def test_content_does_not_feed_the_total(serve, wire, world, client, stopwatch):
     world.run(scenario())
 
 
-@pytest.mark.parametrize("clock", ["first token", "idle"])
-def test_time_the_reader_spends_does_not_count(serve, wire, world, client, clock):
+def test_time_the_reader_spends_does_not_count(serve, wire, world, client):
     """Whoever looks at each chunk for long is not punished for it."""
 
     def handle(connection, request):
@@ -197,13 +196,13 @@ def test_time_the_reader_spends_does_not_count(serve, wire, world, client, clock
             connection.pause(0.03)
         connection.send(wire.chunk(wire.end), wire.last)
 
-    made = client(serve(handle), timeout=Timeout(first_token=0.15, idle=0.15))
+    made = client(serve(handle), timeout=Timeout(first_token=0.1, idle=0.1))
 
     async def scenario():
         texts = []
         async for chunk in world.stream(made, "Hi"):
             texts.append(chunk.text)
-            await world.pause(0.25)
+            await world.pause(0.15)
         assert "".join(texts) == "abc"
         await world.close(made)
 
@@ -231,7 +230,7 @@ def test_many_clocks_run_at_once(serve, wire, world):
     """Each call of many ends by its own clock, in any order."""
     server = serve(silent(wire))
     made = Client(f"{server.url}/v1", model="m", max_retries=0)
-    seconds = [0.3, 0.1, 0.2, 0.15, 0.25]
+    seconds = [0.5, 0.1, 0.3, 0.2, 0.4]
 
     async def call(number):
         with pytest.raises(APITimeoutError, match=f"{seconds[number]:g} s"):

@@ -9,7 +9,14 @@ import time
 
 import pytest
 
-from provider_kit import APIConnectionError, APITimeoutError, Client, DeadlineExceededError, ResponseLostError
+from provider_kit import (
+    APIConnectionError,
+    APITimeoutError,
+    Client,
+    DeadlineExceededError,
+    ResponseLostError,
+    StreamError,
+)
 from provider_kit.errors import ConfigError, PoolTimeoutError
 from provider_kit.model.config import HTTPConfig, Timeout
 
@@ -148,11 +155,11 @@ def test_waiting_for_a_connection_ends(serve, wire, world, client, stopwatch, cl
     async def scenario():
         async with world.stream(made, "Hi") as stream:
             await anext(stream)
-            options = {"timeout": Timeout(connect=0.2)} if clock == "connect" else {"total_timeout": 0.2}
+            options = {"timeout": Timeout(connect=0.1)} if clock == "connect" else {"total_timeout": 0.1}
             for verb in (lambda: world.chat(made, "Hi", **options), lambda: anext(world.stream(made, "Hi", **options))):
                 with stopwatch() as watch, pytest.raises(APITimeoutError) as caught:
                     await verb()
-                assert 0.15 < watch.seconds < 0.6
+                assert 0.08 < watch.seconds < 0.5
                 if clock == "connect":
                     assert isinstance(caught.value, PoolTimeoutError)
                     assert caught.value.retryable
@@ -203,7 +210,7 @@ def test_every_failure_gives_its_place_in_the_pool_back(serve, wire, world, clie
             connection.send(wire.whole())
 
     server = serve(handle)
-    made = client(server, max_connections=1, max_response_bytes=2000, timeout=0.3)
+    made = client(server, max_connections=1, max_response_bytes=2000, timeout=0.15)
 
     async def scenario():
         for _ in answers:
@@ -412,8 +419,8 @@ def test_closing_while_a_stream_is_read_harms_nobody_else(serve, wire, world, cl
         try:
             async for _ in stream:
                 pass
-        except Exception as error:
-            assert "broke" in str(error)
+        except StreamError:
+            pass
         assert (await world.chat(made, "Hi")).text == "Hi"
         await world.close(made)
 

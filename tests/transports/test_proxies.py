@@ -174,7 +174,7 @@ def test_a_proxy_that_does_not_answer_is_given_up(serve, world, client, stopwatc
 
     server = serve(handle)
     made = client("https://api.invalid", proxy=server.url)
-    options = {"timeout": Timeout(connect=0.2)} if clock == "connect" else {"total_timeout": 0.2}
+    options = {"timeout": Timeout(connect=0.1)} if clock == "connect" else {"total_timeout": 0.1}
 
     async def scenario():
         with stopwatch() as watch, pytest.raises(APIConnectionError) as caught:

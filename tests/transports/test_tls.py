@@ -99,7 +99,7 @@ def test_a_bundle_that_is_not_there_is_named(world, client):
     made = client("https://127.0.0.1:9", verify="/no/such/bundle.pem")
 
     async def scenario():
-        with pytest.raises(ConfigError, match="/no/such/bundle.pem") as caught:
+        with pytest.raises(ConfigError, match=r"/no/such/bundle\.pem") as caught:
             await world.chat(made, "Hi")
         assert caught.value.__cause__ is not caught.value
         await world.close(made)

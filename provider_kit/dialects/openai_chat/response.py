@@ -37,6 +37,10 @@ def _finish(raw: Any, has_calls: bool) -> Any:
     return tool_finish(_FINISH.get(raw, "other") if isinstance(raw, str) else "other", has_calls)
 
 
+#: A message with no other fields is plain text, unless it is a refusal.
+_PLAIN_FIELDS = frozenset({"role", "content", "refusal", "annotations"})
+
+
 def _list(value: Any) -> list[Any]:
     return value if type(value) is list else []
 
@@ -92,24 +96,13 @@ def parse_answer(
     message = choice.get("message")
     if not isinstance(message, dict):
         message = {"content": choice.get("text")}
-    text, thinking, chunks = _content(message.get("content"))
-    thinking = thinking or _reasoning(message)
-    refusal = message.get("refusal")
-    calls = _whole_calls(message)
     model = payload.get("model") or None
-    content: str | list[Part]
-    if not (thinking or refusal or calls or chunks):
-        content = text
-    else:
-        content = []
-        if thinking or chunks:
-            content.append(Thinking(thinking, native=chunks[0] if len(chunks) == 1 else None))
-        if text:
-            content.append(Text(text))
-        if refusal:
-            content.append(Refusal(str(refusal)))
-        content.extend(calls)
-    details = message.get("reasoning_details")
+    content: Any = message.get("content")
+    calls: list[ToolCall] = []
+    details = None
+    if type(content) is not str or not message.keys() <= _PLAIN_FIELDS or message.get("refusal"):
+        content, calls = _read_message(message)
+        details = message.get("reasoning_details")
     raw_reason = choice.get("finish_reason")
     return ChatResponse(
         Message(
@@ -123,6 +116,25 @@ def parse_answer(
         read_count(payload.get("created")),
         payload,
     )
+
+
+def _read_message(message: Mapping[str, Any]) -> tuple[str | list[Part], list[ToolCall]]:
+    """The content of a message that is more than plain text, and the tool calls in it."""
+    text, thinking, chunks = _content(message.get("content"))
+    thinking = thinking or _reasoning(message)
+    refusal = message.get("refusal")
+    calls = _whole_calls(message)
+    if not (thinking or refusal or calls or chunks):
+        return text, calls
+    content: list[Part] = []
+    if thinking or chunks:
+        content.append(Thinking(thinking, native=chunks[0] if len(chunks) == 1 else None))
+    if text:
+        content.append(Text(text))
+    if refusal:
+        content.append(Refusal(str(refusal)))
+    content.extend(calls)
+    return content, calls
 
 
 def _raise_embedded(part: Any, payload: Any, provider: str, error_codes: Mapping[str, type[APIError]]) -> None:
