@@ -29,7 +29,8 @@ def measure(action: str) -> list[float]:
 
 def main() -> None:
     with running() as base:
-        call = f"from provider_kit import Client; c = Client('openai/gpt-4o', api_key='sk-x123456789', base_url='{base}/v1')"
+        made = f"Client('openai/gpt-4o', api_key='sk-x123456789', base_url='{base}/v1')"
+        call = f"from provider_kit import Client; c = {made}"
         actions = {
             "import provider_kit": "import provider_kit",
             "import provider_kit, make a client": call,

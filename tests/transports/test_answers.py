@@ -4,6 +4,7 @@ import pytest
 
 from provider_kit import (
     APIConnectionError,
+    Client,
     InvalidResponseError,
     NotFoundError,
     ResponseLostError,
@@ -145,10 +146,6 @@ def test_interim_answers_are_not_the_answer(serve, wire, world, client, hints):
     assert server.connections == 1
 
 
-def cut_head(wire):
-    return wire.whole()[:40]
-
-
 BROKEN = {
     "nothing": lambda wire: b"",
     "a cut status line": lambda wire: b"HTTP/1.1 20",
@@ -216,7 +213,7 @@ def test_a_broken_answer_to_a_stream_is_an_error(serve, wire, world, client, bro
     assert server.wait(server.idle)
 
 
-def test_a_lost_answer_of_a_local_server_is_asked_for_again(serve, wire, world, client):
+def test_a_lost_answer_of_a_local_server_is_asked_for_again(serve, wire, world):
     """Nothing is billed on one's own machine."""
 
     def handle(connection, request):
@@ -226,8 +223,7 @@ def test_a_lost_answer_of_a_local_server_is_asked_for_again(serve, wire, world, 
             connection.send(wire.whole())
 
     server = serve(handle)
-    made = client(server, max_retries=0)
-    made = type(made)("vllm/m", base_url=server.url, retry=lambda error, number: 0 if error.retryable else None)
+    made = Client("vllm/m", base_url=server.url, retry=lambda error, number: 0 if error.retryable else None)
 
     async def scenario():
         answer = await world.chat(made, "Hi")

@@ -331,6 +331,29 @@ def test_connecting_ends(world, client, stopwatch):
             sock.close()
 
 
+def test_a_failure_inside_an_except_block_is_judged_by_itself(serve, world, client):
+    """What failed before, and is being handled, has no say in what fails now."""
+    server = serve(
+        lambda connection: (connection.take(5), connection.send(b"no TLS\r\n"), connection.finish()), read=False
+    )
+    first, second = client(f"https://127.0.0.1:{server.port}"), client("http://127.0.0.1:9")
+
+    async def scenario():
+        try:
+            await world.chat(first, "Hi")
+        except APIConnectionError as error:
+            assert not error.retryable  # noqa: PT017  # the second call must be made in this block
+            with pytest.raises(APIConnectionError, match="refused") as caught:
+                await world.chat(second, "Hi")
+            assert caught.value.retryable
+        else:
+            pytest.fail("the first call had to fail")
+        for made in (first, second):
+            await world.close(made)
+
+    world.run(scenario())
+
+
 @pytest.mark.parametrize("address", ["http://127.0.0.1:99999/v1", "http://a..b/v1", f"http://{'x' * 64}.test/v1"])
 def test_an_impossible_address_is_an_error_of_ours(world, address):
     """Nothing of the libraries underneath comes through."""

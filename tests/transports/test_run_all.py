@@ -9,14 +9,10 @@ import pytest
 from provider_kit import ScriptedTransport
 
 
-@pytest.fixture(params=["blocking", "asyncio", "scripted"])
+@pytest.fixture(params=["real", "scripted"])
 def at_once(request, world):
     """A transport, and the world to run its coroutines in."""
-    if request.param == "scripted":
-        return ScriptedTransport([]), world
-    if request.param != world.name:
-        pytest.skip("the other world")
-    return world.transport(), world
+    return (ScriptedTransport([]) if request.param == "scripted" else world.transport()), world
 
 
 async def collect(transport, thunks, limit=None):
