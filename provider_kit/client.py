@@ -12,13 +12,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from provider_kit.client_arguments import (
+    check_defaults,
+    check_options,
+    check_parts,
+    check_times,
+    refuse_beside_config,
+    refuse_what_is_not_there,
+    resolve,
+)
 from provider_kit.dialects.base import Notes
 from provider_kit.engine import catalog
 from provider_kit.engine.attempts import Run, make_limits
 from provider_kit.engine.chat import chat
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.engine.stream import begin_stream
-from provider_kit.errors import ConfigError, InvalidRequestError, ProviderKitError
+from provider_kit.errors import InvalidRequestError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import (
     DEFAULT_MAX_RETRIES,
@@ -30,10 +39,8 @@ from provider_kit.model.config import (
 )
 from provider_kit.model.inputs import ChatOptions, Messages, build_request
 from provider_kit.model.models import Embeddings, HealthStatus, Model
-from provider_kit.model.nearest import nearest
 from provider_kit.policies.retry import Backoff, RetryPolicy
-from provider_kit.providers.base import Provider
-from provider_kit.providers.registry import find_provider, split_model
+from provider_kit.providers.registry import find_provider
 from provider_kit.streams import AsyncChatStream, ChatStream
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
@@ -44,8 +51,6 @@ if TYPE_CHECKING:
     import requests
 
 __all__ = ["Client"]
-
-_CALL_DEFAULTS = frozenset(ChatOptions.__annotations__) - {"prompt", "files", "model", "extra_headers"}
 
 
 class Client:
@@ -115,12 +120,12 @@ class Client:
     ) -> None:
         if isinstance(target, ProviderConfig):
             config = target if model is None else target.replace(default_model=model)
-            _refuse_beside_config(api_key, api_keys, base_url, timeout, total_timeout, headers, http, name, options)
-            _refuse_beside_config(
+            refuse_beside_config(api_key, api_keys, base_url, timeout, total_timeout, headers, http, name, options)
+            refuse_beside_config(
                 max_retries != DEFAULT_MAX_RETRIES, on_unsupported != "warn", allow_insecure_http is not False
             )
         else:
-            provider_name, named = _resolve(target, model, base_url)
+            provider_name, named = resolve(target, model, base_url)
             config = ProviderConfig(
                 type=provider_name,
                 name=name,
@@ -135,14 +140,14 @@ class Client:
                 http=http or HTTPConfig(),
                 on_unsupported=on_unsupported,
                 allow_insecure_http=allow_insecure_http,
-                options=_check_options(provider_name, options),
+                options=check_options(provider_name, options, Client.__init__.__annotations__),
             )
-        _refuse_what_is_not_there(config)
-        _check_parts(retry, session, async_session, transport)
+        refuse_what_is_not_there(config)
+        check_parts(retry, session, async_session, transport)
         self._config = config
         self._given = (session, async_session, transport)
         self._allow_secret_pickle = allow_secret_pickle
-        self._defaults = _check_defaults(defaults)
+        self._defaults = check_defaults(defaults)
         self._retry = retry
         self._setup(HiddenDict(os.environ))
 
@@ -464,7 +469,7 @@ class Client:
         now = transport.now()
         clocks = self._timeout
         if timeout is not None or total is not None:
-            clocks, total = _check_times(clocks, timeout, total)
+            clocks, total = check_times(clocks, timeout, total)
         limits = make_limits(
             clocks,
             config.total_timeout if total is None else total,
@@ -473,93 +478,3 @@ class Client:
             max_bytes=config.http.max_response_bytes,
         )
         return Run(self._endpoint, transport, limits, policy or self._policy, operation, model, now)
-
-
-def _resolve(target: str | None, model: str | None, base_url: str | None) -> tuple[str, str | None]:
-    """Provider and model of what a client was made with."""
-    if target is None:
-        if base_url is None and model is None:
-            raise ConfigError(
-                "No provider is given.", hint="Client('openai/gpt-5-mini'), or Client(base_url='http://…/v1')."
-            )
-        if base_url is None:
-            return split_model(str(model))
-        return "openai_compatible", model
-    if not isinstance(target, str) or not target.strip():
-        raise ConfigError(
-            f"The first argument must be 'provider/model' or a ProviderConfig, not {target!r}.",
-            hint="Client('openai/gpt-5-mini').",
-        )
-    if "://" in target:
-        if base_url is not None:
-            raise ConfigError("Two base URLs are given.", hint="Pass the address once.")
-        return "openai_compatible", model
-    provider, named = split_model(target)
-    if named is not None and model is not None and named != model:
-        raise ConfigError(f"Two models are given: {named!r} and {model!r}.", hint="Name the model once.")
-    return provider, named or model
-
-
-def _check_options(provider_name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The provider's own options; anything else is a misspelt argument."""
-    provider: Provider = find_provider(provider_name)
-    given = {name: value for name, value in options.items() if value is not None}
-    for name in given:
-        if name not in provider.option_names:
-            known = {*Client.__init__.__annotations__, *provider.option_names} - {"return", "options"}
-            in_call = (
-                " It is an argument of chat(), not of Client(); or pass defaults={…}." if name in _CALL_DEFAULTS else ""
-            )
-            raise ConfigError(f"Unknown argument {name!r}.", hint=f"{nearest(name, known)}{in_call}".strip() or None)
-    return given
-
-
-def _check_times(clocks: Timeout | None, timeout: Any, total: Any) -> tuple[Timeout | None, float | None]:
-    """The clocks of one call over those of the client."""
-    try:
-        if timeout is not None:
-            clocks = Timeout.parse(timeout)
-        if total is not None:
-            total = Timeout(total=total).total
-        elif timeout is not None and clocks is not None:
-            total = clocks.total
-    except ConfigError as error:
-        raise InvalidRequestError(error.message, hint=error.hint) from None
-    return clocks, total
-
-
-def _check_parts(retry: Any, session: Any, async_session: Any, transport: Any) -> None:
-    """What the user brings must be what it is taken for; told by its methods, so that nothing is imported."""
-    if retry is not None and not callable(retry):
-        raise ConfigError(f"retry must be a function, not {retry!r}.", hint="retry=Backoff(max_retries=5).")
-    if session is not None and not hasattr(session, "prepare_request"):
-        raise ConfigError(f"session must be a requests.Session, not {type(session).__name__}.")
-    if async_session is not None and not hasattr(async_session, "cookie_jar"):
-        raise ConfigError(f"async_session must be an aiohttp.ClientSession, not {type(async_session).__name__}.")
-    if transport is not None and not isinstance(transport, Transport):
-        raise ConfigError(f"transport must have the methods of Transport; {type(transport).__name__} lacks some.")
-
-
-def _check_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
-    if defaults is not None and not isinstance(defaults, Mapping):
-        raise ConfigError(f"defaults must be a dict, not {type(defaults).__name__}.", hint="{'temperature': 0}.")
-    for name in defaults or {}:
-        if name not in _CALL_DEFAULTS:
-            raise ConfigError(f"Unknown default {name!r}.", hint=nearest(name, _CALL_DEFAULTS).strip() or None)
-    return dict(defaults or {})
-
-
-def _refuse_beside_config(*given: Any) -> None:
-    if any(given):
-        raise ConfigError(
-            "A ProviderConfig was given, and arguments beside it.",
-            hint="Put them into the ProviderConfig, or use config.replace(…).",
-        )
-
-
-def _refuse_what_is_not_there(config: ProviderConfig) -> None:
-    """Better an error than a setting without effect."""
-    if config.rate_limit is not None:
-        raise ConfigError("This version has no client-side rate limits.", hint="Leave rate_limit out.")
-    if config.oauth_credentials:
-        raise ConfigError("This version has no OAuth credentials.", hint="Leave oauth_credentials out; pass api_key=.")

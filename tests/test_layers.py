@@ -20,6 +20,7 @@ LAYERS = (
     "transports",
     "engine",
     "streams",
+    "client_arguments",
     "client",
     "testing",
     "cli",

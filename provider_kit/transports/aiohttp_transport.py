@@ -425,8 +425,9 @@ class _Stream:
                     return
                 left -= len(data)
         except (aiohttp.ClientError, OSError):
-            pass  # the answer was complete; only the connection is lost, and aclose() closes it
-        await self.aclose()
+            pass  # the answer was complete; only the connection is lost
+        finally:
+            await self.aclose()  # a cancellation does not wait for what may follow, either
 
     async def aclose(self) -> None:
         """Close a half-read connection."""

@@ -336,8 +336,9 @@ class _Stream:
                 self._open = False
                 self._raw.release_conn()
         except (failures.RequestException, pool_failures.HTTPError, OSError):
-            pass  # the answer was complete; only the connection is lost, and aclose() closes it
-        await self.aclose()
+            pass  # the answer was complete; only the connection is lost
+        finally:
+            await self.aclose()  # a cancellation does not wait for what may follow, either
 
     async def aclose(self) -> None:
         """Close a half-read connection."""
