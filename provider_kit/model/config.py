@@ -103,9 +103,9 @@ class Timeout:
 class HTTPConfig:
     """Connections: pools, proxies, certificates, sizes. The same meaning in both worlds."""
 
-    #: Origins whose idle connections are kept.
+    #: Origins whose idle connections are kept (blocking calls; asyncio goes by ``idle_timeout`` alone).
     max_idle_connections: int = 100
-    #: Idle connections kept for each origin; more are kept only for the seconds of a burst.
+    #: Idle connections kept for each origin; more are kept only for the seconds of a burst (blocking calls).
     max_idle_connections_per_host: int = 10
     #: Seconds an idle connection is kept.
     idle_timeout: float = field(default=90.0, validator=_positive)

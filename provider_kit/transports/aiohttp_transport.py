@@ -295,6 +295,11 @@ class AiohttpTransport:
         route = self._routes.get(origin)
         if route is None:
             proxy = find_proxy(url, self._config)
+            if proxy is not None and proxy.startswith("socks"):
+                raise ConfigError(
+                    "asyncio calls cannot go through a SOCKS proxy by themselves.",
+                    hint="Use the blocking calls, an HTTP proxy, or async_session= with a connector of aiohttp_socks.",
+                )
             secure = origin.startswith("https:") or (proxy or "").startswith("https:")
             route = self._routes[origin] = (proxy, ssl_context(self._config) if secure else True)
         return route

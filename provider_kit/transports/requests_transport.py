@@ -16,6 +16,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import requests
@@ -28,6 +29,7 @@ from provider_kit.errors import (
     APITimeoutError,
     ConfigError,
     DeadlineExceededError,
+    MissingDependencyError,
     PoolTimeoutError,
     ProviderKitError,
     ResponseLostError,
@@ -218,6 +220,8 @@ class RequestsTransport:
         origin = url[: url.find("/", 8)] if url.find("/", 8) > 0 else url
         if origin not in self._proxies:
             proxy = find_proxy(url, self._config)
+            if proxy is not None and proxy.startswith("socks") and find_spec("socks") is None:
+                raise MissingDependencyError("A SOCKS proxy needs PySocks.", hint="pip install provider-kit[socks]")
             self._proxies[origin] = {url.partition(":")[0]: proxy} if proxy else None
         return self._proxies[origin]
 

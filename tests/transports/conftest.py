@@ -530,7 +530,6 @@ class Certificates:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory):
-    pytest.importorskip("cryptography")
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from provider_kit import APIConnectionError, APITimeoutError, ConfigError
+from provider_kit import APIConnectionError, APITimeoutError, ConfigError, MissingDependencyError
 from provider_kit.model.config import Timeout
 
 
@@ -209,9 +209,13 @@ def test_a_proxy_of_another_kind_is_refused(world, client, address):
     made = client("https://api.invalid", proxy=address)
 
     async def scenario():
-        with pytest.raises((ConfigError, APIConnectionError), match=r"(?i)proxy|socks") as caught:
+        with pytest.raises(
+            (ConfigError, APIConnectionError, MissingDependencyError), match=r"(?i)proxy|socks"
+        ) as caught:
             await world.chat(made, "Hi")
         assert "proxy" in f"{caught.value} {caught.value.hint}"
+        if isinstance(caught.value, MissingDependencyError):
+            assert "provider-kit[socks]" in caught.value.hint
         await world.close(made)
 
     world.run(scenario())
