@@ -85,6 +85,8 @@ bare_text: Callable[[str], str] = str.__str__
 
 def _message_from_other(item: Any, before: list[Message]) -> Message:
     if isinstance(item, str):
+        if not item.strip():
+            raise InvalidRequestError("A message is empty.", hint="Leave it out, or write something to the model.")
         return Message("user", bare_text(item))
     if isinstance(item, Message):
         return item

@@ -228,14 +228,31 @@ class ToolCall:
         return value
 
 
+def _result_content(content: Any) -> str | list[Any]:
+    """What a tool returned: text and parts as they are, anything else as JSON."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, (Text, Media)):
+        return [content]
+    if isinstance(content, list) and content and not isinstance(content[0], (dict, str, int, float, list, type(None))):
+        return content
+    try:
+        return dumps_text(content)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequestError(
+            f"A tool result cannot be written as JSON: {error}.",
+            hint="Return text, parts (Text, Image), or what JSON can carry.",
+        ) from error
+
+
 @define
 class ToolResult:
     """The answer to a tool call."""
 
     #: Id of the call that is answered.
     tool_call_id: str
-    #: What the tool returned: text, or parts where the provider takes them.
-    content: str | list[Any]
+    #: What the tool returned: text, or parts where the provider takes them. Anything else becomes JSON.
+    content: str | list[Any] = field(converter=_result_content)
     #: Name of the tool; looked up from the call where it is left out.
     name: str | None = field(default=None, kw_only=True)
     #: ``True`` if the tool failed and ``content`` says why.
@@ -346,7 +363,7 @@ class Message:
         return cls("assistant", [Text(part) if isinstance(part, str) else part for part in content])
 
     @classmethod
-    def tool(cls, tool_call_id: str, content: str | list[Any], *, is_error: bool = False) -> Message:
+    def tool(cls, tool_call_id: str, content: Any, *, is_error: bool = False) -> Message:
         """The answer to one tool call."""
         return cls("tool", [ToolResult(tool_call_id, content, is_error=is_error)])
 

@@ -24,6 +24,7 @@ from provider_kit.model.messages import (
     ToolResult,
     from_url,
 )
+from provider_kit.model.nearest import nearest
 
 __all__ = ["message_from_dict"]
 
@@ -42,6 +43,12 @@ def message_from_dict(item: Mapping[str, Any]) -> Message:
         )
     if role == "function":
         role = "tool"
+    if "content" not in item and role not in ("assistant", "tool"):
+        raise InvalidRequestError(
+            f"A message of the role {role!r} has no content.",
+            hint=nearest("content", [key for key in item if key != "role"]).replace("Did you mean", "Misspelt:").strip()
+            or "{'role': 'user', 'content': 'Hello'}",
+        )
     extra = {key: value for key, value in item.items() if key not in _MESSAGE_KEYS} or None
     content = item.get("content")
     if role == "tool":

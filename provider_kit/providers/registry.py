@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from provider_kit.errors import ConfigError, UnknownProviderError
 from provider_kit.model.nearest import nearest
 from provider_kit.providers.base import Provider
+from provider_kit.wire.redaction import redact
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -154,6 +155,10 @@ def split_model(text: str) -> tuple[str, str | None]:
             return provider, text
     prefix = text.partition("/")[0] if "/" in text else text.partition(":")[0]
     names = provider_names()
+    if redact(text) != text:
+        raise UnknownProviderError(
+            "The first argument looks like an API key.", hint="Client('openai/gpt-5-mini', api_key=…)."
+        )
     raise UnknownProviderError(
         f"{text!r} names no known provider.",
         hint=nearest(prefix, names) + "Write it as provider/model, e.g. 'openai/gpt-5-mini'. "

@@ -133,8 +133,9 @@ class AiohttpTransport:
 
     async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:
         """Send a request and read the whole answer."""
-        session, watchdog = await self._in_this_loop()
-        guard = Guard(watchdog, limits, streaming=False)
+        here = self._here() or await self._settle()
+        session = here.session
+        guard = Guard(here.watchdog, limits, streaming=False)
         response: aiohttp.ClientResponse | None = None
         try:
             response = await self._request(session, request, limits, guard)
@@ -152,8 +153,9 @@ class AiohttpTransport:
 
     async def open_stream(self, request: HttpRequest, limits: Limits) -> _Stream:
         """Send a request and return as soon as the answer's headers are here."""
-        session, watchdog = await self._in_this_loop()
-        guard = Guard(watchdog, limits, streaming=True)
+        here = self._here() or await self._settle()
+        session = here.session
+        guard = Guard(here.watchdog, limits, streaming=True)
         try:
             response = await self._request(session, request, limits, guard)
         except BaseException as error:
@@ -216,11 +218,14 @@ class AiohttpTransport:
 
     # -------------------------------------------------------------------------------------------- sessions
 
-    async def _in_this_loop(self) -> tuple[aiohttp.ClientSession, Watchdog]:
+    def _here(self) -> _InLoop | None:
+        """What belongs to the running loop, if it is still open."""
+        found = self._loops.get(asyncio.get_running_loop())
+        return None if found is None or found.session.closed else found
+
+    async def _settle(self) -> _InLoop:
+        """Make what the running loop needs."""
         loop = asyncio.get_running_loop()
-        found = self._loops.get(loop)
-        if found is not None and not found.session.closed:
-            return found.session, found.watchdog
         self._bury_dead_loops()
         if self._session is not None:
             if self._session.closed:
@@ -230,7 +235,7 @@ class AiohttpTransport:
             owner = _own_session(self._config, loop, weakref.ref(self._loops))
             found = _InLoop(await anext(owner), Watchdog(loop), owner)
         self._loops[loop] = found
-        return found.session, found.watchdog
+        return found
 
     def _bury_dead_loops(self) -> None:
         """Loops that were closed without finalising their generators, as ``asyncio.run`` would have done."""
