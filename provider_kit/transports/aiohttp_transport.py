@@ -36,7 +36,7 @@ from provider_kit.errors import (
 )
 from provider_kit.model.config import HTTPConfig
 from provider_kit.transports.aiohttp_clocks import Guard, Watchdog
-from provider_kit.transports.base import certificate_error, late, proxy_error, too_large
+from provider_kit.transports.base import certificate_error, late, one_line, proxy_error, too_large
 from provider_kit.transports.environment import find_proxy, ssl_context
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
@@ -537,7 +537,7 @@ def _reason(error: BaseException) -> str:
         return os.strerror(inner.errno)  # asyncio's own words name only the address
     if isinstance(inner, OSError) and inner.strerror:
         return str(inner.strerror)
-    return (str(inner) or type(inner).__name__)[:200]
+    return one_line(str(inner)) or type(inner).__name__
 
 
 def _drop_inherited_sessions() -> None:

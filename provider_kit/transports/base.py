@@ -118,6 +118,12 @@ def late(limits: Limits, now: float, *, streaming: bool, began: bool) -> APITime
     )
 
 
+def one_line(text: str) -> str:
+    """Somebody else's words, fit for a message: printable, in one line, without the final stop, not too long."""
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.split()).rstrip(".")[:200]
+
+
 def too_large(limit: int) -> InvalidResponseError:
     """The error for an answer beyond ``Limits.max_bytes``."""
     return InvalidResponseError(

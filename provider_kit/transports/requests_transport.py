@@ -35,7 +35,7 @@ from provider_kit.errors import (
     ResponseLostError,
 )
 from provider_kit.model.config import HTTPConfig
-from provider_kit.transports.base import certificate_error, late, proxy_error, too_large
+from provider_kit.transports.base import certificate_error, late, one_line, proxy_error, too_large
 from provider_kit.transports.drive import run_to_completion
 from provider_kit.transports.environment import find_proxy
 from provider_kit.transports.requests_connections import Exchange, TimedAdapter, current
@@ -185,7 +185,7 @@ class RequestsTransport:
                 raise
             if isinstance(found, ConfigError):
                 raise found from None  # the cause may show a header's value
-            raise found from error
+            raise found from _presentable(error, request)
         finally:
             current.exchange = None
 
@@ -457,6 +457,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         waiting.extend((*item.args, item.__cause__, getattr(item, "reason", None)))
 
 
+def _presentable(error: Exception, request: HttpRequest) -> Exception | None:
+    """urllib3's errors show the whole address; one with a query may hold a secret and is not chained."""
+    return None if "?" in request.url else error
+
+
 def _reason(causes: list[BaseException]) -> str:
     """The innermost cause's own words."""
     for cause in reversed(causes):
@@ -465,7 +470,7 @@ def _reason(causes: list[BaseException]) -> str:
     for cause in reversed(causes):
         text = str(cause)
         if text and not text.startswith("<"):
-            return text[:200]
+            return one_line(text)
     return type(causes[0]).__name__
 
 

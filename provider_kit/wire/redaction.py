@@ -16,7 +16,7 @@ MASK = "***"
 
 _SHAPES = re.compile(
     r"(?P<bearer>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
-    r"|(?P<query>[?&](?:key|api_key|api-key|access_token|refresh_token|client_secret|code)=)[^&\s\"'#]+"
+    r"|(?P<query>[?&](?:[a-z_-]*key|[a-z_-]*token|[a-z_-]*secret|sig|signature|code)=)[^&\s\"'#]+"
     r"|(?P<field>\"(?:api_key|access_token|refresh_token|client_secret|id_token|password)\"\s*:\s*\")[^\"]+"
     r"|\b(?:sk|gsk|xai|csk|pk|rk|fw|hf|tgp|key)[-_][A-Za-z0-9_*-]{12,}"
     r"|\bAIza[A-Za-z0-9_-]{20,}"
@@ -35,6 +35,8 @@ _SECRET_HEADERS = frozenset(
         "set-cookie",
     }
 )
+#: Gateways have names of their own: Ocp-Apim-Subscription-Key, X-Auth, Cf-Access-Client-Secret.
+_SECRET_NAMES = re.compile(r"key|token|secret|auth|credential|cookie|password|signature", re.IGNORECASE)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
@@ -75,12 +77,10 @@ class HiddenDict(dict[str, str]):
 
 
 def is_secret_header(name: str) -> bool:
-    """Whether a header of this name carries a credential."""
-    return name.lower() in _SECRET_HEADERS
+    """Whether a header of this name carries a credential, or sounds as if it did."""
+    return name.lower() in _SECRET_HEADERS or _SECRET_NAMES.search(name) is not None
 
 
 def redact_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dict[str, str]:
     """Headers fit to be shown: credentials and cookies masked."""
-    return {
-        name: MASK if name.lower() in _SECRET_HEADERS else redact(value, secrets) for name, value in headers.items()
-    }
+    return {name: MASK if is_secret_header(name) else redact(value, secrets) for name, value in headers.items()}
