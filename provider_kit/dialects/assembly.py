@@ -12,11 +12,20 @@ from typing import Any
 
 from attrs import define, field
 
+from provider_kit.errors import ToolCallParseError
 from provider_kit.model.chat import ToolCallDelta
 from provider_kit.model.json_text import loads
 from provider_kit.model.messages import ToolCall
 
-__all__ = ["OpenCall", "ToolCallAssembly", "new_call_id", "tool_finish"]
+__all__ = ["OpenCall", "ToolCallAssembly", "arguments_object", "new_call_id", "tool_finish"]
+
+
+def arguments_object(call: ToolCall) -> dict[str, Any]:
+    """The arguments of a call as an object, for APIs that want one; a broken text is wrapped in one."""
+    try:
+        return call.arguments
+    except ToolCallParseError:
+        return {"INVALID_JSON": call.arguments_json}
 
 
 def new_call_id() -> str:

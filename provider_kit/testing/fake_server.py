@@ -207,7 +207,7 @@ class FakeServer:
         if reply is None:
             try:
                 reply = self._respond(asked)
-            except Exception as error:
+            except Exception as error:  # told to the client as a 500, as a real server would
                 return _json(500, headers, speech.error(500, "server_error", f"respond() failed: {error!r}"))
         if not asked.stream:
             outgoing = _json(200, headers, speech.whole(reply, asked))

@@ -93,7 +93,7 @@ class LoopbackServer:
     def _run(self) -> None:
         try:
             asyncio.run(self._main())
-        except BaseException as error:
+        except BaseException as error:  # start() raises it in the thread that waits
             self._error = error
             self._ready.set()
 

@@ -130,7 +130,7 @@ class RequestsTransport:
                     return
                 try:
                     results.put((number, run_to_completion(thunks[number]())))  # type: ignore[arg-type]  # thunks make coroutines
-                except BaseException as error:
+                except BaseException as error:  # handed to the reader, who raises what is no Exception
                     results.put((number, error))
 
         threads = [

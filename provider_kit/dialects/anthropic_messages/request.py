@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
+from provider_kit.dialects.assembly import arguments_object
 from provider_kit.dialects.base import Notes
-from provider_kit.errors import InvalidRequestError, ToolCallParseError
+from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.json_text import dumps_text
 from provider_kit.model.messages import (
@@ -216,7 +217,7 @@ class AnthropicRequestWriter:
         if isinstance(part, ToolCall):
             if part.native is not None and message.origin == self.origin:
                 return dict(part.native)
-            return {"type": "tool_use", "id": part.id, "name": part.name, "input": _arguments(part)}
+            return {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments_object(part)}
         if isinstance(part, ToolResult):
             block = {"type": "tool_result", "tool_use_id": part.tool_call_id}
             content = part.content
@@ -400,14 +401,6 @@ def _tool(tool: Tool) -> dict[str, Any]:
     if tool.cache:
         written["cache_control"] = _mark(tool.cache)
     return written
-
-
-def _arguments(call: ToolCall) -> dict[str, Any]:
-    """The arguments as an object; a broken text goes back in the wrapping that Anthropic's documentation names."""
-    try:
-        return call.arguments
-    except ToolCallParseError:
-        return {"INVALID_JSON": call.arguments_json}
 
 
 def _source(media: Media) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from attrs import frozen
 
+from provider_kit.dialects.assembly import arguments_object
 from provider_kit.dialects.base import Notes
-from provider_kit.errors import InvalidRequestError, ToolCallParseError
+from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.json_text import loads
 from provider_kit.model.messages import Media, Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult
@@ -125,7 +126,7 @@ class GeminiRequestWriter:
         if isinstance(part, ToolCall):
             self._calls[part.id] = self._call_count, part
             self._call_count += 1
-            call: dict[str, Any] = {"name": part.name, "args": _arguments(part)}
+            call: dict[str, Any] = {"name": part.name, "args": arguments_object(part)}
             if not part.local_id and message.origin == self.origin:
                 call["id"] = part.id
                 self._sent_ids.add(part.id)
@@ -255,14 +256,6 @@ def _signed(part: dict[str, Any], signature: str | None) -> dict[str, Any]:
     if signature:
         part["thoughtSignature"] = signature
     return part
-
-
-def _arguments(call: ToolCall) -> dict[str, Any]:
-    """The arguments as an object, as which the API wants them; a broken text is wrapped in one."""
-    try:
-        return call.arguments
-    except ToolCallParseError:
-        return {"INVALID_JSON": call.arguments_json}
 
 
 def _json_or_text(text: str) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from provider_kit.dialects.assembly import arguments_object
 from provider_kit.dialects.base import Notes
-from provider_kit.errors import InvalidRequestError, ToolCallParseError
+from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.messages import (
     Document,
@@ -140,7 +141,7 @@ class OllamaRequestWriter:
                 images.append(_image(part))
             elif isinstance(part, ToolCall):
                 self._calls[part.id] = len(self._calls), part.name
-                calls.append({"function": {"name": part.name, "arguments": _arguments(part)}})
+                calls.append({"function": {"name": part.name, "arguments": arguments_object(part)}})
             elif isinstance(part, Thinking):
                 if message.origin in (None, self.origin):
                     thinking.append(part.text)
@@ -171,14 +172,6 @@ class OllamaRequestWriter:
             content = f"Error: {content}"
         name = result.name or self._calls.get(result.tool_call_id, (0, result.tool_call_id))[1]
         return {"role": "tool", "tool_name": name, "content": content}
-
-
-def _arguments(call: ToolCall) -> dict[str, Any]:
-    """The arguments as an object, as which the API wants them; a broken text is wrapped in one."""
-    try:
-        return call.arguments
-    except ToolCallParseError:
-        return {"INVALID_JSON": call.arguments_json}
 
 
 def _image(image: Image) -> str:
