@@ -17,6 +17,7 @@ from provider_kit._version import __version__ as __version__
 if TYPE_CHECKING:
     from provider_kit.client import Client as Client
     from provider_kit.dialects.base import Dialect as Dialect
+    from provider_kit.errors import AllKeysExhaustedError as AllKeysExhaustedError
     from provider_kit.errors import APIConnectionError as APIConnectionError
     from provider_kit.errors import APIError as APIError
     from provider_kit.errors import APITimeoutError as APITimeoutError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from provider_kit.errors import AuthError as AuthError
     from provider_kit.errors import AuthErrorCode as AuthErrorCode
     from provider_kit.errors import BadRequestError as BadRequestError
+    from provider_kit.errors import CircuitOpenError as CircuitOpenError
     from provider_kit.errors import ConfigError as ConfigError
     from provider_kit.errors import ConflictError as ConflictError
     from provider_kit.errors import ContentFilterError as ContentFilterError
@@ -44,20 +46,25 @@ if TYPE_CHECKING:
     from provider_kit.errors import PoolTimeoutError as PoolTimeoutError
     from provider_kit.errors import ProviderKitError as ProviderKitError
     from provider_kit.errors import RateLimitError as RateLimitError
+    from provider_kit.errors import RateLimitExceededError as RateLimitExceededError
     from provider_kit.errors import RequestTimeoutError as RequestTimeoutError
     from provider_kit.errors import RequestTooLargeError as RequestTooLargeError
     from provider_kit.errors import ResponseLostError as ResponseLostError
+    from provider_kit.errors import StoreError as StoreError
     from provider_kit.errors import StreamError as StreamError
     from provider_kit.errors import StreamIncompleteError as StreamIncompleteError
     from provider_kit.errors import StreamTimeoutError as StreamTimeoutError
     from provider_kit.errors import UnknownProviderError as UnknownProviderError
     from provider_kit.errors import UnprocessableEntityError as UnprocessableEntityError
     from provider_kit.errors import UnsupportedParameterError as UnsupportedParameterError
+    from provider_kit.key_manager import KeyManager as KeyManager
+    from provider_kit.model.chat import Attempt as Attempt
     from provider_kit.model.chat import ChatRequest as ChatRequest
     from provider_kit.model.chat import ChatResponse as ChatResponse
     from provider_kit.model.chat import Chunk as Chunk
     from provider_kit.model.chat import FinishReason as FinishReason
     from provider_kit.model.chat import Usage as Usage
+    from provider_kit.model.config import CircuitBreakerConfig as CircuitBreakerConfig
     from provider_kit.model.config import HTTPConfig as HTTPConfig
     from provider_kit.model.config import OAuthConfig as OAuthConfig
     from provider_kit.model.config import OAuthCredentialSet as OAuthCredentialSet
@@ -66,6 +73,7 @@ if TYPE_CHECKING:
     from provider_kit.model.config import Timeout as Timeout
     from provider_kit.model.convert import dump_conversation as dump_conversation
     from provider_kit.model.convert import load_conversation as load_conversation
+    from provider_kit.model.events import Event as Event
     from provider_kit.model.inputs import ChatOptions as ChatOptions
     from provider_kit.model.messages import Audio as Audio
     from provider_kit.model.messages import Document as Document
@@ -82,13 +90,25 @@ if TYPE_CHECKING:
     from provider_kit.model.tools import ResponseFormat as ResponseFormat
     from provider_kit.model.tools import Tool as Tool
     from provider_kit.model.tools import ToolChoice as ToolChoice
+    from provider_kit.policies.circuit_breaker import CircuitBreaker as CircuitBreaker
+    from provider_kit.policies.circuit_breaker import CircuitStatus as CircuitStatus
+    from provider_kit.policies.key_pool import KeyPool as KeyPool
+    from provider_kit.policies.key_pool import KeyStatus as KeyStatus
+    from provider_kit.policies.rate_limit import Limiter as Limiter
+    from provider_kit.policies.response_cache import CacheStore as CacheStore
+    from provider_kit.policies.response_cache import ResponseCache as ResponseCache
     from provider_kit.policies.retry import Backoff as Backoff
+    from provider_kit.policies.retry import RetryPolicy as RetryPolicy
     from provider_kit.providers.base import Provider as Provider
     from provider_kit.providers.registry import provider_names as provider_names
     from provider_kit.providers.registry import register_provider as register_provider
+    from provider_kit.rate_limiter import RateLimiter as RateLimiter
+    from provider_kit.stores.redis_store import RedisStore as RedisStore
     from provider_kit.streams import AsyncChatStream as AsyncChatStream
     from provider_kit.streams import ChatStream as ChatStream
     from provider_kit.transports.scripted_transport import ScriptedTransport as ScriptedTransport
+    from provider_kit.wire.rate_limit_headers import Allowance as Allowance
+    from provider_kit.wire.rate_limit_headers import RateLimitInfo as RateLimitInfo
 
 _HOMES = {
     "provider_kit.client": ("Client",),
@@ -97,18 +117,14 @@ _HOMES = {
         "APIConnectionError",
         "APIError",
         "APITimeoutError",
+        "AllKeysExhaustedError",
         "AuthError",
         "AuthErrorCode",
         "AuthenticationError",
         "BadRequestError",
+        "CircuitOpenError",
         "ConfigError",
         "ConflictError",
-        "PoolTimeoutError",
-        "RequestTimeoutError",
-        "RequestTooLargeError",
-        "StreamTimeoutError",
-        "UnprocessableEntityError",
-        "MissingDependencyError",
         "ContentFilterError",
         "ContextLengthExceededError",
         "DeadlineExceededError",
@@ -117,22 +133,39 @@ _HOMES = {
         "InvalidRequestError",
         "InvalidResponseError",
         "MissingAPIKeyError",
+        "MissingDependencyError",
         "ModelNotFoundError",
         "NotFoundError",
         "NotSupportedError",
         "OverloadedError",
         "PaymentRequiredError",
         "PermissionDeniedError",
+        "PoolTimeoutError",
         "ProviderKitError",
         "RateLimitError",
+        "RateLimitExceededError",
+        "RequestTimeoutError",
+        "RequestTooLargeError",
         "ResponseLostError",
+        "StoreError",
         "StreamError",
         "StreamIncompleteError",
+        "StreamTimeoutError",
         "UnknownProviderError",
+        "UnprocessableEntityError",
         "UnsupportedParameterError",
     ),
-    "provider_kit.model.chat": ("ChatRequest", "ChatResponse", "Chunk", "FinishReason", "Usage"),
+    "provider_kit.key_manager": ("KeyManager",),
+    "provider_kit.model.chat": (
+        "Attempt",
+        "ChatRequest",
+        "ChatResponse",
+        "Chunk",
+        "FinishReason",
+        "Usage",
+    ),
     "provider_kit.model.config": (
+        "CircuitBreakerConfig",
         "HTTPConfig",
         "OAuthConfig",
         "OAuthCredentialSet",
@@ -140,7 +173,11 @@ _HOMES = {
         "RateLimitConfig",
         "Timeout",
     ),
-    "provider_kit.model.convert": ("dump_conversation", "load_conversation"),
+    "provider_kit.model.convert": (
+        "dump_conversation",
+        "load_conversation",
+    ),
+    "provider_kit.model.events": ("Event",),
     "provider_kit.model.inputs": ("ChatOptions",),
     "provider_kit.model.messages": (
         "Audio",
@@ -152,13 +189,50 @@ _HOMES = {
         "ToolCall",
         "ToolResult",
     ),
-    "provider_kit.model.models": ("Embeddings", "HealthStatus", "Model"),
-    "provider_kit.model.tools": ("Reasoning", "ResponseFormat", "Tool", "ToolChoice"),
-    "provider_kit.policies.retry": ("Backoff",),
+    "provider_kit.model.models": (
+        "Embeddings",
+        "HealthStatus",
+        "Model",
+    ),
+    "provider_kit.model.tools": (
+        "Reasoning",
+        "ResponseFormat",
+        "Tool",
+        "ToolChoice",
+    ),
+    "provider_kit.policies.circuit_breaker": (
+        "CircuitBreaker",
+        "CircuitStatus",
+    ),
+    "provider_kit.policies.key_pool": (
+        "KeyPool",
+        "KeyStatus",
+    ),
+    "provider_kit.policies.rate_limit": ("Limiter",),
+    "provider_kit.policies.response_cache": (
+        "CacheStore",
+        "ResponseCache",
+    ),
+    "provider_kit.policies.retry": (
+        "Backoff",
+        "RetryPolicy",
+    ),
     "provider_kit.providers.base": ("Provider",),
-    "provider_kit.providers.registry": ("provider_names", "register_provider"),
-    "provider_kit.streams": ("AsyncChatStream", "ChatStream"),
+    "provider_kit.providers.registry": (
+        "provider_names",
+        "register_provider",
+    ),
+    "provider_kit.rate_limiter": ("RateLimiter",),
+    "provider_kit.stores.redis_store": ("RedisStore",),
+    "provider_kit.streams": (
+        "AsyncChatStream",
+        "ChatStream",
+    ),
     "provider_kit.transports.scripted_transport": ("ScriptedTransport",),
+    "provider_kit.wire.rate_limit_headers": (
+        "Allowance",
+        "RateLimitInfo",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -8,7 +8,7 @@ requests or aiohttp only then.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -21,29 +21,40 @@ from provider_kit.client_arguments import (
     refuse_what_is_not_there,
     resolve,
 )
+from provider_kit.client_policies import Parts, check_policies, make_gate
 from provider_kit.dialects.base import Notes
 from provider_kit.engine import catalog
 from provider_kit.engine.attempts import Run, make_limits
 from provider_kit.engine.chat import chat
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.engine.stream import begin_stream
+from provider_kit.engine.telling import Listener
 from provider_kit.errors import InvalidRequestError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import (
     DEFAULT_MAX_RETRIES,
     APIKey,
+    CircuitBreakerConfig,
     HTTPConfig,
+    OnStoreFailure,
     OnUnsupported,
     ProviderConfig,
+    RateLimitConfig,
     Timeout,
 )
 from provider_kit.model.inputs import ChatOptions, Messages, build_request
 from provider_kit.model.models import Embeddings, HealthStatus, Model
-from provider_kit.policies.retry import Backoff, RetryPolicy
+from provider_kit.policies.circuit_breaker import CircuitBreaker, CircuitStatus
+from provider_kit.policies.key_pool import KeyPool, KeyStrategy
+from provider_kit.policies.rate_limit import Limiter
+from provider_kit.policies.response_cache import ResponseCache
+from provider_kit.policies.retry import Backoff, RetryPolicy, make_policy
 from provider_kit.providers.registry import find_provider
+from provider_kit.stores.base import SharedStore
 from provider_kit.streams import AsyncChatStream, ChatStream
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
+from provider_kit.wire.rate_limit_headers import RateLimitInfo
 from provider_kit.wire.redaction import HiddenDict, is_secret_header, redact
 
 if TYPE_CHECKING:
@@ -63,14 +74,33 @@ class Client:
         model: Default model, where ``target`` does not name one.
         api_key: The key, or a sync or async callable that returns it. Default: the provider's
             environment variables.
-        api_keys: Several keys, used in turn.
+        api_keys: Several keys, used in turn; a dict gives each its weight; a :class:`KeyManager` its own
+            rules; a sync or async callable returns them.
+        key_strategy: ``round_robin``, ``random``, ``weighted``, or ``simple`` (no health).
+        wait_for_key: Whether a call waits while every key rests: ``True``, ``False`` or seconds. Default:
+            up to two minutes, unless ``max_retries`` is 0.
         base_url: Another address of the same API; without ``target``, any OpenAI-compatible server.
         timeout: Seconds to connect, to the first content and between contents; or a :class:`Timeout`.
             Set by you, it bounds a whole answer too.
         total_timeout: Seconds for a whole call, attempts and waits included. Default: 600 for a whole
             answer, none for a stream.
-        max_retries: Tries after the first one, for failures that may pass. Or, as ``retry``, a function
+        max_retries: Tries after the first one, for failures that may pass.
+        retry: ``none``, ``default``, ``aggressive``, ``conservative``, a :class:`Backoff`, or a function
             ``(error, attempt) -> seconds or None`` of your own.
+        retry_on_read_timeout: Send a request again whose answer was lost or late; it may then be carried
+            out, and billed, twice.
+        rate_limit: What each key may send in which time.
+        rate_limiter: A limiter of your own, see :class:`Limiter`.
+        max_concurrency: Most calls in flight at once; further ones wait for a place.
+        circuit_breaker: Leave the provider alone for a while when it keeps failing: ``True``, a
+            :class:`CircuitBreakerConfig`, or a :class:`CircuitBreaker` shared with other clients.
+        response_cache: Answer from what was answered before: ``True`` for memory, the path of an SQLite
+            file, a ``redis://`` URL, or a :class:`ResponseCache`.
+        store: ``redis://…`` or a :class:`RedisStore`: share limits, key health and circuit state with
+            other processes and machines.
+        on_store_failure: ``local`` goes on with this process's own state while the store is away,
+            ``raise`` fails.
+        on_event: Called with an :class:`Event` for each decision; sync, or async for asyncio calls only.
         headers: Sent with every request, over what the library would send.
         http: Pools, proxies, certificates, sizes.
         on_unsupported: ``warn`` (into ``response.warnings``), ``raise`` or ``drop`` what a model refuses.
@@ -100,12 +130,23 @@ class Client:
         *,
         model: str | None = None,
         api_key: APIKey | None = None,
-        api_keys: Sequence[str] = (),
+        api_keys: Sequence[str] | Mapping[str, float] | KeyPool | Callable[[], Any] = (),
+        key_strategy: KeyStrategy = "round_robin",
+        wait_for_key: bool | float | None = None,
         base_url: str | None = None,
         timeout: float | Timeout | None = None,
         total_timeout: float | None = None,
         max_retries: int = DEFAULT_MAX_RETRIES,
-        retry: RetryPolicy | None = None,
+        retry: RetryPolicy | str | None = None,
+        retry_on_read_timeout: bool = False,
+        rate_limit: RateLimitConfig | None = None,
+        rate_limiter: Limiter | None = None,
+        max_concurrency: int | None = None,
+        circuit_breaker: bool | CircuitBreakerConfig | CircuitBreaker = False,
+        response_cache: bool | str | ResponseCache | None = None,
+        store: str | SharedStore | None = None,
+        on_store_failure: OnStoreFailure = "local",
+        on_event: Listener | None = None,
         headers: Mapping[str, str] | None = None,
         http: HTTPConfig | None = None,
         on_unsupported: OnUnsupported = "warn",
@@ -120,9 +161,17 @@ class Client:
     ) -> None:
         if isinstance(target, ProviderConfig):
             config = target if model is None else target.replace(default_model=model)
-            refuse_beside_config(api_key, api_keys, base_url, timeout, total_timeout, headers, http, name, options)
+            refuse_beside_config(api_key, base_url, timeout, total_timeout, headers, http, name, options)
+            refuse_beside_config(rate_limit, max_concurrency, wait_for_key is not None, retry_on_read_timeout)
             refuse_beside_config(
                 max_retries != DEFAULT_MAX_RETRIES, on_unsupported != "warn", allow_insecure_http is not False
+            )
+            refuse_beside_config(
+                not isinstance(api_keys, KeyPool) and api_keys,
+                key_strategy != "round_robin",
+                isinstance(circuit_breaker, CircuitBreakerConfig),
+                isinstance(store, str),
+                on_store_failure != "local",
             )
         else:
             provider_name, named = resolve(target, model, base_url)
@@ -130,12 +179,20 @@ class Client:
                 type=provider_name,
                 name=name,
                 api_key=api_key,
-                api_keys=api_keys,
+                api_keys=api_keys if not isinstance(api_keys, (KeyPool, Mapping)) and not callable(api_keys) else (),
+                key_strategy=key_strategy,
+                wait_for_key=wait_for_key,
                 base_url=target if base_url is None and target is not None and "://" in target else base_url,
                 default_model=named,
                 timeout=timeout,
                 total_timeout=total_timeout,
                 max_retries=max_retries,
+                retry_on_read_timeout=retry_on_read_timeout,
+                rate_limit=rate_limit,
+                max_concurrency=max_concurrency,
+                circuit_breaker=False if isinstance(circuit_breaker, CircuitBreaker) else circuit_breaker,
+                store=store if isinstance(store, str) else None,
+                on_store_failure=on_store_failure,
                 headers={} if headers is None else headers,
                 http=http or HTTPConfig(),
                 on_unsupported=on_unsupported,
@@ -143,23 +200,33 @@ class Client:
                 options=check_options(provider_name, options, Client.__init__.__annotations__),
             )
         refuse_what_is_not_there(config)
-        check_parts(retry, session, async_session, transport)
+        check_parts(session, async_session, transport)
         self._config = config
         self._given = (session, async_session, transport)
+        self._parts = check_policies(
+            config,
+            retry=retry,
+            api_keys=api_keys,
+            rate_limiter=rate_limiter,
+            circuit_breaker=circuit_breaker,
+            response_cache=response_cache,
+            store=store,
+            on_event=on_event,
+        )
         self._allow_secret_pickle = allow_secret_pickle
         self._defaults = check_defaults(defaults)
-        self._retry = retry
         self._setup(HiddenDict(os.environ))
 
     def _setup(self, environ: Mapping[str, str]) -> None:
-        config = self._config
+        config, parts, given = self._config, self._parts, self._given[2]
         provider = find_provider(config.type)
-        self._endpoint = Endpoint(provider, config, environ)
+        self._endpoint = Endpoint(provider, config, environ, parts.pool, given.now if given is not None else None)
+        self._gate = make_gate(self._endpoint, config, parts)
         self._model = config.default_model or provider.default_model
         self._timeout = Timeout.parse(config.timeout)
-        self._policy: RetryPolicy = self._retry or Backoff(config.max_retries)
-        self._blocking: Transport | None = self._given[2]
-        self._asyncio: Transport | None = self._given[2]
+        self._policy = make_policy(parts.retry, config.max_retries)
+        self._blocking: Transport | None = given
+        self._asyncio: Transport | None = given
 
     # -------------------------------------------------------------------------------------------- about
 
@@ -182,6 +249,26 @@ class Client:
     def base_url(self) -> str:
         """Address the paths are appended to."""
         return self._endpoint.base_url
+
+    @property
+    def keys(self) -> KeyPool:
+        """The API keys: ``add_key``, ``remove_key`` and ``status`` while calls go on.
+
+        Raises:
+            MissingAPIKeyError: There is none and the provider needs one.
+        """
+        return self._endpoint.keys
+
+    @property
+    def rate_limits(self) -> list[RateLimitInfo]:
+        """What the provider last told about its limits, for each key and model that was used."""
+        return self._gate.learned.snapshot()
+
+    @property
+    def circuit(self) -> CircuitStatus | None:
+        """What the circuit breaker is doing; ``None`` without one."""
+        breaker = self._gate.breaker
+        return None if breaker is None else breaker.status(self._endpoint.clock())
 
     def __repr__(self) -> str:
         if "_endpoint" not in vars(self):  # it is being made, and an error shows local variables
@@ -327,6 +414,7 @@ class Client:
         error: ProviderKitError | None = None
         message = ""
         run = self._run("health_check", transport, None, timeout, total=timeout, policy=Backoff(0))
+        run.probing = True
         try:
             message = f"answers; {len(await catalog.list_models(run))} models"
         except ProviderKitError as found:
@@ -373,7 +461,8 @@ class Client:
             "config": config,
             "allow_secret_pickle": self._allow_secret_pickle,
             "defaults": self._defaults,
-            "retry": self._retry,
+            "retry": self._parts.retry,
+            "response_cache": self._parts.cache,
         }
 
     def __copy__(self) -> Self:
@@ -383,7 +472,7 @@ class Client:
         made._given = self._given
         made._allow_secret_pickle = self._allow_secret_pickle
         made._defaults = dict(self._defaults)
-        made._retry = self._retry
+        made._parts = self._parts
         made._setup(HiddenDict(os.environ))
         return made
 
@@ -394,8 +483,8 @@ class Client:
         self._config = state["config"]
         self._allow_secret_pickle = state["allow_secret_pickle"]
         self._defaults = state["defaults"]
-        self._retry = state["retry"]
         self._given = (None, None, None)
+        self._parts = Parts(retry=state["retry"], cache=state["response_cache"])
         self._setup(HiddenDict(os.environ))
 
     # -------------------------------------------------------------------------------------------- inside
@@ -436,6 +525,9 @@ class Client:
             options.get("timeout", self._defaults.get("timeout")),
             total=options.get("total_timeout", self._defaults.get("total_timeout")),
         )
+        if operation != "count_tokens":
+            run.request, run.limited = request, True
+            run.cached = options.get("response_cache", self._defaults.get("response_cache")) is not False
         return run, request, Notes(on_unsupported, self._endpoint.name, request.model)
 
     def _begin_embed(
@@ -453,7 +545,9 @@ class Client:
             raise InvalidRequestError(f"dimensions must be a whole number above 0, not {dimensions!r}.")
         if extra_body is not None and not isinstance(extra_body, Mapping):
             raise InvalidRequestError(f"extra_body must be a dict, not {type(extra_body).__name__}.")
-        return self._run("embed", transport, name, timeout), batch, name
+        run = self._run("embed", transport, name, timeout)
+        run.limited = True
+        return run, batch, name
 
     def _run(
         self,
@@ -477,4 +571,13 @@ class Client:
             stream=operation == "stream",
             max_bytes=config.http.max_response_bytes,
         )
-        return Run(self._endpoint, transport, limits, policy or self._policy, operation, model, now)
+        gate = self._gate
+        teller = gate.teller
+        run = Run(gate, transport, limits, policy or self._policy, operation, model, now)
+        if teller.minute():
+            if teller.asynchronous and transport.kind == "blocking":
+                raise InvalidRequestError(
+                    "on_event is asynchronous, the call is not.", hint="Use achat(), astream(), …, or a plain function."
+                )
+            run.minute = True
+        return run

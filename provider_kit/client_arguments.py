@@ -79,10 +79,8 @@ def check_times(clocks: Timeout | None, timeout: Any, total: Any) -> tuple[Timeo
     return clocks, total
 
 
-def check_parts(retry: Any, session: Any, async_session: Any, transport: Any) -> None:
+def check_parts(session: Any, async_session: Any, transport: Any) -> None:
     """What the user brings must be what it is taken for; told by its methods, so that nothing is imported."""
-    if retry is not None and not callable(retry):
-        raise ConfigError(f"retry must be a function, not {retry!r}.", hint="retry=Backoff(max_retries=5).")
     if session is not None and not hasattr(session, "prepare_request"):
         raise ConfigError(f"session must be a requests.Session, not {type(session).__name__}.")
     if async_session is not None and not hasattr(async_session, "cookie_jar"):
@@ -112,7 +110,5 @@ def refuse_beside_config(*given: Any) -> None:
 
 def refuse_what_is_not_there(config: ProviderConfig) -> None:
     """Better an error than a setting without effect."""
-    if config.rate_limit is not None:
-        raise ConfigError("This version has no client-side rate limits.", hint="Leave rate_limit out.")
     if config.oauth_credentials:
         raise ConfigError("This version has no OAuth credentials.", hint="Leave oauth_credentials out; pass api_key=.")

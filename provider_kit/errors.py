@@ -46,6 +46,7 @@
     ├── AllProvidersFailedError                every candidate failed; see ``exceptions``
     ├── CircuitOpenError                       the circuit breaker rests this provider
     ├── RateLimitExceededError                 the local rate limit would be exceeded
+    ├── StoreError                             the shared store (Redis, SQLite, a file) cannot be used
     └── MissingDependencyError (ImportError)   an optional extra is not installed
 
 Each error says what to do next in ``hint`` (also shown below the traceback), whether trying again may
@@ -99,6 +100,7 @@ __all__ = [
     "RequestTooLargeError",
     "ResponseLostError",
     "StorageError",
+    "StoreError",
     "StreamError",
     "StreamIncompleteError",
     "StreamTimeoutError",
@@ -269,9 +271,17 @@ class MissingAPIKeyError(AuthError):
 
 
 class AllKeysExhaustedError(AuthError):
-    """Every key of the pool is resting or dead."""
+    """Every key of the pool is resting or dead.
+
+    Args:
+        retry_after: Seconds until the first one is used again.
+    """
 
     default_code = AuthErrorCode.ALL_KEYS_EXHAUSTED
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None, **known: Any) -> None:
+        self.retry_after = retry_after
+        super().__init__(message, **known)
 
 
 class StorageError(AuthError):
@@ -456,6 +466,8 @@ class InsufficientQuotaError(RateLimitError):
 
     kind = "quota"
     retryable = False
+    #: Whether the provider said that the quota is renewed every day.
+    daily: bool = False
     hint = "The account's quota is used up; raise it in the provider's console or use another key."
 
 
@@ -589,6 +601,14 @@ class RateLimitExceededError(ProviderKitError):
     def __init__(self, message: str = "", *, retry_after: float | None = None, **known: Any) -> None:
         self.retry_after = retry_after
         super().__init__(message, **known)
+
+
+class StoreError(ProviderKitError):
+    """The store that limits, key health or answers are shared through cannot be used."""
+
+    kind = "store"
+    retryable = True
+    hint = "Check the store's address and that it is running; on_store_failure='local' goes on without it."
 
 
 class MissingDependencyError(ProviderKitError, ImportError):

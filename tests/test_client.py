@@ -23,7 +23,6 @@ from provider_kit import (
     OAuthCredentialSet,
     Provider,
     ProviderConfig,
-    RateLimitConfig,
     ScriptedTransport,
     Text,
     Timeout,
@@ -280,8 +279,6 @@ def test_an_argument_of_a_call_is_told_to_be_one():
 
 def test_what_is_not_there_yet_is_refused():
     """Settings without effect are errors."""
-    with pytest.raises(ConfigError, match="rate limits"):
-        Client(ProviderConfig(type="openai", rate_limit=RateLimitConfig(requests_per_minute=5)))
     credential = OAuthCredentialSet(id="a", client_id="b")
     with pytest.raises(ConfigError, match="OAuth"):
         Client(ProviderConfig(type="openai", oauth_credentials=[credential]))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Protocol
 
@@ -22,82 +20,62 @@ class _CallsBlocking(Protocol):
 
 
 class KeySource:
-    """Hands out the key for the next request: always the same, several in turn, or a callable's."""
+    """Where the keys come from: they are given, stand in the environment, or a callable returns them."""
 
     def __init__(
         self,
         keys: tuple[str, ...],
         *,
         variable: str | None = None,
-        function: Callable[[], str | Awaitable[str]] | None = None,
+        function: Callable[[], Any] | None = None,
         provider: str = "",
     ) -> None:
-        self._keys = keys
-        self._turn = itertools.cycle(keys)
-        self._lock = threading.Lock()
-        self._function = function
+        self.keys = keys
+        self.function = function
         self._provider = provider
-        #: What the callable returned of late, newest first.
-        self._returned: tuple[str, ...] = ()
         #: Environment variable the key was found in.
         self.variable = variable
 
     @property
-    def fixed(self) -> str | None:
-        """The one key that never changes, if that is so."""
-        return self._keys[0] if len(self._keys) == 1 and self._function is None else None
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """All keys known now, to be kept out of texts."""
-        return self._keys or self._returned
-
-    @property
     def empty(self) -> bool:
         """Whether there is no key at all, as a local server allows."""
-        return not self._keys and self._function is None
+        return not self.keys and self.function is None
 
-    async def next(self, transport: _CallsBlocking) -> str | None:
-        """The key to use now.
+    async def fetch(self, transport: _CallsBlocking) -> tuple[str, ...]:
+        """The keys to use now.
 
         Raises:
             AuthError: The callable failed or returned no key.
         """
-        if self._function is None:
-            if len(self._keys) < 2:
-                return self._keys[0] if self._keys else None
-            with self._lock:
-                return next(self._turn)
-        if transport.kind == "blocking" and iscoroutinefunction(self._function):
+        if self.function is None:
+            return self.keys
+        if transport.kind == "blocking" and iscoroutinefunction(self.function):
             raise AuthError(
                 "The api_key callable is asynchronous, the call is not.",
                 provider=self._provider,
                 hint="Use achat(), astream(), …, or pass a plain function.",
             )
         try:
-            key = (
-                self._function()
-                if iscoroutinefunction(self._function)
-                else await transport.call_blocking(self._function)
+            found = (
+                self.function() if iscoroutinefunction(self.function) else await transport.call_blocking(self.function)
             )
-            if isawaitable(key):
-                key = await key
+            if isawaitable(found):
+                found = await found
         except ProviderKitError:
             raise
         except Exception as error:
             raise AuthError(
                 f"The api_key callable failed: {type(error).__name__}.",
                 provider=self._provider,
-                hint="See the cause above; the callable must return the key as a string.",
+                hint="See the cause above; the callable must return the key as a string, or several in a list.",
             ) from error
-        if not isinstance(key, str):
+        keys = [found] if isinstance(found, str) else list(found) if isinstance(found, (list, tuple)) else [None]
+        if not keys or not all(isinstance(key, str) for key in keys):
             raise AuthError(
-                f"The api_key callable returned {type(key).__name__}, not a string.", provider=self._provider
+                f"The api_key callable returned {type(found).__name__}, neither a key nor a list of keys.",
+                provider=self._provider,
             )
-        key = check_key(key, self._provider)
-        if key not in self._returned:
-            self._returned = (key, *self._returned[:7])
-        return key
+        return tuple(dict.fromkeys(check_key(key, self._provider) for key in keys))
 
 
 def check_key(key: Any, provider: str) -> str:
@@ -132,7 +110,7 @@ def find_keys(config: ProviderConfig, provider: Provider, environ: Mapping[str, 
     given = [config.api_key] if config.api_key is not None else []
     given.extend(config.api_keys)
     if given:
-        return KeySource(tuple(check_key(key, label) for key in given), provider=label)
+        return KeySource(tuple(dict.fromkeys(check_key(key, label) for key in given)), provider=label)
     key, variable = provider.find_key(environ)
     if key is not None:
         return KeySource((check_key(key, label),), variable=variable, provider=label)

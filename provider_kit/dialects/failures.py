@@ -328,6 +328,8 @@ def _make(
         provider=provider or None,
         request_id=_body_request_id(body) or request_id(headers),
     )
+    if isinstance(error, InsufficientQuotaError):
+        error.daily = _of_a_day(reported)
     if headers.get("x-should-retry") == "true":
         error.retryable = True
     elif headers.get("x-should-retry") == "false":
@@ -387,14 +389,19 @@ def _class_of(
 def _rate_or_quota(reported: Reported, words: list[str]) -> type[APIError]:
     if "insufficient_quota" in words or "credit_balance_exhausted" in words:
         return InsufficientQuotaError
+    if _of_a_day(reported) or re.search(r"limit: 0\b", reported.message):
+        return InsufficientQuotaError
+    return RateLimitError
+
+
+def _of_a_day(reported: Reported) -> bool:
+    """Whether the quota that is used up is renewed every day."""
     for detail in reported.details:
         for violation in _list(detail.get("violations")):
             quota = str(violation.get("quotaId", "")) if isinstance(violation, Mapping) else ""
             if "PerDay" in quota or "Daily" in quota:
-                return InsufficientQuotaError
-    if re.search(r"limit: 0\b|free-models-per-day", reported.message):
-        return InsufficientQuotaError
-    return RateLimitError
+                return True
+    return "free-models-per-day" in reported.message
 
 
 def _wait_from_body(reported: Reported) -> float | None:

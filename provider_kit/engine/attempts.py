@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from attrs import define, field
 
-from provider_kit.engine.endpoint import Endpoint
-from provider_kit.errors import APIConnectionError, ProviderKitError
-from provider_kit.model.chat import Attempt
+from provider_kit.engine.endpoint import Draft, Endpoint
+from provider_kit.engine.gate import Gate, Lease
+from provider_kit.engine.telling import next_call_id
+from provider_kit.errors import APIConnectionError, APIError, ProviderKitError, RateLimitError
+from provider_kit.model.chat import Attempt, ChatRequest
 from provider_kit.model.config import DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, Timeout
+from provider_kit.policies.estimate import estimate_tokens
+from provider_kit.policies.key_pool import mask
+from provider_kit.policies.matrix import KeyFate, Row, row_for
 from provider_kit.policies.retry import RetryPolicy
 from provider_kit.transports.base import Transport
-from provider_kit.wire.http import Limits
+from provider_kit.wire.http import HttpRequest, Limits
+from provider_kit.wire.rate_limit_headers import wait_told
+from provider_kit.wire.response_headers import request_id
 
 __all__ = ["Run", "make_limits"]
 
@@ -52,59 +61,206 @@ def _bound(seconds: float | None) -> float | None:
     return None if seconds == math.inf else seconds
 
 
-@define
+@define(eq=False)
 class Run:
     """One call on its way: who is asked, how long it may take, what was tried."""
 
-    endpoint: Endpoint
+    gate: Gate
     transport: Transport
     limits: Limits
     policy: RetryPolicy
     operation: str
     model: str | None
     started: float
+    #: What is asked, to estimate its tokens.
+    request: ChatRequest | None = None
+    #: A check of the provider's health: nothing keeps it from being made.
+    probing: bool = False
+    #: Whether it counts against rate limits.
+    limited: bool = False
+    #: Whether the response cache may be used.
+    cached: bool = False
     attempts: list[Attempt] = field(factory=list)
     first_content: float | None = None
+    lease: Lease = field(factory=Lease)
+    #: Whether somebody wants to know of each turn.
+    minute: bool = False
+    #: Ids of the keys that this call does not want again.
+    excluded: set[str] = field(factory=set)
+    last_key: str | None = None
+    last_error: ProviderKitError | None = None
+    _used_keys: set[str] = field(factory=set)
+    _retries: int = 0
     _attempt_started: float = 0.0
+    _attempt_time: float = 0.0
+    _call_id: str | None = None
+    _tokens: float | None = None
 
-    def begin_attempt(self) -> None:
-        """An attempt begins."""
-        self._attempt_started = self.transport.now()
+    # -------------------------------------------------------------------------------------------- facts
 
-    async def headers(self, stream: bool) -> dict[str, str]:
-        """The headers of this attempt, with the key whose turn it is."""
-        endpoint = self.endpoint
-        fixed = endpoint.fixed_headers(stream)
-        if fixed is not None:
-            return fixed
-        return endpoint.headers_with(await endpoint.keys.next(self.transport), stream)
+    @property
+    def endpoint(self) -> Endpoint:
+        """Who is asked."""
+        return self.gate.endpoint
 
-    def succeeded(self) -> tuple[Attempt, ...]:
+    @property
+    def call_id(self) -> str:
+        """Tells this call apart from others of the process."""
+        if self._call_id is None:
+            self._call_id = next_call_id()
+        return self._call_id
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Tells the seconds since 1970."""
+        return self.transport.time
+
+    @property
+    def tokens(self) -> float:
+        """Tokens it may use, roughly: what is asked and what may be answered."""
+        if self._tokens is None:
+            self._tokens = float(estimate_tokens(self.request)) if self.request is not None else 0.0
+        return self._tokens
+
+    def left(self, now: float) -> float:
+        """Seconds until its deadline."""
+        deadline = self.limits.deadline
+        return float("inf") if deadline is None else deadline - now
+
+    def facts(self) -> dict[str, Any]:
+        """What an error of this call knows of it."""
+        return {
+            "provider": self.endpoint.name,
+            "model": self.model,
+            "operation": self.operation,
+            "attempts": tuple(self.attempts),
+        }
+
+    def use_key(self, key_id: str) -> None:
+        """This attempt uses this key."""
+        self.last_key = key_id
+        self._used_keys.add(key_id)
+
+    # -------------------------------------------------------------------------------------------- turns
+
+    async def begin(self, draft: Draft, stream: bool) -> HttpRequest:
+        """Wait until an attempt may be made; what to send then.
+
+        Raises:
+            ProviderKitError: It may not be made, or not in time. That is no attempt.
+        """
+        if self.minute and not self.attempts:
+            await self.gate.teller.tell(self, "request", f"{self.operation} {self.model or ''}".rstrip())
+        try:
+            lease = self.lease = await self.gate.enter(self)
+        except ProviderKitError as error:
+            if not error.attempts:
+                error.attempts = tuple(self.attempts)
+            self.describe(error)
+            await self._tell_error(error)
+            raise
+        transport = self.transport
+        self._attempt_started = transport.now()
+        self._attempt_time = transport.time()
+        return self.endpoint.sign(draft, lease.key.value if lease.key is not None else "", stream)
+
+    async def succeeded(self, headers: Mapping[str, str], used: float | None = None) -> tuple[Attempt, ...]:
         """The attempt succeeded: all attempts, this one included."""
+        await self.gate.succeeded(self, self.lease, headers, used)
         duration = self.transport.now() - self._attempt_started
-        done = Attempt(len(self.attempts) + 1, self.endpoint.name, self.model or "", duration)
+        number = len(self.attempts) + 1
+        done = Attempt(number, self.endpoint.name, self.model or "", duration)
+        done.started = self._attempt_time
+        done.key = self._shown_key()
+        if self.minute:
+            text = f"{self.operation} answered in {duration:.2f} s"
+            await self.gate.teller.tell(
+                self, "success", text, attempt=number, request_id=request_id(headers), duration=duration
+            )
         return (*self.attempts, done)
 
     async def failed(self, error: ProviderKitError) -> None:
         """The attempt failed: wait before the next one, or raise the error if there is to be none."""
-        wait = self.judge(error)
+        wait = await self.judge(error)
         if wait is None:
-            raise error
+            raise self.final(error)
         if wait > 0:
             await self.transport.sleep(wait)
 
-    def judge(self, error: ProviderKitError) -> float | None:
+    def abandon(self) -> None:
+        """The caller went away in the middle of an attempt."""
+        self.gate.leave(self, self.lease)
+
+    async def judge(self, error: ProviderKitError) -> float | None:
         """The attempt failed: seconds to wait before the next one, ``None`` if there is to be none."""
         self.describe(error)
         self.endpoint.allow_repeat(error)
-        number = len(self.attempts) + 1
-        wait = self.policy(error, number)
+        if isinstance(error, RateLimitError) and error.retry_after is None:
+            error.retry_after = wait_told(error.headers, now=self.transport.time())
+        row = await self.gate.failed(self, self.lease, error)
         now = self.transport.now()
-        deadline = self.limits.deadline
-        if wait is not None and deadline is not None and now + wait >= deadline:
+        wait = self._decide(error, row, now)
+        if wait is not None and now + wait >= now + self.left(now):
             wait = None
         self.record(error, now, wait or 0.0)
+        teller = self.gate.teller
+        number = len(self.attempts)
+        status = getattr(error, "status_code", None)
+        what = f"attempt {number}: {type(error).__name__}{f' {status}' if status else ''}"
+        if self.minute:
+            await teller.tell(self, "attempt_failed", what, error=error, attempt=number)
+        if wait is None:
+            await self._tell_error(error)
+        else:
+            text = f"{what}; trying again in {wait:.1f} s"
+            await teller.tell(self, "retry", text, error=error, attempt=number, wait=wait)
         return wait
+
+    async def broke_off(self, error: ProviderKitError, now: float) -> None:
+        """The attempt failed after content had reached the caller: there is no other one."""
+        self.describe(error)
+        await self.gate.failed(self, self.lease, error)
+        self.record(error, now)
+        text = f"broke off after content: {type(error).__name__}"
+        await self.gate.teller.tell(self, "stream_abort", text, error=error, attempt=len(self.attempts))
+
+    def _decide(self, error: ProviderKitError, row: Row, now: float) -> float | None:
+        gate, key = self.gate, self.lease.key
+        self.last_error = error
+        if gate.breaker is not None and not self.probing and gate.breaker.blocked(now) > 0:
+            return None
+        several = key is not None and len(self.endpoint.keys) > 1
+        if several and row.other_key and key is not None:
+            pool = self.endpoint.keys
+            if row.key is not KeyFate.COOLING or pool.strategy == "simple":
+                self.excluded.add(key.id)
+            most = len(pool) if pool.strategy == "simple" else pool.max_keys
+            if len(self._used_keys) < most and pool.usable(now, self._used_keys):
+                self.excluded |= self._used_keys
+                return 0.0
+            self.excluded = {one for one in self.excluded if pool.refused(one)}
+        wait = self.policy(error, self._retries + 1)
+        if wait is None:
+            return None
+        self._retries += 1
+        if several and row.key is KeyFate.COOLING:
+            soonest = self.endpoint.keys.soonest(now, self.excluded)
+            if soonest is not None:
+                wait = min(wait, soonest)
+        return wait
+
+    def final(self, error: ProviderKitError) -> ProviderKitError:
+        """The error to raise: of a pool that has no key left it says so."""
+        key = self.lease.key
+        if key is None or not isinstance(error, APIError) or row_for(error).key not in (KeyFate.DEAD, KeyFate.PARKED):
+            return error
+        pool, now = self.endpoint.keys, self.transport.now()
+        if len(pool) < 2 or pool.usable(now):
+            return error
+        made = pool.exhausted(now, **self.facts())
+        made.details = f"last error: {error.message}"
+        made.__cause__ = error
+        return made
 
     def record(self, error: ProviderKitError, now: float, wait: float = 0.0) -> None:
         """Add the failed attempt to the list, and tell the error of all of them."""
@@ -118,11 +274,21 @@ class Run:
                 error.message,
                 getattr(error, "status_code", None),
                 wait,
+                self._attempt_time,
+                self._shown_key(),
             )
         )
         error.attempts = tuple(self.attempts)
         if isinstance(error, APIConnectionError):
             _forget_variables(error)
+
+    def _shown_key(self) -> str:
+        key = self.lease.key
+        return mask(key.value) if key is not None and len(self.endpoint.keys) > 1 else ""
+
+    async def _tell_error(self, error: ProviderKitError) -> None:
+        text = f"{self.operation} failed after {len(self.attempts)} attempts: {type(error).__name__}"
+        await self.gate.teller.tell(self, "error", text, error=error, attempt=len(self.attempts))
 
     def describe(self, error: ProviderKitError) -> None:
         """Say in an error what was being done."""

@@ -24,22 +24,29 @@ _MAX_PAGES = 100
 
 async def _ask(run: Run, call: WireCall, read: Callable[[Any, HttpResponse], T], **extra: Any) -> T:
     endpoint = run.endpoint
+    draft = endpoint.draft(call, **extra)
     while True:
-        run.begin_attempt()
+        http = await run.begin(draft, False)
         try:
-            http = endpoint.write(call, await run.headers(False), **extra)
             response = await run.transport.send(http, run.limits)
             payload = endpoint.read_json(response)
             try:
-                return read(payload, response)
+                found = read(payload, response)
             except ProviderKitError:
                 raise
             except UNREADABLE as error:
                 raise unreadable(error, response.status, payload) from error
         except APIError as error:
             await run.failed(endpoint.finish_error(error))
+            continue
         except ProviderKitError as error:
             await run.failed(error)
+            continue
+        except BaseException:
+            run.abandon()
+            raise
+        await run.succeeded(response.headers)
+        return found
 
 
 async def list_models(run: Run) -> list[Model]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from provider_kit.dialects.base import Notes
+from provider_kit.dialects.base import Dialect, Notes
 from provider_kit.engine.attempts import Run
+from provider_kit.engine.caching import Lookup, from_cache, look_up, read_entry
+from provider_kit.engine.endpoint import Draft
 from provider_kit.engine.unreadable import UNREADABLE, unreadable
 from provider_kit.errors import APIError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse, Timings
+from provider_kit.policies.response_cache import CacheEntry
 from provider_kit.wire.response_headers import request_id
 
 __all__ = ["chat"]
@@ -18,19 +21,27 @@ async def chat(run: Run, request: ChatRequest, notes: Notes) -> ChatResponse:
     Raises:
         ProviderKitError: What went wrong, with every attempt listed.
     """
-    endpoint, transport = run.endpoint, run.transport
+    endpoint = run.endpoint
     dialect = endpoint.dialect_for(request.model)
     call = dialect.build_chat(request, stream=False, notes=notes)
+    draft = endpoint.draft(
+        call, extra_body=request.extra_body, extra_headers=request.extra_headers, extra_query=request.extra_query
+    )
+    lookup = await look_up(run, request, dialect, call)
+    if lookup is not None and lookup.entry is not None and (found := read_entry(dialect, lookup.entry)) is not None:
+        return from_cache(run, found[1], lookup.entry, notes.warnings)
+    try:
+        return await _ask(run, dialect, draft, notes, lookup)
+    finally:
+        if lookup is not None:
+            lookup.done()
+
+
+async def _ask(run: Run, dialect: Dialect, draft: Draft, notes: Notes, lookup: Lookup | None) -> ChatResponse:
+    endpoint, transport = run.endpoint, run.transport
     while True:
-        run.begin_attempt()
+        http = await run.begin(draft, False)
         try:
-            http = endpoint.write(
-                call,
-                await run.headers(False),
-                extra_body=request.extra_body,
-                extra_headers=request.extra_headers,
-                extra_query=request.extra_query,
-            )
             response = await transport.send(http, run.limits)
             payload = endpoint.read_json(response)
             try:
@@ -46,12 +57,18 @@ async def chat(run: Run, request: ChatRequest, notes: Notes) -> ChatResponse:
         except ProviderKitError as error:
             await run.failed(error)
             continue
+        except BaseException:
+            run.abandon()
+            raise
         headers = response.headers
         answer.provider = endpoint.name
         answer.headers = headers
         answer.request_id = request_id(headers)
         answer.warnings = notes.warnings
-        answer.attempts = run.succeeded()
+        answer.attempts = await run.succeeded(headers, answer.usage.total_tokens if run.gate.wants_usage else None)
+        if lookup is not None:
+            answer.cache = "miss"
+            await lookup.keep(answer, CacheEntry("json", response.body, answer.request_id))
         total = transport.now() - run.started
         answer.timings = Timings(total, total)
         return answer

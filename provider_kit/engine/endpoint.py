@@ -9,28 +9,54 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
+
+from attrs import define, field
 
 from provider_kit._version import __version__
 from provider_kit.auth.api_keys import KeySource, find_keys
 from provider_kit.dialects.base import WireCall
 from provider_kit.dialects.failures import error_from_response, looks_like_html
-from provider_kit.errors import APIError, ConfigError, InvalidRequestError, InvalidResponseError, ResponseLostError
+from provider_kit.errors import (
+    APIError,
+    APITimeoutError,
+    ConfigError,
+    DeadlineExceededError,
+    InvalidRequestError,
+    InvalidResponseError,
+    ResponseLostError,
+    StreamError,
+)
 from provider_kit.model.config import ProviderConfig
 from provider_kit.model.json_text import dumps, loads
 from provider_kit.model.nearest import nearest
+from provider_kit.policies.key_pool import KeyPool
 from provider_kit.providers.base import Provider
+from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.wire.http import HttpRequest, HttpResponse, join_url
 from provider_kit.wire.redaction import HiddenText, redact, redact_value
 
-__all__ = ["Endpoint"]
+__all__ = ["Draft", "Endpoint"]
 
+#: Keys whose headers are kept ready; a callable may bring ever new ones.
+_REMEMBERED_KEYS = 100
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_BREAKS = re.compile(r"[\r\n\0]")
 _USER_AGENT = f"provider-kit/{__version__} (python/{sys.version_info[0]}.{sys.version_info[1]})"
+
+
+@define
+class Draft:
+    """A request without the headers that carry a key."""
+
+    method: str
+    url: str
+    body: bytes | None = field(repr=False)
+    headers: Mapping[str, str] | None = field(repr=False)
+    extra_headers: Mapping[str, str] | None = field(repr=False)
 
 
 class Endpoint:
@@ -40,12 +66,21 @@ class Endpoint:
         provider: The provider's data.
         config: What the user configured.
         environ: The environment variables.
+        pool: Keys of the user's own management; default: those of the configuration or the environment.
+        clock: Reads a clock that only goes forward.
 
     Raises:
         ConfigError: The base URL is missing or malformed, or an option is unknown.
     """
 
-    def __init__(self, provider: Provider, config: ProviderConfig, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        config: ProviderConfig,
+        environ: Mapping[str, str],
+        pool: KeyPool | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         config = provider.complete(config, environ)
         self.provider = provider
         self.config = config
@@ -55,8 +90,13 @@ class Endpoint:
         self._check_headers()
         self.base_url = self._check_base_url(provider.find_base_url(config, environ))
         self.dialect_for = provider.make_dialects(config)
-        self._keys: KeySource | None = None
-        self._headers: dict[bool, dict[str, str]] | None = None
+        self._given_pool = pool
+        #: Reads a clock that only goes forward.
+        self.clock = clock or BlockingWaiting().now
+        self._keys: KeyPool | None = None
+        #: Where the keys come from; known once they are asked for.
+        self.key_source = KeySource(())
+        self._headers: dict[str, dict[bool, dict[str, str]]] = {}
         self._base_headers = {
             "User-Agent": config.http.user_agent or _USER_AGENT,
             "Content-Type": "application/json",
@@ -135,7 +175,7 @@ class Endpoint:
     # -------------------------------------------------------------------------------------------- keys
 
     @property
-    def keys(self) -> KeySource:
+    def keys(self) -> KeyPool:
         """The keys, found on first use.
 
         Raises:
@@ -143,55 +183,62 @@ class Endpoint:
             ConfigError: The key would travel unencrypted to another machine.
         """
         if self._keys is None:
-            keys = find_keys(self.config, self.provider, self._environ)
-            if not keys.empty:
+            pool = self._given_pool
+            if pool is None:
+                source = find_keys(self.config, self.provider, self._environ)
+                pool = KeyPool(self.name, source.keys, strategy=self.config.key_strategy)
+                self.key_source = source
+            else:
+                self.key_source = KeySource((), function=pool.source, provider=self.name)
+            if len(pool) or not self.key_source.empty:
                 self._check_transport_security()
-            self._keys = keys
+            pool.clock = pool.clock or self.clock
+            self._keys = pool
         return self._keys
 
-    def fixed_headers(self, stream: bool) -> dict[str, str] | None:
-        """All headers of a request where the key never changes; ``None`` where it may."""
-        if self._headers is None:
-            keys = self.keys
-            if not (keys.empty or keys.fixed):
-                return None
-            self._headers = {flag: self._all_headers(keys.fixed, flag) for flag in (False, True)}
-        return self._headers[stream]
+    def headers_for(self, key: str, stream: bool) -> dict[str, str]:
+        """All headers of a request with this key; empty for none."""
+        made = self._headers.get(key)
+        if made is None:
+            if len(self._headers) > _REMEMBERED_KEYS:
+                self._headers.clear()
+            made = self._headers[key] = {flag: self._all_headers(key, flag) for flag in (False, True)}
+        return made[stream]
 
-    def headers_with(self, key: str | None, stream: bool) -> dict[str, str]:
-        """All headers of a request with this key."""
-        return self._all_headers(key, stream)
+    @property
+    def public_headers(self) -> dict[str, str]:
+        """The headers of every request, without a key."""
+        return self.headers_for("", False)
 
-    def _all_headers(self, key: str | None, stream: bool) -> dict[str, str]:
+    def _all_headers(self, key: str, stream: bool) -> dict[str, str]:
         headers = {
             **self._base_headers,
             "Accept": "text/event-stream" if stream else "application/json",
             "Accept-Encoding": "identity" if stream else "gzip, deflate",
         }
-        if key is not None:
-            made = self.provider.key_headers(key, self.keys.variable)
+        if key:
+            made = self.provider.key_headers(str(key), self.key_source.variable)
             headers.update({name: HiddenText(value) for name, value in made.items()})
         return merge_headers(headers, self.config.headers)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never appear in a text."""
-        known = self._keys.secrets if self._keys is not None else ()
+        known = self._keys.secrets if self._keys is not None else self._given_pool.secrets if self._given_pool else ()
         given = (str(value) for value in self.config.headers.values())
         return (*known, *(value for value in given if len(value) >= 12))
 
     # -------------------------------------------------------------------------------------------- requests
 
-    def write(
+    def draft(
         self,
         call: WireCall,
-        headers: Mapping[str, str],
         *,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, str] | None = None,
-    ) -> HttpRequest:
-        """The HTTP request of a call.
+    ) -> Draft:
+        """A call as it will be sent, but for the headers that change from attempt to attempt.
 
         Raises:
             InvalidRequestError: Something in it cannot be written as JSON, or a header cannot be sent.
@@ -212,14 +259,20 @@ class Endpoint:
             url = join_url(self.base_url, call.path, query)
         else:
             url = self._urls.get(call.path) or self._remember(call.path)
-        sent = dict(headers)
-        if body is None:
-            sent.pop("Content-Type", None)  # a header of the user's own stays
-        if call.headers:
-            sent.update(call.headers)
         if extra_headers:
-            sent = merge_headers(sent, extra_headers)
-        return HttpRequest(call.method, url, sent, body)
+            merge_headers({}, extra_headers)  # refuses what cannot be sent
+        return Draft(call.method, url, body, call.headers, extra_headers)
+
+    def sign(self, draft: Draft, key: str, stream: bool) -> HttpRequest:
+        """The HTTP request of one attempt."""
+        sent = dict(self.headers_for(key, stream))
+        if draft.body is None:
+            sent.pop("Content-Type", None)  # a header of the user's own stays
+        if draft.headers:
+            sent.update(draft.headers)
+        if draft.extra_headers:
+            sent = merge_headers(sent, draft.extra_headers)
+        return HttpRequest(draft.method, draft.url, sent, draft.body)
 
     def _remember(self, path: str) -> str:
         url = join_url(self.base_url, path)
@@ -283,9 +336,15 @@ class Endpoint:
         return error
 
     def allow_repeat(self, error: Exception) -> None:
-        """On one's own machine nothing is billed, so a lost reply may be asked for again."""
-        if self.provider.local and isinstance(error, ResponseLostError):
-            error.retryable = True
+        """A lost or late reply may be asked for again where nothing is billed, or where the user allows it."""
+        if self.config.retry_on_read_timeout:
+            lost = isinstance(error, (ResponseLostError, APITimeoutError)) and not isinstance(
+                error, (DeadlineExceededError, StreamError)
+            )
+        else:
+            lost = self.provider.local and isinstance(error, ResponseLostError)
+        if lost:
+            error.retryable = True  # type: ignore[attr-defined]  # both classes have it
 
 
 def merge_headers(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

@@ -7,12 +7,14 @@ From then on it is a :class:`StreamError` that carries what was received.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, Literal
 
 from attrs import define
 
-from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFailure, WireCall
+from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFailure
 from provider_kit.engine.attempts import Run
+from provider_kit.engine.caching import Lookup, from_cache, look_up, read_entry
+from provider_kit.engine.endpoint import Draft
 from provider_kit.engine.unreadable import UNREADABLE, unreadable
 from provider_kit.errors import (
     APIConnectionError,
@@ -27,6 +29,7 @@ from provider_kit.errors import (
 from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse, Chunk, Timings, ToolCallDelta
 from provider_kit.model.json_text import loads
 from provider_kit.model.messages import Message
+from provider_kit.policies.response_cache import CacheEntry
 from provider_kit.transports.base import ByteStream
 from provider_kit.wire.redaction import redact_value
 from provider_kit.wire.response_headers import request_id
@@ -42,13 +45,18 @@ class StreamState:
     request: ChatRequest
     notes: Notes
     dialect: Dialect
-    call: WireCall
+    draft: Draft
     decoder: StreamDecoder | None = None
     #: An answer that came whole although a stream was asked for.
     whole: ChatResponse | None = None
     body: ByteStream | None = None
     attempts: tuple[Attempt, ...] = ()
     ended: float | None = None
+    #: The bytes as they came, for the cache.
+    collected: list[bytes] | None = None
+    collected_bytes: int = 0
+    #: Whether the cache had it.
+    hit: bool = False
 
     def response(self) -> ChatResponse:
         """The answer as far as it was received."""
@@ -59,10 +67,13 @@ class StreamState:
             answer = self.decoder.response()
         else:
             answer = ChatResponse(Message("assistant", ""), "error")
+        if self.hit:
+            return answer
         answer.provider = run.endpoint.name
         answer.warnings = self.notes.warnings
         answer.attempts = self.attempts or tuple(run.attempts)
         answer.timings = Timings(run.first_content, self.ended)
+        answer.cache = "miss" if self.collected is not None else None
         if self.body is not None:
             answer.headers = self.body.headers
             answer.request_id = request_id(self.body.headers)
@@ -73,10 +84,16 @@ def begin_stream(run: Run, request: ChatRequest, notes: Notes) -> StreamState:
     """Write the request of a stream; nothing is sent yet.
 
     Raises:
-        InvalidRequestError: The dialect cannot say what was asked for.
+        InvalidRequestError: What was asked for cannot be said.
     """
     dialect = run.endpoint.dialect_for(request.model)
-    return StreamState(run, request, notes, dialect, dialect.build_chat(request, stream=True, notes=notes))
+    draft = run.endpoint.draft(
+        dialect.build_chat(request, stream=True, notes=notes),
+        extra_body=request.extra_body,
+        extra_headers=request.extra_headers,
+        extra_query=request.extra_query,
+    )
+    return StreamState(run, request, notes, dialect, draft)
 
 
 async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
@@ -86,88 +103,159 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
         ProviderKitError: It failed before the first content.
         StreamError: It failed, or was cut, after it.
     """
-    run, request = state.run, state.request
+    run = state.run
     endpoint, transport = run.endpoint, run.transport
-    while True:
-        run.begin_attempt()
-        committed = False
-        wait: float | None = None
-        body: ByteStream | None = None
-        state.decoder = state.body = None
-        try:
-            http = endpoint.write(
-                state.call,
-                await run.headers(True),
-                extra_body=request.extra_body,
-                extra_headers=request.extra_headers,
-                extra_query=request.extra_query,
-            )
-            body = state.body = await transport.open_stream(http, run.limits)
-            if body.status >= 300:
-                raise endpoint.error(body.status, body.headers, await _read_all(body))
-            kind = (body.headers.get("content-type") or "").partition(";")[0].strip().lower()
-            if kind in ("application/json", "text/html"):
-                chunks = _read_whole(state, body, await _read_all(body))
-                committed = True
-                _mark_first(run)
-                for chunk in chunks:
-                    yield chunk
-                _end(state)
-                return
-            decoder = state.decoder = state.dialect.stream_decoder()
-            read, feed = body.read, decoder.feed
-            while not decoder.complete:
-                data = await read()
-                if not data:
-                    for chunk in decoder.finish():
+    lookup = await look_up(run, state.request, state.dialect)
+    kept = _replayed(state, lookup)
+    if kept is not None:
+        for chunk in kept:
+            yield chunk
+        return
+    collected = state.collected = [] if lookup is not None else None
+    wait: float | None = 0.0
+    try:
+        while True:
+            committed = settled = False
+            body: ByteStream | None = None
+            state.decoder = state.body = None
+            http = await run.begin(state.draft, True)
+            try:
+                body = state.body = await transport.open_stream(http, run.limits)
+                if body.status >= 300:
+                    raise endpoint.error(body.status, body.headers, await _read_all(body))
+                kind = (body.headers.get("content-type") or "").partition(";")[0].strip().lower()
+                if kind in ("application/json", "text/html"):
+                    chunks = _read_whole(state, body, await _read_all(body))
+                    committed = True
+                    await _begun(run)
+                    for chunk in chunks:
+                        yield chunk
+                    settled = True
+                    await _end(state, lookup)
+                    return
+                decoder = state.decoder = state.dialect.stream_decoder()
+                read, feed = body.read, decoder.feed
+                while not decoder.complete:
+                    data = await read()
+                    if collected is not None:
+                        _collect(state, data)
+                    if not data:
+                        for chunk in decoder.finish():
+                            if not committed:
+                                committed = True
+                                await _begun(run)
+                            yield chunk
+                        break
+                    progressed = False
+                    for chunk in feed(data):
                         if not committed:
                             committed = True
-                            _mark_first(run)
+                            await _begun(run)
+                        progressed = True
                         yield chunk
-                    break
-                progressed = False
-                for chunk in feed(data):
-                    if not committed:
-                        committed = True
-                        _mark_first(run)
-                    progressed = True
-                    yield chunk
-                if progressed:
-                    body.progress()
-            if not decoder.complete:
-                raise StreamIncompleteError("The stream ended before the answer was complete.")
-            _end(state)
-            return
-        except (StreamFailure, ProviderKitError, *UNREADABLE) as error:
-            now = transport.now()
-            state.ended = now - run.started
-            failure = _public(state, error)
-            if committed:
-                run.record(failure, now)
-                raise _after_content(state, failure) from (failure if failure is not error else error.__cause__)
-            if isinstance(failure, StreamIncompleteError):
-                failure.retryable = True  # nothing of it reached the caller
-            wait = run.judge(failure)
-            if isinstance(failure, StreamIncompleteError):
-                failure.partial = state.response()
-            if wait is None:
-                raise failure from (failure if failure is not error else error).__cause__
-        finally:
-            if body is not None:
-                # A caller who stops at the last chunk leaves the connection fit for the next call.
-                await (body.drain() if state.decoder is not None and state.decoder.complete else body.aclose())
-        if wait > 0:
-            await transport.sleep(wait)
+                    if progressed:
+                        body.progress()
+                if not decoder.complete:
+                    raise StreamIncompleteError("The stream ended before the answer was complete.")
+                settled = True
+                await _end(state, lookup)
+                return
+            except (StreamFailure, ProviderKitError, *UNREADABLE) as error:
+                if settled:
+                    raise
+                settled = True
+                now = transport.now()
+                state.ended = now - run.started
+                failure = _public(state, error)
+                if committed:
+                    await run.broke_off(failure, now)
+                    raise _after_content(state, failure) from (failure if failure is not error else error.__cause__)
+                if isinstance(failure, StreamIncompleteError):
+                    failure.retryable = True  # nothing of it reached the caller
+                wait = await run.judge(failure)
+                if isinstance(failure, StreamIncompleteError):
+                    failure.partial = state.response()
+                if wait is None:
+                    final = run.final(failure)
+                    raise final from (
+                        (failure if failure is not error else error).__cause__ if final is failure else failure
+                    )
+            finally:
+                complete = state.decoder is not None and state.decoder.complete
+                if not settled:
+                    await _left(state, lookup, complete)
+                if body is not None:
+                    # A caller who stops at the last chunk leaves the connection fit for the next call.
+                    await (body.drain() if complete else body.aclose())
+            if wait > 0:
+                await transport.sleep(wait)
+    finally:
+        if lookup is not None:
+            lookup.done()
 
 
-def _mark_first(run: Run) -> None:
-    run.first_content = run.transport.now() - run.started
-
-
-def _end(state: StreamState) -> None:
+def _replayed(state: StreamState, lookup: Lookup | None) -> list[Chunk] | None:
+    """The chunks of an answer that the cache has, if it has it."""
+    if lookup is None or lookup.entry is None:
+        return None
+    found = read_entry(state.dialect, lookup.entry)
+    if found is None:
+        return None
     run = state.run
-    state.ended = run.transport.now() - run.started
-    state.attempts = run.succeeded()
+    chunks, answer = found
+    state.whole = from_cache(run, answer, lookup.entry, state.notes.warnings)
+    state.hit = True
+    run.first_content = state.ended = run.transport.now() - run.started
+    return _as_chunks(answer) if chunks is None else chunks
+
+
+def _collect(state: StreamState, data: bytes) -> None:
+    """Keep the bytes of a stream for the cache, as long as they are not too many."""
+    collected = state.collected
+    if collected is not None and state.run.gate.cache is not None:
+        state.collected_bytes += len(data)
+        if state.collected_bytes <= state.run.gate.cache.max_entry_bytes:
+            collected.append(data)
+
+
+async def _begun(run: Run) -> None:
+    """The first content is here."""
+    run.first_content = run.transport.now() - run.started
+    if run.minute:
+        text = f"first content after {run.first_content:.2f} s"
+        await run.gate.teller.tell(run, "stream_start", text, wait=run.first_content)
+
+
+async def _end(state: StreamState, lookup: Lookup | None) -> None:
+    """The stream is complete."""
+    run = state.run
+    now = run.transport.now()
+    state.ended = now - run.started
+    answer: ChatResponse | None = None
+    used: float | None = None
+    if lookup is not None or run.gate.wants_usage:
+        answer = state.response()
+        used = answer.usage.total_tokens
+    body = state.body
+    state.attempts = await run.succeeded(body.headers if body is not None else {}, used)
+    if run.minute:
+        await run.gate.teller.tell(run, "stream_end", f"stream ended after {state.ended:.2f} s")
+    if lookup is not None and answer is not None and state.collected is not None:
+        cache = lookup.cache
+        if state.collected_bytes <= cache.max_entry_bytes:
+            kind: Literal["json", "stream"] = "stream" if state.decoder is not None else "json"
+            await lookup.keep(answer, CacheEntry(kind, b"".join(state.collected), answer.request_id))
+
+
+async def _left(state: StreamState, lookup: Lookup | None, complete: bool) -> None:
+    """The caller stopped reading, or went away: at the last chunk that is success, before it nobody knows."""
+    if complete:
+        await _end(state, lookup)
+        return
+    run = state.run
+    run.abandon()
+    if run.minute:
+        await run.gate.teller.tell(run, "stream_abort", "the caller stopped reading")
 
 
 async def _read_all(body: ByteStream) -> bytes:
@@ -183,10 +271,13 @@ def _read_whole(state: StreamState, body: ByteStream, data: bytes) -> list[Chunk
         payload = loads(data)
     except ValueError as error:
         chunks = _read_mislabelled(state, data)
+        if chunks is not None:
+            _collect(state, data)
         if chunks is None:
             raise state.run.endpoint.not_json(body.status, body.headers, data) from error
         return chunks
     state.whole = state.dialect.parse_chat(payload)
+    _collect(state, data)
     return _as_chunks(state.whole)
 
 

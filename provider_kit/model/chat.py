@@ -152,6 +152,10 @@ class Attempt:
     status_code: int | None = None
     #: Seconds waited before the next attempt.
     waited: float = 0.0
+    #: Seconds since 1970 when it began.
+    started: float = 0.0
+    #: The end of the key that was used; empty where there is only one.
+    key: str = ""
 
 
 @define
@@ -241,6 +245,8 @@ class ChatResponse:
     #: What it took to get this answer, oldest first.
     attempts: tuple[Attempt, ...] = field(default=(), kw_only=True, repr=False, eq=False)
     timings: Timings = field(factory=Timings, kw_only=True, repr=False, eq=False)
+    #: ``hit`` or ``miss`` of the response cache; ``None`` where none was asked.
+    cache: Literal["hit", "miss"] | None = field(default=None, kw_only=True, repr=False, eq=False)
 
     @property
     def usage(self) -> Usage:

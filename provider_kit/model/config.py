@@ -21,9 +21,11 @@ __all__ = [
     "DEFAULT_TIMEOUT",
     "DEFAULT_TOTAL_TIMEOUT",
     "APIKey",
+    "CircuitBreakerConfig",
     "HTTPConfig",
     "OAuthConfig",
     "OAuthCredentialSet",
+    "OnStoreFailure",
     "OnUnsupported",
     "ProviderConfig",
     "RateLimitConfig",
@@ -47,6 +49,8 @@ DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 APIKey: TypeAlias = str | Callable[[], str] | Callable[[], Awaitable[str]]
 #: What to do with a parameter the model does not take.
 OnUnsupported: TypeAlias = Literal["warn", "raise", "drop"]
+#: What to do while the shared store cannot be reached: go on with this process's own state, or fail.
+OnStoreFailure: TypeAlias = Literal["local", "raise"]
 
 
 def _positive(instance: Any, attribute: Attribute[Any], value: float | None) -> None:
@@ -127,14 +131,55 @@ class HTTPConfig:
     user_agent: str | None = None
 
 
+def _count(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ConfigError(
+            f"{attribute.name} must be a whole number above 0, not {value!r}.", hint="Use None for no limit."
+        )
+
+
+def _share(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise ConfigError(f"{attribute.name} must be above 0 and at most 1, not {value!r}.")
+
+
 @frozen(kw_only=True)
 class RateLimitConfig:
-    """What may be sent in which time; ``None`` for no limit."""
+    """What one key may send in which time; ``None`` for no limit.
 
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    requests_per_day: int | None = None
+    In any rolling minute (day), never more than the limit is sent. A call waits for its turn; it fails at
+    once if that would take longer than ``max_wait`` or the call's deadline. Limits that the provider's
+    headers tell, and which are lower, take their place.
+    """
+
+    requests_per_minute: int | None = field(default=None, validator=_count)
+    #: Input and output together. A call claims an estimate and gives back what it did not use.
+    tokens_per_minute: int | None = field(default=None, validator=_count)
+    requests_per_day: int | None = field(default=None, validator=_count)
     enabled: bool = True
+    #: Seconds a call waits for its turn at most; ``None``: as long as its deadline allows.
+    max_wait: float | None = field(default=None, validator=_positive)
+    #: Share of a limit told by the provider beyond which calls are spaced out.
+    throttle_threshold: float = field(default=0.8, validator=_share)
+    #: Keep the count of the day in a file, so that it survives a restart: ``True`` for the user's state
+    #: directory, or the path of a file.
+    persist: bool | str = False
+
+
+@frozen(kw_only=True)
+class CircuitBreakerConfig:
+    """When a failing provider is left alone, and for how long."""
+
+    #: Calls let through to try a provider that was left alone; all must succeed.
+    half_open_requests: int = field(default=3, validator=_count)
+    #: Seconds after which the counts begin anew.
+    window: float = field(default=60.0, validator=_positive)
+    #: Seconds a provider is left alone.
+    open_for: float = field(default=30.0, validator=_positive)
+    #: Calls that must have been made before it can open.
+    min_requests: int = field(default=3, validator=_count)
+    #: Share of failures at which it opens.
+    failure_ratio: float = field(default=0.6, validator=_share)
 
 
 @frozen(kw_only=True)
@@ -203,6 +248,21 @@ class ProviderConfig:
     #: Sent with every request; overrides what the library would send. May hold secrets, so never shown.
     headers: Mapping[str, str] = field(factory=dict, repr=lambda headers: f"<{len(headers)} headers>")
     rate_limit: RateLimitConfig | None = None
+    #: Most calls in flight at once; further ones wait for a place.
+    max_concurrency: int | None = field(default=None, validator=_count)
+    #: Order in which several keys are used: ``round_robin``, ``random``, ``weighted`` or ``simple``.
+    key_strategy: Literal["round_robin", "random", "weighted", "simple"] = "round_robin"
+    #: Whether a call waits for a key that rests: ``True``, ``False`` or seconds; ``None``: up to two minutes,
+    #: unless ``max_retries`` is 0.
+    wait_for_key: bool | float | None = None
+    #: Whether a request whose answer was lost or late is sent again. It may then be carried out, and
+    #: billed, twice.
+    retry_on_read_timeout: bool = False
+    #: Leave a failing provider alone for a while: ``True`` for the usual numbers.
+    circuit_breaker: bool | CircuitBreakerConfig = False
+    #: ``redis://…``: share limits, key health and circuit state with other processes.
+    store: str | None = field(default=None, repr=lambda store: "None" if store is None else "<store>")
+    on_store_failure: OnStoreFailure = "local"
     oauth_credentials: tuple[OAuthCredentialSet, ...] = field(default=(), converter=_tuple)
     http: HTTPConfig = field(factory=HTTPConfig)
     on_unsupported: OnUnsupported = "warn"
@@ -222,6 +282,20 @@ class ProviderConfig:
             raise ConfigError("headers must be a dict of names and values.", hint="headers={'X-Team': 'search'}.")
         if not isinstance(self.http, HTTPConfig):
             raise ConfigError("http must be an HTTPConfig.", hint="http=HTTPConfig(proxy='http://proxy:3128').")
+        for name, kind, hint in (
+            ("rate_limit", RateLimitConfig, "RateLimitConfig(requests_per_minute=60)"),
+            ("circuit_breaker", (bool, CircuitBreakerConfig), "True, or CircuitBreakerConfig(…)"),
+        ):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise ConfigError(f"{name} must not be {type(value).__name__}.", hint=f"{name}={hint}.")
+        if self.on_store_failure not in ("local", "raise"):
+            raise ConfigError(
+                f"on_store_failure {self.on_store_failure!r} is not understood.", hint="Use 'local' or 'raise'."
+            )
+        wait = self.wait_for_key
+        if wait is not None and not isinstance(wait, bool) and (not isinstance(wait, (int, float)) or not wait >= 0):
+            raise ConfigError(f"wait_for_key must be True, False or seconds, not {wait!r}.")
         if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0:
             raise ConfigError(f"max_retries must be a whole number of 0 or more, not {self.max_retries!r}.")
         if self.on_unsupported not in ("warn", "raise", "drop"):

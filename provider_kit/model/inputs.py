@@ -71,6 +71,8 @@ class ChatOptions(TypedDict, total=False):
     extra_body: Mapping[str, Any]
     extra_headers: Mapping[str, str]
     extra_query: Mapping[str, str]
+    #: ``False``: neither answer from the client's response cache nor store into it.
+    response_cache: bool
     #: ``warn``, ``raise`` or ``drop`` what the model does not take.
     on_unsupported: OnUnsupported
 

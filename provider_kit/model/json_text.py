@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["dumps", "dumps_text", "loads"]
+__all__ = ["canonical", "dumps", "dumps_text", "loads"]
 
 #: JSON text or bytes to a value; ``ValueError`` if it is none.
 loads: Callable[[bytes | str], Any]
@@ -19,6 +19,14 @@ loads: Callable[[bytes | str], Any]
 dumps: Callable[[Any], bytes]
 #: A value to compact JSON text.
 dumps_text: Callable[[Any], str]
+
+_canonical = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=True).encode
+
+
+def canonical(value: Any) -> bytes:
+    """Encode with sorted keys, always by the standard library: the same bytes on every machine."""
+    return _canonical(value).encode("utf-8", "surrogatepass")
+
 
 try:
     import orjson

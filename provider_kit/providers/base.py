@@ -56,6 +56,10 @@ class Provider:
     error_codes: Mapping[str, type[APIError]] = field(factory=dict)
     #: Whether it usually runs on the user's own machine, where nothing is billed.
     local: bool = False
+    #: Seconds over which it counts requests, where its headers do not say.
+    requests_limit_per: float = 60.0
+    #: Hours from UTC of the place whose midnight renews its daily quotas.
+    day_begins: float = 0.0
     #: Most texts in one embeddings request.
     embed_batch: int = 2048
     #: Options of a client that only this provider knows.
@@ -101,6 +105,10 @@ class Provider:
     def extra_headers(self, config: ProviderConfig, environ: Mapping[str, str]) -> dict[str, str]:
         """Headers that follow from the configuration's options or the environment."""
         return {}
+
+    def seconds_to_new_day(self, time: float) -> float:
+        """Seconds until its daily quotas are renewed, at ``time`` seconds since 1970."""
+        return 86400.0 - (time + self.day_begins * 3600.0) % 86400.0
 
     def explain(self, error: APIError, *, base_url: str) -> None:
         """Give an error a better hint than its class has, where this provider is known to need one."""

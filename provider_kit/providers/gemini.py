@@ -65,6 +65,7 @@ PROVIDER = GeminiProvider(
     base_url_variables=("GOOGLE_GEMINI_BASE_URL",),
     key_header="x-goog-api-key",
     key_prefix="AIza",
+    day_begins=-8.0,  # daily quotas are renewed at midnight Pacific time (an hour earlier in summer)
     default_model="gemini-flash-latest",
     option_names=("project_id",),
     embed_batch=100,

@@ -45,6 +45,7 @@ PROVIDER = GroqProvider(
     base_url_variables=("GROQ_BASE_URL",),
     key_prefix="gsk_",
     default_model="openai/gpt-oss-20b",
+    requests_limit_per=86400.0,  # its x-ratelimit-limit-requests is of a day, its tokens are of a minute
     quirks=_groq_quirks,
     console="https://console.groq.com/keys",
 )

@@ -36,6 +36,7 @@ from provider_kit.errors import (
 )
 from provider_kit.model.config import HTTPConfig
 from provider_kit.transports.aiohttp_clocks import Guard, Watchdog
+from provider_kit.transports.asyncio_waiting import AsyncioWaiting
 from provider_kit.transports.base import certificate_error, late, one_line, proxy_error, too_large
 from provider_kit.transports.environment import find_proxy, ssl_context
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
@@ -110,15 +111,13 @@ class _Protocol(ResponseHandler):
             payload.set_exception(aiohttp.ClientPayloadError(str(exc)))
 
 
-class AiohttpTransport:
+class AiohttpTransport(AsyncioWaiting):
     """Sends with aiohttp; safe to share between event loops and threads, survives ``fork``.
 
     Args:
         config: Pools, proxies, certificates, sizes.
         session: A session of your own, usable only in its loop. It is never closed.
     """
-
-    kind = "asyncio"
 
     def __init__(self, config: HTTPConfig | None = None, *, session: aiohttp.ClientSession | None = None) -> None:
         self._config = config or HTTPConfig()
@@ -164,18 +163,6 @@ class AiohttpTransport:
         guard.answered = True
         return _Stream(response, guard, limits, request)
 
-    async def sleep(self, seconds: float) -> None:
-        """Suspend the task."""
-        await asyncio.sleep(seconds)
-
-    def now(self) -> float:
-        """``time.monotonic``, which is asyncio's own clock."""
-        return time.monotonic()
-
-    def time(self) -> float:
-        """``time.time``."""
-        return time.time()
-
     async def run_all(
         self, thunks: Sequence[Callable[[], Awaitable[T]]], limit: int | None = None
     ) -> AsyncIterator[tuple[int, T | Exception]]:
@@ -205,10 +192,6 @@ class AiohttpTransport:
                 task.cancel()
             if running:
                 await asyncio.gather(*running, return_exceptions=True)
-
-    async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
-        """Call in a worker thread."""
-        return await asyncio.to_thread(function, *args)
 
     async def aclose(self) -> None:
         """Close the running loop's session; those of other loops close with their loops."""

@@ -23,7 +23,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from provider_kit.errors import APIConnectionError, APITimeoutError, DeadlineExceededError, InvalidResponseError
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
-__all__ = ["ByteStream", "Transport", "certificate_error", "late", "proxy_error", "too_large"]
+__all__ = ["ByteStream", "Transport", "Waiter", "Waiting", "certificate_error", "late", "proxy_error", "too_large"]
 
 T = TypeVar("T")
 
@@ -58,20 +58,24 @@ class ByteStream(Protocol):
         ...
 
 
+class Waiter(Protocol):
+    """Somebody who waits, and can be woken from any thread or event loop."""
+
+    def wake(self) -> None:
+        """End the present wait, or the next one."""
+        ...
+
+    async def wait(self, seconds: float | None) -> None:
+        """Wait until woken, for ``seconds`` at most."""
+        ...
+
+
 @runtime_checkable
-class Transport(Protocol):
-    """Everything the engine needs of the outside world."""
+class Waiting(Protocol):
+    """Clocks and waits; what a store needs of a transport."""
 
     #: ``blocking`` or ``asyncio``.
     kind: str
-
-    async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:
-        """Send a request and read the whole answer."""
-        ...
-
-    async def open_stream(self, request: HttpRequest, limits: Limits) -> ByteStream:
-        """Send a request and return as soon as the answer's headers are here."""
-        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -85,6 +89,27 @@ class Transport(Protocol):
         """Seconds since 1970."""
         ...
 
+    def waiter(self) -> Waiter:
+        """Something to wait with until woken."""
+        ...
+
+    async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function that may block, without blocking an event loop."""
+        ...
+
+
+@runtime_checkable
+class Transport(Waiting, Protocol):
+    """Everything the engine needs of the outside world."""
+
+    async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:
+        """Send a request and read the whole answer."""
+        ...
+
+    async def open_stream(self, request: HttpRequest, limits: Limits) -> ByteStream:
+        """Send a request and return as soon as the answer's headers are here."""
+        ...
+
     def run_all(
         self, thunks: Sequence[Callable[[], Awaitable[T]]], limit: int | None = None
     ) -> AsyncIterator[tuple[int, T | Exception]]:
@@ -92,10 +117,6 @@ class Transport(Protocol):
 
         Closing the iterator early cancels the rest.
         """
-        ...
-
-    async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function that may block, without blocking an event loop."""
         ...
 
     async def aclose(self) -> None:

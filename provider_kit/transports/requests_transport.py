@@ -36,6 +36,7 @@ from provider_kit.errors import (
 )
 from provider_kit.model.config import HTTPConfig
 from provider_kit.transports.base import certificate_error, late, one_line, proxy_error, too_large
+from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.transports.drive import run_to_completion
 from provider_kit.transports.environment import find_proxy
 from provider_kit.transports.requests_connections import Exchange, TimedAdapter, current
@@ -57,7 +58,7 @@ _transports: weakref.WeakSet[RequestsTransport] = weakref.WeakSet()
 _inherited: list[Any] = []
 
 
-class RequestsTransport:
+class RequestsTransport(BlockingWaiting):
     """Sends with requests; safe to share between threads, survives ``fork``.
 
     Args:
@@ -65,8 +66,6 @@ class RequestsTransport:
         session: A session of your own. It is used as it is and never closed. Its read timeout is per
             read, so only the library's own connections keep deadlines against a dripping server.
     """
-
-    kind = "blocking"
 
     def __init__(self, config: HTTPConfig | None = None, *, session: requests.Session | None = None) -> None:
         self._config = config or HTTPConfig()
@@ -99,18 +98,6 @@ class RequestsTransport:
         exchange = Exchange(limits, time.monotonic, streaming=True)
         response = self._exchange(request, limits, exchange)
         return _Stream(response, exchange, limits, request)
-
-    async def sleep(self, seconds: float) -> None:
-        """Block the thread."""
-        time.sleep(seconds)
-
-    def now(self) -> float:
-        """``time.monotonic``."""
-        return time.monotonic()
-
-    def time(self) -> float:
-        """``time.time``."""
-        return time.time()
 
     async def run_all(
         self, thunks: Sequence[Callable[[], Awaitable[T]]], limit: int | None = None
@@ -147,10 +134,6 @@ class RequestsTransport:
                 yield number, outcome
         finally:
             stopped.set()
-
-    async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
-        """Call directly: this thread may block."""
-        return function(*args)
 
     async def aclose(self) -> None:
         """Close the connections; the transport makes new ones if it is used again."""

@@ -76,6 +76,10 @@ class ScriptedTransport:
         """The scripted clock."""
         return self._now
 
+    def waiter(self) -> _ScriptedWaiter:
+        """Something that moves the clock instead of waiting."""
+        return _ScriptedWaiter(self)
+
     def time(self) -> float:
         """The scripted clock, as seconds since 1970."""
         return 1_800_000_000.0 + self._now
@@ -97,6 +101,20 @@ class ScriptedTransport:
     async def aclose(self) -> None:
         """Remember that it was closed."""
         self.closed = True
+
+
+class _ScriptedWaiter:
+    def __init__(self, transport: ScriptedTransport) -> None:
+        self._transport = transport
+        self._woken = False
+
+    def wake(self) -> None:
+        self._woken = True
+
+    async def wait(self, seconds: float | None) -> None:
+        if not self._woken:
+            await self._transport.sleep(seconds or 0.0)
+        self._woken = False
 
 
 def _headers(entry: Mapping[str, Any]) -> dict[str, str]:

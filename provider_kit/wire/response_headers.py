@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-__all__ = ["duration_seconds", "request_id", "retry_after"]
+__all__ = ["date_seconds", "duration_seconds", "request_id", "retry_after"]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s|d)")
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -54,8 +54,8 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
         seconds = duration_seconds(text)
     if seconds is not None:
         return seconds
-    until = _date(text)
-    base = _date(headers.get("date") or "") or now
+    until = date_seconds(text)
+    base = date_seconds(headers.get("date") or "") or now
     return None if until is None or base is None else max(0.0, until - base)
 
 
@@ -76,7 +76,8 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) and value >= 0 else None
 
 
-def _date(text: str) -> float | None:
+def date_seconds(text: str) -> float | None:
+    """Seconds since 1970 of an HTTP date (RFC 9110 section 5.6.7); ``None`` if it is none."""
     try:
         return parsedate_to_datetime(text).timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):

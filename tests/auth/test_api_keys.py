@@ -28,22 +28,22 @@ def sent_keys(transport):
 def test_a_given_key_goes_before_the_environment():
     """Argument, then the provider's variables in order, then a variable named after the provider."""
     config = ProviderConfig(type="acme", api_key=KEY)
-    assert find_keys(config, ACME, {"ACME_KEY": "other"}).fixed == KEY
+    assert find_keys(config, ACME, {"ACME_KEY": "other"}).keys == (KEY,)
     config = ProviderConfig(type="acme")
     environ = {"ACME_TOKEN": "two", "ACME_KEY": "one", "ACME_API_KEY": "three"}
     found = find_keys(config, ACME, environ)
-    assert (found.fixed, found.variable) == ("one", "ACME_KEY")
+    assert (found.keys, found.variable) == (("one",), "ACME_KEY")
     del environ["ACME_KEY"]
     assert find_keys(config, ACME, environ).variable == "ACME_TOKEN"
     environ["ACME_TOKEN"] = ""
     found = find_keys(config, ACME, environ)
-    assert (found.fixed, found.variable) == ("three", "ACME_API_KEY")
+    assert (found.keys, found.variable) == (("three",), "ACME_API_KEY")
 
 
 def test_a_provider_with_a_name_of_yours_has_a_variable_of_that_name():
     """``name="my-acme"`` may be given its key as MY_ACME_API_KEY."""
     config = ProviderConfig(type="acme", name="my-acme")
-    assert find_keys(config, ACME, {"MY_ACME_API_KEY": "k"}).fixed == "k"
+    assert find_keys(config, ACME, {"MY_ACME_API_KEY": "k"}).keys == ("k",)
 
 
 def test_a_missing_key_says_where_it_was_looked_for():
@@ -108,27 +108,6 @@ def test_several_keys_take_turns(call):
     for _ in range(4):
         call.chat(client, "Hello")
     assert sent_keys(transport) == ["k-one", "k-two", "k-three", "k-one"]
-
-
-def test_several_keys_take_turns_between_threads():
-    """Threads share the turn; no key is used more often than another."""
-    source = KeySource(("a", "b"))
-    seen = []
-
-    def work():
-        for _ in range(500):
-            coroutine = source.next(None)
-            try:
-                coroutine.send(None)
-            except StopIteration as stop:
-                seen.append(stop.value)
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert seen.count("a") == seen.count("b") == 1000
 
 
 def test_a_callable_is_asked_for_each_request(call):
@@ -216,23 +195,16 @@ def test_an_error_of_this_library_from_a_callable_is_kept(call):
 def test_a_callable_must_return_text(call, value):
     """Anything else is told by its type."""
     client = Client("openai/gpt-4o", api_key=lambda: value, transport=ScriptedTransport([]))
-    with pytest.raises(AuthError, match=f"returned {type(value).__name__}, not a string"):
+    with pytest.raises(AuthError, match=f"returned {type(value).__name__}, neither a key nor a list of keys"):
         call.chat(client, "Hello")
 
 
 def test_a_source_tells_what_it_has():
-    """Fixed, empty, and which secrets are known."""
-    assert KeySource(()).empty
-    assert KeySource(()).fixed is None
-    assert KeySource(("a",)).fixed == "a"
-    assert KeySource(("a", "b")).fixed is None
-    assert KeySource(("a", "b")).secrets == ("a", "b")
-    numbers = iter(range(100))
-    source = KeySource((), function=lambda: f"key-{next(numbers)}")
-    assert not source.empty
-    assert source.secrets == ()
+    """Keys, a function, or nothing."""
     transport = ScriptedTransport([])
-    for _ in range(20):
-        asyncio.run(source.next(transport))
-    assert source.secrets == tuple(f"key-{number}" for number in range(19, 11, -1))
-    assert asyncio.run(KeySource(()).next(transport)) is None
+    assert KeySource(()).empty
+    assert asyncio.run(KeySource(()).fetch(transport)) == ()
+    assert asyncio.run(KeySource(("a", "b")).fetch(transport)) == ("a", "b")
+    source = KeySource((), function=lambda: [" a ", "b", "a"])
+    assert not source.empty
+    assert asyncio.run(source.fetch(transport)) == ("a", "b")

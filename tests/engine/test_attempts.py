@@ -17,7 +17,7 @@ from provider_kit import (
 from provider_kit.engine.attempts import make_limits
 from provider_kit.errors import DeadlineExceededError
 
-FULL = Backoff(jitter=lambda: 1.0)
+FULL = Backoff(jitter=lambda wait: wait * 1.0)
 
 
 def test_a_failure_that_may_pass_is_tried_again_after_growing_waits(call, scripted, answers):
@@ -50,7 +50,11 @@ def test_jitter_keeps_waits_below_their_bound(call, scripted, answers):
 def test_in_the_end_the_last_error_is_raised_with_all_attempts(call, scripted, answers, verb):
     """``max_retries`` tries after the first one, then the last error, which lists them all."""
     client, transport = scripted(
-        answers.error(500), answers.error(503), answers.error(429), max_retries=2, retry=Backoff(2, jitter=lambda: 0.0)
+        answers.error(500),
+        answers.error(503),
+        answers.error(429),
+        max_retries=2,
+        retry=Backoff(2, jitter=lambda wait: wait * 0.0),
     )
     with pytest.raises(RateLimitError) as caught:
         getattr(call, verb)(client, "Hello")
@@ -120,7 +124,7 @@ def test_the_deadline_is_shared_by_all_attempts_and_waits(call, scripted, answer
         late(4, failing(None)),
         late(4, failing(None)),
         total_timeout=10,
-        retry=Backoff(5, base=1, jitter=lambda: 1.0),
+        retry=Backoff(5, base=1, jitter=lambda wait: wait * 1.0),
     )
     real_send, real_open = transport.send, transport.open_stream
 

@@ -22,7 +22,7 @@ from provider_kit import (
 )
 from provider_kit.errors import DeadlineExceededError, StreamTimeoutError
 
-NOW = Backoff(3, jitter=lambda: 0.0)
+NOW = Backoff(3, jitter=lambda wait: wait * 0.0)
 
 
 def test_a_stream_brings_pieces_and_the_whole(call, scripted, answers, late):
@@ -162,7 +162,7 @@ def test_until_the_first_content_a_stream_is_tried_again_unseen(call, scripted, 
 
 def test_a_failed_stream_is_closed_before_the_wait(call, scripted, answers):
     """No connection is held open while the next attempt is waited for."""
-    client, transport = scripted({"stream": []}, answers.stream("Hi"), retry=Backoff(1, jitter=lambda: 1.0))
+    client, transport = scripted({"stream": []}, answers.stream("Hi"), retry=Backoff(1, jitter=lambda wait: wait * 1.0))
     real = transport.sleep
     held = []
 
@@ -240,7 +240,7 @@ def test_what_was_received_can_still_be_read_after_an_error(scripted, answers):
 
 def test_a_stream_without_content_that_never_works_is_an_error_with_all_attempts(call, scripted):
     """Ended without an answer each time: the last error tells so, and its partial answer is empty."""
-    client, transport = scripted({"stream": []}, repeat=True, retry=Backoff(2, jitter=lambda: 0.0))
+    client, transport = scripted({"stream": []}, repeat=True, retry=Backoff(2, jitter=lambda wait: wait * 0.0))
     with pytest.raises(StreamIncompleteError) as caught:
         call.stream(client, "Hello")
     assert len(transport.requests) == len(caught.value.attempts) == 3

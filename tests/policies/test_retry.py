@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from provider_kit import Backoff, BadRequestError, InternalServerError, RateLimitError
 
-FULL = Backoff(jitter=lambda: 1.0)
+FULL = Backoff(jitter=lambda wait: wait * 1.0)
 
 
 def test_waits_double_up_to_their_cap():
     """0.5, 1, 2, … and never more than the cap."""
-    policy = Backoff(20, base=0.5, cap=8.0, jitter=lambda: 1.0)
+    policy = Backoff(20, base=0.5, cap=8.0, jitter=lambda wait: wait * 1.0)
     waits = [policy(InternalServerError(), attempt) for attempt in range(1, 8)]
     assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
 
@@ -21,7 +21,7 @@ def test_waits_double_up_to_their_cap():
 @pytest.mark.parametrize("attempt", [1_000, 100_000])
 def test_many_attempts_do_not_overflow(attempt):
     """The thousandth wait is the cap."""
-    assert Backoff(10**6, jitter=lambda: 1.0)(InternalServerError(), attempt) == 60.0
+    assert Backoff(10**6, jitter=lambda wait: wait * 1.0)(InternalServerError(), attempt) == 60.0
 
 
 def test_only_so_many_retries():
@@ -50,7 +50,7 @@ def test_the_providers_wish_goes_before_the_computed_wait():
 @given(attempt=st.integers(1, 50), jitter=st.floats(0, 1))
 def test_a_wait_is_never_negative_nor_above_the_cap(attempt, jitter):
     """Whatever the jitter."""
-    wait = Backoff(50, jitter=lambda: jitter)(InternalServerError(), attempt)
+    wait = Backoff(50, jitter=lambda wait: wait * jitter)(InternalServerError(), attempt)
     assert 0 <= wait <= 60
 
 

@@ -1,0 +1,116 @@
+"""The policies a client was made with: checked, completed, and put together into its gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from provider_kit.engine.endpoint import Endpoint
+from provider_kit.engine.gate import Gate
+from provider_kit.engine.shared_state import SharedState
+from provider_kit.engine.telling import Listener, Teller
+from provider_kit.errors import ConfigError
+from provider_kit.model.config import CircuitBreakerConfig, ProviderConfig
+from provider_kit.policies.circuit_breaker import CircuitBreaker
+from provider_kit.policies.key_pool import KeyPool
+from provider_kit.policies.rate_limit import Limiter
+from provider_kit.policies.response_cache import ResponseCache
+from provider_kit.policies.retry import RetryPolicy, make_policy
+from provider_kit.stores.base import SharedStore, open_cache_store, open_store
+
+__all__ = ["Parts", "check_policies", "make_gate"]
+
+
+@frozen(kw_only=True)
+class Parts:
+    """What a client was given that is not plain configuration."""
+
+    retry: RetryPolicy | str | None = None
+    pool: KeyPool | None = None
+    limiter: Limiter | None = None
+    breaker: CircuitBreaker | None = None
+    cache: ResponseCache | None = None
+    store: SharedStore | None = None
+    listener: Listener | None = None
+
+
+def check_policies(
+    config: ProviderConfig,
+    *,
+    retry: Any,
+    api_keys: Any,
+    rate_limiter: Any,
+    circuit_breaker: Any,
+    response_cache: Any,
+    store: Any,
+    on_event: Any,
+) -> Parts:
+    """The parts, checked.
+
+    Raises:
+        ConfigError: One of them is not what it is taken for.
+        AuthError: A key is empty or holds characters that no key has.
+    """
+    make_policy(retry, config.max_retries)
+    pool: KeyPool | None = None
+    if isinstance(api_keys, KeyPool):
+        pool = api_keys
+    elif isinstance(api_keys, Mapping):
+        strategy = config.key_strategy if config.key_strategy != "round_robin" else "weighted"
+        pool = KeyPool(config.label, api_keys, strategy=strategy)
+    elif callable(api_keys):
+        pool = KeyPool(config.label, (), strategy=config.key_strategy, source=api_keys)
+    if pool is not None and config.api_key is not None:
+        raise ConfigError("api_key= and api_keys= are both given.", hint="Put all keys into api_keys=.")
+    if rate_limiter is not None and not isinstance(rate_limiter, Limiter):
+        raise ConfigError(
+            f"rate_limiter must have acquire() and settle(); {type(rate_limiter).__name__} lacks one.",
+            hint="See provider_kit.Limiter; for usual limits pass rate_limit=RateLimitConfig(…).",
+        )
+    if on_event is not None and not callable(on_event):
+        raise ConfigError(f"on_event must be a function, not {on_event!r}.")
+    if store is not None and not isinstance(store, (str, SharedStore)):
+        raise ConfigError(f"store must be a redis:// URL or a RedisStore, not {type(store).__name__}.")
+    return Parts(
+        retry=retry,
+        pool=pool,
+        limiter=rate_limiter,
+        breaker=circuit_breaker if isinstance(circuit_breaker, CircuitBreaker) else None,
+        cache=_cache(response_cache),
+        store=open_store(store) if isinstance(store, str) else store,
+        listener=on_event,
+    )
+
+
+def _cache(given: Any) -> ResponseCache | None:
+    if given is None or given is False or isinstance(given, ResponseCache):
+        return given or None
+    if given is True:
+        return ResponseCache()
+    if isinstance(given, str):
+        return ResponseCache(given)
+    raise ConfigError(
+        f"response_cache must not be {type(given).__name__}.",
+        hint="True for memory, a path, a redis:// URL, or a ResponseCache.",
+    )
+
+
+def make_gate(endpoint: Endpoint, config: ProviderConfig, parts: Parts) -> Gate:
+    """The gate of one client."""
+    breaker = parts.breaker
+    if breaker is None and config.circuit_breaker:
+        numbers = config.circuit_breaker
+        breaker = CircuitBreaker(numbers if isinstance(numbers, CircuitBreakerConfig) else None)
+    store = parts.store or (open_store(config.store) if config.store else None)
+    return Gate(
+        endpoint,
+        config,
+        breaker=breaker,
+        limiter=parts.limiter,
+        teller=Teller(endpoint.name, parts.listener),
+        shared=SharedState(store, endpoint, config) if store is not None else None,
+        cache=parts.cache,
+        open_store=open_cache_store,
+    )

@@ -1,0 +1,155 @@
+"""Asking the response cache before the provider, and telling it what the provider said."""
+
+from __future__ import annotations
+
+from inspect import iscoroutinefunction
+from typing import Any
+
+from attrs import define
+
+from provider_kit.dialects.base import Dialect, Notes, StreamFailure, WireCall
+from provider_kit.engine.attempts import Run
+from provider_kit.engine.endpoint import deep_merge
+from provider_kit.engine.unreadable import UNREADABLE
+from provider_kit.errors import ProviderKitError, StoreError
+from provider_kit.model.chat import ChatRequest, ChatResponse, Chunk, ParameterWarning, Timings
+from provider_kit.model.json_text import loads
+from provider_kit.policies.response_cache import CacheEntry, ResponseCache, cache_key
+
+__all__ = ["Lookup", "from_cache", "look_up", "read_entry"]
+
+_KEPT = frozenset({"stop", "length", "tool_calls"})
+
+
+@define(eq=False)
+class Lookup:
+    """One call's dealings with the cache."""
+
+    run: Run
+    cache: ResponseCache
+    key: str
+    #: What was found.
+    entry: CacheEntry | None = None
+    #: Whether others wait for this call's answer.
+    leads: bool = False
+
+    async def keep(self, answer: ChatResponse, entry: CacheEntry) -> None:
+        """Keep an answer that is worth it."""
+        cache, run = self.cache, self.run
+        if answer.finish_reason not in _KEPT or (answer.tool_calls and not cache.tool_calls):
+            return
+        if len(entry.body) > cache.max_entry_bytes:
+            return
+        if cache.memory is not None:
+            cache.memory.set(self.key, entry, cache.ttl, run.transport.now())
+        elif not await _guarded(run, cache, "set", self.key, entry.to_bytes(), cache.ttl):
+            return
+        if run.minute:
+            await run.gate.teller.tell(run, "cache_store", f"answer kept for {cache.ttl:g} s")
+
+    def done(self) -> None:
+        """Whoever waits for this call's answer may look again."""
+        if self.leads:
+            self.leads = False
+            self.cache.led(self.key)
+
+
+async def look_up(run: Run, request: ChatRequest, dialect: Dialect, call: WireCall | None = None) -> Lookup | None:
+    """Look for an answer; ``None`` if the call uses no cache.
+
+    Args:
+        run: The call.
+        request: What is asked.
+        dialect: What writes it.
+        call: The unstreamed request, if it is written already.
+    """
+    cache = run.gate.cache
+    if cache is None or not run.cached:
+        return None
+    if call is None:
+        call = dialect.build_chat(request, stream=False, notes=Notes("drop", run.endpoint.name, request.model))
+    endpoint = run.endpoint
+    body = deep_merge(call.body or {}, request.extra_body) if request.extra_body else call.body
+    try:
+        key = cache_key(
+            endpoint.provider.name,
+            f"{endpoint.base_url} {call.path}",
+            body,
+            (endpoint.public_headers, call.headers, request.extra_headers),
+            {**(call.query or {}), **(request.extra_query or {})},
+        )
+    except (TypeError, ValueError):
+        return None  # it cannot be written as JSON, which the call itself will say
+    found = Lookup(run, cache, key)
+    while True:
+        found.entry = await _get(run, cache, key)
+        if found.entry is not None or not cache.single_flight:
+            break
+        waiter = run.transport.waiter()
+        if cache.lead(key, waiter):
+            found.leads = True
+            break
+        left = run.left(run.transport.now())
+        if left <= 0:
+            break
+        await waiter.wait(min(left, 30.0))
+    if run.minute:
+        hit = found.entry is not None
+        await run.gate.teller.tell(run, "cache_hit" if hit else "cache_miss", "cache hit" if hit else "cache miss")
+    return found
+
+
+async def _get(run: Run, cache: ResponseCache, key: str) -> CacheEntry | None:
+    if cache.memory is not None:
+        return cache.memory.get(key, run.transport.now())
+    data = await _guarded(run, cache, "get", key)
+    return CacheEntry.from_bytes(data) if isinstance(data, bytes) else None
+
+
+async def _guarded(run: Run, cache: ResponseCache, verb: str, *args: Any) -> Any:
+    """Ask the store; if it fails, the call goes on without it, or fails if that was asked for."""
+    gate = run.gate
+    try:
+        store = cache.opened or gate.open_cache_store(cache)
+        method = getattr(store, verb)
+        if getattr(store, "knows_transports", False):
+            result = await method(run.transport, *args)
+        elif iscoroutinefunction(method):
+            result = await method(*args)
+        else:
+            result = await run.transport.call_blocking(method, *args)
+        return True if verb == "set" else result
+    except Exception as error:
+        if isinstance(error, ProviderKitError) and not isinstance(error, StoreError):
+            raise
+        failure = error if isinstance(error, StoreError) else StoreError(f"The response cache failed: {error!r}.")
+        if gate.config.on_store_failure == "raise":
+            raise failure from error
+        await gate.teller.tell(run, "store_failed", f"the response cache failed ({error}); going on without it")
+        return None
+
+
+def read_entry(dialect: Dialect, entry: CacheEntry) -> tuple[list[Chunk] | None, ChatResponse] | None:
+    """What an entry says: the chunks of a stream (``None`` for a whole answer) and the answer.
+
+    ``None`` if it cannot be read, as after a change of the provider's API.
+    """
+    try:
+        if entry.kind == "json":
+            return None, dialect.parse_chat(loads(entry.body))
+        decoder = dialect.stream_decoder()
+        chunks = [*decoder.feed(entry.body), *([] if decoder.complete else decoder.finish())]
+        return (chunks, decoder.response()) if decoder.complete else None
+    except (ProviderKitError, StreamFailure, *UNREADABLE):
+        return None
+
+
+def from_cache(run: Run, answer: ChatResponse, entry: CacheEntry, warnings: list[ParameterWarning]) -> ChatResponse:
+    """A kept answer as this call's."""
+    answer.provider = run.endpoint.name
+    answer.request_id = entry.request_id
+    answer.warnings = warnings
+    answer.cache = "hit"
+    passed = run.transport.now() - run.started
+    answer.timings = Timings(passed, passed)
+    return answer

@@ -1,0 +1,464 @@
+"""The way in and out of every attempt: place, circuit, key, rate limit.
+
+The policies decide; the gate asks them in order, waits for as long as they say, and reports to them what
+came of it. One gate belongs to one client and serves all its threads and event loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import define
+
+from provider_kit.engine.endpoint import Endpoint
+from provider_kit.engine.telling import Teller
+from provider_kit.errors import (
+    APIConnectionError,
+    APIError,
+    CircuitOpenError,
+    InsufficientQuotaError,
+    ProviderKitError,
+    RateLimitExceededError,
+    ResponseLostError,
+    StoreError,
+)
+from provider_kit.model.config import ProviderConfig
+from provider_kit.policies.circuit_breaker import CircuitBreaker
+from provider_kit.policies.concurrency import Place, Slots
+from provider_kit.policies.key_pool import Key, mask
+from provider_kit.policies.learned_limits import LearnedLimits
+from provider_kit.policies.matrix import KeyFate, Row, row_for
+from provider_kit.policies.rate_limit import Limiter, SlidingWindows, Ticket
+from provider_kit.policies.response_cache import ResponseCache
+from provider_kit.stores.daily_counter import DailyCounter, default_path
+from provider_kit.wire.rate_limit_headers import Allowance, RateLimitInfo
+
+if TYPE_CHECKING:
+    from provider_kit.engine.attempts import Run
+
+__all__ = ["Gate", "Lease", "Shared"]
+
+#: Seconds a call waits for a key, or for a limit that headers told, unless it was configured.
+_PATIENCE = 120.0
+#: Seconds after which somebody who waits looks again, should a wake-up have been lost.
+_LOOK_AGAIN = 30.0
+_DAY = 86400.0
+
+
+@define(eq=False)
+class Lease:
+    """What one attempt holds while it is under way."""
+
+    key: Key | None = None
+    place: Place | None = None
+    ticket: Ticket | None = None
+    limiter: SlidingWindows | None = None
+    #: Tokens it was expected to use.
+    tokens: float = 0.0
+    #: Number from the circuit breaker.
+    generation: int | None = None
+    #: Whether the user's own limiter counts it.
+    claimed: bool = False
+    #: What it holds in the shared store.
+    remote: str | None = None
+
+
+class Shared(Protocol):
+    """State that several processes share; see ``stores``."""
+
+    async def begin(self, gate: Gate, run: Run) -> None:
+        """Bring circuit and keys up to date."""
+        ...
+
+    async def take(self, gate: Gate, run: Run, lease: Lease) -> float | None:
+        """Claim room in the shared windows: seconds to wait, 0 if admitted, ``None`` if there is no store now."""
+        ...
+
+    async def finish(self, gate: Gate, run: Run, lease: Lease, row: Row | None, used: float) -> None:
+        """Tell the others how an attempt ended."""
+        ...
+
+
+class Gate:
+    """All policies of one client."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        config: ProviderConfig,
+        *,
+        breaker: CircuitBreaker | None = None,
+        limiter: Limiter | None = None,
+        teller: Teller | None = None,
+        shared: Shared | None = None,
+        cache: ResponseCache | None = None,
+        open_store: Callable[[ResponseCache, ProviderConfig], object] | None = None,
+    ) -> None:
+        limits = config.rate_limit
+        self.endpoint = endpoint
+        self.config = config
+        self.breaker = breaker
+        self.custom_limiter = limiter
+        self.teller = teller or Teller(endpoint.name, None)
+        self.shared = shared
+        self.cache = cache
+        self._open_store = open_store
+        self.limits = limits if limits is not None and limits.enabled else None
+        self.learned = LearnedLimits(limits.throttle_threshold if limits is not None else 0.8)
+        self.slots = Slots(config.max_concurrency) if config.max_concurrency else None
+        #: Whether the tokens that calls really used must be known.
+        self.wants_usage = limiter is not None or (self.limits is not None and bool(self.limits.tokens_per_minute))
+        self._limiters: dict[str, SlidingWindows] = {}
+        self._day: DailyCounter | None = None
+
+    def open_cache_store(self, cache: ResponseCache) -> object:
+        """The store of a cache that is not kept in memory, opened on first use.
+
+        Raises:
+            StoreError: It cannot be opened.
+            MissingDependencyError: An extra is missing.
+        """
+        assert self._open_store is not None  # the client gives it along with a cache
+        cache.opened = opened = self._open_store(cache, self.config)
+        return opened
+
+    # -------------------------------------------------------------------------------------------- in
+
+    async def enter(self, run: Run) -> Lease:
+        """Wait for whatever an attempt must wait for.
+
+        Raises:
+            CircuitOpenError: The provider is being left alone.
+            AllKeysExhaustedError: No key may be used, and none will be soon enough.
+            RateLimitExceededError: Its turn would come too late.
+            AuthError: There is no key.
+        """
+        transport = run.transport
+        lease = Lease()
+        try:
+            if self.slots is not None:
+                lease.place = await self._take_place(run, self.slots)
+            shared = self.shared
+            if shared is not None:
+                await shared.begin(self, run)
+            breaker = None if run.probing else self.breaker
+            now = transport.now()
+            if breaker is not None and (wait := breaker.blocked(now)) > 0:
+                raise self._circuit_error(run, wait)
+            lease.key = key = await self._choose_key(run, now)
+            key_id = key.id if key is not None else ""
+            if run.limited:
+                if self.limits is not None:
+                    await self._wait_for_turn(run, lease, key_id)
+                    if self.limits.persist and self.limits.requests_per_day:
+                        await self._count_of_the_day(run, key_id, self.limits.requests_per_day)
+                if self.custom_limiter is not None:
+                    lease.tokens = run.tokens
+                    lease.claimed = True
+                    await self._wait(run, self.custom_limiter.reserve(int(lease.tokens), transport.now()))
+                learned = self.learned
+                if learned.knows(key_id, run.model):
+                    wait = learned.wait(key_id, run.model or "", run.tokens, transport.now())
+                    if wait > 0:
+                        await self._wait(run, wait, patience=_PATIENCE)
+                    learned.spend(key_id, run.model or "", run.tokens, transport.now())
+            if breaker is not None:
+                wait, lease.generation, changed = breaker.admit(transport.now())
+                if wait > 0:
+                    lease.generation = None
+                    raise self._circuit_error(run, wait)
+                if changed is not None:
+                    await self.teller.tell(run, "circuit_half_open", "the circuit is half open; trying with care")
+        except BaseException:
+            if lease.ticket is not None and lease.ticket.admitted:
+                self._settle(lease, 0.0, transport.now())
+            self.leave(run, lease)
+            raise
+        return lease
+
+    async def _take_place(self, run: Run, slots: Slots) -> Place:
+        place = slots.take()
+        if place.granted:
+            return place
+        try:
+            transport = run.transport
+            place.waiter = waiter = transport.waiter()
+            await self.teller.tell(run, "concurrency_wait", f"{slots.limit} calls are in flight; waiting for a place")
+            while not place.granted:
+                left = run.left(transport.now())
+                if left <= 0:
+                    raise RateLimitExceededError(
+                        f"{slots.limit} calls were in flight until the call's deadline.",
+                        hint="Raise max_concurrency= or total_timeout=, or make fewer calls at once.",
+                        **run.facts(),
+                    )
+                await waiter.wait(min(left, _LOOK_AGAIN))
+        except BaseException:
+            slots.leave(place)
+            raise
+        return place
+
+    async def _choose_key(self, run: Run, now: float) -> Key | None:
+        endpoint, transport = self.endpoint, run.transport
+        pool = endpoint.keys
+        source = endpoint.key_source
+        if source.function is not None:
+            pool.set_keys(await source.fetch(transport))
+        if not len(pool):
+            return None
+        wait_of = None
+        if len(pool) > 1 and run.limited:
+            wait_of = lambda key: self.expected_wait(key, run, now)  # noqa: E731  # it closes over now
+        while True:
+            key = pool.pick(now, exclude=run.excluded, wait_of=wait_of)
+            if key is not None:
+                if run.last_key is not None and run.last_key != key.id:
+                    await self.teller.tell(
+                        run, "key_switch", f"going on with key {mask(key.value)}", key=mask(key.value)
+                    )
+                run.use_key(key.id)
+                return key
+            wait = pool.soonest(now, run.excluded)
+            asked = self.config.wait_for_key
+            only = pool.only()
+            if only is not None and asked is None and (run.probing or not self.config.max_retries):
+                return only  # its owner handles retries; nothing is withheld from him
+            patience = _PATIENCE if asked is None or asked is True else float(asked)
+            if asked is True:
+                patience = float("inf")
+            if wait is None or wait > patience or wait >= run.left(now) or run.probing:
+                raise pool.exhausted(now, **run.facts()) from run.last_error
+            await self.teller.tell(run, "key_wait", f"every key rests; waiting {wait:.1f} s", wait=wait)
+            await transport.sleep(wait)
+            now = transport.now()
+
+    def expected_wait(self, key: Key, run: Run, now: float) -> float:
+        """Seconds a call would wait for a key's limits."""
+        wait = 0.0
+        if self.limits is not None:
+            wait = self._limiter_of(key.id).projected(run.tokens, now)
+        if self.learned.knows(key.id, run.model):
+            wait = max(wait, self.learned.wait(key.id, run.model or "", run.tokens, now))
+        return wait
+
+    def _limiter_of(self, key_id: str) -> SlidingWindows:
+        found = self._limiters.get(key_id)
+        if found is None:
+            limits = self.limits
+            assert limits is not None  # asked for only where there are limits
+            requests = []
+            if limits.requests_per_minute:
+                requests.append((float(limits.requests_per_minute), 60.0))
+            if limits.requests_per_day:
+                requests.append((float(limits.requests_per_day), _DAY))
+            tokens = (float(limits.tokens_per_minute), 60.0) if limits.tokens_per_minute else None
+            found = self._limiters.setdefault(key_id, SlidingWindows(requests, tokens))
+        return found
+
+    async def _wait_for_turn(self, run: Run, lease: Lease, key_id: str) -> None:
+        transport = run.transport
+        limiter = lease.limiter = self._limiter_of(key_id)
+        shared = self.shared
+        tokens = lease.tokens = run.tokens if limiter.token_window is not None else 0.0
+        now = transport.now()
+        ticket = lease.ticket = limiter.ask(tokens, now, elsewhere=shared is not None)
+        if ticket.admitted:
+            return
+        told = False
+        waiter = None
+        began = now
+        while True:
+            if shared is None:
+                wait = limiter.ready(ticket, now)
+            elif not limiter.is_head(ticket):
+                wait = float("inf")
+            else:
+                remote = await shared.take(self, run, lease)
+                now = transport.now()
+                if remote == 0.0:
+                    limiter.admit(ticket, now)
+                    return
+                wait = limiter.ready(ticket, now) if remote is None else remote
+            if wait <= 0:
+                return
+            expected = max(ticket.expected - (now - began), wait if wait != float("inf") else 0.0)
+            allowed = run.left(now)
+            if self.limits is not None and self.limits.max_wait is not None:
+                allowed = min(allowed, self.limits.max_wait - (now - began))
+            if expected > allowed or allowed <= 0:
+                raise self._limit_error(run, expected)
+            if not told:
+                told = True
+                await self.teller.tell(run, "rate_limit", f"waiting {expected:.1f} s for the rate limit", wait=expected)
+            if waiter is None:
+                waiter = ticket.waiter = transport.waiter()
+                if limiter.is_head(ticket) and wait == float("inf"):
+                    now = transport.now()
+                    continue  # it became the head before it could be woken
+            await waiter.wait(min(wait, allowed, _LOOK_AGAIN))
+            now = transport.now()
+
+    async def _count_of_the_day(self, run: Run, key_id: str, limit: int) -> None:
+        """The count that survives a restart; it is kept beside the one in memory."""
+        if self._day is None:
+            assert self.limits is not None  # asked for only where there are limits
+            path = self.limits.persist
+            self._day = DailyCounter(path if isinstance(path, str) else default_path())
+        while True:
+            try:
+                wait = await run.transport.call_blocking(self._day.take, f"{self.endpoint.name}:{key_id}", limit)
+            except StoreError as error:
+                if self.config.on_store_failure == "raise":
+                    raise
+                await self.teller.tell(run, "store_failed", f"{error.message} Counting in memory only.", error=error)
+                return
+            if wait <= 0:
+                return
+            max_wait = self.limits.max_wait if self.limits is not None else None
+            await self._wait(run, wait, patience=float("inf") if max_wait is None else max_wait)
+
+    async def _wait(self, run: Run, wait: float, *, patience: float = float("inf")) -> None:
+        if wait <= 0:
+            return
+        if wait > patience or wait >= run.left(run.transport.now()):
+            raise self._limit_error(run, wait)
+        await self.teller.tell(run, "rate_limit", f"waiting {wait:.1f} s for the rate limit", wait=wait)
+        await run.transport.sleep(wait)
+
+    def _limit_error(self, run: Run, wait: float) -> RateLimitExceededError:
+        return RateLimitExceededError(
+            f"The rate limit would delay this call by {wait:.1f} s, longer than it may take.",
+            retry_after=wait,
+            hint="Raise total_timeout= or RateLimitConfig(max_wait=…), spread the calls, or add keys.",
+            **run.facts(),
+        )
+
+    def _circuit_error(self, run: Run, wait: float) -> CircuitOpenError:
+        return CircuitOpenError(
+            f"{self.endpoint.name} failed repeatedly and is left alone for another {wait:.0f} s.",
+            retry_after=wait,
+            hint=f"Try again in {wait:.0f} s, or use another provider meanwhile.",
+            **run.facts(),
+        )
+
+    # -------------------------------------------------------------------------------------------- out
+
+    def leave(self, run: Run, lease: Lease) -> None:
+        """Give back whatever an attempt holds; its outcome remained open."""
+        if lease.ticket is not None and lease.limiter is not None:
+            lease.limiter.leave(lease.ticket)
+        if lease.generation is not None and self.breaker is not None:
+            self.breaker.record(lease.generation, None, run.transport.now())
+            lease.generation = None
+        if lease.place is not None and self.slots is not None:
+            self.slots.leave(lease.place)
+            lease.place = None
+
+    async def succeeded(self, run: Run, lease: Lease, headers: object, used: float | None) -> None:
+        """An attempt was answered as it should be."""
+        now = run.transport.now()
+        if lease.place is not None and self.slots is not None:
+            self.slots.leave(lease.place)
+            lease.place = None
+        if lease.key is not None:
+            self.endpoint.keys.report_success(lease.key.value, now)
+        if lease.generation is not None and self.breaker is not None:
+            changed = self.breaker.record(lease.generation, True, now)
+            lease.generation = None
+            if changed is not None:
+                await self.teller.tell(run, "circuit_closed", "the provider answers again; the circuit is closed")
+        tokens = lease.tokens if used is None else used
+        self._settle(lease, tokens, now)
+        await self.learn(run, lease, headers, now)
+        if self.shared is not None:
+            await self.shared.finish(self, run, lease, None, tokens)
+
+    async def failed(self, run: Run, lease: Lease, error: ProviderKitError) -> Row:
+        """An attempt failed; what that means for key, circuit and limits."""
+        now = run.transport.now()
+        row = row_for(error)
+        if lease.place is not None and self.slots is not None:
+            self.slots.leave(lease.place)
+            lease.place = None
+        if isinstance(error, APIError):
+            await self.learn(run, lease, error.headers, now)
+        if lease.key is not None:
+            await self._report_key(run, lease.key, error, now)
+        if lease.generation is not None and self.breaker is not None:
+            ok = False if row.breaker else True if isinstance(error, APIError) else None
+            changed = self.breaker.record(lease.generation, ok, now)
+            lease.generation = None
+            if changed == "open":
+                wait = self.breaker.config.open_for
+                await self.teller.tell(
+                    run,
+                    "circuit_open",
+                    f"it failed repeatedly; left alone for {wait:.0f} s",
+                    wait=wait,
+                    error=error,
+                )
+        answered = isinstance(error, APIError) or (
+            isinstance(error, APIConnectionError) and error.retryable and not isinstance(error, ResponseLostError)
+        )
+        used = 0.0 if answered else lease.tokens
+        self._settle(lease, used, now)
+        if self.shared is not None:
+            await self.shared.finish(self, run, lease, row, used)
+        return row
+
+    async def _report_key(self, run: Run, key: Key, error: ProviderKitError, now: float) -> None:
+        pool = self.endpoint.keys
+        rest = None
+        if isinstance(error, InsufficientQuotaError) and error.daily:
+            rest = self.endpoint.provider.seconds_to_new_day(run.transport.time())
+            error.retry_after = rest if error.retry_after is None or error.retry_after < rest else error.retry_after
+        fate = pool.report_failure(key.value, error, now, rest=rest)
+        if fate is KeyFate.UNTOUCHED:
+            return
+        shown = mask(key.value)
+        if fate is KeyFate.DEAD:
+            await self.teller.tell(run, "key_dead", f"key {shown} was refused", error=error, key=shown)
+            return
+        wait = max(0.0, key.until - now)
+        if fate is KeyFate.PARKED:
+            text = f"the quota of key {shown} is used up; it rests {wait:.0f} s"
+            await self.teller.tell(run, "key_parked", text, error=error, key=shown, wait=wait)
+        else:
+            await self.teller.tell(
+                run, "key_cooling", f"key {shown} rests {wait:.1f} s", error=error, key=shown, wait=wait
+            )
+
+    def _settle(self, lease: Lease, used: float, now: float) -> None:
+        if lease.ticket is not None and lease.limiter is not None:
+            lease.limiter.settle(lease.ticket, used, now)
+        if lease.claimed and self.custom_limiter is not None:
+            lease.claimed = False
+            self.custom_limiter.settle(int(lease.tokens), int(used), now)
+
+    async def learn(self, run: Run, lease: Lease, headers: object, now: float) -> RateLimitInfo | None:
+        """Take limits from an answer's headers."""
+        key = lease.key
+        info = self.learned.update(
+            headers,  # type: ignore[arg-type]  # a mapping of any kind
+            key_id=key.id if key is not None else "",
+            key=mask(key.value) if key is not None and len(self.endpoint.keys) > 1 else "",
+            model=run.model or "",
+            now=now,
+            clock=run.transport.time,
+        )
+        if info is None:
+            return None
+        if self.limits is not None and lease.limiter is not None:
+            requests, tokens = info.requests, info.tokens
+            lease.limiter.correct(
+                requests=requests.limit if requests is not None and self._of_a_minute(requests) else None,
+                tokens=tokens.limit if tokens is not None and tokens.limit else None,
+            )
+        if run.minute:
+            await self.teller.tell(run, "rate_limit_learned", "limits were told", limits=dict(info.allowances))
+        return info
+
+    def _of_a_minute(self, told: Allowance) -> bool:
+        window = told.window if told.window is not None else self.endpoint.provider.requests_limit_per
+        return window == 60.0

@@ -1,0 +1,180 @@
+"""Limits, key health and circuit state that several processes share.
+
+Before an attempt, what the others found is taken over; after it, what became of it is told. Room in the
+limits is claimed on the server, in one step. While the store cannot be reached, each process goes on with
+its own state (and says so once), or fails, as configured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from typing import TYPE_CHECKING, Any
+
+from provider_kit.errors import StoreError
+from provider_kit.model.config import ProviderConfig
+from provider_kit.policies.key_pool import Key
+from provider_kit.policies.matrix import Row
+from provider_kit.policies.shared_scripts import BEGIN, FINISH, SETTLE, TAKE
+from provider_kit.stores.base import SharedStore
+
+if TYPE_CHECKING:
+    from provider_kit.engine.attempts import Run
+    from provider_kit.engine.endpoint import Endpoint
+    from provider_kit.engine.gate import Gate, Lease
+
+__all__ = ["SharedState"]
+
+#: Seconds during which a store that failed is not asked again.
+_REST = 5.0
+#: A request takes time on its way; windows on the server are this much longer, so that the provider sees
+#: no more than the limit either: a hundredth, and a quarter of a second at most.
+_MARGIN, _MOST_MARGIN = 0.01, 0.25
+_numbers = itertools.count()
+
+
+class SharedState:
+    """One client's share of the common state."""
+
+    def __init__(self, store: SharedStore, endpoint: Endpoint, config: ProviderConfig) -> None:
+        self._store = store
+        self._config = config
+        scope = hashlib.sha256(f"{endpoint.provider.name}\0{endpoint.base_url}".encode()).hexdigest()[:16]
+        # The braces keep all names on one machine of a Redis cluster.
+        self._scope = f"{{{scope}}}"
+        self._names = [f"{self._scope}:circuit", f"{self._scope}:keys"]
+        self._id = os.urandom(6).hex()
+        self._away_until = float("-inf")
+        self._away = False
+
+    # -------------------------------------------------------------------------------------------- turns
+
+    async def begin(self, gate: Gate, run: Run) -> None:
+        """Bring circuit and keys up to date.
+
+        Raises:
+            StoreError: The store is away, and that is to be an error.
+        """
+        breaker = None if run.probing else gate.breaker
+        most = breaker.config.half_open_requests if breaker is not None else 0
+        open_for = int(breaker.config.open_for * 1e6) if breaker is not None else 0
+        told = await self._run(gate, run, BEGIN, self._names, [most, open_for])
+        if told is None:
+            return
+        now = run.transport.now()
+        state, wait = _text(told[0]), float(told[1]) / 1e6
+        if breaker is not None:
+            blocked = state == "open" or wait > 0
+            changed = breaker.adopt("open" if blocked else state, now + wait, now)  # type: ignore[arg-type]
+            if changed is not None:
+                text = f"another process found: the circuit is {changed.replace('_', ' ')}"
+                name: Any = f"circuit_{changed}"
+                await gate.teller.tell(run, name, text, wait=wait)
+        pool = gate.endpoint.keys
+        out = {
+            _text(told[i]): (float(told[i + 1]) / 1e6, _text(told[i + 2]), bool(told[i + 3]))
+            for i in range(2, len(told), 4)
+        }
+        pool.adopt(out, now)
+
+    async def take(self, gate: Gate, run: Run, lease: Lease) -> float | None:
+        """Claim room in the shared windows: seconds to wait, 0 if admitted, ``None`` if there is no store now.
+
+        Raises:
+            StoreError: The store is away, and that is to be an error.
+        """
+        limiter = lease.limiter
+        assert limiter is not None  # asked for only where there are limits
+        key_id = lease.key.id if lease.key is not None else "none"
+        windows = [(window, 1, f"requests:{window.seconds:g}") for window in limiter.windows]
+        if limiter.token_window is not None:
+            windows.append((limiter.token_window, max(0, round(lease.tokens)), "tokens"))
+        claim = f"{self._id}.{next(_numbers)}"
+        names: list[str] = []
+        args: list[Any] = [claim]
+        for window, amount, name in windows:
+            names += [f"{self._scope}:{key_id}:{name}:log", f"{self._scope}:{key_id}:{name}:total"]
+            longer = window.seconds + min(_MOST_MARGIN, window.seconds * _MARGIN)
+            args += [int(window.limit), int(longer * 1e6), amount]
+        wait = await self._run(gate, run, TAKE, names, args)
+        if wait is None:
+            return None
+        if wait == 0:
+            lease.remote = claim
+            return 0.0
+        return max(0.0005, float(wait) / 1e6)
+
+    async def finish(self, gate: Gate, run: Run, lease: Lease, row: Row | None, used: float) -> None:
+        """Tell the others how an attempt ended. Its outcome is not put at risk: a failure is only told."""
+        limiter = lease.limiter
+        if lease.remote is not None and limiter is not None and limiter.token_window is not None:
+            claimed, claim, lease.remote = max(0, round(lease.tokens)), lease.remote, None
+            if round(used) != claimed:
+                place = f"{self._scope}:{lease.key.id if lease.key is not None else 'none'}:tokens"
+                names = [f"{place}:log", f"{place}:total"]
+                await self._run(gate, run, SETTLE, names, [claim, claimed, max(0, round(used))], fatal=False)
+        breaker = None if run.probing else gate.breaker
+        outcome = "none"
+        if breaker is not None:
+            outcome = "ok" if row is None or not row.breaker else "failed"
+        key = lease.key
+        fate, rest, promised = _fate(key, run.transport.now())
+        if outcome == "none" and fate == "same":
+            return
+        numbers = breaker.config if breaker is not None else None
+        args = [
+            outcome,
+            int((numbers.window if numbers else 60) * 1e6),
+            int((numbers.open_for if numbers else 30) * 1e6),
+            numbers.half_open_requests if numbers else 0,
+            numbers.min_requests if numbers else 0,
+            numbers.failure_ratio if numbers else 1,
+            key.id if key is not None else "",
+            fate,
+            int(rest * 1e6),
+            int(promised),
+        ]
+        await self._run(gate, run, FINISH, self._names, args, fatal=False)
+        if key is not None:
+            key.shared = fate not in ("same", "fine")
+
+    # -------------------------------------------------------------------------------------------- the store
+
+    async def _run(
+        self, gate: Gate, run: Run, script: str, names: list[str], args: list[Any], *, fatal: bool = True
+    ) -> Any:
+        now = run.transport.now()
+        must = fatal and self._config.on_store_failure == "raise"
+        if now < self._away_until and not must:
+            return None
+        try:
+            answer = await self._store.run(run.transport, script, names, args)
+        except StoreError as error:
+            self._away_until = run.transport.now() + _REST
+            if must:
+                raise
+            if not self._away:
+                self._away = True
+                text = f"{error.message} Going on with the limits, keys and circuit of this process alone."
+                await gate.teller.tell(run, "store_failed", text, error=error)
+            return None
+        if self._away:
+            self._away = False
+            await gate.teller.tell(run, "store_back", "the shared store answers again")
+        return answer
+
+
+def _fate(key: Key | None, now: float) -> tuple[str, float, bool]:
+    """What the others should know of a key: why it rests, for how many seconds, and whether that was promised."""
+    if key is None:
+        return "same", 0.0, False
+    if key.dead:
+        return ("same" if key.shared else "dead"), 0.0, False
+    if key.until > now:
+        return key.rests, key.until - now, key.promised
+    return ("fine" if key.shared else "same"), 0.0, False
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

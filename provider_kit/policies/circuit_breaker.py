@@ -1,0 +1,164 @@
+"""A circuit breaker: after repeated failures a provider is left alone for a while, then tried with care.
+
+Closed, it counts the calls of a window. When enough of them failed it opens and refuses calls. Some time
+later it is half open and lets a few through: if all of them succeed it closes, the first failure opens it
+again. Plain state behind a lock; the clock is an argument.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from attrs import frozen
+
+from provider_kit.model.config import CircuitBreakerConfig
+
+__all__ = ["CircuitBreaker", "CircuitState", "CircuitStatus"]
+
+CircuitState: TypeAlias = Literal["closed", "open", "half_open"]
+
+
+@frozen
+class CircuitStatus:
+    """A circuit breaker at one moment."""
+
+    state: CircuitState
+    #: Calls counted in the present window.
+    requests: int
+    #: Those that failed.
+    failures: int
+    #: Seconds until calls are let through again; 0 unless it is open.
+    opens_in: float
+
+
+class CircuitBreaker:
+    """The breaker of one provider at one base URL. Give the same object to several clients to share it.
+
+    Args:
+        config: Its numbers.
+        on_change: Called as ``on_change(old, new)`` after each change of state, outside the lock.
+    """
+
+    def __init__(
+        self,
+        config: CircuitBreakerConfig | None = None,
+        *,
+        on_change: Callable[[CircuitState, CircuitState], object] | None = None,
+    ) -> None:
+        self.config = config or CircuitBreakerConfig()
+        self._on_change = on_change
+        self._lock = threading.Lock()
+        self._state: CircuitState = "closed"
+        #: Counts the states lived through; an outcome of an earlier one is out of date.
+        self._generation = 0
+        self._requests = 0
+        self._failures = 0
+        self._until = 0.0
+        self._trying = 0
+        self._good = 0
+
+    def status(self, now: float) -> CircuitStatus:
+        """What it is doing."""
+        with self._lock:
+            state: CircuitState = self._state
+            if state == "open" and now >= self._until:
+                state = "half_open"
+            wait = max(0.0, self._until - now) if state == "open" else 0.0
+            return CircuitStatus(state, self._requests, self._failures, wait)
+
+    def blocked(self, now: float) -> float:
+        """Seconds until a call may be made; 0 if it may be made now. Changes nothing."""
+        if self._state == "closed":
+            return 0.0
+        with self._lock:
+            if self._state == "open":
+                return max(0.0, self._until - now)
+            return 0.0 if self._trying + self._good < self.config.half_open_requests else self.config.open_for
+
+    def admit(self, now: float) -> tuple[float, int, CircuitState | None]:
+        """Ask to make a call.
+
+        Returns:
+            Seconds to stay away (0: go), a number to report its outcome with, and the state it changed to,
+            if it did.
+        """
+        change: tuple[CircuitState, CircuitState] | None = None
+        with self._lock:
+            if self._state == "open":
+                if now < self._until:
+                    return self._until - now, self._generation, None
+                change = self._become("half_open", now)
+            if self._state == "half_open":
+                if self._trying + self._good >= self.config.half_open_requests:
+                    return max(1.0, self._until - now), self._generation, None
+                self._trying += 1
+            generation = self._generation
+        if change is None:
+            return 0.0, generation, None
+        self._tell(*change)
+        return 0.0, generation, change[1]
+
+    def record(self, generation: int, ok: bool | None, now: float) -> CircuitState | None:
+        """The outcome of an admitted call.
+
+        Args:
+            generation: The number :meth:`admit` gave.
+            ok: Whether the provider answered as it should; ``None`` if that remained open.
+            now: The clock.
+
+        Returns:
+            The state it changed to, ``None`` if it did not change.
+        """
+        change: tuple[CircuitState, CircuitState] | None = None
+        with self._lock:
+            if generation != self._generation:
+                return None
+            if self._state == "half_open":
+                self._trying -= 1
+                if ok:
+                    self._good += 1
+                    if self._good >= self.config.half_open_requests:
+                        change = self._become("closed", now)
+                elif ok is False:
+                    change = self._become("open", now)
+            elif ok is not None:
+                if now >= self._until:  # a new window; calls under way count in it
+                    self._requests = self._failures = 0
+                    self._until = now + self.config.window
+                self._requests += 1
+                self._failures += not ok
+                if (
+                    not ok
+                    and self._requests >= self.config.min_requests
+                    and self._failures >= self.config.failure_ratio * self._requests
+                ):
+                    change = self._become("open", now)
+        if change is None:
+            return None
+        self._tell(*change)
+        return change[1]
+
+    def adopt(self, state: CircuitState, until: float, now: float) -> CircuitState | None:
+        """Take over what another process found; returns the new state if that is a change."""
+        with self._lock:
+            if state == self._state or (state == "closed" and self._state == "half_open"):
+                self._until = max(self._until, until) if state == "open" else self._until
+                return None
+            change = self._become(state, now)
+            if state == "open":
+                self._until = until
+        self._tell(*change)
+        return state
+
+    def _become(self, state: CircuitState, now: float) -> tuple[CircuitState, CircuitState]:
+        old, self._state = self._state, state
+        self._generation += 1
+        self._requests = self._failures = self._trying = self._good = 0
+        self._until = now + (self.config.open_for if state != "closed" else self.config.window)
+        return old, state
+
+    def _tell(self, old: CircuitState, new: CircuitState) -> None:
+        if self._on_change is not None and old != new:
+            self._on_change(old, new)

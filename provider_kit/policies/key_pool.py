@@ -1,0 +1,449 @@
+"""Several API keys of one provider: whose turn it is, which ones rest, which ones are dead.
+
+Plain state behind a lock; the clock is an argument and nothing waits. Times are readings of a clock that
+only goes forward.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+from attrs import define, field, frozen
+
+from provider_kit.auth.api_keys import check_key
+from provider_kit.errors import AllKeysExhaustedError, ConfigError, ProviderKitError
+from provider_kit.model.nearest import nearest
+from provider_kit.policies.matrix import KeyFate, row_for
+from provider_kit.wire.redaction import MASK, HiddenText
+
+__all__ = ["Key", "KeyPool", "KeyStatus", "KeyStrategy", "mask"]
+
+#: In which order keys are used: in turn, by chance, by chance with weights, or in turn without regard
+#: to how they fared.
+KeyStrategy: TypeAlias = Literal["round_robin", "random", "weighted", "simple"]
+_STRATEGIES = ("round_robin", "random", "weighted", "simple")
+
+#: Seconds between two tries of a key that rests on our own guess, where no other key is left.
+_PROBE_EVERY = 60.0
+
+
+def mask(key: str) -> str:
+    """A key fit to be shown: its last four characters, if it is long enough to spare them."""
+    return f"…{key[-4:]}" if len(key) >= 16 else MASK
+
+
+@define(eq=False)
+class Key:
+    """One key and how it fared. Changed by its pool only."""
+
+    value: str = field(repr=False)
+    #: Tells keys apart in logs and stores, and tells nothing else.
+    id: str
+    weight: float = 1.0
+    healthy: bool = True
+    dead: bool = False
+    #: Not to be used before.
+    until: float = 0.0
+    #: Why it rests: ``cooling``, ``parked``, ``unhealthy``.
+    rests: str = ""
+    #: Whether the provider named the time, or it is a guess of ours.
+    promised: bool = False
+    failures: int = 0
+    successes: int = 0
+    requests: int = 0
+    cooled: int = 0
+    probed: float = float("-inf")
+    last_error: str | None = None
+    #: Whether other processes know of its state.
+    shared: bool = False
+
+
+@frozen
+class KeyStatus:
+    """How one key fares, fit to be shown."""
+
+    #: The end of the key.
+    key: str
+    id: str
+    #: ``healthy``, ``unhealthy``, ``cooling``, ``parked`` or ``dead``.
+    state: str
+    #: Seconds until it is used again; 0 for now, ``None`` for a dead one.
+    available_in: float | None
+    #: Times it was used.
+    requests: int
+    #: Failures in a row.
+    failures: int
+    #: Class of its last error.
+    last_error: str | None
+    weight: float
+
+
+def _known(strategy: str) -> str:
+    if strategy not in _STRATEGIES:
+        raise ConfigError(
+            f"Key strategy {strategy!r} is not known.",
+            hint=f"{nearest(str(strategy), _STRATEGIES)}There are: {', '.join(_STRATEGIES)}.",
+        )
+    return strategy
+
+
+class KeyPool:
+    """The keys of one provider.
+
+    Args:
+        provider: Name of the provider, for errors.
+        keys: The keys; a mapping gives each its weight.
+        strategy: ``round_robin``, ``random``, ``weighted``, or ``simple`` (no health).
+        max_keys: Most keys one call may use.
+        unhealthy_after: Failures in a row after which a key rests.
+        healthy_after: Successes after which it counts as healthy again.
+        first_backoff: Seconds of the first rest; each further one is twice as long.
+        longest_backoff: Seconds a rest lasts at most, where the provider names no time.
+        park: Seconds a key rests whose quota is used up, where the provider names no time.
+        choose: Source of randomness between 0 and 1.
+        source: A callable, sync or async, that returns the keys to use now; asked before each call.
+        clock: Reads a clock that only goes forward; the engine hands its own over instead.
+
+    Raises:
+        AuthError: A key is empty or holds characters that no key has.
+        ConfigError: The strategy is unknown.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        keys: Iterable[str] | Mapping[str, float] = (),
+        *,
+        strategy: KeyStrategy = "round_robin",
+        max_keys: int = 3,
+        unhealthy_after: int = 3,
+        healthy_after: int = 2,
+        first_backoff: float = 1.0,
+        longest_backoff: float = 60.0,
+        park: float = 3600.0,
+        choose: Callable[[], float] = random.random,
+        source: Callable[[], Any] | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.provider = provider
+        self.source = source
+        #: Read where a method is not told the time.
+        self.clock = clock
+        self.strategy = _known(strategy)
+        self.max_keys = max_keys
+        self.unhealthy_after = unhealthy_after
+        self.healthy_after = healthy_after
+        self.first_backoff = first_backoff
+        self.longest_backoff = longest_backoff
+        self.park = park
+        self._choose = choose
+        self._lock = threading.Lock()
+        self._keys: list[Key] = []
+        self._turn = 0
+        #: Keys taken away of late; they must not show up in texts either.
+        self._former: tuple[str, ...] = ()
+        weights = keys if isinstance(keys, Mapping) else {}
+        for key in keys:
+            self.add_key(key, weight=weights.get(key, 1.0))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.provider}: {len(self._keys)} keys>"
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError("a pool of keys cannot be pickled: it would carry the keys along")
+
+    # -------------------------------------------------------------------------------------------- keys
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All keys, to be kept out of texts."""
+        return (*(key.value for key in self._keys), *self._former)
+
+    def add_key(self, key: str, *, weight: float = 1.0) -> None:
+        """Add a key; calls use it from now on. A key that is there already counts as new again.
+
+        Raises:
+            AuthError: The key is empty or holds characters that no key has.
+            ConfigError: The weight is not a number above 0.
+        """
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
+            raise ConfigError(f"A key's weight must be a number above 0, not {weight!r}.")
+        value = HiddenText(check_key(key, self.provider))
+        digest = hashlib.sha256(f"{self.provider}\0{value!s}".encode()).hexdigest()[:12]
+        with self._lock:
+            kept = [known for known in self._keys if known.value != value]
+            self._keys = [*kept, Key(value, digest, float(weight))]
+
+    def remove_key(self, key: str) -> bool:
+        """Take a key away; requests under way with it finish.
+
+        Returns:
+            Whether it was there.
+        """
+        with self._lock:
+            kept = [known for known in self._keys if known.value != key]
+            gone = len(kept) < len(self._keys)
+            self._keys = kept
+            if gone:
+                self._former = (HiddenText(key), *self._former[:15])
+            return gone
+
+    def set_keys(self, keys: Sequence[str]) -> None:
+        """Make these the keys: new ones are added, others taken away, those that stay keep their state."""
+        known = {key.value for key in self._keys}
+        if len(known) == len(keys) and known.issuperset(keys):
+            return
+        for gone in known - set(keys):
+            self.remove_key(gone)
+        for key in keys:
+            if key not in known:
+                self.add_key(key)
+
+    def find(self, key: str) -> Key | None:
+        """The state of a key."""
+        return next((known for known in self._keys if known.value == key), None)
+
+    def status(self, now: float | None = None) -> list[KeyStatus]:
+        """How each key fares; no key is shown whole."""
+        now = self._now(now)
+        with self._lock:
+            return [
+                KeyStatus(
+                    mask(key.value),
+                    key.id,
+                    _state(key, now),
+                    None if key.dead else max(0.0, key.until - now),
+                    key.requests,
+                    key.failures,
+                    key.last_error,
+                    key.weight,
+                )
+                for key in self._keys
+            ]
+
+    # -------------------------------------------------------------------------------------------- choosing
+
+    def only(self) -> Key | None:
+        """The key, if there is just one."""
+        keys = self._keys
+        return keys[0] if len(keys) == 1 else None
+
+    def refused(self, key_id: str) -> bool:
+        """Whether a key is dead, parked, or gone."""
+        return not any(key.id == key_id and not key.dead and key.rests != "parked" for key in self._keys)
+
+    def usable(self, now: float, exclude: Container[str] = ()) -> bool:
+        """Whether a key may be used now."""
+        return any(not key.dead and key.until <= now and key.id not in exclude for key in self._keys)
+
+    def pick(
+        self, now: float, *, exclude: Container[str] = (), wait_of: Callable[[Key], float] | None = None
+    ) -> Key | None:
+        """The key to use now, or ``None`` if none may be.
+
+        Args:
+            now: The clock.
+            exclude: Ids of keys this call does not want again.
+            wait_of: Seconds a key would have to wait for its rate limit; the shortest wait goes first.
+        """
+        with self._lock:
+            keys = self._keys
+            if len(keys) == 1:
+                only = keys[0]
+                # Only a rest that the provider named keeps the last key back; a guess of ours does not.
+                if (only.promised and only.until > now and self.strategy != "simple") or only.id in exclude:
+                    return None
+                only.requests += 1
+                return only
+            chosen = self._choose_one(keys, now, exclude, wait_of) or self._probe(keys, now, exclude)
+            if chosen is not None:
+                chosen.requests += 1
+            return chosen
+
+    def _choose_one(
+        self, keys: list[Key], now: float, exclude: Container[str], wait_of: Callable[[Key], float] | None
+    ) -> Key | None:
+        simple = self.strategy == "simple"
+        count = len(keys)
+        if self.strategy in ("round_robin", "simple"):
+            start = self._turn % count if count else 0
+            order = keys[start:] + keys[:start]
+        else:
+            order = self._shuffled(keys)
+        best: Key | None = None
+        best_rank = (True, float("inf"))
+        for key in order:
+            if key.id in exclude or (not simple and (key.dead or key.until > now)):
+                continue
+            rank = (not simple and not key.healthy, wait_of(key) if wait_of is not None else 0.0)
+            if rank < best_rank:
+                best, best_rank = key, rank
+                if rank <= (False, 0.0):
+                    break
+        if best is not None:
+            self._turn = keys.index(best) + 1
+        return best
+
+    def _shuffled(self, keys: list[Key]) -> list[Key]:
+        """By chance, heavier ones first more often (Efraimidis and Spirakis, 2006)."""
+        if self.strategy == "weighted":
+            return sorted(keys, key=lambda key: -(self._choose() ** (1.0 / key.weight)))
+        return sorted(keys, key=lambda key: self._choose())
+
+    def _probe(self, keys: list[Key], now: float, exclude: Container[str]) -> Key | None:
+        """Where no key is left, one that rests on a guess of ours is tried now and then: nobody is locked out."""
+        guessed = [key for key in keys if not key.promised and key.id not in exclude]
+        if not guessed or any(key.until <= now and not key.dead and key.id not in exclude for key in keys):
+            return None
+        oldest = min(guessed, key=lambda key: key.probed)
+        if now - oldest.probed < _PROBE_EVERY or any(key.promised for key in keys):
+            return None
+        oldest.probed = now
+        return oldest
+
+    def soonest(self, now: float, exclude: Container[str] = ()) -> float | None:
+        """Seconds until a key can be used again; ``None`` if all are dead."""
+        with self._lock:
+            times = [key.until for key in self._keys if not key.dead and key.id not in exclude]
+            return max(0.0, min(times) - now) if times else None
+
+    def exhausted(self, now: float, **known: Any) -> AllKeysExhaustedError:
+        """The error for a call that no key is left for; it says when one comes back."""
+        wait = self.soonest(now)
+        count = len(self._keys)
+        which = "The only API key" if count == 1 else f"All {count} API keys"
+        resting = "is resting" if count == 1 else "are resting"
+        if wait is None:
+            with self._lock:
+                wait = max(0.0, min((key.probed for key in self._keys), default=now) + _PROBE_EVERY - now)
+            text = f"All {count} API keys were refused; one is tried again in {wait:.0f} s."
+            hint = (
+                "Replace the keys: the provider calls each of them invalid or revoked. client.keys.status() tells more."
+            )
+        else:
+            text = f"{which} {resting}; the first is back in {wait:.0f} s."
+            hint = f"Try again in {wait:.0f} s, let calls wait for it (wait_for_key=True), or add a key."
+        return AllKeysExhaustedError(text, **{"provider": self.provider, **known}, retry_after=wait, hint=hint)
+
+    # -------------------------------------------------------------------------------------------- health
+
+    def _now(self, given: float | None) -> float:
+        if given is not None:
+            return given
+        if self.clock is None:
+            raise ConfigError("This pool of keys has no clock.", hint="Use KeyManager, or pass now=.")
+        return self.clock()
+
+    def report_success(self, key: str, now: float | None = None) -> None:
+        """A call with this key was answered."""
+        now = self._now(now)
+        found = self.find(key)
+        if found is None:
+            return
+        if found.healthy and not found.failures and not found.cooled and not found.dead and found.rests == "":
+            found.successes += 1
+            return
+        with self._lock:
+            found.failures = found.cooled = 0
+            found.successes += 1
+            found.dead = False
+            if found.until <= now or not found.promised:
+                found.until, found.rests = 0.0, ""
+            if found.successes >= self.healthy_after:
+                found.healthy = True
+
+    def report_failure(
+        self, key: str, error: BaseException | None = None, now: float | None = None, *, rest: float | None = None
+    ) -> KeyFate:
+        """A call with this key failed: work out what that means for the key.
+
+        Args:
+            key: The key.
+            error: What went wrong. A failure that is not the key's (an overload, a reset) changes nothing.
+            now: The clock.
+            rest: Seconds until its quota is renewed, if known.
+
+        Returns:
+            What became of the key.
+        """
+        now = self._now(now)
+        fate = row_for(error).key if isinstance(error, ProviderKitError) else None
+        found = self.find(key)
+        if found is None or fate is KeyFate.UNTOUCHED or self.strategy == "simple":
+            return KeyFate.UNTOUCHED
+        with self._lock:
+            found.last_error = type(error).__name__ if error is not None else None
+            found.successes = 0
+            asked: float | None = getattr(error, "retry_after", None) if rest is None else rest
+            if fate is KeyFate.DEAD:
+                found.failures += 1
+                found.dead, found.healthy, found.promised = True, False, False
+                found.probed = now
+                return KeyFate.DEAD
+            if fate is KeyFate.PARKED:
+                self._rest(found, "parked", now + (rest if rest is not None else self.park), rest is not None)
+                return KeyFate.PARKED
+            if fate is KeyFate.COOLING:
+                found.cooled += 1
+                wait = asked if asked is not None else self._backoff(found.cooled)
+                self._rest(found, "cooling", now + wait, asked is not None)
+                return KeyFate.COOLING
+            found.failures += 1
+            if found.failures < self.unhealthy_after:
+                return KeyFate.UNTOUCHED
+            found.healthy = False
+            self._rest(found, "unhealthy", now + self._backoff(found.failures - self.unhealthy_after + 1), False)
+            return KeyFate.COOLING
+
+    def rest(self, key: str, until: float, why: str = "cooling") -> None:
+        """Let a key rest until a time that the provider named."""
+        found = self.find(key)
+        if found is not None and self.strategy != "simple":
+            with self._lock:
+                self._rest(found, why, until, True)
+
+    def adopt(self, out: Mapping[str, tuple[float, str, bool]], now: float) -> None:
+        """Take over what other processes found.
+
+        Args:
+            out: By id of the key: seconds it rests, why, and whether the provider named the time.
+            now: The clock.
+        """
+        with self._lock:
+            for key in self._keys:
+                told = out.get(key.id)
+                if told is None:
+                    if key.shared:  # another process found it working again
+                        key.shared = key.dead = False
+                        key.until, key.rests = 0.0, ""
+                    continue
+                rest, why, promised = told
+                key.shared = True
+                if why == "dead":
+                    if not key.dead:
+                        key.dead, key.promised, key.probed = True, False, now
+                elif now + rest > key.until:
+                    key.until, key.rests, key.promised = now + rest, why, promised
+
+    def _backoff(self, count: int) -> float:
+        return min(self.longest_backoff, self.first_backoff * 2.0 ** min(count - 1, 60))
+
+    def _rest(self, key: Key, why: str, until: float, promised: bool) -> None:
+        if until > key.until:
+            key.until, key.rests, key.promised = until, why, promised
+            key.probed = until
+
+
+def _state(key: Key, now: float) -> str:
+    if key.dead:
+        return "dead"
+    if key.until > now:
+        return key.rests
+    return "healthy" if key.healthy else "unhealthy"

@@ -1,0 +1,227 @@
+"""Answers kept for the next time the same thing is asked.
+
+What is kept is the provider's answer byte for byte, so that a hit is read by the same code as the answer
+was, and a stream is replayed as the stream it was. The key is a hash over everything that changes the
+answer; who asks, the API key, is not part of it. Errors, cut answers and (unless you say otherwise) turns
+in which the model calls tools are not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from attrs import frozen
+
+from provider_kit.errors import ConfigError
+from provider_kit.model.json_text import canonical, dumps, loads
+from provider_kit.policies.rate_limit import Wakes
+from provider_kit.wire.redaction import is_secret_header
+
+__all__ = ["CacheEntry", "CacheStore", "MemoryCache", "ResponseCache", "cache_key"]
+
+#: Bytes of memory an entry takes besides its own.
+_OVERHEAD = 200
+#: Headers that do not change an answer.
+_IDLE_HEADERS = frozenset({"user-agent", "accept", "accept-encoding", "content-type", "x-request-id", "traceparent"})
+
+
+@runtime_checkable
+class CacheStore(Protocol):
+    """Where answers are kept; ``ResponseCache(MyStore())``. The methods may be asynchronous."""
+
+    def get(self, key: str) -> Any:
+        """The bytes under a key, ``None`` if there are none or their time is over."""
+        ...
+
+    def set(self, key: str, data: bytes, ttl: float) -> Any:
+        """Keep bytes for ``ttl`` seconds."""
+        ...
+
+
+@frozen
+class CacheEntry:
+    """An answer as it came."""
+
+    #: ``json`` for a whole answer, ``stream`` for the bytes of an event stream.
+    kind: Literal["json", "stream"]
+    body: bytes
+    request_id: str | None = None
+
+    def to_bytes(self) -> bytes:
+        """For a store."""
+        return dumps({"v": 1, "kind": self.kind, "request_id": self.request_id}) + b"\n" + self.body
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> CacheEntry | None:
+        """What :meth:`to_bytes` wrote; ``None`` for anything else, which is as good as no answer."""
+        head, _, body = bytes(data).partition(b"\n")
+        try:
+            told = loads(head)
+        except ValueError:
+            return None
+        if not isinstance(told, dict) or told.get("v") != 1 or told.get("kind") not in ("json", "stream"):
+            return None
+        return cls(told["kind"], body, told.get("request_id"))
+
+
+def cache_key(
+    provider: str, url: str, body: Any, headers: Sequence[Mapping[str, str] | None], query: Mapping[str, str] | None
+) -> str:
+    """A hash over everything that changes an answer; the order of keys does not.
+
+    Args:
+        provider: Type of the provider.
+        url: Where the request goes.
+        body: The request's JSON value.
+        headers: All headers; credentials and those that change nothing are left out.
+        query: Further parameters of the URL.
+    """
+    told = sorted(
+        (name.lower(), str(value))
+        for group in headers
+        if group
+        for name, value in group.items()
+        if name.lower() not in _IDLE_HEADERS and not is_secret_header(name)
+    )
+    return hashlib.sha256(canonical([1, provider, url, body, told, query or None])).hexdigest()
+
+
+class MemoryCache:
+    """Answers in memory: the least recently used leave first, and none outlives its time.
+
+    Args:
+        max_bytes: Most bytes of all entries together.
+    """
+
+    def __init__(self, max_bytes: int = 64 * 1024 * 1024) -> None:
+        self.max_bytes = max_bytes
+        #: Bytes taken now.
+        self.bytes = 0
+        self._entries: OrderedDict[str, tuple[CacheEntry, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: str, now: float) -> CacheEntry | None:
+        """The entry under a key, if its time is not over at ``now``."""
+        with self._lock:
+            found = self._entries.get(key)
+            if found is None:
+                return None
+            if found[1] <= now:
+                self._drop(key)
+                return None
+            self._entries.move_to_end(key)
+            return found[0]
+
+    def set(self, key: str, entry: CacheEntry, ttl: float, now: float) -> None:
+        """Keep an entry for ``ttl`` seconds from ``now``; one that is larger than the whole is not kept."""
+        size = len(entry.body) + _OVERHEAD
+        with self._lock:
+            if key in self._entries:
+                self._drop(key)
+            if size > self.max_bytes:
+                return
+            self._entries[key] = (entry, now + ttl)
+            self.bytes += size
+            while self.bytes > self.max_bytes:
+                self._drop(next(iter(self._entries)))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()
+            self.bytes = 0
+
+    def _drop(self, key: str) -> None:
+        entry, _ = self._entries.pop(key)
+        self.bytes -= len(entry.body) + _OVERHEAD
+
+
+class ResponseCache:
+    """A cache of answers. Give the same object to several clients to share it.
+
+    Args:
+        store: Where to keep them: nothing for memory, the path of an SQLite file, a ``redis://`` URL, or
+            a :class:`CacheStore` of your own.
+        ttl: Seconds an answer is kept.
+        max_bytes: Most bytes in memory, or in the file; and an eighth of it for one answer.
+        tool_calls: Whether turns in which the model calls tools are kept too.
+        single_flight: Whether concurrent calls for the same thing ask once; the others wait for the answer.
+    """
+
+    def __init__(
+        self,
+        store: str | CacheStore | None = None,
+        *,
+        ttl: float = 3600.0,
+        max_bytes: int = 64 * 1024 * 1024,
+        tool_calls: bool = False,
+        single_flight: bool = False,
+    ) -> None:
+        if isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or not ttl > 0:
+            raise ConfigError(f"ttl must be a number of seconds above 0, not {ttl!r}.")
+        if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
+            raise ConfigError(f"max_bytes must be a whole number above 0, not {max_bytes!r}.")
+        if store is not None and not isinstance(store, (str, CacheStore)):
+            raise ConfigError(
+                f"A cache cannot be kept in {type(store).__name__}.",
+                hint="Pass a path, a redis:// URL, or an object with get(key) and set(key, data, ttl).",
+            )
+        self.store = store
+        self.ttl = ttl
+        self.max_bytes = max_bytes
+        self.tool_calls = tool_calls
+        self.single_flight = single_flight
+        self.memory = MemoryCache(max_bytes) if store is None else None
+        #: Made by the first client that uses it.
+        self.opened: Any = None
+        self._lock = threading.Lock()
+        self._leaders: dict[str, list[Wakes]] = {}
+
+    @property
+    def max_entry_bytes(self) -> int:
+        """Most bytes of one answer."""
+        return max(1024, self.max_bytes // 8)
+
+    def clear(self) -> None:
+        """Forget what is in memory."""
+        if self.memory is not None:
+            self.memory.clear()
+
+    def __repr__(self) -> str:
+        where = "memory" if self.store is None else type(self.store).__name__ if not isinstance(self.store, str) else ""
+        return f"<ResponseCache {where or 'store'}, ttl={self.ttl:g} s>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = vars(self).copy()
+        del state["_lock"], state["_leaders"]
+        return state | {"opened": None, "memory": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock = threading.Lock()
+        self._leaders = {}
+        self.memory = MemoryCache(self.max_bytes) if self.store is None else None
+
+    def lead(self, key: str, waiter: Wakes) -> bool:
+        """Whether the caller is the one to ask; otherwise its waiter is woken once the other has asked."""
+        with self._lock:
+            waiting = self._leaders.get(key)
+            if waiting is None:
+                self._leaders[key] = []
+                return True
+            waiting.append(waiter)
+            return False
+
+    def led(self, key: str) -> None:
+        """The one who asked is done, well or badly."""
+        with self._lock:
+            waiting = self._leaders.pop(key, [])
+        for waiter in waiting:
+            waiter.wake()

@@ -1,0 +1,129 @@
+"""A rate limiter to be used on its own, from threads and from asyncio, or to be shared by several clients."""
+
+from __future__ import annotations
+
+from provider_kit.errors import ConfigError, RateLimitExceededError
+from provider_kit.policies.rate_limit import SlidingWindows, Ticket
+from provider_kit.transports.base import Waiting
+from provider_kit.transports.blocking_waiting import BlockingWaiting
+from provider_kit.transports.drive import run_to_completion
+
+__all__ = ["RateLimiter"]
+
+#: Seconds after which somebody who waits looks again, should a wake-up have been lost.
+_LOOK_AGAIN = 30.0
+
+
+class RateLimiter:
+    """Admits no more than its limits in any stretch of their time; who came first goes first.
+
+    Args:
+        requests_per_second: Requests in any second.
+        requests_per_minute: Requests in any minute.
+        requests_per_day: Requests in any 24 hours.
+        tokens_per_minute: Tokens in any minute.
+        clock: Waits and tells the time; default: the system's.
+
+    Raises:
+        ConfigError: There is no limit, or one is not a number above 0.
+
+    Example:
+        >>> from provider_kit import RateLimiter
+        >>> limiter = RateLimiter(2)
+        >>> limiter.allow(), limiter.allow(), limiter.allow()
+        (True, True, False)
+    """
+
+    def __init__(
+        self,
+        requests_per_second: float | None = None,
+        *,
+        requests_per_minute: float | None = None,
+        requests_per_day: float | None = None,
+        tokens_per_minute: float | None = None,
+        clock: Waiting | None = None,
+    ) -> None:
+        given = (requests_per_second, requests_per_minute, requests_per_day, tokens_per_minute)
+        for value in given:
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 1):
+                raise ConfigError(f"A rate limit must be a number of 1 or more, not {value!r}.")
+        if all(value is None for value in given):
+            raise ConfigError("There is no limit.", hint="RateLimiter(requests_per_minute=60).")
+        spans = ((requests_per_second, 1.0), (requests_per_minute, 60.0), (requests_per_day, 86400.0))
+        self._windows = SlidingWindows(
+            [(limit, seconds) for limit, seconds in spans if limit is not None],
+            None if tokens_per_minute is None else (tokens_per_minute, 60.0),
+        )
+        self._blocking: Waiting = clock or BlockingWaiting()
+        self._clock = clock
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._windows)
+
+    def allow(self, tokens: float = 0) -> bool:
+        """Whether a request may go at once; if so, it is counted."""
+        return self._windows.try_acquire(tokens, self._blocking.now())
+
+    def wait(self, tokens: float = 0, *, timeout: float | None = None) -> Ticket:
+        """Block until a request may go.
+
+        Args:
+            tokens: Tokens it is expected to use.
+            timeout: Seconds to wait at most.
+
+        Returns:
+            What stands for the request; give it to :meth:`done` with the tokens it really used.
+
+        Raises:
+            RateLimitExceededError: It would take longer than ``timeout``; raised at once.
+        """
+        return run_to_completion(self._wait(self._blocking, tokens, timeout))
+
+    async def await_(self, tokens: float = 0, *, timeout: float | None = None) -> Ticket:
+        """As :meth:`wait`, without blocking the event loop."""
+        if self._clock is not None:
+            return await self._wait(self._clock, tokens, timeout)
+        from provider_kit.transports.asyncio_waiting import AsyncioWaiting
+
+        return await self._wait(AsyncioWaiting(), tokens, timeout)
+
+    #: The same under the names that other libraries use.
+    acquire, aacquire, try_acquire = wait, await_, allow
+
+    def done(self, ticket: Ticket, used: float) -> None:
+        """The request used ``used`` tokens; what it did not use of its claim is free again."""
+        self._windows.settle(ticket, used, self._blocking.now())
+
+    async def _wait(self, waiting: Waiting, tokens: float, timeout: float | None) -> Ticket:
+        windows = self._windows
+        began = now = waiting.now()
+        ticket = windows.ask(tokens, now)
+        try:
+            while (wait := windows.ready(ticket, now)) > 0:
+                left = float("inf") if timeout is None else timeout - (now - began)
+                expected = max(ticket.expected - (now - began), wait if wait != float("inf") else 0.0)
+                if expected > left or left <= 0:
+                    raise RateLimitExceededError(
+                        f"The rate limit would delay this by {expected:.1f} s, longer than the timeout.",
+                        retry_after=expected,
+                        hint="Raise timeout=, or spread the requests.",
+                    )
+                if ticket.waiter is None:
+                    ticket.waiter = waiter = waiting.waiter()
+                    continue  # it may have become the head before it could be woken
+                await waiter.wait(min(wait, left, _LOOK_AGAIN))
+                now = waiting.now()
+        except BaseException:
+            windows.leave(ticket)
+            raise
+        return ticket
+
+    # -------------------------------------------------------------------------------------------- for clients
+
+    def reserve(self, tokens: int, now: float) -> float:
+        """Claim room for one request of a client: seconds to wait before sending it."""
+        return self._windows.reserve(tokens, now)
+
+    def settle(self, reserved: int, used: int, now: float) -> None:
+        """A client's request is over. What it claimed stays counted until its time is over."""

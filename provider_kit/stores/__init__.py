@@ -1,0 +1,1 @@
+"""State outside the process: shared through Redis, kept in files. What waits here has a deadline."""

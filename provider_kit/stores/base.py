@@ -1,0 +1,58 @@
+"""What a shared store must be able to do, and which one an address means. No store is loaded before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from provider_kit.errors import ConfigError
+from provider_kit.model.config import ProviderConfig
+from provider_kit.policies.response_cache import ResponseCache
+from provider_kit.transports.base import Waiting
+from provider_kit.wire.redaction import redact
+
+__all__ = ["SharedStore", "open_cache_store", "open_store"]
+
+
+@runtime_checkable
+class SharedStore(Protocol):
+    """A store that runs small scripts as one step; :class:`RedisStore` is the one that comes along."""
+
+    async def run(self, transport: Waiting, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run a Lua script on the server, in one step.
+
+        Raises:
+            StoreError: The store cannot be reached in time, or refuses.
+        """
+        ...
+
+
+def open_store(url: str) -> SharedStore:
+    """The store at an address; no connection is made yet.
+
+    Raises:
+        ConfigError: No store has such an address.
+        MissingDependencyError: The library for it is not installed.
+    """
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ConfigError(f"No store is known at {redact(url)!r}.", hint="store='redis://localhost:6379/0'.")
+    from provider_kit.stores.redis_store import RedisStore
+
+    return RedisStore(url)
+
+
+def open_cache_store(cache: ResponseCache, config: ProviderConfig) -> object:
+    """Where a cache keeps its answers, if not in memory.
+
+    Raises:
+        StoreError: It cannot be opened.
+        MissingDependencyError: The library for it is not installed.
+    """
+    where = cache.store
+    if not isinstance(where, str):
+        return where
+    if "://" in where:
+        return open_store(where)
+    from provider_kit.stores.sqlite_cache import SQLiteCache
+
+    return SQLiteCache(where, max_bytes=cache.max_bytes)

@@ -1,0 +1,108 @@
+"""Requests of the last day, in a file: the count survives a restart and is shared by the processes of a machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from provider_kit.errors import StoreError
+
+__all__ = ["DailyCounter", "default_path"]
+
+_DAY = 86400.0
+#: Entries of one key; neighbours are merged beyond that, never in the sender's favour.
+_MOST = 1440
+
+
+def default_path() -> str:
+    """A file in the user's state directory."""
+    from platformdirs import user_state_dir
+
+    return os.path.join(user_state_dir("provider-kit", appauthor=False), "daily_limits.json")
+
+
+class DailyCounter:
+    """Counts requests over a rolling day.
+
+    Args:
+        path: The file.
+        timeout: Seconds to wait for another process that is writing.
+        clock: Tells the seconds since 1970.
+    """
+
+    def __init__(self, path: str, *, timeout: float = 2.0, clock: Callable[[], float] = time.time) -> None:
+        self.path = os.path.expanduser(path)
+        self._timeout = timeout
+        self._clock = clock
+
+    def take(self, name: str, limit: int) -> float:
+        """Count one request if it fits.
+
+        Args:
+            name: Whose limit it is.
+            limit: Most requests in any 24 hours.
+
+        Returns:
+            0 if it was counted, else the seconds until one fits.
+
+        Raises:
+            StoreError: The file cannot be read or written.
+        """
+        from filelock import FileLock, Timeout
+
+        try:
+            os.makedirs(os.path.dirname(os.path.abspath(self.path)), mode=0o700, exist_ok=True)
+            with FileLock(f"{self.path}.lock", timeout=self._timeout):
+                return self._take(name, limit)
+        except Timeout as error:
+            raise StoreError(f"The file {self.path} is locked by another process.") from error
+        except OSError as error:
+            raise StoreError(
+                f"The daily count in {self.path} cannot be kept: {error}.",
+                hint="Check that the directory is writable, or choose another one: RateLimitConfig(persist='…').",
+            ) from error
+
+    def _take(self, name: str, limit: int) -> float:
+        now = self._clock()
+        counts = self._read()
+        entries = [entry for entry in counts.get(name, []) if now - _DAY < entry[0] <= now + _DAY]
+        over = sum(amount for _, amount in entries) + 1 - limit
+        for when, amount in entries:
+            if over <= 0:
+                break
+            over -= amount
+            if over <= 0:
+                return float(max(0.001, when + _DAY - now))
+        if entries and len(entries) >= _MOST and now - entries[-1][0] < _DAY / _MOST:
+            entries[-1] = [now, entries[-1][1] + 1]
+        else:
+            entries.append([now, 1])
+        counts[name] = entries
+        temporary = f"{self.path}.{os.getpid()}.new"
+        with open(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(counts, file)
+        os.replace(temporary, self.path)
+        return 0.0
+
+    def _read(self) -> dict[str, list[list[float]]]:
+        try:
+            with open(self.path, encoding="utf-8") as file:
+                found: Any = json.load(file)
+        except FileNotFoundError:
+            return {}
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not all(_is_log(entries) for entries in found.values()):
+            os.replace(self.path, f"{self.path}.damaged")  # kept, for somebody may want to know
+            return {}
+        return found
+
+
+def _is_log(entries: Any) -> bool:
+    return isinstance(entries, list) and all(
+        isinstance(entry, list) and len(entry) == 2 and all(isinstance(number, (int, float)) for number in entry)
+        for entry in entries
+    )

@@ -1,0 +1,127 @@
+"""Answers kept in one SQLite file, shared by the processes of a machine."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from contextlib import suppress
+
+from provider_kit.errors import StoreError
+
+__all__ = ["SQLiteCache"]
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY, data BLOB NOT NULL, until REAL NOT NULL, used REAL NOT NULL, bytes INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+#: Writes between two looks at the size.
+_SWEEP_EVERY = 50
+
+
+class SQLiteCache:
+    """Answers in a file; the least recently used leave when it grows beyond ``max_bytes``.
+
+    Args:
+        path: The file; made, readable by its owner only, if it does not exist.
+        max_bytes: Most bytes of all answers together.
+        timeout: Seconds to wait for another process that is writing.
+    """
+
+    def __init__(self, path: str, *, max_bytes: int = 64 * 1024 * 1024, timeout: float = 2.0) -> None:
+        self.path = os.path.expanduser(path)
+        self.max_bytes = max_bytes
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._process = 0
+        self._writes = 0
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes under a key, if their time is not over.
+
+        Raises:
+            StoreError: The file cannot be read.
+        """
+        with self._lock:
+            try:
+                found = self._open().execute("SELECT data, until FROM answers WHERE key = ?", (key,)).fetchone()
+                now = time.time()
+                if found is None or found[1] <= now:
+                    return None
+                self._open().execute("UPDATE answers SET used = ? WHERE key = ?", (now, key))
+            except sqlite3.Error as error:
+                raise self._failed(error) from error
+            return bytes(found[0])
+
+    def set(self, key: str, data: bytes, ttl: float) -> None:
+        """Keep bytes for ``ttl`` seconds.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        now = time.time()
+        with self._lock:
+            try:
+                self._open().execute(
+                    "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", (key, data, now + ttl, now, len(data))
+                )
+                self._writes += 1
+                if self._writes % _SWEEP_EVERY == 1 or len(data) > self.max_bytes // 20:
+                    self._sweep(now)
+            except sqlite3.Error as error:
+                raise self._failed(error) from error
+
+    def _sweep(self, now: float) -> None:
+        connection = self._open()
+        connection.execute("DELETE FROM answers WHERE until <= ?", (now,))
+        total = connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM answers").fetchone()[0]
+        while total > self.max_bytes:
+            oldest = connection.execute("SELECT key, bytes FROM answers ORDER BY used LIMIT 100").fetchall()
+            for key, size in oldest:
+                if total <= self.max_bytes:
+                    break
+                connection.execute("DELETE FROM answers WHERE key = ?", (key,))
+                total -= size
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None and self._process == os.getpid():
+            return self._connection
+        self._connection = None  # a connection must not be carried over a fork
+        try:
+            folder = os.path.dirname(self.path)
+            if folder:
+                os.makedirs(folder, mode=0o700, exist_ok=True)
+            with suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except OSError as error:
+            raise self._failed(error) from error
+        connection = sqlite3.connect(self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(_TABLE)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        self._connection, self._process = connection, os.getpid()
+        return connection
+
+    def _failed(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"The cache file {self.path} cannot be used: {error}.",
+            hint="Check that the directory is writable, or remove the file if it is no SQLite database.",
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._connection is not None and self._process == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # at the end of the process, anything may be gone already
+            self.close()

@@ -1,0 +1,68 @@
+"""Clocks, sleep and wake-up calls of the asyncio world; no HTTP library is needed for them.
+
+A waiter is woken from anywhere: another thread, another event loop, or its own. A wake-up that comes
+before the wait is not lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+__all__ = ["AsyncioWaiter", "AsyncioWaiting"]
+
+T = TypeVar("T")
+
+
+class AsyncioWaiter:
+    """Suspends a task until woken."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._event = asyncio.Event()
+
+    def wake(self) -> None:
+        """End the present wait, or the next one; from any thread."""
+        if threading.get_ident() == self._thread:
+            self._event.set()
+        else:
+            with suppress(RuntimeError):  # the loop is closed, so nobody waits in it any more
+                self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self, seconds: float | None) -> None:
+        """Suspend until woken, for ``seconds`` at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        self._event.clear()
+
+
+class AsyncioWaiting:
+    """What an asyncio transport waits with."""
+
+    kind = "asyncio"
+
+    async def sleep(self, seconds: float) -> None:
+        """Suspend the task."""
+        await asyncio.sleep(seconds)
+
+    def now(self) -> float:
+        """``time.monotonic``, which is asyncio's own clock."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """``time.time``."""
+        return time.time()
+
+    def waiter(self) -> AsyncioWaiter:
+        """Something to wait with until woken."""
+        return AsyncioWaiter()
+
+    async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
+        """Call in a worker thread."""
+        return await asyncio.to_thread(function, *args)

@@ -1,0 +1,57 @@
+"""Clocks, sleep and wake-up calls of the blocking world; no HTTP library is needed for them.
+
+A waiter is woken from anywhere in the process. A wake-up that comes before the wait is not lost.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+__all__ = ["BlockingWaiter", "BlockingWaiting"]
+
+T = TypeVar("T")
+
+
+class BlockingWaiter:
+    """Blocks a thread until woken."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def wake(self) -> None:
+        """End the present wait, or the next one."""
+        self._event.set()
+
+    async def wait(self, seconds: float | None) -> None:
+        """Block until woken, for ``seconds`` at most."""
+        self._event.wait(seconds)
+        self._event.clear()
+
+
+class BlockingWaiting:
+    """What a blocking transport waits with."""
+
+    kind = "blocking"
+
+    async def sleep(self, seconds: float) -> None:
+        """Block the thread."""
+        time.sleep(seconds)
+
+    def now(self) -> float:
+        """``time.monotonic``."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """``time.time``."""
+        return time.time()
+
+    def waiter(self) -> BlockingWaiter:
+        """Something to wait with until woken."""
+        return BlockingWaiter()
+
+    async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
+        """Call directly: this thread may block."""
+        return function(*args)
