@@ -229,7 +229,7 @@ class Run:
         self.last_error = error
         if gate.breaker is not None and not self.probing and gate.breaker.blocked(now) > 0:
             return None
-        several = key is not None and len(self.endpoint.keys) > 1
+        several = key is not None and self.endpoint.keys.several
         if several and row.other_key and key is not None:
             pool = self.endpoint.keys
             if row.key is not KeyFate.COOLING or pool.strategy == "simple":
@@ -284,7 +284,7 @@ class Run:
 
     def _shown_key(self) -> str:
         key = self.lease.key
-        return mask(key.value) if key is not None and len(self.endpoint.keys) > 1 else ""
+        return mask(key.value) if key is not None and self.gate.endpoint.keys.several else ""
 
     async def _tell_error(self, error: ProviderKitError) -> None:
         text = f"{self.operation} failed after {len(self.attempts)} attempts: {type(error).__name__}"

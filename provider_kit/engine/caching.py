@@ -14,7 +14,7 @@ from provider_kit.engine.unreadable import UNREADABLE
 from provider_kit.errors import ProviderKitError, StoreError
 from provider_kit.model.chat import ChatRequest, ChatResponse, Chunk, ParameterWarning, Timings
 from provider_kit.model.json_text import loads
-from provider_kit.policies.response_cache import CacheEntry, ResponseCache, cache_key
+from provider_kit.policies.response_cache import CacheEntry, ResponseCache, cache_key, told_by
 
 __all__ = ["Lookup", "from_cache", "look_up", "read_entry"]
 
@@ -71,18 +71,15 @@ async def look_up(run: Run, request: ChatRequest, dialect: Dialect, call: WireCa
     endpoint = run.endpoint
     body = deep_merge(call.body or {}, request.extra_body) if request.extra_body else call.body
     try:
-        key = cache_key(
-            endpoint.provider.name,
-            f"{endpoint.base_url} {call.path}",
-            body,
-            (endpoint.public_headers, call.headers, request.extra_headers),
-            {**(call.query or {}), **(request.extra_query or {})},
-        )
+        told = told_by(call.headers, request.extra_headers) if call.headers or request.extra_headers else ()
+        query = {**(call.query or {}), **(request.extra_query or {})} if call.query or request.extra_query else None
+        key = cache_key(f"{endpoint.scope} {call.path}", body, told, query)
     except (TypeError, ValueError):
         return None  # it cannot be written as JSON, which the call itself will say
     found = Lookup(run, cache, key)
     while True:
-        found.entry = await _get(run, cache, key)
+        memory = cache.memory
+        found.entry = memory.get(key, run.transport.now()) if memory is not None else await _get(run, cache, key)
         if found.entry is not None or not cache.single_flight:
             break
         waiter = run.transport.waiter()
@@ -100,8 +97,6 @@ async def look_up(run: Run, request: ChatRequest, dialect: Dialect, call: WireCa
 
 
 async def _get(run: Run, cache: ResponseCache, key: str) -> CacheEntry | None:
-    if cache.memory is not None:
-        return cache.memory.get(key, run.transport.now())
     data = await _guarded(run, cache, "get", key)
     return CacheEntry.from_bytes(data) if isinstance(data, bytes) else None
 

@@ -65,10 +65,17 @@ async def _ask(run: Run, dialect: Dialect, draft: Draft, notes: Notes, lookup: L
         answer.headers = headers
         answer.request_id = request_id(headers)
         answer.warnings = notes.warnings
-        answer.attempts = await run.succeeded(headers, answer.usage.total_tokens if run.gate.wants_usage else None)
+        answer.attempts = await run.succeeded(headers, total_tokens(answer) if run.gate.wants_usage else None)
         if lookup is not None:
             answer.cache = "miss"
             await lookup.keep(answer, CacheEntry("json", response.body, answer.request_id))
         total = transport.now() - run.started
         answer.timings = Timings(total, total)
         return answer
+
+
+def total_tokens(answer: ChatResponse) -> int | None:
+    """All tokens of an answer; where it names the sum, the buckets need not be worked out."""
+    usage = answer.raw.get("usage") if type(answer.raw) is dict else None
+    total = usage.get("total_tokens") if type(usage) is dict else None
+    return total if type(total) is int else answer.usage.total_tokens

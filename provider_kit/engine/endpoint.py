@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,9 +32,10 @@ from provider_kit.errors import (
     StreamError,
 )
 from provider_kit.model.config import ProviderConfig
-from provider_kit.model.json_text import dumps, loads
+from provider_kit.model.json_text import dumps, dumps_text, loads
 from provider_kit.model.nearest import nearest
 from provider_kit.policies.key_pool import KeyPool
+from provider_kit.policies.response_cache import told_by
 from provider_kit.providers.base import Provider
 from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.wire.http import HttpRequest, HttpResponse, join_url
@@ -205,10 +207,11 @@ class Endpoint:
             made = self._headers[key] = {flag: self._all_headers(key, flag) for flag in (False, True)}
         return made[stream]
 
-    @property
-    def public_headers(self) -> dict[str, str]:
-        """The headers of every request, without a key."""
-        return self.headers_for("", False)
+    @cached_property
+    def scope(self) -> str:
+        """What all its requests have in common and an answer may depend on; holds no key."""
+        told = told_by(self.headers_for("", False))
+        return dumps_text([self.provider.name, self.base_url, told])
 
     def _all_headers(self, key: str, stream: bool) -> dict[str, str]:
         headers = {

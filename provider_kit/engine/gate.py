@@ -6,7 +6,7 @@ came of it. One gate belongs to one client and serves all its threads and event 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import define
@@ -32,7 +32,7 @@ from provider_kit.policies.matrix import KeyFate, Row, row_for
 from provider_kit.policies.rate_limit import Limiter, SlidingWindows, Ticket
 from provider_kit.policies.response_cache import ResponseCache
 from provider_kit.stores.daily_counter import DailyCounter, default_path
-from provider_kit.wire.rate_limit_headers import Allowance, RateLimitInfo
+from provider_kit.wire.rate_limit_headers import Allowance, has_rate_limits
 
 if TYPE_CHECKING:
     from provider_kit.engine.attempts import Run
@@ -146,13 +146,10 @@ class Gate:
             now = transport.now()
             if breaker is not None and (wait := breaker.blocked(now)) > 0:
                 raise self._circuit_error(run, wait)
-            lease.key = key = await self._choose_key(run, now)
-            key_id = key.id if key is not None else ""
+            key_id = await self._choose_key_and_turn(run, lease, now)
             if run.limited:
-                if self.limits is not None:
-                    await self._wait_for_turn(run, lease, key_id)
-                    if self.limits.persist and self.limits.requests_per_day:
-                        await self._count_of_the_day(run, key_id, self.limits.requests_per_day)
+                if self.limits is not None and self.limits.persist and self.limits.requests_per_day:
+                    await self._count_of_the_day(run, key_id, self.limits.requests_per_day)
                 if self.custom_limiter is not None:
                     lease.tokens = run.tokens
                     lease.claimed = True
@@ -176,6 +173,25 @@ class Gate:
             self.leave(run, lease)
             raise
         return lease
+
+    async def _choose_key_and_turn(self, run: Run, lease: Lease, now: float) -> str:
+        """Choose a key and wait for its turn; the key's id."""
+        while True:
+            lease.key = key = await self._choose_key(run, now)
+            key_id = key.id if key is not None else ""
+            if self.limits is None or not run.limited:
+                return key_id
+            limiter = lease.limiter = self._limiter_of(key_id)
+            tokens = lease.tokens = run.tokens if limiter.token_window is not None else 0.0
+            ticket = lease.ticket = limiter.ask(tokens, now, elsewhere=self.shared is not None)
+            if ticket.admitted:
+                return key_id
+            has_turn = await self._wait_for_turn(run, lease, limiter, ticket)
+            now = run.transport.now()
+            if has_turn and (key is None or not _rests(key, now, self.endpoint.keys.several)):
+                return key_id
+            # While it waited, its key was sent to rest, or another one has got room.
+            limiter.settle(ticket, 0.0, now)
 
     async def _take_place(self, run: Run, slots: Slots) -> Place:
         place = slots.take()
@@ -208,7 +224,7 @@ class Gate:
         if not len(pool):
             return None
         wait_of = None
-        if len(pool) > 1 and run.limited:
+        if pool.several and run.limited:
             wait_of = lambda key: self.expected_wait(key, run, now)  # noqa: E731  # it closes over now
         while True:
             key = pool.pick(now, exclude=run.excluded, wait_of=wait_of)
@@ -256,18 +272,12 @@ class Gate:
             found = self._limiters.setdefault(key_id, SlidingWindows(requests, tokens))
         return found
 
-    async def _wait_for_turn(self, run: Run, lease: Lease, key_id: str) -> None:
-        transport = run.transport
-        limiter = lease.limiter = self._limiter_of(key_id)
-        shared = self.shared
-        tokens = lease.tokens = run.tokens if limiter.token_window is not None else 0.0
-        now = transport.now()
-        ticket = lease.ticket = limiter.ask(tokens, now, elsewhere=shared is not None)
-        if ticket.admitted:
-            return
+    async def _wait_for_turn(self, run: Run, lease: Lease, limiter: SlidingWindows, ticket: Ticket) -> bool:
+        """Wait for the limits of a key; false if another key has room by now."""
+        transport, shared = run.transport, self.shared
         told = False
         waiter = None
-        began = now
+        began = now = transport.now()
         while True:
             if shared is None:
                 wait = limiter.ready(ticket, now)
@@ -278,10 +288,18 @@ class Gate:
                 now = transport.now()
                 if remote == 0.0:
                     limiter.admit(ticket, now)
-                    return
-                wait = limiter.ready(ticket, now) if remote is None else remote
+                    return True
+                if remote is None:
+                    wait = limiter.ready(ticket, now)
+                else:
+                    wait = remote
+                    limiter.full_until = now + remote
+                    if self._another_has_room(run, now):
+                        limiter.leave(ticket)
+                        lease.ticket = None
+                        return False
             if wait <= 0:
-                return
+                return True
             expected = max(ticket.expected - (now - began), wait if wait != float("inf") else 0.0)
             allowed = run.left(now)
             if self.limits is not None and self.limits.max_wait is not None:
@@ -298,6 +316,14 @@ class Gate:
                     continue  # it became the head before it could be woken
             await waiter.wait(min(wait, allowed, _LOOK_AGAIN))
             now = transport.now()
+
+    def _another_has_room(self, run: Run, now: float) -> bool:
+        pool = self.endpoint.keys
+        return (
+            pool.several
+            and pool.usable(now, run.excluded)
+            and pool.shortest(now, run.excluded, lambda key: self.expected_wait(key, run, now)) == 0.0
+        )
 
     async def _count_of_the_day(self, run: Run, key_id: str, limit: int) -> None:
         """The count that survives a restart; it is kept beside the one in memory."""
@@ -355,7 +381,7 @@ class Gate:
             self.slots.leave(lease.place)
             lease.place = None
 
-    async def succeeded(self, run: Run, lease: Lease, headers: object, used: float | None) -> None:
+    async def succeeded(self, run: Run, lease: Lease, headers: Mapping[str, str], used: float | None) -> None:
         """An attempt was answered as it should be."""
         now = run.transport.now()
         if lease.place is not None and self.slots is not None:
@@ -370,7 +396,8 @@ class Gate:
                 await self.teller.tell(run, "circuit_closed", "the provider answers again; the circuit is closed")
         tokens = lease.tokens if used is None else used
         self._settle(lease, tokens, now)
-        await self.learn(run, lease, headers, now)
+        if has_rate_limits(headers):
+            await self.learn(run, lease, headers, now)
         if self.shared is not None:
             await self.shared.finish(self, run, lease, None, tokens)
 
@@ -381,7 +408,7 @@ class Gate:
         if lease.place is not None and self.slots is not None:
             self.slots.leave(lease.place)
             lease.place = None
-        if isinstance(error, APIError):
+        if isinstance(error, APIError) and has_rate_limits(error.headers):
             await self.learn(run, lease, error.headers, now)
         if lease.key is not None:
             await self._report_key(run, lease.key, error, now)
@@ -436,19 +463,19 @@ class Gate:
             lease.claimed = False
             self.custom_limiter.settle(int(lease.tokens), int(used), now)
 
-    async def learn(self, run: Run, lease: Lease, headers: object, now: float) -> RateLimitInfo | None:
+    async def learn(self, run: Run, lease: Lease, headers: Mapping[str, str], now: float) -> None:
         """Take limits from an answer's headers."""
         key = lease.key
         info = self.learned.update(
-            headers,  # type: ignore[arg-type]  # a mapping of any kind
+            headers,
             key_id=key.id if key is not None else "",
-            key=mask(key.value) if key is not None and len(self.endpoint.keys) > 1 else "",
+            key=mask(key.value) if key is not None and self.endpoint.keys.several else "",
             model=run.model or "",
             now=now,
             clock=run.transport.time,
         )
         if info is None:
-            return None
+            return
         if self.limits is not None and lease.limiter is not None:
             requests, tokens = info.requests, info.tokens
             lease.limiter.correct(
@@ -457,8 +484,12 @@ class Gate:
             )
         if run.minute:
             await self.teller.tell(run, "rate_limit_learned", "limits were told", limits=dict(info.allowances))
-        return info
 
     def _of_a_minute(self, told: Allowance) -> bool:
         window = told.window if told.window is not None else self.endpoint.provider.requests_limit_per
         return window == 60.0
+
+
+def _rests(key: Key, now: float, several: bool) -> bool:
+    """Whether a key may not be used after all; the last one is kept back by a provider's word only."""
+    return (key.promised and key.until > now) or (several and key.dead)

@@ -102,12 +102,12 @@ class Teller:
     ) -> None:
         """Log an event and hand it to the listener. A listener that fails breaks no call."""
         logger, level = _LEVELS[name]
-        listener = self.listener
-        if listener is None and not logger.isEnabledFor(level):
+        listener, logged = self.listener, logger.isEnabledFor(level)
+        if listener is None and not logged:
             return
         if error is not None and request_id is None:
             request_id = error.request_id
-        if logger.isEnabledFor(level):
+        if logged:
             logger.log(
                 level,
                 "%s: %s%s",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import define, field
 
 from provider_kit.errors import ProviderKitError
 
@@ -39,7 +39,7 @@ EventName: TypeAlias = Literal[
 ]
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Event:
     """One decision or turn of a call. Holds no secret."""
 

@@ -143,6 +143,8 @@ class KeyPool:
         self._choose = choose
         self._lock = threading.Lock()
         self._keys: list[Key] = []
+        #: Whether there is more than one key.
+        self.several = False
         self._turn = 0
         #: Keys taken away of late; they must not show up in texts either.
         self._former: tuple[str, ...] = ()
@@ -180,6 +182,7 @@ class KeyPool:
         with self._lock:
             kept = [known for known in self._keys if known.value != value]
             self._keys = [*kept, Key(value, digest, float(weight))]
+            self.several = len(self._keys) > 1
 
     def remove_key(self, key: str) -> bool:
         """Take a key away; requests under way with it finish.
@@ -191,6 +194,7 @@ class KeyPool:
             kept = [known for known in self._keys if known.value != key]
             gone = len(kept) < len(self._keys)
             self._keys = kept
+            self.several = len(kept) > 1
             if gone:
                 self._former = (HiddenText(key), *self._former[:15])
             return gone
@@ -242,6 +246,11 @@ class KeyPool:
     def usable(self, now: float, exclude: Container[str] = ()) -> bool:
         """Whether a key may be used now."""
         return any(not key.dead and key.until <= now and key.id not in exclude for key in self._keys)
+
+    def shortest(self, now: float, exclude: Container[str], wait_of: Callable[[Key], float]) -> float:
+        """The shortest wait of the keys that may be used now; infinity if there is none."""
+        usable = [key for key in self._keys if not key.dead and key.until <= now and key.id not in exclude]
+        return min(map(wait_of, usable), default=float("inf"))
 
     def pick(
         self, now: float, *, exclude: Container[str] = (), wait_of: Callable[[Key], float] | None = None

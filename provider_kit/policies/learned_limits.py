@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import define, evolve
 
-from provider_kit.wire.rate_limit_headers import Allowance, RateLimitInfo, has_rate_limits, read_rate_limits
+from provider_kit.wire.rate_limit_headers import Allowance, RateLimitInfo, read_rate_limits
 
 __all__ = ["LearnedLimits"]
 
@@ -70,8 +70,6 @@ class LearnedLimits:
         Returns:
             What is new, ``None`` if the answer tells nothing.
         """
-        if not has_rate_limits(headers):
-            return None
         time = clock()
         limits = read_rate_limits(headers, now=time)
         if not limits:

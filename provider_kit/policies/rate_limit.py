@@ -79,6 +79,8 @@ class Window:
 
     def wait(self, amount: float, now: float) -> float:
         """Seconds until ``amount`` more fits, if nobody else is admitted meanwhile."""
+        if self.used + amount <= self.limit:
+            return 0.0  # without a look at what may have left the window by now
         self.expire(now)
         over = self.used + min(amount, self.limit) - self.limit
         if over <= 1e-9:
@@ -92,6 +94,8 @@ class Window:
     def add(self, amount: float, now: float) -> list[float]:
         """Admit ``amount``; what is returned stands for it."""
         entries = self._entries
+        if entries and entries[0][0] <= now - self.seconds:
+            self.expire(now)
         self.used += amount
         if len(entries) >= _EXACT and now - entries[-1][0] < self.seconds / _EXACT:
             last = entries[-1]
@@ -140,6 +144,8 @@ class SlidingWindows:
     def __init__(self, requests: Iterable[tuple[float, float]] = (), tokens: tuple[float, float] | None = None) -> None:
         self.windows = [Window(limit, seconds) for limit, seconds in requests]
         self.token_window = Window(*tokens) if tokens is not None else None
+        #: Until then a store that other processes share has no room, whatever the windows here say.
+        self.full_until = float("-inf")
         self._queue: deque[Ticket] = deque()
         self._lock = threading.Lock()
 
@@ -234,7 +240,7 @@ class SlidingWindows:
     def projected(self, tokens: float, now: float) -> float:
         """Seconds a newcomer would wait, those before it included."""
         with self._lock:
-            return self._projected(tokens, now)
+            return max(self._projected(tokens, now), self.full_until - now)
 
     def _projected(self, tokens: float, now: float) -> float:
         if not self._queue:

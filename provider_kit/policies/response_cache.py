@@ -21,7 +21,7 @@ from provider_kit.model.json_text import canonical, dumps, loads
 from provider_kit.policies.rate_limit import Wakes
 from provider_kit.wire.redaction import is_secret_header
 
-__all__ = ["CacheEntry", "CacheStore", "MemoryCache", "ResponseCache", "cache_key"]
+__all__ = ["CacheEntry", "CacheStore", "MemoryCache", "ResponseCache", "cache_key", "told_by"]
 
 #: Bytes of memory an entry takes besides its own.
 _OVERHEAD = 200
@@ -68,26 +68,27 @@ class CacheEntry:
         return cls(told["kind"], body, told.get("request_id"))
 
 
-def cache_key(
-    provider: str, url: str, body: Any, headers: Sequence[Mapping[str, str] | None], query: Mapping[str, str] | None
-) -> str:
-    """A hash over everything that changes an answer; the order of keys does not.
-
-    Args:
-        provider: Type of the provider.
-        url: Where the request goes.
-        body: The request's JSON value.
-        headers: All headers; credentials and those that change nothing are left out.
-        query: Further parameters of the URL.
-    """
-    told = sorted(
+def told_by(*groups: Mapping[str, str] | None) -> list[tuple[str, str]]:
+    """What headers say that may change an answer: without credentials, and without those that change nothing."""
+    return sorted(
         (name.lower(), str(value))
-        for group in headers
+        for group in groups
         if group
         for name, value in group.items()
         if name.lower() not in _IDLE_HEADERS and not is_secret_header(name)
     )
-    return hashlib.sha256(canonical([1, provider, url, body, told, query or None])).hexdigest()
+
+
+def cache_key(scope: str, body: Any, told: Sequence[tuple[str, str]], query: Mapping[str, str] | None) -> str:
+    """A hash over everything that changes an answer; the order of keys does not.
+
+    Args:
+        scope: Provider, address, and what all requests have in common.
+        body: The request's JSON value.
+        told: What this request's own headers say, see :func:`told_by`.
+        query: Further parameters of the URL.
+    """
+    return hashlib.sha256(canonical([1, scope, body, told, query or None])).hexdigest()
 
 
 class MemoryCache:
