@@ -65,18 +65,24 @@ class SharedState:
         now = run.transport.now()
         state, wait = _text(told[0]), float(told[1]) / 1e6
         if breaker is not None:
-            blocked = state == "open" or wait > 0
-            changed = breaker.adopt("open" if blocked else state, now + wait, now)  # type: ignore[arg-type]
-            if changed is not None:
-                text = f"another process found: the circuit is {changed.replace('_', ' ')}"
-                name: Any = f"circuit_{changed}"
-                await gate.teller.tell(run, name, text, wait=wait)
+            await self._adopt(gate, run, "open" if wait > 0 else state, wait)
         pool = gate.endpoint.keys
         out = {
             _text(told[i]): (float(told[i + 1]) / 1e6, _text(told[i + 2]), bool(told[i + 3]))
             for i in range(2, len(told), 4)
         }
         pool.adopt(out, now)
+
+    async def _adopt(self, gate: Gate, run: Run, state: str, wait: float) -> None:
+        breaker = gate.breaker
+        if breaker is None:
+            return
+        now = run.transport.now()
+        changed = breaker.adopt(state, now + wait, now)  # type: ignore[arg-type]  # one of the three
+        if changed is not None:
+            name: Any = f"circuit_{changed}"
+            text = f"together with other processes: the circuit is {changed.replace('_', ' ')}"
+            await gate.teller.tell(run, name, text, wait=wait)
 
     async def take(self, gate: Gate, run: Run, lease: Lease) -> float | None:
         """Claim room in the shared windows: seconds to wait, 0 if admitted, ``None`` if there is no store now.
@@ -135,7 +141,9 @@ class SharedState:
             int(rest * 1e6),
             int(promised),
         ]
-        await self._run(gate, run, FINISH, self._names, args, fatal=False)
+        state = await self._run(gate, run, FINISH, self._names, args, fatal=False)
+        if state is not None and breaker is not None:
+            await self._adopt(gate, run, _text(state), breaker.config.open_for)
         if key is not None:
             key.shared = fate not in ("same", "fine")
 

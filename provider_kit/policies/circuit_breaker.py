@@ -143,7 +143,7 @@ class CircuitBreaker:
     def adopt(self, state: CircuitState, until: float, now: float) -> CircuitState | None:
         """Take over what another process found; returns the new state if that is a change."""
         with self._lock:
-            if state == self._state or (state == "closed" and self._state == "half_open"):
+            if state == self._state:
                 self._until = max(self._until, until) if state == "open" else self._until
                 return None
             change = self._become(state, now)
