@@ -47,7 +47,11 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?:Any|Self|Literal|Unpack|Mapping|Sequence|Iterable|Iterator|Callable|Awaitable|AsyncIterator)"),
     ("py:.*", r"(?:Decimal|ExceptionGroup|TracebackType|optional|sequence)"),
     ("py:.*", r"(?:StrEnum|TypedDict)"),
-    ("py:class", r"provider_kit\.transports\.base\.T"),  # a type variable
+    # Types of arguments that the text describes in words.
+    ("py:class", r"KeyStrategy|SharedStore|OnStoreFailure|Listener|CircuitState|Waiting"),
+    ("py:class", r"provider_kit\.policies\.(?:matrix\.KeyFate|rate_limit\.Ticket)"),
+    ("py:class", r"provider_kit\.(?:transports\.base|key_manager)\.T"),  # type variables
+    ("py:class", r"redis(?:\.asyncio)?\.Redis"),
 ]
 
 

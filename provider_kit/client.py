@@ -252,7 +252,7 @@ class Client:
 
     @property
     def keys(self) -> KeyPool:
-        """The API keys: ``add_key``, ``remove_key`` and ``status`` while calls go on.
+        """The API keys, with ``add_key``, ``remove_key`` and ``status`` while calls go on.
 
         Raises:
             MissingAPIKeyError: There is none and the provider needs one.

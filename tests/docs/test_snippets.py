@@ -327,6 +327,29 @@ def test_the_table_of_providers_is_the_code():
         assert provider.base_url is None or provider.base_url in rest, name
 
 
+def test_the_table_of_failures_is_the_code():
+    """Every row and column of the matrix, in its order."""
+    from provider_kit.policies.matrix import MATRIX
+
+    page = (DOCS / "reliability.rst").read_text("utf-8")
+    table = page[page.index("   * - Failure\n") : page.index("A stream counts as begun")]
+    shown = [
+        [text.strip() for text in re.split(r"\n     - ", row.strip())]
+        for row in re.split(r"^   \* - ", table, flags=re.M)
+    ][2:]
+    assert shown == [
+        [
+            row.failure,
+            row.same_key,
+            "at once" if row.other_key else "no",
+            row.key.value,
+            row.next_provider,
+            "yes" if row.breaker else "no",
+        ]
+        for row in MATRIX
+    ]
+
+
 def test_every_error_is_explained():
     """The tree names all of them; the table tells what to do about each one that is raised."""
     text = (DOCS / "errors.rst").read_text("utf-8")
