@@ -88,6 +88,8 @@ class Run:
     #: Ids of the keys that this call does not want again.
     excluded: set[str] = field(factory=set)
     last_key: str | None = None
+    #: Id of the key that the next attempt uses again, for the failure was not the key's.
+    same_key: str | None = None
     last_error: ProviderKitError | None = None
     _used_keys: set[str] = field(factory=set)
     _retries: int = 0
@@ -230,6 +232,7 @@ class Run:
         if gate.breaker is not None and not self.probing and gate.breaker.blocked(now) > 0:
             return None
         several = key is not None and self.endpoint.keys.several
+        self.same_key = key.id if several and not row.other_key and key is not None else None
         if several and row.other_key and key is not None:
             pool = self.endpoint.keys
             if row.key is not KeyFate.COOLING or pool.strategy == "simple":

@@ -227,7 +227,7 @@ class Gate:
         if pool.several and run.limited:
             wait_of = lambda key: self.expected_wait(key, run, now)  # noqa: E731  # it closes over now
         while True:
-            key = pool.pick(now, exclude=run.excluded, wait_of=wait_of)
+            key = pool.pick(now, exclude=run.excluded, wait_of=wait_of, prefer=run.same_key)
             if key is not None:
                 if run.last_key is not None and run.last_key != key.id:
                     await self.teller.tell(
@@ -240,9 +240,9 @@ class Gate:
             only = pool.only()
             if only is not None and asked is None and (run.probing or not self.config.max_retries):
                 return only  # its owner handles retries; nothing is withheld from him
-            patience = _PATIENCE if asked is None or asked is True else float(asked)
-            if asked is True:
-                patience = float("inf")
+            patience = float("inf") if asked is True else float(asked or 0.0)
+            if asked is None and self.config.max_retries:
+                patience = _PATIENCE
             if wait is None or wait > patience or wait >= run.left(now) or run.probing:
                 raise pool.exhausted(now, **run.facts()) from run.last_error
             await self.teller.tell(run, "key_wait", f"every key rests; waiting {wait:.1f} s", wait=wait)

@@ -253,7 +253,12 @@ class KeyPool:
         return min(map(wait_of, usable), default=float("inf"))
 
     def pick(
-        self, now: float, *, exclude: Container[str] = (), wait_of: Callable[[Key], float] | None = None
+        self,
+        now: float,
+        *,
+        exclude: Container[str] = (),
+        wait_of: Callable[[Key], float] | None = None,
+        prefer: str | None = None,
     ) -> Key | None:
         """The key to use now, or ``None`` if none may be.
 
@@ -261,9 +266,15 @@ class KeyPool:
             now: The clock.
             exclude: Ids of keys this call does not want again.
             wait_of: Seconds a key would have to wait for its rate limit; the shortest wait goes first.
+            prefer: Id of the key to take if it may be used, whose turn it may be.
         """
         with self._lock:
             keys = self._keys
+            if prefer is not None:
+                for same in keys:
+                    if same.id == prefer and not same.dead and same.until <= now and same.id not in exclude:
+                        same.requests += 1
+                        return same
             if len(keys) == 1:
                 only = keys[0]
                 # Only a rest that the provider named keeps the last key back; a guess of ours does not.
