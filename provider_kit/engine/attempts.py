@@ -21,7 +21,7 @@ from provider_kit.policies.retry import RetryPolicy
 from provider_kit.transports.base import Transport
 from provider_kit.wire.http import HttpRequest, Limits
 from provider_kit.wire.rate_limit_headers import wait_told
-from provider_kit.wire.response_headers import request_id
+from provider_kit.wire.response_headers import request_id, retry_after
 
 __all__ = ["Run", "make_limits"]
 
@@ -197,8 +197,11 @@ class Run:
         """The attempt failed: seconds to wait before the next one, ``None`` if there is to be none."""
         self.describe(error)
         self.endpoint.allow_repeat(error)
-        if isinstance(error, RateLimitError) and error.retry_after is None:
-            error.retry_after = wait_told(error.headers, now=self.transport.time())
+        if isinstance(error, APIError) and error.retry_after is None and error.headers:
+            time = self.transport.time()
+            error.retry_after = retry_after(error.headers, now=time)  # a date, in an answer without one of its own
+            if error.retry_after is None and isinstance(error, RateLimitError):
+                error.retry_after = wait_told(error.headers, now=time)
         row = await self.gate.failed(self, self.lease, error)
         now = self.transport.now()
         wait = self._decide(error, row, now)

@@ -156,10 +156,12 @@ class Gate:
                     await self._wait(run, self.custom_limiter.reserve(int(lease.tokens), transport.now()))
                 learned = self.learned
                 if learned.knows(key_id, run.model):
-                    wait = learned.wait(key_id, run.model or "", run.tokens, transport.now())
+                    now = transport.now()
+                    wait = learned.wait(key_id, run.model or "", run.tokens, now)
+                    # Counted before the wait, so that those who come meanwhile queue up behind.
+                    learned.spend(key_id, run.model or "", run.tokens, now)
                     if wait > 0:
                         await self._wait(run, wait, patience=_PATIENCE)
-                    learned.spend(key_id, run.model or "", run.tokens, transport.now())
             if breaker is not None:
                 wait, lease.generation, changed = breaker.admit(transport.now())
                 if wait > 0:

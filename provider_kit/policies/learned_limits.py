@@ -98,15 +98,14 @@ class LearnedLimits:
         for name, told in known.info.allowances.items():
             if told.reset is None or told.remaining is None or passed >= told.reset:
                 continue
-            if name.startswith("credits"):
+            if name.startswith("credits") or told.limit is None:  # nothing left of what is not told means little
                 continue
             need, spent = (max(1.0, tokens), known.tokens) if "token" in name else (1.0, known.requests)
             now_left = told.remaining - spent
             if told.steady and told.limit:
                 now_left += passed * max(0.0, told.limit - told.remaining) / told.reset if told.reset else 0.0
             left = evolve(told, remaining=max(0.0, now_left), reset=max(0.0, told.reset - passed))
-            if told.limit is not None:
-                need = min(need, told.limit)
+            need = min(need, told.limit)
             longest = max(longest, left.wait_for(need), self._space(known, left, now))
         return longest
 

@@ -182,4 +182,4 @@ def _number(text: str | None) -> float | None:
         value = float(text or "")
     except ValueError:
         return None
-    return value if 0 <= value < float("inf") else 0.0 if value < 0 else None
+    return value if 0 <= value < float("inf") else None  # Azure writes -1 for what it does not know
