@@ -13,7 +13,7 @@ from attrs import define
 
 from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFailure
 from provider_kit.engine.attempts import Run
-from provider_kit.engine.caching import Lookup, from_cache, look_up, read_entry
+from provider_kit.engine.caching import Lookup, from_cache, look_up
 from provider_kit.engine.endpoint import Draft
 from provider_kit.engine.unreadable import UNREADABLE, unreadable
 from provider_kit.errors import (
@@ -22,6 +22,7 @@ from provider_kit.errors import (
     APITimeoutError,
     InvalidResponseError,
     ProviderKitError,
+    ResponseLostError,
     StreamError,
     StreamIncompleteError,
     StreamTimeoutError,
@@ -118,6 +119,9 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
             committed = settled = False
             body: ByteStream | None = None
             state.decoder = state.body = None
+            if collected:  # an attempt that brought no content is no part of the answer
+                collected.clear()
+                state.collected_bytes = 0
             http = await run.begin(state.draft, True)
             try:
                 body = state.body = await transport.open_stream(http, run.limits)
@@ -170,6 +174,9 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
                 if committed:
                     await run.broke_off(failure, now)
                     raise _after_content(state, failure) from (failure if failure is not error else error.__cause__)
+                if isinstance(failure, ResponseLostError) and state.decoder is not None:
+                    # The stream had begun, so it is not lost but cut.
+                    failure = _cut(failure)
                 if isinstance(failure, StreamIncompleteError):
                     failure.retryable = True  # nothing of it reached the caller
                 wait = await run.judge(failure)
@@ -194,15 +201,18 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
             lookup.done()
 
 
+def _cut(error: ResponseLostError) -> StreamIncompleteError:
+    made = StreamIncompleteError("The stream was cut before its first content.", request_id=error.request_id)
+    made.__cause__ = error.__cause__ or error
+    return made
+
+
 def _replayed(state: StreamState, lookup: Lookup | None) -> list[Chunk] | None:
     """The chunks of an answer that the cache has, if it has it."""
-    if lookup is None or lookup.entry is None:
-        return None
-    found = read_entry(state.dialect, lookup.entry)
-    if found is None:
+    if lookup is None or lookup.entry is None or lookup.read is None:
         return None
     run = state.run
-    chunks, answer = found
+    chunks, answer = lookup.read
     state.whole = from_cache(run, answer, lookup.entry, state.notes.warnings)
     state.hit = True
     run.first_content = state.ended = run.transport.now() - run.started

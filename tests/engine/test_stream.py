@@ -362,9 +362,17 @@ def test_a_real_stream_is_tried_again_over_http(call, fake_server):
     assert len(fake_server.requests) == 4
 
 
-def test_a_connection_lost_before_content_is_not_asked_again(call, fake_server):
-    """The request was sent; whether it is billed nobody knows, so it is the caller's choice to repeat it."""
+def test_a_stream_cut_before_its_first_content_is_asked_again(call, fake_server):
+    """It had begun, so it is not lost but cut; the caller has seen nothing of it."""
     fake_server.fault(cut_after=0)
+    _, answer = call.stream(fake_server.client(retry=NOW), "What is 2 + 3?")
+    assert answer.text == "2 + 3 = 5"
+    assert [attempt.error for attempt in answer.attempts] == ["StreamIncompleteError", None]
+
+
+def test_a_connection_lost_before_the_stream_begins_is_not_asked_again(call, fake_server):
+    """The request was sent; whether it is billed nobody knows, so it is the caller's choice to repeat it."""
+    fake_server.fault(reset=True)
     with pytest.raises(ResponseLostError):
         call.stream(fake_server.client(retry=NOW), "What is 2 + 3?")
     assert len(fake_server.requests) == 1
