@@ -11,17 +11,26 @@ from provider_kit import (
     ChatResponse,
     ChatStream,
     Chunk,
+    CircuitBreakerConfig,
+    CircuitStatus,
     Client,
     Embeddings,
+    Event,
     FinishReason,
     HealthStatus,
     Image,
+    KeyManager,
+    KeyStatus,
     Message,
     Model,
     Provider,
     ProviderConfig,
     ProviderKitError,
+    RateLimitConfig,
+    RateLimiter,
+    RateLimitInfo,
     Reasoning,
+    ResponseCache,
     StreamError,
     Timeout,
     Tool,
@@ -83,6 +92,31 @@ def configuration() -> None:
     except ProviderKitError as error:
         assert_type(error.hint, str | None)
         assert_type(error.retryable, bool)
+
+
+def reliability() -> None:
+    def policy(error: ProviderKitError, attempt: int) -> float | None:
+        return None
+
+    def listen(event: Event) -> None:
+        assert_type(event.error, ProviderKitError | None)
+
+    client = Client(
+        "openai",
+        api_keys={"a": 2, "b": 1},
+        retry=policy,
+        rate_limit=RateLimitConfig(requests_per_minute=60),
+        circuit_breaker=CircuitBreakerConfig(),
+        response_cache=ResponseCache(ttl=60),
+        on_event=listen,
+    )
+    assert_type(client.rate_limits, list[RateLimitInfo])
+    assert_type(client.circuit, CircuitStatus | None)
+    assert_type(client.keys.status(), list[KeyStatus])
+    manager = KeyManager("openai", ["a", "b"])
+    assert_type(manager.execute_with_failover(len), int)
+    assert_type(Client("openai", api_keys=manager, retry="aggressive"), Client)
+    assert_type(RateLimiter(3).allow(), bool)
 
 
 def wrong_options_are_seen(client: Client) -> None:
