@@ -143,7 +143,7 @@ class Client:
         rate_limiter: Limiter | None = None,
         max_concurrency: int | None = None,
         circuit_breaker: bool | CircuitBreakerConfig | CircuitBreaker = False,
-        response_cache: bool | str | ResponseCache | None = None,
+        response_cache: bool | str | os.PathLike[str] | ResponseCache | None = None,
         store: str | SharedStore | None = None,
         on_store_failure: OnStoreFailure = "local",
         on_event: Listener | None = None,
@@ -169,7 +169,7 @@ class Client:
             refuse_beside_config(
                 not isinstance(api_keys, KeyPool) and api_keys,
                 key_strategy != "round_robin",
-                isinstance(circuit_breaker, CircuitBreakerConfig),
+                circuit_breaker is not False and not isinstance(circuit_breaker, CircuitBreaker),
                 isinstance(store, str),
                 on_store_failure != "local",
             )

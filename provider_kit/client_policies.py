@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 from attrs import frozen
@@ -64,15 +65,20 @@ def check_policies(
         pool = KeyPool(config.label, (), strategy=config.key_strategy, source=api_keys)
     if pool is not None and config.api_key is not None:
         raise ConfigError("api_key= and api_keys= are both given.", hint="Put all keys into api_keys=.")
-    if rate_limiter is not None and not isinstance(rate_limiter, Limiter):
+    if pool is not None and config.api_keys:
+        raise ConfigError("Keys are given twice.", hint="Add them to the KeyManager, or leave it out.")
+    if rate_limiter is not None and not _is_a(rate_limiter, Limiter):
         raise ConfigError(
-            f"rate_limiter must have acquire() and settle(); {type(rate_limiter).__name__} lacks one.",
+            f"rate_limiter must be an object with reserve() and settle(), not {rate_limiter!r}.",
             hint="See provider_kit.Limiter; for usual limits pass rate_limit=RateLimitConfig(…).",
         )
     if on_event is not None and not callable(on_event):
-        raise ConfigError(f"on_event must be a function, not {on_event!r}.")
-    if store is not None and not isinstance(store, (str, SharedStore)):
-        raise ConfigError(f"store must be a redis:// URL or a RedisStore, not {type(store).__name__}.")
+        raise ConfigError(f"on_event must be a function, not {on_event!r}.", hint="on_event=print shows each event.")
+    if store is not None and not isinstance(store, str) and not _is_a(store, SharedStore):
+        raise ConfigError(
+            f"store must be a redis:// URL or a RedisStore, not {type(store).__name__}.",
+            hint="store='redis://localhost:6379/0'.",
+        )
     return Parts(
         retry=retry,
         pool=pool,
@@ -84,17 +90,25 @@ def check_policies(
     )
 
 
+def _is_a(given: Any, protocol: type) -> bool:
+    """Whether an object has the methods; a class has them too, but cannot be asked."""
+    return isinstance(given, protocol) and not isinstance(given, type)
+
+
 def _cache(given: Any) -> ResponseCache | None:
-    if given is None or given is False or isinstance(given, ResponseCache):
-        return given or None
+    if given is None or given is False:
+        return None
     if given is True:
         return ResponseCache()
-    if isinstance(given, str):
-        return ResponseCache(given)
-    raise ConfigError(
-        f"response_cache must not be {type(given).__name__}.",
-        hint="True for memory, a path, a redis:// URL, or a ResponseCache.",
-    )
+    cache = ResponseCache(given) if isinstance(given, (str, PathLike)) else given
+    if not isinstance(cache, ResponseCache):
+        raise ConfigError(
+            f"response_cache must not be {type(given).__name__}.",
+            hint="True for memory, a path, a redis:// URL, or a ResponseCache.",
+        )
+    if isinstance(cache.store, str) and "://" in cache.store and cache.opened is None:
+        cache.opened = open_store(cache.store)  # no connection is made yet
+    return cache
 
 
 def make_gate(endpoint: Endpoint, config: ProviderConfig, parts: Parts) -> Gate:

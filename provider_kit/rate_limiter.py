@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from provider_kit.errors import ConfigError, RateLimitExceededError
+from typing import Any
+
+from provider_kit.errors import ConfigError, InvalidRequestError, RateLimitExceededError
 from provider_kit.policies.rate_limit import SlidingWindows, Ticket
 from provider_kit.transports.base import Waiting
 from provider_kit.transports.blocking_waiting import BlockingWaiting
@@ -45,8 +47,10 @@ class RateLimiter:
     ) -> None:
         given = (requests_per_second, requests_per_minute, requests_per_day, tokens_per_minute)
         for value in given:
-            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 1):
-                raise ConfigError(f"A rate limit must be a number of 1 or more, not {value!r}.")
+            if value is not None and (not _is_amount(value) or value < 1):
+                raise ConfigError(
+                    f"A rate limit must be a number of 1 or more, not {value!r}.", hint="Leave it out for no limit."
+                )
         if all(value is None for value in given):
             raise ConfigError("There is no limit.", hint="RateLimiter(requests_per_minute=60).")
         spans = ((requests_per_second, 1.0), (requests_per_minute, 60.0), (requests_per_day, 86400.0))
@@ -63,7 +67,7 @@ class RateLimiter:
 
     def allow(self, tokens: float = 0) -> bool:
         """Whether a request may go at once; if so, it is counted."""
-        return self._windows.try_acquire(tokens, self._blocking.now())
+        return self._windows.try_acquire(_tokens(tokens), self._blocking.now())
 
     def wait(self, tokens: float = 0, *, timeout: float | None = None) -> Ticket:
         """Block until a request may go.
@@ -77,6 +81,7 @@ class RateLimiter:
 
         Raises:
             RateLimitExceededError: It would take longer than ``timeout``; raised at once.
+            InvalidRequestError: ``tokens`` or ``timeout`` is not a number of 0 or more.
         """
         return run_to_completion(self._wait(self._blocking, tokens, timeout))
 
@@ -93,10 +98,13 @@ class RateLimiter:
 
     def done(self, ticket: Ticket, used: float) -> None:
         """The request used ``used`` tokens; what it did not use of its claim is free again."""
-        self._windows.settle(ticket, used, self._blocking.now())
+        self._windows.settle(ticket, _tokens(used), self._blocking.now())
 
     async def _wait(self, waiting: Waiting, tokens: float, timeout: float | None) -> Ticket:
         windows = self._windows
+        tokens = _tokens(tokens)
+        if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout < 0):
+            raise InvalidRequestError(f"timeout must be seconds, not {timeout!r}.", hint="Use None to wait forever.")
         began = now = waiting.now()
         ticket = windows.ask(tokens, now)
         try:
@@ -104,6 +112,7 @@ class RateLimiter:
                 left = float("inf") if timeout is None else timeout - (now - began)
                 expected = max(ticket.expected - (now - began), wait if wait != float("inf") else 0.0)
                 if expected > left or left <= 0:
+                    expected = max(expected, windows.expected(ticket, now))
                     raise RateLimitExceededError(
                         f"The rate limit would delay this by {expected:.1f} s, longer than the timeout.",
                         retry_after=expected,
@@ -121,9 +130,24 @@ class RateLimiter:
 
     # -------------------------------------------------------------------------------------------- for clients
 
+    @property
+    def windows(self) -> SlidingWindows:
+        """Where the calls of clients wait, in one queue with everybody else."""
+        return self._windows
+
     def reserve(self, tokens: int, now: float) -> float:
         """Claim room for one request of a client: seconds to wait before sending it."""
         return self._windows.reserve(tokens, now)
 
     def settle(self, reserved: int, used: int, now: float) -> None:
         """A client's request is over. What it claimed stays counted until its time is over."""
+
+
+def _is_amount(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, (int, float)) and 0 <= value < float("inf")
+
+
+def _tokens(value: Any) -> float:
+    if not _is_amount(value):
+        raise InvalidRequestError(f"tokens must be a number of 0 or more, not {value!r}.")
+    return value  # type: ignore[no-any-return]  # it was looked at

@@ -124,6 +124,10 @@ class Run:
             self._tokens = float(estimate_tokens(self.request)) if self.request is not None else 0.0
         return self._tokens
 
+    def expect(self, tokens: float) -> None:
+        """It may use so many tokens."""
+        self._tokens = tokens
+
     def left(self, now: float) -> float:
         """Seconds until its deadline."""
         deadline = self.limits.deadline

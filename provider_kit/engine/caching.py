@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import iscoroutinefunction
+from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
 from attrs import define
@@ -11,14 +11,18 @@ from provider_kit.dialects.base import Dialect, Notes, StreamFailure, WireCall
 from provider_kit.engine.attempts import Run
 from provider_kit.engine.endpoint import deep_merge
 from provider_kit.engine.unreadable import UNREADABLE
-from provider_kit.errors import ProviderKitError, StoreError
+from provider_kit.errors import InvalidRequestError, ProviderKitError, StoreError
 from provider_kit.model.chat import ChatRequest, ChatResponse, Chunk, ParameterWarning, Timings
 from provider_kit.model.json_text import loads
 from provider_kit.policies.response_cache import CacheEntry, ResponseCache, cache_key, told_by
+from provider_kit.transports.base import one_line
+from provider_kit.wire.redaction import redact
 
 __all__ = ["Lookup", "from_cache", "look_up", "read_entry"]
 
 _KEPT = frozenset({"stop", "length", "tool_calls"})
+#: Seconds during which a store that failed is not asked again.
+_REST = 5.0
 
 
 @define(eq=False)
@@ -28,8 +32,9 @@ class Lookup:
     run: Run
     cache: ResponseCache
     key: str
-    #: What was found.
+    #: What was found, and what it says: the chunks of a stream (``None`` for a whole answer) and the answer.
     entry: CacheEntry | None = None
+    read: tuple[list[Chunk] | None, ChatResponse] | None = None
     #: Whether others wait for this call's answer.
     leads: bool = False
 
@@ -74,13 +79,14 @@ async def look_up(run: Run, request: ChatRequest, dialect: Dialect, call: WireCa
         told = told_by(call.headers, request.extra_headers) if call.headers or request.extra_headers else ()
         query = {**(call.query or {}), **(request.extra_query or {})} if call.query or request.extra_query else None
         key = cache_key(f"{endpoint.scope} {call.path}", body, told, query)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return None  # it cannot be written as JSON, which the call itself will say
     found = Lookup(run, cache, key)
     while True:
         memory = cache.memory
         found.entry = memory.get(key, run.transport.now()) if memory is not None else await _get(run, cache, key)
-        if found.entry is not None or not cache.single_flight:
+        found.read = read_entry(dialect, found.entry) if found.entry is not None else None
+        if found.read is not None or not cache.single_flight:
             break
         waiter = run.transport.waiter()
         if cache.lead(key, waiter):
@@ -91,8 +97,12 @@ async def look_up(run: Run, request: ChatRequest, dialect: Dialect, call: WireCa
             break
         await waiter.wait(min(left, 30.0))
     if run.minute:
-        hit = found.entry is not None
-        await run.gate.teller.tell(run, "cache_hit" if hit else "cache_miss", "cache hit" if hit else "cache miss")
+        hit = found.read is not None
+        try:
+            await run.gate.teller.tell(run, "cache_hit" if hit else "cache_miss", "cache hit" if hit else "cache miss")
+        except BaseException:
+            found.done()  # the task was cancelled while it listened
+            raise
     return found
 
 
@@ -102,26 +112,52 @@ async def _get(run: Run, cache: ResponseCache, key: str) -> CacheEntry | None:
 
 
 async def _guarded(run: Run, cache: ResponseCache, verb: str, *args: Any) -> Any:
-    """Ask the store; if it fails, the call goes on without it, or fails if that was asked for."""
+    """Ask the store; if it fails, the call goes on without it, or fails if that was asked for.
+
+    An answer that is here already is not put at risk: that it cannot be kept is only told.
+    """
     gate = run.gate
+    must = verb == "get" and gate.config.on_store_failure == "raise"
+    if run.transport.now() < cache.away_until and not must:
+        return None
     try:
         store = cache.opened or gate.open_cache_store(cache)
         method = getattr(store, verb)
         if getattr(store, "knows_transports", False):
             result = await method(run.transport, *args)
         elif iscoroutinefunction(method):
+            if run.transport.kind == "blocking":
+                raise InvalidRequestError(
+                    "The store of the response cache is asynchronous, the call is not.",
+                    hint="Use achat(), astream(), …, or a store with plain methods.",
+                )
             result = await method(*args)
         else:
             result = await run.transport.call_blocking(method, *args)
-        return True if verb == "set" else result
+            if isawaitable(result):
+                result = await result
     except Exception as error:
         if isinstance(error, ProviderKitError) and not isinstance(error, StoreError):
             raise
-        failure = error if isinstance(error, StoreError) else StoreError(f"The response cache failed: {error!r}.")
-        if gate.config.on_store_failure == "raise":
+        cache.away_until = run.transport.now() + _REST
+        if isinstance(error, StoreError):
+            failure = error
+        else:
+            said = one_line(redact(repr(error), run.endpoint.secrets))
+            failure = StoreError(f"The response cache failed: {said}.")
+        if must:
+            if failure is error:
+                raise
             raise failure from error
-        await gate.teller.tell(run, "store_failed", f"the response cache failed ({error}); going on without it")
+        if not cache.away:
+            cache.away = True
+            text = f"{failure.message} Going on without the response cache."
+            await gate.teller.tell(run, "store_failed", text, error=failure)
         return None
+    if cache.away:
+        cache.away = False
+        await gate.teller.tell(run, "store_back", "the response cache answers again")
+    return True if verb == "set" else result
 
 
 def read_entry(dialect: Dialect, entry: CacheEntry) -> tuple[list[Chunk] | None, ChatResponse] | None:

@@ -11,6 +11,7 @@ from provider_kit.engine.unreadable import UNREADABLE, unreadable
 from provider_kit.errors import APIError, InvalidResponseError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, Usage
 from provider_kit.model.models import Embeddings, Model
+from provider_kit.policies.estimate import estimate_text
 from provider_kit.wire.http import HttpResponse
 from provider_kit.wire.response_headers import request_id
 
@@ -45,7 +46,7 @@ async def _ask(run: Run, call: WireCall, read: Callable[[Any, HttpResponse], T],
         except BaseException:
             run.abandon()
             raise
-        await run.succeeded(response.headers)
+        await run.succeeded(response.headers, found.usage.total_tokens if isinstance(found, Embeddings) else None)
         return found
 
 
@@ -84,6 +85,7 @@ async def embed(
             found.request_id = request_id(response.headers)
             return found
 
+        run.expect(estimate_text(batch))
         found = await _ask(run, dialect.build_embed(batch, model, dimensions), read, **extra)
         result.vectors.extend(found.vectors)
         result.model = found.model or result.model

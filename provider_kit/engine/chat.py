@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from provider_kit.dialects.base import Dialect, Notes
 from provider_kit.engine.attempts import Run
-from provider_kit.engine.caching import Lookup, from_cache, look_up, read_entry
+from provider_kit.engine.caching import Lookup, from_cache, look_up
 from provider_kit.engine.endpoint import Draft
 from provider_kit.engine.unreadable import UNREADABLE, unreadable
 from provider_kit.errors import APIError, ProviderKitError
@@ -28,8 +28,8 @@ async def chat(run: Run, request: ChatRequest, notes: Notes) -> ChatResponse:
         call, extra_body=request.extra_body, extra_headers=request.extra_headers, extra_query=request.extra_query
     )
     lookup = await look_up(run, request, dialect, call)
-    if lookup is not None and lookup.entry is not None and (found := read_entry(dialect, lookup.entry)) is not None:
-        return from_cache(run, found[1], lookup.entry, notes.warnings)
+    if lookup is not None and lookup.entry is not None and lookup.read is not None:
+        return from_cache(run, lookup.read[1], lookup.entry, notes.warnings)
     try:
         return await _ask(run, dialect, draft, notes, lookup)
     finally:

@@ -60,6 +60,8 @@ class Lease:
     generation: int | None = None
     #: Whether the user's own limiter counts it.
     claimed: bool = False
+    #: Its place in the queue of a limiter that several clients share.
+    common: Ticket | None = None
     #: What it holds in the shared store.
     remote: str | None = None
 
@@ -99,7 +101,10 @@ class Gate:
         self.endpoint = endpoint
         self.config = config
         self.breaker = breaker
-        self.custom_limiter = limiter
+        #: A limiter with a queue, in which calls wait as they do in one of the gate's own.
+        windows = getattr(limiter, "windows", None)
+        self.common = windows if isinstance(windows, SlidingWindows) else None
+        self.custom_limiter = limiter if self.common is None else None
         self.teller = teller or Teller(endpoint.name, None)
         self.shared = shared
         self.cache = cache
@@ -111,6 +116,7 @@ class Gate:
         self.wants_usage = limiter is not None or (self.limits is not None and bool(self.limits.tokens_per_minute))
         self._limiters: dict[str, SlidingWindows] = {}
         self._day: DailyCounter | None = None
+        self._day_away = False
 
     def open_cache_store(self, cache: ResponseCache) -> object:
         """The store of a cache that is not kept in memory, opened on first use.
@@ -148,20 +154,18 @@ class Gate:
                 raise self._circuit_error(run, wait)
             key_id = await self._choose_key_and_turn(run, lease, now)
             if run.limited:
+                if self.common is not None:
+                    ticket = lease.common = self.common.ask(run.tokens, transport.now())
+                    if not ticket.admitted:
+                        await self._wait_for_turn(run, lease, self.common, ticket)
+                elif self.custom_limiter is not None:
+                    wait = self.custom_limiter.reserve(int(run.tokens), transport.now())
+                    lease.claimed = True
+                    await self._wait(run, wait)
+                if self.learned.knows(key_id, run.model):
+                    await self._heed_what_was_told(run, key_id)
                 if self.limits is not None and self.limits.persist and self.limits.requests_per_day:
                     await self._count_of_the_day(run, key_id, self.limits.requests_per_day)
-                if self.custom_limiter is not None:
-                    lease.tokens = run.tokens
-                    lease.claimed = True
-                    await self._wait(run, self.custom_limiter.reserve(int(lease.tokens), transport.now()))
-                learned = self.learned
-                if learned.knows(key_id, run.model):
-                    now = transport.now()
-                    wait = learned.wait(key_id, run.model or "", run.tokens, now)
-                    # Counted before the wait, so that those who come meanwhile queue up behind.
-                    learned.spend(key_id, run.model or "", run.tokens, now)
-                    if wait > 0:
-                        await self._wait(run, wait, patience=_PATIENCE)
             if breaker is not None:
                 wait, lease.generation, changed = breaker.admit(transport.now())
                 if wait > 0:
@@ -170,11 +174,33 @@ class Gate:
                 if changed is not None:
                     await self.teller.tell(run, "circuit_half_open", "the circuit is half open; trying with care")
         except BaseException:
-            if lease.ticket is not None and lease.ticket.admitted:
-                self._settle(lease, 0.0, transport.now())
+            self._withdraw(run, lease, transport.now())
             self.leave(run, lease)
             raise
         return lease
+
+    def _withdraw(self, run: Run, lease: Lease, now: float) -> None:
+        """Nothing was sent, so nothing counts."""
+        if lease.ticket is not None and lease.limiter is not None:
+            lease.limiter.withdraw(lease.ticket, now)
+        if lease.common is not None and self.common is not None:
+            self.common.withdraw(lease.common, now)
+        self._settle_custom(run, lease, 0.0, now)
+
+    async def _heed_what_was_told(self, run: Run, key_id: str) -> None:
+        """Wait for as long as the provider's headers advise."""
+        learned, model, tokens = self.learned, run.model or "", run.tokens
+        wait = learned.claim(key_id, model, tokens, run.transport.now())
+        if wait <= 0:
+            return
+        limits = self.limits
+        patience = limits.max_wait if limits is not None and limits.max_wait is not None else _PATIENCE
+        try:
+            await self._wait(run, wait, patience=patience)
+        except BaseException:
+            learned.waited(key_id, model, tokens, went=False)
+            raise
+        learned.waited(key_id, model, tokens, went=True)
 
     async def _choose_key_and_turn(self, run: Run, lease: Lease, now: float) -> str:
         """Choose a key and wait for its turn; the key's id."""
@@ -193,7 +219,7 @@ class Gate:
             if has_turn and (key is None or not _rests(key, now, self.endpoint.keys.several)):
                 return key_id
             # While it waited, its key was sent to rest, or another one has got room.
-            limiter.settle(ticket, 0.0, now)
+            limiter.withdraw(ticket, now)
 
     async def _take_place(self, run: Run, slots: Slots) -> Place:
         place = slots.take()
@@ -276,7 +302,8 @@ class Gate:
 
     async def _wait_for_turn(self, run: Run, lease: Lease, limiter: SlidingWindows, ticket: Ticket) -> bool:
         """Wait for the limits of a key; false if another key has room by now."""
-        transport, shared = run.transport, self.shared
+        transport = run.transport
+        shared = self.shared if limiter is lease.limiter else None
         told = False
         waiter = None
         began = now = transport.now()
@@ -307,15 +334,15 @@ class Gate:
             if self.limits is not None and self.limits.max_wait is not None:
                 allowed = min(allowed, self.limits.max_wait - (now - began))
             if expected > allowed or allowed <= 0:
-                raise self._limit_error(run, expected)
+                raise self._limit_error(run, max(expected, limiter.expected(ticket, now)))
             if not told:
                 told = True
                 await self.teller.tell(run, "rate_limit", f"waiting {expected:.1f} s for the rate limit", wait=expected)
             if waiter is None:
                 waiter = ticket.waiter = transport.waiter()
-                if limiter.is_head(ticket) and wait == float("inf"):
+                if shared is None or (limiter.is_head(ticket) and wait == float("inf")):
                     now = transport.now()
-                    continue  # it became the head before it could be woken
+                    continue  # it became the head, or got room, before it could be woken
             await waiter.wait(min(wait, allowed, _LOOK_AGAIN))
             now = transport.now()
 
@@ -332,15 +359,22 @@ class Gate:
         if self._day is None:
             assert self.limits is not None  # asked for only where there are limits
             path = self.limits.persist
-            self._day = DailyCounter(path if isinstance(path, str) else default_path())
+            path = path if isinstance(path, str) else default_path()
+            self._day = DailyCounter(path, clock=run.transport.time)
         while True:
             try:
                 wait = await run.transport.call_blocking(self._day.take, f"{self.endpoint.name}:{key_id}", limit)
             except StoreError as error:
                 if self.config.on_store_failure == "raise":
                     raise
-                await self.teller.tell(run, "store_failed", f"{error.message} Counting in memory only.", error=error)
+                if not self._day_away:
+                    self._day_away = True
+                    text = f"{error.message} Counting in memory only."
+                    await self.teller.tell(run, "store_failed", text, error=error)
                 return
+            if self._day_away:
+                self._day_away = False
+                await self.teller.tell(run, "store_back", "the count of the day is kept in its file again")
             if wait <= 0:
                 return
             max_wait = self.limits.max_wait if self.limits is not None else None
@@ -376,6 +410,7 @@ class Gate:
         """Give back whatever an attempt holds; its outcome remained open."""
         if lease.ticket is not None and lease.limiter is not None:
             lease.limiter.leave(lease.ticket)
+        self._settle_custom(run, lease, None, run.transport.now())
         if lease.generation is not None and self.breaker is not None:
             self.breaker.record(lease.generation, None, run.transport.now())
             lease.generation = None
@@ -397,7 +432,7 @@ class Gate:
             if changed is not None:
                 await self.teller.tell(run, "circuit_closed", "the provider answers again; the circuit is closed")
         tokens = lease.tokens if used is None else used
-        self._settle(lease, tokens, now)
+        self._settle(run, lease, used, now)
         if has_rate_limits(headers):
             await self.learn(run, lease, headers, now)
         if self.shared is not None:
@@ -410,28 +445,26 @@ class Gate:
         if lease.place is not None and self.slots is not None:
             self.slots.leave(lease.place)
             lease.place = None
-        if isinstance(error, APIError) and has_rate_limits(error.headers):
-            await self.learn(run, lease, error.headers, now)
-        if lease.key is not None:
-            await self._report_key(run, lease.key, error, now)
+        changed = None
         if lease.generation is not None and self.breaker is not None:
             ok = False if row.breaker else True if isinstance(error, APIError) else None
             changed = self.breaker.record(lease.generation, ok, now)
             lease.generation = None
-            if changed == "open":
-                wait = self.breaker.config.open_for
-                await self.teller.tell(
-                    run,
-                    "circuit_open",
-                    f"it failed repeatedly; left alone for {wait:.0f} s",
-                    wait=wait,
-                    error=error,
-                )
+        if isinstance(error, APIError) and has_rate_limits(error.headers):
+            await self.learn(run, lease, error.headers, now)
+        if lease.key is not None:
+            await self._report_key(run, lease.key, error, now)
+        if changed == "open" and self.breaker is not None:
+            wait = self.breaker.config.open_for
+            text = f"it failed repeatedly; left alone for {wait:.0f} s"
+            await self.teller.tell(run, "circuit_open", text, wait=wait, error=error)
+        elif changed is not None:  # refused, but answered
+            await self.teller.tell(run, "circuit_closed", "the provider answers again; the circuit is closed")
         answered = isinstance(error, APIError) or (
             isinstance(error, APIConnectionError) and error.retryable and not isinstance(error, ResponseLostError)
         )
         used = 0.0 if answered else lease.tokens
-        self._settle(lease, used, now)
+        self._settle(run, lease, 0.0 if answered else None, now)
         if self.shared is not None:
             await self.shared.finish(self, run, lease, row, used)
         return row
@@ -458,12 +491,18 @@ class Gate:
                 run, "key_cooling", f"key {shown} rests {wait:.1f} s", error=error, key=shown, wait=wait
             )
 
-    def _settle(self, lease: Lease, used: float, now: float) -> None:
+    def _settle(self, run: Run, lease: Lease, used: float | None, now: float) -> None:
+        """Tell the limits what an attempt used; ``None`` if nobody knows."""
         if lease.ticket is not None and lease.limiter is not None:
-            lease.limiter.settle(lease.ticket, used, now)
+            lease.limiter.settle(lease.ticket, lease.ticket.tokens if used is None else used, now)
+        if lease.common is not None and self.common is not None:
+            self.common.settle(lease.common, lease.common.tokens if used is None else used, now)
+        self._settle_custom(run, lease, used, now)
+
+    def _settle_custom(self, run: Run, lease: Lease, used: float | None, now: float) -> None:
         if lease.claimed and self.custom_limiter is not None:
             lease.claimed = False
-            self.custom_limiter.settle(int(lease.tokens), int(used), now)
+            self.custom_limiter.settle(int(run.tokens), int(run.tokens if used is None else used), now)
 
     async def learn(self, run: Run, lease: Lease, headers: Mapping[str, str], now: float) -> None:
         """Take limits from an answer's headers."""

@@ -140,7 +140,7 @@ def _count(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 def _share(instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise ConfigError(f"{attribute.name} must be above 0 and at most 1, not {value!r}.")
+        raise ConfigError(f"{attribute.name} must be above 0 and at most 1, not {value!r}.", hint="0.8 is 80 percent.")
 
 
 @frozen(kw_only=True)
@@ -295,9 +295,18 @@ class ProviderConfig:
             )
         wait = self.wait_for_key
         if wait is not None and not isinstance(wait, bool) and (not isinstance(wait, (int, float)) or not wait >= 0):
-            raise ConfigError(f"wait_for_key must be True, False or seconds, not {wait!r}.")
+            raise ConfigError(
+                f"wait_for_key must be True, False or seconds, not {wait!r}.", hint="None waits up to two minutes."
+            )
         if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0:
-            raise ConfigError(f"max_retries must be a whole number of 0 or more, not {self.max_retries!r}.")
+            raise ConfigError(
+                f"max_retries must be a whole number of 0 or more, not {self.max_retries!r}.", hint="0 tries only once."
+            )
+        if self.key_strategy not in ("round_robin", "random", "weighted", "simple"):
+            raise ConfigError(
+                f"Key strategy {self.key_strategy!r} is not known.",
+                hint="There are: round_robin, random, weighted, simple.",
+            )
         if self.on_unsupported not in ("warn", "raise", "drop"):
             raise ConfigError(
                 f"on_unsupported {self.on_unsupported!r} is not understood.", hint="Use 'warn', 'raise' or 'drop'."

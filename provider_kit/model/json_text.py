@@ -20,7 +20,9 @@ dumps: Callable[[Any], bytes]
 #: A value to compact JSON text.
 dumps_text: Callable[[Any], str]
 
-_canonical = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=True).encode
+_canonical = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=True, check_circular=False
+).encode
 
 
 def canonical(value: Any) -> bytes:

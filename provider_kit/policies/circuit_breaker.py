@@ -7,17 +7,22 @@ again. Plain state behind a lock; the clock is an argument.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from attrs import frozen
 
+from provider_kit.errors import ConfigError
 from provider_kit.model.config import CircuitBreakerConfig
+from provider_kit.policies.after_fork import renew_after_fork
 
 __all__ = ["CircuitBreaker", "CircuitState", "CircuitStatus"]
 
 CircuitState: TypeAlias = Literal["closed", "open", "half_open"]
+
+_LOG = logging.getLogger("provider_kit.routing")
 
 
 @frozen
@@ -38,7 +43,11 @@ class CircuitBreaker:
 
     Args:
         config: Its numbers.
-        on_change: Called as ``on_change(old, new)`` after each change of state, outside the lock.
+        on_change: Called as ``on_change(old, new)`` after each change of state, outside the lock. If it
+            raises, that is logged.
+
+    Raises:
+        ConfigError: One of them is not what it is taken for.
     """
 
     def __init__(
@@ -47,9 +56,19 @@ class CircuitBreaker:
         *,
         on_change: Callable[[CircuitState, CircuitState], object] | None = None,
     ) -> None:
+        if config is not None and not isinstance(config, CircuitBreakerConfig):
+            raise ConfigError(
+                f"The numbers of a circuit breaker must not be {type(config).__name__}.",
+                hint="CircuitBreaker(CircuitBreakerConfig(open_for=30)).",
+            )
+        if on_change is not None and not callable(on_change):
+            raise ConfigError(
+                f"on_change must be a function, not {on_change!r}.", hint="on_change=lambda old, new: print(old, new)."
+            )
         self.config = config or CircuitBreakerConfig()
         self._on_change = on_change
         self._lock = threading.Lock()
+        renew_after_fork(self)
         self._state: CircuitState = "closed"
         #: Counts the states lived through; an outcome of an earlier one is out of date.
         self._generation = 0
@@ -58,6 +77,10 @@ class CircuitBreaker:
         self._until = 0.0
         self._trying = 0
         self._good = 0
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self._trying = 0
 
     def status(self, now: float) -> CircuitStatus:
         """What it is doing."""
@@ -73,9 +96,9 @@ class CircuitBreaker:
         if self._state == "closed":
             return 0.0
         with self._lock:
-            if self._state == "open":
-                return max(0.0, self._until - now)
-            return 0.0 if self._trying + self._good < self.config.half_open_requests else self.config.open_for
+            if self._state == "half_open" and self._trying + self._good < self.config.half_open_requests:
+                return 0.0
+            return max(0.0, self._until - now)
 
     def admit(self, now: float) -> tuple[float, int, CircuitState | None]:
         """Ask to make a call.
@@ -92,7 +115,10 @@ class CircuitBreaker:
                 change = self._become("half_open", now)
             if self._state == "half_open":
                 if self._trying + self._good >= self.config.half_open_requests:
-                    return max(1.0, self._until - now), self._generation, None
+                    if now < self._until:
+                        return self._until - now, self._generation, None
+                    # Whoever tried has not come back; their outcomes are out of date.
+                    self._trying, self._generation, self._until = 0, self._generation + 1, now + self.config.open_for
                 self._trying += 1
             generation = self._generation
         if change is None:
@@ -132,7 +158,7 @@ class CircuitBreaker:
                 if (
                     not ok
                     and self._requests >= self.config.min_requests
-                    and self._failures >= self.config.failure_ratio * self._requests
+                    and self._failures / self._requests >= self.config.failure_ratio
                 ):
                     change = self._become("open", now)
         if change is None:
@@ -161,4 +187,7 @@ class CircuitBreaker:
 
     def _tell(self, old: CircuitState, new: CircuitState) -> None:
         if self._on_change is not None and old != new:
-            self._on_change(old, new)
+            try:
+                self._on_change(old, new)
+            except Exception:
+                _LOG.exception("on_change failed on %s -> %s; the call goes on.", old, new)

@@ -7,6 +7,7 @@ from collections import deque
 
 from attrs import define
 
+from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.policies.rate_limit import Wakes
 
 __all__ = ["Place", "Slots"]
@@ -28,6 +29,12 @@ class Slots:
         self.taken = 0
         self._queue: deque[Place] = deque()
         self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self._queue.clear()
+        self.taken = 0
 
     def __len__(self) -> int:
         """How many wait."""

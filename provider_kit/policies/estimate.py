@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.config import DEFAULT_MAX_TOKENS
-from provider_kit.model.messages import Text
+from provider_kit.model.messages import Media, ToolCall, ToolResult
 
-__all__ = ["estimate_tokens"]
+__all__ = ["estimate_text", "estimate_tokens"]
 
 #: Characters of a token, in English prose; other languages need more tokens.
 _CHARACTERS = 4.0
@@ -29,12 +32,25 @@ def estimate_tokens(request: ChatRequest) -> int:
         if isinstance(content, str):
             total += len(content) / _CHARACTERS
             continue
-        for part in message.parts:
-            if isinstance(part, Text):
-                total += len(part.text) / _CHARACTERS
-            else:
-                written = getattr(part, "arguments_json", None) or getattr(part, "content", None)
-                total += len(written) / _CHARACTERS if isinstance(written, str) else _MEDIA
+        total += sum(_tokens_of(part) for part in message.parts)
     for tool in request.tools or ():
         total += len(repr(tool)) / _CHARACTERS
     return int(total) + (request.max_tokens or DEFAULT_MAX_TOKENS)
+
+
+def estimate_text(texts: Iterable[str]) -> int:
+    """Tokens of texts that are answered with something else than text."""
+    return int(sum(len(text) for text in texts) / _CHARACTERS)
+
+
+def _tokens_of(part: Any) -> float:
+    if isinstance(part, Media):
+        return _MEDIA
+    if isinstance(part, ToolCall):
+        return (len(part.name) + len(part.arguments_json)) / _CHARACTERS
+    if isinstance(part, ToolResult) and not isinstance(part.content, str):
+        return sum(_tokens_of(inner) for inner in part.content)
+    written = part.content if isinstance(part, ToolResult) else getattr(part, "text", None)
+    if not isinstance(written, str):
+        written = repr(part)
+    return len(written) / _CHARACTERS

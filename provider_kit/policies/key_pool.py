@@ -17,6 +17,7 @@ from attrs import define, field, frozen
 from provider_kit.auth.api_keys import check_key
 from provider_kit.errors import AllKeysExhaustedError, ConfigError, ProviderKitError
 from provider_kit.model.nearest import nearest
+from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.policies.matrix import KeyFate, row_for
 from provider_kit.wire.redaction import MASK, HiddenText
 
@@ -142,6 +143,7 @@ class KeyPool:
         self.park = park
         self._choose = choose
         self._lock = threading.Lock()
+        renew_after_fork(self)
         self._keys: list[Key] = []
         #: Whether there is more than one key.
         self.several = False
@@ -154,6 +156,9 @@ class KeyPool:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.provider}: {len(self._keys)} keys>"
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._keys)

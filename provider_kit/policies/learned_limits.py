@@ -11,9 +11,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
-from attrs import define, evolve
+from attrs import define
 
-from provider_kit.wire.rate_limit_headers import Allowance, RateLimitInfo, read_rate_limits
+from provider_kit.policies.after_fork import renew_after_fork
+from provider_kit.wire.rate_limit_headers import RateLimitInfo, read_rate_limits
 
 __all__ = ["LearnedLimits"]
 
@@ -21,6 +22,8 @@ __all__ = ["LearnedLimits"]
 _MOST = 200
 #: Seconds: calls are spaced only for allowances that are whole again within this time.
 _NEAR = 120.0
+#: What arithmetic with fractions may be off by.
+_SLACK = 1e-6
 
 
 @define
@@ -31,7 +34,10 @@ class _Known:
     #: Calls and tokens since then.
     requests: float = 0.0
     tokens: float = 0.0
-    #: Clock reading at which the next spaced call may go.
+    #: Those of them that still wait.
+    waiting: float = 0.0
+    waiting_tokens: float = 0.0
+    #: Clock reading before which no call goes where calls are spaced.
     following: float = 0.0
 
 
@@ -39,12 +45,16 @@ class LearnedLimits:
     """Limits as the provider tells them, for each key and model.
 
     Args:
-        threshold: Share of a limit beyond which calls are spaced; 1 or more never spaces them.
+        threshold: Share of a limit beyond which calls are spaced; at 1 they are never spaced.
     """
 
     def __init__(self, threshold: float = 0.8) -> None:
         self.threshold = threshold
         self._known: dict[tuple[str, str], _Known] = {}
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
         self._lock = threading.Lock()
 
     def update(
@@ -79,7 +89,11 @@ class LearnedLimits:
             place = (key_id, model)
             known = self._known
             former = known.pop(place, None)
-            known[place] = _Known(info, now, following=former.following if former else 0.0)
+            made = known[place] = _Known(info, now)
+            if former is not None:  # the answer knows nothing of those who wait
+                made.requests = made.waiting = former.waiting
+                made.tokens = made.waiting_tokens = former.waiting_tokens
+                made.following = former.following
             while len(known) > _MOST:
                 del known[next(iter(known))]
         return info
@@ -91,43 +105,64 @@ class LearnedLimits:
     def wait(self, key_id: str, model: str, tokens: float, now: float) -> float:
         """Seconds a call had better wait."""
         known = self._known.get((key_id, model))
-        if known is None:
-            return 0.0
+        return 0.0 if known is None else self._look(known, tokens, now)[0]
+
+    def claim(self, key_id: str, model: str, tokens: float, now: float) -> float:
+        """Count a call: seconds it had better wait. If that is more than 0, tell with :meth:`waited` what came of it.
+
+        It is counted before the wait, so that those who come meanwhile queue up behind.
+        """
+        with self._lock:
+            known = self._known.get((key_id, model))
+            if known is None:
+                return 0.0
+            wait, space = self._look(known, tokens, now)
+            known.requests += 1
+            known.tokens += tokens
+            known.following = now + wait + space
+            if wait > 0:
+                known.waiting += 1
+                known.waiting_tokens += tokens
+            return wait
+
+    def waited(self, key_id: str, model: str, tokens: float, *, went: bool) -> None:
+        """A call that waited is made now, or was given up."""
+        with self._lock:
+            known = self._known.get((key_id, model))
+            if known is None:
+                return
+            known.waiting = max(0.0, known.waiting - 1)
+            known.waiting_tokens = max(0.0, known.waiting_tokens - tokens)
+            if not went:
+                known.requests = max(0.0, known.requests - 1)
+                known.tokens = max(0.0, known.tokens - tokens)
+
+    def _look(self, known: _Known, tokens: float, now: float) -> tuple[float, float]:
+        """Seconds a call had better wait, and seconds that should lie between it and the one after it."""
         passed = now - known.when
-        longest = 0.0
+        longest = space = 0.0
         for name, told in known.info.allowances.items():
             if told.reset is None or told.remaining is None or passed >= told.reset:
                 continue
-            if name.startswith("credits") or told.limit is None:  # nothing left of what is not told means little
+            limit = told.limit
+            if name.startswith("credits") or limit is None:  # nothing left of what is not told means little
                 continue
-            need, spent = (max(1.0, tokens), known.tokens) if "token" in name else (1.0, known.requests)
-            now_left = told.remaining - spent
-            if told.steady and told.limit:
-                now_left += passed * max(0.0, told.limit - told.remaining) / told.reset if told.reset else 0.0
-            left = evolve(told, remaining=max(0.0, now_left), reset=max(0.0, told.reset - passed))
-            need = min(need, told.limit)
-            longest = max(longest, left.wait_for(need), self._space(known, left, now))
-        return longest
-
-    def _space(self, known: _Known, left: Allowance, now: float) -> float:
-        share = left.used_share
-        if share is None or share < self.threshold or not left.reset or left.reset > _NEAR or not left.limit:
-            return 0.0
-        return max(0.0, known.following - now)
-
-    def spend(self, key_id: str, model: str, tokens: float, now: float) -> None:
-        """A call is made."""
-        known = self._known.get((key_id, model))
-        if known is None:
-            return
-        with self._lock:
-            known.requests += 1
-            known.tokens += tokens
-            told = known.info.requests
-            if told is not None and told.reset and told.limit and told.remaining is not None:
-                missing = max(1.0, told.limit - told.remaining)
-                each = told.reset / missing if told.steady else told.reset / max(1.0, told.remaining)
-                known.following = max(known.following, now) + each
+            # An estimate is of a call's tokens together; for those of one direction it would be far too high.
+            need, spent = 1.0, 0.0
+            if name.startswith("requests"):
+                spent = known.requests
+            elif name.startswith("tokens"):
+                need, spent = max(1.0, min(tokens, limit)), known.tokens
+            reset = told.reset - passed
+            pace = max(0.0, limit - told.remaining) / told.reset if told.steady else 0.0
+            left = told.remaining - spent + passed * pace
+            if need - left > _SLACK:
+                longest = max(longest, (need - left) / pace if pace > 0 else reset)
+            elif reset <= _NEAR and left <= limit * (1.0 - self.threshold) + _SLACK:
+                space = max(space, min(reset, need / pace if pace > 0 else reset * need / left))
+        if space > 0:
+            longest = max(longest, known.following - now)
+        return longest, space if self.threshold < 1 else 0.0
 
     def snapshot(self) -> list[RateLimitInfo]:
         """All that is known, the latest last."""

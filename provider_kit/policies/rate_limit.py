@@ -11,15 +11,24 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import Protocol, runtime_checkable
 
 from attrs import define, field
 
+from provider_kit.policies.after_fork import renew_after_fork
+
 __all__ = ["Limiter", "SlidingWindows", "Ticket", "Wakes", "Window"]
 
-#: Entries a window keeps one by one; beyond that, neighbours are merged (never in the sender's favour).
+#: Entries a window keeps one by one; beyond that, those of the same 4096th of the window are merged into the
+#: latest of them (never in the sender's favour, and never later than by that 4096th).
 _EXACT = 4096
+#: Waiting requests of which each one's turn is worked out to tell a newcomer's wait; beyond, by their sum.
+_WORKED_OUT = 256
+_NEVER = float("-inf")
+#: What adding fractions may be off by.
+_SLACK = 1e-9
 
 
 @runtime_checkable
@@ -75,7 +84,11 @@ class Window:
         """Forget what has left the window."""
         entries, edge = self._entries, now - self.seconds
         while entries and entries[0][0] <= edge:
-            self.used -= entries.popleft()[1]
+            gone = entries.popleft()
+            self.used -= gone[1]
+            gone[0] = _NEVER  # whoever still holds it can change nothing by it
+        if not entries:
+            self.used = 0.0  # what adding fractions and taking them away has left
 
     def wait(self, amount: float, now: float) -> float:
         """Seconds until ``amount`` more fits, if nobody else is admitted meanwhile."""
@@ -83,11 +96,11 @@ class Window:
             return 0.0  # without a look at what may have left the window by now
         self.expire(now)
         over = self.used + min(amount, self.limit) - self.limit
-        if over <= 1e-9:
+        if over <= _SLACK:
             return 0.0
         for when, held in self._entries:
             over -= held
-            if over <= 1e-9:
+            if over <= _SLACK:
                 return max(0.0, when + self.seconds - now)
         return self.seconds
 
@@ -97,11 +110,12 @@ class Window:
         if entries and entries[0][0] <= now - self.seconds:
             self.expire(now)
         self.used += amount
-        if len(entries) >= _EXACT and now - entries[-1][0] < self.seconds / _EXACT:
-            last = entries[-1]
-            last[0] = max(last[0], now)
-            last[1] += amount
-            return last
+        if len(entries) >= _EXACT:
+            last, span = entries[-1], self.seconds / _EXACT
+            if now // span <= last[0] // span:
+                last[0] = max(last[0], now)
+                last[1] += amount
+                return last
         entry = [max(now, entries[-1][0]) if entries else now, amount]
         entries.append(entry)
         return entry
@@ -113,10 +127,9 @@ class Window:
             entry[1] += difference
             self.used += difference
 
-    def load(self, entries: Iterable[tuple[float, float]]) -> None:
-        """Take over what was admitted before, oldest first."""
-        for when, amount in entries:
-            self.add(amount, when)
+    def entries(self) -> Iterator[tuple[float, float]]:
+        """What is in the window: when, and how much; oldest first."""
+        return ((when, amount) for when, amount in self._entries)
 
 
 @define(eq=False)
@@ -129,8 +142,8 @@ class Ticket:
     admitted: bool = False
     #: Seconds it would wait, as far as could be told when it came.
     expected: float = 0.0
-    #: What it holds in the window of tokens.
-    held: list[float] | None = field(default=None, repr=False)
+    #: What it holds in each window; the tokens last.
+    held: list[list[float]] | None = field(default=None, repr=False)
 
 
 class SlidingWindows:
@@ -145,9 +158,15 @@ class SlidingWindows:
         self.windows = [Window(limit, seconds) for limit, seconds in requests]
         self.token_window = Window(*tokens) if tokens is not None else None
         #: Until then a store that other processes share has no room, whatever the windows here say.
-        self.full_until = float("-inf")
+        self.full_until = _NEVER
+        self._all = [*self.windows, *([self.token_window] if self.token_window is not None else [])]
         self._queue: deque[Ticket] = deque()
         self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self._queue.clear()
 
     def __len__(self) -> int:
         """How many wait."""
@@ -184,8 +203,7 @@ class SlidingWindows:
         """Claim the next room there will be, without waiting for it: seconds until it is there."""
         with self._lock:
             wait = self._wait(tokens, now)
-            windows = [*self.windows, *([self.token_window] if self.token_window is not None else [])]
-            when = max([now + wait, *(window.last for window in windows)])
+            when = max([now + wait, *(window.last for window in self._all)])
             self._admit(Ticket(tokens), when)
             return when - now
 
@@ -226,14 +244,29 @@ class SlidingWindows:
                 if head:
                     self._wake_head()
 
+    def withdraw(self, ticket: Ticket, now: float) -> None:
+        """The request was never sent: nothing of it counts."""
+        if not ticket.admitted:
+            self.leave(ticket)
+            return
+        with self._lock:
+            if ticket.held is None:
+                return
+            for window, entry in zip(self._all, ticket.held, strict=True):
+                window.change(entry, -(ticket.tokens if window is self.token_window else 1.0), now)
+            ticket.held = None
+            self._wake_head()
+
     def settle(self, ticket: Ticket, used: float, now: float) -> None:
         """The request is over: keep what it used, give back the rest."""
         window = self.token_window
         if window is None or ticket.held is None:
             return
         with self._lock:
-            window.change(ticket.held, used - ticket.tokens, now)
-            ticket.held = None
+            held, ticket.held = ticket.held, None
+            if held is None:
+                return  # somebody else was faster
+            window.change(held[-1], used - ticket.tokens, now)
             if used < ticket.tokens:
                 self._wake_head()
 
@@ -242,22 +275,43 @@ class SlidingWindows:
         with self._lock:
             return max(self._projected(tokens, now), self.full_until - now)
 
+    def expected(self, ticket: Ticket, now: float) -> float:
+        """Seconds until the turn of one that waits, those before it included."""
+        with self._lock:
+            if ticket.admitted:
+                return 0.0
+            before = takewhile(lambda one: one is not ticket, self._queue)
+            return self._turn([*(one.tokens for one in before), ticket.tokens], now)
+
     def _projected(self, tokens: float, now: float) -> float:
         if not self._queue:
             return self._wait(tokens, now)
-        ahead = len(self._queue)
-        waits = [_later(window, ahead + 1, now) for window in self.windows]
-        if self.token_window is not None:
-            waits.append(_later(self.token_window, sum(t.tokens for t in self._queue) + tokens, now))
-        return max(waits, default=0.0)
+        return self._turn([*(ticket.tokens for ticket in self._queue), tokens], now)
+
+    def _turn(self, queue: list[float], now: float) -> float:
+        """Seconds until the last of a queue is admitted, if nobody leaves or gives tokens back."""
+        window = self.token_window
+        if window is None or len(queue) > _WORKED_OUT:
+            waits = [_later(one, len(queue), now) for one in self.windows]
+            if window is not None:
+                waits.append(_later(window, sum(min(tokens, window.limit) for tokens in queue), now))
+            return max(waits, default=0.0)
+        ahead = [_Ahead(one, now) for one in self._all]
+        when = now
+        for tokens in queue:
+            for one in ahead:
+                when = one.turn(tokens if one.window is window else 1.0, when)
+            for one in ahead:
+                one.add(tokens if one.window is window else 1.0, when)
+        return when - now
 
     def correct(self, *, requests: float | None = None, tokens: float | None = None) -> None:
         """The provider says that the limit of a minute is lower than configured."""
         with self._lock:
             for window in self.windows:
-                if requests is not None and window.seconds <= 60:
+                if requests is not None and requests >= 1 and window.seconds <= 60:
                     window.limit = min(window.limit, requests)
-            if tokens is not None and self.token_window is not None:
+            if tokens is not None and tokens >= 1 and self.token_window is not None:
                 self.token_window.limit = min(self.token_window.limit, tokens)
 
     def _wait(self, tokens: float, now: float) -> float:
@@ -270,16 +324,42 @@ class SlidingWindows:
 
     def _admit(self, ticket: Ticket, now: float) -> None:
         ticket.admitted = True
-        for window in self.windows:
-            window.add(1.0, now)
+        ticket.held = held = [window.add(1.0, now) for window in self.windows]
         if self.token_window is not None:
-            ticket.held = self.token_window.add(ticket.tokens, now)
+            held.append(self.token_window.add(ticket.tokens, now))
 
     def _wake_head(self) -> None:
         if self._queue:
             waiter = self._queue[0].waiter
             if waiter is not None:
                 waiter.wake()
+
+
+class _Ahead:
+    """A window as it will be, once those who wait are admitted one after the other."""
+
+    def __init__(self, window: Window, now: float) -> None:
+        window.expire(now)
+        self.window = window
+        self._used = window.used
+        self._now = iter(window.entries())
+        self._added: deque[tuple[float, float]] = deque()
+
+    def turn(self, amount: float, when: float) -> float:
+        """When ``amount`` fits, not before ``when``."""
+        limit, seconds = self.window.limit, self.window.seconds
+        while self._used + min(amount, limit) > limit + _SLACK:
+            oldest = next(self._now, None) or (self._added.popleft() if self._added else None)
+            if oldest is None:
+                break
+            self._used -= oldest[1]
+            when = max(when, oldest[0] + seconds)
+        return when
+
+    def add(self, amount: float, when: float) -> None:
+        """It is admitted."""
+        self._used += amount
+        self._added.append((when, amount))
 
 
 def _later(window: Window, amount: float, now: float) -> float:

@@ -9,6 +9,7 @@ in which the model calls tools are not kept.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from attrs import frozen
 
 from provider_kit.errors import ConfigError
 from provider_kit.model.json_text import canonical, dumps, loads
+from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.policies.rate_limit import Wakes
 from provider_kit.wire.redaction import is_secret_header
 
@@ -104,6 +106,10 @@ class MemoryCache:
         self.bytes = 0
         self._entries: OrderedDict[str, tuple[CacheEntry, float]] = OrderedDict()
         self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -149,16 +155,19 @@ class ResponseCache:
 
     Args:
         store: Where to keep them: nothing for memory, the path of an SQLite file, a ``redis://`` URL, or
-            a :class:`CacheStore` of your own.
+            a :class:`CacheStore` of your own (a :class:`RedisStore`, too).
         ttl: Seconds an answer is kept.
         max_bytes: Most bytes in memory, or in the file; and an eighth of it for one answer.
         tool_calls: Whether turns in which the model calls tools are kept too.
         single_flight: Whether concurrent calls for the same thing ask once; the others wait for the answer.
+
+    Raises:
+        ConfigError: One of them is not what it is taken for.
     """
 
     def __init__(
         self,
-        store: str | CacheStore | None = None,
+        store: str | os.PathLike[str] | CacheStore | None = None,
         *,
         ttl: float = 3600.0,
         max_bytes: int = 64 * 1024 * 1024,
@@ -166,12 +175,17 @@ class ResponseCache:
         single_flight: bool = False,
     ) -> None:
         if isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or not ttl > 0:
-            raise ConfigError(f"ttl must be a number of seconds above 0, not {ttl!r}.")
+            raise ConfigError(f"ttl must be a number of seconds above 0, not {ttl!r}.", hint="3600 is an hour.")
         if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
-            raise ConfigError(f"max_bytes must be a whole number above 0, not {max_bytes!r}.")
-        if store is not None and not isinstance(store, (str, CacheStore)):
             raise ConfigError(
-                f"A cache cannot be kept in {type(store).__name__}.",
+                f"max_bytes must be a whole number above 0, not {max_bytes!r}.", hint="64 * 1024 * 1024 is the default."
+            )
+        if isinstance(store, os.PathLike):
+            store = os.fspath(store)
+        known = store is None or (isinstance(store, (str, CacheStore)) and not isinstance(store, type))
+        if not known or store == "":
+            raise ConfigError(
+                f"A cache cannot be kept in {store!r}.",
                 hint="Pass a path, a redis:// URL, or an object with get(key) and set(key, data, ttl).",
             )
         self.store = store
@@ -182,13 +196,21 @@ class ResponseCache:
         self.memory = MemoryCache(max_bytes) if store is None else None
         #: Made by the first client that uses it.
         self.opened: Any = None
+        #: Whether the store failed when it was last asked, and until when it is left alone.
+        self.away = False
+        self.away_until = float("-inf")
         self._lock = threading.Lock()
+        renew_after_fork(self)
         self._leaders: dict[str, list[Wakes]] = {}
 
     @property
     def max_entry_bytes(self) -> int:
         """Most bytes of one answer."""
         return max(1024, self.max_bytes // 8)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self._leaders = {}
 
     def clear(self) -> None:
         """Forget what is in memory."""
@@ -202,12 +224,12 @@ class ResponseCache:
     def __getstate__(self) -> dict[str, Any]:
         state = vars(self).copy()
         del state["_lock"], state["_leaders"]
-        return state | {"opened": None, "memory": None}
+        return state | {"opened": None, "memory": None, "away": False, "away_until": float("-inf")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._lock = threading.Lock()
-        self._leaders = {}
+        self._after_fork()  # a lock and nobody who waits
+        renew_after_fork(self)
         self.memory = MemoryCache(self.max_bytes) if self.store is None else None
 
     def lead(self, key: str, waiter: Wakes) -> bool:

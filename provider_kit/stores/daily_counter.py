@@ -13,8 +13,9 @@ from provider_kit.errors import StoreError
 __all__ = ["DailyCounter", "default_path"]
 
 _DAY = 86400.0
-#: Entries of one key; neighbours are merged beyond that, never in the sender's favour.
+#: Entries of one key; beyond that, those of one minute are merged into its latest, never in the sender's favour.
 _MOST = 1440
+_SPAN = _DAY / _MOST
 
 
 def default_path() -> str:
@@ -67,8 +68,11 @@ class DailyCounter:
 
     def _take(self, name: str, limit: int) -> float:
         now = self._clock()
-        counts = self._read()
-        entries = [entry for entry in counts.get(name, []) if now - _DAY < entry[0] <= now + _DAY]
+        counts = {
+            who: sorted(entry for entry in entries if now - _DAY < entry[0] <= now + _DAY)
+            for who, entries in self._read().items()
+        }
+        entries = counts.get(name, [])
         over = sum(amount for _, amount in entries) + 1 - limit
         for when, amount in entries:
             if over <= 0:
@@ -76,11 +80,12 @@ class DailyCounter:
             over -= amount
             if over <= 0:
                 return float(max(0.001, when + _DAY - now))
-        if entries and len(entries) >= _MOST and now - entries[-1][0] < _DAY / _MOST:
-            entries[-1] = [now, entries[-1][1] + 1]
+        if len(entries) >= _MOST and now // _SPAN <= entries[-1][0] // _SPAN:
+            entries[-1] = [max(now, entries[-1][0]), entries[-1][1] + 1]
         else:
             entries.append([now, 1])
         counts[name] = entries
+        counts = {who: entries for who, entries in counts.items() if entries}
         temporary = f"{self.path}.{os.getpid()}.new"
         with open(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             json.dump(counts, file)
@@ -93,7 +98,7 @@ class DailyCounter:
                 found: Any = json.load(file)
         except FileNotFoundError:
             return {}
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or not all(_is_log(entries) for entries in found.values()):
             os.replace(self.path, f"{self.path}.damaged")  # kept, for somebody may want to know

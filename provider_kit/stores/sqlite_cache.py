@@ -14,11 +14,13 @@ __all__ = ["SQLiteCache"]
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS answers (
-    key TEXT PRIMARY KEY, data BLOB NOT NULL, until REAL NOT NULL, used REAL NOT NULL, bytes INTEGER NOT NULL
+    key TEXT PRIMARY KEY, until REAL NOT NULL, used REAL NOT NULL, bytes INTEGER NOT NULL, data BLOB NOT NULL
 ) WITHOUT ROWID
 """
-#: Writes between two looks at the size.
-_SWEEP_EVERY = 50
+#: Writes between two looks at the size, and the share of it that may be written meanwhile.
+_SWEEP_EVERY, _SWEEP_SHARE = 50, 20
+#: Seconds after which it is noted again that an answer was used; that is a write.
+_NOTE_EVERY = 60.0
 
 
 class SQLiteCache:
@@ -38,6 +40,7 @@ class SQLiteCache:
         self._connection: sqlite3.Connection | None = None
         self._process = 0
         self._writes = 0
+        self._written = 0
 
     def get(self, key: str) -> bytes | None:
         """The bytes under a key, if their time is not over.
@@ -47,11 +50,14 @@ class SQLiteCache:
         """
         with self._lock:
             try:
-                found = self._open().execute("SELECT data, until FROM answers WHERE key = ?", (key,)).fetchone()
+                connection = self._open()
+                found = connection.execute("SELECT data, until, used FROM answers WHERE key = ?", (key,)).fetchone()
                 now = time.time()
                 if found is None or found[1] <= now:
                     return None
-                self._open().execute("UPDATE answers SET used = ? WHERE key = ?", (now, key))
+                if not 0 <= now - found[2] < _NOTE_EVERY:
+                    with suppress(sqlite3.OperationalError):  # locked or full; the answer is here all the same
+                        connection.execute("UPDATE answers SET used = ? WHERE key = ?", (now, key))
             except sqlite3.Error as error:
                 raise self._failed(error) from error
             return bytes(found[0])
@@ -66,10 +72,13 @@ class SQLiteCache:
         with self._lock:
             try:
                 self._open().execute(
-                    "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", (key, data, now + ttl, now, len(data))
+                    "INSERT OR REPLACE INTO answers (key, until, used, bytes, data) VALUES (?, ?, ?, ?, ?)",
+                    (key, now + ttl, now, len(data), data),
                 )
                 self._writes += 1
-                if self._writes % _SWEEP_EVERY == 1 or len(data) > self.max_bytes // 20:
+                self._written += len(data)
+                if self._writes % _SWEEP_EVERY == 1 or self._written > self.max_bytes // _SWEEP_SHARE:
+                    self._written = 0
                     self._sweep(now)
             except sqlite3.Error as error:
                 raise self._failed(error) from error
@@ -100,14 +109,26 @@ class SQLiteCache:
             raise self._failed(error) from error
         connection = sqlite3.connect(self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute(_TABLE)
+            self._prepare(connection)
         except sqlite3.Error:
             connection.close()
             raise
         self._connection, self._process = connection, os.getpid()
         return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        end = time.monotonic() + self._timeout
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=NORMAL")
+                connection.execute(_TABLE)
+                return
+            except sqlite3.OperationalError as error:
+                # For a change of the journal SQLite does not wait: another process is at it in this moment.
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
+                    raise
+            time.sleep(0.01)
 
     def _failed(self, error: Exception) -> StoreError:
         return StoreError(

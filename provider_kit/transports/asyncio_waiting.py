@@ -28,10 +28,10 @@ class AsyncioWaiter:
 
     def wake(self) -> None:
         """End the present wait, or the next one; from any thread."""
-        if threading.get_ident() == self._thread:
-            self._event.set()
-        else:
-            with suppress(RuntimeError):  # the loop is closed, so nobody waits in it any more
+        with suppress(RuntimeError):  # the loop is closed, so nobody waits in it any more
+            if threading.get_ident() == self._thread:
+                self._event.set()
+            else:
                 self._loop.call_soon_threadsafe(self._event.set)
 
     async def wait(self, seconds: float | None) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from attrs import field, frozen
 
@@ -26,6 +26,8 @@ from provider_kit.wire.response_headers import date_seconds, duration_seconds
 __all__ = ["Allowance", "RateLimitInfo", "has_rate_limits", "read_rate_limits", "wait_told"]
 
 _PREFIX = re.compile(r"^(?:x-ratelimit|anthropic-ratelimit|qwen-ratelimit|dashscope-ratelimit)-(.+)$")
+#: Seconds; a reset farther away (a month is the longest there is) is nonsense, and nobody is kept waiting by it.
+_LONGEST = 32 * 86400.0
 _PARTS = ("limit", "remaining", "reset")
 _SPANS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 _KINDS = {
@@ -131,6 +133,8 @@ def read_rate_limits(headers: Mapping[str, str], *, now: float | None = None) ->
         if kind is None:
             continue
         reset, epoch = _reset(parts.get("reset", ""), base)
+        if reset is not None and reset > _LONGEST:
+            reset = None
         made = Allowance(
             limit=_number(parts.get("limit")),
             remaining=_number(parts.get("remaining")),
@@ -171,10 +175,11 @@ def _reset(text: str, base: float | None) -> tuple[float | None, bool]:
     if seconds is not None:
         return seconds, False
     try:
-        until = datetime.fromisoformat(text).timestamp()
+        until = datetime.fromisoformat(text)
+        seconds = (until if until.tzinfo is not None else until.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None, False
-    return (None if base is None else max(0.0, until - base)), False
+    return (None if base is None else max(0.0, seconds - base)), False
 
 
 def _number(text: str | None) -> float | None:
