@@ -457,6 +457,8 @@ class Client:
         if not self._allow_secret_pickle:
             headers = {name: value for name, value in config.headers.items() if not is_secret_header(name)}
             config = config.replace(api_key=None, api_keys=(), headers=headers)
+        if self._parts.breaker is not None:
+            config = config.replace(circuit_breaker=self._parts.breaker.config)
         return {
             "config": config,
             "allow_secret_pickle": self._allow_secret_pickle,

@@ -19,7 +19,8 @@ from provider_kit.policies.key_pool import KeyPool
 from provider_kit.policies.rate_limit import Limiter
 from provider_kit.policies.response_cache import ResponseCache
 from provider_kit.policies.retry import RetryPolicy, make_policy
-from provider_kit.stores.base import SharedStore, open_cache_store, open_store
+from provider_kit.stores.base import ADDRESSES, SharedStore, open_cache_store, open_store
+from provider_kit.wire.redaction import redact
 
 __all__ = ["Parts", "check_policies", "make_gate"]
 
@@ -107,6 +108,11 @@ def _cache(given: Any) -> ResponseCache | None:
             hint="True for memory, a path, a redis:// URL, or a ResponseCache.",
         )
     if isinstance(cache.store, str) and "://" in cache.store and cache.opened is None:
+        if not cache.store.startswith(ADDRESSES):
+            raise ConfigError(
+                f"No response cache can be kept at {redact(cache.store)!r}.",
+                hint="response_cache='redis://localhost:6379/0', or a path without '://'.",
+            )
         cache.opened = open_store(cache.store)  # no connection is made yet
     return cache
 

@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, TypeVar
 
 from provider_kit.auth.api_keys import KeySource
-from provider_kit.errors import (
-    AllKeysExhaustedError,
-    APIError,
-    AuthenticationError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    ProviderKitError,
-    RateLimitError,
-)
+from provider_kit.dialects.failures import error_from_response
+from provider_kit.errors import AllKeysExhaustedError, APIError, ProviderKitError
 from provider_kit.policies.key_pool import KeyPool
 from provider_kit.policies.matrix import row_for
 from provider_kit.transports.base import Waiting
 from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.transports.drive import run_to_completion
 from provider_kit.wire.redaction import redact
-from provider_kit.wire.response_headers import retry_after
 
 __all__ = ["KeyManager"]
 
 T = TypeVar("T")
 
-_BY_STATUS: dict[int, type[APIError]] = {
-    401: AuthenticationError,
-    402: PaymentRequiredError,
-    403: PermissionDeniedError,
-    429: RateLimitError,
-}
+#: Seconds after which a call that waits for a key looks whether one was added.
+_LOOK_AGAIN = 30.0
 
 
 class KeyManager(KeyPool):
@@ -43,8 +32,8 @@ class KeyManager(KeyPool):
 
     Args:
         provider: Name of the provider, for errors.
-        keys: The keys; a mapping gives each its weight; a sync or async callable returns them and is
-            asked before each call.
+        keys: The keys; a mapping gives each its weight (the strategy is ``weighted`` then); a sync or async
+            callable returns them and is asked before each call.
         wait: Whether to wait while every key rests: ``True``, ``False``, or seconds at most.
         options: As :class:`KeyPool` has them: ``strategy``, ``max_keys``, ``unhealthy_after``,
             ``healthy_after``, ``first_backoff``, ``longest_backoff``, ``park``.
@@ -71,6 +60,8 @@ class KeyManager(KeyPool):
         source = keys if callable(keys) else None
         self._blocking = BlockingWaiting()
         options.setdefault("clock", self._blocking.now)
+        if isinstance(keys, Mapping):
+            options.setdefault("strategy", "weighted")
         super().__init__(provider, () if callable(keys) else keys, source=source, **options)
         self.wait = wait
 
@@ -79,8 +70,9 @@ class KeyManager(KeyPool):
 
         Args:
             function: Makes the call. Errors of this library, and any exception that has a status (as
-                those of requests, aiohttp and the vendors' SDKs have), are understood; any other
-                exception counts as a failure of the key.
+                those of requests, aiohttp and the vendors' SDKs have), are understood: another key tries
+                where this one is refused, forbidden, too fast or used up. Any other exception counts as a
+                failure of the key.
 
         Returns:
             What the function returns.
@@ -109,14 +101,14 @@ class KeyManager(KeyPool):
             most = len(self) if self.strategy == "simple" else self.max_keys
             if last is not None and (len(used) >= most or len(used) >= len(self)):
                 raise self._gave_up(len(used), last) from last
-            now = waiting.now()
+            now = self._now(None)
             key = self.pick(now, exclude=used)
             if key is None:
                 wait = self.soonest(now, used)
                 allowed = float("inf") if self.wait is True else float(self.wait)
                 if wait is None or wait > allowed:
                     raise (self.exhausted(now) if last is None else self._gave_up(len(used), last)) from last
-                await waiting.sleep(wait)
+                await waiting.sleep(min(wait, _LOOK_AGAIN))
                 continue
             used.add(key.id)
             try:
@@ -128,22 +120,26 @@ class KeyManager(KeyPool):
                         result = await result
             except Exception as error:
                 understood = error if isinstance(error, ProviderKitError) else _understand(error)
-                self.report_failure(key.value, understood or error, waiting.now())
+                self.report_failure(key.value, understood or error, self._now(None))
                 if understood is not None and not row_for(understood).other_key:
                     raise
                 last = error
                 continue
-            self.report_success(key.value, waiting.now())
+            self.report_success(key.value, self._now(None))
             return result
 
     def _gave_up(self, tried: int, last: Exception) -> AllKeysExhaustedError:
         said = redact(str(last), self.secrets)
         return AllKeysExhaustedError(
             f"All {tried} failover attempts failed, last error: {said}",
-            retry_after=self.soonest(self._now(None)),
+            retry_after=self._back_in(),
             provider=self.provider,
             hint="The cause of the last failure is above; status() tells how each key fares.",
         )
+
+    def _back_in(self) -> float | None:
+        now = self._now(None)
+        return self.exhausted(now).retry_after if len(self) > 1 else self.soonest(now)
 
 
 def _understand(error: Exception) -> APIError | None:
@@ -151,13 +147,14 @@ def _understand(error: Exception) -> APIError | None:
     response = getattr(error, "response", None)
     for holder in (error, response):
         status = getattr(holder, "status_code", None) or getattr(holder, "status", None)
-        if isinstance(status, int):
+        if isinstance(status, int) and status >= 400:
             break
     else:
         return None
     headers = getattr(response, "headers", None) or getattr(error, "headers", None) or {}
-    kind = _BY_STATUS.get(status)
-    if kind is None:
-        return None
     lowered = {str(name).lower(): str(value) for name, value in dict(headers).items()}
-    return kind(type(error).__name__, status_code=status, retry_after=retry_after(lowered))
+    body = b""
+    with suppress(Exception):  # of a stream that nobody read
+        content = getattr(response, "content", b"")
+        body = content if isinstance(content, bytes) else b""
+    return error_from_response(status, lowered, body, provider="", overrides={})

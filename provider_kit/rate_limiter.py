@@ -103,7 +103,9 @@ class RateLimiter:
     async def _wait(self, waiting: Waiting, tokens: float, timeout: float | None) -> Ticket:
         windows = self._windows
         tokens = _tokens(tokens)
-        if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout < 0):
+        if timeout is not None and (
+            isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0
+        ):
             raise InvalidRequestError(f"timeout must be seconds, not {timeout!r}.", hint="Use None to wait forever.")
         began = now = waiting.now()
         ticket = windows.ask(tokens, now)

@@ -90,9 +90,9 @@ def test_only_transports_wait(parts, tree):
             continue
         assert top == "threading", f"{'/'.join(parts)} imports {name}"
         assert parts[0] in ("auth", "policies"), f"{'/'.join(parts)} imports {name}"
-        assert not names or set(names) <= {"Lock"}
+        assert not names or set(names) <= {"RLock"}
         used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is(node, "threading")}
-        assert used <= {"Lock"}
+        assert used <= {"RLock"}
 
 
 def _is(node, name):

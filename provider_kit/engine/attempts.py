@@ -91,7 +91,11 @@ class Run:
     #: Id of the key that the next attempt uses again, for the failure was not the key's.
     same_key: str | None = None
     last_error: ProviderKitError | None = None
+    #: The policy wants the next attempt earlier than the provider does.
+    eager: bool = False
     _used_keys: set[str] = field(factory=set)
+    #: By id: the errors of keys that were too fast and are good again after a rest.
+    _cooling: dict[str, ProviderKitError] = field(factory=dict)
     _retries: int = 0
     _attempt_started: float = 0.0
     _attempt_time: float = 0.0
@@ -203,7 +207,8 @@ class Run:
         self.endpoint.allow_repeat(error)
         if isinstance(error, APIError) and error.retry_after is None and error.headers:
             time = self.transport.time()
-            error.retry_after = retry_after(error.headers, now=time)  # a date, in an answer without one of its own
+            headers = {name.lower(): value for name, value in error.headers.items()}
+            error.retry_after = retry_after(headers, now=time)  # a date, in an answer without one of its own
             if error.retry_after is None and isinstance(error, RateLimitError):
                 error.retry_after = wait_told(error.headers, now=time)
         row = await self.gate.failed(self, self.lease, error)
@@ -244,20 +249,36 @@ class Run:
             pool = self.endpoint.keys
             if row.key is not KeyFate.COOLING or pool.strategy == "simple":
                 self.excluded.add(key.id)
+            # Where this key is no good but another one merely rests, the rest decides.
+            error = self._note_cooling(key.id, error, row)
             most = len(pool) if pool.strategy == "simple" else pool.max_keys
             if len(self._used_keys) < most and pool.usable(now, self._used_keys):
                 self.excluded |= self._used_keys
                 return 0.0
-            self.excluded = {one for one in self.excluded if pool.refused(one)}
+            if self._cooling:
+                self.excluded -= self._cooling.keys()
+            else:
+                self.excluded = {one for one in self.excluded if pool.refused(one)}
+            if len(self._used_keys) >= most:
+                self.excluded |= pool.others(self._used_keys)
         wait = self.policy(error, self._retries + 1)
         if wait is None:
             return None
         self._retries += 1
-        if several and row.key is KeyFate.COOLING:
+        asked: float | None = getattr(error, "retry_after", None)
+        self.eager = asked is not None and wait < asked
+        if several and row_for(error).key is KeyFate.COOLING and self.endpoint.keys.strategy != "simple":
             soonest = self.endpoint.keys.soonest(now, self.excluded)
             if soonest is not None:
                 wait = min(wait, soonest)
         return wait
+
+    def _note_cooling(self, key_id: str, error: ProviderKitError, row: Row) -> ProviderKitError:
+        if row.key is KeyFate.COOLING:
+            self._cooling[key_id] = error
+            return error
+        self._cooling.pop(key_id, None)
+        return next(reversed(self._cooling.values()), error)
 
     def final(self, error: ProviderKitError) -> ProviderKitError:
         """The error to raise: of a pool that has no key left it says so."""

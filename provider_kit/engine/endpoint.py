@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from ipaddress import ip_address
 from typing import Any
@@ -227,7 +227,11 @@ class Endpoint:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never appear in a text."""
-        known = self._keys.secrets if self._keys is not None else self._given_pool.secrets if self._given_pool else ()
+        pool, config = self._keys if self._keys is not None else self._given_pool, self.config
+        if pool is not None:
+            known: Iterable[str] = pool.secrets
+        else:  # nobody has asked for them yet
+            known = (key for key in (config.api_key, *config.api_keys) if isinstance(key, str))
         given = (str(value) for value in self.config.headers.values())
         return (*known, *(value for value in given if len(value) >= 12))
 

@@ -162,7 +162,7 @@ class Gate:
                     wait = self.custom_limiter.reserve(int(run.tokens), transport.now())
                     lease.claimed = True
                     await self._wait(run, wait)
-                if self.learned.knows(key_id, run.model):
+                if not self.learned.passes(key_id, run.model or "", run.tokens):
                     await self._heed_what_was_told(run, key_id)
                 if self.limits is not None and self.limits.persist and self.limits.requests_per_day:
                     await self._count_of_the_day(run, key_id, self.limits.requests_per_day)
@@ -250,10 +250,14 @@ class Gate:
         if source.function is not None:
             pool.set_keys(await source.fetch(transport))
         if not len(pool):
+            if endpoint.provider.key_required:  # the last one was taken away
+                raise pool.exhausted(now, **run.facts())
             return None
         wait_of = None
         if pool.several and run.limited:
             wait_of = lambda key: self.expected_wait(key, run, now)  # noqa: E731  # it closes over now
+        retries = getattr(run.policy, "max_retries", self.config.max_retries)
+        told = False
         while True:
             key = pool.pick(now, exclude=run.excluded, wait_of=wait_of, prefer=run.same_key)
             if key is not None:
@@ -266,15 +270,17 @@ class Gate:
             wait = pool.soonest(now, run.excluded)
             asked = self.config.wait_for_key
             only = pool.only()
-            if only is not None and asked is None and (run.probing or not self.config.max_retries):
+            if only is not None and (run.eager or (asked is None and (run.probing or not retries))):
                 return only  # its owner handles retries; nothing is withheld from him
             patience = float("inf") if asked is True else float(asked or 0.0)
-            if asked is None and self.config.max_retries:
+            if asked is None and retries:
                 patience = _PATIENCE
             if wait is None or wait > patience or wait >= run.left(now) or run.probing:
                 raise pool.exhausted(now, **run.facts()) from run.last_error
-            await self.teller.tell(run, "key_wait", f"every key rests; waiting {wait:.1f} s", wait=wait)
-            await transport.sleep(wait)
+            if not told:
+                told = True
+                await self.teller.tell(run, "key_wait", f"every key rests; waiting {wait:.1f} s", wait=wait)
+            await transport.sleep(min(wait, _LOOK_AGAIN))  # a key may be added meanwhile
             now = transport.now()
 
     def expected_wait(self, key: Key, run: Run, now: float) -> float:
@@ -514,6 +520,7 @@ class Gate:
             model=run.model or "",
             now=now,
             clock=run.transport.time,
+            whole=run.minute,
         )
         if info is None:
             return

@@ -67,7 +67,7 @@ class CircuitBreaker:
             )
         self.config = config or CircuitBreakerConfig()
         self._on_change = on_change
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_after_fork(self)
         self._state: CircuitState = "closed"
         #: Counts the states lived through; an outcome of an earlier one is out of date.
@@ -79,7 +79,7 @@ class CircuitBreaker:
         self._good = 0
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._trying = 0
 
     def status(self, now: float) -> CircuitStatus:

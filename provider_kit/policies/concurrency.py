@@ -28,11 +28,11 @@ class Slots:
         self.limit = limit
         self.taken = 0
         self._queue: deque[Place] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_after_fork(self)
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._queue.clear()
         self.taken = 0
 

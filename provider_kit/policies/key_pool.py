@@ -111,7 +111,7 @@ class KeyPool:
 
     Raises:
         AuthError: A key is empty or holds characters that no key has.
-        ConfigError: The strategy is unknown.
+        ConfigError: The strategy is unknown, or ``keys`` is a single text.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class KeyPool:
         self.longest_backoff = longest_backoff
         self.park = park
         self._choose = choose
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_after_fork(self)
         self._keys: list[Key] = []
         #: Whether there is more than one key.
@@ -150,6 +150,8 @@ class KeyPool:
         self._turn = 0
         #: Keys taken away of late; they must not show up in texts either.
         self._former: tuple[str, ...] = ()
+        if isinstance(keys, (str, bytes)):  # its letters would be taken for keys
+            raise ConfigError("The keys must be a list.", hint="For one key write ['…'].")
         weights = keys if isinstance(keys, Mapping) else {}
         for key in keys:
             self.add_key(key, weight=weights.get(key, 1.0))
@@ -158,7 +160,7 @@ class KeyPool:
         return f"<{type(self).__name__} {self.provider}: {len(self._keys)} keys>"
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -181,13 +183,19 @@ class KeyPool:
             ConfigError: The weight is not a number above 0.
         """
         if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
-            raise ConfigError(f"A key's weight must be a number above 0, not {weight!r}.")
+            # In a dict that is the wrong way round, the key would stand in the weight's place.
+            shown = repr(weight) if isinstance(weight, (int, float)) else type(weight).__name__
+            raise ConfigError(f"A key's weight must be a number above 0, not {shown}.", hint="{'key': weight, …}.")
+        made = self._make(key, float(weight))
+        with self._lock:
+            kept = [known for known in self._keys if known.value != made.value]
+            self._keys = [*kept, made]
+            self.several = len(self._keys) > 1
+
+    def _make(self, key: str, weight: float = 1.0) -> Key:
         value = HiddenText(check_key(key, self.provider))
         digest = hashlib.sha256(f"{self.provider}\0{value!s}".encode()).hexdigest()[:12]
-        with self._lock:
-            kept = [known for known in self._keys if known.value != value]
-            self._keys = [*kept, Key(value, digest, float(weight))]
-            self.several = len(self._keys) > 1
+        return Key(value, digest, weight)
 
     def remove_key(self, key: str) -> bool:
         """Take a key away; requests under way with it finish.
@@ -195,6 +203,7 @@ class KeyPool:
         Returns:
             Whether it was there.
         """
+        key = str(key).strip()
         with self._lock:
             kept = [known for known in self._keys if known.value != key]
             gone = len(kept) < len(self._keys)
@@ -209,11 +218,15 @@ class KeyPool:
         known = {key.value for key in self._keys}
         if len(known) == len(keys) and known.issuperset(keys):
             return
-        for gone in known - set(keys):
-            self.remove_key(gone)
-        for key in keys:
-            if key not in known:
-                self.add_key(key)
+        made = [self._make(key) for key in keys]
+        wanted = {key.value for key in made}
+        with self._lock:  # in one step: calls of other threads must never find the pool empty
+            kept = [key for key in self._keys if key.value in wanted]
+            gone = [key.value for key in self._keys if key.value not in wanted]
+            known = {key.value for key in kept}
+            self._keys = [*kept, *(key for key in made if key.value not in known)]
+            self.several = len(self._keys) > 1
+            self._former = (*gone, *self._former)[:16]
 
     def find(self, key: str) -> Key | None:
         """The state of a key."""
@@ -243,6 +256,10 @@ class KeyPool:
         """The key, if there is just one."""
         keys = self._keys
         return keys[0] if len(keys) == 1 else None
+
+    def others(self, ids: Container[str]) -> set[str]:
+        """Ids of the keys that are not among these."""
+        return {key.id for key in self._keys if key.id not in ids}
 
     def refused(self, key_id: str) -> bool:
         """Whether a key is dead, parked, or gone."""
@@ -303,14 +320,15 @@ class KeyPool:
         else:
             order = self._shuffled(keys)
         best: Key | None = None
-        best_rank = (True, float("inf"))
+        shortest = float("inf")
         for key in order:
             if key.id in exclude or (not simple and (key.dead or key.until > now)):
                 continue
-            rank = (not simple and not key.healthy, wait_of(key) if wait_of is not None else 0.0)
-            if rank < best_rank:
-                best, best_rank = key, rank
-                if rank <= (False, 0.0):
+            # One that failed repeatedly takes its turn once its rest is over: how else would it become healthy?
+            wait = wait_of(key) if wait_of is not None else 0.0
+            if best is None or wait < shortest:
+                best, shortest = key, wait
+                if wait <= 0.0:
                     break
         if best is not None:
             self._turn = keys.index(best) + 1
@@ -324,11 +342,11 @@ class KeyPool:
 
     def _probe(self, keys: list[Key], now: float, exclude: Container[str]) -> Key | None:
         """Where no key is left, one that rests on a guess of ours is tried now and then: nobody is locked out."""
-        guessed = [key for key in keys if not key.promised and key.id not in exclude]
+        guessed = [key for key in keys if (key.dead or not key.promised) and key.id not in exclude]
         if not guessed or any(key.until <= now and not key.dead and key.id not in exclude for key in keys):
             return None
         oldest = min(guessed, key=lambda key: key.probed)
-        if now - oldest.probed < _PROBE_EVERY or any(key.promised for key in keys):
+        if now - oldest.probed < _PROBE_EVERY or any(key.promised and not key.dead for key in keys):
             return None
         oldest.probed = now
         return oldest
@@ -343,6 +361,9 @@ class KeyPool:
         """The error for a call that no key is left for; it says when one comes back."""
         wait = self.soonest(now)
         count = len(self._keys)
+        known = {"provider": self.provider, **known}
+        if not count:
+            return AllKeysExhaustedError("There is no API key left.", **known, hint="Add one with add_key().")
         which = "The only API key" if count == 1 else f"All {count} API keys"
         resting = "is resting" if count == 1 else "are resting"
         if wait is None:
@@ -355,7 +376,7 @@ class KeyPool:
         else:
             text = f"{which} {resting}; the first is back in {wait:.0f} s."
             hint = f"Try again in {wait:.0f} s, let calls wait for it (wait_for_key=True), or add a key."
-        return AllKeysExhaustedError(text, **{"provider": self.provider, **known}, retry_after=wait, hint=hint)
+        return AllKeysExhaustedError(text, **known, retry_after=wait, hint=hint)
 
     # -------------------------------------------------------------------------------------------- health
 
@@ -412,8 +433,10 @@ class KeyPool:
                 found.dead, found.healthy, found.promised = True, False, False
                 found.probed = now
                 return KeyFate.DEAD
+            found.dead = found.dead and fate is None  # whom the provider counts, it does not refuse
             if fate is KeyFate.PARKED:
-                self._rest(found, "parked", now + (rest if rest is not None else self.park), rest is not None)
+                # When the day begins is worked out here; the provider named no time.
+                self._rest(found, "parked", now + (rest if rest is not None else self.park), False)
                 return KeyFate.PARKED
             if fate is KeyFate.COOLING:
                 found.cooled += 1

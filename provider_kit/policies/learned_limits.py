@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from attrs import define
 
 from provider_kit.policies.after_fork import renew_after_fork
-from provider_kit.wire.rate_limit_headers import RateLimitInfo, read_rate_limits
+from provider_kit.wire.rate_limit_headers import RateLimitInfo, read_headroom, read_rate_limits
 
 __all__ = ["LearnedLimits"]
 
@@ -22,15 +22,30 @@ __all__ = ["LearnedLimits"]
 _MOST = 200
 #: Seconds: calls are spaced only for allowances that are whole again within this time.
 _NEAR = 120.0
+#: Answers, and seconds, between two looks at limits that are far away.
+_UNREAD, _SOON = 16, 0.1
 #: What arithmetic with fractions may be off by.
 _SLACK = 1e-6
 
 
 @define
 class _Known:
-    info: RateLimitInfo
     #: Clock reading of the answer.
     when: float
+    #: The answer's headers, until somebody wants to know more, and what is said of it.
+    headers: Mapping[str, str] | None
+    model: str
+    key: str
+    time: float
+    _info: RateLimitInfo | None = None
+    #: Requests and tokens that may be used without a closer look.
+    room: float = 0.0
+    token_room: float = 0.0
+    #: The limits as they are written.
+    limits: tuple[str, ...] = ()
+    #: Clock reading of the last closer look, and answers since then that were not looked at.
+    looked: float = 0.0
+    unread: int = 0
     #: Calls and tokens since then.
     requests: float = 0.0
     tokens: float = 0.0
@@ -39,6 +54,15 @@ class _Known:
     waiting_tokens: float = 0.0
     #: Clock reading before which no call goes where calls are spaced.
     following: float = 0.0
+
+    @property
+    def info(self) -> RateLimitInfo:
+        """What was told, read when it is first asked for."""
+        if self._info is None:
+            limits = read_rate_limits(self.headers or {}, now=self.time)
+            self._info = RateLimitInfo(model=self.model, key=self.key, allowances=limits, updated=self.time)
+            self.headers = None
+        return self._info
 
 
 class LearnedLimits:
@@ -51,11 +75,11 @@ class LearnedLimits:
     def __init__(self, threshold: float = 0.8) -> None:
         self.threshold = threshold
         self._known: dict[tuple[str, str], _Known] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_after_fork(self)
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def update(
         self,
@@ -66,6 +90,7 @@ class LearnedLimits:
         model: str,
         now: float,
         clock: Callable[[], float],
+        whole: bool = True,
     ) -> RateLimitInfo | None:
         """Learn from an answer.
 
@@ -76,36 +101,69 @@ class LearnedLimits:
             model: The model that was asked.
             now: The clock.
             clock: Tells the seconds since 1970.
+            whole: Whether all of it is wanted, even if no limit is near and none has changed.
 
         Returns:
-            What is new, ``None`` if the answer tells nothing.
+            What is new, ``None`` if that is nothing.
         """
-        time = clock()
-        limits = read_rate_limits(headers, now=time)
-        if not limits:
+        former = self._known.get((key_id, model))
+        if (
+            not whole
+            and former is not None
+            and former.room >= 1
+            and former.unread < _UNREAD
+            and now < former.looked + _SOON
+        ):
+            former.when, former.headers, former.time, former._info = now, headers, clock(), None
+            former.requests, former.tokens = former.waiting, former.waiting_tokens
+            former.unread += 1
             return None
-        info = RateLimitInfo(model=model, key=key, allowances=limits, updated=time)
+        made = _Known(now, headers, model, key, clock(), looked=now)
+        room = read_headroom(headers, max(0.5, 1.0 - self.threshold))
+        if room is not None:
+            made.room, made.token_room, made.limits = room
+        elif not made.info.allowances:
+            return None
         with self._lock:
             place = (key_id, model)
             known = self._known
             former = known.pop(place, None)
-            made = known[place] = _Known(info, now)
+            known[place] = made
             if former is not None:  # the answer knows nothing of those who wait
                 made.requests = made.waiting = former.waiting
                 made.tokens = made.waiting_tokens = former.waiting_tokens
                 made.following = former.following
+                made.room -= former.waiting
+                made.token_room -= former.waiting_tokens
             while len(known) > _MOST:
                 del known[next(iter(known))]
-        return info
+        if not whole and room is not None and former is not None and former.limits == made.limits:
+            return None
+        return made.info
 
     def knows(self, key_id: str, model: str | None) -> bool:
         """Whether anything was told for a key and model."""
         return (key_id, model or "") in self._known
 
+    def passes(self, key_id: str, model: str, tokens: float) -> bool:
+        """Whether a call is far from every limit that was told; it is counted then."""
+        known = self._known.get((key_id, model))
+        if known is None:
+            return True
+        if known.room < 1 or known.token_room < tokens:
+            return False
+        known.room -= 1
+        known.token_room -= tokens
+        known.requests += 1
+        known.tokens += tokens
+        return True
+
     def wait(self, key_id: str, model: str, tokens: float, now: float) -> float:
         """Seconds a call had better wait."""
         known = self._known.get((key_id, model))
-        return 0.0 if known is None else self._look(known, tokens, now)[0]
+        if known is None or (known.room >= 1 and known.token_room >= tokens):
+            return 0.0
+        return self._look(known, tokens, now)[0]
 
     def claim(self, key_id: str, model: str, tokens: float, now: float) -> float:
         """Count a call: seconds it had better wait. If that is more than 0, tell with :meth:`waited` what came of it.

@@ -161,11 +161,11 @@ class SlidingWindows:
         self.full_until = _NEVER
         self._all = [*self.windows, *([self.token_window] if self.token_window is not None else [])]
         self._queue: deque[Ticket] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_after_fork(self)
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._queue.clear()
 
     def __len__(self) -> int:

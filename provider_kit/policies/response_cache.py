@@ -105,11 +105,11 @@ class MemoryCache:
         #: Bytes taken now.
         self.bytes = 0
         self._entries: OrderedDict[str, tuple[CacheEntry, float]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_after_fork(self)
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -199,7 +199,7 @@ class ResponseCache:
         #: Whether the store failed when it was last asked, and until when it is left alone.
         self.away = False
         self.away_until = float("-inf")
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         renew_after_fork(self)
         self._leaders: dict[str, list[Wakes]] = {}
 
@@ -209,7 +209,7 @@ class ResponseCache:
         return max(1024, self.max_bytes // 8)
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._leaders = {}
 
     def clear(self) -> None:

@@ -87,7 +87,7 @@ if most > 0 then
   if state == 'open' and now >= till then
     state, till, trying, good = 'half_open', now + open_for, 0, 0
     redis.call('HSET', KEYS[1], 'state', state, 'until', till, 'trying', 0, 'good', 0)
-  elseif state == 'half_open' and now >= till and good == 0 then
+  elseif state == 'half_open' and now >= till and trying > 0 then
     trying, till = 0, now + open_for  -- whoever tried has not come back
     redis.call('HSET', KEYS[1], 'until', till, 'trying', 0)
   end

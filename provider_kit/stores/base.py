@@ -11,7 +11,10 @@ from provider_kit.policies.response_cache import ResponseCache
 from provider_kit.transports.base import Waiting
 from provider_kit.wire.redaction import redact
 
-__all__ = ["SharedStore", "open_cache_store", "open_store"]
+__all__ = ["ADDRESSES", "SharedStore", "open_cache_store", "open_store"]
+
+#: How the address of a store begins.
+ADDRESSES = ("redis://", "rediss://", "unix://")
 
 
 @runtime_checkable
@@ -34,7 +37,7 @@ def open_store(url: str) -> SharedStore:
         ConfigError: No store has such an address.
         MissingDependencyError: The library for it is not installed.
     """
-    if not url.startswith(("redis://", "rediss://", "unix://")):
+    if not url.startswith(ADDRESSES):
         raise ConfigError(f"No store is known at {redact(url)!r}.", hint="store='redis://localhost:6379/0'.")
     from provider_kit.stores.redis_store import RedisStore
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["RedisStore"]
 
 
+#: Seconds: ten years are for ever to a cache.
+_LONGEST = 10 * 365 * 86400.0
+
+
 @define(eq=False)
 class _InLoop:
     client: redis.asyncio.Redis
@@ -105,7 +109,7 @@ class RedisStore:
     async def set(self, transport: Waiting, key: str, data: bytes, ttl: float) -> bool:
         """Keep bytes for ``ttl`` seconds."""
         name = f"{self.prefix}:cache:{key}"
-        await self._command(transport, "set", name, data, px=max(1, int(ttl * 1000)))
+        await self._command(transport, "set", name, data, px=max(1, int(min(ttl, _LONGEST) * 1000)))
         return True
 
     async def _command(self, transport: Waiting, name: str, *args: Any, **options: Any) -> Any:

@@ -18,12 +18,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from attrs import field, frozen
 
 from provider_kit.wire.response_headers import date_seconds, duration_seconds
 
-__all__ = ["Allowance", "RateLimitInfo", "has_rate_limits", "read_rate_limits", "wait_told"]
+__all__ = ["Allowance", "RateLimitInfo", "has_rate_limits", "read_headroom", "read_rate_limits", "wait_told"]
 
 _PREFIX = re.compile(r"^(?:x-ratelimit|anthropic-ratelimit|qwen-ratelimit|dashscope-ratelimit)-(.+)$")
 #: Seconds; a reset farther away (a month is the longest there is) is nonsense, and nobody is kept waiting by it.
@@ -102,6 +103,49 @@ class RateLimitInfo:
 def has_rate_limits(headers: Mapping[str, str]) -> bool:
     """Whether an answer may tell limits; quick, for it is asked after every call."""
     return any("ratelimit" in name or "RateLimit" in name or "Ratelimit" in name for name in headers)
+
+
+@lru_cache(maxsize=256)
+def _pairs(names: tuple[str, ...]) -> tuple[tuple[str, str, bool], ...]:
+    """Names of limits and of what remains of them, and whether they are of tokens."""
+    known = {name.lower(): name for name in names}
+    found = []
+    for lowered, name in known.items():
+        limit = known.get(lowered.replace("remaining", "limit"))
+        if "remaining" in lowered and limit is not None:
+            found.append((limit, name, "token" in lowered))
+    return tuple(found)
+
+
+def read_headroom(headers: Mapping[str, str], floor: float) -> tuple[float, float, tuple[str, ...]] | None:
+    """A quick look at limits that are far away; quicker than reading them all after every call.
+
+    Args:
+        headers: The answer's headers.
+        floor: Share of each limit that must remain, between 0 and 1.
+
+    Returns:
+        Requests and tokens that may be used until less than that remains, and the limits as they are
+        written; ``None`` where a limit is near, or cannot be judged by a quick look.
+    """
+    pairs = _pairs(tuple([name for name in headers if "ratelimit" in name or "RateLimit" in name]))
+    requests = tokens = float("inf")
+    limits = []
+    for limit, remaining, of_tokens in pairs:
+        written = headers[limit]
+        try:
+            most = float(written)
+            left = float(headers[remaining]) - floor * most
+        except ValueError:
+            return None
+        if not left >= 1.0:
+            return None
+        limits.append(written)
+        if of_tokens:
+            tokens = min(tokens, left)
+        else:
+            requests = min(requests, left)
+    return (requests, tokens, tuple(limits)) if pairs else None
 
 
 def read_rate_limits(headers: Mapping[str, str], *, now: float | None = None) -> dict[str, Allowance]:

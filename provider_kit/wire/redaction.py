@@ -1,7 +1,7 @@
 """Secrets out of texts: of errors, logs and dumps.
 
 Known secrets are removed by value; what merely looks like one (a bearer token, an ``sk-…`` key, a
-``key=`` parameter of a URL) by its shape.
+password or a ``key=`` parameter in a URL) by its shape.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ __all__ = ["MASK", "HiddenDict", "HiddenText", "is_secret_header", "redact", "re
 MASK = "***"
 
 _SHAPES = re.compile(
-    r"(?P<bearer>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
+    r"(?P<url>://[^/\s:@]*:)[^/\s@]+(?=@)"
+    r"|(?P<bearer>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
     r"|(?P<query>[?&](?:[a-z_-]*key|[a-z_-]*token|[a-z_-]*secret|sig|signature|code)=)[^&\s\"'#]+"
     r"|(?P<field>\"(?:api_key|access_token|refresh_token|client_secret|id_token|password)\"\s*:\s*\")[^\"]+"
     r"|\b(?:sk|gsk|xai|csk|pk|rk|fw|hf|tgp|key)[-_][A-Za-z0-9_*-]{12,}"
@@ -44,7 +45,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         if len(secret) >= 4 and secret in text:
             text = text.replace(secret, MASK)
-    return _SHAPES.sub(lambda m: (m["bearer"] or m["query"] or m["field"] or "") + MASK, text)
+    return _SHAPES.sub(lambda m: (m["url"] or m["bearer"] or m["query"] or m["field"] or "") + MASK, text)
 
 
 def redact_value(value: Any, secrets: Iterable[str] = ()) -> Any:

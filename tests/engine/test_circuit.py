@@ -313,7 +313,7 @@ def test_many_threads_send_three_trials_at_most(fake_server):
         with pytest.raises(ProviderKitError):
             client.chat("Hello")
     fake_server.reset()
-    fake_server.always(latency=0.3)
+    fake_server.always(latency=0.5)
     while client.circuit.state == "open":
         threading.Event().wait(0.01)
     barrier = threading.Barrier(12)

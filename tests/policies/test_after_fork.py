@@ -1,7 +1,9 @@
 """A forked child begins with the parent's numbers, but waits for nobody who is not there."""
 
+import contextlib
 import os
 import sys
+import threading
 
 import pytest
 
@@ -30,17 +32,23 @@ def test_no_lock_is_inherited_locked():
     pool, slots, windows = KeyPool("x", ["key-one"]), Slots(1), SlidingWindows([(5, 60)])
     breaker, learned, cache = CircuitBreaker(), LearnedLimits(), ResponseCache()
     everything = (pool, slots, windows, breaker, learned, cache, cache.memory)
-    for one in everything:
-        one._lock.acquire()
+    held, done = threading.Event(), threading.Event()
 
-    def use():
-        return all(one._lock.acquire(timeout=0) for one in everything)
+    def hold():
+        with contextlib.ExitStack() as stack:
+            for one in everything:
+                stack.enter_context(one._lock)
+            held.set()
+            done.wait(10)
 
+    thread = threading.Thread(target=hold)
+    thread.start()
     try:
-        assert in_a_child(use)
+        assert held.wait(10)
+        assert in_a_child(lambda: all(one._lock.acquire(blocking=False) for one in everything))
     finally:
-        for one in everything:
-            one._lock.release()
+        done.set()
+        thread.join()
 
 
 def test_places_of_the_parents_calls_are_free_in_the_child():
@@ -77,3 +85,12 @@ def test_a_call_that_leads_in_the_parent_leads_nobody_in_the_child():
     assert cache.lead("key", Sleeper())
     assert not cache.lead("key", Sleeper())
     assert in_a_child(lambda: cache.lead("key", Sleeper()))
+
+
+def test_a_stream_that_is_collected_while_its_thread_holds_a_lock_does_no_harm():
+    """The garbage collector runs whenever it likes; what it finalises may give a place back."""
+    slots = Slots(2)
+    place = slots.take()
+    with slots._lock:
+        slots.leave(place)
+    assert slots.taken == 0

@@ -3,10 +3,12 @@
 import pickle
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider_kit import Backoff, BadRequestError, InternalServerError, RateLimitError
+from provider_kit import Backoff, BadRequestError, Client, ConfigError, InternalServerError, RateLimitError
+from provider_kit.policies.retry import make_policy
 
 FULL = Backoff(jitter=lambda wait: wait * 1.0)
 
@@ -66,3 +68,50 @@ def test_the_jitter_differs_from_call_to_call():
     waits = {Backoff()(InternalServerError(), 1) for _ in range(20)}
     assert len(waits) > 10
     assert all(0 <= wait < 0.5 for wait in waits)
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "waits"),
+    [
+        ("none", Backoff.none(), []),
+        ("default", Backoff.default(), [0.5, 1.0, 2.0]),
+        ("aggressive", Backoff.aggressive(), [0.5, 0.75, 1.125, 1.6875, 2.53125]),
+        ("conservative", Backoff.conservative(), [2.0, 6.0]),
+    ],
+    ids=["none", "default", "aggressive", "conservative"],
+)
+def test_a_preset_has_the_waits_that_the_guide_tells(name, made, waits):
+    """By its name as by its method; then it gives up."""
+    assert make_policy(name, 99) == made
+    policy = evolve(made, jitter=lambda wait: wait)
+    found = []
+    while (wait := policy(InternalServerError(), len(found) + 1)) is not None:
+        found.append(wait)
+    assert found == waits
+
+
+def test_an_unknown_preset_is_refused_with_the_nearest():
+    """When the client is made, not when the first call fails."""
+    with pytest.raises(ConfigError, match="'conservativ' is no preset") as caught:
+        Client("openai/gpt-4o", api_key="test-key-0123456789", retry="conservativ")
+    assert "conservative" in caught.value.hint.partition("There are:")[0]
+    assert "There are: none, default, aggressive, conservative." in caught.value.hint
+
+
+@pytest.mark.parametrize("given", [5, 2.5, True, [], {}], ids=repr)
+def test_what_is_no_policy_is_refused(given):
+    """A number of retries is ``max_retries=``."""
+    with pytest.raises(ConfigError, match="retry must be a function or a preset's name"):
+        make_policy(given, 3)
+
+
+def test_without_a_policy_the_number_of_retries_makes_one():
+    """``max_retries`` is all there is to say then."""
+    assert make_policy(None, 7) == Backoff(7)
+    assert make_policy(FULL, 7) is FULL
+
+
+def test_a_wish_counts_only_among_the_tries_that_are_left():
+    """A provider that asks for a moment does not get tries without end."""
+    assert Backoff(2)(RateLimitError(retry_after=0), 2) == 0
+    assert Backoff(2)(RateLimitError(retry_after=0), 3) is None
