@@ -8,8 +8,9 @@ from typing import Any
 
 from attrs import define, field
 
+from provider_kit.engine import outcome
 from provider_kit.engine.endpoint import Draft, Endpoint
-from provider_kit.engine.gate import Gate, Lease
+from provider_kit.engine.gate import NOTHING_HELD, Gate, Lease
 from provider_kit.engine.telling import next_call_id
 from provider_kit.errors import APIConnectionError, APIError, ProviderKitError, RateLimitError
 from provider_kit.model.chat import Attempt, ChatRequest
@@ -82,7 +83,7 @@ class Run:
     cached: bool = False
     attempts: list[Attempt] = field(factory=list)
     first_content: float | None = None
-    lease: Lease = field(factory=Lease)
+    lease: Lease = NOTHING_HELD
     #: Whether somebody wants to know of each turn.
     minute: bool = False
     #: Ids of the keys that this call does not want again.
@@ -162,7 +163,7 @@ class Run:
         if self.minute and not self.attempts:
             await self.gate.teller.tell(self, "request", f"{self.operation} {self.model or ''}".rstrip())
         try:
-            lease = self.lease = await self.gate.enter(self)
+            lease = self.lease = self.gate.enter_at_once(self) or await self.gate.enter(self)
         except ProviderKitError as error:
             if not error.attempts:
                 error.attempts = tuple(self.attempts)
@@ -176,7 +177,7 @@ class Run:
 
     async def succeeded(self, headers: Mapping[str, str], used: float | None = None) -> tuple[Attempt, ...]:
         """The attempt succeeded: all attempts, this one included."""
-        await self.gate.succeeded(self, self.lease, headers, used)
+        await outcome.succeeded(self, self.lease, headers, used)
         duration = self.transport.now() - self._attempt_started
         number = len(self.attempts) + 1
         done = Attempt(number, self.endpoint.name, self.model or "", duration)
@@ -211,7 +212,7 @@ class Run:
             error.retry_after = retry_after(headers, now=time)  # a date, in an answer without one of its own
             if error.retry_after is None and isinstance(error, RateLimitError):
                 error.retry_after = wait_told(error.headers, now=time)
-        row = await self.gate.failed(self, self.lease, error)
+        row = await outcome.failed(self, self.lease, error)
         now = self.transport.now()
         wait = self._decide(error, row, now)
         if wait is not None and now + wait >= now + self.left(now):
@@ -233,7 +234,7 @@ class Run:
     async def broke_off(self, error: ProviderKitError, now: float) -> None:
         """The attempt failed after content had reached the caller: there is no other one."""
         self.describe(error)
-        await self.gate.failed(self, self.lease, error)
+        await outcome.failed(self, self.lease, error)
         self.record(error, now)
         text = f"broke off after content: {type(error).__name__}"
         await self.gate.teller.tell(self, "stream_abort", text, error=error, attempt=len(self.attempts))

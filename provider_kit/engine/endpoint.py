@@ -198,6 +198,11 @@ class Endpoint:
             self._keys = pool
         return self._keys
 
+    @property
+    def known_keys(self) -> KeyPool | None:
+        """The keys, if they have been found already and need not be fetched before each call."""
+        return self._keys if self.key_source.function is None else None
+
     def headers_for(self, key: str, stream: bool) -> dict[str, str]:
         """All headers of a request with this key; empty for none."""
         made = self._headers.get(key)

@@ -6,7 +6,7 @@ came of it. One gate belongs to one client and serves all its threads and event 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import define
@@ -14,13 +14,8 @@ from attrs import define
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.engine.telling import Teller
 from provider_kit.errors import (
-    APIConnectionError,
-    APIError,
     CircuitOpenError,
-    InsufficientQuotaError,
-    ProviderKitError,
     RateLimitExceededError,
-    ResponseLostError,
     StoreError,
 )
 from provider_kit.model.config import ProviderConfig
@@ -28,16 +23,15 @@ from provider_kit.policies.circuit_breaker import CircuitBreaker
 from provider_kit.policies.concurrency import Place, Slots
 from provider_kit.policies.key_pool import Key, mask
 from provider_kit.policies.learned_limits import LearnedLimits
-from provider_kit.policies.matrix import KeyFate, Row, row_for
+from provider_kit.policies.matrix import Row
 from provider_kit.policies.rate_limit import Limiter, SlidingWindows, Ticket
 from provider_kit.policies.response_cache import ResponseCache
 from provider_kit.stores.daily_counter import DailyCounter, default_path
-from provider_kit.wire.rate_limit_headers import Allowance, has_rate_limits
 
 if TYPE_CHECKING:
     from provider_kit.engine.attempts import Run
 
-__all__ = ["Gate", "Lease", "Shared"]
+__all__ = ["NOTHING_HELD", "Gate", "Lease", "Shared"]
 
 #: Seconds a call waits for a key, or for a limit that headers told, unless it was configured.
 _PATIENCE = 120.0
@@ -64,6 +58,10 @@ class Lease:
     common: Ticket | None = None
     #: What it holds in the shared store.
     remote: str | None = None
+
+
+#: What a call holds before its first attempt.
+NOTHING_HELD = Lease()
 
 
 class Shared(Protocol):
@@ -114,6 +112,8 @@ class Gate:
         self.slots = Slots(config.max_concurrency) if config.max_concurrency else None
         #: Whether the tokens that calls really used must be known.
         self.wants_usage = limiter is not None or (self.limits is not None and bool(self.limits.tokens_per_minute))
+        #: Whether there is nothing that must be awaited in any case.
+        self._quick = shared is None and limiter is None and not (self.limits is not None and self.limits.persist)
         self._limiters: dict[str, SlidingWindows] = {}
         self._day: DailyCounter | None = None
         self._day_away = False
@@ -130,6 +130,54 @@ class Gate:
         return opened
 
     # -------------------------------------------------------------------------------------------- in
+
+    def enter_at_once(self, run: Run) -> Lease | None:
+        """What :meth:`enter` gives, where nothing has to be waited for and nothing told.
+
+        Most attempts enter here: it costs a fraction of the way that can wait. Where it gives ``None``,
+        nothing has been changed.
+        """
+        pool, breaker = self.endpoint.known_keys, self.breaker
+        if not self._quick or pool is None or run.attempts or run.probing or (breaker and not breaker.closed):
+            return None
+        now = run.transport.now()
+        lease = Lease()
+        if self.slots is not None:
+            place = lease.place = self.slots.take()
+            if not place.granted:
+                return self._undo(run, lease, now)
+        key_id = ""
+        if pool.several:
+            key = (
+                pool.pick(now, wait_of=lambda key: self.expected_wait(key, run, now)) if run.limited else pool.pick(now)
+            )
+        else:
+            key = pool.pick(now)
+        if key is not None:
+            lease.key, key_id = key, key.id
+        elif len(pool) or self.endpoint.provider.key_required:
+            return self._undo(run, lease, now)
+        if run.limited:
+            if self.limits is not None:
+                limiter = lease.limiter = self._limiter_of(key_id)
+                tokens = lease.tokens = run.tokens if limiter.token_window is not None else 0.0
+                lease.ticket = limiter.ask(tokens, now)
+                if not lease.ticket.admitted:
+                    return self._undo(run, lease, now)
+            if not self.learned.passes(key_id, run.model or "", run.tokens):
+                return self._undo(run, lease, now)
+        if breaker is not None:
+            _, lease.generation, _ = breaker.admit(now)
+        if key is not None:
+            run.use_key(key_id)
+        return lease
+
+    def _undo(self, run: Run, lease: Lease, now: float) -> Lease | None:
+        if lease.key is not None:
+            lease.key.requests -= 1
+        self._withdraw(run, lease, now)
+        self.leave(run, lease)
+        return None
 
     async def enter(self, run: Run) -> Lease:
         """Wait for whatever an attempt must wait for.
@@ -424,80 +472,7 @@ class Gate:
             self.slots.leave(lease.place)
             lease.place = None
 
-    async def succeeded(self, run: Run, lease: Lease, headers: Mapping[str, str], used: float | None) -> None:
-        """An attempt was answered as it should be."""
-        now = run.transport.now()
-        if lease.place is not None and self.slots is not None:
-            self.slots.leave(lease.place)
-            lease.place = None
-        if lease.key is not None:
-            self.endpoint.keys.report_success(lease.key.value, now)
-        if lease.generation is not None and self.breaker is not None:
-            changed = self.breaker.record(lease.generation, True, now)
-            lease.generation = None
-            if changed is not None:
-                await self.teller.tell(run, "circuit_closed", "the provider answers again; the circuit is closed")
-        tokens = lease.tokens if used is None else used
-        self._settle(run, lease, used, now)
-        if has_rate_limits(headers):
-            await self.learn(run, lease, headers, now)
-        if self.shared is not None:
-            await self.shared.finish(self, run, lease, None, tokens)
-
-    async def failed(self, run: Run, lease: Lease, error: ProviderKitError) -> Row:
-        """An attempt failed; what that means for key, circuit and limits."""
-        now = run.transport.now()
-        row = row_for(error)
-        if lease.place is not None and self.slots is not None:
-            self.slots.leave(lease.place)
-            lease.place = None
-        changed = None
-        if lease.generation is not None and self.breaker is not None:
-            ok = False if row.breaker else True if isinstance(error, APIError) else None
-            changed = self.breaker.record(lease.generation, ok, now)
-            lease.generation = None
-        if isinstance(error, APIError) and has_rate_limits(error.headers):
-            await self.learn(run, lease, error.headers, now)
-        if lease.key is not None:
-            await self._report_key(run, lease.key, error, now)
-        if changed == "open" and self.breaker is not None:
-            wait = self.breaker.config.open_for
-            text = f"it failed repeatedly; left alone for {wait:.0f} s"
-            await self.teller.tell(run, "circuit_open", text, wait=wait, error=error)
-        elif changed is not None:  # refused, but answered
-            await self.teller.tell(run, "circuit_closed", "the provider answers again; the circuit is closed")
-        answered = isinstance(error, APIError) or (
-            isinstance(error, APIConnectionError) and error.retryable and not isinstance(error, ResponseLostError)
-        )
-        used = 0.0 if answered else lease.tokens
-        self._settle(run, lease, 0.0 if answered else None, now)
-        if self.shared is not None:
-            await self.shared.finish(self, run, lease, row, used)
-        return row
-
-    async def _report_key(self, run: Run, key: Key, error: ProviderKitError, now: float) -> None:
-        pool = self.endpoint.keys
-        rest = None
-        if isinstance(error, InsufficientQuotaError) and error.daily:
-            rest = self.endpoint.provider.seconds_to_new_day(run.transport.time())
-            error.retry_after = rest if error.retry_after is None or error.retry_after < rest else error.retry_after
-        fate = pool.report_failure(key.value, error, now, rest=rest)
-        if fate is KeyFate.UNTOUCHED:
-            return
-        shown = mask(key.value)
-        if fate is KeyFate.DEAD:
-            await self.teller.tell(run, "key_dead", f"key {shown} was refused", error=error, key=shown)
-            return
-        wait = max(0.0, key.until - now)
-        if fate is KeyFate.PARKED:
-            text = f"the quota of key {shown} is used up; it rests {wait:.0f} s"
-            await self.teller.tell(run, "key_parked", text, error=error, key=shown, wait=wait)
-        else:
-            await self.teller.tell(
-                run, "key_cooling", f"key {shown} rests {wait:.1f} s", error=error, key=shown, wait=wait
-            )
-
-    def _settle(self, run: Run, lease: Lease, used: float | None, now: float) -> None:
+    def settle(self, run: Run, lease: Lease, used: float | None, now: float) -> None:
         """Tell the limits what an attempt used; ``None`` if nobody knows."""
         if lease.ticket is not None and lease.limiter is not None:
             lease.limiter.settle(lease.ticket, lease.ticket.tokens if used is None else used, now)
@@ -509,33 +484,6 @@ class Gate:
         if lease.claimed and self.custom_limiter is not None:
             lease.claimed = False
             self.custom_limiter.settle(int(run.tokens), int(run.tokens if used is None else used), now)
-
-    async def learn(self, run: Run, lease: Lease, headers: Mapping[str, str], now: float) -> None:
-        """Take limits from an answer's headers."""
-        key = lease.key
-        info = self.learned.update(
-            headers,
-            key_id=key.id if key is not None else "",
-            key=mask(key.value) if key is not None and self.endpoint.keys.several else "",
-            model=run.model or "",
-            now=now,
-            clock=run.transport.time,
-            whole=run.minute,
-        )
-        if info is None:
-            return
-        if self.limits is not None and lease.limiter is not None:
-            requests, tokens = info.requests, info.tokens
-            lease.limiter.correct(
-                requests=requests.limit if requests is not None and self._of_a_minute(requests) else None,
-                tokens=tokens.limit if tokens is not None and tokens.limit else None,
-            )
-        if run.minute:
-            await self.teller.tell(run, "rate_limit_learned", "limits were told", limits=dict(info.allowances))
-
-    def _of_a_minute(self, told: Allowance) -> bool:
-        window = told.window if told.window is not None else self.endpoint.provider.requests_limit_per
-        return window == 60.0
 
 
 def _rests(key: Key, now: float, several: bool) -> bool:

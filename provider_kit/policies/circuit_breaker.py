@@ -82,6 +82,11 @@ class CircuitBreaker:
         self._lock = threading.RLock()
         self._trying = 0
 
+    @property
+    def closed(self) -> bool:
+        """Whether calls pass unhindered just now."""
+        return self._state == "closed"
+
     def status(self, now: float) -> CircuitStatus:
         """What it is doing."""
         with self._lock:

@@ -389,10 +389,12 @@ class KeyPool:
 
     def report_success(self, key: str, now: float | None = None) -> None:
         """A call with this key was answered."""
-        now = self._now(now)
         found = self.find(key)
-        if found is None:
-            return
+        if found is not None:
+            self.thank(found, self._now(now))
+
+    def thank(self, found: Key, now: float) -> None:
+        """As :meth:`report_success`, for who has the key's state at hand."""
         if found.healthy and not found.failures and not found.cooled and not found.dead and found.rests == "":
             found.successes += 1
             return

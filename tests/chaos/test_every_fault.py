@@ -238,7 +238,7 @@ for _length in ("-1", "-100", "ten", "1e3", "0x10", "1_0", "99999999999999999999
 
     @fault(f"a length of {_length!r}", (*LOST, *BAD, str), (*LOST, *BAD, *CUT, str))
     def strange_length(wire, length=_length):
-        wire.send(wire.head(f"Content-Length: {length}") + wire.answer_body)
+        wire.send(wire.head(f"Content-Length: {length}", "Connection: close") + wire.answer_body)
         wire.half_close()
 
 
@@ -485,13 +485,14 @@ def test_a_fault_ends_in_time_and_leaves_nothing_behind(fault_server, client, wo
 
 def test_every_silence_at_once_ends_by_the_clock_of_its_wait(fault_server, client, world, belongings, plays):
     """Calls that hang in different places do not hold each other up; a good call among them is answered."""
+    seconds = 0.6  # dozens of connections are made first
     names = [name for name, known in FAULTS.items() if known.hangs]
     server = fault_server(plays)
     made = client(server, retry=QUICK)
 
     async def scenario():
         calls = [
-            (lambda name=name, verb=verb: ask(world, made, verb, name, timeout=SHORT))
+            (lambda name=name, verb=verb: ask(world, made, verb, name, timeout=seconds))
             for name in (*names, "good")
             for verb in ("chat", "stream")
         ]
@@ -510,7 +511,7 @@ def test_every_silence_at_once_ends_by_the_clock_of_its_wait(fault_server, clien
         assert isinstance(outcome, APITimeoutError), repr(outcome)
         assert not isinstance(outcome, DeadlineExceededError)
     assert chat.text == stream.text == "Say good"
-    assert took < SHORT + 2 * GRACE  # dozens of threads share the machine
+    assert took < seconds + GRACE
     assert idle
     assert stock.are_back()
     assert {server.requests[name] for name in names} == {2}
@@ -518,10 +519,8 @@ def test_every_silence_at_once_ends_by_the_clock_of_its_wait(fault_server, clien
 
 def test_a_storm_of_all_faults_leaves_a_client_that_works(fault_server, client, world, belongings, plays):
     """Hundreds of calls over few connections, each second one with a fault: none disturbs another."""
-    # A burst would end for whoever comes last, a refused key would rest, and what http.client takes for a length
-    # of ten ends the connection just when another call may take it up.
-    left_out = {name for name in FAULTS if "burst" in name or "429" in name or "1_0" in name}
-    names = [name for name, known in FAULTS.items() if not known.hangs and name not in left_out]
+    # A burst would end for whoever comes last, and a refused key would rest.
+    names = [name for name, known in FAULTS.items() if not known.hangs and "burst" not in name and "429" not in name]
     kinds = [(name, verb) for name in names for verb in ("chat", "stream")]
     server = fault_server(plays)
     config = HTTPConfig(max_response_bytes=BOUND, max_connections=8)

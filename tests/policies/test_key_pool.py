@@ -241,6 +241,17 @@ def test_the_last_key_is_kept_back_by_the_providers_word_only(pool):
     assert turns(made, 1, now=7.0) == [0]
 
 
+def test_a_dead_key_that_is_answered_with_a_limit_is_alive(pool):
+    """The try of a dead pool found a key that was mended, but is too fast: it rests, and then it is used."""
+    made = pool(2)
+    for key in KEYS[:2]:
+        made.report_failure(key, AuthenticationError(), 0.0)
+    made.report_failure(KEYS[0], RateLimitError(retry_after=7), 60.0)
+    assert made.status(60.0)[0].state == "cooling"
+    assert made.exhausted(60.0).retry_after == 7.0
+    assert turns(made, 2, now=67.0) == [0, 0]
+
+
 @given(
     st.lists(
         st.tuples(

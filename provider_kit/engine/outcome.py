@@ -1,0 +1,130 @@
+"""What the end of an attempt means for key, circuit and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from provider_kit.engine.gate import Gate, Lease
+from provider_kit.errors import (
+    APIConnectionError,
+    APIError,
+    InsufficientQuotaError,
+    ProviderKitError,
+    ResponseLostError,
+)
+from provider_kit.policies.key_pool import Key, mask
+from provider_kit.policies.matrix import KeyFate, Row, row_for
+from provider_kit.wire.rate_limit_headers import RateLimitInfo, has_rate_limits
+
+if TYPE_CHECKING:
+    from provider_kit.engine.attempts import Run
+
+__all__ = ["failed", "succeeded"]
+
+
+async def succeeded(run: Run, lease: Lease, headers: Mapping[str, str], used: float | None) -> None:
+    """An attempt was answered as it should be.
+
+    Args:
+        run: The call.
+        lease: What the attempt holds.
+        headers: The answer's headers.
+        used: Tokens it used, if known.
+    """
+    gate = run.gate
+    now = run.transport.now()
+    key = lease.key
+    if lease.place is not None and gate.slots is not None:
+        gate.slots.leave(lease.place)
+        lease.place = None
+    if key is not None:
+        gate.endpoint.keys.thank(key, now)
+    changed = None
+    if lease.generation is not None and gate.breaker is not None:
+        changed = gate.breaker.record(lease.generation, True, now)
+        lease.generation = None
+    gate.settle(run, lease, used, now)
+    told = _learn(gate, run, lease, headers, now) if has_rate_limits(headers) else None
+    if changed is not None:
+        await gate.teller.tell(run, "circuit_closed", "the provider answers again; the circuit is closed")
+    if told is not None and run.minute:
+        await gate.teller.tell(run, "rate_limit_learned", "limits were told", limits=dict(told.allowances))
+    if gate.shared is not None:
+        await gate.shared.finish(gate, run, lease, None, lease.tokens if used is None else used)
+
+
+async def failed(run: Run, lease: Lease, error: ProviderKitError) -> Row:
+    """An attempt failed; the row of the matrix that the error falls under."""
+    gate = run.gate
+    now = run.transport.now()
+    row = row_for(error)
+    if lease.place is not None and gate.slots is not None:
+        gate.slots.leave(lease.place)
+        lease.place = None
+    changed = None
+    if lease.generation is not None and gate.breaker is not None:
+        ok = False if row.breaker else True if isinstance(error, APIError) else None
+        changed = gate.breaker.record(lease.generation, ok, now)
+        lease.generation = None
+    if isinstance(error, APIError) and has_rate_limits(error.headers):
+        told = _learn(gate, run, lease, error.headers, now)
+        if told is not None and run.minute:
+            await gate.teller.tell(run, "rate_limit_learned", "limits were told", limits=dict(told.allowances))
+    if lease.key is not None:
+        await _report_key(gate, run, lease.key, error, now)
+    if changed == "open" and gate.breaker is not None:
+        wait = gate.breaker.config.open_for
+        text = f"it failed repeatedly; left alone for {wait:.0f} s"
+        await gate.teller.tell(run, "circuit_open", text, wait=wait, error=error)
+    elif changed is not None:  # refused, but answered
+        await gate.teller.tell(run, "circuit_closed", "the provider answers again; the circuit is closed")
+    answered = isinstance(error, APIError) or (
+        isinstance(error, APIConnectionError) and error.retryable and not isinstance(error, ResponseLostError)
+    )
+    gate.settle(run, lease, 0.0 if answered else None, now)
+    if gate.shared is not None:
+        await gate.shared.finish(gate, run, lease, row, 0.0 if answered else lease.tokens)
+    return row
+
+
+async def _report_key(gate: Gate, run: Run, key: Key, error: ProviderKitError, now: float) -> None:
+    rest = None
+    if isinstance(error, InsufficientQuotaError) and error.daily:
+        rest = gate.endpoint.provider.seconds_to_new_day(run.transport.time())
+        error.retry_after = rest if error.retry_after is None or error.retry_after < rest else error.retry_after
+    fate = gate.endpoint.keys.report_failure(key.value, error, now, rest=rest)
+    if fate is KeyFate.UNTOUCHED:
+        return
+    shown = mask(key.value)
+    if fate is KeyFate.DEAD:
+        await gate.teller.tell(run, "key_dead", f"key {shown} was refused", error=error, key=shown)
+        return
+    wait = max(0.0, key.until - now)
+    if fate is KeyFate.PARKED:
+        text = f"the quota of key {shown} is used up; it rests {wait:.0f} s"
+        await gate.teller.tell(run, "key_parked", text, error=error, key=shown, wait=wait)
+    else:
+        await gate.teller.tell(run, "key_cooling", f"key {shown} rests {wait:.1f} s", error=error, key=shown, wait=wait)
+
+
+def _learn(gate: Gate, run: Run, lease: Lease, headers: Mapping[str, str], now: float) -> RateLimitInfo | None:
+    """Take limits from an answer's headers."""
+    key, endpoint = lease.key, gate.endpoint
+    info = gate.learned.update(
+        headers,
+        key_id=key.id if key is not None else "",
+        key=mask(key.value) if key is not None and endpoint.keys.several else "",
+        model=run.model or "",
+        now=now,
+        clock=run.transport.time,
+        whole=run.minute,
+    )
+    if info is not None and lease.limiter is not None:
+        requests, tokens = info.requests, info.tokens
+        window = None if requests is None else requests.window or endpoint.provider.requests_limit_per
+        lease.limiter.correct(
+            requests=requests.limit if requests is not None and window == 60.0 else None,
+            tokens=tokens.limit if tokens is not None and tokens.limit else None,
+        )
+    return info
