@@ -147,12 +147,10 @@ class Gate:
             if not place.granted:
                 return self._undo(run, lease, now)
         key_id = ""
-        if pool.several:
-            key = (
-                pool.pick(now, wait_of=lambda key: self.expected_wait(key, run, now)) if run.limited else pool.pick(now)
-            )
+        if pool.several and run.limited:
+            key = pool.pick(now, wait_of=lambda key: self.expected_wait(key, run, now), probe=False)
         else:
-            key = pool.pick(now)
+            key = pool.pick(now, probe=False)
         if key is not None:
             lease.key, key_id = key, key.id
         elif len(pool) or self.endpoint.provider.key_required:

@@ -281,6 +281,7 @@ class KeyPool:
         exclude: Container[str] = (),
         wait_of: Callable[[Key], float] | None = None,
         prefer: str | None = None,
+        probe: bool = True,
     ) -> Key | None:
         """The key to use now, or ``None`` if none may be.
 
@@ -289,6 +290,7 @@ class KeyPool:
             exclude: Ids of keys this call does not want again.
             wait_of: Seconds a key would have to wait for its rate limit; the shortest wait goes first.
             prefer: Id of the key to take if it may be used, whose turn it may be.
+            probe: Whether, where no key is left, one that rests on a guess of ours may be tried.
         """
         with self._lock:
             keys = self._keys
@@ -304,7 +306,9 @@ class KeyPool:
                     return None
                 only.requests += 1
                 return only
-            chosen = self._choose_one(keys, now, exclude, wait_of) or self._probe(keys, now, exclude)
+            chosen = self._choose_one(keys, now, exclude, wait_of)
+            if chosen is None and probe:
+                chosen = self._probe(keys, now, exclude)
             if chosen is not None:
                 chosen.requests += 1
             return chosen

@@ -93,11 +93,21 @@ class Wire:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
-    def close_on_next(self, ending):
-        """End the connection when the next request's first bytes are here, without looking at them."""
+    def take_some(self):
+        """Take in the next request's first bytes, without looking at them."""
         self._more()
         self.server.begun += 1
+
+    def close_on_next(self, ending):
+        """End the connection when the next request's first bytes are here."""
+        self.take_some()
         getattr(self, ending)()
+
+    def end(self):
+        """Send the end of the connection and listen no more; stay until what was sent has been read."""
+        self.closed = True
+        self.sock.shutdown(socket.SHUT_WR)
+        self.pause(0.1)
 
     def half_close(self):
         """Send the end of the connection and go on listening, as a proxy does that lost its server."""

@@ -18,7 +18,7 @@ from provider_kit import (
     StreamError,
     StreamIncompleteError,
 )
-from provider_kit.errors import StreamTimeoutError
+from provider_kit.errors import RequestTooLargeError, StreamTimeoutError
 from provider_kit.model.config import DEFAULT_MAX_RESPONSE_BYTES, HTTPConfig
 
 #: Seconds for a call that a fault would keep for ever.
@@ -591,4 +591,35 @@ def test_a_wait_of_a_day_is_told_and_not_waited(fault_server, client, world, bel
     assert isinstance(second, AllKeysExhaustedError)
     assert second.retry_after == pytest.approx(86400, abs=10)
     assert server.requests["busy"] == 1
+    assert stock.are_back()
+
+
+@pytest.mark.parametrize("verb", ["chat", "stream"])
+@pytest.mark.parametrize("reads_on", [True, False], ids=["reads on", "stops reading"])
+def test_a_refusal_in_the_middle_of_a_long_request_is_read(fault_server, client, world, belongings, reads_on, verb):
+    """A server need not take all of it to say that it is too large; its words are not lost over the broken sending."""
+
+    def refuse(wire):
+        wire.take_some()
+        wire.refuse(413, "Connection: close")
+        if reads_on:
+            wire.half_close()
+        else:
+            wire.end()
+
+    made = client(fault_server(accept=refuse), retry=QUICK)
+
+    async def scenario():
+        outcome, took = await ask(world, made, verb, "x" * 8_000_000, total_timeout=LONG)
+        idle = await world.idle()
+        await world.close(made)
+        return outcome, took, idle
+
+    stock = belongings()
+    outcome, took, idle = world.run(scenario())
+    assert isinstance(outcome, RequestTooLargeError)
+    assert "refused with 413" in str(outcome)
+    assert len(outcome.attempts) == 1
+    assert took < LONG
+    assert idle
     assert stock.are_back()

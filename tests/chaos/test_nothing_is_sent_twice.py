@@ -253,3 +253,31 @@ def test_a_race_between_closing_and_asking_never_sends_twice(fault_server, clien
     assert len(answered) > 20
     assert {len(outcome.attempts) for outcome in outcomes} == {1}
     assert all(outcome.text == f"Prompt {number}" for number, outcome in enumerate(outcomes) if outcome in answered)
+
+
+@pytest.mark.parametrize("verb", ["chat", "stream"])
+@pytest.mark.parametrize("size", [10, 8_000_000], ids=["a short request", "a long request"])
+@pytest.mark.parametrize("ending", ["half_close", "reset"])
+def test_a_request_that_broke_off_on_its_way_is_told_as_lost(
+    fault_server, client, world, belongings, size, ending, verb
+):
+    """Some of it had left; how much was read is unknown here, so it is not sent again unless that is allowed."""
+    server = fault_server(accept=lambda wire: wire.close_on_next(ending))
+    careful, free = client(server, retry=QUICK), client(server, retry=QUICK, retry_on_read_timeout=True)
+    prompt = "x" * size
+
+    async def scenario():
+        found = await attempts_of(world, careful, verb, prompt), await attempts_of(world, free, verb, prompt)
+        idle = await world.idle()
+        await world.close(careful)
+        await world.close(free)
+        return *found, idle
+
+    stock = belongings()
+    (error, once), (_, repeated), idle = world.run(scenario())
+    assert isinstance(error, ResponseLostError)
+    assert once == ["ResponseLostError"]
+    assert repeated == ["ResponseLostError"] * 4
+    assert server.begun == 5
+    assert idle
+    assert stock.are_back()

@@ -289,7 +289,7 @@ LIMIT, WINDOW, SECONDS = 80, 2.0, 6.0
 JITTER = 0.05
 
 
-def hammer(url, kind, start, results):
+def hammer(url, kind, ready, results):
     """One process: asks as fast as it may until the time is over."""
     stamps = []
     client = Client(
@@ -301,8 +301,8 @@ def hammer(url, kind, start, results):
     )
     windows = SlidingWindows([(float(LIMIT), WINDOW)])  # a minute takes too long for a test
     client._gate._limiter_of = lambda key_id: windows
-    time.sleep(max(0.0, start - time.time()))
-    end = start + SECONDS
+    ready.wait()
+    end = time.time() + SECONDS
 
     async def ask():
         while (left := end - time.time()) > 0.01:
@@ -336,13 +336,15 @@ def test_eight_processes_use_one_limit_fully_and_never_exceed_it(redis_server):
     """Half of them blocking, half asyncio: never more in any window, and at least 97 % of it."""
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
-    start = time.time() + 4.0
+    ready = context.Barrier(9)
     kinds = ["blocking", "asyncio"] * 4
     processes = [
-        context.Process(target=hammer, args=(redis_server.url, kind, start, results), daemon=True) for kind in kinds
+        context.Process(target=hammer, args=(redis_server.url, kind, ready, results), daemon=True) for kind in kinds
     ]
     for process in processes:
         process.start()
+    ready.wait(60)
+    start = time.time()
     collected = [results.get(timeout=60) for _ in processes]
     for process in processes:
         process.join()
