@@ -14,7 +14,7 @@ from provider_kit.engine.gate import NOTHING_HELD, Gate, Lease
 from provider_kit.engine.telling import next_call_id
 from provider_kit.errors import APIConnectionError, APIError, ProviderKitError, RateLimitError
 from provider_kit.model.chat import Attempt, ChatRequest
-from provider_kit.model.config import DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, Timeout
+from provider_kit.model.config import DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, Timeout
 from provider_kit.policies.estimate import estimate_tokens
 from provider_kit.policies.key_pool import mask
 from provider_kit.policies.matrix import KeyFate, Row, row_for
@@ -24,7 +24,10 @@ from provider_kit.wire.http import HttpRequest, Limits
 from provider_kit.wire.rate_limit_headers import wait_told
 from provider_kit.wire.response_headers import request_id, retry_after
 
-__all__ = ["Run", "make_limits"]
+__all__ = ["Run", "Trail", "make_limits"]
+
+#: Bytes of a request that are taken for text; more than that may be pictures.
+_LONG = 100_000
 
 
 def make_limits(timeout: Timeout | None, total: float | None, *, now: float, stream: bool, max_bytes: int) -> Limits:
@@ -63,6 +66,28 @@ def _bound(seconds: float | None) -> float | None:
 
 
 @define(eq=False)
+class Trail:
+    """What the failures of a call left behind, for its next attempt."""
+
+    #: Ids of the keys that this call does not want again.
+    excluded: set[str] = field(factory=set)
+    #: Id of the key that was used last, and of the one to use again, where the failure was not the key's.
+    last_key: str | None = None
+    same_key: str | None = None
+    last_error: ProviderKitError | None = None
+    #: The policy wants the next attempt earlier than the provider does.
+    eager: bool = False
+    used: set[str] = field(factory=set)
+    #: By id: the errors of keys that were too fast and are good again after a rest.
+    cooling: dict[str, ProviderKitError] = field(factory=dict)
+    retries: int = 0
+
+
+#: Of a call that did not fail yet; never changed.
+NO_TRAIL = Trail()
+
+
+@define(eq=False)
 class Run:
     """One call on its way: who is asked, how long it may take, what was tried."""
 
@@ -86,18 +111,8 @@ class Run:
     lease: Lease = NOTHING_HELD
     #: Whether somebody wants to know of each turn.
     minute: bool = False
-    #: Ids of the keys that this call does not want again.
-    excluded: set[str] = field(factory=set)
-    last_key: str | None = None
-    #: Id of the key that the next attempt uses again, for the failure was not the key's.
-    same_key: str | None = None
-    last_error: ProviderKitError | None = None
-    #: The policy wants the next attempt earlier than the provider does.
-    eager: bool = False
-    _used_keys: set[str] = field(factory=set)
-    #: By id: the errors of keys that were too fast and are good again after a rest.
-    _cooling: dict[str, ProviderKitError] = field(factory=dict)
-    _retries: int = 0
+    #: What its failures so far left behind.
+    trail: Trail = NO_TRAIL
     _attempt_started: float = 0.0
     _attempt_time: float = 0.0
     _call_id: str | None = None
@@ -129,6 +144,13 @@ class Run:
             self._tokens = float(estimate_tokens(self.request)) if self.request is not None else 0.0
         return self._tokens
 
+    def weigh(self, draft: Draft) -> float:
+        """The same at a glance, from the size of what is sent; for a long one, counted."""
+        size = len(draft.body or b"")
+        if self._tokens is not None or self.request is None or size > _LONG:
+            return self.tokens
+        return size / 3 + (self.request.max_tokens or DEFAULT_MAX_TOKENS)
+
     def expect(self, tokens: float) -> None:
         """It may use so many tokens."""
         self._tokens = tokens
@@ -147,12 +169,17 @@ class Run:
             "attempts": tuple(self.attempts),
         }
 
-    def use_key(self, key_id: str) -> None:
-        """This attempt uses this key."""
-        self.last_key = key_id
-        self._used_keys.add(key_id)
-
     # -------------------------------------------------------------------------------------------- turns
+
+    def begin_at_once(self, draft: Draft, stream: bool) -> HttpRequest | None:
+        """What to send, if the attempt need not wait for anything and nobody wants to be told; else ``None``."""
+        if self.minute or self.attempts:
+            return None
+        lease = self.gate.enter_at_once(self, draft)
+        if lease is None:
+            return None
+        self.lease = lease
+        return self._started(draft, stream)
 
     async def begin(self, draft: Draft, stream: bool) -> HttpRequest:
         """Wait until an attempt may be made; what to send then.
@@ -163,26 +190,35 @@ class Run:
         if self.minute and not self.attempts:
             await self.gate.teller.tell(self, "request", f"{self.operation} {self.model or ''}".rstrip())
         try:
-            lease = self.lease = self.gate.enter_at_once(self) or await self.gate.enter(self)
+            self.lease = await self.gate.enter(self)
         except ProviderKitError as error:
             if not error.attempts:
                 error.attempts = tuple(self.attempts)
             self.describe(error)
             await self._tell_error(error)
             raise
-        transport = self.transport
+        return self._started(draft, stream)
+
+    def _started(self, draft: Draft, stream: bool) -> HttpRequest:
+        key, transport = self.lease.key, self.transport
         self._attempt_started = transport.now()
         self._attempt_time = transport.time()
-        return self.endpoint.sign(draft, lease.key.value if lease.key is not None else "", stream)
+        return self.gate.endpoint.sign(draft, key.value if key is not None else "", stream)
 
     async def succeeded(self, headers: Mapping[str, str], used: float | None = None) -> tuple[Attempt, ...]:
         """The attempt succeeded: all attempts, this one included."""
-        await outcome.succeeded(self, self.lease, headers, used)
+        if not outcome.succeeded_at_once(self, self.lease, headers, used):
+            await outcome.succeeded(self, self.lease, headers, used)
         duration = self.transport.now() - self._attempt_started
         number = len(self.attempts) + 1
-        done = Attempt(number, self.endpoint.name, self.model or "", duration)
-        done.started = self._attempt_time
-        done.key = self._shown_key()
+        done = Attempt(
+            number,
+            self.gate.endpoint.name,
+            self.model or "",
+            duration,
+            started=self._attempt_time,
+            key=self._shown_key(),
+        )
         if self.minute:
             text = f"{self.operation} answered in {duration:.2f} s"
             await self.gate.teller.tell(
@@ -241,45 +277,44 @@ class Run:
 
     def _decide(self, error: ProviderKitError, row: Row, now: float) -> float | None:
         gate, key = self.gate, self.lease.key
-        self.last_error = error
+        if self.trail is NO_TRAIL:
+            self.trail = Trail()
+        trail = self.trail
+        trail.last_error = error
+        if key is not None:
+            trail.last_key = key.id
+            trail.used.add(key.id)
         if gate.breaker is not None and not self.probing and gate.breaker.blocked(now) > 0:
             return None
         several = key is not None and self.endpoint.keys.several
-        self.same_key = key.id if several and not row.other_key and key is not None else None
+        trail.same_key = key.id if several and not row.other_key and key is not None else None
         if several and row.other_key and key is not None:
             pool = self.endpoint.keys
             if row.key is not KeyFate.COOLING or pool.strategy == "simple":
-                self.excluded.add(key.id)
+                trail.excluded.add(key.id)
             # Where this key is no good but another one merely rests, the rest decides.
-            error = self._note_cooling(key.id, error, row)
+            error = _note_cooling(trail, key.id, error, row)
             most = len(pool) if pool.strategy == "simple" else pool.max_keys
-            if len(self._used_keys) < most and pool.usable(now, self._used_keys):
-                self.excluded |= self._used_keys
+            if len(trail.used) < most and pool.usable(now, trail.used):
+                trail.excluded |= trail.used
                 return 0.0
-            if self._cooling:
-                self.excluded -= self._cooling.keys()
+            if trail.cooling:
+                trail.excluded -= trail.cooling.keys()
             else:
-                self.excluded = {one for one in self.excluded if pool.refused(one)}
-            if len(self._used_keys) >= most:
-                self.excluded |= pool.others(self._used_keys)
-        wait = self.policy(error, self._retries + 1)
+                trail.excluded = {one for one in trail.excluded if pool.refused(one)}
+            if len(trail.used) >= most:
+                trail.excluded |= pool.others(trail.used)
+        wait = self.policy(error, trail.retries + 1)
         if wait is None:
             return None
-        self._retries += 1
+        trail.retries += 1
         asked: float | None = getattr(error, "retry_after", None)
-        self.eager = asked is not None and wait < asked
+        trail.eager = asked is not None and wait < asked
         if several and row_for(error).key is KeyFate.COOLING and self.endpoint.keys.strategy != "simple":
-            soonest = self.endpoint.keys.soonest(now, self.excluded)
+            soonest = self.endpoint.keys.soonest(now, trail.excluded)
             if soonest is not None:
                 wait = min(wait, soonest)
         return wait
-
-    def _note_cooling(self, key_id: str, error: ProviderKitError, row: Row) -> ProviderKitError:
-        if row.key is KeyFate.COOLING:
-            self._cooling[key_id] = error
-            return error
-        self._cooling.pop(key_id, None)
-        return next(reversed(self._cooling.values()), error)
 
     def final(self, error: ProviderKitError) -> ProviderKitError:
         """The error to raise: of a pool that has no key left it says so."""
@@ -327,3 +362,12 @@ class Run:
         error.provider = error.provider or self.endpoint.name
         error.model = error.model or self.model
         error.operation = error.operation or self.operation
+
+
+def _note_cooling(trail: Trail, key_id: str, error: ProviderKitError, row: Row) -> ProviderKitError:
+    """The error that the next attempt goes by."""
+    if row.key is KeyFate.COOLING:
+        trail.cooling[key_id] = error
+        return error
+    trail.cooling.pop(key_id, None)
+    return next(reversed(trail.cooling.values()), error)

@@ -27,7 +27,7 @@ async def _ask(run: Run, call: WireCall, read: Callable[[Any, HttpResponse], T],
     endpoint = run.endpoint
     draft = endpoint.draft(call, **extra)
     while True:
-        http = await run.begin(draft, False)
+        http = run.begin_at_once(draft, False) or await run.begin(draft, False)
         try:
             response = await run.transport.send(http, run.limits)
             payload = endpoint.read_json(response)

@@ -27,6 +27,8 @@ async def chat(run: Run, request: ChatRequest, notes: Notes) -> ChatResponse:
     draft = endpoint.draft(
         call, extra_body=request.extra_body, extra_headers=request.extra_headers, extra_query=request.extra_query
     )
+    if run.gate.cache is None:
+        return await _ask(run, dialect, draft, notes, None)
     lookup = await look_up(run, request, dialect, call)
     if lookup is not None and lookup.entry is not None and lookup.read is not None:
         return from_cache(run, lookup.read[1], lookup.entry, notes.warnings)
@@ -40,7 +42,7 @@ async def chat(run: Run, request: ChatRequest, notes: Notes) -> ChatResponse:
 async def _ask(run: Run, dialect: Dialect, draft: Draft, notes: Notes, lookup: Lookup | None) -> ChatResponse:
     endpoint, transport = run.endpoint, run.transport
     while True:
-        http = await run.begin(draft, False)
+        http = run.begin_at_once(draft, False) or await run.begin(draft, False)
         try:
             response = await transport.send(http, run.limits)
             payload = endpoint.read_json(response)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import define
 
-from provider_kit.engine.endpoint import Endpoint
+from provider_kit.engine.endpoint import Draft, Endpoint
 from provider_kit.engine.telling import Teller
 from provider_kit.errors import (
     CircuitOpenError,
@@ -131,14 +131,14 @@ class Gate:
 
     # -------------------------------------------------------------------------------------------- in
 
-    def enter_at_once(self, run: Run) -> Lease | None:
-        """What :meth:`enter` gives, where nothing has to be waited for and nothing told.
+    def enter_at_once(self, run: Run, draft: Draft) -> Lease | None:
+        """What :meth:`enter` gives to a first attempt, where nothing has to be waited for and nothing told.
 
         Most attempts enter here: it costs a fraction of the way that can wait. Where it gives ``None``,
         nothing has been changed.
         """
         pool, breaker = self.endpoint.known_keys, self.breaker
-        if not self._quick or pool is None or run.attempts or run.probing or (breaker and not breaker.closed):
+        if not self._quick or pool is None or run.probing or (breaker is not None and not breaker.closed):
             return None
         now = run.transport.now()
         lease = Lease()
@@ -162,12 +162,11 @@ class Gate:
                 lease.ticket = limiter.ask(tokens, now)
                 if not lease.ticket.admitted:
                     return self._undo(run, lease, now)
-            if not self.learned.passes(key_id, run.model or "", run.tokens):
+            learned = self.learned
+            if learned.anything and not learned.passes(key_id, run.model or "", run.weigh(draft)):
                 return self._undo(run, lease, now)
         if breaker is not None:
             _, lease.generation, _ = breaker.admit(now)
-        if key is not None:
-            run.use_key(key_id)
         return lease
 
     def _undo(self, run: Run, lease: Lease, now: float) -> Lease | None:
@@ -305,24 +304,23 @@ class Gate:
         retries = getattr(run.policy, "max_retries", self.config.max_retries)
         told = False
         while True:
-            key = pool.pick(now, exclude=run.excluded, wait_of=wait_of, prefer=run.same_key)
+            key = pool.pick(now, exclude=run.trail.excluded, wait_of=wait_of, prefer=run.trail.same_key)
             if key is not None:
-                if run.last_key is not None and run.last_key != key.id:
+                if run.trail.last_key is not None and run.trail.last_key != key.id:
                     await self.teller.tell(
                         run, "key_switch", f"going on with key {mask(key.value)}", key=mask(key.value)
                     )
-                run.use_key(key.id)
                 return key
-            wait = pool.soonest(now, run.excluded)
+            wait = pool.soonest(now, run.trail.excluded)
             asked = self.config.wait_for_key
             only = pool.only()
-            if only is not None and (run.eager or (asked is None and (run.probing or not retries))):
+            if only is not None and (run.trail.eager or (asked is None and (run.probing or not retries))):
                 return only  # its owner handles retries; nothing is withheld from him
             patience = float("inf") if asked is True else float(asked or 0.0)
             if asked is None and retries:
                 patience = _PATIENCE
             if wait is None or wait > patience or wait >= run.left(now) or run.probing:
-                raise pool.exhausted(now, **run.facts()) from run.last_error
+                raise pool.exhausted(now, **run.facts()) from run.trail.last_error
             if not told:
                 told = True
                 await self.teller.tell(run, "key_wait", f"every key rests; waiting {wait:.1f} s", wait=wait)
@@ -402,8 +400,8 @@ class Gate:
         pool = self.endpoint.keys
         return (
             pool.several
-            and pool.usable(now, run.excluded)
-            and pool.shortest(now, run.excluded, lambda key: self.expected_wait(key, run, now)) == 0.0
+            and pool.usable(now, run.trail.excluded)
+            and pool.shortest(now, run.trail.excluded, lambda key: self.expected_wait(key, run, now)) == 0.0
         )
 
     async def _count_of_the_day(self, run: Run, key_id: str, limit: int) -> None:

@@ -13,6 +13,7 @@ from provider_kit.errors import (
     ProviderKitError,
     ResponseLostError,
 )
+from provider_kit.policies.circuit_breaker import CircuitState
 from provider_kit.policies.key_pool import Key, mask
 from provider_kit.policies.matrix import KeyFate, Row, row_for
 from provider_kit.wire.rate_limit_headers import RateLimitInfo, has_rate_limits
@@ -20,7 +21,17 @@ from provider_kit.wire.rate_limit_headers import RateLimitInfo, has_rate_limits
 if TYPE_CHECKING:
     from provider_kit.engine.attempts import Run
 
-__all__ = ["failed", "succeeded"]
+__all__ = ["failed", "succeeded", "succeeded_at_once"]
+
+
+def succeeded_at_once(run: Run, lease: Lease, headers: Mapping[str, str], used: float | None) -> bool:
+    """As :func:`succeeded`, where nobody has to be told anything; false, and nothing done, where somebody has."""
+    gate = run.gate
+    breaker = gate.breaker
+    if gate.shared is not None or run.minute or (breaker is not None and not breaker.closed):
+        return False
+    _give_back(gate, run, lease, headers, used)
+    return True
 
 
 async def succeeded(run: Run, lease: Lease, headers: Mapping[str, str], used: float | None) -> None:
@@ -33,6 +44,18 @@ async def succeeded(run: Run, lease: Lease, headers: Mapping[str, str], used: fl
         used: Tokens it used, if known.
     """
     gate = run.gate
+    changed, told = _give_back(gate, run, lease, headers, used)
+    if changed is not None:
+        await gate.teller.tell(run, "circuit_closed", "the provider answers again; the circuit is closed")
+    if told is not None and run.minute:
+        await gate.teller.tell(run, "rate_limit_learned", "limits were told", limits=dict(told.allowances))
+    if gate.shared is not None:
+        await gate.shared.finish(gate, run, lease, None, lease.tokens if used is None else used)
+
+
+def _give_back(
+    gate: Gate, run: Run, lease: Lease, headers: Mapping[str, str], used: float | None
+) -> tuple[CircuitState | None, RateLimitInfo | None]:
     now = run.transport.now()
     key = lease.key
     if lease.place is not None and gate.slots is not None:
@@ -44,14 +67,15 @@ async def succeeded(run: Run, lease: Lease, headers: Mapping[str, str], used: fl
     if lease.generation is not None and gate.breaker is not None:
         changed = gate.breaker.record(lease.generation, True, now)
         lease.generation = None
-    gate.settle(run, lease, used, now)
-    told = _learn(gate, run, lease, headers, now) if has_rate_limits(headers) else None
-    if changed is not None:
-        await gate.teller.tell(run, "circuit_closed", "the provider answers again; the circuit is closed")
-    if told is not None and run.minute:
-        await gate.teller.tell(run, "rate_limit_learned", "limits were told", limits=dict(told.allowances))
-    if gate.shared is not None:
-        await gate.shared.finish(gate, run, lease, None, lease.tokens if used is None else used)
+    if lease.ticket is not None or lease.common is not None or lease.claimed:
+        gate.settle(run, lease, used, now)
+    key_id = key.id if key is not None else ""
+    if not run.minute and gate.learned.skim(key_id, run.model or "", headers, now, run.transport.time):
+        return changed, None
+    if has_rate_limits(headers):
+        return changed, _learn(gate, run, lease, headers, now)
+    gate.learned.nothing_told(now)
+    return changed, None
 
 
 async def failed(run: Run, lease: Lease, error: ProviderKitError) -> Row:

@@ -122,7 +122,7 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
             if collected:  # an attempt that brought no content is no part of the answer
                 collected.clear()
                 state.collected_bytes = 0
-            http = await run.begin(state.draft, True)
+            http = run.begin_at_once(state.draft, True) or await run.begin(state.draft, True)
             try:
                 body = state.body = await transport.open_stream(http, run.limits)
                 if body.status >= 300:

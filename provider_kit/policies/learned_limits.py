@@ -75,11 +75,29 @@ class LearnedLimits:
     def __init__(self, threshold: float = 0.8) -> None:
         self.threshold = threshold
         self._known: dict[tuple[str, str], _Known] = {}
+        #: Until then nobody looks for limits where none are known.
+        self.silent_until = float("-inf")
         self._lock = threading.RLock()
         renew_after_fork(self)
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
+
+    def skim(self, key_id: str, model: str, headers: Mapping[str, str], now: float, clock: Callable[[], float]) -> bool:
+        """Whether an answer need not be looked at: its limits were far away a moment ago, or none were told."""
+        known = self._known.get((key_id, model))
+        if known is None:
+            return now < self.silent_until
+        if known.room < 1 or known.unread >= _UNREAD or now >= known.looked + _SOON:
+            return False
+        known.when, known.headers, known.time, known._info = now, headers, clock(), None
+        known.requests, known.tokens = known.waiting, known.waiting_tokens
+        known.unread += 1
+        return True
+
+    def nothing_told(self, now: float) -> None:
+        """An answer told no limits; those of the next moment will not either."""
+        self.silent_until = now + _SOON
 
     def update(
         self,
@@ -106,18 +124,6 @@ class LearnedLimits:
         Returns:
             What is new, ``None`` if that is nothing.
         """
-        former = self._known.get((key_id, model))
-        if (
-            not whole
-            and former is not None
-            and former.room >= 1
-            and former.unread < _UNREAD
-            and now < former.looked + _SOON
-        ):
-            former.when, former.headers, former.time, former._info = now, headers, clock(), None
-            former.requests, former.tokens = former.waiting, former.waiting_tokens
-            former.unread += 1
-            return None
         made = _Known(now, headers, model, key, clock(), looked=now)
         room = read_headroom(headers, max(0.5, 1.0 - self.threshold))
         if room is not None:
@@ -140,6 +146,11 @@ class LearnedLimits:
         if not whole and room is not None and former is not None and former.limits == made.limits:
             return None
         return made.info
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything was told at all."""
+        return bool(self._known)
 
     def knows(self, key_id: str, model: str | None) -> bool:
         """Whether anything was told for a key and model."""
