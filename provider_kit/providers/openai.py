@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from provider_kit.dialects.base import Dialect
 from provider_kit.dialects.openai_chat import ChatQuirks, OpenAIChat
@@ -24,6 +25,7 @@ _NO_SAMPLING = "reasoning models take no sampling parameters."
 _NO_STOP = "reasoning models take no stop texts."
 
 
+@lru_cache(maxsize=1024)
 def is_reasoning_model(model: str) -> bool:
     """Whether a model of OpenAI reasons before it answers."""
     name = _bare(model)

@@ -40,13 +40,10 @@ class BlockingWaiting:
         """Block the thread."""
         time.sleep(seconds)
 
-    def now(self) -> float:
-        """``time.monotonic``."""
-        return time.monotonic()
-
-    def time(self) -> float:
-        """``time.time``."""
-        return time.time()
+    #: ``time.monotonic``.
+    now = staticmethod(time.monotonic)
+    #: ``time.time``.
+    time = staticmethod(time.time)
 
     def waiter(self) -> BlockingWaiter:
         """Something to wait with until woken."""
