@@ -1,9 +1,10 @@
 """The count of a day in a file: it survives, it is shared, and nothing that stands in the file breaks it."""
 
 import json
-import multiprocessing
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 
@@ -213,24 +214,21 @@ def test_threads_together_count_right(path):
     assert (len(granted), sum(granted)) == (32, 16)
 
 
-def _count(path, results):
-    counter = DailyCounter(path, timeout=30)
-    results.put(sum(counter.take("k", 10) == 0.0 for _ in range(10)))
+COUNT = """
+import sys
+from provider_kit.stores.daily_counter import DailyCounter
+
+counter = DailyCounter(sys.argv[1], timeout=30)
+print(sum(counter.take("k", 10) == 0.0 for _ in range(10)))
+"""
 
 
 def test_processes_together_count_right(path):
     """Two programs that name the same file share its limit."""
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    members = [context.Process(target=_count, args=(path, results)) for _ in range(2)]
-    for member in members:
-        member.start()
-    counts = [results.get(timeout=60) for _ in members]
-    for member in members:
-        member.join()
-    results.close()
-    results.join_thread()
-    assert sum(counts) == 10
+    members = [
+        subprocess.Popen([sys.executable, "-c", COUNT, str(path)], stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    assert sum(int(member.communicate(timeout=60)[0]) for member in members) == 10
 
 
 def test_the_usual_place_is_the_users_own():

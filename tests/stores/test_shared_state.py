@@ -1,11 +1,12 @@
 """Several clients, processes and machines that share limits, keys and circuit through one Redis."""
 
-import asyncio
-import multiprocessing
+import json
 import os
 import signal
-import threading
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,14 +16,12 @@ from provider_kit import (
     CircuitBreakerConfig,
     CircuitOpenError,
     Client,
-    DeadlineExceededError,
     InternalServerError,
     ProviderConfig,
     RateLimitConfig,
     RateLimitExceededError,
     StoreError,
 )
-from provider_kit.policies.rate_limit import SlidingWindows
 from provider_kit.transports.asyncio_waiting import AsyncioWaiting
 from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.wire.http import HttpResponse
@@ -289,67 +288,34 @@ LIMIT, WINDOW, SECONDS = 80, 2.0, 6.0
 JITTER = 0.05
 
 
-def hammer(url, kind, ready, results):
-    """One process: asks as fast as it may until the time is over."""
-    stamps = []
-    client = Client(
-        "openai/gpt-4o",
-        api_key="test-key-0123456789",
-        transport=answering(BlockingWaiting if kind == "blocking" else AsyncioWaiting, stamps),
-        rate_limit=RateLimitConfig(requests_per_minute=LIMIT),
-        store=url,
-    )
-    windows = SlidingWindows([(float(LIMIT), WINDOW)])  # a minute takes too long for a test
-    client._gate._limiter_of = lambda key_id: windows
-    ready.wait()
-    end = time.time() + SECONDS
-
-    async def ask():
-        while (left := end - time.time()) > 0.01:
-            try:
-                await client.achat("Hello", total_timeout=left)
-            except (RateLimitExceededError, DeadlineExceededError):
-                return
-
-    async def several():
-        await asyncio.gather(*[ask() for _ in range(4)])
-
-    def ask_blocking():
-        while (left := end - time.time()) > 0.01:
-            try:
-                client.chat("Hello", total_timeout=left)
-            except (RateLimitExceededError, DeadlineExceededError):
-                return
-
-    if kind == "blocking":
-        threads = [threading.Thread(target=ask_blocking) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    else:
-        asyncio.run(several())
-    results.put([when for when, _ in stamps])
-
-
 def test_eight_processes_use_one_limit_fully_and_never_exceed_it(redis_server):
     """Half of them blocking, half asyncio: never more in any window, and at least 97 % of it."""
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    ready = context.Barrier(9)
-    kinds = ["blocking", "asyncio"] * 4
+    script = str(Path(__file__).parent / "hammer.py")
+    numbers = [str(number) for number in (LIMIT, WINDOW, SECONDS)]
     processes = [
-        context.Process(target=hammer, args=(redis_server.url, kind, ready, results), daemon=True) for kind in kinds
+        subprocess.Popen(
+            [sys.executable, script, redis_server.url, kind, *numbers],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for kind in ["blocking", "asyncio"] * 4
     ]
-    for process in processes:
-        process.start()
-    ready.wait(60)
-    start = time.time()
-    collected = [results.get(timeout=60) for _ in processes]
-    for process in processes:
-        process.join()
-    stamps = sorted(when for one in collected for when in one)
+    try:
+        assert [process.stdout.readline() for process in processes] == ["ready\n"] * 8
+        start = time.time()
+        for process in processes:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        collected = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            process.stdin.close()
+            process.stdout.close()
     assert all(collected), "a process was starved"
+    stamps = sorted(when for one in collected for when in one)
     first = 0
     for number, when in enumerate(stamps):
         while stamps[first] <= when - WINDOW + JITTER:

@@ -271,7 +271,7 @@ STATUSES = {
 
 def patience(fields):
     """Little where the fault is that nothing comes, much where a slow machine must not be taken for one."""
-    return 0.6 if {"latency", "stall_after"} & set(fields) else 10
+    return 0.4 if {"latency", "stall_after"} & set(fields) else 10
 
 
 @pytest.mark.parametrize("verb", VERBS)
