@@ -117,7 +117,7 @@ def test_the_engine_awaits_the_transport_and_nothing_else(parts, tree):
         return
     transport = {"send", "open_stream", "sleep", "read", "drain", "aclose", "wait", "call_blocking"}
     engine = {"begin", "succeeded", "failed", "judge", "broke_off", "enter", "take", "finish", "learn", "keep", "tell"}
-    engine |= {"look_up"}
+    engine |= {"look_up", "take_place", "wait_for_turn", "heed_what_was_told", "count_of_the_day", "pause"}
     users_own = {"fetch", "run", "method", "result", "read"}
     allowed = transport | engine | users_own
     own = {node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import define
 
+from provider_kit.engine import turns
 from provider_kit.engine.endpoint import Draft, Endpoint
 from provider_kit.engine.telling import Teller
+from provider_kit.engine.turns import LOOK_AGAIN, PATIENCE
 from provider_kit.errors import (
     CircuitOpenError,
-    RateLimitExceededError,
-    StoreError,
 )
 from provider_kit.model.config import ProviderConfig
 from provider_kit.policies.circuit_breaker import CircuitBreaker
@@ -26,17 +26,13 @@ from provider_kit.policies.learned_limits import LearnedLimits
 from provider_kit.policies.matrix import Row
 from provider_kit.policies.rate_limit import Limiter, SlidingWindows, Ticket
 from provider_kit.policies.response_cache import ResponseCache
-from provider_kit.stores.daily_counter import DailyCounter, default_path
+from provider_kit.stores.daily_counter import DailyCounter
 
 if TYPE_CHECKING:
     from provider_kit.engine.attempts import Run
 
 __all__ = ["NOTHING_HELD", "Gate", "Lease", "Shared"]
 
-#: Seconds a call waits for a key, or for a limit that headers told, unless it was configured.
-_PATIENCE = 120.0
-#: Seconds after which somebody who waits looks again, should a wake-up have been lost.
-_LOOK_AGAIN = 30.0
 _DAY = 86400.0
 
 
@@ -115,8 +111,8 @@ class Gate:
         #: Whether there is nothing that must be awaited in any case.
         self._quick = shared is None and limiter is None and not (self.limits is not None and self.limits.persist)
         self._limiters: dict[str, SlidingWindows] = {}
-        self._day: DailyCounter | None = None
-        self._day_away = False
+        self.day: DailyCounter | None = None
+        self.day_away = False
 
     def open_cache_store(self, cache: ResponseCache) -> object:
         """The store of a cache that is not kept in memory, opened on first use.
@@ -189,7 +185,7 @@ class Gate:
         lease = Lease()
         try:
             if self.slots is not None:
-                lease.place = await self._take_place(run, self.slots)
+                lease.place = await turns.take_place(self, run, self.slots)
             shared = self.shared
             if shared is not None:
                 await shared.begin(self, run)
@@ -202,15 +198,15 @@ class Gate:
                 if self.common is not None:
                     ticket = lease.common = self.common.ask(run.tokens, transport.now())
                     if not ticket.admitted:
-                        await self._wait_for_turn(run, lease, self.common, ticket)
+                        await turns.wait_for_turn(self, run, lease, self.common, ticket)
                 elif self.custom_limiter is not None:
                     wait = self.custom_limiter.reserve(int(run.tokens), transport.now())
                     lease.claimed = True
-                    await self._wait(run, wait)
+                    await turns.pause(self, run, wait)
                 if not self.learned.passes(key_id, run.model or "", run.tokens):
-                    await self._heed_what_was_told(run, key_id)
+                    await turns.heed_what_was_told(self, run, key_id)
                 if self.limits is not None and self.limits.persist and self.limits.requests_per_day:
-                    await self._count_of_the_day(run, key_id, self.limits.requests_per_day)
+                    await turns.count_of_the_day(self, run, key_id, self.limits.requests_per_day)
             if breaker is not None:
                 wait, lease.generation, changed = breaker.admit(transport.now())
                 if wait > 0:
@@ -232,21 +228,6 @@ class Gate:
             self.common.withdraw(lease.common, now)
         self._settle_custom(run, lease, 0.0, now)
 
-    async def _heed_what_was_told(self, run: Run, key_id: str) -> None:
-        """Wait for as long as the provider's headers advise."""
-        learned, model, tokens = self.learned, run.model or "", run.tokens
-        wait = learned.claim(key_id, model, tokens, run.transport.now())
-        if wait <= 0:
-            return
-        limits = self.limits
-        patience = limits.max_wait if limits is not None and limits.max_wait is not None else _PATIENCE
-        try:
-            await self._wait(run, wait, patience=patience)
-        except BaseException:
-            learned.waited(key_id, model, tokens, went=False)
-            raise
-        learned.waited(key_id, model, tokens, went=True)
-
     async def _choose_key_and_turn(self, run: Run, lease: Lease, now: float) -> str:
         """Choose a key and wait for its turn; the key's id."""
         while True:
@@ -259,34 +240,12 @@ class Gate:
             ticket = lease.ticket = limiter.ask(tokens, now, elsewhere=self.shared is not None)
             if ticket.admitted:
                 return key_id
-            has_turn = await self._wait_for_turn(run, lease, limiter, ticket)
+            has_turn = await turns.wait_for_turn(self, run, lease, limiter, ticket)
             now = run.transport.now()
             if has_turn and (key is None or not _rests(key, now, self.endpoint.keys.several)):
                 return key_id
             # While it waited, its key was sent to rest, or another one has got room.
             limiter.withdraw(ticket, now)
-
-    async def _take_place(self, run: Run, slots: Slots) -> Place:
-        place = slots.take()
-        if place.granted:
-            return place
-        try:
-            transport = run.transport
-            place.waiter = waiter = transport.waiter()
-            await self.teller.tell(run, "concurrency_wait", f"{slots.limit} calls are in flight; waiting for a place")
-            while not place.granted:
-                left = run.left(transport.now())
-                if left <= 0:
-                    raise RateLimitExceededError(
-                        f"{slots.limit} calls were in flight until the call's deadline.",
-                        hint="Raise max_concurrency= or total_timeout=, or make fewer calls at once.",
-                        **run.facts(),
-                    )
-                await waiter.wait(min(left, _LOOK_AGAIN))
-        except BaseException:
-            slots.leave(place)
-            raise
-        return place
 
     async def _choose_key(self, run: Run, now: float) -> Key | None:
         endpoint, transport = self.endpoint, run.transport
@@ -318,13 +277,13 @@ class Gate:
                 return only  # its owner handles retries; nothing is withheld from him
             patience = float("inf") if asked is True else float(asked or 0.0)
             if asked is None and retries:
-                patience = _PATIENCE
+                patience = PATIENCE
             if wait is None or wait > patience or wait >= run.left(now) or run.probing:
                 raise pool.exhausted(now, **run.facts()) from run.trail.last_error
             if not told:
                 told = True
                 await self.teller.tell(run, "key_wait", f"every key rests; waiting {wait:.1f} s", wait=wait)
-            await transport.sleep(min(wait, _LOOK_AGAIN))  # a key may be added meanwhile
+            await transport.sleep(min(wait, LOOK_AGAIN))  # a key may be added meanwhile
             now = transport.now()
 
     def expected_wait(self, key: Key, run: Run, now: float) -> float:
@@ -349,102 +308,6 @@ class Gate:
             tokens = (float(limits.tokens_per_minute), 60.0) if limits.tokens_per_minute else None
             found = self._limiters.setdefault(key_id, SlidingWindows(requests, tokens))
         return found
-
-    async def _wait_for_turn(self, run: Run, lease: Lease, limiter: SlidingWindows, ticket: Ticket) -> bool:
-        """Wait for the limits of a key; false if another key has room by now."""
-        transport = run.transport
-        shared = self.shared if limiter is lease.limiter else None
-        told = False
-        waiter = None
-        began = now = transport.now()
-        while True:
-            if shared is None:
-                wait = limiter.ready(ticket, now)
-            elif not limiter.is_head(ticket):
-                wait = float("inf")
-            else:
-                remote = await shared.take(self, run, lease)
-                now = transport.now()
-                if remote == 0.0:
-                    limiter.admit(ticket, now)
-                    return True
-                if remote is None:
-                    wait = limiter.ready(ticket, now)
-                else:
-                    wait = remote
-                    limiter.full_until = now + remote
-                    if self._another_has_room(run, now):
-                        limiter.leave(ticket)
-                        lease.ticket = None
-                        return False
-            if wait <= 0:
-                return True
-            expected = max(ticket.expected - (now - began), wait if wait != float("inf") else 0.0)
-            allowed = run.left(now)
-            if self.limits is not None and self.limits.max_wait is not None:
-                allowed = min(allowed, self.limits.max_wait - (now - began))
-            if expected > allowed or allowed <= 0:
-                raise self._limit_error(run, max(expected, limiter.expected(ticket, now)))
-            if not told:
-                told = True
-                await self.teller.tell(run, "rate_limit", f"waiting {expected:.1f} s for the rate limit", wait=expected)
-            if waiter is None:
-                waiter = ticket.waiter = transport.waiter()
-                if shared is None or (limiter.is_head(ticket) and wait == float("inf")):
-                    now = transport.now()
-                    continue  # it became the head, or got room, before it could be woken
-            await waiter.wait(min(wait, allowed, _LOOK_AGAIN))
-            now = transport.now()
-
-    def _another_has_room(self, run: Run, now: float) -> bool:
-        pool = self.endpoint.keys
-        return (
-            pool.several
-            and pool.usable(now, run.trail.excluded)
-            and pool.shortest(now, run.trail.excluded, lambda key: self.expected_wait(key, run, now)) == 0.0
-        )
-
-    async def _count_of_the_day(self, run: Run, key_id: str, limit: int) -> None:
-        """The count that survives a restart; it is kept beside the one in memory."""
-        if self._day is None:
-            assert self.limits is not None  # asked for only where there are limits
-            path = self.limits.persist
-            path = path if isinstance(path, str) else default_path()
-            self._day = DailyCounter(path, clock=run.transport.time)
-        while True:
-            try:
-                wait = await run.transport.call_blocking(self._day.take, f"{self.endpoint.name}:{key_id}", limit)
-            except StoreError as error:
-                if self.config.on_store_failure == "raise":
-                    raise
-                if not self._day_away:
-                    self._day_away = True
-                    text = f"{error.message} Counting in memory only."
-                    await self.teller.tell(run, "store_failed", text, error=error)
-                return
-            if self._day_away:
-                self._day_away = False
-                await self.teller.tell(run, "store_back", "the count of the day is kept in its file again")
-            if wait <= 0:
-                return
-            max_wait = self.limits.max_wait if self.limits is not None else None
-            await self._wait(run, wait, patience=float("inf") if max_wait is None else max_wait)
-
-    async def _wait(self, run: Run, wait: float, *, patience: float = float("inf")) -> None:
-        if wait <= 0:
-            return
-        if wait > patience or wait >= run.left(run.transport.now()):
-            raise self._limit_error(run, wait)
-        await self.teller.tell(run, "rate_limit", f"waiting {wait:.1f} s for the rate limit", wait=wait)
-        await run.transport.sleep(wait)
-
-    def _limit_error(self, run: Run, wait: float) -> RateLimitExceededError:
-        return RateLimitExceededError(
-            f"The rate limit would delay this call by {wait:.1f} s, longer than it may take.",
-            retry_after=wait,
-            hint="Raise total_timeout= or RateLimitConfig(max_wait=…), spread the calls, or add keys.",
-            **run.facts(),
-        )
 
     def _circuit_error(self, run: Run, wait: float) -> CircuitOpenError:
         return CircuitOpenError(

@@ -1,0 +1,174 @@
+"""Waiting for one's turn: for a place among the calls in flight, for the rate limits, for what headers advise.
+
+The policies say for how long; here it is waited, and told. Nobody waits past the deadline of the call.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provider_kit.errors import RateLimitExceededError, StoreError
+from provider_kit.policies.concurrency import Place, Slots
+from provider_kit.policies.rate_limit import SlidingWindows, Ticket
+from provider_kit.stores.daily_counter import DailyCounter, default_path
+
+if TYPE_CHECKING:
+    from provider_kit.engine.attempts import Run
+    from provider_kit.engine.gate import Gate, Lease
+
+__all__ = ["LOOK_AGAIN", "PATIENCE", "count_of_the_day", "heed_what_was_told", "pause", "take_place", "wait_for_turn"]
+
+#: Seconds a call waits for a key, or for a limit that headers told, unless it was configured.
+PATIENCE = 120.0
+#: Seconds after which somebody who waits looks again, should a wake-up have been lost.
+LOOK_AGAIN = 30.0
+
+
+async def take_place(gate: Gate, run: Run, slots: Slots) -> Place:
+    """A place among the calls in flight.
+
+    Raises:
+        RateLimitExceededError: None became free before the call's deadline.
+    """
+    place = slots.take()
+    if place.granted:
+        return place
+    try:
+        transport = run.transport
+        place.waiter = waiter = transport.waiter()
+        await gate.teller.tell(run, "concurrency_wait", f"{slots.limit} calls are in flight; waiting for a place")
+        while not place.granted:
+            left = run.left(transport.now())
+            if left <= 0:
+                raise RateLimitExceededError(
+                    f"{slots.limit} calls were in flight until the call's deadline.",
+                    hint="Raise max_concurrency= or total_timeout=, or make fewer calls at once.",
+                    **run.facts(),
+                )
+            await waiter.wait(min(left, LOOK_AGAIN))
+    except BaseException:
+        slots.leave(place)
+        raise
+    return place
+
+
+async def wait_for_turn(gate: Gate, run: Run, lease: Lease, limiter: SlidingWindows, ticket: Ticket) -> bool:
+    """Wait for the limits of a key; false if another key has room by now."""
+    transport = run.transport
+    shared = gate.shared if limiter is lease.limiter else None
+    told = False
+    waiter = None
+    began = now = transport.now()
+    while True:
+        if shared is None:
+            wait = limiter.ready(ticket, now)
+        elif not limiter.is_head(ticket):
+            wait = float("inf")
+        else:
+            remote = await shared.take(gate, run, lease)
+            now = transport.now()
+            if remote == 0.0:
+                limiter.admit(ticket, now)
+                return True
+            if remote is None:
+                wait = limiter.ready(ticket, now)
+            else:
+                wait = remote
+                limiter.full_until = now + remote
+                if _another_has_room(gate, run, now):
+                    limiter.leave(ticket)
+                    lease.ticket = None
+                    return False
+        if wait <= 0:
+            return True
+        expected = max(ticket.expected - (now - began), wait if wait != float("inf") else 0.0)
+        allowed = run.left(now)
+        if gate.limits is not None and gate.limits.max_wait is not None:
+            allowed = min(allowed, gate.limits.max_wait - (now - began))
+        if expected > allowed or allowed <= 0:
+            raise _limit_error(gate, run, max(expected, limiter.expected(ticket, now)))
+        if not told:
+            told = True
+            await gate.teller.tell(run, "rate_limit", f"waiting {expected:.1f} s for the rate limit", wait=expected)
+        if waiter is None:
+            waiter = ticket.waiter = transport.waiter()
+            if shared is None or (limiter.is_head(ticket) and wait == float("inf")):
+                now = transport.now()
+                continue  # it became the head, or got room, before it could be woken
+        await waiter.wait(min(wait, allowed, LOOK_AGAIN))
+        now = transport.now()
+
+
+def _another_has_room(gate: Gate, run: Run, now: float) -> bool:
+    pool = gate.endpoint.keys
+    return (
+        pool.several
+        and pool.usable(now, run.trail.excluded)
+        and pool.shortest(now, run.trail.excluded, lambda key: gate.expected_wait(key, run, now)) == 0.0
+    )
+
+
+async def heed_what_was_told(gate: Gate, run: Run, key_id: str) -> None:
+    """Wait for as long as the provider's headers advise."""
+    learned, model, tokens = gate.learned, run.model or "", run.tokens
+    wait = learned.claim(key_id, model, tokens, run.transport.now())
+    if wait <= 0:
+        return
+    limits = gate.limits
+    patience = limits.max_wait if limits is not None and limits.max_wait is not None else PATIENCE
+    try:
+        await pause(gate, run, wait, patience=patience)
+    except BaseException:
+        learned.waited(key_id, model, tokens, went=False)
+        raise
+    learned.waited(key_id, model, tokens, went=True)
+
+
+async def count_of_the_day(gate: Gate, run: Run, key_id: str, limit: int) -> None:
+    """The count that survives a restart; it is kept beside the one in memory."""
+    if gate.day is None:
+        assert gate.limits is not None  # asked for only where there are limits
+        path = gate.limits.persist
+        path = path if isinstance(path, str) else default_path()
+        gate.day = DailyCounter(path, clock=run.transport.time)
+    while True:
+        try:
+            wait = await run.transport.call_blocking(gate.day.take, f"{gate.endpoint.name}:{key_id}", limit)
+        except StoreError as error:
+            if gate.config.on_store_failure == "raise":
+                raise
+            if not gate.day_away:
+                gate.day_away = True
+                text = f"{error.message} Counting in memory only."
+                await gate.teller.tell(run, "store_failed", text, error=error)
+            return
+        if gate.day_away:
+            gate.day_away = False
+            await gate.teller.tell(run, "store_back", "the count of the day is kept in its file again")
+        if wait <= 0:
+            return
+        max_wait = gate.limits.max_wait if gate.limits is not None else None
+        await pause(gate, run, wait, patience=float("inf") if max_wait is None else max_wait)
+
+
+async def pause(gate: Gate, run: Run, wait: float, *, patience: float = float("inf")) -> None:
+    """Wait as long as a limit says.
+
+    Raises:
+        RateLimitExceededError: That would be longer than ``patience`` seconds, or than the call may take.
+    """
+    if wait <= 0:
+        return
+    if wait > patience or wait >= run.left(run.transport.now()):
+        raise _limit_error(gate, run, wait)
+    await gate.teller.tell(run, "rate_limit", f"waiting {wait:.1f} s for the rate limit", wait=wait)
+    await run.transport.sleep(wait)
+
+
+def _limit_error(gate: Gate, run: Run, wait: float) -> RateLimitExceededError:
+    return RateLimitExceededError(
+        f"The rate limit would delay this call by {wait:.1f} s, longer than it may take.",
+        retry_after=wait,
+        hint="Raise total_timeout= or RateLimitConfig(max_wait=…), spread the calls, or add keys.",
+        **run.facts(),
+    )
