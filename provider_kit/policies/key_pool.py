@@ -368,17 +368,19 @@ class KeyPool:
         known = {"provider": self.provider, **known}
         if not count:
             return AllKeysExhaustedError("There is no API key left.", **known, hint="Add one with add_key().")
-        which = "The only API key" if count == 1 else f"All {count} API keys"
-        resting = "is resting" if count == 1 else "are resting"
+        who = self.provider
         if wait is None:
             with self._lock:
                 wait = max(0.0, min((key.probed for key in self._keys), default=now) + _PROBE_EVERY - now)
-            text = f"All {count} API keys were refused; one is tried again in {wait:.0f} s."
+            text = f"All {count} API keys for {who} were refused; one is tried again in {wait:.0f} s."
             hint = (
                 "Replace the keys: the provider calls each of them invalid or revoked. client.keys.status() tells more."
             )
         else:
-            text = f"{which} {resting}; the first is back in {wait:.0f} s."
+            if count == 1:
+                text = f"The only API key for {who} is unavailable (in backoff); it is back in {wait:.0f} s."
+            else:
+                text = f"All {count} API keys for {who} are currently unavailable; the first is back in {wait:.0f} s."
             hint = f"Try again in {wait:.0f} s, let calls wait for it (wait_for_key=True), or add a key."
         return AllKeysExhaustedError(text, **known, retry_after=wait, hint=hint)
 

@@ -190,7 +190,7 @@ def test_how_long_a_call_waits_for_a_key(call, keyed, answers, wait_for_key, res
         call.chat(client, "Hello")
         assert sum(transport.sleeps) == rest
         return
-    with pytest.raises(AllKeysExhaustedError, match="All 2 API keys are resting") as caught:
+    with pytest.raises(AllKeysExhaustedError, match="All 2 API keys for openai are currently unavailable") as caught:
         call.chat(client, "Hello")
     assert caught.value.retry_after == rest
     assert caught.value.attempts == ()
@@ -201,7 +201,7 @@ def test_nobody_waits_for_a_key_beyond_the_deadline(call, keyed, answers):
     """The wait that does not fit is not begun, whatever ``wait_for_key`` says."""
     client, transport = keyed(answers.text(), keys=1, wait_for_key=True, total_timeout=50)
     client.keys.rest(KEYS[0], transport.now() + 50)
-    with pytest.raises(AllKeysExhaustedError, match="The only API key is resting") as caught:
+    with pytest.raises(AllKeysExhaustedError, match="The only API key for openai is unavailable") as caught:
         call.chat(client, "Hello")
     assert caught.value.retry_after == 50
     assert transport.sleeps == []
@@ -231,7 +231,9 @@ def test_a_dead_pool_is_tried_again_after_a_minute(call, keyed, answers):
         call.chat(client, "Hello")
     assert caught.value.retry_after == 60
     transport._now += 59
-    with pytest.raises(AllKeysExhaustedError, match="All 2 API keys were refused; one is tried again in 1 s") as caught:
+    with pytest.raises(
+        AllKeysExhaustedError, match="All 2 API keys for openai were refused; one is tried again in 1 s"
+    ) as caught:
         call.chat(client, "Hello")
     assert caught.value.retry_after == 1
     assert len(transport.requests) == 2
@@ -463,7 +465,7 @@ def test_quotas_used_up_everywhere_are_all_keys_exhausted(call, keyed, answers, 
     """With the last refusal as its cause and the hour as the time to come back."""
     client, _ = keyed(*[answers.error(402, message="no credit")] * 3)
     with pytest.raises(
-        AllKeysExhaustedError, match="All 3 API keys are resting; the first is back in 3600 s"
+        AllKeysExhaustedError, match="All 3 API keys for openai are currently unavailable; the first is back in 3600 s"
     ) as caught:
         getattr(call, verb)(client, "Hello")
     error = caught.value
