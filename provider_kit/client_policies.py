@@ -85,7 +85,7 @@ def check_policies(
         pool=pool,
         limiter=rate_limiter,
         breaker=circuit_breaker if isinstance(circuit_breaker, CircuitBreaker) else None,
-        cache=_cache(response_cache),
+        cache=_cache(config.response_cache if response_cache is None else response_cache),
         store=open_store(store) if isinstance(store, str) else store,
         listener=on_event,
     )

@@ -44,6 +44,8 @@ WRONG = {
     "circuit_breaker is text": {"circuit_breaker": "yes"},
     "circuit_breaker is a number": {"circuit_breaker": 5},
     "circuit_breaker is a class": {"circuit_breaker": CircuitBreakerConfig},
+    "response_cache is a number": {"response_cache": 5},
+    "response_cache is in a database": {"response_cache": "mysql://localhost"},
     "store is no address": {"store": "localhost"},
     "store is another server's": {"store": "mysql://localhost"},
     "on_store_failure is unknown": {"on_store_failure": "ignore"},
@@ -261,3 +263,26 @@ def test_a_copy_of_a_client_shares_its_parts():
     assert made._gate.breaker is breaker
     assert made._gate.cache is cache
     assert made._gate.teller.listener is print
+
+
+def test_a_configuration_may_ask_for_a_response_cache(tmp_path):
+    """In memory or in a file; what the client is given goes before it."""
+    transport = ScriptedTransport(
+        [{"json": {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}}], repeat=True
+    )
+
+    def ask(**options):
+        client = Client(ProviderConfig(type="openai", api_key=KEY, default_model="m", **options), transport=transport)
+        return [client.chat("Hello").cache for _ in range(2)]
+
+    assert ask() == [None, None]
+    assert ask(response_cache=True) == ["miss", "hit"]
+    path = str(tmp_path / "answers.db")
+    assert ask(response_cache=path) == ["miss", "hit"]
+    assert ask(response_cache=path) == ["hit", "hit"]
+    config = ProviderConfig(type="openai", api_key=KEY, response_cache=path)
+    assert Client(config)._gate.cache.store == path
+    assert Client(config, response_cache=False)._gate.cache is None
+    assert Client(config, response_cache=True)._gate.cache.store is None
+    url = ProviderConfig(type="openai", response_cache="redis://:a-password@localhost")
+    assert "a-password" not in repr(url)

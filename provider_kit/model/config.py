@@ -260,6 +260,10 @@ class ProviderConfig:
     retry_on_read_timeout: bool = False
     #: Leave a failing provider alone for a while: ``True`` for the usual numbers.
     circuit_breaker: bool | CircuitBreakerConfig = False
+    #: Answer from what was answered before: ``True`` for memory, the path of an SQLite file, or ``redis://…``.
+    response_cache: bool | str = field(
+        default=False, repr=lambda cache: "<cache>" if isinstance(cache, str) else repr(cache)
+    )
     #: ``redis://…``: share limits, key health and circuit state with other processes.
     store: str | None = field(default=None, repr=lambda store: "None" if store is None else "<store>")
     on_store_failure: OnStoreFailure = "local"
@@ -285,6 +289,7 @@ class ProviderConfig:
         for name, kind, hint in (
             ("rate_limit", RateLimitConfig, "RateLimitConfig(requests_per_minute=60)"),
             ("circuit_breaker", (bool, CircuitBreakerConfig), "True, or CircuitBreakerConfig(…)"),
+            ("response_cache", (bool, str), "True, 'answers.db' or 'redis://…'"),
         ):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
