@@ -211,14 +211,8 @@ class Run:
             await outcome.succeeded(self, self.lease, headers, used)
         duration = self.transport.now() - self._attempt_started
         number = len(self.attempts) + 1
-        done = Attempt(
-            number,
-            self.gate.endpoint.name,
-            self.model or "",
-            duration,
-            started=self._attempt_time,
-            key=self._shown_key(),
-        )
+        name, started, key = self.gate.endpoint.name, self._attempt_time, self._shown_key()
+        done = Attempt(number, name, self.model or "", duration, None, None, None, 0.0, started, key)
         if self.minute:
             text = f"{self.operation} answered in {duration:.2f} s"
             await self.gate.teller.tell(
