@@ -272,6 +272,8 @@ class SlidingWindows:
 
     def projected(self, tokens: float, now: float) -> float:
         """Seconds a newcomer would wait, those before it included."""
+        if not self._queue and self.full_until <= now and self._roomy(tokens):
+            return 0.0
         with self._lock:
             return max(self._projected(tokens, now), self.full_until - now)
 
@@ -314,7 +316,17 @@ class SlidingWindows:
             if tokens is not None and tokens >= 1 and self.token_window is not None:
                 self.token_window.limit = min(self.token_window.limit, tokens)
 
+    def _roomy(self, tokens: float) -> bool:
+        """Whether it fits even beside what may have left the windows by now; changes nothing, so needs no lock."""
+        for window in self.windows:
+            if window.used + 1.0 > window.limit:
+                return False
+        room = self.token_window
+        return room is None or room.used + tokens <= room.limit
+
     def _wait(self, tokens: float, now: float) -> float:
+        if self._roomy(tokens):
+            return 0.0
         wait = 0.0
         for window in self.windows:
             wait = max(wait, window.wait(1.0, now))
