@@ -132,8 +132,8 @@ class RedisStore:
         return {
             "socket_timeout": self.timeout,
             "socket_connect_timeout": self.timeout,
-            # One more try, for a connection that the server closed while it was idle.
-            "retry": retry.Retry(backoff.NoBackoff(), 1),
+            # One more try, for a connection that the server closed while it was idle; none for a late answer.
+            "retry": retry.Retry(backoff.NoBackoff(), 1, supported_errors=(self._redis.exceptions.ConnectionError,)),
         }
 
     def _blocking(self) -> redis.Redis:
