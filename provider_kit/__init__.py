@@ -93,7 +93,7 @@ if TYPE_CHECKING:
     from provider_kit.policies.circuit_breaker import CircuitBreaker as CircuitBreaker
     from provider_kit.policies.circuit_breaker import CircuitStatus as CircuitStatus
     from provider_kit.policies.key_pool import KeyPool as KeyPool
-    from provider_kit.policies.key_pool import KeyStatus as KeyStatus
+    from provider_kit.policies.key_state import KeyStatus as KeyStatus
     from provider_kit.policies.rate_limit import Limiter as Limiter
     from provider_kit.policies.response_cache import CacheStore as CacheStore
     from provider_kit.policies.response_cache import ResponseCache as ResponseCache
@@ -204,10 +204,8 @@ _HOMES = {
         "CircuitBreaker",
         "CircuitStatus",
     ),
-    "provider_kit.policies.key_pool": (
-        "KeyPool",
-        "KeyStatus",
-    ),
+    "provider_kit.policies.key_pool": ("KeyPool",),
+    "provider_kit.policies.key_state": ("KeyStatus",),
     "provider_kit.policies.rate_limit": ("Limiter",),
     "provider_kit.policies.response_cache": (
         "CacheStore",

@@ -125,7 +125,7 @@ class RateLimiter:
                     continue  # it may have become the head before it could be woken
                 await waiter.wait(min(wait, left, _LOOK_AGAIN))
                 now = waiting.now()
-        except BaseException:
+        except BaseException:  # cancelled too: those behind it move up
             windows.leave(ticket)
             raise
         return ticket

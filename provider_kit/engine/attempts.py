@@ -16,7 +16,7 @@ from provider_kit.errors import APIConnectionError, APIError, ProviderKitError, 
 from provider_kit.model.chat import Attempt, ChatRequest
 from provider_kit.model.config import DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, Timeout
 from provider_kit.policies.estimate import estimate_tokens
-from provider_kit.policies.key_pool import mask
+from provider_kit.policies.key_state import mask
 from provider_kit.policies.matrix import KeyFate, Row, row_for
 from provider_kit.policies.retry import RetryPolicy
 from provider_kit.transports.base import Transport

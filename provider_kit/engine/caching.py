@@ -21,8 +21,6 @@ from provider_kit.wire.redaction import redact
 __all__ = ["Lookup", "from_cache", "look_up", "read_entry"]
 
 _KEPT = frozenset({"stop", "length", "tool_calls"})
-#: Seconds during which a store that failed is not asked again.
-_REST = 5.0
 
 
 @define(eq=False)
@@ -118,7 +116,7 @@ async def _guarded(run: Run, cache: ResponseCache, verb: str, *args: Any) -> Any
     """
     gate = run.gate
     must = verb == "get" and gate.config.on_store_failure == "raise"
-    if run.transport.now() < cache.away_until and not must:
+    if cache.outage.lasts(run.transport.now()) and not must:
         return None
     try:
         store = cache.opened or gate.open_cache_store(cache)
@@ -136,10 +134,10 @@ async def _guarded(run: Run, cache: ResponseCache, verb: str, *args: Any) -> Any
             result = await run.transport.call_blocking(method, *args)
             if isawaitable(result):
                 result = await result
-    except Exception as error:
+    except Exception as error:  # a store of the user's may raise anything
         if isinstance(error, ProviderKitError) and not isinstance(error, StoreError):
             raise
-        cache.away_until = run.transport.now() + _REST
+        news = cache.outage.begins(run.transport.now())
         if isinstance(error, StoreError):
             failure = error
         else:
@@ -149,13 +147,11 @@ async def _guarded(run: Run, cache: ResponseCache, verb: str, *args: Any) -> Any
             if failure is error:
                 raise
             raise failure from error
-        if not cache.away:
-            cache.away = True
+        if news:
             text = f"{failure.message} Going on without the response cache."
             await gate.teller.tell(run, "store_failed", text, error=failure)
         return None
-    if cache.away:
-        cache.away = False
+    if cache.outage.ends():
         await gate.teller.tell(run, "store_back", "the response cache answers again")
     return True if verb == "set" else result
 

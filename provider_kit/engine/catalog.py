@@ -43,7 +43,7 @@ async def _ask(run: Run, call: WireCall, read: Callable[[Any, HttpResponse], T],
         except ProviderKitError as error:
             await run.failed(error)
             continue
-        except BaseException:
+        except BaseException:  # cancelled: what the attempt holds is given back
             run.abandon()
             raise
         await run.succeeded(response.headers, found.usage.total_tokens if isinstance(found, Embeddings) else None)

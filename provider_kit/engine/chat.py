@@ -59,7 +59,7 @@ async def _ask(run: Run, dialect: Dialect, draft: Draft, notes: Notes, lookup: L
         except ProviderKitError as error:
             await run.failed(error)
             continue
-        except BaseException:
+        except BaseException:  # cancelled: what the attempt holds is given back
             run.abandon()
             raise
         headers = response.headers

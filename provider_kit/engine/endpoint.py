@@ -28,6 +28,7 @@ from provider_kit.errors import (
     DeadlineExceededError,
     InvalidRequestError,
     InvalidResponseError,
+    ProviderKitError,
     ResponseLostError,
     StreamError,
 )
@@ -347,7 +348,7 @@ class Endpoint:
         self.provider.explain(error, base_url=self.base_url)
         return error
 
-    def allow_repeat(self, error: Exception) -> None:
+    def allow_repeat(self, error: ProviderKitError) -> None:
         """A lost or late reply may be asked for again where nothing is billed, or where the user allows it."""
         if self.config.retry_on_read_timeout:
             lost = isinstance(error, (ResponseLostError, APITimeoutError)) and not isinstance(
@@ -356,7 +357,7 @@ class Endpoint:
         else:
             lost = self.provider.local and isinstance(error, ResponseLostError)
         if lost:
-            error.retryable = True  # type: ignore[attr-defined]  # both classes have it
+            error.retryable = True
 
 
 def merge_headers(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

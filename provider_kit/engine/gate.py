@@ -21,9 +21,9 @@ from provider_kit.errors import (
 from provider_kit.model.config import ProviderConfig
 from provider_kit.policies.circuit_breaker import CircuitBreaker
 from provider_kit.policies.concurrency import Place, Slots
-from provider_kit.policies.key_pool import Key, mask
+from provider_kit.policies.key_state import Key, mask
 from provider_kit.policies.learned_limits import LearnedLimits
-from provider_kit.policies.matrix import Row
+from provider_kit.policies.outage import Outage
 from provider_kit.policies.rate_limit import Limiter, SlidingWindows, Ticket
 from provider_kit.policies.response_cache import ResponseCache
 from provider_kit.stores.daily_counter import DailyCounter
@@ -71,7 +71,7 @@ class Shared(Protocol):
         """Claim room in the shared windows: seconds to wait, 0 if admitted, ``None`` if there is no store now."""
         ...
 
-    async def finish(self, gate: Gate, run: Run, lease: Lease, row: Row | None, used: float) -> None:
+    async def finish(self, gate: Gate, run: Run, lease: Lease, ok: bool | None, used: float) -> None:
         """Tell the others how an attempt ended."""
         ...
 
@@ -112,7 +112,7 @@ class Gate:
         self._quick = shared is None and limiter is None and not (self.limits is not None and self.limits.persist)
         self._limiters: dict[str, SlidingWindows] = {}
         self.day: DailyCounter | None = None
-        self.day_away = False
+        self.day_outage = Outage()
 
     def open_cache_store(self, cache: ResponseCache) -> object:
         """The store of a cache that is not kept in memory, opened on first use.
@@ -214,7 +214,7 @@ class Gate:
                     raise self._circuit_error(run, wait)
                 if changed is not None:
                     await self.teller.tell(run, "circuit_half_open", "the circuit is half open; trying with care")
-        except BaseException:
+        except BaseException:  # cancelled too: what it holds must be free for others
             self._withdraw(run, lease, transport.now())
             self.leave(run, lease)
             raise
@@ -257,13 +257,15 @@ class Gate:
             if endpoint.provider.key_required:  # the last one was taken away
                 raise pool.exhausted(now, **run.facts())
             return None
-        wait_of = None
-        if pool.several and run.limited:
-            wait_of = lambda key: self.expected_wait(key, run, now)  # noqa: E731  # it closes over now
+
+        def wait_of(key: Key) -> float:
+            return self.expected_wait(key, run, now)
+
+        compare = wait_of if pool.several and run.limited else None
         retries = getattr(run.policy, "max_retries", self.config.max_retries)
         told = False
         while True:
-            key = pool.pick(now, exclude=run.trail.excluded, wait_of=wait_of, prefer=run.trail.same_key)
+            key = pool.pick(now, exclude=run.trail.excluded, wait_of=compare, prefer=run.trail.same_key)
             if key is not None:
                 if run.trail.last_key is not None and run.trail.last_key != key.id:
                     await self.teller.tell(

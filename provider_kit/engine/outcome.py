@@ -14,7 +14,7 @@ from provider_kit.errors import (
     ResponseLostError,
 )
 from provider_kit.policies.circuit_breaker import CircuitState
-from provider_kit.policies.key_pool import Key, mask
+from provider_kit.policies.key_state import Key, mask
 from provider_kit.policies.matrix import KeyFate, Row, row_for
 from provider_kit.wire.rate_limit_headers import RateLimitInfo, has_rate_limits
 
@@ -50,7 +50,7 @@ async def succeeded(run: Run, lease: Lease, headers: Mapping[str, str], used: fl
     if told is not None and run.minute:
         await gate.teller.tell(run, "rate_limit_learned", "limits were told", limits=dict(told.allowances))
     if gate.shared is not None:
-        await gate.shared.finish(gate, run, lease, None, lease.tokens if used is None else used)
+        await gate.shared.finish(gate, run, lease, True, lease.tokens if used is None else used)
 
 
 def _give_back(
@@ -87,8 +87,8 @@ async def failed(run: Run, lease: Lease, error: ProviderKitError) -> Row:
         gate.slots.leave(lease.place)
         lease.place = None
     changed = None
+    ok = False if row.breaker else True if isinstance(error, APIError) else None
     if lease.generation is not None and gate.breaker is not None:
-        ok = False if row.breaker else True if isinstance(error, APIError) else None
         changed = gate.breaker.record(lease.generation, ok, now)
         lease.generation = None
     if isinstance(error, APIError) and has_rate_limits(error.headers):
@@ -108,7 +108,7 @@ async def failed(run: Run, lease: Lease, error: ProviderKitError) -> Row:
     )
     gate.settle(run, lease, 0.0 if answered else None, now)
     if gate.shared is not None:
-        await gate.shared.finish(gate, run, lease, row, 0.0 if answered else lease.tokens)
+        await gate.shared.finish(gate, run, lease, ok, 0.0 if answered else lease.tokens)
     return row
 
 

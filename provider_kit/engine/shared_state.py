@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from provider_kit.errors import StoreError
 from provider_kit.model.config import ProviderConfig
-from provider_kit.policies.key_pool import Key
-from provider_kit.policies.matrix import Row
+from provider_kit.policies.circuit_breaker import CircuitBreaker, CircuitState
+from provider_kit.policies.key_state import Key
+from provider_kit.policies.outage import Outage
 from provider_kit.policies.shared_scripts import BEGIN, FINISH, SETTLE, TAKE
 from provider_kit.stores.base import SharedStore
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SharedState"]
 
-#: Seconds during which a store that failed is not asked again.
-_REST = 5.0
 #: A request takes time on its way; windows on the server are this much longer, so that the provider sees
 #: no more than the limit either: a hundredth, and a quarter of a second at most.
 _MARGIN, _MOST_MARGIN = 0.01, 0.25
@@ -45,8 +44,7 @@ class SharedState:
         self._scope = f"{{{scope}}}"
         self._names = [f"{self._scope}:circuit", f"{self._scope}:keys"]
         self._id = os.urandom(6).hex()
-        self._away_until = float("-inf")
-        self._away = False
+        self._outage = Outage()
 
     # -------------------------------------------------------------------------------------------- turns
 
@@ -63,26 +61,15 @@ class SharedState:
         if told is None:
             return
         now = run.transport.now()
-        state, wait = _text(told[0]), float(told[1]) / 1e6
+        state, wait = _state(told[0]), float(told[1]) / 1e6
         if breaker is not None:
-            await self._adopt(gate, run, "open" if wait > 0 else state, wait)
+            await _adopt(gate, run, breaker, "open" if wait > 0 else state, wait)
         pool = gate.endpoint.keys
         out = {
             _text(told[i]): (float(told[i + 1]) / 1e6, _text(told[i + 2]), bool(told[i + 3]))
             for i in range(2, len(told), 4)
         }
         pool.adopt(out, now)
-
-    async def _adopt(self, gate: Gate, run: Run, state: str, wait: float) -> None:
-        breaker = gate.breaker
-        if breaker is None:
-            return
-        now = run.transport.now()
-        changed = breaker.adopt(state, now + wait, now)  # type: ignore[arg-type]  # one of the three
-        if changed is not None:
-            name: Any = f"circuit_{changed}"
-            text = f"together with other processes: the circuit is {changed.replace('_', ' ')}"
-            await gate.teller.tell(run, name, text, wait=wait)
 
     async def take(self, gate: Gate, run: Run, lease: Lease) -> float | None:
         """Claim room in the shared windows: seconds to wait, 0 if admitted, ``None`` if there is no store now.
@@ -111,7 +98,7 @@ class SharedState:
             return 0.0
         return max(0.0005, float(wait) / 1e6)
 
-    async def finish(self, gate: Gate, run: Run, lease: Lease, row: Row | None, used: float) -> None:
+    async def finish(self, gate: Gate, run: Run, lease: Lease, ok: bool | None, used: float) -> None:
         """Tell the others how an attempt ended. Its outcome is not put at risk: a failure is only told."""
         limiter = lease.limiter
         if lease.remote is not None and limiter is not None and limiter.token_window is not None:
@@ -123,7 +110,7 @@ class SharedState:
         breaker = None if run.probing else gate.breaker
         outcome = "none"
         if breaker is not None:
-            outcome = "ok" if row is None or not row.breaker else "failed"
+            outcome = "open" if ok is None else "ok" if ok else "failed"
         key = lease.key
         fate, rest, promised = _fate(key, run.transport.now())
         if outcome == "none" and fate == "same":
@@ -143,7 +130,7 @@ class SharedState:
         ]
         state = await self._run(gate, run, FINISH, self._names, args, fatal=False)
         if state is not None and breaker is not None:
-            await self._adopt(gate, run, _text(state), breaker.config.open_for)
+            await _adopt(gate, run, breaker, _state(state), breaker.config.open_for)
         if key is not None:
             key.shared = fate not in ("same", "fine")
 
@@ -154,21 +141,19 @@ class SharedState:
     ) -> Any:
         now = run.transport.now()
         must = fatal and self._config.on_store_failure == "raise"
-        if now < self._away_until and not must:
+        if self._outage.lasts(now) and not must:
             return None
         try:
             answer = await self._store.run(run.transport, script, names, args)
         except StoreError as error:
-            self._away_until = run.transport.now() + _REST
+            news = self._outage.begins(run.transport.now())
             if must:
                 raise
-            if not self._away:
-                self._away = True
+            if news:
                 text = f"{error.message} Going on with the limits, keys and circuit of this process alone."
                 await gate.teller.tell(run, "store_failed", text, error=error)
             return None
-        if self._away:
-            self._away = False
+        if self._outage.ends():
             await gate.teller.tell(run, "store_back", "the shared store answers again")
         return answer
 
@@ -182,6 +167,20 @@ def _fate(key: Key | None, now: float) -> tuple[str, float, bool]:
     if key.until > now:
         return key.rests, key.until - now, key.promised
     return ("fine" if key.shared else "same"), 0.0, False
+
+
+async def _adopt(gate: Gate, run: Run, breaker: CircuitBreaker, state: CircuitState, wait: float) -> None:
+    now = run.transport.now()
+    changed = breaker.adopt(state, now + wait, now)
+    if changed is not None:
+        name: Any = f"circuit_{changed}"
+        text = f"together with other processes: the circuit is {changed.replace('_', ' ')}"
+        await gate.teller.tell(run, name, text, wait=wait)
+
+
+def _state(value: Any) -> CircuitState:
+    text = _text(value)
+    return "open" if text == "open" else "half_open" if text == "half_open" else "closed"
 
 
 def _text(value: Any) -> str:

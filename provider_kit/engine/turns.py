@@ -46,7 +46,7 @@ async def take_place(gate: Gate, run: Run, slots: Slots) -> Place:
                     **run.facts(),
                 )
             await waiter.wait(min(left, LOOK_AGAIN))
-    except BaseException:
+    except BaseException:  # cancelled too: a place that nobody holds would never be free again
         slots.leave(place)
         raise
     return place
@@ -118,7 +118,7 @@ async def heed_what_was_told(gate: Gate, run: Run, key_id: str) -> None:
     patience = limits.max_wait if limits is not None and limits.max_wait is not None else PATIENCE
     try:
         await pause(gate, run, wait, patience=patience)
-    except BaseException:
+    except BaseException:  # cancelled too: whoever waits behind must not wait for this one
         learned.waited(key_id, model, tokens, went=False)
         raise
     learned.waited(key_id, model, tokens, went=True)
@@ -137,13 +137,11 @@ async def count_of_the_day(gate: Gate, run: Run, key_id: str, limit: int) -> Non
         except StoreError as error:
             if gate.config.on_store_failure == "raise":
                 raise
-            if not gate.day_away:
-                gate.day_away = True
+            if gate.day_outage.begins(run.transport.now()):
                 text = f"{error.message} Counting in memory only."
                 await gate.teller.tell(run, "store_failed", text, error=error)
             return
-        if gate.day_away:
-            gate.day_away = False
+        if gate.day_outage.ends():
             await gate.teller.tell(run, "store_back", "the count of the day is kept in its file again")
         if wait <= 0:
             return

@@ -12,16 +12,15 @@ import threading
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from attrs import define, field, frozen
-
 from provider_kit.auth.api_keys import check_key
 from provider_kit.errors import AllKeysExhaustedError, ConfigError, ProviderKitError
 from provider_kit.model.nearest import nearest
 from provider_kit.policies.after_fork import renew_after_fork
+from provider_kit.policies.key_state import Key, KeyStatus, mask, state_of
 from provider_kit.policies.matrix import KeyFate, row_for
-from provider_kit.wire.redaction import MASK, HiddenText
+from provider_kit.wire.redaction import HiddenText
 
-__all__ = ["Key", "KeyPool", "KeyStatus", "KeyStrategy", "mask"]
+__all__ = ["KeyPool", "KeyStrategy"]
 
 #: In which order keys are used: in turn, by chance, by chance with weights, or in turn without regard
 #: to how they fared.
@@ -30,57 +29,6 @@ _STRATEGIES = ("round_robin", "random", "weighted", "simple")
 
 #: Seconds between two tries of a key that rests on our own guess, where no other key is left.
 _PROBE_EVERY = 60.0
-
-
-def mask(key: str) -> str:
-    """A key fit to be shown: its last four characters, if it is long enough to spare them."""
-    return f"…{key[-4:]}" if len(key) >= 16 else MASK
-
-
-@define(eq=False)
-class Key:
-    """One key and how it fared. Changed by its pool only."""
-
-    value: str = field(repr=False)
-    #: Tells keys apart in logs and stores, and tells nothing else.
-    id: str
-    weight: float = 1.0
-    healthy: bool = True
-    dead: bool = False
-    #: Not to be used before.
-    until: float = 0.0
-    #: Why it rests: ``cooling``, ``parked``, ``unhealthy``.
-    rests: str = ""
-    #: Whether the provider named the time, or it is a guess of ours.
-    promised: bool = False
-    failures: int = 0
-    successes: int = 0
-    requests: int = 0
-    cooled: int = 0
-    probed: float = float("-inf")
-    last_error: str | None = None
-    #: Whether other processes know of its state.
-    shared: bool = False
-
-
-@frozen
-class KeyStatus:
-    """How one key fares, fit to be shown."""
-
-    #: The end of the key.
-    key: str
-    id: str
-    #: ``healthy``, ``unhealthy``, ``cooling``, ``parked`` or ``dead``.
-    state: str
-    #: Seconds until it is used again; 0 for now, ``None`` for a dead one.
-    available_in: float | None
-    #: Times it was used.
-    requests: int
-    #: Failures in a row.
-    failures: int
-    #: Class of its last error.
-    last_error: str | None
-    weight: float
 
 
 def _known(strategy: str) -> str:
@@ -240,7 +188,7 @@ class KeyPool:
                 KeyStatus(
                     mask(key.value),
                     key.id,
-                    _state(key, now),
+                    state_of(key, now),
                     None if key.dead else max(0.0, key.until - now),
                     key.requests,
                     key.failures,
@@ -499,11 +447,3 @@ class KeyPool:
         if until > key.until:
             key.until, key.rests, key.promised = until, why, promised
             key.probed = until
-
-
-def _state(key: Key, now: float) -> str:
-    if key.dead:
-        return "dead"
-    if key.until > now:
-        return key.rests
-    return "healthy" if key.healthy else "unhealthy"

@@ -20,6 +20,7 @@ from attrs import frozen
 from provider_kit.errors import ConfigError
 from provider_kit.model.json_text import canonical, dumps, loads
 from provider_kit.policies.after_fork import renew_after_fork
+from provider_kit.policies.outage import Outage
 from provider_kit.policies.rate_limit import Wakes
 from provider_kit.wire.redaction import is_secret_header
 
@@ -197,8 +198,7 @@ class ResponseCache:
         #: Made by the first client that uses it.
         self.opened: Any = None
         #: Whether the store failed when it was last asked, and until when it is left alone.
-        self.away = False
-        self.away_until = float("-inf")
+        self.outage = Outage()
         self._lock = threading.RLock()
         renew_after_fork(self)
         self._leaders: dict[str, list[Wakes]] = {}
@@ -224,7 +224,7 @@ class ResponseCache:
     def __getstate__(self) -> dict[str, Any]:
         state = vars(self).copy()
         del state["_lock"], state["_leaders"]
-        return state | {"opened": None, "memory": None, "away": False, "away_until": float("-inf")}
+        return state | {"opened": None, "memory": None, "outage": Outage()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

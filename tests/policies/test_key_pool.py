@@ -19,7 +19,8 @@ from provider_kit import (
     PermissionDeniedError,
     RateLimitError,
 )
-from provider_kit.policies.key_pool import KeyPool, mask
+from provider_kit.policies.key_pool import KeyPool
+from provider_kit.policies.key_state import mask
 from provider_kit.policies.matrix import KeyFate
 
 KEYS = [f"key-number-{number}-{letter * 6}" for number, letter in enumerate("abc")]
