@@ -7,6 +7,7 @@ requests or aiohttp only then.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -33,6 +34,7 @@ from provider_kit.errors import InvalidRequestError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import (
     DEFAULT_MAX_RETRIES,
+    DEFAULT_TOTAL_TIMEOUT,
     APIKey,
     CircuitBreakerConfig,
     HTTPConfig,
@@ -576,6 +578,8 @@ class Client:
         gate = self._gate
         teller = gate.teller
         run = Run(gate, transport, limits, policy or self._policy, operation, model, now)
+        if limits.deadline is None and math.inf not in (total, config.total_timeout, clocks and clocks.total):
+            run.patience = now + DEFAULT_TOTAL_TIMEOUT  # a stream may last, but not wait for ever to begin
         if teller.minute():
             if teller.asynchronous and transport.kind == "blocking":
                 raise InvalidRequestError(

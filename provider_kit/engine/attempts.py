@@ -104,6 +104,8 @@ class Run:
     probing: bool = False
     #: Whether it counts against rate limits.
     limited: bool = False
+    #: Clock reading until which it waits to be sent, where it has no deadline.
+    patience: float = math.inf
     #: Whether the response cache may be used.
     cached: bool = False
     attempts: list[Attempt] = field(factory=list)
@@ -156,9 +158,9 @@ class Run:
         self._tokens = tokens
 
     def left(self, now: float) -> float:
-        """Seconds until its deadline."""
+        """Seconds it may still wait: until its deadline, or as long as it waits at most to be sent."""
         deadline = self.limits.deadline
-        return float("inf") if deadline is None else deadline - now
+        return (self.patience if deadline is None else deadline) - now
 
     def facts(self) -> dict[str, Any]:
         """What an error of this call knows of it."""

@@ -166,8 +166,6 @@ class Gate:
         return lease
 
     def _undo(self, run: Run, lease: Lease, now: float) -> Lease | None:
-        if lease.key is not None:
-            lease.key.requests -= 1
         self._withdraw(run, lease, now)
         self.leave(run, lease)
         return None
@@ -222,6 +220,8 @@ class Gate:
 
     def _withdraw(self, run: Run, lease: Lease, now: float) -> None:
         """Nothing was sent, so nothing counts."""
+        if lease.key is not None:
+            lease.key.requests -= 1
         if lease.ticket is not None and lease.limiter is not None:
             lease.limiter.withdraw(lease.ticket, now)
         if lease.common is not None and self.common is not None:
@@ -246,6 +246,9 @@ class Gate:
                 return key_id
             # While it waited, its key was sent to rest, or another one has got room.
             limiter.withdraw(ticket, now)
+            if key is not None:
+                key.requests -= 1
+                lease.key = None
 
     async def _choose_key(self, run: Run, now: float) -> Key | None:
         endpoint, transport = self.endpoint, run.transport
