@@ -15,6 +15,22 @@ from typing import TYPE_CHECKING, Any
 from provider_kit._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from provider_kit.auth.credential_alerts import CredentialEvent as CredentialEvent
+    from provider_kit.auth.credential_alerts import MonitoringConfig as MonitoringConfig
+    from provider_kit.auth.credential_metrics import CredentialMetrics as CredentialMetrics
+    from provider_kit.auth.refresh_strategy import RefreshStrategy as RefreshStrategy
+    from provider_kit.auth.rotation import RotationPolicy as RotationPolicy
+    from provider_kit.auth.rotation import RotationState as RotationState
+    from provider_kit.auth.token_storage import TokenStorage as TokenStorage
+    from provider_kit.authenticators.auth_manager import AuthManager as AuthManager
+    from provider_kit.authenticators.auth_manager import AuthStatus as AuthStatus
+    from provider_kit.authenticators.base import Authenticator as Authenticator
+    from provider_kit.authenticators.base import AuthMethod as AuthMethod
+    from provider_kit.authenticators.oauth import OAuthAuthenticator as OAuthAuthenticator
+    from provider_kit.authenticators.oauth_key_manager import OAuthKeyManager as OAuthKeyManager
+    from provider_kit.authenticators.presets import oauth_config as oauth_config
+    from provider_kit.authenticators.simple import APIKeyAuthenticator as APIKeyAuthenticator
+    from provider_kit.authenticators.simple import BearerTokenAuthenticator as BearerTokenAuthenticator
     from provider_kit.client import Client as Client
     from provider_kit.dialects.base import Dialect as Dialect
     from provider_kit.errors import AllKeysExhaustedError as AllKeysExhaustedError
@@ -31,6 +47,7 @@ if TYPE_CHECKING:
     from provider_kit.errors import ContentFilterError as ContentFilterError
     from provider_kit.errors import ContextLengthExceededError as ContextLengthExceededError
     from provider_kit.errors import DeadlineExceededError as DeadlineExceededError
+    from provider_kit.errors import EncryptionError as EncryptionError
     from provider_kit.errors import InsufficientQuotaError as InsufficientQuotaError
     from provider_kit.errors import InternalServerError as InternalServerError
     from provider_kit.errors import InvalidRequestError as InvalidRequestError
@@ -50,6 +67,7 @@ if TYPE_CHECKING:
     from provider_kit.errors import RequestTimeoutError as RequestTimeoutError
     from provider_kit.errors import RequestTooLargeError as RequestTooLargeError
     from provider_kit.errors import ResponseLostError as ResponseLostError
+    from provider_kit.errors import StorageError as StorageError
     from provider_kit.errors import StoreError as StoreError
     from provider_kit.errors import StreamError as StreamError
     from provider_kit.errors import StreamIncompleteError as StreamIncompleteError
@@ -66,8 +84,6 @@ if TYPE_CHECKING:
     from provider_kit.model.chat import Usage as Usage
     from provider_kit.model.config import CircuitBreakerConfig as CircuitBreakerConfig
     from provider_kit.model.config import HTTPConfig as HTTPConfig
-    from provider_kit.model.config import OAuthConfig as OAuthConfig
-    from provider_kit.model.config import OAuthCredentialSet as OAuthCredentialSet
     from provider_kit.model.config import ProviderConfig as ProviderConfig
     from provider_kit.model.config import RateLimitConfig as RateLimitConfig
     from provider_kit.model.config import Timeout as Timeout
@@ -86,6 +102,14 @@ if TYPE_CHECKING:
     from provider_kit.model.models import Embeddings as Embeddings
     from provider_kit.model.models import HealthStatus as HealthStatus
     from provider_kit.model.models import Model as Model
+    from provider_kit.model.oauth import DeviceCode as DeviceCode
+    from provider_kit.model.oauth import OAuthConfig as OAuthConfig
+    from provider_kit.model.oauth import OAuthCredentialSet as OAuthCredentialSet
+    from provider_kit.model.oauth import OAuthToken as OAuthToken
+    from provider_kit.model.oauth import PKCEConfig as PKCEConfig
+    from provider_kit.model.oauth import RefreshConfig as RefreshConfig
+    from provider_kit.model.oauth import StateConfig as StateConfig
+    from provider_kit.model.oauth import TokenInfo as TokenInfo
     from provider_kit.model.tools import Reasoning as Reasoning
     from provider_kit.model.tools import ResponseFormat as ResponseFormat
     from provider_kit.model.tools import Tool as Tool
@@ -104,6 +128,14 @@ if TYPE_CHECKING:
     from provider_kit.providers.registry import register_provider as register_provider
     from provider_kit.rate_limiter import RateLimiter as RateLimiter
     from provider_kit.stores.redis_store import RedisStore as RedisStore
+    from provider_kit.stores.tokens.encrypted import EncryptedTokenStorage as EncryptedTokenStorage
+    from provider_kit.stores.tokens.encrypted import generate_encryption_key as generate_encryption_key
+    from provider_kit.stores.tokens.files import FileTokenStorage as FileTokenStorage
+    from provider_kit.stores.tokens.keyring import KeyringTokenStorage as KeyringTokenStorage
+    from provider_kit.stores.tokens.memory import MemoryTokenStorage as MemoryTokenStorage
+    from provider_kit.stores.tokens.opening import open_token_storage as open_token_storage
+    from provider_kit.stores.tokens.redis import RedisTokenStorage as RedisTokenStorage
+    from provider_kit.stores.tokens.sqlite import SQLiteTokenStorage as SQLiteTokenStorage
     from provider_kit.streams import AsyncChatStream as AsyncChatStream
     from provider_kit.streams import ChatStream as ChatStream
     from provider_kit.transports.scripted_transport import ScriptedTransport as ScriptedTransport
@@ -111,6 +143,32 @@ if TYPE_CHECKING:
     from provider_kit.wire.rate_limit_headers import RateLimitInfo as RateLimitInfo
 
 _HOMES = {
+    "provider_kit.auth.credential_alerts": (
+        "CredentialEvent",
+        "MonitoringConfig",
+    ),
+    "provider_kit.auth.credential_metrics": ("CredentialMetrics",),
+    "provider_kit.auth.refresh_strategy": ("RefreshStrategy",),
+    "provider_kit.auth.rotation": (
+        "RotationPolicy",
+        "RotationState",
+    ),
+    "provider_kit.auth.token_storage": ("TokenStorage",),
+    "provider_kit.authenticators.auth_manager": (
+        "AuthManager",
+        "AuthStatus",
+    ),
+    "provider_kit.authenticators.base": (
+        "AuthMethod",
+        "Authenticator",
+    ),
+    "provider_kit.authenticators.oauth": ("OAuthAuthenticator",),
+    "provider_kit.authenticators.oauth_key_manager": ("OAuthKeyManager",),
+    "provider_kit.authenticators.presets": ("oauth_config",),
+    "provider_kit.authenticators.simple": (
+        "APIKeyAuthenticator",
+        "BearerTokenAuthenticator",
+    ),
     "provider_kit.client": ("Client",),
     "provider_kit.dialects.base": ("Dialect",),
     "provider_kit.errors": (
@@ -128,6 +186,7 @@ _HOMES = {
         "ContentFilterError",
         "ContextLengthExceededError",
         "DeadlineExceededError",
+        "EncryptionError",
         "InsufficientQuotaError",
         "InternalServerError",
         "InvalidRequestError",
@@ -147,6 +206,7 @@ _HOMES = {
         "RequestTimeoutError",
         "RequestTooLargeError",
         "ResponseLostError",
+        "StorageError",
         "StoreError",
         "StreamError",
         "StreamIncompleteError",
@@ -167,8 +227,6 @@ _HOMES = {
     "provider_kit.model.config": (
         "CircuitBreakerConfig",
         "HTTPConfig",
-        "OAuthConfig",
-        "OAuthCredentialSet",
         "ProviderConfig",
         "RateLimitConfig",
         "Timeout",
@@ -193,6 +251,16 @@ _HOMES = {
         "Embeddings",
         "HealthStatus",
         "Model",
+    ),
+    "provider_kit.model.oauth": (
+        "DeviceCode",
+        "OAuthConfig",
+        "OAuthCredentialSet",
+        "OAuthToken",
+        "PKCEConfig",
+        "RefreshConfig",
+        "StateConfig",
+        "TokenInfo",
     ),
     "provider_kit.model.tools": (
         "Reasoning",
@@ -222,6 +290,16 @@ _HOMES = {
     ),
     "provider_kit.rate_limiter": ("RateLimiter",),
     "provider_kit.stores.redis_store": ("RedisStore",),
+    "provider_kit.stores.tokens.encrypted": (
+        "EncryptedTokenStorage",
+        "generate_encryption_key",
+    ),
+    "provider_kit.stores.tokens.files": ("FileTokenStorage",),
+    "provider_kit.stores.tokens.keyring": ("KeyringTokenStorage",),
+    "provider_kit.stores.tokens.memory": ("MemoryTokenStorage",),
+    "provider_kit.stores.tokens.opening": ("open_token_storage",),
+    "provider_kit.stores.tokens.redis": ("RedisTokenStorage",),
+    "provider_kit.stores.tokens.sqlite": ("SQLiteTokenStorage",),
     "provider_kit.streams": (
         "AsyncChatStream",
         "ChatStream",

@@ -13,16 +13,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from provider_kit.authenticators.base import Authenticator
 from provider_kit.client_arguments import (
     check_defaults,
     check_options,
     check_parts,
     check_times,
     refuse_beside_config,
-    refuse_what_is_not_there,
     resolve,
 )
 from provider_kit.client_policies import Parts, check_policies, make_gate
+from provider_kit.client_scopes import scoped_config, scoped_parts, share_gate
 from provider_kit.dialects.base import Notes
 from provider_kit.engine import catalog
 from provider_kit.engine.attempts import Run, make_limits
@@ -30,7 +31,7 @@ from provider_kit.engine.chat import chat
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.engine.stream import begin_stream
 from provider_kit.engine.telling import Listener
-from provider_kit.errors import InvalidRequestError, ProviderKitError
+from provider_kit.errors import ConfigError, InvalidRequestError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import (
     DEFAULT_MAX_RETRIES,
@@ -56,12 +57,15 @@ from provider_kit.stores.base import SharedStore
 from provider_kit.streams import AsyncChatStream, ChatStream
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
+from provider_kit.transports.pair import TransportPair
 from provider_kit.wire.rate_limit_headers import RateLimitInfo
 from provider_kit.wire.redaction import HiddenDict, is_secret_header, redact
 
 if TYPE_CHECKING:
     import aiohttp
     import requests
+
+    from provider_kit.authenticators.oauth_key_manager import OAuthKeyManager
 
 __all__ = ["Client"]
 
@@ -78,6 +82,8 @@ class Client:
             environment variables.
         api_keys: Several keys, used in turn; a dict gives each its weight; a :class:`KeyManager` its own
             rules; a sync or async callable returns them.
+        auth: Instead of keys: ``"oauth"`` for the login of ``provider-kit auth login``, an
+            :class:`OAuthAuthenticator`, an :class:`OAuthKeyManager`, or an :class:`Authenticator` of yours.
         key_strategy: ``round_robin``, ``random``, ``weighted``, or ``simple`` (no health).
         wait_for_key: Whether a call waits while every key rests: ``True``, ``False`` or seconds. Default:
             up to two minutes, unless ``max_retries`` is 0.
@@ -133,6 +139,7 @@ class Client:
         model: str | None = None,
         api_key: APIKey | None = None,
         api_keys: Sequence[str] | Mapping[str, float] | KeyPool | Callable[[], Any] = (),
+        auth: str | Authenticator | OAuthKeyManager | None = None,
         key_strategy: KeyStrategy = "round_robin",
         wait_for_key: bool | float | None = None,
         base_url: str | None = None,
@@ -201,7 +208,6 @@ class Client:
                 allow_insecure_http=allow_insecure_http,
                 options=check_options(provider_name, options, Client.__init__.__annotations__),
             )
-        refuse_what_is_not_there(config)
         check_parts(session, async_session, transport)
         self._config = config
         self._given = (session, async_session, transport)
@@ -209,6 +215,7 @@ class Client:
             config,
             retry=retry,
             api_keys=api_keys,
+            auth=auth,
             rate_limiter=rate_limiter,
             circuit_breaker=circuit_breaker,
             response_cache=response_cache,
@@ -227,8 +234,8 @@ class Client:
         self._model = config.default_model or provider.default_model
         self._timeout = Timeout.parse(config.timeout)
         self._policy = make_policy(parts.retry, config.max_retries)
-        self._blocking: Transport | None = given
-        self._asyncio: Transport | None = given
+        self._pair = TransportPair(config.http, session=self._given[0], async_session=self._given[1], transport=given)
+        self._owns_pair = True
 
     # -------------------------------------------------------------------------------------------- about
 
@@ -295,12 +302,12 @@ class Client:
             APIError: The provider refused (see its subclasses).
             APIConnectionError: The network failed or a wait ran out.
         """
-        run, request, notes = self._begin("chat", self._blocking or self._make_blocking(), messages, options)
+        run, request, notes = self._begin("chat", self._block(), messages, options)
         return run_to_completion(chat(run, request, notes))
 
     async def achat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse:
         """Ask, and await the whole answer. Arguments, result and errors as :meth:`chat`."""
-        run, request, notes = self._begin("chat", self._asyncio or self._make_asyncio(), messages, options)
+        run, request, notes = self._begin("chat", self._await(), messages, options)
         return await chat(run, request, notes)
 
     def stream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatStream:
@@ -313,7 +320,7 @@ class Client:
             StreamError: While iterating: the stream failed after content was received, which is in
                 ``error.partial``. Before the first content the errors are those of :meth:`chat`.
         """
-        run, request, notes = self._begin("stream", self._blocking or self._make_blocking(), messages, options)
+        run, request, notes = self._begin("stream", self._block(), messages, options)
         return ChatStream(begin_stream(run, request, notes))
 
     def astream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> AsyncChatStream:
@@ -321,7 +328,7 @@ class Client:
 
         Arguments and errors as :meth:`stream`.
         """
-        run, request, notes = self._begin("stream", self._asyncio or self._make_asyncio(), messages, options)
+        run, request, notes = self._begin("stream", self._await(), messages, options)
         return AsyncChatStream(begin_stream(run, request, notes))
 
     # -------------------------------------------------------------------------------------------- the rest
@@ -427,14 +434,13 @@ class Client:
 
     def close(self) -> None:
         """Close the blocking connections. The client can be used again afterwards."""
-        if self._blocking is not None and self._given[2] is None:
-            run_to_completion(self._blocking.aclose())
+        if self._owns_pair:
+            self._pair.close()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and the blocking ones."""
-        if self._asyncio is not None and self._given[2] is None:
-            await self._asyncio.aclose()
-        self.close()
+        if self._owns_pair:
+            await self._pair.aclose()
 
     def __enter__(self) -> Self:
         return self
@@ -453,12 +459,14 @@ class Client:
         await self.aclose()
 
     def __getstate__(self) -> dict[str, Any]:
+        if self._endpoint.tenant:
+            raise TypeError("a client made by scope() cannot be pickled; pickle the client itself, and scope the copy")
         if self._given != (None, None, None):
             raise TypeError("a client with a session or transport of your own cannot be pickled")
         config = self._config
         if not self._allow_secret_pickle:
             headers = {name: value for name, value in config.headers.items() if not is_secret_header(name)}
-            config = config.replace(api_key=None, api_keys=(), headers=headers)
+            config = config.replace(api_key=None, api_keys=(), oauth_credentials=(), oauth=None, headers=headers)
         if self._parts.breaker is not None:
             config = config.replace(circuit_breaker=self._parts.breaker.config)
         return {
@@ -478,6 +486,7 @@ class Client:
         made._defaults = dict(self._defaults)
         made._parts = self._parts
         made._setup(HiddenDict(os.environ))
+        made._endpoint.tenant = self._endpoint.tenant
         return made
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -491,26 +500,57 @@ class Client:
         self._parts = Parts(retry=state["retry"], cache=state["response_cache"])
         self._setup(HiddenDict(os.environ))
 
+    def scope(
+        self,
+        *,
+        api_key: APIKey | None = None,
+        api_keys: Sequence[str] | KeyPool = (),
+        token: str | None = None,
+        auth: str | Authenticator | OAuthKeyManager | None = None,
+    ) -> Self:
+        """The same client with other credentials: for one request, or one user of a service.
+
+        Connections, circuit breaker, places (``max_concurrency``) and the store are shared; keys, their
+        health, rate limits and cached answers are not. Making one costs next to nothing, and it needs no
+        closing.
+
+        Args:
+            api_key: A key, or a sync or async callable that returns it.
+            api_keys: Several keys, or a :class:`KeyManager`.
+            token: A bearer token.
+            auth: As :class:`Client` has it.
+
+        Raises:
+            ConfigError: None of them is given, or several are.
+            AuthError: A key or token is empty or malformed.
+
+        Example:
+            >>> from provider_kit import Client
+            >>> client = Client("demo/echo")
+            >>> client.scope(api_key="the-key-of-one-user").chat("Hello").text
+            'Hello'
+        """
+        if sum(bool(given) for given in (api_key, api_keys, token, auth)) != 1:
+            raise ConfigError(
+                "scope() takes one kind of credential.", hint="Pass one of api_key=, api_keys=, token= and auth=."
+            )
+        made = type(self).__new__(type(self))
+        made._config = config = scoped_config(self._config, api_key, api_keys)
+        made._given, made._allow_secret_pickle, made._defaults = self._given, self._allow_secret_pickle, self._defaults
+        made._parts = scoped_parts(self._parts, config, api_keys, token, auth)
+        made._model, made._timeout, made._policy = self._model, self._timeout, self._policy
+        made._pair, made._owns_pair = self._pair, False
+        made._endpoint = self._endpoint.for_other_keys(config, made._parts.pool)
+        made._gate = share_gate(self._gate, made._endpoint, config, made._parts)
+        return made
+
     # -------------------------------------------------------------------------------------------- inside
 
     def _block(self) -> Transport:
-        return self._blocking or self._make_blocking()
+        return self._pair.blocking or self._pair.make_blocking()
 
     def _await(self) -> Transport:
-        return self._asyncio or self._make_asyncio()
-
-    def _make_blocking(self) -> Transport:
-        from provider_kit.transports.requests_transport import RequestsTransport
-
-        # Two threads may both get here; the first assignment that is read wins, the other is unused.
-        self._blocking = made = self._blocking or RequestsTransport(self._config.http, session=self._given[0])
-        return made
-
-    def _make_asyncio(self) -> Transport:
-        from provider_kit.transports.aiohttp_transport import AiohttpTransport
-
-        self._asyncio = made = self._asyncio or AiohttpTransport(self._config.http, session=self._given[1])
-        return made
+        return self._pair.asyncio or self._pair.make_asyncio()
 
     def _begin(
         self, operation: str, transport: Transport, messages: Any, options: Mapping[str, Any]

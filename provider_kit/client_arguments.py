@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from provider_kit.errors import ConfigError, InvalidRequestError
-from provider_kit.model.config import ProviderConfig, Timeout
+from provider_kit.model.config import Timeout
 from provider_kit.model.inputs import ChatOptions
 from provider_kit.model.nearest import nearest
 from provider_kit.providers.base import Provider
@@ -19,7 +19,6 @@ __all__ = [
     "check_parts",
     "check_times",
     "refuse_beside_config",
-    "refuse_what_is_not_there",
     "resolve",
 ]
 
@@ -106,9 +105,3 @@ def refuse_beside_config(*given: Any) -> None:
             "A ProviderConfig was given, and arguments beside it.",
             hint="Put them into the ProviderConfig, or use config.replace(…).",
         )
-
-
-def refuse_what_is_not_there(config: ProviderConfig) -> None:
-    """Better an error than a setting without effect."""
-    if config.oauth_credentials:
-        raise ConfigError("This version has no OAuth credentials.", hint="Leave oauth_credentials out; pass api_key=.")

@@ -8,6 +8,8 @@ from typing import Any
 
 from attrs import frozen
 
+from provider_kit.authenticators.credentials import pool_of
+from provider_kit.authenticators.presets import oauth_config
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.engine.gate import Gate
 from provider_kit.engine.shared_state import SharedState
@@ -22,7 +24,7 @@ from provider_kit.policies.retry import RetryPolicy, make_policy
 from provider_kit.stores.base import ADDRESSES, SharedStore, open_cache_store, open_store
 from provider_kit.wire.redaction import redact
 
-__all__ = ["Parts", "check_policies", "make_gate"]
+__all__ = ["Parts", "check_policies", "find_login", "make_gate"]
 
 
 @frozen(kw_only=True)
@@ -43,6 +45,7 @@ def check_policies(
     *,
     retry: Any,
     api_keys: Any,
+    auth: Any,
     rate_limiter: Any,
     circuit_breaker: Any,
     response_cache: Any,
@@ -64,6 +67,12 @@ def check_policies(
         pool = KeyPool(config.label, api_keys, strategy=strategy)
     elif callable(api_keys):
         pool = KeyPool(config.label, (), strategy=config.key_strategy, source=api_keys)
+    if auth is not None or config.oauth_credentials or config.oauth is not None:
+        if pool is not None or config.api_key is not None or config.api_keys:
+            raise ConfigError(
+                "Keys and a login are both given.", hint="Pass api_key=, api_keys= or auth=, only one of them."
+            )
+        pool = find_login(config, auth)
     if pool is not None and config.api_key is not None:
         raise ConfigError("api_key= and api_keys= are both given.", hint="Put all keys into api_keys=.")
     if pool is not None and config.api_keys:
@@ -89,6 +98,33 @@ def check_policies(
         store=open_store(store) if isinstance(store, str) else store,
         listener=on_event,
     )
+
+
+def find_login(config: ProviderConfig, auth: Any) -> KeyPool:
+    """The tokens that take the place of keys.
+
+    Raises:
+        ConfigError: ``auth`` is no authenticator, or two logins are given.
+    """
+    if auth is not None and (config.oauth_credentials or config.oauth is not None):
+        raise ConfigError("Two logins are given.", hint="Pass auth=, or oauth and oauth_credentials, not both.")
+    if config.oauth_credentials:
+        from provider_kit.authenticators.oauth_key_manager import OAuthKeyManager
+
+        # The name of the provider chooses the preset; the label is what errors and storages show.
+        auth = OAuthKeyManager(
+            config.label,
+            config.oauth_credentials,
+            config=config.oauth or oauth_config(config.type),
+            strategy=config.key_strategy,
+        )
+    elif auth == "oauth" or auth is None:
+        from provider_kit.authenticators.oauth import OAuthAuthenticator
+
+        auth = OAuthAuthenticator(config.label, config=config.oauth or oauth_config(config.type))
+    elif isinstance(auth, str):
+        raise ConfigError(f"auth={auth!r} is not understood.", hint="auth='oauth', or an authenticator object.")
+    return pool_of(auth, config.label)
 
 
 def _is_a(given: Any, protocol: type) -> bool:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
-from inspect import isawaitable, iscoroutinefunction
 from typing import Any, TypeVar
 
 from provider_kit.auth.api_keys import KeySource
-from provider_kit.dialects.failures import error_from_response
-from provider_kit.errors import AllKeysExhaustedError, APIError, ProviderKitError
+from provider_kit.engine.failover import failover
 from provider_kit.policies.key_pool import KeyPool
-from provider_kit.policies.matrix import row_for
 from provider_kit.transports.base import Waiting
 from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.transports.drive import run_to_completion
-from provider_kit.wire.redaction import redact
 
 __all__ = ["KeyManager"]
 
@@ -93,68 +88,11 @@ class KeyManager(KeyPool):
         return result
 
     async def _execute(self, function: Callable[[str], Any], waiting: Waiting) -> Any:
-        used: set[str] = set()
-        last: Exception | None = None
-        while True:
-            if self.source is not None:
-                self.set_keys(await KeySource((), function=self.source, provider=self.provider).fetch(waiting))
-            most = len(self) if self.strategy == "simple" else self.max_keys
-            if last is not None and (len(used) >= most or len(used) >= len(self)):
-                raise self._gave_up(len(used), last) from last
-            now = self._now(None)
-            key = self.pick(now, exclude=used)
-            if key is None:
-                wait = self.soonest(now, used)
-                allowed = float("inf") if self.wait is True else float(self.wait)
-                if wait is None or wait > allowed:
-                    raise (self.exhausted(now) if last is None else self._gave_up(len(used), last)) from last
-                await waiting.sleep(min(wait, _LOOK_AGAIN))
-                continue
-            used.add(key.id)
-            try:
-                if iscoroutinefunction(function):
-                    result = await function(key.value)
-                else:
-                    result = await waiting.call_blocking(function, key.value)
-                    if isawaitable(result):
-                        result = await result
-            except Exception as error:
-                understood = error if isinstance(error, ProviderKitError) else _understand(error)
-                self.report_failure(key.value, understood or error, self._now(None))
-                if understood is not None and not row_for(understood).other_key:
-                    raise
-                last = error
-                continue
-            self.report_success(key.value, self._now(None))
-            return result
+        if self.source is None:
+            return await failover(self, function, waiting, self.wait)
+        source = KeySource((), function=self.source, provider=self.provider)
 
-    def _gave_up(self, tried: int, last: Exception) -> AllKeysExhaustedError:
-        said = redact(str(last), self.secrets)
-        return AllKeysExhaustedError(
-            f"All {tried} failover attempts failed, last error: {said}",
-            retry_after=self._back_in(),
-            provider=self.provider,
-            hint="The cause of the last failure is above; status() tells how each key fares.",
-        )
+        async def fetch() -> None:
+            self.set_keys(await source.fetch(waiting))
 
-    def _back_in(self) -> float | None:
-        now = self._now(None)
-        return self.exhausted(now).retry_after if len(self) > 1 else self.soonest(now)
-
-
-def _understand(error: Exception) -> APIError | None:
-    """An error of another library, by the status it carries."""
-    response = getattr(error, "response", None)
-    for holder in (error, response):
-        status = getattr(holder, "status_code", None) or getattr(holder, "status", None)
-        if isinstance(status, int) and status >= 400:
-            break
-    else:
-        return None
-    headers = getattr(response, "headers", None) or getattr(error, "headers", None) or {}
-    lowered = {str(name).lower(): str(value) for name, value in dict(headers).items()}
-    body = b""
-    with suppress(Exception):  # of a stream that nobody read
-        content = getattr(response, "content", b"")
-        body = content if isinstance(content, bytes) else b""
-    return error_from_response(status, lowered, body, provider="", overrides={})
+        return await failover(self, function, waiting, self.wait, fetch=fetch)

@@ -277,10 +277,10 @@ def test_an_argument_of_a_call_is_told_to_be_one():
     assert "defaults" in caught.value.hint
 
 
-def test_what_is_not_there_yet_is_refused():
-    """Settings without effect are errors."""
+def test_a_credential_without_a_token_is_refused():
+    """Nobody could log in with it."""
     credential = OAuthCredentialSet(id="a", client_id="b")
-    with pytest.raises(ConfigError, match="OAuth"):
+    with pytest.raises(ConfigError, match="neither an access_token nor a refresh_token"):
         Client(ProviderConfig(type="openai", oauth_credentials=[credential]))
 
 
@@ -550,7 +550,7 @@ def test_a_copy_is_as_good_as_the_client(call, fake_server, copying):
     again = copying(client)
     assert call.chat(again, "What is 2 + 3?").text == "2 + 3 = 5"
     assert fake_server.requests[0].json["temperature"] == 0.5
-    assert again._blocking is None or again._blocking is not client._blocking
+    assert again._pair.blocking is None or again._pair.blocking is not client._pair.blocking
     again.close()
     client, transport = scripted(api_key=lambda: KEY)
     call.chat(copying(client), "Hello")

@@ -10,14 +10,14 @@ from attrs import define, field
 
 from provider_kit.engine import outcome
 from provider_kit.engine.endpoint import Draft, Endpoint
+from provider_kit.engine.forgetting import forget_variables
 from provider_kit.engine.gate import NOTHING_HELD, Gate, Lease
 from provider_kit.engine.telling import next_call_id
 from provider_kit.errors import APIConnectionError, APIError, ProviderKitError, RateLimitError
 from provider_kit.model.chat import Attempt, ChatRequest
 from provider_kit.model.config import DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, Timeout
 from provider_kit.policies.estimate import estimate_tokens
-from provider_kit.policies.key_state import mask
-from provider_kit.policies.matrix import KeyFate, Row, row_for
+from provider_kit.policies.matrix import TOKEN_REFUSED, KeyFate, Row, row_for
 from provider_kit.policies.retry import RetryPolicy
 from provider_kit.transports.base import Transport
 from provider_kit.wire.http import HttpRequest, Limits
@@ -48,18 +48,6 @@ def make_limits(timeout: Timeout | None, total: float | None, *, now: float, str
     return Limits(connect, first, idle, None if total is None or total == math.inf else now + total, max_bytes)
 
 
-def _forget_variables(error: ProviderKitError) -> None:
-    """Empty the frames of the HTTP library below a failure: the bytes they were sending hold the key."""
-    from traceback import clear_frames
-
-    cause = error.__cause__
-    for _ in range(20):  # a chain may be a circle
-        if cause is None:
-            return
-        clear_frames(cause.__traceback__)
-        cause = cause.__cause__ or cause.__context__
-
-
 def _bound(seconds: float | None) -> float | None:
     """No library's clock takes infinity; ``None`` is what they call it."""
     return None if seconds == math.inf else seconds
@@ -78,6 +66,8 @@ class Trail:
     #: The policy wants the next attempt earlier than the provider does.
     eager: bool = False
     used: set[str] = field(factory=set)
+    #: Ids of the tokens that were refused and renewed once.
+    renewed: set[str] = field(factory=set)
     #: By id: the errors of keys that were too fast and are good again after a rest.
     cooling: dict[str, ProviderKitError] = field(factory=dict)
     retries: int = 0
@@ -202,10 +192,19 @@ class Run:
         return self._started(draft, stream)
 
     def _started(self, draft: Draft, stream: bool) -> HttpRequest:
-        key, transport = self.lease.key, self.transport
+        lease, transport = self.lease, self.transport
+        key = lease.key
         self._attempt_started = transport.now()
         self._attempt_time = transport.time()
-        return self.gate.endpoint.sign(draft, key.value if key is not None else "", stream)
+        value = "" if key is None else key.value
+        if self.gate.renewable:
+            lease.sent = value
+        return self.gate.endpoint.sign(draft, value, stream)
+
+    @property
+    def latency(self) -> float:
+        """Seconds since the present attempt began."""
+        return self.transport.now() - self._attempt_started
 
     async def succeeded(self, headers: Mapping[str, str], used: float | None = None) -> tuple[Attempt, ...]:
         """The attempt succeeded: all attempts, this one included."""
@@ -271,17 +270,25 @@ class Run:
         text = f"broke off after content: {type(error).__name__}"
         await self.gate.teller.tell(self, "stream_abort", text, error=error, attempt=len(self.attempts))
 
-    def _decide(self, error: ProviderKitError, row: Row, now: float) -> float | None:
-        gate, key = self.gate, self.lease.key
+    def trail_of_its_own(self) -> Trail:
+        """What its failures left behind, to be added to."""
         if self.trail is NO_TRAIL:
             self.trail = Trail()
-        trail = self.trail
+        return self.trail
+
+    def _decide(self, error: ProviderKitError, row: Row, now: float) -> float | None:
+        gate, key = self.gate, self.lease.key
+        trail = self.trail_of_its_own()
         trail.last_error = error
         if key is not None:
             trail.last_key = key.id
             trail.used.add(key.id)
         if gate.breaker is not None and not self.probing and gate.breaker.blocked(now) > 0:
             return None
+        if row is TOKEN_REFUSED and key is not None:
+            trail.renewed.add(key.id)
+            trail.same_key = key.id
+            return 0.0
         several = key is not None and self.endpoint.keys.several
         trail.same_key = key.id if several and not row.other_key and key is not None else None
         if several and row.other_key and key is not None:
@@ -343,11 +350,11 @@ class Run:
         )
         error.attempts = tuple(self.attempts)
         if isinstance(error, APIConnectionError):
-            _forget_variables(error)
+            forget_variables(error)
 
     def _shown_key(self) -> str:
         key = self.lease.key
-        return mask(key.value) if key is not None and self.gate.endpoint.keys.several else ""
+        return key.shown if key is not None and self.gate.endpoint.keys.several else ""
 
     async def _tell_error(self, error: ProviderKitError) -> None:
         text = f"{self.operation} failed after {len(self.attempts)} attempts: {type(error).__name__}"

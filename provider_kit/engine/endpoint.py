@@ -8,8 +8,10 @@ sends nothing.
 from __future__ import annotations
 
 import re
+import secrets
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from functools import cached_property
 from ipaddress import ip_address
 from typing import Any
@@ -93,10 +95,13 @@ class Endpoint:
         self._check_headers()
         self.base_url = self._check_base_url(provider.find_base_url(config, environ))
         self.dialect_for = provider.make_dialects(config)
-        self._given_pool = pool
+        #: Keys of the user's own management, or tokens.
+        self.given_pool = pool
         #: Reads a clock that only goes forward.
         self.clock = clock or BlockingWaiting().now
         self._keys: KeyPool | None = None
+        #: Name of the scope it belongs to; empty for none.
+        self.tenant = ""
         #: Where the keys come from; known once they are asked for.
         self.key_source = KeySource(())
         self._headers: dict[str, dict[bool, dict[str, str]]] = {}
@@ -186,7 +191,7 @@ class Endpoint:
             ConfigError: The key would travel unencrypted to another machine.
         """
         if self._keys is None:
-            pool = self._given_pool
+            pool = self.given_pool
             if pool is None:
                 source = find_keys(self.config, self.provider, self._environ)
                 pool = KeyPool(self.name, source.keys, strategy=self.config.key_strategy)
@@ -198,6 +203,16 @@ class Endpoint:
             pool.clock = pool.clock or self.clock
             self._keys = pool
         return self._keys
+
+    def for_other_keys(self, config: ProviderConfig, pool: KeyPool | None) -> Endpoint:
+        """The same provider for other keys; what was checked already is taken over."""
+        made = copy(self)
+        made.config = config
+        made.given_pool = pool
+        made.tenant = secrets.token_hex(8)  # of no other scope, in this process or elsewhere
+        made._keys, made._headers, made.key_source = None, {}, KeySource(())
+        made.__dict__.pop("scope", None)
+        return made
 
     @property
     def known_keys(self) -> KeyPool | None:
@@ -217,7 +232,9 @@ class Endpoint:
     def scope(self) -> str:
         """What all its requests have in common and an answer may depend on; holds no key."""
         told = told_by(self.headers_for("", False))
-        return dumps_text([self.provider.name, self.base_url, told])
+        # What one user was answered is not told another one.
+        tenant = [self.tenant] if self.tenant else []
+        return dumps_text([self.provider.name, self.base_url, told, *tenant])
 
     def _all_headers(self, key: str, stream: bool) -> dict[str, str]:
         headers = {
@@ -226,14 +243,17 @@ class Endpoint:
             "Accept-Encoding": "identity" if stream else "gzip, deflate",
         }
         if key:
-            made = self.provider.key_headers(str(key), self.key_source.variable)
+            if self.given_pool is not None and self.given_pool.is_bearer(key):
+                made = {"Authorization": f"Bearer {key}"}
+            else:
+                made = self.provider.key_headers(str(key), self.key_source.variable)
             headers.update({name: HiddenText(value) for name, value in made.items()})
         return merge_headers(headers, self.config.headers)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never appear in a text."""
-        pool, config = self._keys if self._keys is not None else self._given_pool, self.config
+        pool, config = self._keys if self._keys is not None else self.given_pool, self.config
         if pool is not None:
             known: Iterable[str] = pool.secrets
         else:  # nobody has asked for them yet

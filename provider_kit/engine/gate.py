@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import define
+from attrs import define, field
 
 from provider_kit.engine import turns
+from provider_kit.engine.credential_pool import CredentialPool
 from provider_kit.engine.endpoint import Draft, Endpoint
 from provider_kit.engine.telling import Teller
 from provider_kit.engine.turns import LOOK_AGAIN, PATIENCE
-from provider_kit.errors import (
-    CircuitOpenError,
-)
+from provider_kit.errors import AuthError, CircuitOpenError
 from provider_kit.model.config import ProviderConfig
 from provider_kit.policies.circuit_breaker import CircuitBreaker
 from provider_kit.policies.concurrency import Place, Slots
-from provider_kit.policies.key_state import Key, mask
+from provider_kit.policies.key_state import Key
 from provider_kit.policies.learned_limits import LearnedLimits
 from provider_kit.policies.outage import Outage
 from provider_kit.policies.rate_limit import Limiter, SlidingWindows, Ticket
@@ -54,6 +53,8 @@ class Lease:
     common: Ticket | None = None
     #: What it holds in the shared store.
     remote: str | None = None
+    #: The key as it was sent; a token may be renewed meanwhile.
+    sent: str = field(default="", repr=False)
 
 
 #: What a call holds before its first attempt.
@@ -108,6 +109,9 @@ class Gate:
         self.slots = Slots(config.max_concurrency) if config.max_concurrency else None
         #: Whether the tokens that calls really used must be known.
         self.wants_usage = limiter is not None or (self.limits is not None and bool(self.limits.tokens_per_minute))
+        pool = endpoint.given_pool
+        self.renewable = pool is not None and pool.renewable
+        self.wants_usage = self.wants_usage or self.renewable
         #: Whether there is nothing that must be awaited in any case.
         self._quick = shared is None and limiter is None and not (self.limits is not None and self.limits.persist)
         self._limiters: dict[str, SlidingWindows] = {}
@@ -149,6 +153,8 @@ class Gate:
             key = pool.pick(now, probe=False)
         if key is not None:
             lease.key, key_id = key, key.id
+            if key.fresh_until <= now:  # a token, and it is time to renew it
+                return self._undo(run, lease, now)
         elif len(pool) or self.endpoint.provider.key_required:
             return self._undo(run, lease, now)
         if run.limited:
@@ -271,15 +277,18 @@ class Gate:
             key = pool.pick(now, exclude=run.trail.excluded, wait_of=compare, prefer=run.trail.same_key)
             if key is not None:
                 if run.trail.last_key is not None and run.trail.last_key != key.id:
-                    await self.teller.tell(
-                        run, "key_switch", f"going on with key {mask(key.value)}", key=mask(key.value)
-                    )
+                    await self.teller.tell(run, "key_switch", f"going on with key {key.shown}", key=key.shown)
+                if key.fresh_until <= now and not await self._renewed(key, run):
+                    now = transport.now()
+                    continue
                 return key
             wait = pool.soonest(now, run.trail.excluded)
             asked = self.config.wait_for_key
             only = pool.only()
-            if only is not None and (run.trail.eager or (asked is None and (run.probing or not retries))):
-                return only  # its owner handles retries; nothing is withheld from him
+            eager = run.trail.eager or (asked is None and (run.probing or not retries))
+            # Its owner handles retries; nothing is withheld from him.
+            if only is not None and eager and (only.fresh_until > now or await self._renewed(only, run)):
+                return only
             patience = float("inf") if asked is True else float(asked or 0.0)
             if asked is None and retries:
                 patience = PATIENCE
@@ -290,6 +299,31 @@ class Gate:
                 await self.teller.tell(run, "key_wait", f"every key rests; waiting {wait:.1f} s", wait=wait)
             await transport.sleep(min(wait, LOOK_AGAIN))  # a key may be added meanwhile
             now = transport.now()
+
+    async def _renewed(self, key: Key, run: Run) -> bool:
+        """Renew a token before it is sent; false if that failed and another credential may serve.
+
+        Raises:
+            AuthError: It failed, and there is no other one.
+        """
+        pool, transport = self.endpoint.keys, run.transport
+        assert isinstance(pool, CredentialPool)  # no other one has keys that end
+        deadline = run.limits.deadline
+        if deadline is None and run.patience != float("inf"):
+            deadline = run.patience
+        try:
+            await pool.renew(key, transport, deadline)
+        except AuthError as error:
+            key.requests -= 1
+            pool.renewal_failed(key, error, transport.now())
+            run.trail_of_its_own().excluded.add(key.id)
+            run.trail.last_error = error
+            if not pool.several or not pool.usable(transport.now(), run.trail.excluded):
+                raise
+            await self.teller.tell(run, "token_refresh_failed", f"no token of {key.shown}", error=error, key=key.shown)
+            return False
+        await self.teller.tell(run, "token_refresh", f"token of {key.shown} is fresh", key=key.shown)
+        return True
 
     def expected_wait(self, key: Key, run: Run, now: float) -> float:
         """Seconds a call would wait for a key's limits."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from provider_kit.engine.credential_pool import CredentialPool
 from provider_kit.engine.gate import Gate, Lease
 from provider_kit.errors import (
     APIConnectionError,
     APIError,
+    AuthenticationError,
     InsufficientQuotaError,
     ProviderKitError,
     ResponseLostError,
 )
 from provider_kit.policies.circuit_breaker import CircuitState
-from provider_kit.policies.key_state import Key, mask
-from provider_kit.policies.matrix import KeyFate, Row, row_for
+from provider_kit.policies.key_state import Key
+from provider_kit.policies.matrix import TOKEN_REFUSED, KeyFate, Row, row_for
 from provider_kit.wire.rate_limit_headers import RateLimitInfo, has_rate_limits
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ def _give_back(
         lease.place = None
     if key is not None:
         gate.endpoint.keys.thank(key, now)
+        if gate.renewable:
+            gate.endpoint.keys.observe(key, True, run.latency, used, run.transport.time())
     changed = None
     if lease.generation is not None and gate.breaker is not None:
         changed = gate.breaker.record(lease.generation, True, now)
@@ -96,7 +100,12 @@ async def failed(run: Run, lease: Lease, error: ProviderKitError) -> Row:
         if told is not None and run.minute:
             await gate.teller.tell(run, "rate_limit_learned", "limits were told", limits=dict(told.allowances))
     if lease.key is not None:
-        await _report_key(gate, run, lease.key, error, now)
+        if gate.renewable:
+            gate.endpoint.keys.observe(lease.key, False, run.latency, None, run.transport.time())
+        if gate.renewable and isinstance(error, AuthenticationError) and _reject(gate, run, lease, lease.key):
+            row = TOKEN_REFUSED
+        else:
+            await _report_key(gate, run, lease.key, error, now)
     if changed == "open" and gate.breaker is not None:
         wait = gate.breaker.config.open_for
         text = f"it failed repeatedly; left alone for {wait:.0f} s"
@@ -112,6 +121,15 @@ async def failed(run: Run, lease: Lease, error: ProviderKitError) -> Row:
     return row
 
 
+def _reject(gate: Gate, run: Run, lease: Lease, key: Key) -> bool:
+    """Have a refused token renewed before it is used again; false if that was done in this call already."""
+    pool = gate.endpoint.keys
+    if not isinstance(pool, CredentialPool) or key.id in run.trail.renewed or not pool.can_renew(key):
+        return False
+    pool.reject(key, lease.sent)
+    return True
+
+
 async def _report_key(gate: Gate, run: Run, key: Key, error: ProviderKitError, now: float) -> None:
     rest = None
     if isinstance(error, InsufficientQuotaError) and error.daily:
@@ -120,7 +138,7 @@ async def _report_key(gate: Gate, run: Run, key: Key, error: ProviderKitError, n
     fate = gate.endpoint.keys.report_failure(key.value, error, now, rest=rest)
     if fate is KeyFate.UNTOUCHED:
         return
-    shown = mask(key.value)
+    shown = key.shown
     if fate is KeyFate.DEAD:
         await gate.teller.tell(run, "key_dead", f"key {shown} was refused", error=error, key=shown)
         return
@@ -138,7 +156,7 @@ def _learn(gate: Gate, run: Run, lease: Lease, headers: Mapping[str, str], now: 
     info = gate.learned.update(
         headers,
         key_id=key.id if key is not None else "",
-        key=mask(key.value) if key is not None and endpoint.keys.several else "",
+        key=key.shown if key is not None and endpoint.keys.several else "",
         model=run.model or "",
         now=now,
         clock=run.transport.time,

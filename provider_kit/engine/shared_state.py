@@ -37,7 +37,7 @@ class SharedState:
     """One client's share of the common state."""
 
     def __init__(self, store: SharedStore, endpoint: Endpoint, config: ProviderConfig) -> None:
-        self._store = store
+        self.store = store
         self._config = config
         scope = hashlib.sha256(f"{endpoint.provider.name}\0{endpoint.base_url}".encode()).hexdigest()[:16]
         # The braces keep all names on one machine of a Redis cluster.
@@ -144,7 +144,7 @@ class SharedState:
         if self._outage.lasts(now) and not must:
             return None
         try:
-            answer = await self._store.run(run.transport, script, names, args)
+            answer = await self.store.run(run.transport, script, names, args)
         except StoreError as error:
             news = self._outage.begins(run.transport.now())
             if must:

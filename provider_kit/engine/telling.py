@@ -36,6 +36,8 @@ _LEVELS: dict[EventName, tuple[logging.Logger, int]] = {
     "key_parked": (_AUTH, logging.WARNING),
     "key_cooling": (_AUTH, logging.INFO),
     "key_wait": (_AUTH, logging.INFO),
+    "token_refresh": (_AUTH, logging.DEBUG),
+    "token_refresh_failed": (_AUTH, logging.WARNING),
     "rate_limit": (_ROUTING, logging.INFO),
     "rate_limit_learned": (_ROUTING, logging.DEBUG),
     "concurrency_wait": (_ROUTING, logging.DEBUG),

@@ -5,13 +5,14 @@ Values only. Where they come from (arguments, environment, files) is decided els
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from attrs import Attribute, evolve, field, frozen
 
 from provider_kit.errors import ConfigError
+from provider_kit.model.http_config import DEFAULT_MAX_RESPONSE_BYTES, HTTPConfig, positive_seconds
+from provider_kit.model.oauth import OAuthConfig, OAuthCredentialSet
 
 __all__ = [
     "DEFAULT_MAX_RESPONSE_BYTES",
@@ -23,8 +24,6 @@ __all__ = [
     "APIKey",
     "CircuitBreakerConfig",
     "HTTPConfig",
-    "OAuthConfig",
-    "OAuthCredentialSet",
     "OnStoreFailure",
     "OnUnsupported",
     "ProviderConfig",
@@ -42,8 +41,6 @@ DEFAULT_MAX_RETRIES = 3
 DEFAULT_TEMPERATURE = 0.7
 #: A usual bound of an answer. Never sent unless asked for.
 DEFAULT_MAX_TOKENS = 1000
-#: Bytes of one answer, after decompression.
-DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 #: A key, or a callable (sync or async) that returns the key to use now.
 APIKey: TypeAlias = str | Callable[[], str] | Callable[[], Awaitable[str]]
@@ -51,16 +48,6 @@ APIKey: TypeAlias = str | Callable[[], str] | Callable[[], Awaitable[str]]
 OnUnsupported: TypeAlias = Literal["warn", "raise", "drop"]
 #: What to do while the shared store cannot be reached: go on with this process's own state, or fail.
 OnStoreFailure: TypeAlias = Literal["local", "raise"]
-
-
-def _positive(instance: Any, attribute: Attribute[Any], value: float | None) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or value <= 0:
-        raise ConfigError(
-            f"{attribute.name} must be a number of seconds above 0, not {value!r}.",
-            hint="Use None, or math.inf, for no limit.",
-        )
 
 
 def _tuple(values: Iterable[Any]) -> tuple[Any, ...]:
@@ -76,15 +63,15 @@ class Timeout:
     """
 
     #: Until a connection stands: name resolution, TCP, TLS, proxy.
-    connect: float | None = field(default=DEFAULT_TIMEOUT, validator=_positive)
+    connect: float | None = field(default=DEFAULT_TIMEOUT, validator=positive_seconds)
     #: Until the first content of a stream.
-    first_token: float | None = field(default=DEFAULT_TIMEOUT, validator=_positive)
+    first_token: float | None = field(default=DEFAULT_TIMEOUT, validator=positive_seconds)
     #: Between two contents of a stream.
-    idle: float | None = field(default=DEFAULT_TIMEOUT, validator=_positive)
+    idle: float | None = field(default=DEFAULT_TIMEOUT, validator=positive_seconds)
     #: For the whole call, over all attempts and waits.
-    total: float | None = field(default=None, validator=_positive)
+    total: float | None = field(default=None, validator=positive_seconds)
     #: Until the whole of an unstreamed answer is here, which is silent until then.
-    answer: float | None = field(default=None, validator=_positive)
+    answer: float | None = field(default=None, validator=positive_seconds)
 
     @classmethod
     def parse(cls, value: Any) -> Timeout | None:
@@ -101,34 +88,6 @@ class Timeout:
             f"timeout {value!r} is not understood.",
             hint="Use seconds, or Timeout(connect=…, first_token=…, idle=…, total=…).",
         )
-
-
-@frozen(kw_only=True)
-class HTTPConfig:
-    """Connections: pools, proxies, certificates, sizes. The same meaning in both worlds."""
-
-    #: Origins whose idle connections are kept (blocking calls; asyncio goes by ``idle_timeout`` alone).
-    max_idle_connections: int = 100
-    #: Idle connections kept for each origin; more are kept only for the seconds of a burst (blocking calls).
-    max_idle_connections_per_host: int = 10
-    #: Seconds an idle connection is kept.
-    idle_timeout: float = field(default=90.0, validator=_positive)
-    #: Most connections at once for each origin; ``None`` for no limit. Calls beyond it wait.
-    max_connections: int | None = None
-    #: Proxy URL, or one for each scheme: ``{"https": "http://proxy:3128"}``. Default: the environment.
-    proxy: str | Mapping[str, str] | None = field(
-        default=None, repr=lambda proxy: "None" if proxy is None else "<proxy>"
-    )
-    #: Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` and the CA variables count.
-    trust_env: bool = True
-    #: ``True``, ``False`` (never in production), or the path of a CA bundle.
-    verify: bool | str = True
-    #: Path of a client certificate with its key, or ``(certificate, key)``.
-    cert: str | tuple[str, str] | None = None
-    #: Most bytes of one answer, after decompression.
-    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
-    #: Sent as ``User-Agent``; default ``provider-kit/<version> (python/…)``.
-    user_agent: str | None = None
 
 
 def _count(instance: Any, attribute: Attribute[Any], value: Any) -> None:
@@ -158,7 +117,7 @@ class RateLimitConfig:
     requests_per_day: int | None = field(default=None, validator=_count)
     enabled: bool = True
     #: Seconds a call waits for its turn at most; ``None``: as long as its deadline allows.
-    max_wait: float | None = field(default=None, validator=_positive)
+    max_wait: float | None = field(default=None, validator=positive_seconds)
     #: Share of a limit told by the provider beyond which calls are spaced out.
     throttle_threshold: float = field(default=0.8, validator=_share)
     #: Keep the count of the day in a file, so that it survives a restart: ``True`` for the user's state
@@ -173,47 +132,13 @@ class CircuitBreakerConfig:
     #: Calls let through to try a provider that was left alone; all must succeed.
     half_open_requests: int = field(default=3, validator=_count)
     #: Seconds after which the counts begin anew.
-    window: float = field(default=60.0, validator=_positive)
+    window: float = field(default=60.0, validator=positive_seconds)
     #: Seconds a provider is left alone.
-    open_for: float = field(default=30.0, validator=_positive)
+    open_for: float = field(default=30.0, validator=positive_seconds)
     #: Calls that must have been made before it can open.
     min_requests: int = field(default=3, validator=_count)
     #: Share of failures at which it opens.
     failure_ratio: float = field(default=0.6, validator=_share)
-
-
-@frozen(kw_only=True)
-class OAuthCredentialSet:
-    """One OAuth credential of a provider."""
-
-    id: str
-    client_id: str
-    client_secret: str | None = field(default=None, repr=False)
-    access_token: str | None = field(default=None, repr=False)
-    refresh_token: str | None = field(default=None, repr=False)
-    #: Seconds since 1970.
-    expires_at: float | None = None
-    scopes: tuple[str, ...] = field(default=(), converter=_tuple)
-
-
-@frozen(kw_only=True)
-class OAuthConfig:
-    """An OAuth 2 client: who we are, where to go, how careful to be."""
-
-    client_id: str
-    client_secret: str | None = field(default=None, repr=False)
-    auth_url: str | None = None
-    token_url: str | None = None
-    #: Where the browser comes back; port 0 takes a free one.
-    redirect_url: str = "http://127.0.0.1:0/callback"
-    default_scopes: tuple[str, ...] = field(default=(), converter=_tuple)
-    #: Seconds before expiry at which a token is refreshed.
-    refresh_buffer: float = 300.0
-    pkce: bool = True
-    pkce_verifier_length: int = 128
-    state_length: int = 32
-    #: Seconds for one exchange.
-    http_timeout: float = 30.0
 
 
 def _keys(value: Any) -> tuple[Any, ...]:
@@ -243,7 +168,7 @@ class ProviderConfig:
     #: Seconds, or a :class:`Timeout`.
     timeout: float | Timeout | None = None
     #: Seconds for a whole call; ``None`` for the default.
-    total_timeout: float | None = field(default=None, validator=_positive)
+    total_timeout: float | None = field(default=None, validator=positive_seconds)
     max_retries: int = DEFAULT_MAX_RETRIES
     #: Sent with every request; overrides what the library would send. May hold secrets, so never shown.
     headers: Mapping[str, str] = field(factory=dict, repr=lambda headers: f"<{len(headers)} headers>")
@@ -267,7 +192,10 @@ class ProviderConfig:
     #: ``redis://…``: share limits, key health and circuit state with other processes.
     store: str | None = field(default=None, repr=lambda store: "None" if store is None else "<store>")
     on_store_failure: OnStoreFailure = "local"
+    #: OAuth credentials, used in turn instead of keys.
     oauth_credentials: tuple[OAuthCredentialSet, ...] = field(default=(), converter=_tuple)
+    #: The OAuth client of those credentials; default: the provider's preset.
+    oauth: OAuthConfig | None = None
     http: HTTPConfig = field(factory=HTTPConfig)
     on_unsupported: OnUnsupported = "warn"
     #: Allow a key to travel over plain ``http://`` to another machine.

@@ -22,6 +22,8 @@ EventName: TypeAlias = Literal[
     "key_parked",
     "key_cooling",
     "key_wait",
+    "token_refresh",
+    "token_refresh_failed",
     "rate_limit",
     "rate_limit_learned",
     "concurrency_wait",

@@ -16,7 +16,7 @@ from provider_kit.auth.api_keys import check_key
 from provider_kit.errors import AllKeysExhaustedError, ConfigError, ProviderKitError
 from provider_kit.model.nearest import nearest
 from provider_kit.policies.after_fork import renew_after_fork
-from provider_kit.policies.key_state import Key, KeyStatus, mask, state_of
+from provider_kit.policies.key_state import Key, KeyStatus, state_of
 from provider_kit.policies.matrix import KeyFate, row_for
 from provider_kit.wire.redaction import HiddenText
 
@@ -118,6 +118,16 @@ class KeyPool:
 
     # -------------------------------------------------------------------------------------------- keys
 
+    #: Whether its keys are tokens that can be renewed; see ``engine/credential_pool.py``.
+    renewable = False
+
+    def is_bearer(self, key: str) -> bool:
+        """Whether a key travels as a bearer token, whatever header the provider's keys have."""
+        return False
+
+    def observe(self, key: Key, ok: bool, latency: float, tokens: float | None, time: float) -> None:
+        """A call with a key has ended; nothing to count for plain keys."""
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """All keys, to be kept out of texts."""
@@ -186,7 +196,7 @@ class KeyPool:
         with self._lock:
             return [
                 KeyStatus(
-                    mask(key.value),
+                    key.shown,
                     key.id,
                     state_of(key, now),
                     None if key.dead else max(0.0, key.until - now),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import define, field, frozen
 
-from provider_kit.wire.redaction import MASK
+from provider_kit.model.hidden import MASK
 
 __all__ = ["Key", "KeyStatus", "mask", "state_of"]
 
@@ -38,6 +38,17 @@ class Key:
     last_error: str | None = None
     #: Whether other processes know of its state.
     shared: bool = False
+    #: What it is called where it is shown; default: its end.
+    label: str = ""
+    #: Of a token: clock reading from which it must be renewed before it is used.
+    fresh_until: float = float("inf")
+    #: Of a token: the value the provider has refused.
+    rejected: str | None = field(default=None, repr=False)
+
+    @property
+    def shown(self) -> str:
+        """What may be shown of it."""
+        return self.label or mask(self.value)
 
 
 @frozen

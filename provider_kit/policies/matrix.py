@@ -39,7 +39,7 @@ from provider_kit.errors import (
     UnprocessableEntityError,
 )
 
-__all__ = ["MATRIX", "KeyFate", "Row", "SameKey", "row_for"]
+__all__ = ["MATRIX", "TOKEN_REFUSED", "KeyFate", "Row", "SameKey", "row_for"]
 
 
 class KeyFate(Enum):
@@ -114,6 +114,10 @@ MATRIX: tuple[Row, ...] = (
     Row("other answer", (APIError,), "no", False, _NOT, "if asked", False),
     Row("not sent", (ProviderKitError,), "no", False, _NOT, "no", False),
 )
+
+
+#: An access token that the provider refuses is renewed once, and the call tries again with it at once.
+TOKEN_REFUSED = Row("token refused", (AuthenticationError,), "no", False, _NOT, "keys gone", False)
 
 
 def row_for(error: ProviderKitError) -> Row:

@@ -16,6 +16,7 @@ from provider_kit.dialects.base import Dialect
 from provider_kit.dialects.openai_chat import ChatQuirks, OpenAIChat
 from provider_kit.errors import APIError
 from provider_kit.model.config import ProviderConfig
+from provider_kit.model.oauth import OAuthConfig
 
 __all__ = ["Provider"]
 
@@ -66,6 +67,8 @@ class Provider:
     option_names: tuple[str, ...] = ()
     #: Where to get a key.
     console: str | None = None
+    #: Addresses and ways of its OAuth login; the client's id is the user's own.
+    oauth: OAuthConfig | None = None
 
     def complete(self, config: ProviderConfig, environ: Mapping[str, str]) -> ProviderConfig:
         """The configuration with options that the environment holds; called before all else."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from provider_kit.dialects.base import Dialect
 from provider_kit.dialects.gemini_content import GeminiContent, GeminiProfile
 from provider_kit.model.config import ProviderConfig
+from provider_kit.model.oauth import OAuthConfig
 from provider_kit.providers.base import Provider
 
 __all__ = ["PROVIDER", "GeminiProvider", "gemini_profile"]
@@ -70,4 +71,14 @@ PROVIDER = GeminiProvider(
     option_names=("project_id",),
     embed_batch=100,
     console="https://aistudio.google.com/apikey",
+    # Source: Google Identity, "OAuth 2.0 for iOS & Desktop Apps" and "for TV and Limited-Input Devices".
+    oauth=OAuthConfig(
+        auth_url="https://accounts.google.com/o/oauth2/v2/auth",
+        token_url="https://oauth2.googleapis.com/token",  # noqa: S106
+        device_url="https://oauth2.googleapis.com/device/code",
+        revoke_url="https://oauth2.googleapis.com/revoke",
+        default_scopes=("https://www.googleapis.com/auth/cloud-platform",),
+        # Without both, Google hands out a refresh token with the first consent only, or none at all.
+        auth_params={"access_type": "offline", "prompt": "consent"},
+    ),
 )

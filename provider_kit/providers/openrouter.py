@@ -8,6 +8,7 @@ from typing import Any
 from provider_kit.dialects.base import Notes
 from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.model.config import ProviderConfig
+from provider_kit.model.oauth import OAuthConfig
 from provider_kit.model.tools import Reasoning
 from provider_kit.providers.base import Provider
 
@@ -57,4 +58,11 @@ PROVIDER = OpenRouterProvider(
         cache_control=True,
     ),
     console="https://openrouter.ai/keys",
+    # Source: openrouter.ai/docs, "OAuth PKCE". It needs no client; callbacks may use https or localhost.
+    oauth=OAuthConfig(
+        protocol="key_exchange",
+        auth_url="https://openrouter.ai/auth",
+        token_url="https://openrouter.ai/api/v1/auth/keys",  # noqa: S106
+        redirect_url="http://localhost:0/callback",
+    ),
 )

@@ -20,15 +20,17 @@ if TYPE_CHECKING:
     from provider_kit.testing.fake_server import RecordedRequest as RecordedRequest
     from provider_kit.testing.faults import Fault as Fault
     from provider_kit.testing.mock_provider import MockProvider as MockProvider
+    from provider_kit.testing.oauth_server import OAuthServer as OAuthServer
     from provider_kit.testing.replies import Reply as Reply
     from provider_kit.transports.scripted_transport import ScriptedTransport as ScriptedTransport
 
-__all__ = ["FakeServer", "Fault", "MockProvider", "RecordedRequest", "Reply", "ScriptedTransport"]
+__all__ = ["FakeServer", "Fault", "MockProvider", "OAuthServer", "RecordedRequest", "Reply", "ScriptedTransport"]
 
 _HOMES = {
     "FakeServer": "provider_kit.testing.fake_server",
     "Fault": "provider_kit.testing.faults",
     "MockProvider": "provider_kit.testing.mock_provider",
+    "OAuthServer": "provider_kit.testing.oauth_server",
     "RecordedRequest": "provider_kit.testing.fake_server",
     "Reply": "provider_kit.testing.replies",
     "ScriptedTransport": "provider_kit.transports.scripted_transport",

@@ -60,7 +60,8 @@ class FakeServer:
     Replies and faults are used up in the order they were given, one for each request; faults first.
 
     Args:
-        key: Only requests with this key are answered; others get a 401. ``None`` accepts all.
+        key: Only requests with this key, or with one that this function accepts, are answered; others get
+            a 401. ``None`` accepts all.
         respond: Your own function from :class:`Asked` to :class:`Reply`.
 
     Example:
@@ -71,7 +72,9 @@ class FakeServer:
         '20 + 22 = 42'
     """
 
-    def __init__(self, *, key: str | None = None, respond: Callable[[Asked], Reply] = respond) -> None:
+    def __init__(
+        self, *, key: str | Callable[[str], bool] | None = None, respond: Callable[[Asked], Reply] = respond
+    ) -> None:
         self._key = key
         self._respond = respond
         self._lock = threading.Lock()
@@ -130,7 +133,8 @@ class FakeServer:
             target: ``provider/model``.
             options: Further arguments of :class:`Client`.
         """
-        options.setdefault("api_key", self._key or "sk-fake-0123456789abcdef")
+        if not {"auth", "api_keys"} & options.keys():
+            options.setdefault("api_key", self._key if isinstance(self._key, str) else "sk-fake-0123456789abcdef")
         options.setdefault("base_url", self.base_url(target.partition("/")[0]))
         return Client(target, **options)
 
@@ -242,14 +246,19 @@ class FakeServer:
             return _json(200, headers, speech.error(500, fault.code or "server_error", message))
         return None
 
+    def _accepts(self, headers: Mapping[str, str]) -> bool:
+        key = self._key
+        if key is None:
+            return True
+        sent = [headers.get("authorization", "").removeprefix("Bearer ")]
+        sent += [headers.get(name, "") for name in ("x-api-key", "x-goog-api-key", "api-key")]
+        return any(one == key if isinstance(key, str) else bool(one) and key(one) for one in sent)
+
     def _refused(
         self, incoming: Incoming, body: Any, route: Route, speech: Speech, headers: dict[str, str]
     ) -> Outgoing | None:
         """What a real server would refuse."""
-        if self._key is not None and self._key not in (
-            incoming.headers.get("authorization", "").removeprefix("Bearer "),
-            *(incoming.headers.get(name) for name in ("x-api-key", "x-goog-api-key", "api-key")),
-        ):
+        if not self._accepts(incoming.headers):
             return _json(401, headers, speech.error(401, "authentication_error", "invalid API key"))
         if route.operation == "chat" and not isinstance(body, dict):
             return _json(400, headers, speech.error(400, "invalid_request_error", "the body is not JSON"))

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
 __all__ = ["AsyncioWaiter", "AsyncioWaiting"]
 
 T = TypeVar("T")
+
+#: An event loop keeps no strong reference to its tasks.
+_uninterrupted: set[asyncio.Task[Any]] = set()
 
 
 class AsyncioWaiter:
@@ -63,3 +66,10 @@ class AsyncioWaiting:
     async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
         """Call in a worker thread."""
         return await asyncio.to_thread(function, *args)
+
+    async def uninterrupted(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run it in a task of its own, which nobody's cancellation reaches but the end of the event loop."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        _uninterrupted.add(task)
+        task.add_done_callback(_uninterrupted.discard)
+        return await asyncio.shield(task)

@@ -17,7 +17,7 @@ What a transport owes, whichever library it uses:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from provider_kit.errors import APIConnectionError, APITimeoutError, DeadlineExceededError, InvalidResponseError
@@ -95,6 +95,10 @@ class Waiting(Protocol):
 
     async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function that may block, without blocking an event loop."""
+        ...
+
+    async def uninterrupted(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine returns; it runs to its end even if whoever waits for it is cancelled."""
         ...
 
 

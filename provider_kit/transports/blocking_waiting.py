@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 __all__ = ["BlockingWaiter", "BlockingWaiting"]
@@ -52,3 +52,7 @@ class BlockingWaiting:
     async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
         """Call directly: this thread may block."""
         return function(*args)
+
+    async def uninterrupted(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Just await it: nothing here is ever cancelled from outside."""
+        return await coroutine

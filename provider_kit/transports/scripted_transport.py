@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from provider_kit.model.json_text import dumps
@@ -97,6 +97,10 @@ class ScriptedTransport:
     async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
         """Call directly."""
         return function(*args)
+
+    async def uninterrupted(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Just await it: nothing here is ever cancelled from outside."""
+        return await coroutine
 
     async def aclose(self) -> None:
         """Remember that it was closed."""

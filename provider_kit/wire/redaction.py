@@ -10,15 +10,15 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["MASK", "HiddenDict", "HiddenText", "is_secret_header", "redact", "redact_headers", "redact_value"]
+from provider_kit.model.hidden import MASK, HiddenText
 
-MASK = "***"
+__all__ = ["MASK", "HiddenDict", "HiddenText", "is_secret_header", "redact", "redact_headers", "redact_value"]
 
 _SHAPES = re.compile(
     r"(?P<url>://[^/\s:@]*:)[^/\s@]+(?=@)"
     r"|(?P<bearer>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
-    r"|(?P<query>[?&](?:[a-z_-]*key|[a-z_-]*token|[a-z_-]*secret|sig|signature|code)=)[^&\s\"'#]+"
-    r"|(?P<field>\"(?:api_key|access_token|refresh_token|client_secret|id_token|password)\"\s*:\s*\")[^\"]+"
+    r"|(?P<query>[?&](?:[a-z_-]*key|[a-z_-]*token|[a-z_-]*secret|sig|signature|code|device_code|code_verifier)=)[^&\s\"'#]+"
+    r"|(?P<field>\"(?:api_key|access_token|refresh_token|client_secret|id_token|device_code|code_verifier|password)\"\s*:\s*\")[^\"]+"
     r"|\b(?:sk|gsk|xai|csk|pk|rk|fw|hf|tgp|key)[-_][A-Za-z0-9_*-]{12,}"
     r"|\bAIza[A-Za-z0-9_-]{20,}"
     r"|\bya29\.[A-Za-z0-9._-]{10,}"
@@ -59,15 +59,6 @@ def redact_value(value: Any, secrets: Iterable[str] = ()) -> Any:
     if isinstance(value, list):
         return [redact_value(item, secrets) for item in value]
     return value
-
-
-class HiddenText(str):
-    """A secret as text: sent as it is, but not shown where local variables or dicts are."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return repr(MASK)
 
 
 class HiddenDict(dict[str, str]):

@@ -1,0 +1,128 @@
+"""What a client is given as ``auth=``, as a pool of credentials for its engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from provider_kit.auth.credential_metrics import CredentialMetrics
+from provider_kit.authenticators.base import Authenticator, AuthMethod, ask_authenticator
+from provider_kit.engine.credential_pool import CredentialPool
+from provider_kit.engine.token_keeper import TokenKeeper
+from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, ProviderKitError
+from provider_kit.policies.key_pool import KeyPool
+from provider_kit.transports.base import Transport
+
+__all__ = ["AuthenticatorCredential", "KeptCredential", "pool_of"]
+
+#: Requests after which the buffer of a credential is worked out anew.
+_LOOK_EVERY = 64
+
+
+class KeptCredential:
+    """A credential whose token a :class:`TokenKeeper` keeps fresh."""
+
+    def __init__(self, keeper: TokenKeeper, moment: Callable[[], float] | None = None) -> None:
+        self.keeper = keeper
+        self.id = keeper.credential_id
+        self._moment = moment
+
+    @property
+    def renewable(self) -> bool:
+        """Whether asking again may bring another token: another process may have logged in, even."""
+        return True
+
+    @property
+    def bearer(self) -> bool:
+        """Not for a key that a login brought."""
+        token = self.keeper.token
+        return token is None or token.token_type != "api_key"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Token, refresh token, and the client's secret."""
+        return self.keeper.secrets
+
+    @property
+    def metrics(self) -> CredentialMetrics:
+        """How it fared."""
+        return self.keeper.metrics
+
+    async def obtain(self, transport: Transport, deadline: float | None, rejected: str | None) -> tuple[str, float]:
+        """A token that is good now."""
+        token = await self.keeper.obtain(transport, deadline=deadline, rejected=rejected)
+        # One whose refresh failed a moment ago is asked for again with the next call.
+        return token.access_token, self.keeper.fresh_until
+
+    def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> None:
+        """Count a call."""
+        metrics = self.keeper.metrics
+        metrics.record(ok, latency, tokens, time)
+        if metrics.request_count % _LOOK_EVERY == 0 and self._moment is not None:
+            self.keeper.look_at_the_clock(self._moment(), time)
+
+
+class AuthenticatorCredential:
+    """A credential that an :class:`Authenticator` of the user's looks after."""
+
+    renewable = True
+
+    def __init__(self, provider: str, authenticator: Authenticator) -> None:
+        self.id = f"{provider} ({type(authenticator).__name__})"
+        self._provider = provider
+        self._authenticator = authenticator
+        self._last: str | None = None
+        self.bearer = True
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The last token it gave."""
+        return (self._last,) if self._last else ()
+
+    async def obtain(self, transport: Transport, deadline: float | None, rejected: str | None) -> tuple[str, float]:
+        """Ask for the token; before each attempt, for nobody knows when it ends."""
+        what = self._authenticator
+        try:
+            if rejected is not None:
+                await ask_authenticator(transport, what, "refresh_token")
+            token = await ask_authenticator(transport, what, "get_token")
+            method = await ask_authenticator(transport, what, "get_auth_method")
+        except ProviderKitError:
+            raise
+        except Exception as error:
+            raise AuthError(
+                f"The authenticator failed: {type(error).__name__}.",
+                code=AuthErrorCode.REFRESH_FAILED,
+                provider=self._provider,
+                hint=f"See the cause above; it comes from your {type(what).__name__}.",
+            ) from error
+        if not isinstance(token, str):
+            raise AuthError(
+                f"The authenticator returned {type(token).__name__}, not a token.",
+                provider=self._provider,
+                hint="get_token() returns the token as a string.",
+            )
+        self._last = token
+        self.bearer = method != AuthMethod.API_KEY
+        return token, -math.inf
+
+    def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> None:
+        """Nothing to count."""
+
+
+def pool_of(auth: Any, provider: str) -> KeyPool:
+    """The pool of what was given as ``auth=``.
+
+    Raises:
+        ConfigError: It is no authenticator.
+    """
+    made = getattr(auth, "credential_pool", None)
+    if isinstance(made, KeyPool):
+        return made
+    if isinstance(auth, Authenticator) and not isinstance(auth, type):
+        return CredentialPool(provider, [AuthenticatorCredential(provider, auth)])
+    raise ConfigError(
+        f"auth must not be {type(auth).__name__}.",
+        hint="Pass 'oauth', an OAuthAuthenticator, an OAuthKeyManager, or an object with the methods of Authenticator.",
+    )

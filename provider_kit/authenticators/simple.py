@@ -1,0 +1,147 @@
+"""Authenticators without a login: a key, or a token that somebody else renews."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from provider_kit.auth.api_keys import check_key
+from provider_kit.authenticators.base import AuthMethod
+from provider_kit.errors import AuthError, AuthErrorCode, MissingAPIKeyError
+from provider_kit.model.hidden import HiddenText
+from provider_kit.policies.key_state import mask
+from provider_kit.providers.registry import find_provider
+
+__all__ = ["APIKeyAuthenticator", "BearerTokenAuthenticator"]
+
+
+class _Simple:
+    def __init__(self, provider: str) -> None:
+        self.provider = provider
+        self._secret: HiddenText | None = None
+
+    def __repr__(self) -> str:
+        shown = mask(self._secret) if self._secret else "nothing"
+        return f"<{type(self).__name__} of {self.provider}: {shown}>"
+
+    def is_authenticated(self) -> bool:
+        """Whether there is something to send. Whether it is accepted, only a call tells."""
+        return self._secret is not None
+
+    def get_token(self) -> str:
+        """What is sent.
+
+        Raises:
+            AuthError: There is nothing, after a logout.
+        """
+        if self._secret is None:
+            raise AuthError(
+                "Not authenticated.",
+                code=AuthErrorCode.TOKEN_EXPIRED,
+                provider=self.provider,
+                retryable=False,
+                hint="It was logged out; call authenticate() with a key or token.",
+            )
+        return self._secret
+
+    def logout(self) -> bool:
+        """Forget it; whether there was one."""
+        had, self._secret = self._secret is not None, None
+        return had
+
+    def authenticate(self, secret: str) -> None:
+        """Use this from now on.
+
+        Raises:
+            AuthError: It is empty, or holds characters that no header can carry.
+        """
+        self._secret = HiddenText(check_key(secret, self.provider))
+
+
+class APIKeyAuthenticator(_Simple):
+    """An API key.
+
+    Args:
+        provider: Name of the provider.
+        api_key: The key; default: the provider's environment variables.
+
+    Raises:
+        MissingAPIKeyError: None is given and none is set.
+        AuthError: It is empty, or holds characters that no key has.
+    """
+
+    def __init__(self, provider: str, api_key: str | None = None) -> None:
+        super().__init__(provider)
+        if api_key is None:
+            known = find_provider(provider)
+            api_key, _ = known.find_key(os.environ)
+            if api_key is None:
+                variables = ", ".join(known.key_variables)
+                raise MissingAPIKeyError(
+                    f"No API key: none was given, and none of {variables} is set.",
+                    provider=provider,
+                    hint=f"Set {known.key_variables[0] if known.key_variables else 'one'}, or pass api_key=….",
+                )
+        self.authenticate(api_key)
+
+    def refresh_token(self) -> None:
+        """A key cannot be refreshed.
+
+        Raises:
+            AuthError: Always.
+        """
+        raise AuthError(
+            "An API key cannot be refreshed.",
+            provider=self.provider,
+            hint="Replace it in the provider's console, and call authenticate() with the new one.",
+        )
+
+    def get_auth_method(self) -> AuthMethod:
+        """``api_key``."""
+        return AuthMethod.API_KEY
+
+
+class BearerTokenAuthenticator(_Simple):
+    """A bearer token that somebody else hands out.
+
+    Args:
+        provider: Name of the provider.
+        token: The token.
+        renew: Returns a new token when the provider refuses the present one; sync or async.
+
+    Raises:
+        AuthError: It is empty, or holds characters that no header can carry.
+    """
+
+    def __init__(self, provider: str, token: str, *, renew: Callable[[], Any] | None = None) -> None:
+        super().__init__(provider)
+        self._renew = renew
+        self.authenticate(token)
+
+    def refresh_token(self) -> Any:
+        """Ask ``renew`` for a new token; with an asynchronous one, to be awaited.
+
+        Raises:
+            AuthError: There is no ``renew``.
+        """
+        if self._renew is None:
+            raise AuthError(
+                "The token was refused or has expired, and nobody was told how to renew it.",
+                code=AuthErrorCode.TOKEN_EXPIRED,
+                provider=self.provider,
+                retryable=False,
+                hint="Pass BearerTokenAuthenticator(renew=…), or call authenticate() with a new token.",
+            )
+        found = self._renew()
+        if hasattr(found, "__await__"):
+            return self._adopt_later(found)
+        self.authenticate(found)
+        return None
+
+    async def _adopt_later(self, waiting: Any) -> None:
+        self.authenticate(await waiting)
+
+    def get_auth_method(self) -> AuthMethod:
+        """``bearer_token``."""
+        return AuthMethod.BEARER_TOKEN

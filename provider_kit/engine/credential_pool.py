@@ -1,0 +1,173 @@
+"""A pool whose keys are tokens: each is renewed before its end, and once more when the provider refuses it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from provider_kit.auth.api_keys import check_key
+from provider_kit.errors import AuthError, ConfigError, NotSupportedError
+from provider_kit.model.hidden import HiddenText
+from provider_kit.policies.key_pool import KeyPool
+from provider_kit.policies.key_state import Key
+from provider_kit.transports.base import Transport
+
+__all__ = ["Credential", "CredentialPool"]
+
+
+class Credential(Protocol):
+    """Something that has a token whenever it is asked."""
+
+    @property
+    def id(self) -> str:
+        """Tells it apart; shown in logs."""
+        ...
+
+    @property
+    def renewable(self) -> bool:
+        """Whether asking again may bring another token."""
+        ...
+
+    @property
+    def bearer(self) -> bool:
+        """Whether the token travels as a bearer token; else as an API key."""
+        ...
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be in a text."""
+        ...
+
+    async def obtain(self, transport: Transport, deadline: float | None, rejected: str | None) -> tuple[str, float]:
+        """A token, and the clock reading from which it must be asked for again.
+
+        Raises:
+            AuthError: There is none.
+        """
+        ...
+
+    def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> None:
+        """A call with it has ended."""
+        ...
+
+
+class CredentialPool(KeyPool):
+    """The credentials of one provider, with the health and the turns of a :class:`KeyPool`.
+
+    Args:
+        provider: Name of the provider, for errors.
+        credentials: The credentials; each has an id of its own.
+        options: As :class:`KeyPool` has them.
+    """
+
+    renewable = True
+
+    def __init__(self, provider: str, credentials: Iterable[Credential], **options: Any) -> None:
+        super().__init__(provider, **options)
+        self._credentials: dict[str, Credential] = {}
+        self._bearer: dict[str, bool] = {}
+        for credential in credentials:
+            self.add_credential(credential)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.provider}: {len(self)} credentials>"
+
+    # -------------------------------------------------------------------------------------------- credentials
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All tokens, present and former, and what they are renewed with."""
+        known = [secret for credential in self._credentials.values() for secret in credential.secrets]
+        return (*dict.fromkeys((*known, *(str(key.value) for key in self._keys if key.value), *self._former)),)
+
+    def add_credential(self, credential: Credential) -> None:
+        """Add a credential; calls use it from now on.
+
+        Raises:
+            ConfigError: One with this id is there already.
+        """
+        with self._lock:
+            if credential.id in self._credentials:
+                raise ConfigError(f"Two credentials are called {credential.id!r}.", hint="Give each an id of its own.")
+            self._credentials[credential.id] = credential
+            made = Key(HiddenText(""), credential.id, label=credential.id, fresh_until=-math.inf)
+            self._keys = [*self._keys, made]
+            self.several = len(self._keys) > 1
+
+    def remove_credential(self, credential_id: str) -> bool:
+        """Take a credential away; requests under way with it finish. Whether it was there."""
+        with self._lock:
+            if self._credentials.pop(credential_id, None) is None:
+                return False
+            gone = [key for key in self._keys if key.id == credential_id]
+            self._keys = [key for key in self._keys if key.id != credential_id]
+            self.several = len(self._keys) > 1
+            self._former = (*(str(key.value) for key in gone if key.value), *self._former)[:16]
+            return True
+
+    def add_key(self, key: str, *, weight: float = 1.0) -> None:
+        """Not for credentials.
+
+        Raises:
+            NotSupportedError: Always.
+        """
+        raise NotSupportedError("Keys cannot be mixed with OAuth credentials.", hint="Use add_credential().")
+
+    def key_of(self, credential_id: str) -> Key | None:
+        """The state of a credential."""
+        return next((key for key in self._keys if key.id == credential_id), None)
+
+    # -------------------------------------------------------------------------------------------- tokens
+
+    def is_bearer(self, key: str) -> bool:
+        """Whether a token travels as a bearer token."""
+        return self._bearer.get(key, True)
+
+    def can_renew(self, key: Key) -> bool:
+        """Whether asking again may bring another token."""
+        credential = self._credentials.get(key.id)
+        return credential is not None and credential.renewable
+
+    def reject(self, key: Key, value: str) -> None:
+        """The provider has refused a token; it is renewed before its next use, unless that was done meanwhile."""
+        with self._lock:
+            if key.value == value:
+                key.rejected, key.fresh_until = HiddenText(value), -math.inf
+
+    async def renew(self, key: Key, transport: Transport, deadline: float | None = None) -> None:
+        """Have a token that is good now.
+
+        Raises:
+            AuthError: There is none.
+        """
+        credential = self._credentials.get(key.id)
+        if credential is None:  # taken away since it was chosen; what is under way may finish
+            return
+        value, fresh_until = await credential.obtain(transport, deadline, key.rejected)
+        made = HiddenText(check_key(value, self.provider))
+        with self._lock:
+            if key.value and key.value != made:
+                self._former = (str(key.value), *self._former)[:16]
+                self._bearer.pop(key.value, None)
+            if key.value != made:
+                key.dead = False
+            self._bearer[made] = credential.bearer
+            key.value, key.fresh_until, key.rejected = made, fresh_until, None
+
+    def renewal_failed(self, key: Key, error: AuthError, now: float) -> None:
+        """No token could be had: rest the credential, or leave it alone where only a login helps."""
+        with self._lock:
+            key.last_error = type(error).__name__
+            key.failures += 1
+            key.healthy = False
+            if error.retryable:
+                self._rest(key, "unhealthy", now + self._backoff(key.failures), False)
+            else:
+                key.dead, key.promised, key.probed = True, False, now
+
+    def observe(self, key: Key, ok: bool, latency: float, tokens: float | None, time: float) -> None:
+        """A call with a credential has ended."""
+        credential = self._credentials.get(key.id)
+        if credential is not None:
+            credential.observe(ok, latency, tokens, time)

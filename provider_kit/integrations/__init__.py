@@ -1,0 +1,1 @@
+"""For people who use another library beside this one: its own idioms, our tokens."""

@@ -1,0 +1,90 @@
+"""Whether a token may go to an address: only where its owner said, and never in the clear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from provider_kit.auth.oauth_addresses import is_loopback_host
+from provider_kit.errors import AuthError, AuthErrorCode, ConfigError
+from provider_kit.model.oauth import OAuthConfig, TokenInfo
+
+__all__ = ["TokenSource", "check_hosts", "require_host"]
+
+
+class TokenSource(Protocol):
+    """What of an :class:`OAuthAuthenticator` is needed here."""
+
+    provider: str
+
+    @property
+    def config(self) -> OAuthConfig:
+        """The OAuth client."""
+        ...
+
+    def get_token(self) -> str:
+        """A token that is good now."""
+        ...
+
+    async def aget_token(self) -> str:
+        """As :meth:`get_token`."""
+        ...
+
+    def renew_refused(self, token: str) -> str:
+        """Another token than the refused one."""
+        ...
+
+    async def arenew_refused(self, token: str) -> str:
+        """As :meth:`renew_refused`."""
+        ...
+
+    def refresh_token(self) -> TokenInfo:
+        """Refresh now."""
+        ...
+
+    def get_token_info(self) -> TokenInfo | None:
+        """What is known of the token."""
+        ...
+
+
+def check_hosts(hosts: Sequence[str], provider: str) -> frozenset[str]:
+    """The hosts a token may go to, in lower case.
+
+    Raises:
+        ConfigError: None is named, or one is an address instead of a host.
+    """
+    if not hosts:
+        raise ConfigError(
+            "No host is named that the token may go to.",
+            provider=provider,
+            hint="Name it: as_requests_auth('api.example.com'). The token is sent nowhere else.",
+        )
+    for host in hosts:
+        if not isinstance(host, str) or "/" in host or not host:
+            raise ConfigError(f"{host!r} is no host.", hint="Write 'api.example.com' or 'localhost:8080'.")
+    return frozenset(host.lower() for host in hosts)
+
+
+def require_host(url: str, hosts: frozenset[str], provider: str) -> None:
+    """Refuse to send a token elsewhere, or unencrypted.
+
+    Raises:
+        AuthError: The address is not of one of the hosts, or plain http:// to another machine.
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    if host not in hosts and f"{host}:{parts.port}" not in hosts:
+        raise AuthError(
+            f"The token of {provider} is not sent to {host}.",
+            code=AuthErrorCode.INVALID_CONFIG,
+            provider=provider,
+            hint="Name the host when the auth object is made, if the token may go there. Redirects elsewhere do not.",
+        )
+    if parts.scheme != "https" and not is_loopback_host(host):
+        raise AuthError(
+            f"The token would travel unencrypted to {host}.",
+            code=AuthErrorCode.INVALID_CONFIG,
+            provider=provider,
+            hint="Use https://.",
+        )

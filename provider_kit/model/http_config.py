@@ -1,0 +1,55 @@
+"""How connections are made: for calls of a provider and for OAuth exchanges alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import Attribute, field, frozen
+
+from provider_kit.errors import ConfigError
+
+__all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "HTTPConfig", "positive_seconds"]
+
+#: Bytes of one answer, after decompression.
+DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+
+
+def positive_seconds(instance: Any, attribute: Attribute[Any], value: float | None) -> None:
+    """An attrs validator: seconds above 0, or ``None``."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or value <= 0:
+        raise ConfigError(
+            f"{attribute.name} must be a number of seconds above 0, not {value!r}.",
+            hint="Use None, or math.inf, for no limit.",
+        )
+
+
+@frozen(kw_only=True)
+class HTTPConfig:
+    """Connections: pools, proxies, certificates, sizes. The same meaning in both worlds."""
+
+    #: Origins whose idle connections are kept (blocking calls; asyncio goes by ``idle_timeout`` alone).
+    max_idle_connections: int = 100
+    #: Idle connections kept for each origin; more are kept only for the seconds of a burst (blocking calls).
+    max_idle_connections_per_host: int = 10
+    #: Seconds an idle connection is kept.
+    idle_timeout: float = field(default=90.0, validator=positive_seconds)
+    #: Most connections at once for each origin; ``None`` for no limit. Calls beyond it wait.
+    max_connections: int | None = None
+    #: Proxy URL, or one for each scheme: ``{"https": "http://proxy:3128"}``. Default: the environment.
+    proxy: str | Mapping[str, str] | None = field(
+        default=None, repr=lambda proxy: "None" if proxy is None else "<proxy>"
+    )
+    #: Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` and the CA variables count.
+    trust_env: bool = True
+    #: ``True``, ``False`` (never in production), or the path of a CA bundle.
+    verify: bool | str = True
+    #: Path of a client certificate with its key, or ``(certificate, key)``.
+    cert: str | tuple[str, str] | None = None
+    #: Most bytes of one answer, after decompression.
+    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
+    #: Sent as ``User-Agent``; default ``provider-kit/<version> (python/…)``.
+    user_agent: str | None = None

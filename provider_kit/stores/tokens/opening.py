@@ -1,0 +1,83 @@
+"""Which storage an address or a name means: what ``PROVIDER_KIT_TOKEN_STORAGE`` and the command take."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import entry_points
+from typing import cast
+
+from provider_kit.auth.token_storage import TokenStorage
+from provider_kit.errors import ConfigError
+from provider_kit.stores.base import ADDRESSES
+from provider_kit.wire.redaction import redact
+
+__all__ = ["default_token_folder", "open_token_storage"]
+
+_VARIABLES = ("PROVIDER_KIT_TOKEN_STORAGE", "TOKEN_STORAGE")
+#: Entry points of this group name storages of other packages; each is called with the whole address.
+_GROUP = "provider_kit.storages"
+
+
+def default_token_folder() -> str:
+    """The folder of the user's in which logins are kept."""
+    from platformdirs import user_data_dir
+
+    return os.path.join(user_data_dir("provider-kit", appauthor=False), "tokens")
+
+
+def open_token_storage(
+    where: str | os.PathLike[str] | None = None, *, encryption_key: str | None = None
+) -> TokenStorage:
+    """The storage at an address.
+
+    Args:
+        where: ``file`` (a folder of the user's), ``memory``, ``keyring``, the path of a file or directory,
+            ``sqlite:///path``, ``redis://…``, or an address of an installed plugin. Default: the variable
+            ``PROVIDER_KIT_TOKEN_STORAGE`` or ``TOKEN_STORAGE``, else ``file``.
+        encryption_key: Encrypt the tokens with this key. Default: ``PROVIDER_KIT_ENCRYPTION_KEY``, if set.
+
+    Raises:
+        ConfigError: No storage has such an address.
+        MissingDependencyError: The library for it is not installed.
+        EncryptionError: The key is malformed.
+    """
+    if where is None:
+        where = next((os.environ[name] for name in _VARIABLES if os.environ.get(name)), "file")
+    storage = _open(os.fspath(where))
+    key = encryption_key or os.environ.get("PROVIDER_KIT_ENCRYPTION_KEY")
+    if not key or getattr(storage, "is_encrypted", False):
+        return storage
+    from provider_kit.stores.tokens.encrypted import EncryptedTokenStorage
+
+    return EncryptedTokenStorage(storage, key=key)
+
+
+def _open(where: str) -> TokenStorage:
+    if where == "memory":
+        from provider_kit.stores.tokens.memory import MemoryTokenStorage
+
+        return MemoryTokenStorage()
+    if where == "keyring":
+        from provider_kit.stores.tokens.keyring import KeyringTokenStorage
+
+        return KeyringTokenStorage()
+    if where.startswith(ADDRESSES):
+        from provider_kit.stores.tokens.redis import RedisTokenStorage
+
+        return RedisTokenStorage(where)
+    if where.startswith("sqlite://"):
+        from provider_kit.stores.tokens.sqlite import SQLiteTokenStorage
+
+        return SQLiteTokenStorage(where.removeprefix("sqlite://").removeprefix("/") or "tokens.db")
+    scheme = where.partition("://")[0]
+    for point in entry_points(group=_GROUP):
+        if point.name in (where, scheme):
+            return cast(TokenStorage, point.load()(where))
+    if "://" in where:
+        raise ConfigError(
+            f"No token storage is known at {redact(where)!r}.",
+            hint="Use file, memory, keyring, a path, sqlite:///path or redis://….",
+        )
+    from provider_kit.stores.tokens.files import FileTokenStorage
+
+    return FileTokenStorage(default_token_folder() + os.sep if where == "file" else where)

@@ -1,0 +1,43 @@
+"""Visits addresses in the background, as a browser without a person would."""
+
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from contextlib import suppress
+
+__all__ = ["PageVisitor"]
+
+_SECONDS = 20.0
+
+
+class PageVisitor:
+    """Follows redirects to the last page, which it keeps."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+        #: Status and text of each last page.
+        self.pages: list[tuple[int, str]] = []
+
+    def visit(self, url: str) -> None:
+        """Visit an address of this machine, without waiting for its page."""
+        thread = threading.Thread(target=self._visit, args=(url,), name="provider-kit-page-visitor", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _visit(self, url: str) -> None:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with suppress(OSError):
+            try:
+                with opener.open(url, timeout=_SECONDS) as page:
+                    self.pages.append((page.status, page.read().decode("utf-8", "replace")))
+            except urllib.error.HTTPError as error:
+                with error:
+                    self.pages.append((error.code, error.read().decode("utf-8", "replace")))
+
+    def close(self) -> None:
+        """Wait until every visit has ended."""
+        for thread in self._threads:
+            thread.join(_SECONDS)
+        self._threads.clear()

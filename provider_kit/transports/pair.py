@@ -1,0 +1,66 @@
+"""The two transports of whoever calls from both worlds, each made when it is first needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provider_kit.model.http_config import HTTPConfig
+from provider_kit.transports.base import Transport
+from provider_kit.transports.drive import run_to_completion
+
+__all__ = ["TransportPair"]
+
+
+class TransportPair:
+    """A blocking and an asyncio transport of one configuration.
+
+    Args:
+        http: Pools, proxies, certificates.
+        session: A ``requests.Session`` of the user's.
+        async_session: An ``aiohttp.ClientSession`` of the user's.
+        transport: One transport for both worlds; never closed here.
+    """
+
+    def __init__(
+        self,
+        http: HTTPConfig,
+        *,
+        session: Any = None,
+        async_session: Any = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self._http = http
+        self._sessions = (session, async_session)
+        self._given = transport
+        #: The transports, once they were made.
+        self.blocking: Transport | None = transport
+        self.asyncio: Transport | None = transport
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError("connections cannot be pickled")
+
+    def make_blocking(self) -> Transport:
+        """The blocking one."""
+        from provider_kit.transports.requests_transport import RequestsTransport
+
+        # Two threads may both get here; the first assignment that is read wins, the other is unused.
+        self.blocking = made = self.blocking or RequestsTransport(self._http, session=self._sessions[0])
+        return made
+
+    def make_asyncio(self) -> Transport:
+        """The asyncio one."""
+        from provider_kit.transports.aiohttp_transport import AiohttpTransport
+
+        self.asyncio = made = self.asyncio or AiohttpTransport(self._http, session=self._sessions[1])
+        return made
+
+    def close(self) -> None:
+        """Close the blocking connections. They can be opened again."""
+        if self.blocking is not None and self._given is None:
+            run_to_completion(self.blocking.aclose())
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop, and the blocking ones."""
+        if self.asyncio is not None and self._given is None:
+            await self.asyncio.aclose()
+        self.close()
