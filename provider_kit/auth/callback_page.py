@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from html import escape
-from urllib.parse import urlsplit
 
 __all__ = ["callback_target", "response", "result_page"]
 
@@ -91,6 +90,6 @@ def callback_target(head: bytes, path: str, port: int) -> tuple[int, str] | None
     hosts = [value.strip() for name, _, value in (line.partition(":") for line in lines[1:]) if name.lower() == "host"]
     if hosts and hosts[0].lower() not in {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}:
         return 421, ""
-    if urlsplit(target).path != path:
+    if target.partition("?")[0] != path:
         return 404, ""
     return 200, target

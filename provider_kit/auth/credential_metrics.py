@@ -11,6 +11,8 @@ from attrs import define
 __all__ = ["CredentialMetrics", "export_json", "export_prometheus", "health_summary"]
 
 _HOUR = 3600.0
+#: Seconds of which the traffic of a young credential is taken for its usual one.
+_YOUNG = 300.0
 #: Shares of an hour in which requests are counted.
 _BUCKETS = 60
 
@@ -93,7 +95,7 @@ class CredentialMetrics:
         minute = int(now // 60)
         behind = max(0, minute - self._minute)  # minutes in which nothing was counted any more
         alive = sum(self._by_minute[(self._minute - back) % _BUCKETS] for back in range(max(0, _BUCKETS - behind)))
-        return alive * _HOUR / min(_HOUR, max(60.0, now - self.first_used))
+        return alive * _HOUR / min(_HOUR, max(_YOUNG, now - self.first_used))
 
     def to_dict(self, now: float) -> dict[str, Any]:
         """All of it, as JSON has it."""

@@ -6,8 +6,7 @@ import os
 
 import click
 
-from provider_kit.cli.target import default_target
-from provider_kit.client import Client
+from provider_kit.cli.target import open_client
 from provider_kit.model.json_text import dumps_text
 from provider_kit.providers.registry import find_provider, provider_names
 
@@ -16,7 +15,7 @@ __all__ = ["run_models", "run_providers"]
 
 def run_models(provider: str | None, base_url: str | None, as_json: bool) -> None:
     """Print the models of a provider."""
-    with Client(provider or default_target(os.environ), base_url=base_url) as client:
+    with open_client(provider, os.environ, base_url=base_url) as client:
         found = sorted(client.models(), key=lambda model: model.id)
         if as_json:
             click.echo(dumps_text([model.raw for model in found]))

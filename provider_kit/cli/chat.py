@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from provider_kit.cli.target import default_target
-from provider_kit.client import Client
+from provider_kit.cli.target import open_client
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.json_text import dumps_text
 
@@ -30,7 +29,7 @@ def run_chat(
 ) -> None:
     """Ask and print."""
     question = _question(prompt)
-    with Client(model or default_target(os.environ), base_url=base_url, timeout=timeout) as client:
+    with open_client(model, os.environ, base_url=base_url, timeout=timeout) as client:
         options: dict[str, Any] = {"system": system, "temperature": temperature, "max_tokens": max_tokens}
         options = {name: value for name, value in options.items() if value is not None}
         if files:

@@ -101,3 +101,64 @@ def providers(as_json: bool) -> None:
     from provider_kit.cli.catalog import run_providers
 
     run_providers(as_json)
+
+
+@cli.group()
+def auth() -> None:
+    """Log in with OAuth, see how logins stand, log out.
+
+    Logins are kept in files of yours that nobody else can read, or where PROVIDER_KIT_TOKEN_STORAGE says:
+    keyring, a path, sqlite:///path, redis://...
+    """
+
+
+@auth.command()
+@click.argument("provider")
+@click.option("--device", is_flag=True, help="Show a code to enter on another device; needs no browser here.")
+@click.option("--browser/--no-browser", default=None, help="Whether to open a browser; default: where one is seen.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port the browser comes back to; default: a free one.")
+@click.option("--scope", "scopes", multiple=True, help="What to ask for; may be repeated.")
+@click.option("--client-id", help="Id of your OAuth client; default: PROVIDER_CLIENT_ID.")
+@click.option("--issuer", help="Address of the authorization server, which then tells the other addresses.")
+@click.option("--auth-url", help="Where you agree.")
+@click.option("--token-url", help="Where codes and tokens are exchanged.")
+@click.option("--device-url", help="Where devices get their codes.")
+@click.option("--revoke-url", help="Where tokens are ended.")
+@click.option("--timeout", type=click.FloatRange(min=1), default=600.0, help="Seconds you have; default 600.")
+def login(**options: Any) -> None:
+    """Log in to PROVIDER, in the browser or with a code.
+
+    A client secret is read from PROVIDER_CLIENT_SECRET, never from the command line.
+    """
+    from provider_kit.cli.auth import run_login
+
+    run_login(**options)
+
+
+@auth.command()
+@click.argument("provider", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def status(provider: str | None, as_json: bool) -> None:
+    """Show how logins stand. Exit code 1 if PROVIDER is not logged in, or nobody is."""
+    from provider_kit.cli.auth import run_status
+
+    run_status(provider, as_json)
+
+
+@auth.command()
+@click.argument("provider")
+def refresh(provider: str) -> None:
+    """Refresh the token of PROVIDER now. It is done by itself when needed."""
+    from provider_kit.cli.auth import run_refresh
+
+    run_refresh(provider)
+
+
+@auth.command()
+@click.argument("provider")
+@click.option("--revoke/--no-revoke", default=True, help="Whether to end the token at the server too.")
+def logout(provider: str, revoke: bool) -> None:
+    """Forget the login of PROVIDER, and end it at the server."""
+    from provider_kit.cli.auth import run_logout
+
+    run_logout(provider, revoke)

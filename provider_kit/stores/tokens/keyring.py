@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -137,17 +138,24 @@ class KeyringTokenStorage(StorageBase):
 
     def _get(self, name: str) -> str | None:
         with self._reported():
-            found = self._keyring.get_password(self.service, name)
+            found = self._keyring.get_password(self.service, _entry(name))
         return found if isinstance(found, str) else None
 
     def _set(self, name: str, text: str) -> None:
         with self._reported():
-            self._keyring.set_password(self.service, name, text)
+            self._keyring.set_password(self.service, _entry(name), text)
 
     def _delete(self, name: str) -> None:
         if self._get(name) is not None:
             with self._reported():
-                self._keyring.delete_password(self.service, name)
+                self._keyring.delete_password(self.service, _entry(name))
+
+
+def _entry(name: str) -> str:
+    """The name of an entry; some keychains (that of Windows) do not tell capital letters from small ones."""
+    if name == name.lower():
+        return name
+    return f"{name.lower()}~{hashlib.sha256(name.encode()).hexdigest()[:10]}"
 
 
 def _names(entry: str) -> list[str]:

@@ -1,0 +1,203 @@
+"""``provider-kit auth``: log in, see how logins stand, refresh, log out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import click
+
+from provider_kit.authenticators.oauth import OAuthAuthenticator
+from provider_kit.authenticators.presets import oauth_config
+from provider_kit.authenticators.shared_logins import is_login_key
+from provider_kit.cli.device_code import show_code
+from provider_kit.engine.login import can_open_browser
+from provider_kit.errors import AuthError, ProviderKitError
+from provider_kit.model.json_text import dumps_text
+from provider_kit.model.oauth import OAuthConfig, TokenInfo
+from provider_kit.providers.registry import find_provider, provider_names
+from provider_kit.stores.tokens.opening import open_token_storage
+
+__all__ = ["has_login", "run_login", "run_logout", "run_refresh", "run_status"]
+
+
+def has_login(provider: str) -> bool:
+    """Whether a login of this provider is stored."""
+    try:
+        return provider in open_token_storage().list_tokens()
+    except ProviderKitError:  # told when it is really needed
+        return False
+
+
+# ------------------------------------------------------------------------------------------------ login
+
+
+def run_login(
+    provider: str,
+    device: bool,
+    browser: bool | None,
+    port: int | None,
+    scopes: tuple[str, ...],
+    timeout: float,
+    **addresses: str | None,
+) -> None:
+    """Log in to a provider."""
+    config = _config(provider, port, addresses)
+    with OAuthAuthenticator(provider, config=config) as authenticator:
+        wanted = scopes or None
+        if device:
+            info = authenticator.device_login(wanted, show=show_code, timeout=timeout)
+        else:
+            _tell_where(browser)
+            info = authenticator.login(
+                wanted,
+                open_browser=browser,
+                show=_show_address,
+                paste=sys.stdin is not None and not sys.stdin.closed,
+                complain=_complain,
+                timeout=timeout,
+            )
+        _tell_success(provider, info, repr(authenticator.storage))
+
+
+def _config(provider: str, port: int | None, addresses: dict[str, str | None]) -> OAuthConfig:
+    given: dict[str, Any] = {name: value for name, value in addresses.items() if value}
+    if port is not None:
+        given["redirect_url"] = f"http://127.0.0.1:{port}/callback"
+    config = oauth_config(provider, **given)
+    known = config.auth_url or config.device_url or config.issuer
+    if not known:
+        with_presets = [name for name in provider_names() if find_provider(name).oauth is not None]
+        raise AuthError(
+            f"No OAuth login is known for {provider}.",
+            code="invalid_config",
+            provider=provider,
+            hint=f"Presets: {', '.join(with_presets)}. For others pass --issuer, or --auth-url and --token-url.",
+        )
+    if config.protocol == "oauth2" and not config.client_id:
+        prefix = provider.upper().replace("-", "_")
+        raise AuthError(
+            f"A login to {provider} needs an OAuth client of your own.",
+            code="invalid_config",
+            provider=provider,
+            hint=f"Register one in the provider's console, then set {prefix}_CLIENT_ID (and {prefix}_CLIENT_SECRET), "
+            "or pass --client-id.",
+        )
+    return config
+
+
+def _tell_where(browser: bool | None) -> None:
+    if browser or (browser is None and can_open_browser()):
+        click.echo("Opening your browser ...", err=True)
+
+
+def _show_address(url: str) -> None:
+    click.echo("Open this address to log in:\n", err=True)
+    click.secho(f"  {url}\n", err=True, fg="cyan")
+    if sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty():
+        click.echo(
+            "Waiting until the browser comes back. If it runs on another machine, it\n"
+            "cannot show its last page: copy the address of that page from the\n"
+            "browser, paste it here and press Enter.",
+            err=True,
+        )
+
+
+def _complain(error: AuthError) -> None:
+    click.secho("That is not the address this login ends at:", err=True, fg="yellow")
+    click.echo(f"{error.details or error.message}\nPaste the whole address that the browser ended at.", err=True)
+
+
+def _tell_success(provider: str, info: TokenInfo, where: str) -> None:
+    click.secho(f"Logged in to {provider}.", fg="green")
+    if info.expires_in is None:
+        click.echo("The access has no end that the server told.")
+    elif info.can_refresh:
+        click.echo(f"The access token is good for {_span(info.expires_in)} and is refreshed by itself.")
+    else:
+        click.echo(f"The access ends in {_span(info.expires_in)}; the server gave no refresh token.")
+    click.echo(f"Kept in {where.strip('<>')}.")
+    if provider in provider_names():
+        click.echo(f'Try: provider-kit chat -m {provider} "Hello"')
+
+
+# ------------------------------------------------------------------------------------------------ the others
+
+
+def run_status(provider: str | None, as_json: bool) -> None:
+    """Show how logins stand."""
+    storage = open_token_storage()
+    names = [name for name in storage.list_tokens() if not is_login_key(name)]
+    if provider is not None:
+        names = [provider]
+    rows = [_row(storage, name) for name in names]
+    if as_json:
+        click.echo(dumps_text(rows))
+    elif not rows:
+        click.echo(f"Nobody is logged in ({repr(storage).strip('<>')}).")
+        click.echo("Log in with: provider-kit auth login PROVIDER")
+    else:
+        width = max(12, *(len(row["provider"]) for row in rows))
+        for row in rows:
+            color = {"logged in": "green", "expired": "yellow"}.get(row["state"], "red")
+            click.echo(f"{row['provider']:<{width}}  ", nl=False)
+            click.secho(f"{row['state']:<14}", fg=color, nl=False)
+            click.echo(row["text"])
+    if any(row["state"] not in ("logged in", "expired") for row in rows) or (provider is None and not rows):
+        sys.exit(1)
+
+
+def _row(storage: Any, name: str) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "provider": name,
+        "state": "not logged in",
+        "text": f"provider-kit auth login {name}",
+        "expires_at": None,
+        "can_refresh": False,
+        "scopes": [],
+    }
+    try:
+        token = storage.retrieve_token(name)
+    except ProviderKitError as error:
+        return {**row, "state": "unreadable", "text": f"{error.message} {error.hint or ''}".strip()}
+    if token is None:
+        return row
+    left = token.remaining(time.time())
+    can_refresh = bool(token.refresh_token)
+    row |= {"expires_at": token.expires_at, "can_refresh": can_refresh, "scopes": list(token.scopes)}
+    if left > 0:
+        span = "no end is known" if token.expires_at is None else f"for {_span(left)}"
+        row |= {"state": "logged in", "text": f"{span}{', then refreshed by itself' if can_refresh else ''}"}
+    elif can_refresh:
+        row |= {"state": "expired", "text": "refreshed by itself with the next call"}
+    else:
+        row |= {"state": "over", "text": f"provider-kit auth login {name}"}
+    return row
+
+
+def run_refresh(provider: str) -> None:
+    """Refresh a token now."""
+    with OAuthAuthenticator(provider) as authenticator:
+        info = authenticator.refresh_token()
+        good = "no end is known" if info.expires_in is None else f"good for {_span(info.expires_in)}"
+        click.echo(f"Refreshed the token of {provider}; {good}.")
+
+
+def run_logout(provider: str, revoke: bool) -> None:
+    """Forget a token, and end it at the server."""
+    with OAuthAuthenticator(provider) as authenticator:
+        had = authenticator.logout(revoke=revoke)
+    if not had:
+        click.echo(f"Nobody was logged in to {provider}.")
+        return
+    click.echo(f"Logged out of {provider}.")
+
+
+def _span(seconds: float) -> str:
+    """A time span for people."""
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count != 1 else ''}"
+    return "less than a minute"

@@ -1,0 +1,48 @@
+"""Showing a device's code: large, so that it can be read from a distance, and copied where that can be done."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import sys
+
+import click
+
+from provider_kit.model.oauth import DeviceCode
+
+__all__ = ["copy_sequence", "large", "show_code"]
+
+
+def large(code: str, columns: int) -> str | None:
+    """A code in letters several lines high, or ``None`` if it does not fit or pyfiglet is not installed."""
+    try:
+        from pyfiglet import Figlet
+    except ImportError:
+        return None
+    for font in ("big", "standard", "small", "mini"):
+        lines = [line.rstrip() for line in Figlet(font=font, width=1000).renderText(code).splitlines() if line.strip()]
+        if lines and max(map(len, lines)) <= columns - 4:
+            return "\n".join(f"  {line}" for line in lines)
+    return None
+
+
+def copy_sequence(text: str) -> str:
+    """What asks a terminal to put a text on the clipboard, also over SSH (OSC 52); those that cannot ignore it."""
+    return f"\033]52;c;{base64.b64encode(text.encode()).decode()}\a"
+
+
+def show_code(device: DeviceCode) -> None:
+    """Tell a person where to go and what to enter."""
+    columns = shutil.get_terminal_size().columns
+    click.echo("On any device, open", err=True)
+    click.secho(f"\n  {device.verification_uri}\n", err=True, fg="cyan", bold=True)
+    click.echo("and enter the code", err=True)
+    shown = large(device.user_code, columns) if sys.stderr.isatty() else None
+    plain = f"  {device.user_code}"
+    click.secho(f"\n{shown}\n\n{plain}\n" if shown else f"\n{plain}\n", err=True, bold=True)
+    if device.verification_uri_complete:
+        click.echo(f"or open {device.verification_uri_complete}", err=True)
+    if sys.stderr.isatty():
+        sys.stderr.write(copy_sequence(device.user_code))
+        click.echo("The code is on your clipboard, if your terminal allows that.", err=True)
+    click.echo("Waiting until you have agreed ...", err=True)
