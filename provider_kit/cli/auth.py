@@ -128,9 +128,7 @@ def _tell_success(provider: str, info: TokenInfo, where: str) -> None:
 def run_status(provider: str | None, as_json: bool) -> None:
     """Show how logins stand."""
     storage = open_token_storage()
-    names = [name for name in storage.list_tokens() if not is_login_key(name)]
-    if provider is not None:
-        names = [provider]
+    names = [provider] if provider is not None else [n for n in storage.list_tokens() if not is_login_key(n)]
     rows = [_row(storage, name) for name in names]
     if as_json:
         click.echo(dumps_text(rows))

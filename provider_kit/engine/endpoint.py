@@ -26,10 +26,12 @@ from provider_kit.dialects.failures import error_from_response, looks_like_html
 from provider_kit.errors import (
     APIError,
     APITimeoutError,
+    AuthenticationError,
     ConfigError,
     DeadlineExceededError,
     InvalidRequestError,
     InvalidResponseError,
+    PermissionDeniedError,
     ProviderKitError,
     ResponseLostError,
     StreamError,
@@ -366,6 +368,8 @@ class Endpoint:
             name: redact(value, secrets) for name, value in error.headers.items() if name.lower() != "set-cookie"
         }
         self.provider.explain(error, base_url=self.base_url)
+        if self.given_pool is not None and self.given_pool.renewable:
+            _explain_login(error, self.name)
         return error
 
     def allow_repeat(self, error: ProviderKitError) -> None:
@@ -378,6 +382,21 @@ class Endpoint:
             lost = self.provider.local and isinstance(error, ResponseLostError)
         if lost:
             error.retryable = True
+
+
+def _explain_login(error: APIError, name: str) -> None:
+    """What to do where a token, not a key, was refused (RFC 6750 section 3.1)."""
+    if isinstance(error, PermissionDeniedError):
+        challenge = next((value for key, value in error.headers.items() if key.lower() == "www-authenticate"), "")
+        if "insufficient_scope" in challenge:
+            missing = re.search(r'scope="([^"]*)"', challenge)
+            wanted = f" ({missing[1]})" if missing else ""
+            error.with_hint(f"The token lacks a scope{wanted}. Log in again with it: login(scopes=[…]).")
+    elif isinstance(error, AuthenticationError):
+        error.with_hint(
+            f"{name} refuses even a fresh token: check that it takes tokens of this login (scopes, project, "
+            "audience), or log in again."
+        )
 
 
 def merge_headers(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

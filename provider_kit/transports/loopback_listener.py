@@ -149,21 +149,23 @@ class BlockingListener:
     async def receive(self, deadline: float) -> BlockingVisit | str | None:
         """The next callback, or a line that was pasted."""
         while True:
+            line = self._next_line()
+            if line is not None:
+                return line
             now = time.monotonic()
             self._drop_silent(now)
             soonest = min((until for _, until in self._open.values()), default=deadline)
             if now >= deadline:
                 return None
             for key, _ in self._selector.select(max(0.0, min(deadline, soonest) - now)):
-                found: BlockingVisit | str | None = None
                 if key.fileobj in self._sockets:
                     self._accept(key.fileobj)
                 elif key.fileobj == self._paste:
-                    found = self._read_line()
+                    self._read_lines()
                 else:
-                    found = self._read(key.fileobj)
-                if found is not None:
-                    return found
+                    visit = self._read(key.fileobj)
+                    if visit is not None:
+                        return visit
 
     def _accept(self, listening: Any) -> None:
         with suppress(OSError):
@@ -175,16 +177,21 @@ class BlockingListener:
             self._open[connection] = (b"", time.monotonic() + _PATIENCE)
             self._selector.register(connection, selectors.EVENT_READ)
 
-    def _read_line(self) -> str | None:
+    def _read_lines(self) -> None:
         assert self._paste is not None
         data = os.read(self._paste, 65536)
         if not data:  # nobody will paste anything any more
             self._selector.unregister(self._paste)
             self._paste = None
-            return None
-        line, newline, rest = (self._pasted + data).partition(b"\n")
-        self._pasted = rest if newline else line
-        return line.decode("utf-8", "replace").strip() or None if newline else None
+        self._pasted += data
+
+    def _next_line(self) -> str | None:
+        """The next line that was pasted, if a whole one is there."""
+        while b"\n" in self._pasted:
+            line, _, self._pasted = self._pasted.partition(b"\n")
+            if text := line.decode("utf-8", "replace").strip():
+                return text
+        return None
 
     def _read(self, connection: Any) -> BlockingVisit | None:
         head, until = self._open[connection]
