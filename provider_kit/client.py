@@ -22,7 +22,7 @@ from provider_kit.client_arguments import (
     refuse_beside_config,
     resolve,
 )
-from provider_kit.client_policies import Parts, check_policies, make_gate
+from provider_kit.client_policies import Parts, check_policies, find_login, make_gate
 from provider_kit.client_scopes import scoped_config, scoped_parts, share_gate
 from provider_kit.dialects.base import Notes
 from provider_kit.engine import catalog
@@ -436,11 +436,15 @@ class Client:
         """Close the blocking connections. The client can be used again afterwards."""
         if self._owns_pair:
             self._pair.close()
+            if self._parts.login is not None:
+                self._parts.login.close()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and the blocking ones."""
         if self._owns_pair:
             await self._pair.aclose()
+            if self._parts.login is not None:
+                await self._parts.login.aclose()
 
     def __enter__(self) -> Self:
         return self
@@ -463,14 +467,19 @@ class Client:
             raise TypeError("a client made by scope() cannot be pickled; pickle the client itself, and scope the copy")
         if self._given != (None, None, None):
             raise TypeError("a client with a session or transport of your own cannot be pickled")
-        config = self._config
+        config, auth = self._config, self._parts.auth
+        if auth not in (None, "oauth") or (config.oauth_credentials and not self._allow_secret_pickle):
+            # Its copy would call with whatever key it finds, in somebody else's name.
+            raise TypeError("a client with a login cannot be pickled; make one in each process, over the same storage")
         if not self._allow_secret_pickle:
             headers = {name: value for name, value in config.headers.items() if not is_secret_header(name)}
-            config = config.replace(api_key=None, api_keys=(), oauth_credentials=(), oauth=None, headers=headers)
+            oauth = config.oauth.replace(client_secret=None) if config.oauth is not None else None
+            config = config.replace(api_key=None, api_keys=(), oauth=oauth, headers=headers)
         if self._parts.breaker is not None:
             config = config.replace(circuit_breaker=self._parts.breaker.config)
         return {
             "config": config,
+            "auth": auth,
             "allow_secret_pickle": self._allow_secret_pickle,
             "defaults": self._defaults,
             "retry": self._parts.retry,
@@ -497,7 +506,11 @@ class Client:
         self._allow_secret_pickle = state["allow_secret_pickle"]
         self._defaults = state["defaults"]
         self._given = (None, None, None)
-        self._parts = Parts(retry=state["retry"], cache=state["response_cache"])
+        pool, login, auth = None, None, state["auth"]
+        if auth is not None or self._config.oauth_credentials or self._config.oauth is not None:
+            pool, login = find_login(self._config, auth)
+        parts = {"retry": state["retry"], "cache": state["response_cache"]}
+        self._parts = Parts(pool=pool, login=login, auth=auth, **parts)
         self._setup(HiddenDict(os.environ))
 
     def scope(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -24,6 +24,10 @@ from provider_kit.policies.retry import RetryPolicy, make_policy
 from provider_kit.stores.base import ADDRESSES, SharedStore, open_cache_store, open_store
 from provider_kit.wire.redaction import redact
 
+if TYPE_CHECKING:
+    from provider_kit.authenticators.oauth import OAuthAuthenticator
+    from provider_kit.authenticators.oauth_key_manager import OAuthKeyManager
+
 __all__ = ["Parts", "check_policies", "find_login", "make_gate"]
 
 
@@ -38,6 +42,10 @@ class Parts:
     cache: ResponseCache | None = None
     store: SharedStore | None = None
     listener: Listener | None = None
+    #: The login that was made here, and is closed with the client.
+    login: OAuthAuthenticator | OAuthKeyManager | None = None
+    #: What was given as ``auth=``.
+    auth: Any = None
 
 
 def check_policies(
@@ -60,6 +68,7 @@ def check_policies(
     """
     make_policy(retry, config.max_retries)
     pool: KeyPool | None = None
+    login: OAuthAuthenticator | OAuthKeyManager | None = None
     if isinstance(api_keys, KeyPool):
         pool = api_keys
     elif isinstance(api_keys, Mapping):
@@ -72,7 +81,7 @@ def check_policies(
             raise ConfigError(
                 "Keys and a login are both given.", hint="Pass api_key=, api_keys= or auth=, only one of them."
             )
-        pool = find_login(config, auth)
+        pool, login = find_login(config, auth)
     if pool is not None and config.api_key is not None:
         raise ConfigError("api_key= and api_keys= are both given.", hint="Put all keys into api_keys=.")
     if pool is not None and config.api_keys:
@@ -97,11 +106,13 @@ def check_policies(
         cache=_cache(config.response_cache if response_cache is None else response_cache),
         store=open_store(store) if isinstance(store, str) else store,
         listener=on_event,
+        login=login,
+        auth=auth,
     )
 
 
-def find_login(config: ProviderConfig, auth: Any) -> KeyPool:
-    """The tokens that take the place of keys.
+def find_login(config: ProviderConfig, auth: Any) -> tuple[KeyPool, OAuthAuthenticator | OAuthKeyManager | None]:
+    """The tokens that take the place of keys, and the login behind them, if it is made here.
 
     Raises:
         ConfigError: ``auth`` is no authenticator, or two logins are given.
@@ -112,19 +123,21 @@ def find_login(config: ProviderConfig, auth: Any) -> KeyPool:
         from provider_kit.authenticators.oauth_key_manager import OAuthKeyManager
 
         # The name of the provider chooses the preset; the label is what errors and storages show.
-        auth = OAuthKeyManager(
+        manager = OAuthKeyManager(
             config.label,
             config.oauth_credentials,
             config=config.oauth or oauth_config(config.type),
             strategy=config.key_strategy,
         )
-    elif auth == "oauth" or auth is None:
+        return manager.credential_pool, manager
+    if auth == "oauth" or auth is None:
         from provider_kit.authenticators.oauth import OAuthAuthenticator
 
-        auth = OAuthAuthenticator(config.label, config=config.oauth or oauth_config(config.type))
-    elif isinstance(auth, str):
+        made = OAuthAuthenticator(config.label, config=config.oauth or oauth_config(config.type))
+        return made.credential_pool, made
+    if isinstance(auth, str):
         raise ConfigError(f"auth={auth!r} is not understood.", hint="auth='oauth', or an authenticator object.")
-    return pool_of(auth, config.label)
+    return pool_of(auth, config.label), None
 
 
 def _is_a(given: Any, protocol: type) -> bool:

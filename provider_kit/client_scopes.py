@@ -15,6 +15,7 @@ from provider_kit.engine.gate import Gate
 from provider_kit.engine.shared_state import SharedState
 from provider_kit.model.config import APIKey, ProviderConfig
 from provider_kit.policies.key_pool import KeyPool
+from provider_kit.wire.redaction import is_secret_header
 
 __all__ = ["scoped_config", "scoped_parts", "share_gate"]
 
@@ -22,7 +23,8 @@ __all__ = ["scoped_config", "scoped_parts", "share_gate"]
 def scoped_config(config: ProviderConfig, api_key: APIKey | None, api_keys: Sequence[str] | KeyPool) -> ProviderConfig:
     """The configuration with other keys, and no credential of the old ones."""
     keys = () if isinstance(api_keys, KeyPool) else api_keys
-    return config.replace(api_key=api_key, api_keys=keys, oauth_credentials=(), oauth=None)
+    headers = {name: value for name, value in config.headers.items() if not is_secret_header(name)}
+    return config.replace(api_key=api_key, api_keys=keys, oauth_credentials=(), oauth=None, headers=headers)
 
 
 def scoped_parts(
@@ -33,8 +35,8 @@ def scoped_parts(
     if token is not None:
         pool = pool_of(BearerTokenAuthenticator(config.label, token), config.label)
     elif auth is not None:
-        pool = find_login(config, auth)
-    return evolve(parts, pool=pool)
+        pool = find_login(config, auth)[0]
+    return evolve(parts, pool=pool, login=None, auth=None)
 
 
 def share_gate(gate: Gate, endpoint: Endpoint, config: ProviderConfig, parts: Parts) -> Gate:

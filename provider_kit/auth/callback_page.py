@@ -8,6 +8,7 @@ from html import escape
 __all__ = ["callback_target", "response", "result_page"]
 
 _LONGEST_HEAD = 16_384
+_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">
@@ -88,7 +89,8 @@ def callback_target(head: bytes, path: str, port: int) -> tuple[int, str] | None
     if method != "GET":
         return 405, ""
     hosts = [value.strip() for name, _, value in (line.partition(":") for line in lines[1:]) if name.lower() == "host"]
-    if hosts and hosts[0].lower() not in {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}:
+    ours = {f"{name}{ending}" for name in _NAMES for ending in ([f":{port}", ""] if port == 80 else [f":{port}"])}
+    if hosts and hosts[0].lower() not in ours:
         return 421, ""
     if target.partition("?")[0] != path:
         return 404, ""

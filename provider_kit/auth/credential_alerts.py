@@ -50,7 +50,7 @@ class MonitoringConfig:
     #: Between two equal warnings.
     cooldown: float = field(default=3600.0, validator=positive_seconds)
     #: For one webhook.
-    timeout: float = field(default=10.0, validator=positive_seconds)
+    timeout: float = field(default=5.0, validator=positive_seconds)
 
 
 @frozen(kw_only=True)

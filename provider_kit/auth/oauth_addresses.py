@@ -54,7 +54,7 @@ def check_address(url: str | None, name: str, provider: str) -> str:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         parts, host = urlsplit(""), ""
-    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or re.search(r"\s", url):
+    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or re.search(r"[\s\\]", url):
         raise AuthError(
             f"The {name} is not an https:// address.",
             code=AuthErrorCode.INVALID_CONFIG,

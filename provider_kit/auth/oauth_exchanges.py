@@ -18,12 +18,12 @@ from provider_kit.auth.oauth_failures import no_json, refusal
 from provider_kit.auth.pending_logins import PendingLogin
 from provider_kit.dialects.failures import looks_like_html
 from provider_kit.errors import AuthError, AuthErrorCode
-from provider_kit.model.hidden import HiddenText
+from provider_kit.model.hidden import HiddenFields, HiddenText, hide
 from provider_kit.model.json_text import dumps, loads
 from provider_kit.model.oauth import DeviceCode, OAuthConfig, OAuthToken
 from provider_kit.wire.http import HttpRequest, HttpResponse
 
-__all__ = ["OAuthExchanges", "PollOutcome", "make_challenge", "make_verifier"]
+__all__ = ["OAuthExchanges", "PollOutcome", "lifetime_of", "make_challenge", "make_verifier", "number_of"]
 
 #: Seconds between two questions of a device, where the server does not say (RFC 8628 section 3.2).
 _INTERVAL = 5.0
@@ -52,7 +52,9 @@ class OAuthExchanges:
 
     def __init__(self, provider: str, config: OAuthConfig) -> None:
         self.provider = provider
+        #: The client as it is now spoken for.
         self.config = config
+        self._base = config
 
     def __repr__(self) -> str:
         return f"<OAuthExchanges of {self.provider}>"
@@ -73,13 +75,25 @@ class OAuthExchanges:
         return {name: str(value) for name, value in told.items() if value}
 
     def learn(self, client: Mapping[str, str]) -> None:
-        """Take what the configuration lacks from the client a token was handed out to."""
-        config = self.config
-        if config.client_id or not client.get("client_id"):
+        """Speak for the client that a token was handed out to, where the configuration names no other one."""
+        base = self._base
+        if not client.get("client_id") or base.client_id not in ("", client["client_id"]):
+            self.config = base
             return
         names = ("client_id", "client_secret", "issuer", "token_url", "revoke_url", "client_auth")
-        known = {name: client[name] for name in names if client.get(name) and not getattr(config, name)}
-        self.config = config.replace(**known)
+        self.config = base.replace(
+            **{name: client[name] for name in names if client.get(name) and not getattr(base, name)}
+        )
+
+    def begin_anew(self) -> None:
+        """Speak for the configured client again; for a login."""
+        self.config = self._base
+
+    def told(self, config: OAuthConfig) -> None:
+        """The issuer has told addresses."""
+        if self.config is self._base:
+            self._base = config
+        self.config = config
 
     # -------------------------------------------------------------------------------------------- login
 
@@ -168,7 +182,13 @@ class OAuthExchanges:
     # -------------------------------------------------------------------------------------------- answers
 
     def parse_token(
-        self, response: HttpResponse, now: float, *, previous: OAuthToken | None = None, scopes: Iterable[str] = ()
+        self,
+        response: HttpResponse,
+        now: float,
+        *,
+        previous: OAuthToken | None = None,
+        scopes: Iterable[str] = (),
+        sent: Iterable[str | None] = (),
     ) -> OAuthToken:
         """The token of an answer.
 
@@ -177,15 +197,16 @@ class OAuthExchanges:
             now: Seconds since 1970.
             previous: The token that was refreshed; what the answer does not repeat is taken from it.
             scopes: What was asked for; granted as asked where the answer does not say.
+            sent: The secrets of the request, which a refusal may repeat.
 
         Raises:
             AuthError: It is a refusal, a web page, or no token.
         """
         refreshing = previous is not None
-        fields = self._read(response, refreshing)
+        fields = self._read(response, refreshing, (*sent, previous.refresh_token if previous is not None else None))
         if self.config.protocol == "key_exchange" and isinstance(fields.get("key"), str) and fields["key"]:
             return OAuthToken(access_token=fields["key"], obtained_at=now, token_type="api_key")  # noqa: S106
-        access = fields.get("access_token")
+        access = hide(fields.get("access_token"))
         kind = fields.get("token_type")
         if not isinstance(access, str) or not access.strip():
             raise self._unusable(refreshing, "it has no access_token")
@@ -193,8 +214,8 @@ class OAuthExchanges:
             raise self._unusable(refreshing, "its access_token holds characters that no header can carry")
         if isinstance(kind, str) and kind.lower() != "bearer":
             raise self._unusable(refreshing, f"tokens of type {kind[:40]!r} are not supported, only Bearer")
-        lifetime = _lifetime(fields.get("expires_in"))
-        refresh = fields.get("refresh_token")
+        lifetime = lifetime_of(fields.get("expires_in"))
+        refresh = hide(fields.get("refresh_token"))
         if not isinstance(refresh, str) or not refresh:  # most servers keep the old one, and do not repeat it
             refresh = previous.refresh_token if previous is not None else None
         granted = fields.get("scope")
@@ -220,7 +241,7 @@ class OAuthExchanges:
             AuthError: It is a refusal, or lacks what a person needs.
         """
         fields = self._read(response, False)
-        found = {name: fields.get(name) for name in ("device_code", "user_code")}
+        found = HiddenFields({name: fields.get(name) for name in ("device_code", "user_code")})
         uri = fields.get("verification_uri") or fields.get("verification_url")  # Google's old name
         if not all(isinstance(value, str) and value for value in (*found.values(), uri)):
             raise self._unusable(False, "it has no device_code, user_code or verification_uri")
@@ -228,8 +249,8 @@ class OAuthExchanges:
         shown = [url for url in (uri, complete) if isinstance(url, str)]
         if not all(url.startswith(("https://", "http://")) and url.isprintable() for url in shown):
             raise self._unusable(False, "its verification_uri is no web address")
-        interval = _number(fields.get("interval"))
-        life = _lifetime(fields.get("expires_in"))
+        interval = number_of(fields.get("interval"))
+        life = lifetime_of(fields.get("expires_in"))
         return DeviceCode(
             user_code="".join(char for char in str(found["user_code"]) if char.isprintable())[:100],
             verification_uri=str(uri),
@@ -254,7 +275,7 @@ class OAuthExchanges:
             return 5.0  # RFC 8628 section 3.5
         if not error and (response.status == 429 or response.status >= 500):
             return 5.0
-        return self.parse_token(response, now, scopes=scopes)
+        return self.parse_token(response, now, scopes=scopes, sent=(device.device_code, device.verifier))
 
     def parse_revoke(self, response: HttpResponse) -> None:
         """Check that a token was ended; one that was over already counts (RFC 7009 section 2.2)."""
@@ -262,11 +283,8 @@ class OAuthExchanges:
             self._read(response, False)
             raise refusal(self.provider, response.status, "", "", refreshing=False)
 
-    def _read(self, response: HttpResponse, refreshing: bool) -> Mapping[str, Any]:
-        from oauthlib.oauth2 import OAuth2Error
-        from oauthlib.oauth2.rfc6749.parameters import parse_token_response
-
-        status, body = response.status, response.body
+    def _read(self, response: HttpResponse, refreshing: bool, sent: Iterable[str | None] = ()) -> HiddenFields:
+        status = response.status
         if 300 <= status < 400:
             # Secrets follow no redirect.
             raise AuthError(
@@ -275,23 +293,18 @@ class OAuthExchanges:
                 provider=self.provider,
                 hint="Give the final address as token_url, device_url or revoke_url.",
             )
-        text = body[:1_000_000].decode("utf-8", "replace")
-        fields = _fields(text)
-        if fields is None or (looks_like_html(body) and "access_token" not in fields):
-            raise no_json(self.provider, status, looks_like_html(body), refreshing=refreshing)
+        page = looks_like_html(response.body)
+        fields = _fields(response)
+        if fields is None or (page and "access_token" not in fields):
+            raise no_json(self.provider, status, page, refreshing=refreshing)
         if "error" not in fields and status < 300 and "access_token" in fields:
-            # oauthlib has the last word on what is a token; what it cannot read of times is ours.
-            safe = {name: value for name, value in fields.items() if name not in ("expires_in", "expires_at", "scope")}
-            try:
-                parse_token_response(dumps(safe).decode())
-            except OAuth2Error as error:
-                fields = {"error": error.error, "error_description": error.description or ""}
+            fields = _judged(fields)
         error_field = fields.get("error")
         if isinstance(error_field, Mapping):  # as APIs have it: {"error": {"message": …, "code": …}}
-            fields = {
-                "error": error_field.get("code") or error_field.get("type") or "error",
-                "error_description": error_field.get("message") or "",
-            }
+            fields = HiddenFields(
+                error=error_field.get("code") or error_field.get("type") or "error",
+                error_description=error_field.get("message") or "",
+            )
         if status >= 300 or "error" in fields:
             raise refusal(
                 self.provider,
@@ -299,7 +312,8 @@ class OAuthExchanges:
                 str(fields.get("error") or ""),
                 str(fields.get("error_description") or fields.get("message") or ""),
                 refreshing=refreshing,
-                secrets=self.secrets,
+                # Servers repeat what they were sent: "Invalid refresh token: …".
+                secrets=(*self.secrets, *(secret for secret in sent if secret)),
             )
         return fields
 
@@ -351,23 +365,38 @@ def _as_https(url: str) -> str:
     return urlunsplit(urlsplit(url)._replace(scheme="https"))
 
 
-def _fields(text: str) -> dict[str, Any] | None:
+def _fields(response: HttpResponse) -> HiddenFields | None:
+    text = response.body[:1_000_000].decode("utf-8", "replace")
     try:
         found = loads(text.encode())
     except ValueError:
         found = None
         if "=" in text and "<" not in text and len(text) < 100_000:  # old servers answer with a form
             found = dict(parse_qsl(text))
-    return found if isinstance(found, dict) and found else None
+    return HiddenFields(found) if isinstance(found, dict) and found else None
+
+
+def _judged(fields: HiddenFields) -> HiddenFields:
+    """oauthlib has the last word on what is a token; what it cannot read of times is ours."""
+    from oauthlib.oauth2 import OAuth2Error
+    from oauthlib.oauth2.rfc6749.parameters import parse_token_response
+
+    safe = {name: value for name, value in fields.items() if name not in ("expires_in", "expires_at", "scope")}
+    try:
+        parse_token_response(dumps(safe).decode())
+    except OAuth2Error as error:
+        return HiddenFields(error=error.error, error_description=error.description or "")
+    return fields
 
 
 def _error_of(response: HttpResponse) -> str:
-    fields = _fields(response.body[:1_000_000].decode("utf-8", "replace")) or {}
+    fields = _fields(response) or HiddenFields()
     error = fields.get("error")
     return error if isinstance(error, str) else ""
 
 
-def _number(value: Any) -> float | None:
+def number_of(value: Any) -> float | None:
+    """A finite number, also one that came as a text; ``None`` for anything else."""
     if isinstance(value, bool):
         return None
     try:
@@ -377,7 +406,7 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _lifetime(value: Any) -> float | None:
+def lifetime_of(value: Any) -> float | None:
     """Seconds a token lives; absent, zero and nonsense mean that nobody knows, so the API has the last word."""
-    seconds = _number(value)
+    seconds = number_of(value)
     return min(seconds, _LONGEST_LIFE) if seconds is not None and seconds > 0 else None

@@ -169,6 +169,15 @@ def no_json(provider: str, status: int, page: bool, *, refreshing: bool) -> Auth
     """The error for an answer that is no token response at all."""
     what = "Token refresh" if refreshing else "The login"
     why = "a web page answered" if page else "the answer is not JSON"
+    if page and refreshing and status < 400:
+        # The address worked when somebody logged in: a hotel's portal or a proxy answers in its place.
+        return AuthError(
+            f"{what} failed with status {status}",
+            code=_Code.PROVIDER_UNAVAILABLE,
+            details=f"{why}: a proxy or login page answers in place of the server",
+            provider=provider,
+            hint="Check the network and the proxy settings, then token_url. Your login is kept.",
+        )
     if status in (429,) or status >= 500:
         return refusal(provider, status, "", "", refreshing=refreshing)
     return _wrong_address(provider, f"{what} failed with status {status}", why)

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from attrs import field, frozen
 
+from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.auth.oauth_failures import callback_refusal
 from provider_kit.errors import AuthError, AuthErrorCode
 from provider_kit.model.hidden import HiddenText, hide
@@ -51,6 +52,10 @@ class PendingLogins:
         self._lock = threading.RLock()
         self._waiting: list[PendingLogin] = []
         self._used: list[str] = []
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"<{len(self._waiting)} pending logins of {self._provider}>"
@@ -97,7 +102,7 @@ class PendingLogins:
         with self._lock:
             found = self._find(state)
             if found is None:
-                again = any(hmac.compare_digest(used.encode(), state.encode()) for used in self._used)
+                again = any(_equal(used, state) for used in self._used)
                 raise self.unknown(again)
             self._waiting = [login for login in self._waiting if login is not found]
             self._used = [*self._used[-_MOST + 1 :], found.state]
@@ -121,7 +126,7 @@ class PendingLogins:
     def _find(self, state: str | None) -> PendingLogin | None:
         found = None
         for login in self._waiting:  # all of them, so that time tells nothing
-            if hmac.compare_digest(login.state.encode(), (state or "").encode()):
+            if _equal(login.state, state or ""):
                 found = login
         return found
 
@@ -134,6 +139,10 @@ class PendingLogins:
             provider=self._provider,
             hint=hint,
         )
+
+
+def _equal(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(errors="replace"), other.encode(errors="replace"))
 
 
 def read_callback(provider: str, code: str, state: str | None = None) -> Callback:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from provider_kit.auth.credential_metrics import CredentialMetrics
 from provider_kit.authenticators.base import Authenticator, AuthMethod, ask_authenticator
@@ -12,12 +12,15 @@ from provider_kit.engine.credential_pool import CredentialPool
 from provider_kit.engine.token_keeper import TokenKeeper
 from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, ProviderKitError
 from provider_kit.policies.key_pool import KeyPool
-from provider_kit.transports.base import Transport
+from provider_kit.policies.single_flight import SingleFlight
+from provider_kit.transports.base import Transport, Waiter
 
 __all__ = ["AuthenticatorCredential", "KeptCredential", "pool_of"]
 
 #: Requests after which the buffer of a credential is worked out anew.
 _LOOK_EVERY = 64
+#: Seconds after which nobody waits any longer for somebody else's refresh.
+_LONGEST = 60.0
 
 
 class KeptCredential:
@@ -30,8 +33,8 @@ class KeptCredential:
 
     @property
     def renewable(self) -> bool:
-        """Whether asking again may bring another token: another process may have logged in, even."""
-        return True
+        """Whether asking again may bring another token."""
+        return self.keeper.renewable
 
     @property
     def bearer(self) -> bool:
@@ -55,12 +58,13 @@ class KeptCredential:
         # One whose refresh failed a moment ago is asked for again with the next call.
         return token.access_token, self.keeper.fresh_until
 
-    def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> None:
-        """Count a call."""
+    def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> float | None:
+        """Count a call; now and then, the clock reading until which the token is good without a refresh."""
         metrics = self.keeper.metrics
         metrics.record(ok, latency, tokens, time)
         if metrics.request_count % _LOOK_EVERY == 0 and self._moment is not None:
-            self.keeper.look_at_the_clock(self._moment(), time)
+            return self.keeper.look_at_the_clock(self._moment(), time)
+        return None
 
 
 class AuthenticatorCredential:
@@ -73,6 +77,7 @@ class AuthenticatorCredential:
         self._provider = provider
         self._authenticator = authenticator
         self._last: str | None = None
+        self._flights = SingleFlight()
         self.bearer = True
 
     @property
@@ -85,7 +90,7 @@ class AuthenticatorCredential:
         what = self._authenticator
         try:
             if rejected is not None:
-                await ask_authenticator(transport, what, "refresh_token")
+                await self._refresh(transport, deadline, rejected)
             token = await ask_authenticator(transport, what, "get_token")
             method = await ask_authenticator(transport, what, "get_auth_method")
         except ProviderKitError:
@@ -107,8 +112,26 @@ class AuthenticatorCredential:
         self.bearer = method != AuthMethod.API_KEY
         return token, -math.inf
 
-    def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> None:
+    async def _refresh(self, transport: Transport, deadline: float | None, rejected: str) -> None:
+        """Have a refused token refreshed, once for all who were refused."""
+        if self._last not in (None, rejected):
+            return  # somebody has refreshed it meanwhile
+        now = transport.now()
+        flight, leads, waiter = self._flights.join(now, now + _LONGEST, transport.world_ended(), transport.waiter)
+        if leads:
+            try:
+                await ask_authenticator(transport, self._authenticator, "refresh_token")
+                self._last = None
+            finally:
+                self._flights.land(flight)
+            return
+        end = flight.until if deadline is None else min(flight.until, deadline)
+        while waiter is not None and not flight.over(transport.now()) and transport.now() < end:
+            await cast(Waiter, waiter).wait(min(1.0, end - transport.now()))
+
+    def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> float | None:
         """Nothing to count."""
+        return None
 
 
 def pool_of(auth: Any, provider: str) -> KeyPool:

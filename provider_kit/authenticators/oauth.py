@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -27,7 +28,7 @@ from provider_kit.engine.login import (
     revoke,
 )
 from provider_kit.engine.token_keeper import TokenKeeper
-from provider_kit.errors import AuthError, AuthErrorCode, ConfigError
+from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, EncryptionError, StorageError
 from provider_kit.model.oauth import DeviceCode, OAuthConfig, OAuthToken, OnTokenRefresh, TokenInfo
 from provider_kit.stores.tokens.opening import open_token_storage
 from provider_kit.transports.base import Transport
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from provider_kit.integrations.requests_auth import OAuthRequestsAuth, OAuthRequestsSession
 
 __all__ = ["OAuthAuthenticator"]
+
+_LOG = logging.getLogger("provider_kit.auth")
 
 
 def _open_browser(url: str) -> bool:
@@ -107,6 +110,7 @@ class OAuthAuthenticator:
             key,
             provider,
             exchanges=self._exchanges,
+            pair=self._pair,
             storage=self.storage,
             storage_key=key,
             strategy=refresh_strategy or RefreshStrategy(buffer_time=made.refresh.buffer),
@@ -248,7 +252,12 @@ class OAuthAuthenticator:
         return await self._logout(self._await(), revoke)
 
     async def _logout(self, transport: Transport, end: bool) -> bool:
-        token = await self._keeper.load(transport)
+        token = None
+        try:
+            token = await self._keeper.load(transport)
+        except (StorageError, EncryptionError) as error:
+            # What cannot be read can be deleted all the same; there is then nothing to tell the server.
+            _LOG.warning("%s: the stored token cannot be read (%s); it is deleted", self.provider, error.code.value)
         had = await self._keeper.forget(transport)
         if end and token is not None:
             try:
@@ -562,7 +571,11 @@ class OAuthAuthenticator:
         self._pair.close()
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop, and those of blocking calls."""
+        """Close the connections of the running event loop, and those of blocking calls.
+
+        A refresh that is under way is waited for.
+        """
+        await self._keeper.settle(self._await())
         await self._pair.aclose()
 
     def __enter__(self) -> Self:

@@ -32,6 +32,9 @@ __all__ = ["OAuthKeyManager"]
 
 T = TypeVar("T")
 
+#: In place of an access token that nobody has yet.
+_NOT_YET = "(not obtained yet)"
+
 
 class OAuthKeyManager:
     """The OAuth credentials of one provider, used in turn.
@@ -146,7 +149,7 @@ class OAuthKeyManager:
         if credential.access_token or credential.refresh_token:
             token = OAuthToken(
                 # Of one that has only a refresh token, the access token counts as over.
-                access_token=credential.access_token or "none",
+                access_token=credential.access_token or _NOT_YET,
                 refresh_token=credential.refresh_token,
                 expires_at=credential.expires_at if credential.access_token else 0.0,
                 scopes=credential.scopes,
@@ -156,6 +159,7 @@ class OAuthKeyManager:
             credential.id,
             self.provider,
             exchanges=exchanges,
+            pair=self._pair,
             storage=self._storage,
             storage_key=f"{self.provider}:{credential.id}",
             token=token,
@@ -243,7 +247,7 @@ class OAuthKeyManager:
     def set_refresh_strategy(self, strategy: RefreshStrategy) -> None:
         """Refresh earlier or later from now on."""
         self._strategy = strategy
-        for keeper in self._keepers.values():
+        for keeper in list(self._keepers.values()):
             keeper.set_strategy(strategy, self._clock(), self._time())
             key = self._pool.key_of(keeper.credential_id)
             if key is not None and key.value:
@@ -332,7 +336,7 @@ class OAuthKeyManager:
 
     def get_metrics(self) -> dict[str, CredentialMetrics]:
         """By id: what each credential was used for."""
-        return {name: keeper.metrics for name, keeper in self._keepers.items()}
+        return {name: keeper.metrics for name, keeper in list(self._keepers.items())}
 
     def export_json(self) -> str:
         """The metrics as a JSON object, by id."""
@@ -377,7 +381,12 @@ class OAuthKeyManager:
         self._pair.close()
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop, and those of blocking calls."""
+        """Close the connections of the running event loop, and those of blocking calls.
+
+        Refreshes that are under way are waited for.
+        """
+        for keeper in list(self._keepers.values()):
+            await keeper.settle(self._await())
         await self._pair.aclose()
 
     def __enter__(self) -> Self:

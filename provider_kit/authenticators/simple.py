@@ -7,11 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from provider_kit.auth.api_keys import check_key
+from provider_kit.auth.user_callables import call_user
 from provider_kit.authenticators.base import AuthMethod
 from provider_kit.errors import AuthError, AuthErrorCode, MissingAPIKeyError
 from provider_kit.model.hidden import HiddenText
 from provider_kit.policies.key_state import mask
 from provider_kit.providers.registry import find_provider
+from provider_kit.transports.base import Waiting
+from provider_kit.transports.blocking_waiting import BlockingWaiting
+from provider_kit.transports.drive import run_to_completion
 
 __all__ = ["APIKeyAuthenticator", "BearerTokenAuthenticator"]
 
@@ -119,12 +123,21 @@ class BearerTokenAuthenticator(_Simple):
         self._renew = renew
         self.authenticate(token)
 
-    def refresh_token(self) -> Any:
-        """Ask ``renew`` for a new token; with an asynchronous one, to be awaited.
+    def refresh_token(self) -> None:
+        """Ask ``renew`` for a new token.
 
         Raises:
-            AuthError: There is no ``renew``.
+            AuthError: There is no ``renew``, or it is asynchronous.
         """
+        run_to_completion(self._refresh(BlockingWaiting()))
+
+    async def arefresh_token(self) -> None:
+        """As :meth:`refresh_token`; ``renew`` may be asynchronous."""
+        from provider_kit.transports.asyncio_waiting import AsyncioWaiting
+
+        await self._refresh(AsyncioWaiting())
+
+    async def _refresh(self, waiting: Waiting) -> None:
         if self._renew is None:
             raise AuthError(
                 "The token was refused or has expired, and nobody was told how to renew it.",
@@ -133,14 +146,7 @@ class BearerTokenAuthenticator(_Simple):
                 retryable=False,
                 hint="Pass BearerTokenAuthenticator(renew=…), or call authenticate() with a new token.",
             )
-        found = self._renew()
-        if hasattr(found, "__await__"):
-            return self._adopt_later(found)
-        self.authenticate(found)
-        return None
-
-    async def _adopt_later(self, waiting: Any) -> None:
-        self.authenticate(await waiting)
+        self.authenticate(await call_user(waiting, self._renew, what="renew"))
 
     def get_auth_method(self) -> AuthMethod:
         """``bearer_token``."""

@@ -7,13 +7,17 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from provider_kit.auth.api_keys import check_key
-from provider_kit.errors import AuthError, ConfigError, NotSupportedError
+from provider_kit.auth.oauth_failures import needs_login
+from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, NotSupportedError
 from provider_kit.model.hidden import HiddenText
 from provider_kit.policies.key_pool import KeyPool
 from provider_kit.policies.key_state import Key
 from provider_kit.transports.base import Transport
 
 __all__ = ["Credential", "CredentialPool"]
+
+#: Where only a login, or another client, helps; everything else may pass.
+_OVER = (AuthErrorCode.TOKEN_EXPIRED, AuthErrorCode.INVALID_CREDENTIALS)
 
 
 class Credential(Protocol):
@@ -47,8 +51,8 @@ class Credential(Protocol):
         """
         ...
 
-    def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> None:
-        """A call with it has ended."""
+    def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> float | None:
+        """A call with it has ended; perhaps a new clock reading until which its token is good."""
         ...
 
 
@@ -78,7 +82,7 @@ class CredentialPool(KeyPool):
     @property
     def secrets(self) -> tuple[str, ...]:
         """All tokens, present and former, and what they are renewed with."""
-        known = [secret for credential in self._credentials.values() for secret in credential.secrets]
+        known = [secret for credential in list(self._credentials.values()) for secret in credential.secrets]
         return (*dict.fromkeys((*known, *(str(key.value) for key in self._keys if key.value), *self._former)),)
 
     def add_credential(self, credential: Credential) -> None:
@@ -135,25 +139,27 @@ class CredentialPool(KeyPool):
             if key.value == value:
                 key.rejected, key.fresh_until = HiddenText(value), -math.inf
 
-    async def renew(self, key: Key, transport: Transport, deadline: float | None = None) -> None:
-        """Have a token that is good now.
+    async def renew(self, key: Key, transport: Transport, deadline: float | None = None) -> bool:
+        """Have a token that is good now; whether it is another one than before.
 
         Raises:
             AuthError: There is none.
         """
         credential = self._credentials.get(key.id)
         if credential is None:  # taken away since it was chosen; what is under way may finish
-            return
+            return False
         value, fresh_until = await credential.obtain(transport, deadline, key.rejected)
         made = HiddenText(check_key(value, self.provider))
         with self._lock:
             if key.value and key.value != made:
                 self._former = (str(key.value), *self._former)[:16]
                 self._bearer.pop(key.value, None)
-            if key.value != made:
+            changed = key.value != made
+            if changed:
                 key.dead = False
             self._bearer[made] = credential.bearer
             key.value, key.fresh_until, key.rejected = made, fresh_until, None
+        return changed
 
     def renewal_failed(self, key: Key, error: AuthError, now: float) -> None:
         """No token could be had: rest the credential, or leave it alone where only a login helps."""
@@ -161,13 +167,16 @@ class CredentialPool(KeyPool):
             key.last_error = type(error).__name__
             key.failures += 1
             key.healthy = False
-            if error.retryable:
-                self._rest(key, "unhealthy", now + self._backoff(key.failures), False)
-            else:
+            key.rejected = None  # the next call may try it as it is, and see for itself
+            if needs_login(error) or error.code in _OVER:
                 key.dead, key.promised, key.probed = True, False, now
+            else:
+                self._rest(key, "unhealthy", now + self._backoff(key.failures), False)
 
     def observe(self, key: Key, ok: bool, latency: float, tokens: float | None, time: float) -> None:
         """A call with a credential has ended."""
         credential = self._credentials.get(key.id)
         if credential is not None:
-            credential.observe(ok, latency, tokens, time)
+            until = credential.observe(ok, latency, tokens, time)
+            if until is not None and until < key.fresh_until:
+                key.fresh_until = until

@@ -84,7 +84,7 @@ async def failover(
                     raise
                 last = error
                 continue
-        sent = key.value
+        sent, began = key.value, _now(pool)
         try:
             if iscoroutinefunction(function):
                 result = await function(sent)
@@ -93,6 +93,7 @@ async def failover(
                 if isawaitable(result):
                     result = await result
         except Exception as error:
+            pool.observe(key, False, _now(pool) - began, None, waiting.time())
             understood = error if isinstance(error, ProviderKitError) else _understand(error)
             if (
                 renewing is not None
@@ -109,6 +110,7 @@ async def failover(
                 raise
             last = error
             continue
+        pool.observe(key, True, _now(pool) - began, None, waiting.time())
         pool.report_success(key.value, _now(pool))
         return result
 

@@ -312,7 +312,7 @@ class Gate:
         if deadline is None and run.patience != float("inf"):
             deadline = run.patience
         try:
-            await pool.renew(key, transport, deadline)
+            changed = await pool.renew(key, transport, deadline)
         except AuthError as error:
             key.requests -= 1
             pool.renewal_failed(key, error, transport.now())
@@ -322,7 +322,8 @@ class Gate:
                 raise
             await self.teller.tell(run, "token_refresh_failed", f"no token of {key.shown}", error=error, key=key.shown)
             return False
-        await self.teller.tell(run, "token_refresh", f"token of {key.shown} is fresh", key=key.shown)
+        if changed:
+            await self.teller.tell(run, "token_refresh", f"token of {key.shown} is fresh", key=key.shown)
         return True
 
     def expected_wait(self, key: Key, run: Run, now: float) -> float:

@@ -40,7 +40,8 @@ async def begin_login(
     Raises:
         AuthError: The configuration lacks something, or the issuer cannot be asked.
     """
-    await discover(transport, exchanges)
+    exchanges.begin_anew()
+    await discover(transport, exchanges, "auth_url")
     config = exchanges.config
     made = pending.begin(
         verifier=make_verifier(config.pkce.verifier_length) if config.pkce.enabled else None,
@@ -75,7 +76,8 @@ async def redeem(
         provider=exchanges.provider,
         seconds=exchanges.config.timeout,
     )
-    return exchanges.parse_token(response, transport.time(), scopes=login.scopes)
+    sent = (callback.code, login.verifier)
+    return exchanges.parse_token(response, transport.time(), scopes=login.scopes, sent=sent)
 
 
 # ------------------------------------------------------------------------------------------------ browser
@@ -123,7 +125,6 @@ async def login_by_browser(
     Raises:
         AuthError: The person declined or was too late, the port is taken, or the code was refused.
     """
-    await discover(transport, exchanges)
     provider = exchanges.provider
     deadline = transport.now() + seconds
     listener: Listener = open_listener(
@@ -178,13 +179,16 @@ def _of_this_login(provider: str, text: str, login: PendingLogin, pending: Pendi
         state, refused = _state_in(text), error
         if state is None:
             raise
-    if not state or not hmac.compare_digest(state.encode(), login.state.encode()):
+    if not state or not hmac.compare_digest(state.encode(errors="replace"), login.state.encode()):
         raise pending.unknown(again=False)
     return refused or callback
 
 
 def _state_in(text: str) -> str | None:
-    return parse_qs(urlsplit(text.strip()).query).get("state", [None])[0]
+    try:
+        return parse_qs(urlsplit(text.strip()).query).get("state", [None])[0]
+    except ValueError:
+        return None
 
 
 async def _finish(
@@ -223,7 +227,8 @@ async def begin_device(transport: Transport, exchanges: OAuthExchanges, scopes: 
     Raises:
         AuthError: The server offers no such way, or refuses.
     """
-    await discover(transport, exchanges)
+    exchanges.begin_anew()
+    await discover(transport, exchanges, "device_url")
     config = exchanges.config
     verifier = make_verifier(config.pkce.verifier_length) if config.pkce.enabled else None
     request = exchanges.prepare_device(
@@ -245,7 +250,8 @@ async def poll_device(
     Raises:
         AuthError: The person declined, or the code expired.
     """
-    await discover(transport, exchanges)
+    exchanges.begin_anew()
+    await discover(transport, exchanges, "token_url")
     interval = device.interval
     asked = exchanges.config.default_scopes if scopes is None else tuple(scopes)
     left = device.expires_at - transport.time()
@@ -261,15 +267,18 @@ async def poll_device(
         await transport.sleep(interval)
         try:
             response = await ask(
-                transport, exchanges.prepare_poll(device), provider=exchanges.provider, seconds=_POLL_SECONDS,
+                transport,
+                exchanges.prepare_poll(device),
+                provider=exchanges.provider,
+                seconds=_POLL_SECONDS,
                 deadline=end + _POLL_SECONDS,
-            )  # fmt: skip
+            )
+            found = exchanges.parse_poll(response, transport.time(), device, asked)
         except AuthError as error:
-            if error.code is not AuthErrorCode.NETWORK_ERROR:
+            if not error.retryable:
                 raise
             interval = min(60.0, interval * 2)  # RFC 8628 section 3.5: after a timeout, wait twice as long
             continue
-        found = exchanges.parse_poll(response, transport.time(), device, asked)
         if isinstance(found, OAuthToken):
             return found
         interval += found
@@ -282,7 +291,7 @@ async def revoke(transport: Transport, exchanges: OAuthExchanges, token: OAuthTo
         AuthError: The server could not be asked, or refused.
     """
     exchanges.learn(token.client)
-    await discover(transport, exchanges)
+    await discover(transport, exchanges, "revoke_url")
     if not exchanges.config.revoke_url or token.token_type == "api_key":
         return False
     # Ending the refresh token ends what was made from it (RFC 7009 section 2.1).

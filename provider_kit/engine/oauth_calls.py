@@ -14,7 +14,6 @@ from provider_kit.errors import (
     ResponseLostError,
 )
 from provider_kit.model.json_text import loads
-from provider_kit.model.oauth import OAuthConfig
 from provider_kit.transports.base import Transport
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
@@ -63,14 +62,20 @@ async def ask(
         ) from error
 
 
-async def discover(transport: Transport, exchanges: OAuthExchanges, deadline: float | None = None) -> None:
-    """Complete the addresses of a client whose issuer tells them; does nothing where none is missing.
+async def discover(transport: Transport, exchanges: OAuthExchanges, needed: str, deadline: float | None = None) -> None:
+    """Have an address of a client told by its issuer; does nothing where it is known already.
+
+    Args:
+        transport: What asks.
+        exchanges: The client.
+        needed: Which address: ``auth_url``, ``token_url``, ``device_url`` or ``revoke_url``.
+        deadline: Clock reading at which it must have ended.
 
     Raises:
         AuthError: No discovery document is there, or it is of another issuer.
     """
     config = exchanges.config
-    if not needs_discovery(config):
+    if not config.issuer or getattr(config, needed):
         return
     last: ProviderKitError | None = None
     for url in discovery_addresses(config.issuer or "", exchanges.provider):
@@ -90,7 +95,7 @@ async def discover(transport: Transport, exchanges: OAuthExchanges, deadline: fl
         except ValueError:
             continue
         try:
-            exchanges.config = read_discovery(document, config, exchanges.provider)
+            exchanges.told(read_discovery(document, config, exchanges.provider))
         except AuthError as error:
             last = error
             continue
@@ -101,8 +106,3 @@ async def discover(transport: Transport, exchanges: OAuthExchanges, deadline: fl
         provider=exchanges.provider,
         hint="Check OAuthConfig(issuer=…), or give auth_url and token_url yourself.",
     )
-
-
-def needs_discovery(config: OAuthConfig) -> bool:
-    """Whether an address is missing that the issuer may tell."""
-    return bool(config.issuer) and not config.token_url

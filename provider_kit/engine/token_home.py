@@ -78,6 +78,13 @@ class TokenHome:
             await transport.sleep(_LOOK_AGAIN)
         return lock
 
+    async def lock_politely(self, transport: Transport, deadline: float) -> LockLike | None:
+        """As :meth:`lock`; after the deadline, or without a lock that works, go on without it."""
+        try:
+            return await self.lock(transport, deadline)
+        except StorageError:
+            return None
+
     async def unlock(self, transport: Transport, lock: LockLike) -> None:
         """Give the lock back."""
         await self._use(transport, lock.release)

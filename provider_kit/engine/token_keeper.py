@@ -4,37 +4,43 @@ At any moment one task or thread of this process refreshes, and, where the stora
 of all. Whoever gets the lock reads the storage again first: most of the time somebody else has done the
 work. Before a refresh token is spent, the storage is written once; a disk that is full, or a file that
 may not be written, is so found before anything can be lost. A new token is stored before anyone uses it,
-and if that fails it is kept in memory and stored later. No failure of network or server ends a login.
+and if that fails it is kept in memory and stored later. A refresh that has begun runs to its end, even if
+whoever asked for it gives up, is cancelled, or closes everything. No failure of network or server ends a
+login.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from provider_kit.auth.credential_metrics import CredentialMetrics
 from provider_kit.auth.oauth_exchanges import OAuthExchanges
 from provider_kit.auth.oauth_failures import needs_login
 from provider_kit.auth.refresh_strategy import RefreshStrategy
-from provider_kit.auth.token_storage import TokenStorage
+from provider_kit.auth.token_storage import LockLike, TokenStorage
 from provider_kit.auth.user_callables import call_user
-from provider_kit.engine.oauth_calls import ask, discover
+from provider_kit.engine.token_exchange import TokenExchange, unexpected
 from provider_kit.engine.token_home import TokenHome
 from provider_kit.errors import AuthError, AuthErrorCode, ProviderKitError
 from provider_kit.model.oauth import OAuthToken, OnTokenRefresh
-from provider_kit.policies.token_state import Flight, TokenState
+from provider_kit.policies.single_flight import Flight, SingleFlight
+from provider_kit.policies.token_state import TokenState
 from provider_kit.transports.base import Transport, Waiter
+from provider_kit.transports.pair import TransportPair
 
 __all__ = ["TokenKeeper"]
 
 _LOG = logging.getLogger("provider_kit.auth")
 
-#: Seconds to wait before the tries of one refresh, where network or server fail.
-_PAUSES = (0.0, 0.5, 2.0, 5.0)
 #: Seconds one refresh may take with everything: locks, tries, storing.
-_WHOLE = 120.0
+_WHOLE = 60.0
+#: Seconds an asyncio caller whose present token is still good waits for a new one.
+_COURTESY = 5.0
+#: Seconds a login or logout waits for a refresh of another process.
+_POLITE = 10.0
 
 
 class Tell(Protocol):
@@ -52,6 +58,7 @@ class TokenKeeper:
         credential_id: Name of the credential, for logs and callbacks.
         provider: For errors.
         exchanges: The client's exchanges.
+        pair: What refreshes are sent with; never the connections of who asks.
         storage: Where the token is kept; ``None``: in memory only.
         storage_key: Name it is stored under.
         token: The token to begin with, where the storage has none.
@@ -68,6 +75,7 @@ class TokenKeeper:
         provider: str,
         *,
         exchanges: OAuthExchanges,
+        pair: TransportPair,
         storage: TokenStorage | None = None,
         storage_key: str = "",
         token: OAuthToken | None = None,
@@ -80,12 +88,18 @@ class TokenKeeper:
         self.credential_id = credential_id
         self.provider = provider
         self.exchanges = exchanges
+        self._exchange = TokenExchange(provider, exchanges, refresh_function)
         self.storage_key = storage_key or credential_id
-        self.refresh_function = refresh_function
         self.on_token_refresh = on_token_refresh
+        self._pair = pair
         self._home = TokenHome(storage, self.storage_key, provider) if storage is not None else None
         self._tell = tell
-        self._state = TokenState(token, strategy or RefreshStrategy(), enabled)
+        self._flights = SingleFlight()
+        self._state = TokenState(strategy or RefreshStrategy(), enabled)
+        #: What the configuration gave; a storage goes first, until its own token is over.
+        self._given = token
+        if token is not None and storage is None:
+            self._state.token = token
 
     def __repr__(self) -> str:
         return f"<TokenKeeper {self.credential_id} of {self.provider}>"
@@ -96,6 +110,11 @@ class TokenKeeper:
     def token(self) -> OAuthToken | None:
         """The token as last known here; neither read nor refreshed for the purpose."""
         return self._state.token
+
+    @property
+    def renewable(self) -> bool:
+        """Whether asking again may bring another token: by a refresh, or because the storage has one."""
+        return self._home is not None or self._state.can_refresh(self._state.token)
 
     @property
     def fresh_until(self) -> float:
@@ -110,18 +129,19 @@ class TokenKeeper:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be in a text."""
-        token = self._state.token
-        held = (token.access_token, token.refresh_token) if token is not None else ()
-        return (*(secret for secret in held if secret), *self.exchanges.secrets)
+        tokens = [token for token in (self._state.token, self._given) if token is not None]
+        held = [secret for token in tokens for secret in (token.access_token, token.refresh_token) if secret]
+        return (*held, *self.exchanges.secrets)
 
     def set_strategy(self, strategy: RefreshStrategy, now: float, time: float) -> None:
         """Refresh earlier or later from now on."""
         self._state.strategy = strategy
         self._state.schedule(now, time)
 
-    def look_at_the_clock(self, now: float, time: float) -> None:
+    def look_at_the_clock(self, now: float, time: float) -> float:
         """Work out anew when the present token is to be refreshed; traffic may have changed."""
         self._state.schedule(now, time)
+        return self._state.fresh_until
 
     # -------------------------------------------------------------------------------------------- use
 
@@ -131,7 +151,7 @@ class TokenKeeper:
         """A token that is good now.
 
         Args:
-            transport: The world it is asked in; sends the refresh.
+            transport: The world it is asked in.
             deadline: Clock reading until which the caller waits.
             rejected: The access token that the API has refused, if that is why it is asked.
             force: Refresh in any case.
@@ -139,36 +159,48 @@ class TokenKeeper:
         Raises:
             AuthError: There is none: not logged in, the login is over, or it could not be refreshed.
         """
-        state = self._state
-        end = transport.now() + _WHOLE
-        end = end if deadline is None else min(end, deadline)
+        state, own = self._state, self._own(transport)
         while True:
-            now = transport.now()
+            now = own.now()
             if not force:
-                found = state.fresh(now, rejected)
-                if found is None and now < state.rest_until:  # refreshing failed a moment ago
-                    found = state.usable(now, rejected)
+                found = state.serves(now, rejected)
                 if found is not None:
                     return found
-            flight, waiter = state.join(now, rejected, force, transport.waiter)
-            if flight is None:  # somebody is at it, and the present token serves meanwhile
-                found = state.usable(now, rejected)
-                if found is not None:
-                    return found
-                continue
-            leads = waiter is None
+            usable = None if force else state.usable(now, rejected)
+            if usable is not None and self._flights.current(now) is not None:
+                return usable  # somebody is at it, and the present token serves meanwhile
+            left = None if deadline is None else deadline - now
+            flight, leads, waiter = self._flights.join(now, now + _WHOLE, own.world_ended(), own.waiter)
             if leads:
-                await transport.uninterrupted(self._fly(transport, flight, end, rejected, force))
+                work = self._fly(own, flight, rejected, force, usable is not None)
+                await own.launch(work, self._patience(own, left, usable is not None))
             else:
-                await self._wait(transport, flight, cast(Waiter, waiter), end)
+                await self._wait(own, flight, cast(Waiter, waiter), left)
+            found = None if force else state.usable(own.now(), rejected)
+            if not flight.done and not flight.over(own.now()):
+                if found is not None:
+                    return found
+                raise self._not_in_time()
             if flight.error is not None:
-                found = None if force else state.usable(transport.now(), rejected)
                 if found is not None:
                     return found
                 raise _again(flight.error) from flight.error.__cause__
-            if leads and state.token is not None:
+            if leads and flight.done and state.token is not None:
                 return state.token
-            force = False  # what was to be forced has just been done
+            force = force and not flight.done  # what was to be forced has just been done
+
+    def _own(self, transport: Transport) -> Transport:
+        """Our own connections, of the same world."""
+        pair = self._pair
+        if transport.kind == "asyncio":
+            return pair.asyncio or pair.make_asyncio()
+        return pair.blocking or pair.make_blocking()
+
+    def _patience(self, transport: Transport, left: float | None, usable: bool) -> float | None:
+        """Seconds to wait for a refresh; ``None`` for as long as it takes."""
+        if usable and transport.kind == "asyncio":
+            return _COURTESY if left is None else min(left, _COURTESY)
+        return None if left is None or left > _WHOLE else max(0.0, left)
 
     async def refresh_now(self, transport: Transport, deadline: float | None = None) -> OAuthToken:
         """As :meth:`obtain`, with a new token in any case."""
@@ -181,10 +213,7 @@ class TokenKeeper:
             StorageError: It cannot be read.
             EncryptionError: It cannot be decrypted.
         """
-        if self._home is not None:
-            found = await self._home.read(transport)
-            if found is not None or not self._state.unsaved:
-                self._adopt(found, transport)
+        await self._look(self._own(transport))
         return self._state.token
 
     async def keep(self, transport: Transport, token: OAuthToken) -> None:
@@ -193,12 +222,24 @@ class TokenKeeper:
         Raises:
             StorageError: It could not be stored. It is used all the same, by this process.
         """
-        self._state.forgive()
-        self._adopt(token, transport)
-        self._state.unsaved = True
-        if self._home is not None:
-            await self._home.write(transport, token)
-        self._state.unsaved = False
+        state, own = self._state, self._own(transport)
+        state.generation += 1
+        state.forgive()
+        if self._home is None:
+            self._adopt(token, own)
+            return
+        lock = await self._home.lock_politely(own, own.now() + _POLITE)
+        try:
+            try:
+                state.replaces = await self._home.read(own)
+            except ProviderKitError:  # what is there cannot be read; it is replaced
+                state.replaces = None
+            self._adopt(token, own)
+            state.unsaved = True
+            await self._home.write(own, token)
+            state.unsaved = False
+        finally:
+            await self._unlock(own, lock)
 
     async def forget(self, transport: Transport) -> bool:
         """Delete the token, here and in the storage; whether there was one.
@@ -206,183 +247,180 @@ class TokenKeeper:
         Raises:
             StorageError: It could not be deleted from the storage.
         """
-        had = self._state.token is not None
-        self._adopt(None, transport)
-        self._state.unsaved = False
+        state, own = self._state, self._own(transport)
+        state.generation += 1
+        had = state.token is not None
+        self._adopt(None, own)
+        state.unsaved = False
         if self._home is not None:
-            had = await self._home.delete(transport) or had
+            lock = await self._home.lock_politely(own, own.now() + _POLITE)
+            try:
+                had = await self._home.delete(own) or had
+            finally:
+                await self._unlock(own, lock)
         return had
+
+    async def settle(self, transport: Transport) -> None:
+        """Wait until a refresh that is under way has ended, so that connections can be closed."""
+        own = self._own(transport)
+        while self._flights.current(own.now()) is not None:
+            await own.sleep(0.01)
 
     # -------------------------------------------------------------------------------------------- waiting
 
-    async def _wait(self, transport: Transport, flight: Flight, waiter: Waiter, deadline: float) -> None:
-        while not flight.done:
-            left = deadline - transport.now()
-            if left <= 0:
-                raise AuthError(
-                    "The token was not refreshed in time.",
-                    code=AuthErrorCode.NETWORK_ERROR,
-                    provider=self.provider,
-                    hint="Another call is still refreshing it; raise total_timeout=, or try again.",
-                )
-            await waiter.wait(left)
+    async def _wait(self, transport: Transport, flight: Flight, waiter: Waiter, left: float | None) -> None:
+        end = flight.until if left is None else min(flight.until, transport.now() + left)
+        while not flight.over(transport.now()):
+            remaining = end - transport.now()
+            if remaining <= 0:
+                return
+            await waiter.wait(min(remaining, 1.0))  # the event loop of who refreshes may be closed meanwhile
 
-    async def _fly(
-        self, transport: Transport, flight: Flight, deadline: float, rejected: str | None, force: bool
-    ) -> None:
-        """Refresh on behalf of all who wait; never raises but when the event loop ends."""
+    def _not_in_time(self) -> AuthError:
+        return AuthError(
+            "The token was not refreshed in time.",
+            code=AuthErrorCode.NETWORK_ERROR,
+            provider=self.provider,
+            hint="The refresh goes on; raise total_timeout=, or try again. Your login is kept.",
+        )
+
+    async def _fly(self, transport: Transport, flight: Flight, rejected: str | None, force: bool, usable: bool) -> None:
+        """Refresh on behalf of all who wait; never raises."""
+        news: list[tuple[str, Exception | None]] = []
+        new: OAuthToken | None = None
         try:
-            await self._renew(transport, flight, deadline, rejected, force)
+            new = await self._renew(transport, flight, rejected, force, usable)
+            if new is not None:
+                news.append(("refresh", None))
         except ProviderKitError as error:
             flight.error = error
         except Exception as error:
-            flight.error = made = AuthError(
-                f"The token could not be refreshed: {type(error).__name__}.",
-                code=AuthErrorCode.REFRESH_FAILED,
-                provider=self.provider,
-                hint="The cause is above; it comes from a function of yours.",
-            )
-            made.__cause__ = error
+            flight.error = unexpected(error, self.provider)
         finally:
             if flight.error is not None:
                 flight.error.provider = flight.error.provider or self.provider
-            self._state.land(flight)
+            self._flights.land(flight)
+        if flight.error is not None and _counts(flight.error):
+            news.append(("failure", flight.error))
+        if new is not None and (problem := await self._call_back(transport, new)) is not None:
+            news.append(("failure", problem))
         if self._tell is not None:
-            for kind, problem in flight.news:
-                await self._tell(transport, kind, self, problem)
+            for kind, told in news:
+                await self._tell(transport, kind, self, told)
 
     # -------------------------------------------------------------------------------------------- refreshing
 
     async def _renew(
-        self, transport: Transport, flight: Flight, deadline: float, rejected: str | None, force: bool
-    ) -> None:
+        self, transport: Transport, flight: Flight, rejected: str | None, force: bool, usable: bool
+    ) -> OAuthToken | None:
+        """Have a fresh token; the new one, if it took a refresh."""
         state = self._state
         await self._look(transport)  # without the lock: what somebody else renewed is good for us too
         if not force and state.fresh(transport.now(), rejected) is not None:
-            return
+            return None
         if self._needs_no_refresh(transport, rejected, force):
-            return
+            return None
         if not force and transport.now() < state.rest_until and state.last_error is not None:
             raise _again(state.last_error) from state.last_error.__cause__
         before = state.token
-        lock = await self._home.lock(transport, deadline) if self._home is not None else None
+        lock: LockLike | None = None
         try:
+            if self._home is not None:
+                # Whose token is still good need not wait while another process renews it.
+                lock = await self._home.lock(transport, transport.now() if usable else flight.until)
             if lock is not None:
+                flight.give_back = lock.release
                 await self._look(transport)
                 renewed = before is None or state.token is None or state.token.access_token != before.access_token
                 if (renewed or not force) and state.fresh(transport.now(), rejected) is not None:
-                    return
+                    return None
                 if self._needs_no_refresh(transport, rejected, force):
-                    return
-            await self._refresh(transport, flight, cast(OAuthToken, state.token), deadline)
+                    return None
+            return await self._refresh_or_begin_anew(transport, flight, usable)
         except AuthError as error:
             self._note_failure(transport, error)
-            flight.news.append(("failure", error))
             raise
         finally:
-            if lock is not None and self._home is not None:
-                await self._home.unlock(transport, lock)
+            flight.give_back = None
+            await self._unlock(transport, lock)
 
-    async def _refresh(self, transport: Transport, flight: Flight, token: OAuthToken, deadline: float) -> None:
+    async def _refresh_or_begin_anew(self, transport: Transport, flight: Flight, usable: bool) -> OAuthToken | None:
+        token, given = cast(OAuthToken, self._state.token), self._given
+        try:
+            return await self._refresh(transport, token, flight.until, usable)
+        except AuthError as error:
+            other = given is not None and given.refresh_token not in (None, token.refresh_token)
+            if not (needs_login(error) and other and given is not None):
+                raise
+        # What is stored is over, but somebody has put another token into the configuration since.
+        self._state.forgive()
+        return await self._refresh(transport, given, flight.until, usable)
+
+    async def _refresh(self, transport: Transport, token: OAuthToken, until: float, usable: bool) -> OAuthToken | None:
         """Spend the refresh token."""
         state = self._state
         if state.spent is not None and state.spent == token.refresh_token and state.last_error is not None:
             raise _again(state.last_error)
+        generation = state.generation
         if self._home is not None:
             # Proves that the storage can be written, before anything is spent.
             await self._home.write(transport, token.replace(refreshing_since=transport.time()))
         started = transport.now()
         try:
-            new = await self._ask_until_answered(transport, token, deadline)
+            new = await self._exchange.renew(transport, token, until, once=usable)
         except AuthError as error:
             if needs_login(error):
                 state.spent = token.refresh_token
                 if token.refreshing_since is not None:
                     error.details = f"{error.details}; an earlier refresh was cut off, and its new token lost with it"
             raise
+        if generation != state.generation:  # somebody has logged in or out meanwhile, here
+            return None
         state.succeeded(transport.now() - started, transport.time())
+        if not await self._still_there(transport, token):
+            return None
+        state.unsaved, state.replaces = True, token
         self._adopt(new, transport)
-        state.unsaved = True
         await self._store(transport, new)
         _LOG.info("%s: token of %s refreshed", self.provider, self.credential_id)
-        await self._call_back(transport, flight, new)
-        flight.news.append(("refresh", None))
+        return new
 
-    async def _ask_until_answered(self, transport: Transport, token: OAuthToken, deadline: float) -> OAuthToken:
-        for number, pause in enumerate(_PAUSES):
-            if pause:
-                await transport.sleep(pause)
-            try:
-                return await self._ask(transport, token, deadline)
-            except AuthError as error:
-                last = number == len(_PAUSES) - 1 or transport.now() + _PAUSES[number + 1] >= deadline
-                passing = error.code in (AuthErrorCode.NETWORK_ERROR, AuthErrorCode.PROVIDER_UNAVAILABLE)
-                if last or not passing or not error.retryable:
-                    raise
-                _LOG.info("%s: refresh failed (%s); trying again", self.provider, error.code.value)
-        raise AssertionError("unreachable")
-
-    async def _ask(self, transport: Transport, token: OAuthToken, deadline: float) -> OAuthToken:
-        if self.refresh_function is not None:
-            found = await call_user(transport, self.refresh_function, token, what="The refresh function")
-            return self._as_token(found, token, transport.time())
-        exchanges = self.exchanges
-        exchanges.learn(token.client)
-        await discover(transport, exchanges, deadline)
-        response = await ask(
-            transport,
-            exchanges.prepare_refresh(token.refresh_token or ""),
-            provider=self.provider,
-            seconds=exchanges.config.timeout,
-            deadline=deadline,
-        )
-        return exchanges.parse_token(response, transport.time(), previous=token)
-
-    def _as_token(self, found: Any, token: OAuthToken, time: float) -> OAuthToken:
-        """What a function of the user's returned."""
-        if isinstance(found, OAuthToken):
-            return found if found.obtained_at is not None else found.replace(obtained_at=time)
-        if isinstance(found, Mapping) and isinstance(found.get("access_token"), str) and found["access_token"]:
-            lifetime = found.get("expires_in")
-            return token.replace(
-                access_token=found["access_token"],
-                refresh_token=found.get("refresh_token") or token.refresh_token,
-                expires_at=found.get("expires_at") or (time + float(lifetime) if lifetime else None),
-                obtained_at=time,
-                refreshing_since=None,
-            )
-        raise AuthError(
-            f"The refresh function returned {type(found).__name__}, not a token.",
-            code=AuthErrorCode.REFRESH_FAILED,
-            provider=self.provider,
-            retryable=False,
-            hint="Return an OAuthToken, or a dict with access_token, refresh_token and expires_in.",
-        )
+    async def _still_there(self, transport: Transport, token: OAuthToken) -> bool:
+        """Whether the storage still has what was refreshed; else somebody has logged in or out, elsewhere."""
+        if self._home is None:
+            return True
+        try:
+            found = await self._home.read(transport)
+        except ProviderKitError:
+            return True  # nobody knows; the new token must not be lost
+        if found is not None and found.refresh_token == token.refresh_token:
+            return True
+        self._state.unsaved = False
+        self._adopt(found, transport)
+        if found is None:
+            raise self._not_logged_in()
+        return False
 
     async def _look(self, transport: Transport) -> None:
         """Take over what the storage has, unless what we have is newer and could not be stored."""
+        state = self._state
         if self._home is None:
-            self._state.schedule(transport.now(), transport.time())
+            state.schedule(transport.now(), transport.time())
             return
         found = await self._home.read(transport)
-        state, ours = self._state, self._state.token
-        if found is None:
-            if ours is not None and state.unsaved:
-                await self._store(transport, ours)
-                state.schedule(transport.now(), transport.time())
-            else:
-                self._adopt(None, transport)  # logged out, by another process
+        if state.unsaved and state.token is not None and _same(found, state.replaces):
+            await self._store(transport, state.token)
             return
-        # What the configuration gives has no date; the storage has what became of it.
-        if state.unsaved and ours is not None and (ours.obtained_at or 0.0) > (found.obtained_at or 0.0):
-            await self._store(transport, ours)
-            return
+        if found is None and self._given is not None and state.generation == 0 and state.token is None:
+            await self._store(transport, self._given)  # the first start with this configuration
+            found = self._given
         state.unsaved = False
         self._adopt(found, transport)
 
     async def _store(self, transport: Transport, token: OAuthToken) -> None:
         """Store a token that is in use already; if that fails, it is tried again with the next look."""
         if self._home is None:
+            self._state.unsaved = False
             return
         try:
             await self._home.write(transport, token)
@@ -396,9 +434,9 @@ class TokenKeeper:
             return
         self._state.unsaved = False
 
-    async def _call_back(self, transport: Transport, flight: Flight, token: OAuthToken) -> None:
+    async def _call_back(self, transport: Transport, token: OAuthToken) -> Exception | None:
         if self.on_token_refresh is None:
-            return
+            return None
         arguments = (self.credential_id, token.access_token, token.refresh_token, token.expires_at)
         try:
             await call_user(transport, self.on_token_refresh, *arguments, what="on_token_refresh")
@@ -410,12 +448,17 @@ class TokenKeeper:
                 self.credential_id,
                 type(error).__name__,
             )
-            flight.news.append(("failure", error))
+            return error
+        return None
 
     # -------------------------------------------------------------------------------------------- state
 
     def _adopt(self, token: OAuthToken | None, transport: Transport) -> None:
         self._state.adopt(token, transport.now(), transport.time())
+
+    async def _unlock(self, transport: Transport, lock: LockLike | None) -> None:
+        if lock is not None and self._home is not None:
+            await self._home.unlock(transport, lock)
 
     def _needs_no_refresh(self, transport: Transport, rejected: str | None, force: bool) -> bool:
         """Whether the token is simply used to its end.
@@ -426,18 +469,11 @@ class TokenKeeper:
         state = self._state
         token = state.token
         if token is None:
-            raise AuthError(
-                "Not authenticated.",
-                code=AuthErrorCode.TOKEN_EXPIRED,
-                provider=self.provider,
-                retryable=False,
-                hint=self._log_in(),
-            )
+            raise self._not_logged_in()
         if state.can_refresh(token):
             return False
         usable = state.usable(transport.now(), None) is not None
         if usable and not force and token.access_token != rejected:
-            state.stretch()
             return True
         why = "there is no refresh token" if state.enabled else "refreshing is switched off"
         if not usable:
@@ -446,14 +482,23 @@ class TokenKeeper:
             text = f"The access token was refused and cannot be refreshed: {why}."
         else:
             text = f"The token cannot be refreshed: {why}."
-        raise AuthError(
-            text, code=AuthErrorCode.TOKEN_EXPIRED, provider=self.provider, retryable=False, hint=self._log_in()
+        raise self._over(text)
+
+    def _not_logged_in(self) -> AuthError:
+        return self._over("Not authenticated.")
+
+    def _over(self, text: str) -> AuthError:
+        return AuthError(
+            text,
+            code=AuthErrorCode.TOKEN_EXPIRED,
+            provider=self.provider,
+            retryable=False,
+            hint=f"Log in: provider-kit auth login {self.provider}, or login().",
         )
 
-    def _log_in(self) -> str:
-        return f"Log in: provider-kit auth login {self.provider}, or login()."
-
     def _note_failure(self, transport: Transport, error: AuthError) -> None:
+        if not _counts(error):
+            return
         self._state.failed(error, transport.now(), transport.time())
         _LOG.warning(
             "%s: token of %s was not refreshed (%s); the login is kept",
@@ -461,6 +506,18 @@ class TokenKeeper:
             self.credential_id,
             error.code.value,
         )
+
+
+def _counts(error: ProviderKitError) -> bool:
+    """Whether a failure is one of refreshing; that nobody is logged in is none."""
+    return not isinstance(error, AuthError) or error.code is not AuthErrorCode.TOKEN_EXPIRED
+
+
+def _same(one: OAuthToken | None, other: OAuthToken | None) -> bool:
+    """Whether two records are of the same token, whatever marks they carry."""
+    if one is None or other is None:
+        return one is other
+    return (one.access_token, one.refresh_token) == (other.access_token, other.refresh_token)
 
 
 def _again(error: ProviderKitError) -> ProviderKitError:

@@ -34,7 +34,7 @@ def make_middleware(authenticator: TokenSource, hosts: Sequence[str]) -> Middlew
         token = await authenticator.aget_token()
         request.headers["Authorization"] = f"Bearer {token}"
         response = await handler(request)
-        if response.status != 401:
+        if response.status != 401 or not _repeatable(request.body):
             return response
         renewed = await authenticator.arenew_refused(token)
         if renewed == token:
@@ -44,3 +44,10 @@ def make_middleware(authenticator: TokenSource, hosts: Sequence[str]) -> Middlew
         return await handler(request)
 
     return sign
+
+
+def _repeatable(body: Any) -> bool:
+    """Whether a body can be sent again; a generator or a file was used up."""
+    import aiohttp
+
+    return body is None or isinstance(body, (bytes, bytearray, str, aiohttp.payload.BytesPayload))

@@ -72,11 +72,20 @@ def require_host(url: str, hosts: frozenset[str], provider: str) -> None:
     Raises:
         AuthError: The address is not of one of the hosts, or plain http:// to another machine.
     """
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    if host not in hosts and f"{host}:{parts.port}" not in hosts:
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), "", None
+    # What two parsers may read in two ways is of no host: http://one\\@other/.
+    if "\\" in url or "@" in parts.netloc or not url.isprintable() or " " in url:
+        host = ""
+    default = {"https": 443, "http": 80}.get(parts.scheme)
+    bracketed = f"[{host}]" if ":" in host else host
+    named = {host, bracketed, f"{bracketed}:{port or default}"}
+    if not host or not named & hosts:
         raise AuthError(
-            f"The token of {provider} is not sent to {host}.",
+            f"The token of {provider} is not sent to {host or 'that address'}.",
             code=AuthErrorCode.INVALID_CONFIG,
             provider=provider,
             hint="Name the host when the auth object is made, if the token may go there. Redirects elsewhere do not.",

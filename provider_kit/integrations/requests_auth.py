@@ -103,6 +103,12 @@ class OAuthRequestsSession(OAuth2Session):
         self.token = self._dict()
         return super().request(method, url, *arguments, **options)
 
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Send what was prepared; its address is checked as it will be used, at each redirect too."""
+        if "Authorization" in request.headers:
+            require_host(request.url or "", self._hosts, self._authenticator.provider)
+        return super().send(request, **options)
+
     def refresh_token(self, token_url: str, **options: Any) -> dict[str, Any]:  # type: ignore[override]
         """Refresh through the authenticator."""
         self._authenticator.refresh_token()

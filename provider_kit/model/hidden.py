@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["MASK", "HiddenText", "hide"]
+from typing import Any
+
+__all__ = ["MASK", "HiddenFields", "HiddenText", "hide"]
 
 MASK = "***"
 
@@ -14,6 +16,13 @@ class HiddenText(str):
 
     def __repr__(self) -> str:
         return repr(MASK)
+
+
+class HiddenFields(dict[str, Any]):
+    """A dict that may hold secrets; it does not show its values."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} fields>"
 
 
 def hide(text: str | None) -> str | None:

@@ -7,7 +7,7 @@ from collections import deque
 
 from attrs import define
 
-from provider_kit.policies.after_fork import renew_after_fork
+from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.policies.rate_limit import Wakes
 
 __all__ = ["Place", "Slots"]

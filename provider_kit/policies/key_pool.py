@@ -12,10 +12,10 @@ import threading
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
+from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.auth.api_keys import check_key
 from provider_kit.errors import AllKeysExhaustedError, ConfigError, ProviderKitError
 from provider_kit.model.nearest import nearest
-from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.policies.key_state import Key, KeyStatus, state_of
 from provider_kit.policies.matrix import KeyFate, row_for
 from provider_kit.wire.redaction import HiddenText

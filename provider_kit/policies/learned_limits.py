@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import define
 
-from provider_kit.policies.after_fork import renew_after_fork
+from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.wire.rate_limit_headers import RateLimitInfo, read_headroom, read_rate_limits
 
 __all__ = ["LearnedLimits"]

@@ -17,7 +17,7 @@ from typing import Protocol, runtime_checkable
 
 from attrs import define, field
 
-from provider_kit.policies.after_fork import renew_after_fork
+from provider_kit.auth.after_fork import renew_after_fork
 
 __all__ = ["Limiter", "SlidingWindows", "Ticket", "Wakes", "Window"]
 

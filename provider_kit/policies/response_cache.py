@@ -17,9 +17,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from attrs import frozen
 
+from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.errors import ConfigError
 from provider_kit.model.json_text import canonical, dumps, loads
-from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.policies.outage import Outage
 from provider_kit.policies.rate_limit import Wakes
 from provider_kit.wire.redaction import is_secret_header

@@ -61,7 +61,8 @@ def _forget_server() -> None:
 
 
 atexit.register(stop_demo)
-os.register_at_fork(after_in_child=_forget_server)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_server)
 
 PROVIDER = DemoProvider(
     name="demo", title="demo (in this process)", key_required=False, default_model="demo", local=True

@@ -18,7 +18,22 @@ __all__ = ["AsyncioWaiter", "AsyncioWaiting"]
 T = TypeVar("T")
 
 #: An event loop keeps no strong reference to its tasks.
-_uninterrupted: set[asyncio.Task[Any]] = set()
+_launched: set[asyncio.Task[Any]] = set()
+
+
+class _Steadfast(asyncio.Task[Any]):
+    """A task that ``asyncio.run`` waits for in the end, instead of breaking it off.
+
+    It cancels what is left from outside the loop, and then waits for it. Timeouts cancel from inside, and
+    keep working.
+    """
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        return super().cancel(msg)
 
 
 class AsyncioWaiter:
@@ -67,9 +82,16 @@ class AsyncioWaiting:
         """Call in a worker thread."""
         return await asyncio.to_thread(function, *args)
 
-    async def uninterrupted(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run it in a task of its own, which nobody's cancellation reaches but the end of the event loop."""
-        task = asyncio.get_running_loop().create_task(coroutine)
-        _uninterrupted.add(task)
-        task.add_done_callback(_uninterrupted.discard)
-        return await asyncio.shield(task)
+    async def launch(self, coroutine: Coroutine[Any, Any, None], seconds: float | None) -> None:
+        """Run it in a task of its own, which even the end of the event loop waits for."""
+        loop = asyncio.get_running_loop()
+        task = _Steadfast(coroutine, loop=loop)
+        for known in [known for known in _launched if known.get_loop().is_closed()]:
+            _launched.discard(known)  # its loop was closed under it; nothing will come of it
+        _launched.add(task)
+        task.add_done_callback(_launched.discard)
+        await asyncio.wait([task], timeout=seconds)
+
+    def world_ended(self) -> Callable[[], bool]:
+        """Whether the running event loop has been closed."""
+        return asyncio.get_running_loop().is_closed

@@ -97,8 +97,15 @@ class Waiting(Protocol):
         """Call a function that may block, without blocking an event loop."""
         ...
 
-    async def uninterrupted(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine returns; it runs to its end even if whoever waits for it is cancelled."""
+    async def launch(self, coroutine: Coroutine[Any, Any, None], seconds: float | None) -> None:
+        """Run a coroutine to its end, whatever happens to whoever waits for it.
+
+        Returns when it is done, or after ``seconds``; it then goes on by itself. It must not raise.
+        """
+        ...
+
+    def world_ended(self) -> Callable[[], bool]:
+        """A function that tells whether what runs here now will never go on: its event loop was closed."""
         ...
 
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from provider_kit.transports.drive import run_to_completion
+
 __all__ = ["BlockingWaiter", "BlockingWaiting"]
 
 T = TypeVar("T")
@@ -53,6 +55,15 @@ class BlockingWaiting:
         """Call directly: this thread may block."""
         return function(*args)
 
-    async def uninterrupted(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Just await it: nothing here is ever cancelled from outside."""
-        return await coroutine
+    async def launch(self, coroutine: Coroutine[Any, Any, None], seconds: float | None) -> None:
+        """Just await it; where the caller has only so many seconds, in a thread of its own."""
+        if seconds is None:
+            await coroutine
+            return
+        thread = threading.Thread(target=run_to_completion, args=(coroutine,), name="provider-kit-refresh", daemon=True)
+        thread.start()
+        thread.join(seconds)
+
+    def world_ended(self) -> Callable[[], bool]:
+        """Never: a thread goes on."""
+        return bool

@@ -7,6 +7,7 @@ has seconds to say what it wants; everything but the callback gets an error page
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import selectors
 import socket
@@ -23,6 +24,8 @@ __all__ = ["AsyncioListener", "BlockingListener", "Listener", "Visit", "open_lis
 #: Seconds one connection may take to say what it wants.
 _PATIENCE = 5.0
 _MOST_CONNECTIONS = 50
+#: Tries for a port that is free in both families.
+_TRIES = 5
 _ERROR_PAGE = "<!DOCTYPE html><title>Nothing here</title><p>This address only takes the end of a login.</p>"
 
 
@@ -71,32 +74,53 @@ def _listen(url: str, provider: str) -> tuple[list[socket.socket], str, str, int
     elif host == "::1":
         families = families[1:]
     made: list[socket.socket] = []
-    port = wanted
-    for family, address in families:
+    for _ in range(_TRIES if wanted == 0 else 1):
         try:
-            one = socket.socket(family, socket.SOCK_STREAM)
-        except OSError:  # a machine without IPv6
-            continue
-        try:
-            if os.name == "posix":
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind((address, port))
-            one.listen(16)
-            one.setblocking(False)
+            made, port = _bind(families, wanted)
+            break
         except OSError as error:
-            one.close()
-            if made:
-                continue  # the other family serves
-            raise AuthError(
-                f"The login cannot listen on {address}:{port}: {error.strerror or error}.",
-                code=AuthErrorCode.OAUTH_FLOW_FAILED,
-                provider=provider,
-                hint=f"Another login or program may use that port; end it, or let one be chosen. {hint}",
-            ) from error
-        made.append(one)
-        port = one.getsockname()[1]
+            failure = error
+    else:
+        raise AuthError(
+            f"The login cannot listen on {host}:{wanted}: {failure.strerror or failure}.",
+            code=AuthErrorCode.OAUTH_FLOW_FAILED,
+            provider=provider,
+            hint=f"Another login or program may use that port; end it, or let one be chosen. {hint}",
+        ) from failure
     shown = f"[{host}]" if ":" in host else host
     return made, f"http://{shown}:{port}{path}", path, port
+
+
+def _bind(families: list[tuple[socket.AddressFamily, str]], port: int) -> tuple[list[socket.socket], int]:
+    """Sockets of all families on one port. One that is somebody else's in one of them is not used at all."""
+    made: list[socket.socket] = []
+    try:
+        for family, address in families:
+            try:
+                one = socket.socket(family, socket.SOCK_STREAM)
+            except OSError:  # a machine without IPv6
+                continue
+            made.append(one)
+            if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows lets others share a port otherwise
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+            else:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind((address, port))
+            except OSError as error:
+                if error.errno != errno.EADDRNOTAVAIL or len(families) == 1:
+                    raise
+                one.close()  # IPv6 without a loopback address
+                made.remove(one)
+                continue
+            one.listen(16)
+            one.setblocking(False)
+            port = one.getsockname()[1]
+    except OSError:
+        for one in made:
+            one.close()
+        raise
+    return made, port
 
 
 def open_listener(
@@ -168,8 +192,14 @@ class BlockingListener:
                         return visit
 
     def _accept(self, listening: Any) -> None:
-        with suppress(OSError):
+        try:
             connection, _ = listening.accept()
+        except BlockingIOError:
+            return
+        except OSError:  # no file descriptor is left; do not ask again and again
+            time.sleep(0.05)
+            return
+        with suppress(OSError):
             if len(self._open) >= _MOST_CONNECTIONS:
                 connection.close()
                 return
@@ -180,9 +210,10 @@ class BlockingListener:
     def _read_lines(self) -> None:
         assert self._paste is not None
         data = os.read(self._paste, 65536)
-        if not data:  # nobody will paste anything any more
+        if not data:  # nobody will paste anything any more; what has no end is a line too
             self._selector.unregister(self._paste)
             self._paste = None
+            data = b"\n"
         self._pasted += data
 
     def _next_line(self) -> str | None:
@@ -282,10 +313,10 @@ class AsyncioListener:
     def _read_line(self) -> None:
         assert self._paste is not None
         data = os.read(self._paste, 65536)
-        if not data:
+        if not data:  # nobody will paste anything any more; what has no end is a line too
             self._loop.remove_reader(self._paste)
             self._paste = None
-            return
+            data = b"\n"
         *lines, self._pasted = (self._pasted + data).split(b"\n")
         for line in lines:
             if text := line.decode("utf-8", "replace").strip():
@@ -294,6 +325,9 @@ class AsyncioListener:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if len(self._tasks) >= _MOST_CONNECTIONS:
+            writer.close()
+            return
         self._tasks.add(task)
         visit = AsyncioVisit(writer)
         try:

@@ -462,4 +462,5 @@ def _drop_inherited_connections() -> None:
         transport._after_fork()
 
 
-os.register_at_fork(after_in_child=_drop_inherited_connections)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_drop_inherited_connections)

@@ -98,9 +98,13 @@ class ScriptedTransport:
         """Call directly."""
         return function(*args)
 
-    async def uninterrupted(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Just await it: nothing here is ever cancelled from outside."""
-        return await coroutine
+    async def launch(self, coroutine: Coroutine[Any, Any, None], seconds: float | None) -> None:
+        """Just await it."""
+        await coroutine
+
+    def world_ended(self) -> Callable[[], bool]:
+        """Never."""
+        return bool
 
     async def aclose(self) -> None:
         """Remember that it was closed."""

@@ -298,7 +298,7 @@ REFUSALS = [
     (503, "<html>down</html>", "provider_unavailable", "provider_unavailable", True, "busy"),
     (404, '{"message": "no such route"}', "invalid_config", "invalid_config", False, "address is wrong"),
     (404, "<html>not here</html>", "invalid_config", "invalid_config", False, "address is wrong"),
-    (200, "<!DOCTYPE html><title>Log in</title>", "invalid_config", "invalid_config", False, "web page"),
+    (200, "nonsense with <html> in it", "invalid_config", "invalid_config", False, "not JSON"),
     (200, "nonsense", "invalid_config", "invalid_config", False, "not JSON"),
     (200, "", "invalid_config", "invalid_config", False, "not JSON"),
     (200, "[1, 2]", "invalid_config", "invalid_config", False, "not JSON"),
@@ -320,6 +320,28 @@ def test_a_refusal_names_its_cause(status, body, refresh, first, retryable, word
             assert f"with status {status}" in str(error)
             known = str(error.details)
             assert words in known or (previous is None and "code has expired" in known)
+
+
+def test_a_web_page_in_place_of_a_refresh_passes():
+    """The address worked once; a hotel's portal answers now. At a login the address may be wrong."""
+    page = answer("<!DOCTYPE html><title>Log in</title>")
+    with pytest.raises(AuthError, match="web page") as caught:
+        exchanges().parse_token(page, NOW, previous=OLD)
+    assert (caught.value.code, caught.value.retryable) == (AuthErrorCode.PROVIDER_UNAVAILABLE, True)
+    with pytest.raises(AuthError, match="web page") as caught:
+        exchanges().parse_token(page, NOW)
+    assert (caught.value.code, caught.value.retryable) == (AuthErrorCode.INVALID_CONFIG, False)
+
+
+def test_what_was_sent_is_taken_out_of_the_servers_words():
+    """\"Invalid refresh token: …\"."""
+    body = '{"error": "invalid_grant", "error_description": "Invalid refresh token: old-refresh"}'
+    with pytest.raises(AuthError) as caught:
+        exchanges().parse_token(answer(body, 400), NOW, previous=OLD)
+    assert "old-refresh" not in str(caught.value)
+    with pytest.raises(AuthError) as caught:
+        exchanges().parse_token(answer(body.replace("old-refresh", "c0de-1"), 400), NOW, sent=["c0de-1", None])
+    assert "c0de-1" not in str(caught.value)
 
 
 def test_only_an_invalid_grant_ends_a_login():
@@ -452,3 +474,10 @@ def test_a_client_is_learned_from_the_token_it_got():
     other.learn(first.client)
     assert other.config.client_id == "mine"
     assert other.config.client_secret is None
+    half = OAuthExchanges("acme", OAuthConfig(client_id="me"))
+    half.learn(first.client)
+    assert half.config.token_url == URLS["token_url"]
+    # Somebody logs in anew, with another client at another server: nothing of the old one stays.
+    bare.learn({"client_id": "second", "token_url": "https://second.example/token"})
+    assert (bare.config.client_id, bare.config.client_secret) == ("second", None)
+    assert bare.config.token_url == "https://second.example/token"

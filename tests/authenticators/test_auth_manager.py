@@ -186,5 +186,7 @@ def test_a_bearer_authenticator():
         return "later-0123456789"
 
     later = BearerTokenAuthenticator("openai", "token-0123456789", renew=renew)
-    asyncio.run(later.refresh_token())
+    with pytest.raises(AuthError, match="asynchronous"):
+        later.refresh_token()
+    asyncio.run(later.arefresh_token())
     assert later.get_token() == "later-0123456789"

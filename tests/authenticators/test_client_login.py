@@ -341,13 +341,27 @@ def test_a_scope_that_is_missing_is_told(world, server, fake_server):
     assert "cloud-platform" in caught.value.hint
 
 
-def test_a_pickled_client_carries_no_login(server):
-    """Neither tokens nor the client's secret."""
+def test_a_pickled_client_never_calls_in_another_name(server, monkeypatch, tmp_path):
+    """It carries no token, and does not fall back to a key of its environment."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-environment")
+    monkeypatch.setenv("PROVIDER_KIT_TOKEN_STORAGE", str(tmp_path / "t.json"))
     secret = "very-secret-0123456789"
     credential = OAuthCredentialSet(id="c", access_token=secret, client_secret=secret, refresh_token=secret)
     client = Client(ProviderConfig(type="openai", oauth_credentials=[credential], oauth=server.config()))
-    data = pickle.dumps(client)
+    for one in (client, Client("openai/gpt-4o", auth=server.authenticator("openai"))):
+        with pytest.raises(TypeError, match="login"):
+            pickle.dumps(one)
+    assert secret not in repr(vars(client))
+    again = pickle.loads(pickle.dumps(Client("openai/gpt-4o", auth="oauth")))
+    with pytest.raises(AuthError, match="Not authenticated"):
+        again.chat(SUM)
+    kept = Client(ProviderConfig(type="openai", oauth=server.config(client_secret=secret)))
+    data = pickle.dumps(kept)
     assert secret.encode() not in data
+    with pytest.raises(AuthError, match="Not authenticated"):
+        pickle.loads(data).chat(SUM)
+    allowed = Client(client.config, allow_secret_pickle=True)
+    assert pickle.loads(pickle.dumps(allowed)).keys.status()[0].id == "c"
 
 
 # ------------------------------------------------------------------------------------------------ scopes

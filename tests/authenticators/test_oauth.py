@@ -12,6 +12,7 @@ from provider_kit import (
     AuthErrorCode,
     Client,
     ConfigError,
+    EncryptedTokenStorage,
     FileTokenStorage,
     MemoryTokenStorage,
     OAuthAuthenticator,
@@ -19,6 +20,7 @@ from provider_kit import (
     OAuthToken,
     RefreshConfig,
     RefreshStrategy,
+    ScriptedTransport,
     StateConfig,
     StorageError,
 )
@@ -250,14 +252,14 @@ def test_a_callback_that_fails_is_reported_and_the_token_kept(world, server, cap
         ({"status": 429}, AuthErrorCode.PROVIDER_UNAVAILABLE),
         ({"status": 500, "body": b"<html>oops"}, AuthErrorCode.PROVIDER_UNAVAILABLE),
         ({"reset": True}, AuthErrorCode.NETWORK_ERROR),
-        ({"status": 200, "body": b"<!doctype html><title>Hotel WiFi</title>"}, AuthErrorCode.INVALID_CONFIG),
+        ({"status": 200, "body": b"<!doctype html><title>Hotel WiFi</title>"}, AuthErrorCode.PROVIDER_UNAVAILABLE),
         ({"status": 200, "body": b'{"token_type": "Bearer"}'}, AuthErrorCode.REFRESH_FAILED),
         ({"status": 302, "headers": {"location": "https://evil.example/"}}, AuthErrorCode.INVALID_CONFIG),
     ],
 )
 def test_no_failure_of_network_or_server_ends_a_login(world, server, fault, code, monkeypatch):
     """It is told, retried where it may pass, and the next time all is well."""
-    monkeypatch.setattr("provider_kit.engine.token_keeper._PAUSES", (0.0, 0.01))
+    monkeypatch.setattr("provider_kit.engine.token_exchange._PAUSES", (0.0, 0.01))
     authenticator = logged_in(world, server)
     server.fault(**fault, times=2)
     with pytest.raises(AuthError) as caught:
@@ -270,7 +272,7 @@ def test_no_failure_of_network_or_server_ends_a_login(world, server, fault, code
 
 def test_a_passing_failure_is_not_even_noticed(world, server, monkeypatch):
     """Three more tries within the same refresh."""
-    monkeypatch.setattr("provider_kit.engine.token_keeper._PAUSES", (0.0, 0.01, 0.01, 0.01))
+    monkeypatch.setattr("provider_kit.engine.token_exchange._PAUSES", (0.0, 0.01, 0.01, 0.01))
     authenticator = logged_in(world, server)
     server.fault(503, times=3)
     assert world(authenticator, "refresh_token").can_refresh
@@ -279,7 +281,7 @@ def test_a_passing_failure_is_not_even_noticed(world, server, monkeypatch):
 
 def test_a_token_that_is_still_good_is_used_when_refreshing_fails(world, monkeypatch):
     """And no other refresh is tried for a second."""
-    monkeypatch.setattr("provider_kit.engine.token_keeper._PAUSES", (0.0,))
+    monkeypatch.setattr("provider_kit.engine.token_exchange._PAUSES", (0.0,))
     with OAuthServer(token_lifetime=4.0) as server:
         authenticator = logged_in(world, server)
         first = world(authenticator, "get_token")
@@ -292,7 +294,7 @@ def test_a_token_that_is_still_good_is_used_when_refreshing_fails(world, monkeyp
 
 def test_an_expired_token_whose_refresh_fails_is_an_error_not_a_logout(world, monkeypatch):
     """provider_unavailable, retryable; afterwards it works."""
-    monkeypatch.setattr("provider_kit.engine.token_keeper._PAUSES", (0.0,))
+    monkeypatch.setattr("provider_kit.engine.token_exchange._PAUSES", (0.0,))
     monkeypatch.setattr("provider_kit.policies.token_state._FIRST_REST", 0.05)
     with OAuthServer(token_lifetime=0.1) as server:
         authenticator = logged_in(world, server)
@@ -613,7 +615,7 @@ def test_threads_and_event_loops_together_refresh_once(server):
 
 def test_a_failure_is_shared_too(server, monkeypatch):
     """Nobody asks the server again for what it has just refused; each gets an error of its own."""
-    monkeypatch.setattr("provider_kit.engine.token_keeper._PAUSES", (0.0,))
+    monkeypatch.setattr("provider_kit.engine.token_exchange._PAUSES", (0.0,))
     authenticator = logged_in_blocking(server)
     first = authenticator.get_token()
     server.fault(503, grant="refresh_token", latency=0.2, times=100)
@@ -674,15 +676,169 @@ def test_a_loop_that_ends_in_the_middle_leaves_nobody_waiting(server):
     assert server.accepts(found[0])
 
 
-def test_a_slow_refresh_holds_nobody_beyond_his_deadline(world):
-    """total_timeout counts for the refresh too."""
-    with OAuthServer(token_lifetime=0.05) as server:
+def test_a_slow_refresh_holds_nobody_beyond_his_deadline_and_loses_nothing(world):
+    """total_timeout counts for the refresh too; the refresh goes on to its end, and its token is stored."""
+    with OAuthServer(token_lifetime=0.3) as server:
         authenticator = logged_in(world, server)
-        server.fault(0, grant="refresh_token", latency=5.0, times=10)
+        spend = server._by_refresh
+        server._by_refresh = lambda form: (time.sleep(1.0), spend(form))[1]  # rotated, but answered late
         client = Client("http://127.0.0.1:9/v1", model="m", auth=authenticator)
-        time.sleep(0.06)
+        time.sleep(0.35)
+        took = []
+
+        async def later():
+            started = time.monotonic()
+            with pytest.raises(AuthError) as caught:
+                await client.achat("Hello", total_timeout=0.4)
+            took.append(time.monotonic() - started)
+            return caught.value
+
+        if world.name == "asyncio":
+            error = asyncio.run(later())  # waits for the refresh before the loop ends
+        else:
+            started = time.monotonic()
+            with pytest.raises(AuthError) as caught:
+                client.chat("Hello", total_timeout=0.4)
+            took.append(time.monotonic() - started)
+            error = caught.value
+            time.sleep(1.0)
+        assert 0.3 < took[0] < 0.9
+        assert (error.code, error.retryable) == (AuthErrorCode.NETWORK_ERROR, True)
+        server._by_refresh = spend
+        assert world(authenticator, "refresh_token").can_refresh
+        assert (server.reuses, server.live_logins) == (0, 1)
+
+
+def test_closing_waits_for_a_refresh(server):
+    """What was begun is finished: its token must not be lost."""
+    authenticator = logged_in_blocking(server)
+    server.fault(0, grant="refresh_token", latency=0.3)
+
+    async def main():
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(authenticator.arefresh_token(), 0.1)
+        await authenticator.aclose()
+
+    asyncio.run(main())
+    assert authenticator.refresh_token().can_refresh
+    assert server.reuses == 0
+
+
+def test_a_loop_that_is_closed_in_the_middle_blocks_nobody(server, tmp_path):
+    """As wrappers around run_until_complete do it: the credential and the lock of the file are free again."""
+    authenticator = logged_in_blocking(server, storage=FileTokenStorage(tmp_path / "t.json"))
+    server.reuse_grace = 10.0
+    server.fault(0, grant="refresh_token", latency=1.0)
+    loop = asyncio.new_event_loop()
+    with pytest.raises(TimeoutError):
+        loop.run_until_complete(asyncio.wait_for(authenticator.arefresh_token(), 0.2))
+    task = next(iter(asyncio.all_tasks(loop)))
+    loop.close()
+    task._log_destroy_pending = False
+    started = time.monotonic()
+    assert authenticator.refresh_token().can_refresh
+    other = server.authenticator(storage=FileTokenStorage(tmp_path / "t.json"))
+    assert other.refresh_token().can_refresh
+    assert time.monotonic() - started < 3
+
+
+def test_a_logout_during_a_refresh_stays_one(world, server, tmp_path):
+    """The token that arrives afterwards is not stored; here, and by another process."""
+    for elsewhere in (False, True):
+        storage = FileTokenStorage(tmp_path / f"{elsewhere}.json")
+        authenticator = logged_in(world, server, storage=storage)
+        server.fault(0, grant="refresh_token", latency=0.4)
+        failed = []
+
+        def refresh(authenticator=authenticator, failed=failed):
+            try:
+                authenticator.refresh_token()
+            except AuthError as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=refresh)
+        thread.start()
+        time.sleep(0.15)
+        if elsewhere:
+            storage.delete_token("acme")
+        else:
+            authenticator._keeper._state.generation += 1
+            storage.delete_token("acme")
+        thread.join()
+        assert storage.list_tokens() == []
+        assert not world(authenticator, "is_authenticated")
+
+
+def test_a_login_elsewhere_during_a_refresh_is_not_overwritten(world, server, tmp_path):
+    """The new account stays."""
+    storage = FileTokenStorage(tmp_path / "t.json")
+    authenticator = logged_in(world, server, storage=storage)
+    server.fault(0, grant="refresh_token", latency=0.4)
+    thread = threading.Thread(target=authenticator.refresh_token)
+    thread.start()
+    time.sleep(0.15)
+    new = OAuthToken(access_token="of-another-account", refresh_token="r", expires_at=time.time() + 3600)
+    storage.store_token("acme", new)
+    thread.join()
+    assert storage.retrieve_token("acme") == new
+    assert world(authenticator, "get_token") == "of-another-account"
+
+
+def test_looking_does_not_lose_a_token_that_could_not_be_stored(world, server):
+    """is_authenticated() and the like keep the newer one, and store it when they can."""
+
+    class Full(MemoryTokenStorage):
+        writes = 0
+        full_at = ()
+
+        def store_token(self, key, token):
+            self.writes += 1
+            if self.writes in self.full_at:
+                raise StorageError("the disk is full")
+            super().store_token(key, token)
+
+    storage = Full()
+    storage.full_at = (3, 4)
+    authenticator = logged_in(world, server, storage=storage)
+    world(authenticator, "refresh_token")
+    new = world(authenticator, "get_token")
+    assert world(authenticator, "is_authenticated")
+    assert world(authenticator, "get_token") == new
+    assert world(authenticator, "get_token_info").can_refresh
+    assert storage.retrieve_token("acme").access_token == new
+    assert world(authenticator, "refresh_token").can_refresh
+    assert server.reuses == 0
+
+
+def test_whose_token_is_good_does_not_wait_for_another_process(world, server, tmp_path):
+    """The lock is tried once; the present token serves."""
+    with OAuthServer(token_lifetime=4.0) as short:
+        authenticator = logged_in(world, short, storage=FileTokenStorage(tmp_path / "t.json"))
+        lock = FileTokenStorage(tmp_path / "t.json").lock("acme")
+        time.sleep(2.05)
+        assert lock.acquire()
         started = time.monotonic()
-        with pytest.raises(AuthError) as caught:
-            world(client, "chat", "Hello", total_timeout=0.4)
-        assert 0.3 < time.monotonic() - started < 1.5
-        assert caught.value.code == AuthErrorCode.NETWORK_ERROR
+        assert short.accepts(world(authenticator, "get_token"))
+        assert time.monotonic() - started < 1
+        lock.release()
+        assert short.issued == {"authorization_code": 1}
+
+
+def test_a_lost_key_does_not_keep_anybody_logged_in(world, server):
+    """What cannot be decrypted can be deleted."""
+    inner = MemoryTokenStorage()
+    logged_in(world, server, storage=EncryptedTokenStorage(inner, passphrase="right"))
+    authenticator = server.authenticator(storage=EncryptedTokenStorage(inner, passphrase="wrong"))
+    assert world(authenticator, "logout")
+    assert inner.list_tokens() == []
+
+
+def test_the_exchanges_have_connections_of_their_own(world, server):
+    """Not the client's, whose certificates may not even be checked."""
+    authenticator = logged_in(world, server)
+    answer = {"json": {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}}
+    transport = ScriptedTransport([{"status": 401, "json": {}}, answer])
+    client = Client("openai/gpt-4o", auth=authenticator, transport=transport)
+    assert client.chat("Hello").text == "Hi"
+    assert {request.url for request in transport.requests} == {"https://api.openai.com/v1/chat/completions"}
+    assert server.issued["refresh_token"] == 1

@@ -163,6 +163,59 @@ def test_a_generator_is_not_sent_again(auth, api, authenticator):
     assert len(api.seen) == 1
 
 
+def test_a_generator_is_not_sent_again_by_aiohttp_either(auth, api, authenticator):
+    """Nor as an empty body."""
+
+    async def pieces():
+        yield b"a"
+        yield b"b"
+
+    auth.expire_access_tokens()
+    status, _ = by_aiohttp(api, authenticator, data=pieces())
+    assert status == 401
+    assert len(api.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["http://{evil}\\@{good}/x", "http://u:p@{good}/x", "http://{good}\n.evil/", "http://[x"]
+)
+def test_an_address_that_can_be_read_in_two_ways_gets_no_token(api, elsewhere, authenticator, url, monkeypatch):
+    """One parser sees our host in it, another one theirs."""
+    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
+    made = url.format(evil=elsewhere.host, good=api.host)
+    with authenticator.as_requests_session(api.host) as session, pytest.raises(AuthError, match="is not sent"):
+        session.get(made, timeout=5)
+    with requests.Session() as plain:
+        plain.trust_env = False
+        with suppress(AuthError, requests.RequestException):
+            plain.get(made, auth=authenticator.as_requests_auth(api.host), timeout=5)
+    assert all(sent == "" for _, sent, _ in elsewhere.seen)
+
+
+@pytest.mark.parametrize(
+    ("host", "url", "allowed"),
+    [
+        ("api.example", "https://api.example/x", True),
+        ("api.example:443", "https://api.example/x", True),
+        ("api.example:8443", "https://api.example/x", False),
+        ("API.example", "https://Api.Example:8443/x", True),
+        ("[::1]:8080", "http://[::1]:8080/", True),
+        ("::1", "http://[::1]:8080/", True),
+        ("api.example", "https://api.example.evil/x", False),
+        ("api.example", "https://api.example:99999/x", False),
+    ],
+)
+def test_hosts_are_told_apart(host, url, allowed):
+    """With and without a port, in any case, IPv6 too."""
+    from provider_kit.integrations.host_check import check_hosts, require_host
+
+    if allowed:
+        require_host(url, check_hosts([host], "acme"), "acme")
+    else:
+        with pytest.raises(AuthError):
+            require_host(url, check_hosts([host], "acme"), "acme")
+
+
 def test_the_auth_object_shows_nothing(api, authenticator):
     """And equals itself, as requests expects."""
     one, other = authenticator.as_requests_auth(api.host), authenticator.as_requests_auth(api.host)

@@ -32,7 +32,11 @@ def kept(request, tmp_path):
 def fails(storage, *, write=True):
     """Reading, and perhaps writing, raises the same typed error; returns it."""
     errors = []
-    acts = [lambda: storage.retrieve_token("acme"), lambda: storage.list_tokens()]
+    acts = [lambda: storage.retrieve_token("acme")]
+    if storage.is_directory:
+        assert storage.list_tokens() == ["acme"]  # it is there; what is wrong with it, reading tells
+    else:
+        acts.append(storage.list_tokens)
     if write:
         acts.append(lambda: storage.store_token("acme", TOKEN))
     for act in acts:

@@ -11,14 +11,13 @@ import base64
 import binascii
 import json
 import os
-import threading
 from collections.abc import Awaitable, Sequence
 from inspect import isawaitable
 from typing import Any, cast
 
 from provider_kit.auth.token_storage import TokenStorage, from_fields, to_fields
 from provider_kit.errors import EncryptionError, MissingDependencyError
-from provider_kit.model.hidden import HiddenText, hide
+from provider_kit.model.hidden import HiddenFields, HiddenText, hide
 from provider_kit.model.oauth import OAuthToken
 from provider_kit.stores.tokens.base import StorageBase
 
@@ -92,8 +91,9 @@ class EncryptedTokenStorage(StorageBase):
             raise EncryptionError("Several keys are given.", hint="Pass one of key=, passphrase=, key_file=.")
         if key_file is not None:
             key = _read_key(key_file)
+        key, passphrase = _hidden(key), _hidden(passphrase)
         if key is None and passphrase is None:
-            key = os.environ.get(_ENVIRONMENT) or None
+            key = hide(os.environ.get(_ENVIRONMENT) or None)
         if key is None and passphrase is None:
             raise EncryptionError(
                 "No encryption key is given.",
@@ -105,7 +105,6 @@ class EncryptedTokenStorage(StorageBase):
             raise EncryptionError("The passphrase is empty.", hint="Pass the words the tokens were encrypted with.")
         self._salt: bytes | None = None
         self._derived: dict[tuple[bytes, int, int, int, int], Any] = {}
-        self._lock = threading.Lock()
         if hasattr(inner, "lock"):
             self.lock = inner.lock
 
@@ -154,16 +153,21 @@ class EncryptedTokenStorage(StorageBase):
                 f"The token of {key!r} is stored unencrypted.",
                 hint="Call rotate() once to encrypt what was stored before; or log in again.",
             )
-        try:
-            fields = json.loads(self._open(found.access_token))
-        except ValueError:
-            fields = None
-        if not isinstance(fields, dict) or fields.pop("key", None) != key:
+        fields = self._fields(found.access_token)
+        if fields is None or fields.pop("key", None) != key:
             raise EncryptionError(
                 f"The stored record of {key!r} is that of another token.",
                 hint="Somebody moved it there. Delete it and log in again.",
             )
         return from_fields(fields, f"the encrypted record of {key!r}")
+
+    def _fields(self, record: str) -> HiddenFields | None:
+        opened = self._open(record)
+        try:
+            fields = json.loads(opened)
+        except ValueError:
+            return None
+        return HiddenFields(fields) if isinstance(fields, dict) else None
 
     def delete_token(self, key: str) -> bool:
         """Forget a token; whether there was one. Needs no key."""
@@ -264,16 +268,22 @@ class EncryptedTokenStorage(StorageBase):
 
     def _derive(self, salt: bytes, n: int, r: int, p: int, number: int) -> Any:
         name = (salt, n, r, p, number)
-        with self._lock:
-            found = self._derived.get(name)
-            if found is None:
-                from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+        found = self._derived.get(name)
+        if found is None:  # two threads may both derive it; a lock would be in the way of a fork
+            from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-                if len(self._derived) > 100:
-                    self._derived.clear()
-                raw = Scrypt(salt=salt, length=32, n=n, r=r, p=p).derive(self._passphrases[number].encode())
-                found = self._derived[name] = self._module.Fernet(base64.urlsafe_b64encode(raw))
+            if len(self._derived) > 100:
+                self._derived.clear()
+            raw = Scrypt(salt=salt, length=32, n=n, r=r, p=p).derive(self._passphrases[number].encode())
+            found = self._derived[name] = self._module.Fernet(base64.urlsafe_b64encode(raw))
         return found
+
+
+def _hidden(given: str | Sequence[str] | None) -> str | Sequence[str] | None:
+    """The same, which no ``repr`` shows any more."""
+    if given is None or isinstance(given, str):
+        return hide(given)
+    return [HiddenText(one) for one in given]
 
 
 def _several(given: str | Sequence[str] | None) -> list[str]:

@@ -87,6 +87,12 @@ class FileTokenStorage(StorageBase):
         content = self._read(path)
         if content is None:
             return None
+        if self.is_directory and content.get("key") != key:
+            raise StorageError(
+                f"The token file {path} is that of another name.",
+                hint="Somebody moved it there. Delete it and log in again.",
+                retryable=False,
+            )
         found = content if self.is_directory else content.get(key)
         return None if found is None else from_fields(found, path)
 
@@ -123,8 +129,15 @@ class FileTokenStorage(StorageBase):
             return []
         except OSError as error:
             raise self._failed(self.path, error) from error
-        found = [self._read(os.path.join(self.path, name)) for name in names]
-        return sorted(str(content["key"]) for content in found if content and "key" in content)
+        found = []
+        for name in names:
+            try:
+                content = self._read(os.path.join(self.path, name))
+            except StorageError:  # told by whoever wants to read it; the others are there all the same
+                content = {"key": name.removesuffix(".json")}
+            if content is not None:
+                found.append(str(content.get("key", name.removesuffix(".json"))))
+        return sorted(found)
 
     def lock(self, key: str) -> FileLock:
         """A lock that keeps other processes from refreshing the same token."""
@@ -134,9 +147,11 @@ class FileTokenStorage(StorageBase):
     # -------------------------------------------------------------------------------------------- files
 
     def _file_of(self, key: str) -> str:
-        plain = re.sub(r"[^A-Za-z0-9_-]", "-", check_key_name(key))[:60]
-        digest = hashlib.sha256(key.encode()).hexdigest()[:8]
-        return os.path.join(self.path, f"{plain}.json" if plain == key else f"{plain}-{digest}.json")
+        """The file of a name; two names never share one, even where capitals are not told apart."""
+        if re.fullmatch(r"[a-z0-9_-]{1,60}", check_key_name(key)) and not re.search(r"-[0-9a-f]{32}$", key):
+            return os.path.join(self.path, f"{key}.json")
+        plain = re.sub(r"[^a-z0-9_-]", "-", key.lower())[:60]
+        return os.path.join(self.path, f"{plain}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.json")
 
     @contextmanager
     def _reporting(self, path: str) -> Iterator[None]:
@@ -232,6 +247,12 @@ class FileTokenStorage(StorageBase):
         try:
             handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NOFOLLOW, 0o600)
             with open(handle, "w", encoding="utf-8") as file:
+                if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
+                    raise StorageError(
+                        f"The file system of {self._folder} does not keep files from other users.",
+                        hint="Choose a place on a disk of this machine, or keep tokens in the keychain or in Redis.",
+                        retryable=False,
+                    )
                 json.dump(content, file, separators=(",", ":"))
                 file.flush()
                 os.fsync(file.fileno())

@@ -81,7 +81,11 @@ class KeyringTokenStorage(StorageBase):
         if found is None:
             return None
         if found.startswith(_SPLIT):
-            found = "".join(self._get(name) or "" for name in _names(found))
+            record = "".join(self._get(name) or "" for name in _names(found))
+            again = self._get(key)
+            if again != found:  # it was written anew in this moment
+                return self.retrieve_token(key)
+            found = record
         return read_record(found, f"the keychain under {key!r}")
 
     def delete_token(self, key: str) -> bool:
@@ -122,7 +126,7 @@ class KeyringTokenStorage(StorageBase):
     def _generation(self, before: str | None) -> int:
         """Old and new pieces must not share a name."""
         names = _names(before) if before is not None and before.startswith(_SPLIT) else []
-        return 1 if names and "#0." in names[0] else 0
+        return 1 if names and names[0].rpartition("#")[2].startswith("0.") else 0
 
     def _drop_pieces(self, before: str | None) -> None:
         if before is not None and before.startswith(_SPLIT):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from provider_kit.auth.token_storage import check_key_name
 from provider_kit.model.oauth import OAuthToken
 from provider_kit.stores.tokens.base import StorageBase
@@ -16,15 +14,13 @@ class MemoryTokenStorage(StorageBase):
 
     def __init__(self) -> None:
         self._tokens: dict[str, OAuthToken] = {}
-        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<MemoryTokenStorage of {len(self._tokens)} tokens>"
 
     def store_token(self, key: str, token: OAuthToken) -> None:
         """Keep a token under a name."""
-        with self._lock:
-            self._tokens[check_key_name(key)] = token
+        self._tokens[check_key_name(key)] = token
 
     def retrieve_token(self, key: str) -> OAuthToken | None:
         """The token under a name, or ``None``."""
@@ -32,10 +28,8 @@ class MemoryTokenStorage(StorageBase):
 
     def delete_token(self, key: str) -> bool:
         """Forget a token; whether there was one."""
-        with self._lock:
-            return self._tokens.pop(key, None) is not None
+        return self._tokens.pop(key, None) is not None
 
     def list_tokens(self) -> list[str]:
         """The names of all tokens, sorted."""
-        with self._lock:
-            return sorted(self._tokens)
+        return sorted(list(self._tokens))  # noqa: C414  # the copy is one step, so that others may write meanwhile

@@ -51,8 +51,8 @@ class RedisTokenStorage(StorageBase):
         client: A ``redis.Redis`` of your own instead; never closed.
         prefix: Before every name.
         timeout: Seconds for each command.
-        lock_seconds: Seconds after which the lock of a process that died is free again. A refresh must
-            not take longer.
+        lock_seconds: Seconds after which the lock of a process that died is free again. A refresh takes
+            60 at most.
 
     Raises:
         MissingDependencyError: The package ``redis`` is not installed.
@@ -65,7 +65,7 @@ class RedisTokenStorage(StorageBase):
         client: redis.Redis | None = None,
         prefix: str = "provider-kit",
         timeout: float = 2.0,
-        lock_seconds: float = 45.0,
+        lock_seconds: float = 75.0,
     ) -> None:
         try:
             import redis
