@@ -56,7 +56,7 @@ class KeptCredential:
         """A token that is good now."""
         token = await self.keeper.obtain(transport, deadline=deadline, rejected=rejected)
         # One whose refresh failed a moment ago is asked for again with the next call.
-        return token.access_token, self.keeper.fresh_until
+        return token.access_token, transport.now() + self.keeper.fresh_for(transport)
 
     def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> float | None:
         """Count a call; now and then, the clock reading until which the token is good without a refresh."""

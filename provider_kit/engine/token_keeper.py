@@ -160,6 +160,8 @@ class TokenKeeper:
             AuthError: There is none: not logged in, the login is over, or it could not be refreshed.
         """
         state, own = self._state, self._own(transport)
+        if deadline is not None:  # of the caller's clock
+            deadline += own.now() - transport.now()
         while True:
             now = own.now()
             if not force:
@@ -188,6 +190,10 @@ class TokenKeeper:
             if leads and flight.done and state.token is not None:
                 return state.token
             force = force and not flight.done  # what was to be forced has just been done
+
+    def fresh_for(self, transport: Transport) -> float:
+        """Seconds for which the present token is used without a thought."""
+        return self._state.fresh_until - self._own(transport).now()
 
     def _own(self, transport: Transport) -> Transport:
         """Our own connections, of the same world."""
