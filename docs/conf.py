@@ -50,7 +50,9 @@ nitpick_ignore_regex = [
     # Types of arguments that the text describes in words.
     ("py:class", r"KeyStrategy|SharedStore|OnStoreFailure|Listener|CircuitState|Waiting"),
     ("py:class", r"provider_kit\.policies\.(?:matrix\.KeyFate|rate_limit\.Ticket)"),
-    ("py:class", r"provider_kit\.(?:transports\.base|key_manager)\.T"),  # type variables
+    ("py:class", r"provider_kit\.(?:transports\.base|key_manager|authenticators\.oauth_key_manager)\.T"),
+    ("py:class", r"(?:provider_kit\.stores\.tokens\.base\.)?(?:FileLock|Middleware|OAuthRequests(?:Auth|Session))"),
+    ("py:class", r"provider_kit\.(?:stores\.tokens\.redis\._RedisLock|engine\.credential_pool\.CredentialPool)"),
     ("py:class", r"redis(?:\.asyncio)?\.Redis"),
 ]
 

@@ -4,11 +4,16 @@ import asyncio
 import json
 import os
 import re
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from provider_kit import Client, ProviderKitError, ScriptedTransport, StreamError
+
+sys.path.insert(0, str(Path(__file__).parent))
+import secret_watch
 
 settings.register_profile("suite", database=None, deadline=None)
 settings.load_profile("suite")
@@ -81,6 +86,28 @@ def _clean_environment(monkeypatch):
     for name in list(os.environ):
         if re.search(r"API_KEY|BASE_URL|API_TOKEN|^OPENAI_|^AZURE_|_PROXY$|_proxy$", name):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_gets_out(request, monkeypatch):
+    """No token that a test's authorization servers handed out is logged, printed, in an error, or left in a file."""
+    capture = request.getfixturevalue("capfd") if "capsys" not in request.fixturenames else None
+    watch = secret_watch.begin(monkeypatch)
+    yield
+    folder = request.node.funcargs.get("tmp_path")
+    secret_watch.end(watch, folder, "".join(capture.readouterr()) if capture is not None else "")
+
+
+_raises_exit = type(pytest.raises(ValueError)).__exit__
+
+
+def _exit_and_tell(self, kind, error, trace):
+    if error is not None:
+        secret_watch.saw(error)
+    return _raises_exit(self, kind, error, trace)
+
+
+type(pytest.raises(ValueError)).__exit__ = _exit_and_tell
 
 
 class Exchange:

@@ -13,7 +13,7 @@ from attrs import field, frozen
 from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.auth.oauth_failures import callback_refusal
 from provider_kit.errors import AuthError, AuthErrorCode
-from provider_kit.model.hidden import HiddenText, hide
+from provider_kit.model.hidden import HiddenFields, HiddenText, hide
 
 __all__ = ["Callback", "PendingLogin", "PendingLogins", "read_callback"]
 
@@ -151,22 +151,31 @@ def read_callback(provider: str, code: str, state: str | None = None) -> Callbac
     Raises:
         AuthError: There is no code in it, or the server reports an error.
     """
-    text = code.strip() if isinstance(code, str) else ""
-    fields: dict[str, str] = {}
-    if "://" in text or text.startswith(("/", "?")) or "code=" in text or "error=" in text:
-        try:
-            parts = urlsplit(text if "://" in text or text.startswith(("/", "?")) else f"?{text}")
-        except ValueError:
-            parts = urlsplit("")
-        fields = dict(parse_qsl(parts.query) or parse_qsl(parts.fragment))
-        if fields.get("error"):
-            raise callback_refusal(provider, fields)
-        text = fields.get("code", "")
-    if not text:
+    code = HiddenText(code.strip() if isinstance(code, str) else "")
+    fields = _callback_fields(code)
+    if fields.get("error"):
+        raise callback_refusal(provider, fields)
+    found = hide(fields.get("code", "") if fields or _is_address(code) else code)
+    if not found:
         raise AuthError(
             "The callback brings no code.",
             code=AuthErrorCode.OAUTH_FLOW_FAILED,
             provider=provider,
             hint="Pass the code and the state, or the whole address the browser was sent to.",
         )
-    return Callback(code=text, state=state or fields.get("state"), issuer=fields.get("iss"))
+    return Callback(code=found, state=state or fields.get("state"), issuer=fields.get("iss"))
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is (a part of) an address, not just a code."""
+    return "://" in text or text.startswith(("/", "?")) or "code=" in text or "error=" in text
+
+
+def _callback_fields(text: str) -> HiddenFields:
+    if not _is_address(text):
+        return HiddenFields()
+    try:
+        parts = urlsplit(text if "://" in text or text.startswith(("/", "?")) else f"?{text}")
+    except ValueError:
+        return HiddenFields()
+    return HiddenFields(parse_qsl(parts.query) or parse_qsl(parts.fragment))

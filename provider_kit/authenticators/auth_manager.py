@@ -11,6 +11,7 @@ from provider_kit.auth.token_storage import TokenStorage
 from provider_kit.authenticators.base import Authenticator, AuthMethod, ask_authenticator
 from provider_kit.authenticators.oauth import OAuthAuthenticator
 from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, NotSupportedError, ProviderKitError
+from provider_kit.model.hidden import hide
 from provider_kit.model.nearest import nearest
 from provider_kit.model.oauth import OAuthConfig, TokenInfo
 from provider_kit.stores.tokens.opening import open_token_storage
@@ -171,11 +172,13 @@ class AuthManager:
 
     def handle_callback(self, name: str, code: str, state: str | None = None) -> TokenInfo:
         """As :meth:`OAuthAuthenticator.handle_callback`."""
+        code, state = hide(code) or "", hide(state)
         found: TokenInfo = run_to_completion(self._ask(BlockingWaiting(), name, "handle_callback", code, state))
         return found
 
     async def ahandle_callback(self, name: str, code: str, state: str | None = None) -> TokenInfo:
         """As :meth:`handle_callback`."""
+        code, state = hide(code) or "", hide(state)
         found: TokenInfo = await self._ask(_asyncio(), name, "handle_callback", code, state)
         return found
 

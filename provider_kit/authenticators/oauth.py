@@ -12,6 +12,7 @@ from provider_kit.authenticators.oauth_tokens import OAuthTokens
 from provider_kit.authenticators.shared_logins import find_shared, share_login
 from provider_kit.engine.login import begin_device, begin_login, can_open_browser, login_by_browser, poll_device, redeem
 from provider_kit.errors import AuthError, AuthErrorCode
+from provider_kit.model.hidden import hide
 from provider_kit.model.oauth import DeviceCode, OAuthToken, TokenInfo
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
@@ -98,10 +99,12 @@ class OAuthAuthenticator(OAuthTokens):
             AuthError: The state is missing, forged, used or too old, the person declined, or the code was
                 refused.
         """
+        code, state = hide(code) or "", hide(state)
         return run_to_completion(self._handle(self._block(), code, state))
 
     async def ahandle_callback(self, code: str, state: str | None = None) -> TokenInfo:
         """As :meth:`handle_callback`."""
+        code, state = hide(code) or "", hide(state)
         return await self._handle(self._await(), code, state)
 
     async def _handle(self, transport: Transport, code: str, state: str | None) -> TokenInfo:

@@ -18,6 +18,7 @@ from provider_kit.auth.pending_logins import Callback, PendingLogin, PendingLogi
 from provider_kit.auth.user_callables import call_user
 from provider_kit.engine.oauth_calls import ask, discover
 from provider_kit.errors import AuthError, AuthErrorCode, ProviderKitError
+from provider_kit.model.hidden import HiddenText, hide
 from provider_kit.model.oauth import DeviceCode, OAuthToken
 from provider_kit.transports.base import Transport
 from provider_kit.transports.loopback_listener import Listener, Visit, open_listener
@@ -148,8 +149,10 @@ async def login_by_browser(
                 )
                 raise late from problem
             visit = None if isinstance(found, str) else found
+            text = HiddenText(found if isinstance(found, str) else found.target)
+            del found  # it holds the code
             try:
-                callback = _of_this_login(provider, found if isinstance(found, str) else found.target, login, pending)
+                callback = _of_this_login(provider, text, login, pending)
             except AuthError as error:
                 problem = error
                 if visit is not None:
@@ -186,7 +189,7 @@ def _of_this_login(provider: str, text: str, login: PendingLogin, pending: Pendi
 
 def _state_in(text: str) -> str | None:
     try:
-        return parse_qs(urlsplit(text.strip()).query).get("state", [None])[0]
+        return hide(parse_qs(urlsplit(text.strip()).query).get("state", [None])[0])
     except ValueError:
         return None
 

@@ -14,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
 import pytest
 
 import provider_kit
+from provider_kit.cli import cli
 from provider_kit.providers import registry
 from provider_kit.testing import FakeServer, MockProvider
 from provider_kit.transports.aiohttp_transport import AiohttpTransport
@@ -233,6 +235,23 @@ def test_the_commands_of_the_pages_run(server, tmp_path):
             assert doctest.OutputChecker().check_output(f"{wanted}\n", f"{printed}\n", doctest.ELLIPSIS), where
 
 
+def test_commands_that_need_a_person_are_understood():
+    """A login cannot be run here (tests/cli does); its words are those the command knows."""
+    shown = [
+        line for path in PAGES for kind, _, text in blocks(path) if kind == "sh" for line in text.split("\n") if line
+    ]
+    assert any("auth login" in line for line in shown)
+    for line in shown:
+        program, *words = line.split()
+        assert program == "provider-kit"
+        command = cli
+        context = click.Context(cli, info_name=program)
+        while isinstance(command, click.Group):
+            name, command, words = command.resolve_command(context, words)
+            context = click.Context(command, parent=context, info_name=name)
+        command.parse_args(context, words)
+
+
 # ------------------------------------------------------------------------------------------------ docstrings, examples
 
 
@@ -268,7 +287,9 @@ def test_an_example_runs(path, offline, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in EXAMPLES if path.name not in ("custom_server.py", "model_listing.py")], ids=by_name
+    "path",
+    [path for path in EXAMPLES if path.name not in ("custom_server.py", "log_in.py", "model_listing.py")],
+    ids=by_name,
 )
 def test_an_example_takes_a_target(path, offline, server, monkeypatch, capsys):
     """The first argument says whom to ask."""
@@ -284,6 +305,7 @@ def test_there_are_examples():
         "chat_asyncio",
         "chat_blocking",
         "custom_server",
+        "log_in",
         "model_listing",
         "streaming",
         "structured_answer",

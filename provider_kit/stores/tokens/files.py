@@ -243,6 +243,10 @@ class FileTokenStorage(StorageBase):
     def _write(self, path: str, content: dict[str, Any]) -> None:
         if os.path.islink(path):
             raise _link(path)
+        beginning = f".{os.path.basename(path)}."
+        for name in os.listdir(self._folder):  # of a process that died; whoever lives holds the lock
+            if name.startswith(beginning) and name.endswith(".new"):
+                os.unlink(os.path.join(self._folder, name))
         temporary = os.path.join(self._folder, f".{os.path.basename(path)}.{os.getpid()}.{time.time_ns()}.new")
         try:
             handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NOFOLLOW, 0o600)
