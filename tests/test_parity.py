@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from provider_kit import AsyncChatStream, ChatStream, Client
+from provider_kit import AsyncChatStream, AuthManager, ChatStream, Client, OAuthAuthenticator, OAuthKeyManager
 from provider_kit.testing import ScriptedTransport
 from provider_kit.transports.aiohttp_transport import AiohttpTransport
 from provider_kit.transports.base import ByteStream, Transport
@@ -44,6 +44,71 @@ def test_no_verb_is_without_its_twin():
     methods = {name for name, value in vars(Client).items() if inspect.isfunction(value) and not name.startswith("_")}
     methods -= {"scope"}  # calls nobody
     assert methods == {name for verb in VERBS for name in (verb, f"a{verb}")}
+
+
+#: What a login offers that waits for nobody, and so needs no twin.
+WAIT_FOR_NOBODY = {
+    OAuthAuthenticator: {
+        "get_auth_method",
+        "set_refresh_strategy",
+        "as_requests_auth",
+        "as_requests_session",
+        "as_aiohttp_middleware",
+    },
+    OAuthKeyManager: {
+        "add_credential",
+        "remove_credential",
+        "credential_ids",
+        "status",
+        "is_healthy",
+        "set_refresh_strategy",
+        "set_rotation_policy",
+        "mark_for_rotation",
+        "complete_rotation",
+        "get_rotation_state",
+        "get_rotation_states",
+        "get_metrics",
+        "export_json",
+        "export_prometheus",
+        "get_health_summary",
+    },
+    AuthManager: {"register", "register_oauth", "remove", "get", "names"},
+}
+
+
+def methods_of(kind):
+    return {name for name, value in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("kind", WAIT_FOR_NOBODY, ids=lambda kind: kind.__name__)
+def test_no_method_of_a_login_is_without_its_twin(kind):
+    """Each that reads a storage or asks a server has one; and only those."""
+    alone = WAIT_FOR_NOBODY[kind]
+    methods = methods_of(kind)
+    assert alone <= methods
+    plain = {name for name in methods - alone if not (name.startswith("a") and name[1:] in methods)}
+    assert methods == alone | plain | {f"a{name}" for name in plain}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        pytest.param(kind, name, id=f"{kind.__name__}.{name}")
+        for kind in WAIT_FOR_NOBODY
+        for name in sorted(methods_of(kind))
+        if f"a{name}" in methods_of(kind) and name != "close"
+    ],
+)
+def test_both_twins_of_a_login_take_the_same(kind, name):
+    """Parameters and results are equal; the awaited one is documented by the other."""
+    one, other = getattr(kind, name), getattr(kind, f"a{name}")
+    assert not inspect.iscoroutinefunction(one)
+    assert inspect.iscoroutinefunction(other)
+    if name != "execute_with_failover":  # whose function may be asynchronous only there
+        assert inspect.signature(one).parameters == inspect.signature(other).parameters
+    assert inspect.signature(one).return_annotation == inspect.signature(other).return_annotation
+    assert f":meth:`{name}`" in inspect.getdoc(other)
+    assert "Raises:" not in inspect.getdoc(other)
 
 
 def test_both_streams_offer_the_same():

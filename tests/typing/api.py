@@ -8,21 +8,31 @@ from typing import Any, assert_type
 
 from provider_kit import (
     AsyncChatStream,
+    AuthManager,
+    AuthStatus,
     ChatResponse,
     ChatStream,
     Chunk,
     CircuitBreakerConfig,
     CircuitStatus,
     Client,
+    CredentialMetrics,
+    DeviceCode,
     Embeddings,
+    EncryptedTokenStorage,
     Event,
+    FileTokenStorage,
     FinishReason,
     HealthStatus,
     Image,
     KeyManager,
     KeyStatus,
+    MemoryTokenStorage,
     Message,
     Model,
+    OAuthAuthenticator,
+    OAuthCredentialSet,
+    OAuthKeyManager,
     Provider,
     ProviderConfig,
     ProviderKitError,
@@ -30,12 +40,16 @@ from provider_kit import (
     RateLimiter,
     RateLimitInfo,
     Reasoning,
+    RefreshStrategy,
     ResponseCache,
     StreamError,
     Timeout,
+    TokenInfo,
+    TokenStorage,
     Tool,
     ToolCall,
     Usage,
+    oauth_config,
     register_provider,
 )
 
@@ -117,6 +131,44 @@ def reliability() -> None:
     assert_type(manager.execute_with_failover(len), int)
     assert_type(Client("openai", api_keys=manager, retry="aggressive"), Client)
     assert_type(RateLimiter(3).allow(), bool)
+
+
+def logins(device: DeviceCode) -> None:
+    authenticator = OAuthAuthenticator("gemini", FileTokenStorage(".tokens.json"), oauth_config("gemini"))
+    assert_type(authenticator.get_token(), str)
+    assert_type(authenticator.login(["a"], timeout=60), TokenInfo)
+    assert_type(authenticator.get_token_info(), TokenInfo | None)
+    assert_type(authenticator.start_device_flow(), DeviceCode)
+    assert_type(authenticator.poll_for_token(device), TokenInfo)
+    assert_type(authenticator.logout(), bool)
+    client = Client("gemini", auth=authenticator)
+    assert_type(client.scope(token="a"), Client)
+    assert_type(Client("openai", auth="oauth"), Client)
+
+    def save(id: str, access: str, refresh: str | None, expires: float | None) -> None:
+        pass
+
+    async def save_later(id: str, access: str, refresh: str | None, expires: float | None) -> None:
+        pass
+
+    manager = OAuthKeyManager(
+        "gemini",
+        [
+            OAuthCredentialSet(id="a", refresh_token="r", on_token_refresh=save),
+            OAuthCredentialSet(id="b", refresh_token="r", on_token_refresh=save_later),
+        ],
+        refresh_strategy=RefreshStrategy.adaptive(),
+    )
+    assert_type(manager.execute_with_failover(len), int)
+    assert_type(manager.get_metrics(), dict[str, CredentialMetrics])
+    assert_type(Client("gemini", auth=manager), Client)
+    storage: TokenStorage = EncryptedTokenStorage(MemoryTokenStorage(), key="k")
+    assert_type(AuthManager(storage).status(), dict[str, AuthStatus])
+
+
+async def awaited_logins(authenticator: OAuthAuthenticator) -> None:
+    assert_type(await authenticator.aget_token(), str)
+    assert_type(await authenticator.alogin(), TokenInfo)
 
 
 def wrong_options_are_seen(client: Client) -> None:
