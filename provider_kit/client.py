@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from provider_kit.authenticators.base import Authenticator
@@ -33,6 +32,7 @@ from provider_kit.engine.stream import begin_stream
 from provider_kit.engine.telling import Listener
 from provider_kit.errors import ConfigError, InvalidRequestError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse
+from provider_kit.model.closing import Closing
 from provider_kit.model.config import (
     DEFAULT_MAX_RETRIES,
     DEFAULT_TOTAL_TIMEOUT,
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 
-class Client:
+class Client(Closing):
     """Talks to one provider.
 
     Args:
@@ -445,22 +445,6 @@ class Client:
             await self._pair.aclose()
             if self._parts.login is not None:
                 await self._parts.login.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def __getstate__(self) -> dict[str, Any]:
         if self._endpoint.tenant:

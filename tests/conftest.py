@@ -88,6 +88,33 @@ def _clean_environment(monkeypatch):
             monkeypatch.delenv(name)
 
 
+class BlockingWorld:
+    """Calls the blocking half."""
+
+    name = "blocking"
+
+    def __call__(self, target, method, *args, **options):
+        return getattr(target, method)(*args, **options)
+
+
+class AsyncioWorld:
+    """Calls the awaited half, in an event loop of its own each time; connections end with the loop."""
+
+    name = "asyncio"
+
+    def __call__(self, target, method, *args, **options):
+        async def main():
+            return await getattr(target, f"a{method}")(*args, **options)
+
+        return asyncio.run(main())
+
+
+@pytest.fixture(params=[BlockingWorld, AsyncioWorld], ids=lambda kind: kind.name)
+def world(request):
+    """Both worlds, one after the other."""
+    return request.param()
+
+
 @pytest.fixture(autouse=True)
 def _no_secret_gets_out(request, monkeypatch):
     """No token that a test's authorization servers handed out is logged, printed, in an error, or left in a file."""

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from inspect import isawaitable, iscoroutinefunction
-from typing import Any, Protocol
+from typing import Any
 
+from provider_kit.auth.user_callables import CallsBlocking, call_user
 from provider_kit.errors import AuthError, MissingAPIKeyError, ProviderKitError
 from provider_kit.model.config import ProviderConfig
 from provider_kit.providers.base import Provider
 
 __all__ = ["KeySource", "check_key", "find_keys"]
-
-
-class _CallsBlocking(Protocol):
-    kind: str
-
-    async def call_blocking(self, function: Callable[..., Any], *args: Any) -> Any: ...
 
 
 class KeySource:
@@ -41,7 +35,7 @@ class KeySource:
         """Whether there is no key at all, as a local server allows."""
         return not self.keys and self.function is None
 
-    async def fetch(self, transport: _CallsBlocking) -> tuple[str, ...]:
+    async def fetch(self, transport: CallsBlocking) -> tuple[str, ...]:
         """The keys to use now.
 
         Raises:
@@ -49,19 +43,10 @@ class KeySource:
         """
         if self.function is None:
             return self.keys
-        if transport.kind == "blocking" and iscoroutinefunction(self.function):
-            raise AuthError(
-                "The api_key callable is asynchronous, the call is not.",
-                provider=self._provider,
-                hint="Use achat(), astream(), …, or pass a plain function.",
-            )
         try:
-            found = (
-                self.function() if iscoroutinefunction(self.function) else await transport.call_blocking(self.function)
-            )
-            if isawaitable(found):
-                found = await found
-        except ProviderKitError:
+            found = await call_user(transport, self.function, what="The api_key callable")
+        except ProviderKitError as error:
+            error.provider = error.provider or self._provider
             raise
         except Exception as error:
             raise AuthError(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from attrs import frozen
 
@@ -11,6 +10,7 @@ from provider_kit.auth.token_storage import TokenStorage
 from provider_kit.authenticators.base import Authenticator, AuthMethod, ask_authenticator
 from provider_kit.authenticators.oauth import OAuthAuthenticator
 from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, NotSupportedError, ProviderKitError
+from provider_kit.model.closing import Closing
 from provider_kit.model.hidden import hide
 from provider_kit.model.nearest import nearest
 from provider_kit.model.oauth import OAuthConfig, TokenInfo
@@ -36,7 +36,7 @@ class AuthStatus:
     error: ProviderKitError | None = None
 
 
-class AuthManager:
+class AuthManager(Closing):
     """Holds an authenticator for each provider.
 
     Args:
@@ -295,22 +295,6 @@ class AuthManager:
         for authenticator in self._authenticators.values():
             if isinstance(authenticator, OAuthAuthenticator):
                 await authenticator.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
 
 def _asyncio() -> Waiting:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from provider_kit.auth.credential_alerts import CredentialEvent, MonitoringConfig
 from provider_kit.auth.credential_metrics import CredentialMetrics, export_json, export_prometheus, health_summary
@@ -20,6 +19,7 @@ from provider_kit.engine.credential_pool import CredentialPool
 from provider_kit.engine.failover import Renewing, failover
 from provider_kit.engine.token_keeper import TokenKeeper
 from provider_kit.errors import AuthError, ConfigError, ProviderKitError
+from provider_kit.model.closing import Closing
 from provider_kit.model.oauth import OAuthConfig, OAuthCredentialSet, OAuthToken, OnTokenRefresh
 from provider_kit.policies.key_pool import KeyStrategy
 from provider_kit.policies.key_state import Key, KeyStatus
@@ -36,7 +36,7 @@ T = TypeVar("T")
 _NOT_YET = "(not obtained yet)"
 
 
-class OAuthKeyManager:
+class OAuthKeyManager(Closing):
     """The OAuth credentials of one provider, used in turn.
 
     Give it to a client (``Client("gemini/…", auth=manager)``) or use it with calls of your own.
@@ -388,22 +388,6 @@ class OAuthKeyManager:
         for keeper in list(self._keepers.values()):
             await keeper.settle(self._await())
         await self._pair.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
 
 class _Renewing(Renewing):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from provider_kit.auth.oauth_exchanges import OAuthExchanges
 from provider_kit.auth.pending_logins import PendingLogins
@@ -17,6 +16,7 @@ from provider_kit.engine.credential_pool import CredentialPool
 from provider_kit.engine.login import revoke
 from provider_kit.engine.token_keeper import TokenKeeper
 from provider_kit.errors import AuthError, ConfigError, EncryptionError, StorageError
+from provider_kit.model.closing import Closing
 from provider_kit.model.oauth import OAuthConfig, OAuthToken, OnTokenRefresh, TokenInfo
 from provider_kit.stores.tokens.opening import open_token_storage
 from provider_kit.transports.base import Transport
@@ -33,7 +33,7 @@ __all__ = ["OAuthTokens"]
 _LOG = logging.getLogger("provider_kit.auth")
 
 
-class OAuthTokens:
+class OAuthTokens(Closing):
     """What an :class:`OAuthAuthenticator` can do with the token it has."""
 
     def __init__(
@@ -278,19 +278,3 @@ class OAuthTokens:
         """
         await self._keeper.settle(self._await())
         await self._pair.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()

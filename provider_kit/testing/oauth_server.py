@@ -184,6 +184,10 @@ class OAuthServer:
         """Do what a browser does with an address: follow redirects, in the background. Pass it as ``open_browser``."""
         self._visitor.visit(url)
 
+    def agree(self, url: str) -> str:
+        """Agree at an address, and return the one the browser is sent back to, without going there."""
+        return self._visitor.location(url)
+
     def accepts(self, token: str) -> bool:
         """Whether an access token is good now; pass it as ``FakeServer(key=…)``."""
         with self._lock:

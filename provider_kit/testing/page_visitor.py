@@ -6,10 +6,18 @@ import threading
 import urllib.error
 import urllib.request
 from contextlib import suppress
+from typing import Any
 
 __all__ = ["PageVisitor"]
 
 _SECONDS = 20.0
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect."""
+
+    def redirect_request(self, *arguments: Any) -> None:
+        return None
 
 
 class PageVisitor:
@@ -35,6 +43,16 @@ class PageVisitor:
             except urllib.error.HTTPError as error:
                 with error:
                     self.pages.append((error.code, error.read().decode("utf-8", "replace")))
+
+    def location(self, url: str) -> str:
+        """Where an address redirects to; nobody goes there."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay)
+        try:
+            with opener.open(url, timeout=_SECONDS) as page:
+                raise AssertionError(f"no redirect, but a page with status {page.status}")
+        except urllib.error.HTTPError as error:
+            with error:
+                return str(error.headers["location"])
 
     def close(self) -> None:
         """Wait until every visit has ended."""

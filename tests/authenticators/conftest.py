@@ -1,37 +1,8 @@
-"""An authorization server of the tests, and both worlds to ask authenticators in."""
-
-import asyncio
+"""An authorization server of the tests."""
 
 import pytest
 
 from provider_kit.testing import OAuthServer
-
-
-class BlockingWorld:
-    """Calls the blocking half."""
-
-    name = "blocking"
-
-    def __call__(self, target, method, *args, **options):
-        return getattr(target, method)(*args, **options)
-
-
-class AsyncioWorld:
-    """Calls the awaited half, in an event loop of its own each time; connections end with the loop."""
-
-    name = "asyncio"
-
-    def __call__(self, target, method, *args, **options):
-        async def main():
-            return await getattr(target, f"a{method}")(*args, **options)
-
-        return asyncio.run(main())
-
-
-@pytest.fixture(params=[BlockingWorld, AsyncioWorld], ids=lambda kind: kind.name)
-def world(request):
-    """Both worlds, one after the other."""
-    return request.param()
 
 
 @pytest.fixture

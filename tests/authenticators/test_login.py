@@ -219,10 +219,7 @@ def test_the_address_may_be_pasted(world, server):
 
     def show(url):
         where = callback_of(url)
-        answer = Browser(lambda _: None)
-        answer("")
-        answer.done()
-        location = final_address(url)
+        location = server.agree(url)
         os.write(write, b"\n  \nhello\n" + f"{where}?code=x&state=forged\n".encode() + location.encode() + b"\n")
 
     with os.fdopen(read) as stdin:
@@ -234,20 +231,6 @@ def test_the_address_may_be_pasted(world, server):
     assert info.can_refresh
     assert len(complaints) == 2
     assert len(server.token_requests) == 1
-
-
-def final_address(url):
-    """Where the server sends the browser, without going there."""
-
-    class Stay(urllib.request.HTTPRedirectHandler):
-        def redirect_request(self, *args):
-            return None
-
-    try:
-        urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay).open(url, timeout=10)
-    except urllib.error.HTTPError as answer:
-        with answer:
-            return answer.headers["location"]
 
 
 def test_a_closed_stdin_is_no_obstacle(world, server):

@@ -27,27 +27,15 @@ from provider_kit import (
     StorageError,
 )
 from provider_kit.testing import OAuthServer
+from provider_kit.testing.page_visitor import PageVisitor
 
 CALLBACK = "https://app.example/callback"
 
 
 def begin(world, authenticator, **options):
     """Begin a login and agree; the address the browser is sent back to."""
-    import urllib.error
-    import urllib.request
-
     url = world(authenticator, "start_oauth_flow", redirect_url=CALLBACK, **options)
-
-    class Stay(urllib.request.HTTPRedirectHandler):
-        def redirect_request(self, *args):
-            return None
-
-    try:
-        urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay).open(url, timeout=10)
-    except urllib.error.HTTPError as answer:
-        with answer:
-            return answer.headers["location"]
-    raise AssertionError("no redirect")
+    return PageVisitor().location(url)
 
 
 def logged_in(world, server, **options):

@@ -13,7 +13,6 @@ import sys
 import termios
 import threading
 import time
-import urllib.request
 
 import pytest
 from click.testing import CliRunner
@@ -125,15 +124,7 @@ def test_the_address_can_be_pasted(run, server, monkeypatch):
     def show(url):
         shown(url)
 
-        class Stay(urllib.request.HTTPRedirectHandler):
-            def redirect_request(self, *arguments):
-                return None
-
-        try:
-            urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay).open(url, timeout=10)
-        except urllib.error.HTTPError as answer:
-            with answer:
-                os.write(write, b"nonsense\n" + answer.headers["location"].encode() + b"\n")
+        os.write(write, b"nonsense\n" + server.agree(url).encode() + b"\n")
 
     monkeypatch.setattr(module, "_show_address", show)
     with os.fdopen(read) as stdin:
@@ -313,14 +304,7 @@ def test_a_login_on_a_terminal_by_pasting(terminal, server):
     shell.write("http://127.0.0.1:1/callback?code=x&state=y\n")
     shell.read_until("Paste the whole address")
 
-    class Stay(urllib.request.HTTPRedirectHandler):
-        def redirect_request(self, *arguments):
-            return None
-
-    with pytest.raises(urllib.error.HTTPError) as answer:
-        urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay).open(url, timeout=10)
-    with answer.value:
-        shell.write(answer.value.headers["location"] + "\n")
+    shell.write(server.agree(url) + "\n")
     shell.read_until("Logged in to acme.")
     assert shell.end() == 0
 

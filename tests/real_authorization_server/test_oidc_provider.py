@@ -1,6 +1,5 @@
 """Against a certified authorization server: PKCE, rotation with reuse detection, devices, revocation."""
 
-import asyncio
 import threading
 import time
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -19,28 +18,6 @@ from provider_kit import (
     PKCEConfig,
 )
 from provider_kit.testing import FakeServer
-
-
-class BlockingWorld:
-    name = "blocking"
-
-    def __call__(self, target, method, *args, **options):
-        return getattr(target, method)(*args, **options)
-
-
-class AsyncioWorld:
-    name = "asyncio"
-
-    def __call__(self, target, method, *args, **options):
-        async def main():
-            return await getattr(target, f"a{method}")(*args, **options)
-
-        return asyncio.run(main())
-
-
-@pytest.fixture(params=[BlockingWorld, AsyncioWorld], ids=lambda kind: kind.name)
-def world(request):
-    return request.param()
 
 
 class InBackground:
