@@ -270,6 +270,72 @@ def test_an_authenticator_of_yours(world):
             assert mine.refreshed == 1
 
 
+def test_an_authenticator_of_yours_refreshes_once_for_all():
+    """Twenty calls whose token was refused, one refresh."""
+    refreshed = []
+
+    def renew():
+        time.sleep(0.2)
+        refreshed.append(1)
+        return "good-token-0123456789"
+
+    with FakeServer(key="good-token-0123456789") as api:
+        bearer = BearerTokenAuthenticator("openai", "old-token-0123456789", renew=renew)
+        client = api.client("openai/gpt-4o", auth=bearer)
+
+        async def main():
+            return await asyncio.gather(*(client.achat(SUM) for _ in range(20)))
+
+        assert {answer.text for answer in asyncio.run(main())} == {"2 + 3 = 5"}
+    assert refreshed == [1]
+
+
+def test_what_is_asynchronous_is_told_by_a_blocking_call(fake_server):
+    """Also where a plain function returns something to await."""
+
+    class Sneaky:
+        def is_authenticated(self):
+            return True
+
+        def get_token(self):
+            async def later():
+                return "token"
+
+            return later()
+
+        refresh_token = logout = is_authenticated
+
+        def get_auth_method(self):
+            return "custom"
+
+    with pytest.raises(AuthError, match="returned something to await") as caught:
+        fake_server.client("openai/gpt-4o", auth=Sneaky()).chat(SUM)
+    assert "a-twin" in caught.value.hint
+
+
+def test_a_token_that_cannot_be_renewed_is_tried_again_by_the_next_call(world, server, api):
+    """One refusal is no verdict for ever: the API may have been wrong."""
+    storage = MemoryTokenStorage()
+    authenticator = logged_in(server, "openai", storage=storage)
+    storage.store_token("openai", storage.retrieve_token("openai").replace(refresh_token=None))
+    authenticator._keeper._state.token = None
+    client = api.client("openai/gpt-4o", auth=authenticator)
+    assert world(client, "chat", SUM).text == "2 + 3 = 5"
+    api.fault(401)
+    with pytest.raises(AuthError, match="was refused and cannot be refreshed"):
+        world(client, "chat", SUM)
+    assert world(client, "chat", SUM).text == "2 + 3 = 5"
+
+
+def test_a_header_of_the_clients_does_not_overrule_a_scope(fake_server, world):
+    """The owner's credential is not sent in a user's name."""
+    client = fake_server.client("openai/gpt-4o", headers={"Authorization": "Bearer of-the-owner", "X-Team": "search"})
+    world(client.scope(token="of-the-user-0123456"), "chat", SUM)
+    sent = fake_server.requests[-1].headers
+    assert sent["authorization"] == "Bearer of-the-user-0123456"
+    assert sent["x-team"] == "search"
+
+
 def test_an_authenticator_of_yours_that_fails(world, fake_server):
     """Its exception is the cause; what it returns must be a token."""
 

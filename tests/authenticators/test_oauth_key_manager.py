@@ -206,6 +206,67 @@ def test_a_storage_keeps_what_became_of_the_tokens(world, server, tmp_path):
     assert server.issued["refresh_token"] == 1
 
 
+def test_a_new_token_in_the_configuration_counts_when_the_stored_one_is_over(world, server, tmp_path):
+    """The operator has logged in anew and changed the configuration; the storage still has the old login."""
+    storage = FileTokenStorage(tmp_path / "t.json")
+    old = credential(server, "a")
+    OAuthKeyManager("acme", [old], config=server.config(), storage=storage).refresh_all()
+    server.revoke_all()
+    server.expire_access_tokens()
+    new = credential(server, "a")
+    manager = OAuthKeyManager("acme", [new], config=server.config(), storage=storage)
+    assert server.accepts(run(world, manager, guard(server)))
+    assert server.reuses == 0
+    again = OAuthKeyManager("acme", [new], config=server.config(), storage=storage)
+    assert server.accepts(run(world, again, guard(server)))
+    assert again.refresh_all() == {"a": None}
+
+
+def test_times_that_a_refresh_function_gets_wrong_do_not_cost_the_token(world):
+    """An ISO date, a word: nobody knows the end then, and the token is used."""
+    old = OAuthCredentialSet(id="a", access_token="old", refresh_token="r1", expires_at=1.0)
+    for wrong in ({"expires_at": "2026-01-01T00:00:00Z"}, {"expires_in": "never"}, {"expires_in": float("nan")}):
+        answers = [{"access_token": "new-0123456789", "refresh_token": "r2", **wrong}]
+        manager = OAuthKeyManager("acme", [old], lambda token, answers=answers: answers.pop())
+        assert run(world, manager, lambda token: str(token)) == "new-0123456789"
+        assert run(world, manager, lambda token: str(token)) == "new-0123456789"
+        assert manager._keepers["a"].token.refresh_token == "r2"
+
+
+def test_calls_of_your_own_are_counted_too(world, server):
+    """As those of a client: metrics, and with them adaptive refreshing and warnings."""
+    manager = OAuthKeyManager("acme", [credential(server, "a")], config=server.config())
+    for _ in range(70):
+        run(world, manager, guard(server))
+    with pytest.raises(AllKeysExhaustedError):
+        run(world, manager, lambda token: 1 / 0)
+    metrics = manager.get_metrics()["a"]
+    assert (metrics.request_count, metrics.success_count, metrics.error_count) == (71, 70, 1)
+
+
+def test_more_traffic_makes_the_next_refresh_earlier(world, server):
+    """The pool hears of it while calls go on, not with the next token."""
+    manager = OAuthKeyManager(
+        "acme", [credential(server, "a")], config=server.config(), refresh_strategy=RefreshStrategy.adaptive()
+    )
+    run(world, manager, guard(server))
+    key = manager.credential_pool.key_of("a")
+    before = key.fresh_until
+    for _ in range(130):
+        run(world, manager, guard(server))
+    assert before - key.fresh_until > 500  # a quarter of an hour before the end, not five minutes
+
+
+def test_a_page_of_a_captive_portal_kills_no_credential(world, server, monkeypatch):
+    """It rests for a moment; only a refusal of the server itself takes a credential out of use."""
+    monkeypatch.setattr("provider_kit.engine.token_exchange._PAUSES", (0.0,))
+    bad = credential(server, "a", expires_at=1.0)
+    manager = OAuthKeyManager("acme", [bad, credential(server, "b")], config=server.config())
+    server.fault(200, grant="refresh_token", body=b"<!doctype html>Welcome to our hotel")
+    assert server.accepts(run(world, manager, guard(server)))
+    assert {one.id: one.state for one in manager.status()}["a"] == "unhealthy"
+
+
 def test_all_are_refreshed_at_once(world, server):
     """By id, what went wrong."""
     bad = OAuthCredentialSet(id="bad", access_token="old", refresh_token="no")
