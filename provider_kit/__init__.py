@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from provider_kit.authenticators.base import AuthMethod as AuthMethod
     from provider_kit.authenticators.oauth import OAuthAuthenticator as OAuthAuthenticator
     from provider_kit.authenticators.oauth_key_manager import OAuthKeyManager as OAuthKeyManager
+    from provider_kit.authenticators.presets import auth_methods as auth_methods
     from provider_kit.authenticators.presets import oauth_config as oauth_config
+    from provider_kit.authenticators.presets import providers_by_method as providers_by_method
     from provider_kit.authenticators.simple import APIKeyAuthenticator as APIKeyAuthenticator
     from provider_kit.authenticators.simple import BearerTokenAuthenticator as BearerTokenAuthenticator
     from provider_kit.client import Client as Client
@@ -164,7 +166,11 @@ _HOMES = {
     ),
     "provider_kit.authenticators.oauth": ("OAuthAuthenticator",),
     "provider_kit.authenticators.oauth_key_manager": ("OAuthKeyManager",),
-    "provider_kit.authenticators.presets": ("oauth_config",),
+    "provider_kit.authenticators.presets": (
+        "auth_methods",
+        "oauth_config",
+        "providers_by_method",
+    ),
     "provider_kit.authenticators.simple": (
         "APIKeyAuthenticator",
         "BearerTokenAuthenticator",

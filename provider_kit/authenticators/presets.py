@@ -7,12 +7,13 @@ from typing import Any
 
 from attrs import fields_dict
 
+from provider_kit.authenticators.base import AuthMethod
 from provider_kit.errors import ConfigError, UnknownProviderError
 from provider_kit.model.nearest import nearest
 from provider_kit.model.oauth import OAuthConfig
-from provider_kit.providers.registry import find_provider
+from provider_kit.providers.registry import find_provider, provider_names
 
-__all__ = ["oauth_config"]
+__all__ = ["auth_methods", "oauth_config", "providers_by_method"]
 
 
 def oauth_config(
@@ -44,3 +45,37 @@ def oauth_config(
     client_id = client_id or base.client_id or os.environ.get(f"{prefix}_CLIENT_ID") or ""
     client_secret = client_secret or base.client_secret or os.environ.get(f"{prefix}_CLIENT_SECRET")
     return base.replace(client_id=client_id, client_secret=client_secret, **changes)
+
+
+def auth_methods(provider: str) -> tuple[AuthMethod, ...]:
+    """How a provider can be told who we are, the usual way first.
+
+    Args:
+        provider: Its name.
+
+    Returns:
+        ``api_key`` and ``bearer_token`` where it takes keys, ``oauth`` where a preset for its login comes
+        along. ``OAuthAuthenticator`` serves others too, given their addresses.
+
+    Raises:
+        UnknownProviderError: No provider of this name is known.
+    """
+    known = find_provider(provider)
+    methods = [AuthMethod.API_KEY, AuthMethod.BEARER_TOKEN] if known.key_required or known.key_variables else []
+    return (*methods, *([AuthMethod.OAUTH] if known.oauth is not None else []))
+
+
+def providers_by_method(method: AuthMethod | str) -> list[str]:
+    """The names of all providers that can be told who we are in this way, sorted.
+
+    Raises:
+        ConfigError: No such way is known.
+    """
+    try:
+        wanted = AuthMethod(method)
+    except ValueError:
+        known = [one.value for one in AuthMethod]
+        raise ConfigError(
+            f"{method!r} is no way to log in.", hint=f"{nearest(str(method), known)}There are: {', '.join(known)}."
+        ) from None
+    return sorted(name for name in provider_names() if wanted in auth_methods(name))

@@ -229,6 +229,7 @@ class TokenKeeper:
             StorageError: It could not be stored. It is used all the same, by this process.
         """
         state, own = self._state, self._own(transport)
+        _LOG.info("%s: logged in as %s", self.provider, self.storage_key)
         state.generation += 1
         state.forgive()
         if self._home is None:
@@ -254,6 +255,7 @@ class TokenKeeper:
             StorageError: It could not be deleted from the storage.
         """
         state, own = self._state, self._own(transport)
+        _LOG.info("%s: logging out %s", self.provider, self.storage_key)
         state.generation += 1
         had = state.token is not None
         self._adopt(None, own)
@@ -275,6 +277,14 @@ class TokenKeeper:
     # -------------------------------------------------------------------------------------------- waiting
 
     async def _wait(self, transport: Transport, flight: Flight, waiter: Waiter, left: float | None) -> None:
+        if getattr(waiter, "thread", None) == getattr(flight.ended, "thread", 0):
+            # A blocking call inside a coroutine: the event loop it holds up is the one that refreshes.
+            raise AuthError(
+                "A blocking call stands in the way of the event loop that refreshes its token.",
+                code=AuthErrorCode.INVALID_CONFIG,
+                provider=self.provider,
+                hint="Inside asyncio use the a-twin: achat(), aget_token(), …",
+            )
         end = flight.until if left is None else min(flight.until, transport.now() + left)
         while not flight.over(transport.now()):
             remaining = end - transport.now()

@@ -21,6 +21,17 @@ T = TypeVar("T")
 _launched: set[asyncio.Task[Any]] = set()
 
 
+class _World:
+    """An event loop, and the thread it runs in."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.thread = threading.get_ident()
+
+    def __call__(self) -> bool:
+        return self._loop.is_closed()
+
+
 class _Steadfast(asyncio.Task[Any]):
     """A task that ``asyncio.run`` waits for in the end, instead of breaking it off.
 
@@ -94,4 +105,4 @@ class AsyncioWaiting:
 
     def world_ended(self) -> Callable[[], bool]:
         """Whether the running event loop has been closed."""
-        return asyncio.get_running_loop().is_closed
+        return _World(asyncio.get_running_loop())

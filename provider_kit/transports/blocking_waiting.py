@@ -22,6 +22,8 @@ class BlockingWaiter:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        #: Who waits.
+        self.thread = threading.get_ident()
 
     def wake(self) -> None:
         """End the present wait, or the next one."""

@@ -357,6 +357,20 @@ def test_the_presets_have_the_providers_addresses(monkeypatch):
         oauth_config("gemini", scopes=["x"])
 
 
+def test_a_provider_tells_how_it_can_be_logged_in_to():
+    """Keys, tokens, a login; local servers want nothing."""
+    from provider_kit import AuthMethod, auth_methods, providers_by_method
+
+    assert auth_methods("openai") == (AuthMethod.API_KEY, AuthMethod.BEARER_TOKEN)
+    assert AuthMethod.OAUTH in auth_methods("gemini")
+    assert auth_methods("demo") == ()
+    assert providers_by_method("oauth") == ["gemini", "openrouter"]
+    assert {"openai", "anthropic"} <= set(providers_by_method(AuthMethod.API_KEY))
+    with pytest.raises(ValueError, match="no way to log in") as caught:
+        providers_by_method("oath")
+    assert "'oauth'" in caught.value.hint
+
+
 # ------------------------------------------------------------------------------------------------ device
 
 

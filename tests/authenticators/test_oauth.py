@@ -699,6 +699,23 @@ def test_a_slow_refresh_holds_nobody_beyond_his_deadline_and_loses_nothing(world
         assert (server.reuses, server.live_logins) == (0, 1)
 
 
+def test_a_blocking_call_in_the_way_of_its_own_loop_is_told(server):
+    """Instead of holding up the loop for a minute."""
+    authenticator = logged_in_blocking(server)
+    first = authenticator.get_token()
+    server.fault(0, grant="refresh_token", latency=0.3)
+
+    async def main():
+        refresh = asyncio.ensure_future(authenticator.arenew_refused(first))
+        await asyncio.sleep(0.1)
+        with pytest.raises(AuthError, match="stands in the way") as caught:
+            authenticator.renew_refused(first)
+        assert "a-twin" in caught.value.hint
+        return await refresh
+
+    assert asyncio.run(main()) != first
+
+
 def test_closing_waits_for_a_refresh(server):
     """What was begun is finished: its token must not be lost."""
     authenticator = logged_in_blocking(server)
