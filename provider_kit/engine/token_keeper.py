@@ -357,8 +357,9 @@ class TokenKeeper:
             self._note_failure(transport, error)
             raise
         finally:
-            flight.give_back = None
-            await self._unlock(transport, lock)
+            if flight.give_back is not None:  # else it was given back, for this flight counts as dead
+                flight.give_back = None
+                await self._unlock(transport, lock)
 
     async def _refresh_or_begin_anew(self, transport: Transport, flight: Flight, usable: bool) -> OAuthToken | None:
         token, given = cast(OAuthToken, self._state.token), self._given

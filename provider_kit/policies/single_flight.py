@@ -66,7 +66,8 @@ class SingleFlight:
             flight = self._flight
             if flight is None or flight.over(now):
                 if flight is not None and not flight.done and flight.give_back is not None:
-                    flight.give_back()
+                    give_back, flight.give_back = flight.give_back, None
+                    give_back()
                 self._flight = flight = Flight(until, ended)
                 return flight, True, None
             waiter = make_waiter()

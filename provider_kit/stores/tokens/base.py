@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -102,9 +103,10 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Give it back."""
+        """Give it back; once more does no harm."""
         self._lock.release()
-        self._mine.release()
+        with suppress(RuntimeError):  # it was free already
+            self._mine.release()
 
     def wait(self, seconds: float) -> None:
         """Take it, waiting ``seconds`` at most.
