@@ -123,15 +123,8 @@ def test_the_engine_awaits_the_transport_and_nothing_else(parts, tree):
     engine |= {"look_up", "take_place", "wait_for_turn", "heed_what_was_told", "count_of_the_day", "pause"}
     users_own = {"fetch", "run", "method", "result", "read", "function", "call_user"}
     logins = {"ask", "discover", "obtain", "renew", "receive", "answer", "_tell", "keep"}
-    logins |= {
-        "read",
-        "write",
-        "delete",
-        "lock",
-        "lock_politely",
-        "unlock",
-        "launch",
-    }  # of the place a token is stored in
+    # Of the place a token is stored in, and of the refresh that goes on by itself.
+    logins |= {"read", "write", "delete", "lock", "lock_politely", "try_lock", "unlock", "launch", "revive"}
     allowed = transport | engine | users_own | logins
     own = {node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
     for node in ast.walk(tree):

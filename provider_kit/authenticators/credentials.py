@@ -36,6 +36,10 @@ class KeptCredential:
         """Whether asking again may bring another token."""
         return self.keeper.renewable
 
+    def subscribe(self, changed: Callable[[], object]) -> None:
+        """Have a function called with each login and logout."""
+        self.keeper.subscribe(changed)
+
     @property
     def bearer(self) -> bool:
         """Not for a key that a login brought."""
@@ -89,9 +93,9 @@ class AuthenticatorCredential:
         """Ask for the token; before each attempt, for nobody knows when it ends."""
         what = self._authenticator
         try:
-            if rejected is not None:
-                await self._refresh(transport, deadline, rejected)
-            token = await ask_authenticator(transport, what, "get_token")
+            token = await self._refreshed(transport, deadline, rejected) if rejected is not None else None
+            if token is None:
+                token = await ask_authenticator(transport, what, "get_token")
             method = await ask_authenticator(transport, what, "get_auth_method")
         except ProviderKitError:
             raise
@@ -112,22 +116,25 @@ class AuthenticatorCredential:
         self.bearer = method != AuthMethod.API_KEY
         return token, -math.inf
 
-    async def _refresh(self, transport: Transport, deadline: float | None, rejected: str) -> None:
-        """Have a refused token refreshed, once for all who were refused."""
+    async def _refreshed(self, transport: Transport, deadline: float | None, rejected: str) -> Any:
+        """Have a refused token refreshed, once for all who were refused; the new one, or ``None``."""
         if self._last not in (None, rejected):
-            return  # somebody has refreshed it meanwhile
+            return None  # somebody has refreshed it meanwhile
         now = transport.now()
         flight, leads, waiter = self._flights.join(now, now + _LONGEST, transport.world_ended(), transport.waiter)
         if leads:
             try:
                 await ask_authenticator(transport, self._authenticator, "refresh_token")
-                self._last = None
+                token = await ask_authenticator(transport, self._authenticator, "get_token")
+                if isinstance(token, str):
+                    self._last = token
             finally:
                 self._flights.land(flight)
-            return
+            return token
         end = flight.until if deadline is None else min(flight.until, deadline)
-        while waiter is not None and not flight.over(transport.now()) and transport.now() < end:
+        while not flight.over(transport.now()) and transport.now() < end:
             await cast(Waiter, waiter).wait(min(1.0, end - transport.now()))
+        return None
 
     def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> float | None:
         """Nothing to count."""

@@ -407,6 +407,9 @@ class _Renewing(Renewing):
                 self._pool.renewal_failed(key, error, self._transport.now())
             raise
 
+    async def revive(self) -> bool:
+        return await self._pool.revive(self._transport)
+
     def refused(self, key: Key, sent: str) -> bool:
         if not self._pool.can_renew(key):
             return False

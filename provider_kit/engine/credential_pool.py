@@ -14,8 +14,10 @@ from provider_kit.policies.key_pool import KeyPool
 from provider_kit.policies.key_state import Key
 from provider_kit.transports.base import Transport
 
-__all__ = ["Credential", "CredentialPool"]
+__all__ = ["GOES_ON", "Credential", "CredentialPool"]
 
+#: Details of an error whose refresh has not failed: the caller had no time to wait for it.
+GOES_ON = "the refresh goes on"
 #: Where only a login, or another client, helps; everything else may pass.
 _OVER = (AuthErrorCode.TOKEN_EXPIRED, AuthErrorCode.INVALID_CREDENTIALS)
 
@@ -98,6 +100,34 @@ class CredentialPool(KeyPool):
             made = Key(HiddenText(""), credential.id, label=credential.id, fresh_until=-math.inf)
             self._keys = [*self._keys, made]
             self.several = len(self._keys) > 1
+        subscribe = getattr(credential, "subscribe", None)
+        if subscribe is not None:
+            subscribe(lambda: self.forget_token(credential.id))
+
+    def forget_token(self, credential_id: str) -> None:
+        """Somebody has logged in or out: what was handed out before is not used again."""
+        with self._lock:
+            key = self.key_of(credential_id)
+            if key is None:
+                return
+            if key.value:
+                self._former = (str(key.value), *self._former)[:16]
+            key.value, key.fresh_until, key.rejected = HiddenText(""), -math.inf, None
+            self._recover(key)
+
+    def _recover(self, key: Key) -> None:
+        key.dead, key.healthy, key.failures, key.until, key.rests = False, True, 0, 0.0, ""
+
+    async def revive(self, transport: Transport) -> bool:
+        """Whether a credential that needed a login has got one, by another process for instance."""
+        for key in self._keys:
+            if key.dead:
+                try:
+                    if await self.renew(key, transport):
+                        return True
+                except AuthError:
+                    continue
+        return False
 
     def remove_credential(self, credential_id: str) -> bool:
         """Take a credential away; requests under way with it finish. Whether it was there."""
@@ -156,13 +186,15 @@ class CredentialPool(KeyPool):
                 self._bearer.pop(key.value, None)
             changed = key.value != made
             if changed:
-                key.dead = False
+                self._recover(key)
             self._bearer[made] = credential.bearer
             key.value, key.fresh_until, key.rejected = made, fresh_until, None
         return changed
 
     def renewal_failed(self, key: Key, error: AuthError, now: float) -> None:
         """No token could be had: rest the credential, or leave it alone where only a login helps."""
+        if error.details == GOES_ON:
+            return
         with self._lock:
             key.last_error = type(error).__name__
             key.failures += 1

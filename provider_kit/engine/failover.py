@@ -31,6 +31,10 @@ class Renewing:
         """A token was refused; whether another try with a renewed one is worth it."""
         return False
 
+    async def revive(self) -> bool:
+        """Whether a credential that needed a login has got one."""
+        return False
+
 
 async def failover(
     pool: KeyPool,
@@ -69,6 +73,8 @@ async def failover(
         key = pool.pick(now, exclude=used, prefer=again)
         again = None
         if key is None:
+            if renewing is not None and not used and await renewing.revive():
+                continue
             rest = pool.soonest(now, used)
             allowed = float("inf") if wait is True else float(wait)
             if rest is None or rest > allowed:

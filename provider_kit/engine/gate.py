@@ -272,7 +272,7 @@ class Gate:
 
         compare = wait_of if pool.several and run.limited else None
         retries = getattr(run.policy, "max_retries", self.config.max_retries)
-        told = False
+        told = revived = False
         while True:
             key = pool.pick(now, exclude=run.trail.excluded, wait_of=compare, prefer=run.trail.same_key)
             if key is not None:
@@ -282,6 +282,11 @@ class Gate:
                     now = transport.now()
                     continue
                 return key
+            if isinstance(pool, CredentialPool) and not revived:
+                revived = True
+                if await pool.revive(transport):
+                    now = transport.now()
+                    continue
             wait = pool.soonest(now, run.trail.excluded)
             asked = self.config.wait_for_key
             only = pool.only()
@@ -322,6 +327,9 @@ class Gate:
                 raise
             await self.teller.tell(run, "token_refresh_failed", f"no token of {key.shown}", error=error, key=key.shown)
             return False
+        except BaseException:  # cancelled: it was not used
+            key.requests -= 1
+            raise
         if changed:
             await self.teller.tell(run, "token_refresh", f"token of {key.shown} is fresh", key=key.shown)
         return True

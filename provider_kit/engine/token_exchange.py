@@ -51,7 +51,8 @@ class TokenExchange:
             try:
                 return await self._ask(transport, token, until)
             except AuthError as error:
-                last = number == len(pauses) - 1 or transport.now() + pauses[number + 1] >= until
+                least = self._exchanges.config.timeout if self._function is None else 0.0
+                last = number == len(pauses) - 1 or transport.now() + pauses[number + 1] + least >= until
                 passing = error.code in (AuthErrorCode.NETWORK_ERROR, AuthErrorCode.PROVIDER_UNAVAILABLE)
                 if last or not passing or not error.retryable:
                     raise

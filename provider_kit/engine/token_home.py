@@ -78,6 +78,18 @@ class TokenHome:
             await transport.sleep(_LOOK_AGAIN)
         return lock
 
+    async def try_lock(self, transport: Transport) -> tuple[LockLike | None, bool]:
+        """The lock, if it is free; and whether another process has it.
+
+        Raises:
+            StorageError: The lock cannot be used.
+        """
+        make: Callable[[str], LockLike] | None = getattr(self.storage, "lock", None)
+        if make is None:
+            return None, False
+        lock: LockLike = await self._use(transport, make, self.key)
+        return (lock, False) if await self._use(transport, lock.acquire) else (None, True)
+
     async def lock_politely(self, transport: Transport, deadline: float) -> LockLike | None:
         """As :meth:`lock`; after the deadline, or without a lock that works, go on without it."""
         try:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, cast
 
 from provider_kit.auth.credential_metrics import CredentialMetrics
@@ -22,6 +23,7 @@ from provider_kit.auth.oauth_failures import needs_login
 from provider_kit.auth.refresh_strategy import RefreshStrategy
 from provider_kit.auth.token_storage import LockLike, TokenStorage
 from provider_kit.auth.user_callables import call_user
+from provider_kit.engine.credential_pool import GOES_ON
 from provider_kit.engine.token_exchange import TokenExchange, unexpected
 from provider_kit.engine.token_home import TokenHome
 from provider_kit.errors import AuthError, AuthErrorCode, ProviderKitError
@@ -39,6 +41,8 @@ _LOG = logging.getLogger("provider_kit.auth")
 _WHOLE = 60.0
 #: Seconds an asyncio caller whose present token is still good waits for a new one.
 _COURTESY = 5.0
+#: Seconds after which somebody whose token is good looks again whether another process has renewed it.
+_SHORT_REST = 1.0
 #: Seconds a login or logout waits for a refresh of another process.
 _POLITE = 10.0
 
@@ -98,6 +102,9 @@ class TokenKeeper:
         self._state = TokenState(strategy or RefreshStrategy(), enabled)
         #: What the configuration gave; a storage goes first, until its own token is over.
         self._given = token
+        self._given_used = False
+        self._changed: list[Callable[[], object]] = []
+        self._telling = 0
         if token is not None and storage is None:
             self._state.token = token
 
@@ -132,6 +139,15 @@ class TokenKeeper:
         tokens = [token for token in (self._state.token, self._given) if token is not None]
         held = [secret for token in tokens for secret in (token.access_token, token.refresh_token) if secret]
         return (*held, *self.exchanges.secrets)
+
+    def subscribe(self, changed: Callable[[], object]) -> None:
+        """Have a function called with each login and logout: what was handed out before is of no use."""
+        self._changed.append(changed)
+
+    def _announce(self) -> None:
+        self._state.generation += 1
+        for changed in self._changed:
+            changed()
 
     def set_strategy(self, strategy: RefreshStrategy, now: float, time: float) -> None:
         """Refresh earlier or later from now on."""
@@ -175,21 +191,22 @@ class TokenKeeper:
             flight, leads, waiter = self._flights.join(now, now + _WHOLE, own.world_ended(), own.waiter)
             if leads:
                 work = self._fly(own, flight, rejected, force, usable is not None)
-                await own.launch(work, self._patience(own, left, usable is not None))
+                patience = self._patience(own, left, usable is not None)
+                await own.launch(work, patience, partial(self._flights.land, flight))
             else:
                 await self._wait(own, flight, cast(Waiter, waiter), left)
+            new: OAuthToken | None = flight.result
+            if new is not None and new.access_token != rejected:
+                return new
             found = None if force else state.usable(own.now(), rejected)
-            if not flight.done and not flight.over(own.now()):
-                if found is not None:
-                    return found
-                raise self._not_in_time()
+            if found is not None:
+                return found
             if flight.error is not None:
-                if found is not None:
-                    return found
                 raise _again(flight.error) from flight.error.__cause__
-            if leads and flight.done and state.token is not None:
-                return state.token
-            force = force and not flight.done  # what was to be forced has just been done
+            if not flight.over(own.now()):
+                raise self._not_in_time()
+            if deadline is not None and own.now() >= deadline:
+                raise self._not_in_time()
 
     def fresh_for(self, transport: Transport) -> float:
         """Seconds for which the present token is used without a thought."""
@@ -230,7 +247,7 @@ class TokenKeeper:
         """
         state, own = self._state, self._own(transport)
         _LOG.info("%s: logged in as %s", self.provider, self.storage_key)
-        state.generation += 1
+        self._announce()
         state.forgive()
         if self._home is None:
             self._adopt(token, own)
@@ -241,6 +258,7 @@ class TokenKeeper:
                 state.replaces = await self._home.read(own)
             except ProviderKitError:  # what is there cannot be read; it is replaced
                 state.replaces = None
+            self._announce()  # once more: somebody may have read the old one meanwhile
             self._adopt(token, own)
             state.unsaved = True
             await self._home.write(own, token)
@@ -256,7 +274,7 @@ class TokenKeeper:
         """
         state, own = self._state, self._own(transport)
         _LOG.info("%s: logging out %s", self.provider, self.storage_key)
-        state.generation += 1
+        self._announce()
         had = state.token is not None
         self._adopt(None, own)
         state.unsaved = False
@@ -265,19 +283,24 @@ class TokenKeeper:
             try:
                 had = await self._home.delete(own) or had
             finally:
+                self._announce()  # once more: somebody may have read it meanwhile
+                self._adopt(None, own)
+                self._given_used, state.unsaved = True, False
                 await self._unlock(own, lock)
         return had
 
     async def settle(self, transport: Transport) -> None:
         """Wait until a refresh that is under way has ended, so that connections can be closed."""
         own = self._own(transport)
-        while self._flights.current(own.now()) is not None:
+        end = own.now() + _WHOLE
+        while (self._flights.current(own.now()) is not None or self._telling) and own.now() < end:
             await own.sleep(0.01)
 
     # -------------------------------------------------------------------------------------------- waiting
 
     async def _wait(self, transport: Transport, flight: Flight, waiter: Waiter, left: float | None) -> None:
-        if getattr(waiter, "thread", None) == getattr(flight.ended, "thread", 0):
+        held_up = getattr(waiter, "loop", None)
+        if held_up is not None and held_up is getattr(flight.ended, "loop", None):
             # A blocking call inside a coroutine: the event loop it holds up is the one that refreshes.
             raise AuthError(
                 "A blocking call stands in the way of the event loop that refreshes its token.",
@@ -285,9 +308,9 @@ class TokenKeeper:
                 provider=self.provider,
                 hint="Inside asyncio use the a-twin: achat(), aget_token(), …",
             )
-        end = flight.until if left is None else min(flight.until, transport.now() + left)
+        end = None if left is None else transport.now() + left
         while not flight.over(transport.now()):
-            remaining = end - transport.now()
+            remaining = min(flight.until, flight.until if end is None else end) - transport.now()
             if remaining <= 0:
                 return
             await waiter.wait(min(remaining, 1.0))  # the event loop of who refreshes may be closed meanwhile
@@ -297,17 +320,20 @@ class TokenKeeper:
             "The token was not refreshed in time.",
             code=AuthErrorCode.NETWORK_ERROR,
             provider=self.provider,
-            hint="The refresh goes on; raise total_timeout=, or try again. Your login is kept.",
+            details=GOES_ON,
+            hint="Raise total_timeout=, or try again. Your login is kept.",
         )
 
     async def _fly(self, transport: Transport, flight: Flight, rejected: str | None, force: bool, usable: bool) -> None:
         """Refresh on behalf of all who wait; never raises."""
         news: list[tuple[str, Exception | None]] = []
-        new: OAuthToken | None = None
         try:
             new = await self._renew(transport, flight, rejected, force, usable)
             if new is not None:
                 news.append(("refresh", None))
+                # Before anybody else may refresh again, so that callbacks come in the order of the tokens.
+                problem = await self._call_back(transport, new)
+                news += [("failure", problem)] if problem is not None else []
         except ProviderKitError as error:
             flight.error = error
         except Exception as error:
@@ -315,14 +341,16 @@ class TokenKeeper:
         finally:
             if flight.error is not None:
                 flight.error.provider = flight.error.provider or self.provider
+            self._telling += 1
             self._flights.land(flight)
-        if flight.error is not None and _counts(flight.error):
-            news.append(("failure", flight.error))
-        if new is not None and (problem := await self._call_back(transport, new)) is not None:
-            news.append(("failure", problem))
-        if self._tell is not None:
-            for kind, told in news:
-                await self._tell(transport, kind, self, told)
+        try:
+            if flight.error is not None and _counts(flight.error):
+                news.append(("failure", flight.error))
+            if self._tell is not None:
+                for kind, told in news:
+                    await self._tell(transport, kind, self, told)
+        finally:
+            self._telling -= 1
 
     # -------------------------------------------------------------------------------------------- refreshing
 
@@ -342,13 +370,21 @@ class TokenKeeper:
         lock: LockLike | None = None
         try:
             if self._home is not None:
-                # Whose token is still good need not wait while another process renews it.
-                lock = await self._home.lock(transport, transport.now() if usable else flight.until)
+                if usable:  # whose token is still good need not wait while another process renews it
+                    lock, taken = await self._home.try_lock(transport)
+                    if taken:
+                        state.rest_until = max(state.rest_until, transport.now() + _SHORT_REST)
+                        return None
+                else:
+                    lock = await self._home.lock(transport, flight.until)
+            # Waiting for the lock must not use up the time for the exchange.
+            flight.until = max(flight.until, transport.now() + _WHOLE)
             if lock is not None:
                 flight.give_back = lock.release
-                await self._look(transport)
+                await self._look(transport, locked=True)
                 renewed = before is None or state.token is None or state.token.access_token != before.access_token
                 if (renewed or not force) and state.fresh(transport.now(), rejected) is not None:
+                    flight.result = state.token if renewed else None
                     return None
                 if self._needs_no_refresh(transport, rejected, force):
                     return None
@@ -357,48 +393,58 @@ class TokenKeeper:
             self._note_failure(transport, error)
             raise
         finally:
-            if flight.give_back is not None:  # else it was given back, for this flight counts as dead
+            if lock is not None and not flight.abandoned:  # else it was given back already
                 flight.give_back = None
                 await self._unlock(transport, lock)
 
     async def _refresh_or_begin_anew(self, transport: Transport, flight: Flight, usable: bool) -> OAuthToken | None:
         token, given = cast(OAuthToken, self._state.token), self._given
         try:
-            return await self._refresh(transport, token, flight.until, usable)
+            return await self._refresh(transport, flight, token, usable)
         except AuthError as error:
             other = given is not None and given.refresh_token not in (None, token.refresh_token)
             if not (needs_login(error) and other and given is not None):
                 raise
         # What is stored is over, but somebody has put another token into the configuration since.
         self._state.forgive()
-        return await self._refresh(transport, given, flight.until, usable)
+        return await self._refresh(transport, flight, given, usable)
 
-    async def _refresh(self, transport: Transport, token: OAuthToken, until: float, usable: bool) -> OAuthToken | None:
+    async def _refresh(
+        self, transport: Transport, flight: Flight, token: OAuthToken, usable: bool
+    ) -> OAuthToken | None:
         """Spend the refresh token."""
         state = self._state
         if state.spent is not None and state.spent == token.refresh_token and state.last_error is not None:
             raise _again(state.last_error)
         generation = state.generation
-        if self._home is not None:
-            # Proves that the storage can be written, before anything is spent.
-            await self._home.write(transport, token.replace(refreshing_since=transport.time()))
-        started = transport.now()
+        transport.hold(True)  # from here on something could be lost
         try:
-            new = await self._exchange.renew(transport, token, until, once=usable)
+            if self._home is not None:
+                # Proves that the storage can be written, before anything is spent.
+                await self._home.write(transport, token.replace(refreshing_since=transport.time()))
+            started = transport.now()
+            new = await self._exchange.renew(transport, token, flight.until, once=usable)
+            if flight.abandoned:
+                return None  # somebody has taken over
+            if generation != state.generation:
+                flight.result = state.token  # of a login meanwhile; none after a logout
+                return None
+            state.succeeded(transport.now() - started, transport.time())
+            if not await self._still_there(transport, token):
+                flight.result = state.token  # of a login elsewhere
+                return None
+            state.unsaved, state.replaces = True, token
+            self._adopt(new, transport)
+            await self._store(transport, new)
         except AuthError as error:
             if needs_login(error):
                 state.spent = token.refresh_token
                 if token.refreshing_since is not None:
                     error.details = f"{error.details}; an earlier refresh was cut off, and its new token lost with it"
             raise
-        if generation != state.generation:  # somebody has logged in or out meanwhile, here
-            return None
-        state.succeeded(transport.now() - started, transport.time())
-        if not await self._still_there(transport, token):
-            return None
-        state.unsaved, state.replaces = True, token
-        self._adopt(new, transport)
-        await self._store(transport, new)
+        finally:
+            transport.hold(False)
+        flight.result = new
         _LOG.info("%s: token of %s refreshed", self.provider, self.credential_id)
         return new
 
@@ -418,21 +464,43 @@ class TokenKeeper:
             raise self._not_logged_in()
         return False
 
-    async def _look(self, transport: Transport) -> None:
+    async def _look(self, transport: Transport, *, locked: bool = False) -> None:
         """Take over what the storage has, unless what we have is newer and could not be stored."""
         state = self._state
         if self._home is None:
             state.schedule(transport.now(), transport.time())
             return
+        generation = state.generation
         found = await self._home.read(transport)
+        if generation != state.generation:
+            return  # what was read is from before a login or logout
+        if found is None and self._given is not None and not self._given_used:
+            # The first start with this configuration.
+            state.unsaved, state.replaces = True, None
+            self._adopt(self._given, transport)
+        self._given_used = True
         if state.unsaved and state.token is not None and _same(found, state.replaces):
-            await self._store(transport, state.token)
+            await self._save(transport, state.token, locked)
             return
-        if found is None and self._given is not None and state.generation == 0 and state.token is None:
-            await self._store(transport, self._given)  # the first start with this configuration
-            found = self._given
         state.unsaved = False
         self._adopt(found, transport)
+
+    async def _save(self, transport: Transport, token: OAuthToken, locked: bool) -> None:
+        """Store what is in memory only, if nobody else is at it and nothing has changed."""
+        assert self._home is not None  # asked for only where there is a storage
+        lock: LockLike | None = None
+        if not locked:
+            try:
+                lock, taken = await self._home.try_lock(transport)
+            except ProviderKitError:
+                return
+            if taken:
+                return
+        try:
+            if locked or _same(await self._home.read(transport), self._state.replaces):
+                await self._store(transport, token)
+        finally:
+            await self._unlock(transport, lock)
 
     async def _store(self, transport: Transport, token: OAuthToken) -> None:
         """Store a token that is in use already; if that fails, it is tried again with the next look."""
@@ -474,8 +542,12 @@ class TokenKeeper:
         self._state.adopt(token, transport.now(), transport.time())
 
     async def _unlock(self, transport: Transport, lock: LockLike | None) -> None:
-        if lock is not None and self._home is not None:
+        if lock is None or self._home is None:
+            return
+        try:
             await self._home.unlock(transport, lock)
+        except ProviderKitError as error:  # what was done under it is done; the lock's time runs out by itself
+            _LOG.warning("%s: a lock could not be given back (%s)", self.provider, error.message)
 
     def _needs_no_refresh(self, transport: Transport, rejected: str | None, force: bool) -> bool:
         """Whether the token is simply used to its end.

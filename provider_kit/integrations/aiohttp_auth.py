@@ -36,7 +36,11 @@ def make_middleware(authenticator: TokenSource, hosts: Sequence[str]) -> Middlew
         response = await handler(request)
         if response.status != 401 or not _repeatable(request.body):
             return response
-        renewed = await authenticator.arenew_refused(token)
+        try:
+            renewed = await authenticator.arenew_refused(token)
+        except BaseException:
+            response.release()
+            raise
         if renewed == token:
             return response
         response.release()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import define, field
 
@@ -12,6 +13,9 @@ from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.errors import ProviderKitError
 
 __all__ = ["Flight", "SingleFlight"]
+
+
+_LOG = logging.getLogger("provider_kit.auth")
 
 
 class _Wakes(Protocol):
@@ -29,6 +33,10 @@ class Flight:
     waiters: list[_Wakes] = field(factory=list)
     done: bool = False
     error: ProviderKitError | None = None
+    #: What it brought.
+    result: Any = None
+    #: Somebody else has taken over: what it still does must have no effect.
+    abandoned: bool = False
     #: Gives back what a dead flight still holds.
     give_back: Callable[[], object] | None = None
 
@@ -65,14 +73,23 @@ class SingleFlight:
         with self._lock:
             flight = self._flight
             if flight is None or flight.over(now):
-                if flight is not None and not flight.done and flight.give_back is not None:
-                    give_back, flight.give_back = flight.give_back, None
-                    give_back()
+                if flight is not None and not flight.done:
+                    self._abandon(flight)
                 self._flight = flight = Flight(until, ended)
                 return flight, True, None
             waiter = make_waiter()
             flight.waiters.append(waiter)
             return flight, False, waiter
+
+    @staticmethod
+    def _abandon(flight: Flight) -> None:
+        flight.abandoned = True
+        give_back, flight.give_back = flight.give_back, None
+        if give_back is not None:
+            try:
+                give_back()
+            except Exception:
+                _LOG.warning("what a dead refresh held could not be given back; its time runs out by itself")
 
     def land(self, flight: Flight) -> None:
         """The work is over; wake everybody who waits for it."""

@@ -22,28 +22,38 @@ _launched: set[asyncio.Task[Any]] = set()
 
 
 class _World:
-    """An event loop, and the thread it runs in."""
+    """An event loop that may end."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.thread = threading.get_ident()
+        self.loop = loop
 
     def __call__(self) -> bool:
-        return self._loop.is_closed()
+        return self.loop.is_closed()
 
 
 class _Steadfast(asyncio.Task[Any]):
     """A task that ``asyncio.run`` waits for in the end, instead of breaking it off.
 
     It cancels what is left from outside the loop, and then waits for it. Timeouts cancel from inside, and
-    keep working.
+    keep working. Where nothing would be lost, the task lets itself be cancelled like any other.
     """
 
+    _held = False
+    _asked = False
+
+    def hold(self, on: bool) -> None:
+        """Refuse to be cancelled at the end of the loop, while ``on``."""
+        self._held = on
+        if not on and self._asked:
+            super().cancel()
+
     def cancel(self, msg: Any | None = None) -> bool:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return False
+        if self._held:
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                self._asked = True
+                return False
         return super().cancel(msg)
 
 
@@ -93,15 +103,24 @@ class AsyncioWaiting:
         """Call in a worker thread."""
         return await asyncio.to_thread(function, *args)
 
-    async def launch(self, coroutine: Coroutine[Any, Any, None], seconds: float | None) -> None:
-        """Run it in a task of its own, which even the end of the event loop waits for."""
+    async def launch(
+        self, coroutine: Coroutine[Any, Any, None], seconds: float | None, ended: Callable[[], object]
+    ) -> None:
+        """Run it in a task of its own."""
         loop = asyncio.get_running_loop()
         task = _Steadfast(coroutine, loop=loop)
         for known in [known for known in _launched if known.get_loop().is_closed()]:
             _launched.discard(known)  # its loop was closed under it; nothing will come of it
         _launched.add(task)
         task.add_done_callback(_launched.discard)
+        task.add_done_callback(lambda _: ended())
         await asyncio.wait([task], timeout=seconds)
+
+    def hold(self, on: bool) -> None:
+        """Let ``asyncio.run`` wait for the running task, while ``on``."""
+        task = asyncio.current_task()
+        if isinstance(task, _Steadfast):
+            task.hold(on)
 
     def world_ended(self) -> Callable[[], bool]:
         """Whether the running event loop has been closed."""

@@ -97,11 +97,18 @@ class Waiting(Protocol):
         """Call a function that may block, without blocking an event loop."""
         ...
 
-    async def launch(self, coroutine: Coroutine[Any, Any, None], seconds: float | None) -> None:
+    async def launch(
+        self, coroutine: Coroutine[Any, Any, None], seconds: float | None, ended: Callable[[], object]
+    ) -> None:
         """Run a coroutine to its end, whatever happens to whoever waits for it.
 
         Returns when it is done, or after ``seconds``; it then goes on by itself. It must not raise.
+        ``ended`` is called in any case, also if it was never begun.
         """
+        ...
+
+    def hold(self, on: bool) -> None:
+        """Of what was launched: let not even the end of the event loop break it off, while ``on``."""
         ...
 
     def world_ended(self) -> Callable[[], bool]:

@@ -5,6 +5,7 @@ A waiter is woken from anywhere in the process. A wake-up that comes before the 
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -22,8 +23,9 @@ class BlockingWaiter:
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        #: Who waits.
-        self.thread = threading.get_ident()
+        asyncio = sys.modules.get("asyncio")
+        #: The event loop that is held up by this wait, if somebody waits inside one.
+        self.loop = asyncio._get_running_loop() if asyncio is not None else None
 
     def wake(self) -> None:
         """End the present wait, or the next one."""
@@ -57,14 +59,24 @@ class BlockingWaiting:
         """Call directly: this thread may block."""
         return function(*args)
 
-    async def launch(self, coroutine: Coroutine[Any, Any, None], seconds: float | None) -> None:
-        """Just await it; where the caller has only so many seconds, in a thread of its own."""
+    async def launch(
+        self, coroutine: Coroutine[Any, Any, None], seconds: float | None, ended: Callable[[], object]
+    ) -> None:
+        """Just await it; where the caller has only so many seconds, in a thread of its own.
+
+        The end of the program waits for that thread, for nothing must be lost.
+        """
         if seconds is None:
             await coroutine
             return
-        thread = threading.Thread(target=run_to_completion, args=(coroutine,), name="provider-kit-refresh", daemon=True)
+        thread = threading.Thread(
+            target=run_to_completion, args=(coroutine,), name="provider-kit-refresh", daemon=False
+        )
         thread.start()
         thread.join(seconds)
+
+    def hold(self, on: bool) -> None:
+        """Nothing breaks off a thread."""
 
     def world_ended(self) -> Callable[[], bool]:
         """Never: a thread goes on."""

@@ -98,7 +98,12 @@ class ScriptedTransport:
         """Call directly."""
         return function(*args)
 
-    async def launch(self, coroutine: Coroutine[Any, Any, None], seconds: float | None) -> None:
+    def hold(self, on: bool) -> None:
+        """Nothing breaks it off."""
+
+    async def launch(
+        self, coroutine: Coroutine[Any, Any, None], seconds: float | None, ended: Callable[[], object]
+    ) -> None:
         """Just await it."""
         await coroutine
 

@@ -544,3 +544,82 @@ def test_an_expiring_token_is_renewed_between_calls(world):
             time.sleep(0.05)
         assert server.issued["refresh_token"] >= 4
         assert server.reuses == 0
+
+
+# ------------------------------------------------------------------------------------------------ logins meanwhile
+
+
+def test_a_new_login_reaches_a_client_that_has_called_already(world, server, api):
+    """At once: the next call goes out with the new token, and after a logout none goes out."""
+    authenticator = logged_in(server, "openai")
+    client = api.client("openai/gpt-4o", auth=authenticator)
+    world(client, "chat", SUM)
+    authenticator.login(open_browser=server.browser, show=None)
+    world(client, "chat", SUM)
+    first, second = (request.headers["authorization"] for request in api.requests)
+    assert first != second
+    assert second == f"Bearer {authenticator.storage.retrieve_token('openai').access_token}"
+    world(authenticator, "logout", revoke=False)
+    with pytest.raises(AuthError, match="Not authenticated"):
+        world(client, "chat", SUM)
+    assert len(api.requests) == 2
+
+
+def test_a_logout_is_not_undone_by_a_look_in_the_same_moment(server):
+    """Somebody has read the token before it was deleted; what he read is of no use."""
+
+    class Slow(MemoryTokenStorage):
+        def delete_token(self, key):
+            time.sleep(0.3)
+            return super().delete_token(key)
+
+        def retrieve_token(self, key):
+            found = super().retrieve_token(key)
+            time.sleep(0.1)
+            return found
+
+    authenticator = logged_in(server, "openai", storage=Slow())
+    thread = threading.Thread(target=authenticator.logout, kwargs={"revoke": False})
+    looks = [threading.Thread(target=authenticator.is_authenticated) for _ in range(4)]
+    thread.start()
+    for look in looks:
+        time.sleep(0.06)
+        look.start()
+    for one in (thread, *looks):
+        one.join()
+    assert not authenticator.is_authenticated()
+    with pytest.raises(AuthError, match="Not authenticated"):
+        authenticator.get_token()
+
+
+def test_impatient_callers_do_not_send_a_credential_to_rest(world):
+    """Their own deadline was over; the refresh succeeded."""
+    with OAuthServer() as server, FakeServer(key=server.accepts) as api:
+        tokens = [logged_in(server, f"p{n}").storage.retrieve_token(f"p{n}") for n in range(2)]
+        credentials = [
+            OAuthCredentialSet(id=f"c{n}", access_token="old", refresh_token=token.refresh_token, expires_at=1.0)
+            for n, token in enumerate(tokens)
+        ]
+        manager = OAuthKeyManager("openai", credentials, config=server.config())
+        client = api.client("openai/gpt-4o", auth=manager)
+        server.fault(0, grant="refresh_token", latency=0.4, times=2)
+        with pytest.raises(AuthError, match="not refreshed in time"):
+            world(client, "chat", SUM, total_timeout=0.15)
+        time.sleep(0.6)
+        assert world(client, "chat", SUM).text == "2 + 3 = 5"
+        assert world(client, "chat", SUM).text == "2 + 3 = 5"
+        assert {status.state for status in manager.status()} == {"healthy"}
+
+
+def test_logins_elsewhere_open_a_client_again(world, server, api, tmp_path):
+    """All credentials needed a login; one gets it, by another process."""
+    storage = FileTokenStorage(tmp_path / "t.json")
+    credentials = [OAuthCredentialSet(id=name) for name in "ab"]
+    manager = OAuthKeyManager("openai", credentials, config=server.config(), storage=storage)
+    client = api.client("openai/gpt-4o", auth=manager)
+    for _ in range(2):
+        with pytest.raises(AuthError):
+            world(client, "chat", SUM)
+    other = server.authenticator("openai", FileTokenStorage(tmp_path / "t.json"), storage_key="openai:b")
+    other.login(open_browser=server.browser, show=None)
+    assert world(client, "chat", SUM).text == "2 + 3 = 5"

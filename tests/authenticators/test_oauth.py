@@ -861,3 +861,159 @@ def test_the_exchanges_have_connections_of_their_own(world, server):
     assert client.chat("Hello").text == "Hi"
     assert {request.url for request in transport.requests} == {"https://api.openai.com/v1/chat/completions"}
     assert server.issued["refresh_token"] == 1
+
+
+def test_a_program_that_ends_waits_for_its_refresh(tmp_path):
+    """The call gave up, the script ends; the token that comes later is stored all the same."""
+    code = """
+import sys, time
+from provider_kit import AuthError, Client, FileTokenStorage, OAuthAuthenticator, OAuthConfig
+config = OAuthConfig(client_id="test-client", token_url=sys.argv[2])
+authenticator = OAuthAuthenticator("acme", FileTokenStorage(sys.argv[1]), config)
+try:
+    Client("http://127.0.0.1:9/v1", model="m", auth=authenticator).chat("Hello", total_timeout=0.3)
+except AuthError as error:
+    print(error.code)
+"""
+    with OAuthServer() as server:
+        storage = FileTokenStorage(tmp_path / "t.json")
+        server.authenticator(storage=storage).login(open_browser=server.browser, show=None)
+        storage.store_token("acme", storage.retrieve_token("acme").replace(expires_at=1.0))
+        spend = server._by_refresh
+        server._by_refresh = lambda form: (time.sleep(1.0), spend(form))[1]
+        command = [sys.executable, "-X", "dev", "-W", "error", "-c", code, storage.path, f"{server.url}/token"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout) == (0, "network_error\n"), done.stderr
+        assert done.stderr == ""
+        assert storage.retrieve_token("acme").refreshing_since is None
+        server._by_refresh = spend
+        assert server.authenticator(storage=storage).refresh_token().can_refresh
+        assert server.reuses == 0
+
+
+def test_the_end_of_a_loop_waits_only_where_something_could_be_lost(server, tmp_path):
+    """Not for the lock of another process."""
+    storage = FileTokenStorage(tmp_path / "t.json")
+    authenticator = logged_in_blocking(server, storage=storage)
+    lock = storage.lock("acme")
+    assert lock.acquire()
+
+    async def main():
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(authenticator.arefresh_token(), 0.2)
+
+    started = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - started < 2
+    lock.release()
+    assert authenticator.refresh_token().can_refresh
+
+
+def test_a_shutdown_that_cancels_every_task_leaves_nobody_waiting(server):
+    """Before the refresh has begun, or in the middle of it."""
+    for pause in (0.0, 0.1):
+        authenticator = logged_in_blocking(server)
+        first = authenticator.get_token()
+        server.reuse_grace = 10.0
+        server.fault(0, grant="refresh_token", latency=0.3)
+
+        async def main(authenticator=authenticator, first=first, pause=pause):
+            waiting = asyncio.ensure_future(authenticator.arenew_refused(first))
+            await asyncio.sleep(pause)
+            await asyncio.sleep(0)
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+        asyncio.run(main())
+        server._faults.clear()
+        started = time.monotonic()
+        assert authenticator.renew_refused(first) != first
+        assert time.monotonic() - started < 3
+
+
+def test_a_lock_that_cannot_be_given_back_fails_no_refresh(world, server, caplog):
+    """What was done under it is done; the callback is called."""
+    told = []
+
+    class Blip(MemoryTokenStorage):
+        class Lock:
+            def acquire(self):
+                return True
+
+            def release(self):
+                raise ConnectionError("the connection blinked")
+
+        def lock(self, key):
+            return self.Lock()
+
+    authenticator = logged_in(world, server, storage=Blip(), on_token_refresh=lambda *args: told.append(args))
+    assert world(authenticator, "refresh_token").can_refresh
+    assert len(told) == 1
+    assert "a lock could not be given back" in caplog.text
+
+
+def test_callbacks_come_in_the_order_of_the_tokens(server):
+    """A slow one is waited for before the next refresh."""
+    told = []
+
+    def slow(id, access, refresh, expires):
+        time.sleep(0.3 if not told else 0.0)
+        told.append(refresh)
+
+    authenticator = logged_in_blocking(server, on_token_refresh=slow)
+    threads = [threading.Thread(target=authenticator.refresh_token) for _ in range(2)]
+    threads[0].start()
+    time.sleep(0.1)
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    authenticator.refresh_token()
+    assert told[-1] == authenticator.storage.retrieve_token("acme").refresh_token
+    assert server.reuses == 0
+
+
+def test_who_finds_the_lock_taken_is_no_failure(world, tmp_path, caplog):
+    """The token is good; another process renews it. Nothing is counted, nobody is warned."""
+    with OAuthServer(token_lifetime=4.0) as server:
+        storage = FileTokenStorage(tmp_path / "t.json")
+        authenticator = logged_in(world, server, storage=storage)
+        time.sleep(2.05)
+        lock = storage.lock("acme")
+        assert lock.acquire()
+        caplog.clear()
+        assert server.accepts(world(authenticator, "get_token"))
+        lock.release()
+        assert authenticator._keeper.metrics.refresh_failures == 0
+        assert "WARNING" not in [record.levelname for record in caplog.records]
+
+
+def test_a_configured_token_survives_a_full_disk(world, server):
+    """And is stored once there is room."""
+    from provider_kit import OAuthCredentialSet, OAuthKeyManager
+
+    class Full(MemoryTokenStorage):
+        full = True
+
+        def store_token(self, key, token):
+            if self.full:
+                raise StorageError("the disk is full")
+            super().store_token(key, token)
+
+    login = logged_in(world, server)
+    token = login.storage.retrieve_token("acme")
+    storage = Full()
+    given = OAuthCredentialSet(
+        id="a", access_token=token.access_token, refresh_token=token.refresh_token, expires_at=token.expires_at
+    )
+    manager = OAuthKeyManager("acme", [given], config=server.config(), storage=storage)
+    for _ in range(3):
+        assert world(manager, "execute_with_failover", lambda token: str(token)) == token.access_token
+    assert isinstance(world(manager, "refresh_all")["a"], StorageError)
+    storage.full = False
+    assert world(manager, "refresh_all") == {"a": None}
+    assert storage.list_tokens() == ["acme:a"]
+    storage.delete_token("acme:a")  # logged out elsewhere: the configured token is spent, and not shown again
+    found = world(manager, "refresh_all")["a"]
+    assert "Not authenticated" in found.message
+    assert server.reuses == 0
