@@ -109,6 +109,7 @@ def from_fields(fields: Any, where: str) -> OAuthToken:
         raise StorageError(
             f"The token in {where} was written by a later version of this library.",
             hint="Upgrade provider-kit, or log in again with another storage.",
+            retryable=False,
         )
     values = {name: fields[name] for name in _FIELDS if fields.get(name) is not None}
     numbers = [values.get(name) for name in ("expires_at", "obtained_at", "refreshing_since")]

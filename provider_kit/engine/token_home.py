@@ -7,7 +7,7 @@ from typing import Any
 
 from provider_kit.auth.token_storage import LockLike, TokenStorage
 from provider_kit.auth.user_callables import call_user
-from provider_kit.errors import ProviderKitError, StorageError
+from provider_kit.errors import EncryptionError, ProviderKitError, StorageError
 from provider_kit.model.oauth import OAuthToken
 from provider_kit.transports.base import Transport
 
@@ -39,6 +39,13 @@ class TokenHome:
                 provider=self._provider,
                 hint="retrieve_token() returns an OAuthToken or None.",
                 retryable=False,
+            )
+        if found is not None and found.token_type == "encrypted":
+            # Ciphertext is no token: it must neither be sent anywhere nor be replaced unseen.
+            raise EncryptionError(
+                "The stored token is encrypted, and this storage was opened without a key.",
+                provider=self._provider,
+                hint="Set PROVIDER_KIT_ENCRYPTION_KEY, or wrap the storage: EncryptedTokenStorage(storage, key=…).",
             )
         return found
 

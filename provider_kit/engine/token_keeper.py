@@ -370,10 +370,11 @@ class TokenKeeper(StoredToken):
             return
         self._state.failed(error, transport.now(), transport.time())
         _LOG.warning(
-            "%s: token of %s was not refreshed (%s); the login is kept",
+            "%s: token of %s was not refreshed (%s); %s",
             self.provider,
             self.credential_id,
             error.code.value,
+            "it needs a new login" if needs_login(error) else "the login is kept",
         )
 
 

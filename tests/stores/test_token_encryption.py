@@ -224,3 +224,24 @@ def test_an_asynchronous_storage_can_be_encrypted_too():
 
     asyncio.run(main())
     assert inner.kept == {}
+
+
+def test_a_store_opened_without_its_key_hands_out_no_ciphertext(fake_server):
+    """Forgetting the key is an encryption_error; nothing is sent, and the record stays as it is."""
+    inner, _ = sealed(key=KEY)
+    before = inner.retrieve_token("acme")
+    authenticator = OAuthAuthenticator("acme", inner, OAuthConfig(client_id="c"))
+    client = fake_server.client("openai/gpt-4o", auth=authenticator)
+    acts = (
+        authenticator.is_authenticated,
+        authenticator.get_token,
+        authenticator.get_token_info,
+        lambda: client.chat("Hello"),
+        lambda: asyncio.run(client.achat("Hello")),
+    )
+    for act in acts:
+        with pytest.raises(EncryptionError, match="without a key") as caught:
+            act()
+        assert "PROVIDER_KIT_ENCRYPTION_KEY" in caught.value.hint
+    assert fake_server.requests == []
+    assert inner.retrieve_token("acme") == before
