@@ -32,7 +32,6 @@ from provider_kit.engine.stream import begin_stream
 from provider_kit.engine.telling import Listener
 from provider_kit.errors import ConfigError, InvalidRequestError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse
-from provider_kit.model.closing import Closing
 from provider_kit.model.config import (
     DEFAULT_MAX_RETRIES,
     DEFAULT_TOTAL_TIMEOUT,
@@ -57,7 +56,7 @@ from provider_kit.stores.base import SharedStore
 from provider_kit.streams import AsyncChatStream, ChatStream
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
-from provider_kit.transports.pair import TransportPair
+from provider_kit.transports.pair import CallsBothWays, TransportPair
 from provider_kit.wire.rate_limit_headers import RateLimitInfo
 from provider_kit.wire.redaction import HiddenDict, is_secret_header, redact
 
@@ -70,7 +69,7 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 
-class Client(Closing):
+class Client(CallsBothWays):
     """Talks to one provider.
 
     Args:
@@ -542,12 +541,6 @@ class Client(Closing):
         return made
 
     # -------------------------------------------------------------------------------------------- inside
-
-    def _block(self) -> Transport:
-        return self._pair.blocking or self._pair.make_blocking()
-
-    def _await(self) -> Transport:
-        return self._pair.asyncio or self._pair.make_asyncio()
 
     def _begin(
         self, operation: str, transport: Transport, messages: Any, options: Mapping[str, Any]

@@ -48,7 +48,7 @@ class KeySource:
         except ProviderKitError as error:
             error.provider = error.provider or self._provider
             raise
-        except Exception as error:
+        except Exception as error:  # a callable of the user's may raise anything
             raise AuthError(
                 f"The api_key callable failed: {type(error).__name__}.",
                 provider=self._provider,

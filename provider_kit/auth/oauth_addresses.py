@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from provider_kit.errors import AuthError, AuthErrorCode
 from provider_kit.model.oauth import OAuthConfig
+from provider_kit.wire.http import is_loopback
 
-__all__ = ["check_address", "discovery_addresses", "is_loopback_host", "read_discovery"]
+__all__ = ["check_address", "discovery_addresses", "read_discovery"]
 
 _FIELDS = {
     "auth_url": "authorization_endpoint",
@@ -19,16 +19,6 @@ _FIELDS = {
     "device_url": "device_authorization_endpoint",
     "revoke_url": "revocation_endpoint",
 }
-
-
-def is_loopback_host(host: str) -> bool:
-    """Whether a host is this machine, told by its name or address alone."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_address(url: str | None, name: str, provider: str) -> str:
@@ -61,7 +51,7 @@ def check_address(url: str | None, name: str, provider: str) -> str:
             provider=provider,
             hint="Copy it from the provider's documentation, with https:// and without user name or password.",
         )
-    if parts.scheme == "http" and not is_loopback_host(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise AuthError(
             f"The {name} would carry secrets unencrypted to {host}.",
             code=AuthErrorCode.INVALID_CONFIG,

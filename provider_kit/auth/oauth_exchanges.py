@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit, urlunsplit
 
 from provider_kit._version import __version__
@@ -30,7 +30,12 @@ _INTERVAL = 5.0
 _DEVICE_LIFE = 900.0
 #: Longest life of a token that is believed: ten years.
 _LONGEST_LIFE = 10 * 365 * 86400.0
-PollOutcome = OAuthToken | float
+#: Type of a token that is an API key, as key exchanges hand out.
+_AN_API_KEY = "api_key"
+#: What a later process must know of a client to refresh its tokens.
+_OF_A_CLIENT = ("client_id", "client_secret", "issuer", "token_url", "revoke_url", "client_auth")
+#: The token, or the seconds by which to wait longer.
+PollOutcome: TypeAlias = OAuthToken | float
 
 
 def make_verifier(length: int) -> HiddenText:
@@ -67,11 +72,7 @@ class OAuthExchanges:
     @property
     def client(self) -> dict[str, str]:
         """What a later process needs to refresh a token of this client."""
-        config = self.config
-        told = {
-            name: getattr(config, name)
-            for name in ("client_id", "client_secret", "issuer", "token_url", "revoke_url", "client_auth")
-        }
+        told = {name: getattr(self.config, name) for name in _OF_A_CLIENT}
         return {name: str(value) for name, value in told.items() if value}
 
     def learn(self, client: Mapping[str, str]) -> None:
@@ -80,9 +81,8 @@ class OAuthExchanges:
         if not client.get("client_id") or base.client_id not in ("", client["client_id"]):
             self.config = base
             return
-        names = ("client_id", "client_secret", "issuer", "token_url", "revoke_url", "client_auth")
         self.config = base.replace(
-            **{name: client[name] for name in names if client.get(name) and not getattr(base, name)}
+            **{name: client[name] for name in _OF_A_CLIENT if client.get(name) and not getattr(base, name)}
         )
 
     def begin_anew(self) -> None:
@@ -205,7 +205,7 @@ class OAuthExchanges:
         refreshing = previous is not None
         fields = self._read(response, refreshing, (*sent, previous.refresh_token if previous is not None else None))
         if self.config.protocol == "key_exchange" and isinstance(fields.get("key"), str) and fields["key"]:
-            return OAuthToken(access_token=fields["key"], obtained_at=now, token_type="api_key")  # noqa: S106
+            return OAuthToken(access_token=fields["key"], obtained_at=now, token_type=_AN_API_KEY)
         access = hide(fields.get("access_token"))
         kind = fields.get("token_type")
         if not isinstance(access, str) or not access.strip():

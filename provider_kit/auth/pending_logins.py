@@ -48,6 +48,9 @@ class PendingLogins:
     """The logins of one authenticator that wait for their callback; several may."""
 
     def __init__(self, provider: str) -> None:
+        self._begin(provider)
+
+    def _begin(self, provider: str) -> None:
         self._provider = provider
         self._lock = threading.RLock()
         self._waiting: list[PendingLogin] = []
@@ -64,7 +67,7 @@ class PendingLogins:
         return {"_provider": self._provider}  # a copy has begun no login
 
     def __setstate__(self, state: dict[str, str]) -> None:
-        self.__init__(state["_provider"])  # type: ignore[misc]  # made anew on purpose
+        self._begin(state["_provider"])
 
     def begin(
         self,

@@ -204,7 +204,7 @@ class AuthManager(Closing):
             return await ask_authenticator(waiting, authenticator, method, *arguments, **options)
         except ProviderKitError:
             raise
-        except Exception as error:
+        except Exception as error:  # an authenticator of the user's may raise anything
             raise AuthError(
                 f"{type(authenticator).__name__}.{method}() failed: {type(error).__name__}.",
                 code=AuthErrorCode.REFRESH_FAILED,

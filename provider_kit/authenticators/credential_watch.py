@@ -69,7 +69,7 @@ class CredentialWatch:
         if config.on_event is not None:
             try:
                 await call_user(transport, config.on_event, event, what="on_event")
-            except Exception as error:
+            except Exception as error:  # a listener that fails must not cost the refresh it is told of
                 _LOG.error("%s: on_event failed (%s)", event.provider, type(error).__name__)
         if config.webhook_url is None:
             return

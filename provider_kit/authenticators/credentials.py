@@ -99,7 +99,7 @@ class AuthenticatorCredential:
             method = await ask_authenticator(transport, what, "get_auth_method")
         except ProviderKitError:
             raise
-        except Exception as error:
+        except Exception as error:  # an authenticator of the user's may raise anything
             raise AuthError(
                 f"The authenticator failed: {type(error).__name__}.",
                 code=AuthErrorCode.REFRESH_FAILED,

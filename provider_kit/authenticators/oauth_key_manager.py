@@ -19,14 +19,13 @@ from provider_kit.engine.credential_pool import CredentialPool
 from provider_kit.engine.failover import Renewing, failover
 from provider_kit.engine.token_keeper import TokenKeeper
 from provider_kit.errors import AuthError, ConfigError, ProviderKitError
-from provider_kit.model.closing import Closing
 from provider_kit.model.oauth import OAuthConfig, OAuthCredentialSet, OAuthToken, OnTokenRefresh
 from provider_kit.policies.key_pool import KeyStrategy
 from provider_kit.policies.key_state import Key, KeyStatus
 from provider_kit.transports.base import Transport
 from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.transports.drive import run_to_completion
-from provider_kit.transports.pair import TransportPair
+from provider_kit.transports.pair import CallsBothWays, TransportPair
 
 __all__ = ["OAuthKeyManager"]
 
@@ -36,7 +35,7 @@ T = TypeVar("T")
 _NOT_YET = "(not obtained yet)"
 
 
-class OAuthKeyManager(Closing):
+class OAuthKeyManager(CallsBothWays):
     """The OAuth credentials of one provider, used in turn.
 
     Give it to a client (``Client("gemini/…", auth=manager)``) or use it with calls of your own.
@@ -249,9 +248,7 @@ class OAuthKeyManager(Closing):
         self._strategy = strategy
         for keeper in list(self._keepers.values()):
             keeper.set_strategy(strategy, self._clock(), self._time())
-            key = self._pool.key_of(keeper.credential_id)
-            if key is not None and key.value:
-                key.fresh_until = min(key.fresh_until, keeper.fresh_until)
+            self._pool.renew_by(keeper.credential_id, keeper.fresh_until)
 
     def set_rotation_policy(self, policy: RotationPolicy) -> None:
         """Replace credentials by these rules from now on."""
@@ -280,7 +277,7 @@ class OAuthKeyManager(Closing):
             if policy.on_rotation_needed is not None:
                 try:
                     await call_user(transport, policy.on_rotation_needed, name, what="on_rotation_needed")
-                except BaseException:
+                except BaseException:  # cancelled too: nobody was told, so it is told next time
                     self._rotation.tell_again(name)
                     raise
         if policy.enabled and policy.auto_decommission:
@@ -370,16 +367,6 @@ class OAuthKeyManager(Closing):
 
     # -------------------------------------------------------------------------------------------- closing
 
-    def _block(self) -> Transport:
-        return self._pair.blocking or self._pair.make_blocking()
-
-    def _await(self) -> Transport:
-        return self._pair.asyncio or self._pair.make_asyncio()
-
-    def close(self) -> None:
-        """Close the connections of blocking calls. It can be used again."""
-        self._pair.close()
-
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and those of blocking calls.
 
@@ -387,7 +374,7 @@ class OAuthKeyManager(Closing):
         """
         for keeper in list(self._keepers.values()):
             await keeper.settle(self._await())
-        await self._pair.aclose()
+        await super().aclose()
 
 
 class _Renewing(Renewing):

@@ -16,13 +16,12 @@ from provider_kit.engine.credential_pool import CredentialPool
 from provider_kit.engine.login import revoke
 from provider_kit.engine.token_keeper import TokenKeeper
 from provider_kit.errors import AuthError, ConfigError, EncryptionError, StorageError
-from provider_kit.model.closing import Closing
 from provider_kit.model.oauth import OAuthConfig, OAuthToken, OnTokenRefresh, TokenInfo
 from provider_kit.stores.tokens.opening import open_token_storage
 from provider_kit.transports.base import Transport
 from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.transports.drive import run_to_completion
-from provider_kit.transports.pair import TransportPair
+from provider_kit.transports.pair import CallsBothWays, TransportPair
 
 if TYPE_CHECKING:
     from provider_kit.integrations.aiohttp_auth import Middleware
@@ -33,7 +32,7 @@ __all__ = ["OAuthTokens"]
 _LOG = logging.getLogger("provider_kit.auth")
 
 
-class OAuthTokens(Closing):
+class OAuthTokens(CallsBothWays):
     """What an :class:`OAuthAuthenticator` can do with the token it has."""
 
     def __init__(
@@ -99,9 +98,7 @@ class OAuthTokens(Closing):
     def set_refresh_strategy(self, strategy: RefreshStrategy) -> None:
         """Refresh earlier or later from now on."""
         self._keeper.set_strategy(strategy, self._clock(), self._time())
-        for key in map(self._pool.key_of, [self._keeper.credential_id]):
-            if key is not None and key.value:
-                key.fresh_until = min(key.fresh_until, self._keeper.fresh_until)
+        self._pool.renew_by(self._keeper.credential_id, self._keeper.fresh_until)
 
     # -------------------------------------------------------------------------------------------- tokens
 
@@ -261,20 +258,10 @@ class OAuthTokens(Closing):
 
     # -------------------------------------------------------------------------------------------- closing
 
-    def _block(self) -> Transport:
-        return self._pair.blocking or self._pair.make_blocking()
-
-    def _await(self) -> Transport:
-        return self._pair.asyncio or self._pair.make_asyncio()
-
-    def close(self) -> None:
-        """Close the connections of blocking calls. It can be used again."""
-        self._pair.close()
-
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and those of blocking calls.
 
         A refresh that is under way is waited for.
         """
         await self._keeper.settle(self._await())
-        await self._pair.aclose()
+        await super().aclose()

@@ -13,6 +13,8 @@ from provider_kit.transports.base import Transport
 __all__ = ["find_shared", "is_login_key", "share_login"]
 
 _MARK = "#login."
+#: Type of a record that is a begun login, not a token.
+_KIND = "login"
 
 
 def is_login_key(key: str) -> bool:
@@ -27,7 +29,7 @@ def _key(storage_key: str, state: str) -> str:
 async def share_login(transport: Transport, storage: TokenStorage, storage_key: str, login: PendingLogin) -> None:
     """Store a begun login; it is over by itself, and cleaned up as an expired token is."""
     extra = {"redirect_url": login.redirect_url, "scopes": list(login.scopes), "verifier": login.verifier}
-    record = OAuthToken(access_token=login.state, expires_at=login.until, token_type="login", extra=extra)  # noqa: S106
+    record = OAuthToken(access_token=login.state, expires_at=login.until, token_type=_KIND, extra=extra)
     await call_user(transport, storage.store_token, _key(storage_key, login.state), record, what="The token storage")
 
 
@@ -39,7 +41,7 @@ async def find_shared(
         return None
     key = _key(storage_key, state)
     record = await call_user(transport, storage.retrieve_token, key, what="The token storage")
-    if not isinstance(record, OAuthToken) or record.token_type != "login":
+    if not isinstance(record, OAuthToken) or record.token_type != _KIND:
         return None
     if not await call_user(transport, storage.delete_token, key, what="The token storage"):
         return None  # another process was quicker

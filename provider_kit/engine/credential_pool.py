@@ -191,6 +191,12 @@ class CredentialPool(KeyPool):
             key.value, key.fresh_until, key.rejected = made, fresh_until, None
         return changed
 
+    def renew_by(self, credential_id: str, until: float) -> None:
+        """Renew a credential's token at this clock reading, if not sooner."""
+        key = self.key_of(credential_id)
+        if key is not None:
+            key.fresh_until = min(key.fresh_until, until)
+
     def renewal_failed(self, key: Key, error: AuthError, now: float) -> None:
         """No token could be had: rest the credential, or leave it alone where only a login helps."""
         if error.details == GOES_ON:
@@ -210,5 +216,5 @@ class CredentialPool(KeyPool):
         credential = self._credentials.get(key.id)
         if credential is not None:
             until = credential.observe(ok, latency, tokens, time)
-            if until is not None and until < key.fresh_until:
-                key.fresh_until = until
+            if until is not None:
+                key.fresh_until = min(key.fresh_until, until)

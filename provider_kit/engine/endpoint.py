@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import cached_property
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,7 +42,7 @@ from provider_kit.policies.key_pool import KeyPool
 from provider_kit.policies.response_cache import told_by
 from provider_kit.providers.base import Provider
 from provider_kit.transports.blocking_waiting import BlockingWaiting
-from provider_kit.wire.http import HttpRequest, HttpResponse, join_url
+from provider_kit.wire.http import HttpRequest, HttpResponse, is_loopback, join_url
 from provider_kit.wire.redaction import HiddenText, redact, redact_value
 
 __all__ = ["Draft", "Endpoint"]
@@ -173,7 +172,7 @@ class Endpoint:
         """A key may not travel in the clear to another machine."""
         parts = urlsplit(self.base_url)
         host = parts.hostname or ""
-        if parts.scheme == "https" or is_loopback(host):
+        if parts.scheme == "https" or is_loopback(host, unspecified=True):
             return
         if not self.config.allow_insecure_http:
             raise ConfigError(
@@ -413,17 +412,6 @@ def merge_headers(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str
     merged = {name: value for name, value in base.items() if name.lower() not in replaced}
     merged.update({name: str(value) for name, value in extra.items() if value is not None})
     return merged
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, told by its name or address alone."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
 
 
 def deep_merge(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

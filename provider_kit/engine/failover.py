@@ -98,7 +98,7 @@ async def failover(
                 result = await waiting.call_blocking(function, sent)
                 if isawaitable(result):
                     result = await result
-        except Exception as error:
+        except Exception as error:  # a call of the user's may raise anything; it is raised on, or tried again
             pool.observe(key, False, _now(pool) - began, None, waiting.time())
             understood = error if isinstance(error, ProviderKitError) else _understand(error)
             if (

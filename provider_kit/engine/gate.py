@@ -107,11 +107,11 @@ class Gate:
         self.limits = limits if limits is not None and limits.enabled else None
         self.learned = LearnedLimits(limits.throttle_threshold if limits is not None else 0.8)
         self.slots = Slots(config.max_concurrency) if config.max_concurrency else None
-        #: Whether the tokens that calls really used must be known.
-        self.wants_usage = limiter is not None or (self.limits is not None and bool(self.limits.tokens_per_minute))
         pool = endpoint.given_pool
         self.renewable = pool is not None and pool.renewable
-        self.wants_usage = self.wants_usage or self.renewable
+        counted = self.limits is not None and bool(self.limits.tokens_per_minute)
+        #: Whether the tokens that calls really used must be known.
+        self.wants_usage = self.renewable or limiter is not None or counted
         #: Whether there is nothing that must be awaited in any case.
         self._quick = shared is None and limiter is None and not (self.limits is not None and self.limits.persist)
         self._limiters: dict[str, SlidingWindows] = {}

@@ -115,10 +115,7 @@ class StoredToken:
 
     def _own(self, transport: Transport) -> Transport:
         """Our own connections, of the same world."""
-        pair = self._pair
-        if transport.kind == "asyncio":
-            return pair.asyncio or pair.make_asyncio()
-        return pair.blocking or pair.make_blocking()
+        return self._pair.like(transport)
 
     # -------------------------------------------------------------------------------------------- login and logout
 
@@ -149,7 +146,8 @@ class StoredToken:
         try:
             try:
                 state.replaces = await self._home.read(own)
-            except ProviderKitError:  # what is there cannot be read; it is replaced
+            except ProviderKitError as error:  # what is there cannot be read; it is replaced
+                _LOG.warning("%s: the token stored before cannot be read (%s)", self.provider, error.message)
                 state.replaces = None
             self._announce()  # once more: somebody may have read the old one meanwhile
             self._adopt(token, own)
@@ -212,7 +210,10 @@ class StoredToken:
         if not locked:
             try:
                 lock, taken = await self._home.try_lock(transport)
-            except ProviderKitError:
+            except ProviderKitError as error:  # it is in memory still; the next look tries again
+                _LOG.warning(
+                    "%s: the token of %s is not stored yet (%s)", self.provider, self.credential_id, error.message
+                )
                 return
             if taken:
                 return

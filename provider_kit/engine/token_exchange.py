@@ -65,7 +65,7 @@ class TokenExchange:
                 found = await call_user(transport, self._function, token, what="The refresh function")
             except ProviderKitError:
                 raise
-            except Exception as error:
+            except Exception as error:  # a function of the user's may raise anything
                 raise unexpected(error, self._provider) from error
             return self._as_token(found, token, transport.time())
         exchanges = self._exchanges

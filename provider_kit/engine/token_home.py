@@ -114,7 +114,7 @@ class TokenHome:
         except ProviderKitError as error:
             error.provider = error.provider or self._provider
             raise
-        except Exception as error:
+        except Exception as error:  # a storage of the user's may raise anything
             raise StorageError(
                 f"The token storage failed: {type(error).__name__}.",
                 provider=self._provider,

@@ -210,7 +210,7 @@ class TokenKeeper(StoredToken):
                 news += [("failure", problem)] if problem is not None else []
         except ProviderKitError as error:
             flight.error = error
-        except Exception as error:
+        except Exception as error:  # whoever waits must be woken, whatever went wrong; it is raised to them all
             flight.error = unexpected(error, self.provider)
         finally:
             if flight.error is not None:
@@ -328,7 +328,7 @@ class TokenKeeper(StoredToken):
         arguments = (self.credential_id, token.access_token, token.refresh_token, token.expires_at)
         try:
             await call_user(transport, self.on_token_refresh, *arguments, what="on_token_refresh")
-        except Exception as error:
+        except Exception as error:  # a callable of the user's may raise anything
             # The token is good, and kept; that nobody else has it now is what must be known.
             _LOG.error(
                 "%s: on_token_refresh of %s failed (%s); the token is kept",

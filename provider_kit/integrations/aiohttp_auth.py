@@ -38,7 +38,7 @@ def make_middleware(authenticator: TokenSource, hosts: Sequence[str]) -> Middlew
             return response
         try:
             renewed = await authenticator.arenew_refused(token)
-        except BaseException:
+        except BaseException:  # cancelled too: the refused answer must give its connection back
             response.release()
             raise
         if renewed == token:

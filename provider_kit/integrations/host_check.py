@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from provider_kit.auth.oauth_addresses import is_loopback_host
 from provider_kit.errors import AuthError, AuthErrorCode, ConfigError
 from provider_kit.model.oauth import OAuthConfig, TokenInfo
+from provider_kit.wire.http import is_loopback
 
 __all__ = ["TokenSource", "check_hosts", "require_host"]
 
@@ -90,7 +90,7 @@ def require_host(url: str, hosts: frozenset[str], provider: str) -> None:
             provider=provider,
             hint="Name the host when the auth object is made, if the token may go there. Redirects elsewhere do not.",
         )
-    if parts.scheme != "https" and not is_loopback_host(host):
+    if parts.scheme != "https" and not is_loopback(host):
         raise AuthError(
             f"The token would travel unencrypted to {host}.",
             code=AuthErrorCode.INVALID_CONFIG,

@@ -58,16 +58,16 @@ class OAuthRequestsAuth(AuthBase):
             response.content  # noqa: B018  # read to its end, so that its connection can be used again
             response.close()
             if start is not None:
-                sent.body.seek(start)  # type: ignore[union-attr]
+                sent.body.seek(start)  # type: ignore[union-attr]  # start is set for files only
             repeated = sent.copy()
             repeated.headers["Authorization"] = f"Bearer {renewed}"
-            repeated._provider_kit_renewed = True  # type: ignore[attr-defined]
+            repeated._provider_kit_renewed = True  # type: ignore[attr-defined]  # a mark, so that it is sent again once at most
             answer: requests.Response = response.connection.send(repeated, **options)
             answer.history.append(response)
             answer.request = repeated
             return answer
 
-        request.register_hook("response", again)  # type: ignore[no-untyped-call]
+        request.register_hook("response", again)  # type: ignore[no-untyped-call]  # it has no types in requests
         return request
 
     def _renew(self, refused: str) -> str:
@@ -93,7 +93,7 @@ class OAuthRequestsSession(OAuth2Session):
             made["expires_at"] = info.expires_at
         return made
 
-    def request(self, method: str, url: str, *arguments: Any, **options: Any) -> requests.Response:  # type: ignore[override]
+    def request(self, method: str, url: str, *arguments: Any, **options: Any) -> requests.Response:  # type: ignore[override]  # ours hands all on
         """Send a request with a good token.
 
         Raises:
@@ -109,7 +109,7 @@ class OAuthRequestsSession(OAuth2Session):
             require_host(request.url or "", self._hosts, self._authenticator.provider)
         return super().send(request, **options)
 
-    def refresh_token(self, token_url: str, **options: Any) -> dict[str, Any]:  # type: ignore[override]
+    def refresh_token(self, token_url: str, **options: Any) -> dict[str, Any]:  # type: ignore[override]  # ours needs no arguments
         """Refresh through the authenticator."""
         self._authenticator.refresh_token()
         self.token = self._dict()
@@ -117,7 +117,7 @@ class OAuthRequestsSession(OAuth2Session):
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """At a redirect, let the token go only where it may."""
-        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]  # it has no types in requests
         try:
             require_host(prepared_request.url or "", self._hosts, self._authenticator.provider)
         except AuthError:

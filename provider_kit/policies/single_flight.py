@@ -14,7 +14,6 @@ from provider_kit.errors import ProviderKitError
 
 __all__ = ["Flight", "SingleFlight"]
 
-
 _LOG = logging.getLogger("provider_kit.auth")
 
 
@@ -88,7 +87,7 @@ class SingleFlight:
         if give_back is not None:
             try:
                 give_back()
-            except Exception:
+            except Exception:  # whoever takes over must not fail by what somebody else left behind
                 _LOG.warning("what a dead refresh held could not be given back; its time runs out by itself")
 
     def land(self, flight: Flight) -> None:

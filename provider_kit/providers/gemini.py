@@ -74,7 +74,7 @@ PROVIDER = GeminiProvider(
     # Source: Google Identity, "OAuth 2.0 for iOS & Desktop Apps" and "for TV and Limited-Input Devices".
     oauth=OAuthConfig(
         auth_url="https://accounts.google.com/o/oauth2/v2/auth",
-        token_url="https://oauth2.googleapis.com/token",  # noqa: S106
+        token_url="https://oauth2.googleapis.com/token",  # noqa: S106  # an address, no password
         device_url="https://oauth2.googleapis.com/device/code",
         revoke_url="https://oauth2.googleapis.com/revoke",
         default_scopes=("https://www.googleapis.com/auth/cloud-platform",),

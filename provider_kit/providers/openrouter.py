@@ -62,7 +62,7 @@ PROVIDER = OpenRouterProvider(
     oauth=OAuthConfig(
         protocol="key_exchange",
         auth_url="https://openrouter.ai/auth",
-        token_url="https://openrouter.ai/api/v1/auth/keys",  # noqa: S106
+        token_url="https://openrouter.ai/api/v1/auth/keys",  # noqa: S106  # an address, no password
         redirect_url="http://localhost:0/callback",
     ),
 )

@@ -7,15 +7,14 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from attrs import define, field
 
 from provider_kit.client import Client
 from provider_kit.model.json_text import dumps, loads
 from provider_kit.testing.faults import Fault
-from provider_kit.testing.http_server import Cut, Incoming, LoopbackServer, Outgoing
+from provider_kit.testing.http_server import Cut, Incoming, LoopbackService, Outgoing
 from provider_kit.testing.replies import Asked, Reply
 from provider_kit.testing.responder import respond
 from provider_kit.testing.routes import Route, catalog, find_route
@@ -53,7 +52,7 @@ class RecordedRequest:
     asked: Asked | None = None
 
 
-class FakeServer:
+class FakeServer(LoopbackService):
     """A real HTTP server on ``127.0.0.1`` that speaks every dialect.
 
     Without replies of yours it answers by a few rules (see :mod:`provider_kit.testing.responder`).
@@ -75,6 +74,7 @@ class FakeServer:
     def __init__(
         self, *, key: str | Callable[[str], bool] | None = None, respond: Callable[[Asked], Reply] = respond
     ) -> None:
+        super().__init__(self._answer)
         self._key = key
         self._respond = respond
         self._lock = threading.Lock()
@@ -82,35 +82,10 @@ class FakeServer:
         self._faults: deque[Fault] = deque()
         self._always: Fault | None = None
         self._numbers = itertools.count(1)
-        self._server = LoopbackServer(self._answer)
         #: Every request, oldest first.
         self.requests: list[RecordedRequest] = []
 
-    # -------------------------------------------------------------------------------------------- life
-
-    def start(self) -> Self:
-        """Open the port. ``with FakeServer() as server`` does it for you."""
-        self._server.start()
-        return self
-
-    def stop(self) -> None:
-        """Close every connection and the port. Safe to call twice."""
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
     # -------------------------------------------------------------------------------------------- addresses
-
-    @property
-    def url(self) -> str:
-        """The server's address, without a path."""
-        return f"http://127.0.0.1:{self._server.port}"
 
     @property
     def connections(self) -> int:

@@ -11,10 +11,12 @@ import struct
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
+from types import TracebackType
+from typing import Self
 
 from attrs import define, field
 
-__all__ = ["Incoming", "LoopbackServer", "Outgoing"]
+__all__ = ["Incoming", "LoopbackServer", "LoopbackService", "Outgoing"]
 
 _MAX_BODY = 256 * 1024 * 1024
 _START_SECONDS = 10.0
@@ -179,6 +181,35 @@ class LoopbackServer:
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True
+
+
+class LoopbackService:
+    """What users start and stop around a :class:`LoopbackServer`; ``with`` does both."""
+
+    def __init__(self, answer: Callable[[Incoming], Awaitable[Outgoing]]) -> None:
+        self._server = LoopbackServer(answer)
+
+    @property
+    def url(self) -> str:
+        """The server's address, without a path."""
+        return f"http://127.0.0.1:{self._server.port}"
+
+    def start(self) -> Self:
+        """Open the port. A ``with`` block does it for you."""
+        self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and the port. Safe to call twice."""
+        self._server.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
 
 
 def _head(outgoing: Outgoing, framing: Mapping[str, str]) -> bytes:

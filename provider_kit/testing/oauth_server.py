@@ -12,8 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from html import escape
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, unquote_plus, urlencode, urlsplit
 
 from attrs import define
@@ -22,7 +21,7 @@ from provider_kit.auth.token_storage import TokenStorage
 from provider_kit.authenticators.oauth import OAuthAuthenticator
 from provider_kit.model.oauth import OAuthConfig
 from provider_kit.stores.tokens.memory import MemoryTokenStorage
-from provider_kit.testing.http_server import Incoming, LoopbackServer, Outgoing
+from provider_kit.testing.http_server import Incoming, LoopbackService, Outgoing
 from provider_kit.testing.page_visitor import PageVisitor
 
 __all__ = ["OAuthServer"]
@@ -72,8 +71,10 @@ class _Refused(Exception):
         self.error, self.description, self.status = error, description, status
 
 
-class OAuthServer:
+class OAuthServer(LoopbackService):
     """A small authorization server: authorization code with PKCE, refresh, device codes, revocation.
+
+    Its address is its issuer.
 
     Args:
         client_id: The only client it knows.
@@ -106,6 +107,7 @@ class OAuthServer:
         interactive: bool = False,
         interval: float = 0.05,
     ) -> None:
+        super().__init__(self._answer)
         self.client_id = client_id
         self.client_secret = client_secret
         self.token_lifetime = token_lifetime
@@ -114,7 +116,6 @@ class OAuthServer:
         self.interactive = interactive
         self.interval = interval
         self._lock = threading.Lock()
-        self._server = LoopbackServer(self._answer)
         self._visitor = PageVisitor()
         self._codes: dict[str, _Code] = {}
         self._devices: dict[str, _Device] = {}
@@ -128,32 +129,12 @@ class OAuthServer:
         #: Logins that were revoked because an old refresh token was used again.
         self.reuses = 0
 
-    # -------------------------------------------------------------------------------------------- life
-
-    def start(self) -> Self:
-        """Open the port. ``with OAuthServer() as server`` does it for you."""
-        self._server.start()
-        return self
-
     def stop(self) -> None:
         """Close every connection and the port. Safe to call twice."""
         self._visitor.close()
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
+        super().stop()
 
     # -------------------------------------------------------------------------------------------- using it
-
-    @property
-    def url(self) -> str:
-        """The server's address, which is its issuer."""
-        return f"http://127.0.0.1:{self._server.port}"
 
     def config(self, **changes: Any) -> OAuthConfig:
         """The configuration of a client of this server.

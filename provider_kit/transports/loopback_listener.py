@@ -199,7 +199,7 @@ class BlockingListener:
         except OSError:  # no file descriptor is left; do not ask again and again
             time.sleep(0.05)
             return
-        with suppress(OSError):
+        with suppress(OSError):  # the browser has gone away again; it comes back if it wants something
             if len(self._open) >= _MOST_CONNECTIONS:
                 connection.close()
                 return
@@ -349,7 +349,7 @@ class AsyncioListener:
         finally:
             self._tasks.discard(task)
             writer.close()
-            with suppress(OSError, asyncio.CancelledError):
+            with suppress(OSError, asyncio.CancelledError):  # it is closed, one way or the other
                 await writer.wait_closed()
 
     async def aclose(self) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from provider_kit.model.closing import Closing
 from provider_kit.model.http_config import HTTPConfig
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
 
-__all__ = ["TransportPair"]
+__all__ = ["CallsBothWays", "TransportPair"]
 
 
 class TransportPair:
@@ -54,6 +55,12 @@ class TransportPair:
         self.asyncio = made = self.asyncio or AiohttpTransport(self._http, session=self._sessions[1])
         return made
 
+    def like(self, other: Transport) -> Transport:
+        """The one of the world that another transport is of."""
+        if other.kind == "asyncio":
+            return self.asyncio or self.make_asyncio()
+        return self.blocking or self.make_blocking()
+
     def close(self) -> None:
         """Close the blocking connections. They can be opened again."""
         if self.blocking is not None and self._given is None:
@@ -64,3 +71,23 @@ class TransportPair:
         if self.asyncio is not None and self._given is None:
             await self.asyncio.aclose()
         self.close()
+
+
+class CallsBothWays(Closing):
+    """Has methods for both worlds, over one pair of transports."""
+
+    _pair: TransportPair
+
+    def _block(self) -> Transport:
+        return self._pair.blocking or self._pair.make_blocking()
+
+    def _await(self) -> Transport:
+        return self._pair.asyncio or self._pair.make_asyncio()
+
+    def close(self) -> None:
+        """Close the connections of blocking calls. It can be used again."""
+        self._pair.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop, and those of blocking calls."""
+        await self._pair.aclose()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlencode
 
 from attrs import define, field
 
-__all__ = ["HttpRequest", "HttpResponse", "Limits", "join_url", "same_origin"]
+__all__ = ["HttpRequest", "HttpResponse", "Limits", "is_loopback", "join_url", "same_origin"]
 
 
 @define
@@ -59,3 +60,19 @@ def join_url(base: str, path: str, query: Mapping[str, Any] | None = None) -> st
 def same_origin(one: str, other: str) -> bool:
     """Whether two URLs have the same scheme, host and port (RFC 6454)."""
     return one.split("/", 3)[:3] == other.split("/", 3)[:3]
+
+
+def is_loopback(host: str, *, unspecified: bool = False) -> bool:
+    """Whether a host is this machine, told by its name or address alone.
+
+    Args:
+        host: Name or address, without a port.
+        unspecified: Whether ``0.0.0.0`` and ``::`` count, as servers print them for their own address.
+    """
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or (unspecified and address.is_unspecified)

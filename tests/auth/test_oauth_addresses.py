@@ -3,7 +3,7 @@
 import pytest
 
 from provider_kit import AuthError, AuthErrorCode, OAuthConfig
-from provider_kit.auth.oauth_addresses import check_address, discovery_addresses, is_loopback_host, read_discovery
+from provider_kit.auth.oauth_addresses import check_address, discovery_addresses, read_discovery
 
 DOCUMENT = {
     "issuer": "https://auth.example",
@@ -71,16 +71,6 @@ def test_a_document_that_cannot_be_trusted_is_refused(document, words):
     with pytest.raises(AuthError, match=words) as caught:
         read_discovery(document, OAuthConfig(client_id="c", issuer="https://auth.example"), "acme")
     assert caught.value.code == AuthErrorCode.INVALID_CONFIG
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [("localhost", True), ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("a.localhost", True),
-     ("0.0.0.0", False), ("localhost.example", False), ("10.0.0.1", False), ("", False)],
-)  # fmt: skip
-def test_only_this_machine_is_loopback(host, expected):
-    """Told by name or address, never by a lookup."""
-    assert is_loopback_host(host) is expected
 
 
 def test_plain_addresses_of_this_machine_are_allowed():

@@ -430,18 +430,21 @@ def test_a_server_that_is_away_does_not_keep_anybody_logged_in(world, server):
 # ------------------------------------------------------------------------------------------------ storage
 
 
+class FullDisk(MemoryTokenStorage):
+    """A storage whose disk can be full."""
+
+    full = False
+
+    def store_token(self, key, token):
+        if self.full:
+            raise StorageError("the disk is full")
+        super().store_token(key, token)
+
+
 def test_a_storage_that_cannot_be_written_spends_no_refresh_token(world, server):
     """It is found out before the server is asked; the old token stays good."""
 
-    class Full(MemoryTokenStorage):
-        full = False
-
-        def store_token(self, key, token):
-            if self.full:
-                raise StorageError("the disk is full")
-            super().store_token(key, token)
-
-    storage = Full()
+    storage = FullDisk()
     authenticator = logged_in(world, server, storage=storage)
     storage.full = True
     with pytest.raises(StorageError, match="disk is full"):
@@ -992,17 +995,10 @@ def test_a_configured_token_survives_a_full_disk(world, server):
     """And is stored once there is room."""
     from provider_kit import OAuthCredentialSet, OAuthKeyManager
 
-    class Full(MemoryTokenStorage):
-        full = True
-
-        def store_token(self, key, token):
-            if self.full:
-                raise StorageError("the disk is full")
-            super().store_token(key, token)
-
     login = logged_in(world, server)
     token = login.storage.retrieve_token("acme")
-    storage = Full()
+    storage = FullDisk()
+    storage.full = True
     given = OAuthCredentialSet(
         id="a", access_token=token.access_token, refresh_token=token.refresh_token, expires_at=token.expires_at
     )

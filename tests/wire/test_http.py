@@ -2,7 +2,7 @@
 
 import pytest
 
-from provider_kit.wire.http import HttpRequest, HttpResponse, Limits, join_url, same_origin
+from provider_kit.wire.http import HttpRequest, HttpResponse, Limits, is_loopback, join_url, same_origin
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,23 @@ def test_nothing_secret_is_shown():
 def test_limits_wait_without_bound_unless_told():
     """Only the size has a bound of its own."""
     assert Limits() == Limits(None, None, None, None, 64 * 1024 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("localhost", True), ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("a.localhost", True),
+     ("0.0.0.0", False), ("localhost.example", False), ("10.0.0.1", False), ("", False)],
+)  # fmt: skip
+def test_only_this_machine_is_loopback(host, expected):
+    """Told by name or address, never by a lookup."""
+    assert is_loopback(host) is expected
+
+
+def test_an_unspecified_address_is_this_machine_where_it_counts():
+    """As servers print it for their own address; no name is looked up."""
+
+    def is_ours(host):
+        return is_loopback(host, unspecified=True)
+
+    assert all(map(is_ours, ("localhost", "x.localhost", "127.0.0.1", "127.1.2.3", "::1", "0.0.0.0", "::")))
+    assert not any(map(is_ours, ("", "127.0.0.1.x", "localhost.x", "example.com", "10.0.0.1", "::2", "0127.1")))

@@ -97,7 +97,7 @@ class FileLock:
                 f"The lock file {self._path} cannot be used: {error}.",
                 hint="The directory must exist and be writable, or choose another place for tokens.",
             ) from error
-        except BaseException:
+        except BaseException:  # interrupted too: nobody else could ever take it
             self._mine.release()
             raise
         return True

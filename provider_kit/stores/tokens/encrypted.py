@@ -24,6 +24,8 @@ from provider_kit.stores.tokens.base import StorageBase
 __all__ = ["EncryptedTokenStorage", "generate_encryption_key"]
 
 _HEADER = "provider-kit:1:"
+#: Type of a record whose token is sealed.
+_KIND = "encrypted"
 #: Costs of scrypt: 32 MB and about a tenth of a second (OWASP's advice for interactive use is N=2^17; a
 #: token record is read in each start of a command, so this is the smallest cost of the same table).
 _N, _R, _P = 2**15, 8, 3
@@ -126,7 +128,7 @@ class EncryptedTokenStorage(StorageBase):
                 access_token=self._seal(plain),
                 expires_at=token.expires_at,
                 obtained_at=token.obtained_at,
-                token_type="encrypted",  # noqa: S106
+                token_type=_KIND,
             ),
         )
         return cast(None, done)  # of an asynchronous storage it is to be awaited

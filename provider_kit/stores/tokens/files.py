@@ -261,8 +261,8 @@ class FileTokenStorage(StorageBase):
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
+        except BaseException:  # interrupted too: no half of a token stays behind
+            with suppress(OSError):  # it was not made; what went wrong is raised below
                 os.unlink(temporary)
             raise
         _sync_folder(self._folder)
@@ -279,7 +279,7 @@ def _link(path: str) -> StorageError:
 def _sync_folder(folder: str) -> None:
     """After a power failure the new name must be there too."""
     if os.name == "posix":
-        with suppress(OSError):
+        with suppress(OSError):  # some file systems cannot sync a folder; the file itself is written
             handle = os.open(folder, os.O_RDONLY)
             try:
                 os.fsync(handle)

@@ -81,7 +81,7 @@ class SQLiteTokenStorage(StorageBase):
         # A connection for each use: tokens are read rarely, and nothing is carried over a fork or a thread.
         with self._reported():
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            with suppress(FileExistsError):
+            with suppress(FileExistsError):  # the usual case; what counts is that a new one is ours alone
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             if os.name == "posix" and os.stat(self.path).st_mode & 0o077:
                 raise StorageError(
