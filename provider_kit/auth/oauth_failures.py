@@ -20,6 +20,7 @@ class Refusal:
     """What an ``error`` of RFC 6749 section 5.2 means."""
 
     cause: str
+    #: ``{provider}`` stands for its name.
     hint: str
     #: While refreshing, and while logging in.
     refresh: AuthErrorCode
@@ -27,7 +28,7 @@ class Refusal:
     retryable: bool = False
 
 
-_LOG_IN = "Log in again: provider-kit auth login, or login(). Nothing else helps."
+_LOG_IN = "Log in again: provider-kit auth login {provider}, or login(). Nothing else helps."
 _REFUSALS: Mapping[str, Refusal] = {
     "invalid_grant": Refusal(
         "the refresh token has expired, was revoked, or was used before",
@@ -134,7 +135,7 @@ def refusal(
     if status == 429 or status >= 500:
         known = _REFUSALS["temporarily_unavailable"]
     if known is None and status in (404, 405, 410):
-        return _wrong_address(provider, f"{message}", f"status {status}: nothing answers at this address")
+        return _wrong_address(provider, message, f"status {status}: nothing answers at this address")
     if known is None:
         known = Refusal(
             "the server gave no reason that is known",
@@ -143,7 +144,7 @@ def refusal(
             _Code.OAUTH_FLOW_FAILED,
         )
     cause = _CODE_REUSED if error == "invalid_grant" and not refreshing else known.cause
-    hint = known.hint if error != "invalid_grant" or refreshing else "Begin the login again."
+    hint = known.hint.format(provider=provider) if error != "invalid_grant" or refreshing else "Begin the login again."
     details = f"{code}: {cause}" if code else cause
     return AuthError(
         message,

@@ -362,7 +362,7 @@ def test_the_text_of_an_error_has_the_usual_form():
         "acme authentication error: Token refresh failed with status 400 (refresh_failed) - "
         "invalid_grant: the refresh token has expired, was revoked, or was used before; Bad"
     )
-    assert "provider-kit auth login" in caught.value.hint
+    assert "provider-kit auth login acme," in caught.value.hint
 
 
 def test_a_secret_that_the_server_repeats_is_taken_out():

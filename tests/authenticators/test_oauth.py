@@ -309,7 +309,7 @@ def test_a_refresh_token_that_is_over_says_to_log_in(world, server):
         error = caught.value
         assert (error.code, error.retryable) == (AuthErrorCode.REFRESH_FAILED, False)
         assert "invalid_grant" in error.details
-        assert "auth login" in error.hint
+        assert "provider-kit auth login acme," in error.hint
     assert [request["grant_type"] for request in server.token_requests].count("refresh_token") == 1
     world(authenticator, "handle_callback", begin(world, authenticator))
     assert world(authenticator, "refresh_token").can_refresh
