@@ -74,8 +74,6 @@ class KeptCredential:
 class AuthenticatorCredential:
     """A credential that an :class:`Authenticator` of the user's looks after."""
 
-    renewable = True
-
     def __init__(self, provider: str, authenticator: Authenticator) -> None:
         self.id = f"{provider} ({type(authenticator).__name__})"
         self._provider = provider
@@ -83,6 +81,11 @@ class AuthenticatorCredential:
         self._last: str | None = None
         self._flights = SingleFlight()
         self.bearer = True
+
+    @property
+    def renewable(self) -> bool:
+        """Whether asking again may bring another token; where not, the provider's own refusal is what is told."""
+        return bool(getattr(self._authenticator, "can_refresh", True))
 
     @property
     def secrets(self) -> tuple[str, ...]:

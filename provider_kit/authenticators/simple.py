@@ -21,6 +21,9 @@ __all__ = ["APIKeyAuthenticator", "BearerTokenAuthenticator"]
 
 
 class _Simple:
+    #: Whether :meth:`refresh_token` may bring another one.
+    can_refresh = False
+
     def __init__(self, provider: str) -> None:
         self.provider = provider
         self._secret: HiddenText | None = None
@@ -121,6 +124,7 @@ class BearerTokenAuthenticator(_Simple):
     def __init__(self, provider: str, token: str, *, renew: Callable[[], Any] | None = None) -> None:
         super().__init__(provider)
         self._renew = renew
+        self.can_refresh = renew is not None
         self.authenticate(token)
 
     def refresh_token(self) -> None:

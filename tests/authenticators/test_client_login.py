@@ -234,6 +234,27 @@ def test_a_key_and_a_bearer_token_are_authenticators_too(world, monkeypatch):
         assert world(api.client("anthropic/claude-sonnet-4-5", auth=renewed), "chat", SUM).text == "2 + 3 = 5"
 
 
+@pytest.mark.parametrize("kind", ["a key", "a bearer token", "a token of a scope", "a key of a scope"])
+def test_what_cannot_be_renewed_is_refused_in_the_words_of_the_provider(world, kind):
+    """A 401 as it is with a plain key, once per call; a new one is used as soon as it is given."""
+    with FakeServer(key="good-token-0123456789") as api:
+        authenticator = None
+        if kind.endswith("scope"):
+            options = {"token" if "token" in kind else "api_key": "old-token-0123456789"}
+            client = api.client("openai/gpt-4o").scope(**options)
+        else:
+            make = APIKeyAuthenticator if kind == "a key" else BearerTokenAuthenticator
+            authenticator = make("openai", "old-token-0123456789")
+            client = api.client("openai/gpt-4o", auth=authenticator)
+        for sent in (1, 2):
+            with pytest.raises(AuthenticationError) as caught:
+                world(client, "chat", SUM)
+            assert (caught.value.status_code, len(api.requests)) == (401, sent)
+        if authenticator is not None:
+            authenticator.authenticate("good-token-0123456789")
+            assert world(client, "chat", SUM).text == "2 + 3 = 5"
+
+
 def test_an_authenticator_of_yours(world):
     """Five methods, plain or asynchronous; refreshed once when the provider refuses its token."""
 
