@@ -33,6 +33,7 @@ from provider_kit.engine.telling import Listener
 from provider_kit.errors import ConfigError, InvalidRequestError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import (
+    CONFIG_FIELDS,
     DEFAULT_MAX_RETRIES,
     DEFAULT_TOTAL_TIMEOUT,
     APIKey,
@@ -51,6 +52,7 @@ from provider_kit.policies.key_pool import KeyPool, KeyStrategy
 from provider_kit.policies.rate_limit import Limiter
 from provider_kit.policies.response_cache import ResponseCache
 from provider_kit.policies.retry import Backoff, RetryPolicy, make_policy
+from provider_kit.providers.default_choice import default_target
 from provider_kit.providers.registry import find_provider
 from provider_kit.stores.base import SharedStore
 from provider_kit.streams import AsyncChatStream, ChatStream
@@ -112,6 +114,8 @@ class Client(CallsBothWays):
         http: Pools, proxies, certificates, sizes.
         on_unsupported: ``warn`` (into ``response.warnings``), ``raise`` or ``drop`` what a model refuses.
         allow_insecure_http: Let a key travel over plain ``http://`` to another machine.
+        debug_http: Show every request and answer in the log (``provider_kit.http.dump``), secrets masked and
+            bodies cut. The variable ``PROVIDER_KIT_DEBUG_HTTP`` does the same for all clients.
         name: Your name for this provider, in errors and answers.
         session: Your own ``requests.Session``; used as it is, never closed.
         async_session: Your own ``aiohttp.ClientSession``; used as it is, only in its loop, never closed.
@@ -159,6 +163,7 @@ class Client(CallsBothWays):
         http: HTTPConfig | None = None,
         on_unsupported: OnUnsupported = "warn",
         allow_insecure_http: bool = False,
+        debug_http: bool = False,
         name: str | None = None,
         session: requests.Session | None = None,
         async_session: aiohttp.ClientSession | None = None,
@@ -172,7 +177,10 @@ class Client(CallsBothWays):
             refuse_beside_config(api_key, base_url, timeout, total_timeout, headers, http, name, options)
             refuse_beside_config(rate_limit, max_concurrency, wait_for_key is not None, retry_on_read_timeout)
             refuse_beside_config(
-                max_retries != DEFAULT_MAX_RETRIES, on_unsupported != "warn", allow_insecure_http is not False
+                max_retries != DEFAULT_MAX_RETRIES,
+                on_unsupported != "warn",
+                allow_insecure_http is not False,
+                debug_http is not False,
             )
             refuse_beside_config(
                 not isinstance(api_keys, KeyPool) and api_keys,
@@ -205,6 +213,7 @@ class Client(CallsBothWays):
                 http=http or HTTPConfig(),
                 on_unsupported=on_unsupported,
                 allow_insecure_http=allow_insecure_http,
+                debug_http=debug_http,
                 options=check_options(provider_name, options, Client.__init__.__annotations__),
             )
         check_parts(session, async_session, transport)
@@ -233,8 +242,42 @@ class Client(CallsBothWays):
         self._model = config.default_model or provider.default_model
         self._timeout = Timeout.parse(config.timeout)
         self._policy = make_policy(parts.retry, config.max_retries)
-        self._pair = TransportPair(config.http, session=self._given[0], async_session=self._given[1], transport=given)
+        self._pair = TransportPair(
+            config.http,
+            session=self._given[0],
+            async_session=self._given[1],
+            transport=given,
+            debug=config.debug_http or environ.get("PROVIDER_KIT_DEBUG_HTTP", "").lower() in ("1", "true", "yes", "on"),
+        )
         self._owns_pair = True
+
+    @classmethod
+    def from_config(cls, name: str | None = None, path: str | os.PathLike[str] | None = None, **changes: Any) -> Self:
+        """A client as a configuration file has it.
+
+        Args:
+            name: A provider of the file, with a model behind a slash if you like; default: its default.
+            path: The file. Default: ``PROVIDER_KIT_CONFIG`` or ``CONFIG_FILE``, else ``provider_kit.yaml`` or
+                ``config.yaml`` in the working directory, else the user's own. Without any file the
+                environment decides.
+            changes: Arguments of :class:`Client` that go before what the file says.
+
+        Raises:
+            ConfigError: The file has no such provider, or something in it is wrong: ``error.problems`` has
+                all of it, each with its line and its remedy.
+        """
+        from provider_kit.config.opening import choose_entry, open_configuration
+
+        found = open_configuration(path)
+        if found is None:
+            return cls(name or default_target(os.environ), **changes)
+        entry, model = choose_entry(found, name)
+        if model:
+            changes.setdefault("model", model)
+        fields = {"model", *CONFIG_FIELDS, *find_provider(str(entry.settings["type"])).option_names}
+        of_config = {key: value for key, value in changes.items() if key in fields}
+        config, options = entry.changed(of_config).make_config()
+        return cls(config, **{**options, **{key: value for key, value in changes.items() if key not in of_config}})
 
     # -------------------------------------------------------------------------------------------- about
 

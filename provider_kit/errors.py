@@ -53,11 +53,13 @@ Each error says what to do next in ``hint`` (also shown below the traceback), wh
 help in ``retryable``, and what was tried before in ``attempts``. All of them pickle. None of them ever
 holds a secret: texts and bodies are redacted before an error is made.
 
-This module imports nothing of the package.
+``error.explain()`` tells what it means, what it usually comes from, and what to do, from ``error_guide``.
+Of the package this module imports nothing else.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -133,6 +135,14 @@ class ProviderKitError(Exception):
     retryable: bool = False
     #: What to do next.
     hint: str | None = None
+    #: The entry of the error guide: ``provider-kit explain <topic>``.
+    topic: str = "provider_kit"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__ == __name__ and "topic" not in vars(cls):
+            name = cls.__name__.removesuffix("Error").replace("API", "Api")
+            cls.topic = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
     def __init__(
         self,
@@ -157,15 +167,40 @@ class ProviderKitError(Exception):
             self.retryable = retryable
         if hint is not None:
             self.hint = hint
-        if self.hint:
-            self.add_note(f"Hint: {self.hint}")
+        self.add_note(self._note())
+
+    def _note(self) -> str:
+        more = f"More: provider-kit explain {self.topic}"
+        return f"Hint: {self.hint}\n{more}" if self.hint else more
 
     def with_hint(self, hint: str) -> ProviderKitError:
         """Replace the hint, also below the traceback, and return the error itself."""
+        old = self._note()
         self.hint = hint
-        notes = [note for note in getattr(self, "__notes__", []) if not note.startswith("Hint: ")]
-        self.__notes__ = [*notes, f"Hint: {hint}"]
+        self.__notes__ = [*(note for note in getattr(self, "__notes__", []) if note != old), self._note()]
         return self
+
+    def explain(self) -> str:
+        """What happened, what it came from, what it usually means, and what to do: a text for people.
+
+        Example:
+            >>> from provider_kit import RateLimitError
+            >>> print(RateLimitError("Too many requests.", status_code=429).explain().splitlines()[0])
+            RateLimitError: Too many requests. (status=429)
+        """
+        from provider_kit.error_guide import entry_for
+
+        lines = [f"{type(self).__name__}: {self}"]
+        cause, seen = self.__cause__, {id(self)}
+        while cause is not None and id(cause) not in seen:
+            seen.add(id(cause))
+            lines.append(f"  because of {type(cause).__name__}: {' '.join(str(cause).split())}")
+            cause = cause.__cause__
+        for attempt in self.attempts:
+            lines.append(f"  tried: {attempt}")
+        if self.hint:
+            lines += ["", f"Hint: {self.hint}"]
+        return "\n".join([*lines, "", entry_for(self.topic).as_text()])
 
     def _facts(self) -> list[str]:
         return [f"request_id={self.request_id}"] if self.request_id else []
@@ -177,9 +212,18 @@ class ProviderKitError(Exception):
 
 
 class ConfigError(ProviderKitError, ValueError):
-    """The configuration is wrong. Nothing was sent."""
+    """The configuration is wrong. Nothing was sent.
+
+    Args:
+        problems: All that is wrong in a configuration file, with lines and remedies.
+    """
 
     kind = "invalid_config"
+    topic = "invalid_config"
+
+    def __init__(self, message: str = "", *, problems: Sequence[Any] = (), **known: Any) -> None:
+        self.problems = tuple(problems)
+        super().__init__(message, **known)
 
 
 class UnknownProviderError(ConfigError):
@@ -245,6 +289,7 @@ class AuthError(ProviderKitError):
     """
 
     kind = "authentication"
+    topic = "invalid_credentials"
     default_code: ClassVar[AuthErrorCode] = AuthErrorCode.INVALID_CREDENTIALS
 
     def __init__(
@@ -258,6 +303,8 @@ class AuthError(ProviderKitError):
         self.code = AuthErrorCode(code) if code is not None else self.default_code
         self.details = details
         known.setdefault("retryable", self.code.retryable)
+        if "topic" not in vars(type(self)) or type(self) is AuthError:
+            self.topic = self.code.value
         super().__init__(message, **known)
 
     def __str__(self) -> str:
@@ -287,12 +334,14 @@ class AllKeysExhaustedError(AuthError):
 class StorageError(AuthError):
     """Tokens could not be read from or written to their storage."""
 
+    topic = "storage_error"
     default_code = AuthErrorCode.STORAGE_ERROR
 
 
 class EncryptionError(AuthError):
     """Tokens could not be encrypted or decrypted."""
 
+    topic = "encryption_error"
     default_code = AuthErrorCode.ENCRYPTION_ERROR
 
 

@@ -80,12 +80,20 @@ def call(request):
     return request.param()
 
 
+@pytest.fixture(scope="session")
+def _nobodys_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("nobody")
+
+
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch):
-    """No key, address or option of the machine that runs the tests reaches a client."""
+def _clean_environment(monkeypatch, _nobodys_folder):
+    """No key, address, option or file of the user who runs the tests reaches a client."""
     for name in list(os.environ):
-        if re.search(r"API_KEY|BASE_URL|API_TOKEN|^OPENAI_|^AZURE_|_PROXY$|_proxy$", name):
+        if re.search(r"API_KEY|BASE_URL|API_TOKEN|^OPENAI_|^AZURE_|_PROXY$|_proxy$|^CONFIG_FILE$|LOG_LEVEL$", name):
             monkeypatch.delenv(name)
+    monkeypatch.delenv("PROVIDER_KIT_CONFIG", raising=False)
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(_nobodys_folder))
 
 
 class BlockingWorld:

@@ -97,7 +97,8 @@ def test_every_error_can_be_raised_with_a_text_alone(kind):
     assert error.attempts == ()
     assert error.kind
     assert kind.__doc__
-    assert getattr(error, "__notes__", []) == ([f"Hint: {error.hint}"] if error.hint else [])
+    hint = f"Hint: {error.hint}\n" if error.hint else ""
+    assert error.__notes__ == [f"{hint}More: provider-kit explain {error.topic}"]
 
 
 def test_the_drawing_is_the_tree():
@@ -190,9 +191,10 @@ def test_a_hint_is_replaced_not_added():
     error.add_note("mine")
     assert error.with_hint("new") is error
     assert error.hint == "new"
-    assert error.__notes__ == ["mine", "Hint: new"]
+    more = "More: provider-kit explain"
+    assert error.__notes__ == ["mine", f"Hint: new\n{more} unsupported_parameter"]
     plain = ProviderKitError("x").with_hint("first")
-    assert plain.__notes__ == ["Hint: first"]
+    assert plain.__notes__ == [f"Hint: first\n{more} provider_kit"]
 
 
 def test_errors_of_several_providers_are_a_group_too():

@@ -10,6 +10,7 @@ ROOT = files("provider_kit")
 #: From the bottom to the top; a room may import from rooms below it and from itself.
 LAYERS = (
     "_version",
+    "error_guide",
     "errors",
     "model",
     "wire",
@@ -17,6 +18,7 @@ LAYERS = (
     "providers",
     "auth",
     "policies",
+    "observability",
     "transports",
     "stores",
     "engine",
@@ -25,10 +27,12 @@ LAYERS = (
     "key_manager",
     "rate_limiter",
     "streams",
+    "config",
     "client_arguments",
     "client_policies",
     "client_scopes",
     "client",
+    "clients",
     "testing",
     "cli",
     "__main__",

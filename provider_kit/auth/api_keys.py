@@ -43,8 +43,10 @@ class KeySource:
         """
         if self.function is None:
             return self.keys
+        ready = getattr(self.function, "ready", None)  # a secret that was fetched before needs no thread
+        found = ready() if ready is not None else None
         try:
-            found = await call_user(transport, self.function, what="The api_key callable")
+            found = found or await call_user(transport, self.function, what="The api_key callable")
         except ProviderKitError as error:
             error.provider = error.provider or self._provider
             raise
@@ -109,5 +111,6 @@ def find_keys(config: ProviderConfig, provider: Provider, environ: Mapping[str, 
     raise MissingAPIKeyError(
         f"No API key: none was given, and none of {', '.join(variables)} is set.",
         provider=label,
-        hint=f"Set {variables[0]} in the environment, or pass api_key=….{where}",
+        hint=f"Set {variables[0]} in the environment, pass api_key=…, "
+        f"or store it: provider-kit keys set {label}.{where}",
     )

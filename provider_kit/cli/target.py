@@ -6,25 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from provider_kit.client import Client
+from provider_kit.providers.default_choice import default_target
 from provider_kit.providers.registry import find_provider, provider_names
 
 __all__ = ["default_target", "open_client"]
-
-#: Asked in this order; local servers and the demo need no key and are never guessed.
-_ORDER = ("openai", "anthropic", "gemini", "openrouter", "groq", "mistral", "cerebras", "qwen", "deepseek", "xai")
-
-
-def default_target(environ: Mapping[str, str]) -> str:
-    """``PROVIDER_KIT_MODEL``, else the first provider with a key in the environment, else ``demo``."""
-    if environ.get("PROVIDER_KIT_MODEL"):
-        return environ["PROVIDER_KIT_MODEL"]
-    names = provider_names()
-    for name in (*_ORDER, *(name for name in names if name not in _ORDER)):
-        if name in names:
-            provider = find_provider(name)
-            if provider.key_required and provider.default_model and provider.find_key(environ)[0]:
-                return name
-    return "demo"
 
 
 def open_client(target: str | None, environ: Mapping[str, str], **options: Any) -> Client:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from attrs import define, field
 
 from provider_kit._version import __version__
-from provider_kit.auth.api_keys import KeySource, find_keys
+from provider_kit.auth.api_keys import KeySource, check_key, find_keys
 from provider_kit.dialects.base import WireCall
 from provider_kit.dialects.failures import error_from_response, looks_like_html
 from provider_kit.errors import (
@@ -30,6 +30,7 @@ from provider_kit.errors import (
     DeadlineExceededError,
     InvalidRequestError,
     InvalidResponseError,
+    MissingAPIKeyError,
     PermissionDeniedError,
     ProviderKitError,
     ResponseLostError,
@@ -194,7 +195,7 @@ class Endpoint:
         if self._keys is None:
             pool = self.given_pool
             if pool is None:
-                source = find_keys(self.config, self.provider, self._environ)
+                source = self._find_keys()
                 pool = KeyPool(self.name, source.keys, strategy=self.config.key_strategy)
                 self.key_source = source
             else:
@@ -204,6 +205,18 @@ class Endpoint:
             pool.clock = pool.clock or self.clock
             self._keys = pool
         return self._keys
+
+    def _find_keys(self) -> KeySource:
+        """The keys of the configuration, the environment, or, last, those that were stored once."""
+        try:
+            return find_keys(self.config, self.provider, self._environ)
+        except MissingAPIKeyError:
+            from provider_kit.stores.tokens.opening import stored_credential
+
+            found = stored_credential(self.name, self.provider.name)
+            if found is None or found.token_type != "api_key":
+                raise
+            return KeySource((check_key(found.access_token, self.name),), provider=self.name)
 
     def for_other_keys(self, config: ProviderConfig, pool: KeyPool | None) -> Endpoint:
         """The same provider for other keys; what was checked already is taken over."""

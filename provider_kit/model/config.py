@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
-from attrs import Attribute, evolve, field, frozen
+from attrs import Attribute, evolve, field, fields, frozen
 
 from provider_kit.errors import ConfigError
 from provider_kit.model.http_config import DEFAULT_MAX_RESPONSE_BYTES, HTTPConfig, positive_seconds
 from provider_kit.model.oauth import OAuthConfig, OAuthCredentialSet
 
 __all__ = [
+    "CONFIG_FIELDS",
     "DEFAULT_MAX_RESPONSE_BYTES",
     "DEFAULT_MAX_RETRIES",
     "DEFAULT_MAX_TOKENS",
@@ -198,6 +199,8 @@ class ProviderConfig:
     oauth: OAuthConfig | None = None
     http: HTTPConfig = field(factory=HTTPConfig)
     on_unsupported: OnUnsupported = "warn"
+    #: Show every request and answer in the log, secrets masked.
+    debug_http: bool = False
     #: Allow a key to travel over plain ``http://`` to another machine.
     allow_insecure_http: bool = False
     #: What only this provider knows, e.g. ``organization``, ``project_id``, ``use_responses_api``.
@@ -254,3 +257,7 @@ class ProviderConfig:
     def replace(self, **changes: Any) -> ProviderConfig:
         """A copy with some fields changed."""
         return evolve(self, **changes)
+
+
+#: Names of the fields of :class:`ProviderConfig`.
+CONFIG_FIELDS = frozenset(field.name for field in fields(ProviderConfig))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from provider_kit.model.closing import Closing
 from provider_kit.model.http_config import HTTPConfig
@@ -20,6 +20,7 @@ class TransportPair:
         session: A ``requests.Session`` of the user's.
         async_session: An ``aiohttp.ClientSession`` of the user's.
         transport: One transport for both worlds; never closed here.
+        debug: Show every request and answer.
     """
 
     def __init__(
@@ -29,9 +30,13 @@ class TransportPair:
         session: Any = None,
         async_session: Any = None,
         transport: Transport | None = None,
+        debug: bool = False,
     ) -> None:
         self._http = http
         self._sessions = (session, async_session)
+        self._debug = debug
+        if debug and transport is not None:
+            transport = self._shown(transport)
         self._given = transport
         #: The transports, once they were made.
         self.blocking: Transport | None = transport
@@ -45,15 +50,25 @@ class TransportPair:
         from provider_kit.transports.requests_transport import RequestsTransport
 
         # Two threads may both get here; the first assignment that is read wins, the other is unused.
-        self.blocking = made = self.blocking or RequestsTransport(self._http, session=self._sessions[0])
+        own = RequestsTransport(self._http, session=self._sessions[0])
+        self.blocking = made = self.blocking or self._shown(own)
         return made
 
     def make_asyncio(self) -> Transport:
         """The asyncio one."""
         from provider_kit.transports.aiohttp_transport import AiohttpTransport
 
-        self.asyncio = made = self.asyncio or AiohttpTransport(self._http, session=self._sessions[1])
+        own = AiohttpTransport(self._http, session=self._sessions[1])
+        self.asyncio = made = self.asyncio or self._shown(own)
         return made
+
+    def _shown(self, made: Transport) -> Transport:
+        """The same, showing what it sends and receives, if that was asked for."""
+        if not self._debug:
+            return made
+        from provider_kit.transports.http_dump import DumpingTransport
+
+        return cast(Transport, DumpingTransport(made))
 
     def like(self, other: Transport) -> Transport:
         """The one of the world that another transport is of."""

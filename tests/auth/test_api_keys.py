@@ -52,7 +52,8 @@ def test_a_missing_key_says_where_it_was_looked_for():
         find_keys(ProviderConfig(type="acme"), ACME, {})
     assert "ACME_KEY, ACME_TOKEN, ACME_API_KEY" in caught.value.message
     assert caught.value.hint == (
-        "Set ACME_KEY in the environment, or pass api_key=…. Get a key at https://acme.example/keys."
+        "Set ACME_KEY in the environment, pass api_key=…, or store it: provider-kit keys set acme. "
+        "Get a key at https://acme.example/keys."
     )
     assert caught.value.code is AuthErrorCode.INVALID_CREDENTIALS
     assert caught.value.provider == "acme"

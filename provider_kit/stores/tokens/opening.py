@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Coroutine
+from contextlib import suppress
 from importlib.metadata import entry_points
-from typing import cast
+from inspect import isawaitable
+from typing import Any, cast
 
 from provider_kit.auth.token_storage import TokenStorage
-from provider_kit.errors import ConfigError
+from provider_kit.errors import ConfigError, ProviderKitError
+from provider_kit.model.oauth import OAuthToken
 from provider_kit.stores.base import ADDRESSES
 from provider_kit.wire.redaction import redact
 
-__all__ = ["default_token_folder", "open_token_storage"]
+__all__ = ["default_token_folder", "open_token_storage", "stored_credential"]
 
 _VARIABLES = ("PROVIDER_KIT_TOKEN_STORAGE", "TOKEN_STORAGE")
 #: Entry points of this group name storages of other packages; each is called with the whole address.
@@ -23,6 +27,23 @@ def default_token_folder() -> str:
     from platformdirs import user_data_dir
 
     return os.path.join(user_data_dir("provider-kit", appauthor=False), "tokens")
+
+
+def stored_credential(*names: str) -> OAuthToken | None:
+    """What is stored under the first of these names that has something: a key or a login.
+
+    A storage that cannot be opened or read has nothing; whoever needs it hears of that.
+    """
+    with suppress(ProviderKitError):
+        storage = open_token_storage()
+        for name in names:
+            found = storage.retrieve_token(name)
+            if isawaitable(found):
+                cast(Coroutine[Any, Any, Any], found).close()
+                return None
+            if found is not None:
+                return cast(OAuthToken, found)
+    return None
 
 
 def open_token_storage(

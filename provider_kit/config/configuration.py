@@ -1,0 +1,276 @@
+"""A configuration file as a whole: read, checked, and what it comes to."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define, field
+
+from provider_kit.config.document import Item, read_document
+from provider_kit.config.entries import ProviderEntry, RoutingConfig
+from provider_kit.config.problems import Problem, raise_problems
+from provider_kit.config.provider_block import read_entry
+from provider_kit.config.reader import MISSING, Reader
+from provider_kit.config.shapes import Field
+from provider_kit.errors import UnknownProviderError
+from provider_kit.model.nearest import nearest
+from provider_kit.providers.registry import is_known, split_model
+from provider_kit.wire.redaction import redact
+
+__all__ = ["TOP_FIELDS", "Configuration", "read_configuration"]
+
+#: What may stand at the left margin of the file.
+TOP_FIELDS = {
+    one.name: one
+    for one in (
+        Field("providers", Mapping[str, Any], "The providers, by a name of yours; the type is the name.", None),
+        Field("custom", Mapping[str, Any], "Servers that speak OpenAI's API, by a name of yours.", None),
+        Field("default", str, "Name of the provider that is used where none is named.", None),
+        Field("preferred_order", tuple[str, ...], "Names of providers, the preferred one first.", None),
+        Field("routing", Mapping[str, RoutingConfig], "Choices among several providers, by a name of yours.", None),
+    )
+}
+#: Names below ``providers`` that are no providers.
+_LISTS = ("enabled", "preferred_order", "custom")
+
+
+@define
+class Configuration:
+    """What a configuration file says."""
+
+    #: Path of the file, as it was found.
+    file: str
+    #: The providers that are switched on, by their name in the file.
+    entries: dict[str, ProviderEntry] = field(factory=dict)
+    #: Names of those that are switched off.
+    disabled: list[str] = field(factory=list)
+    routing: dict[str, RoutingConfig] = field(factory=dict)
+    #: The provider that is used where none is named.
+    default: str | None = None
+    #: Everything that is wrong or looks wrong, by line.
+    problems: list[Problem] = field(factory=list)
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """What looks wrong but stops nobody."""
+        return [problem for problem in self.problems if problem.severity == "warning"]
+
+    def check(self) -> Configuration:
+        """Raise what is wrong, all of it at once.
+
+        Raises:
+            ConfigError: ``error.problems`` has everything.
+        """
+        raise_problems(self.file, self.problems)
+        return self
+
+
+def read_configuration(text: str, file: str, environ: Mapping[str, str] | None = None) -> Configuration:
+    """Read a file's text. Never raises for what stands in it: look at ``problems``, or call ``check()``.
+
+    Args:
+        text: YAML (or JSON, which is YAML).
+        file: Its path, for the problems.
+        environ: The environment; default: that of the process.
+    """
+    made = Configuration(file)
+    tree, problems = read_document(text, file)
+    syntax = tuple(problems)
+    reader = Reader(file, os.environ if environ is None else environ, problems)
+    if tree is None and not problems:
+        tree = Item({}, 1, 1)
+        reader.tell(tree, "", "The file is empty.", "provider-kit config init writes one to begin with.")
+    elif tree is not None and not isinstance(tree.value, dict):
+        reader.tell(tree, "", "The file must hold a mapping with the key providers.", "Begin with 'providers:'.")
+    elif tree is not None:
+        _read_top(tree, made, reader)
+    # What was set aside because of its syntax is not complained about twice.
+    unread = {problem.line for problem in reader.problems if not problem.path and problem in syntax}
+    reader.problems = [one for one in reader.problems if one.line not in unread or one in syntax]
+    made.problems = sorted(reader.problems, key=lambda problem: (problem.line, problem.column))
+    return made
+
+
+def _read_top(tree: Item, made: Configuration, reader: Reader) -> None:
+    blocks = dict(tree.value)
+    providers, custom = blocks.pop("providers", None), blocks.pop("custom", None)
+    astray = _astray(blocks, providers, reader)
+    _read_entries({name: blocks.pop(name) for name in astray}, made, reader, "providers")
+    listed: dict[str, Item] = {}
+    if providers is not None and isinstance(providers.value, dict):
+        named = dict(providers.value)
+        _shifted_settings(named, reader)
+        for name in _LISTS:
+            if name in named and (name != "custom" or isinstance(named[name].value, dict)):
+                listed[name] = named.pop(name)
+        custom = custom or listed.pop("custom", None)
+        _read_entries(named, made, reader, "providers")
+    elif providers is not None and not astray:
+        if providers.value is None:
+            reader.tell(providers, "providers", "There is no provider.", "Write one below, e.g. 'openai:'.", key=True)
+        else:
+            reader.tell(
+                providers,
+                "providers",
+                "providers must be a mapping of names, not a list or a text.",
+                "Write 'openai:' below it, indented, and its settings below that.",
+            )
+    if custom is not None:
+        if isinstance(custom.value, dict):
+            _read_entries(custom.value, made, reader, "custom")
+        elif custom.value is not None:
+            reader.tell(custom, "custom", "custom must be a mapping of names.", "Write 'my-server:' below it.")
+    if providers is None and custom is None and not astray and _nearest_block(blocks) is None:
+        reader.tell(tree, "", "There is no key providers.", "Begin the file with 'providers:'.")
+    known = {name: one for name, one in TOP_FIELDS.items() if name not in ("providers", "custom")}
+    rest = Item({**blocks, **{name: item for name, item in listed.items() if name == "preferred_order"}}, 1, 1)
+    found = reader.read_fields(rest, known, "", also={"router": "routing", "routes": "routing", "models": "providers"})
+    _keep_enabled(listed.get("enabled"), made, reader)
+    _read_choices(found, rest, made, reader)
+
+
+def _nearest_block(blocks: Mapping[str, Item]) -> str | None:
+    """A misspelt ``providers`` among the unknown keys."""
+    return next((name for name in blocks if nearest(name, ["providers"])), None)
+
+
+# ------------------------------------------------------------------------------------------------ indentation
+
+
+def _astray(blocks: Mapping[str, Item], providers: Item | None, reader: Reader) -> list[str]:
+    """Providers that stand beside ``providers:`` instead of below it."""
+    if providers is not None and providers.value is not None:
+        return []
+    found = []
+    for name, item in blocks.items():
+        settings = item.value if isinstance(item.value, dict) else {}
+        if name in TOP_FIELDS or name.startswith("x-"):
+            continue
+        if is_known(name) or {"api_key", "api_keys", "model", "base_url"} & settings.keys():
+            found.append(name)
+            if providers is not None:
+                message = f"{name} stands beside providers, not below it."
+                remedy = "Indent it and everything below it by two more spaces."
+            else:
+                message = f"{name} stands at the left margin; the line 'providers:' above it is missing."
+                remedy = "Write 'providers:' above it, and indent this by two spaces."
+            reader.tell(item, name, message, remedy, key=True)
+    return found
+
+
+def _shifted_settings(named: dict[str, Item], reader: Reader) -> None:
+    """Settings that stand beside their provider instead of below it."""
+    from provider_kit.config.entries import entry_fields
+
+    previous: str | None = None
+    for name in list(named):
+        item = named[name]
+        if isinstance(item.value, dict) or name in _LISTS:
+            previous = name
+            continue
+        if previous is not None and name in entry_fields() and not is_known(name):
+            reader.tell(
+                item,
+                f"providers.{name}",
+                f"{name} stands beside {previous}, not below it.",
+                "Indent it by two more spaces.",
+                key=True,
+            )
+            del named[name]
+            if named.get(previous) is not None and named[previous].value is None:
+                del named[previous]
+        elif item.value is None:
+            previous = name
+
+
+# ------------------------------------------------------------------------------------------------ the parts
+
+
+def _read_entries(named: Mapping[str, Item], made: Configuration, reader: Reader, block: str) -> None:
+    for name, item in named.items():
+        if name.startswith("x-"):
+            continue
+        path = f"{block}.{name}"
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
+            reader.tell(
+                item,
+                block,
+                f"{redact(name[:60])!r} is no name for a provider.",
+                "Use letters, digits, '_', '.' and '-'.",
+                key=True,
+            )
+            continue
+        if name in made.entries or name in made.disabled:
+            reader.tell(item, path, f"There is a provider {name!r} already.", "Choose another name.", key=True)
+            continue
+        entry = read_entry(name, item, path, reader, custom=block == "custom")
+        if entry is None:
+            continue
+        if entry is MISSING:
+            made.disabled.append(name)
+        else:
+            made.entries[name] = entry
+
+
+def _keep_enabled(item: Item | None, made: Configuration, reader: Reader) -> None:
+    """``providers.enabled``: a list of those that count."""
+    if item is None:
+        return
+    names = reader.read(item, tuple[str, ...], "providers.enabled")
+    if names is MISSING or names is None:
+        return
+    known = [*made.entries, *made.disabled]
+    for name in names:
+        if name not in known:
+            reader.tell(
+                item,
+                "providers.enabled",
+                f"There is no provider {name!r} in this file.",
+                nearest(name, known).strip()
+                or f"Write it below providers, or remove it here. There are: {', '.join(known)}.",
+            )
+    for name in list(made.entries):
+        if name not in names:
+            del made.entries[name]
+            made.disabled.append(name)
+
+
+def _read_choices(found: Mapping[str, Any], rest: Item, made: Configuration, reader: Reader) -> None:
+    """The default provider and the routes; all names in them must stand in the file."""
+    order = found.get("preferred_order") or ()
+    for field_name, names in (
+        ("default", [found["default"]] if found.get("default") else []),
+        ("preferred_order", order),
+    ):
+        for name in names:
+            _check_name(name, rest.value[field_name], field_name, made, reader)
+    made.default = found.get("default") or next(
+        (name for name in (*order, *made.entries) if name in made.entries), None
+    )
+    for name, route in (found.get("routing") or {}).items():
+        item = rest.value["routing"].value[name]
+        good = [_check_name(one, item, f"routing.{name}", made, reader) for one in route.providers]
+        if not route.providers:
+            reader.tell(item, f"routing.{name}", "A route needs providers.", "Write providers: [openai, anthropic].")
+        elif all(good):
+            made.routing[name] = route
+
+
+def _check_name(name: str, item: Item, path: str, made: Configuration, reader: Reader) -> bool:
+    known = [*made.entries, *made.disabled]
+    if name.partition("/")[0] in made.entries:
+        return True
+    if name.partition("/")[0] in made.disabled:
+        reader.tell(item, path, f"{name} is switched off.", "Switch it on (enabled: true), or remove it here.")
+        return False
+    try:
+        split_model(name)
+        reason = f"{name} does not stand below providers."
+    except UnknownProviderError:
+        reason = f"There is no provider {redact(name[:60])!r} in this file."
+    remedy = nearest(name, known).strip() or f"Write it below providers. There are: {', '.join(known) or 'none yet'}."
+    reader.tell(item, path, reason, remedy)
+    return False

@@ -1,0 +1,64 @@
+"""Configuration files that only who has the key can read. Needs ``pip install provider-kit[crypto]``.
+
+The file is one line: ``provider-kit-config:1:`` and a sealed text (Fernet, under a key or under a
+passphrase with scrypt). The environment variable ``PROVIDER_KIT_ENCRYPTION_KEY`` opens it by itself.
+"""
+
+from __future__ import annotations
+
+import re
+
+from provider_kit.errors import EncryptionError
+from provider_kit.stores.sealing import Sealer
+
+__all__ = ["decrypt_config", "encrypt_config", "is_encrypted"]
+
+_HEADER = "provider-kit-config:1:"
+
+
+def is_encrypted(text: str) -> bool:
+    """Whether a file's text was made by :func:`encrypt_config`."""
+    return text.startswith("provider-kit-config:")
+
+
+def encrypt_config(text: str, key: str | None = None) -> str:
+    """A configuration, encrypted.
+
+    Args:
+        text: The YAML text.
+        key: A key of ``generate_encryption_key()``, or any other words as a passphrase. Default:
+            ``PROVIDER_KIT_ENCRYPTION_KEY``.
+
+    Raises:
+        EncryptionError: There is no key.
+        MissingDependencyError: The package ``cryptography`` is not installed.
+    """
+    return _sealer(key).seal(text.encode()) + "\n"
+
+
+def decrypt_config(text: str, key: str | None = None) -> str:
+    """The YAML text of an encrypted configuration. Arguments as :func:`encrypt_config`.
+
+    Raises:
+        EncryptionError: The key is wrong, or the file is damaged.
+        MissingDependencyError: The package ``cryptography`` is not installed.
+    """
+    text = text.strip()
+    if not text.startswith(_HEADER):
+        raise EncryptionError(
+            "The configuration is encrypted in a way this version does not know."
+            if is_encrypted(text)
+            else "The configuration is not encrypted.",
+            hint="Upgrade provider-kit." if is_encrypted(text) else "Read it with load_config().",
+        )
+    try:
+        return _sealer(key).open(text).decode()
+    except UnicodeDecodeError:
+        raise EncryptionError("The configuration is damaged.", hint="Take it from a backup.") from None
+
+
+def _sealer(key: str | None) -> Sealer:
+    given: dict[str, str] = {}
+    if key is not None:
+        given = {"key" if re.fullmatch(r"[A-Za-z0-9_-]{43}=", key.strip()) else "passphrase": key}
+    return Sealer(header=_HEADER, what="configuration", if_lost="take it from a backup", **given)

@@ -1,0 +1,156 @@
+"""What may stand below a provider's name, and what it comes to: a configuration and a client's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal
+
+from attrs import evolve, field, frozen
+
+from provider_kit.authenticators.presets import oauth_config
+from provider_kit.config.reader import fetched
+from provider_kit.config.secret_reference import SecretList, SecretReference
+from provider_kit.config.shapes import Field, fields_of
+from provider_kit.model.config import ProviderConfig
+
+__all__ = ["OTHER_SPELLINGS", "ProviderEntry", "RoutingConfig", "entry_fields"]
+
+#: How other tools call our keys, without underscores and in small letters.
+OTHER_SPELLINGS = {
+    "key": "api_key",
+    "token": "api_key",
+    "keys": "api_keys",
+    "apitoken": "api_key",
+    "secret": "api_key",
+    "url": "base_url",
+    "apibase": "base_url",
+    "endpoint": "base_url",
+    "host": "base_url",
+    "apiurl": "base_url",
+    "baseuri": "base_url",
+    "modelname": "model",
+    "retries": "max_retries",
+    "numretries": "max_retries",
+    "requesttimeout": "timeout",
+    "timeoutseconds": "timeout",
+    "provider": "type",
+    "kind": "type",
+    "disabled": "enabled",
+    "active": "enabled",
+    "ratelimits": "rate_limit",
+    "limits": "rate_limit",
+    "extraheaders": "headers",
+    "proxy": "http",
+    "verify": "http",
+    "oauth2": "oauth",
+    "credentials": "oauth_credentials",
+    "cache": "response_cache",
+    "auth": "auth_type",
+    "organizationid": "organization",
+    "projectid": "project_id",
+}
+
+
+@frozen(kw_only=True)
+class _OnlyInFiles:
+    """Settings of a provider that exist in a file alone, beside those of ``ProviderConfig``."""
+
+    #: Whether the provider is used; what is switched off is not looked at.
+    enabled: bool = True
+    #: A note for people.
+    description: str | None = None
+    #: Default model; another name of default_model.
+    model: str | None = None
+    #: Models of a custom server; the first one is the default.
+    models: tuple[str, ...] = ()
+    #: Name of the environment variable that holds the key.
+    api_key_env: str | None = None
+    #: How it is proven who we are; oauth for a login.
+    auth_type: Literal["api_key", "oauth", "bearer_token"] | None = None
+    #: Id of your OAuth client.
+    client_id: str | None = None
+    client_secret: str | None = None
+    #: Scopes a login asks for.
+    scopes: tuple[str, ...] = ()
+    #: Retry policy: none, default, aggressive or conservative.
+    retry: Literal["none", "default", "aggressive", "conservative"] | None = None
+    #: Arguments for every call, e.g. temperature.
+    defaults: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class RoutingConfig:
+    """A named choice among several providers: who is asked, in which order."""
+
+    #: Names of providers of this file, with a model behind a slash if not their default one.
+    providers: tuple[str, ...]
+    #: fallback, round_robin, random, weighted, least_busy, latency, cheapest or racing.
+    strategy: Literal[
+        "fallback", "round_robin", "random", "weighted", "least_busy", "latency", "cheapest", "racing"
+    ] = "fallback"
+    #: Share of each provider, for the strategy weighted.
+    weights: Mapping[str, float] = field(factory=dict)
+    #: A note for people.
+    description: str | None = None
+
+
+@cache
+def entry_fields() -> dict[str, Field]:
+    """All settings that may stand below a provider's name; the options of the provider come on top."""
+    return {**fields_of(_OnlyInFiles), **fields_of(ProviderConfig)}
+
+
+@frozen(kw_only=True)
+class ProviderEntry:
+    """One provider of a configuration file, ready to be made into a client."""
+
+    #: Its name in the file.
+    name: str
+    #: Everything that was set, secrets not fetched yet.
+    settings: Mapping[str, Any] = field(repr=lambda settings: f"<{len(settings)} settings>")
+    #: Path below the provider to where its value comes from.
+    origins: Mapping[str, str] = field(factory=dict)
+    #: Line of its name in the file.
+    line: int = 1
+
+    def changed(self, changes: Mapping[str, Any]) -> ProviderEntry:
+        """The same with explicit arguments, which go before what the file says."""
+        given = {("default_model" if name == "model" else name): value for name, value in changes.items()}
+        settings = dict(self.settings)
+        if {"api_key", "api_keys"} & given.keys():
+            for name in ("api_key", "api_keys", "oauth", "oauth_credentials", "client_options"):
+                settings.pop(name, None)
+        return evolve(
+            self, settings={**settings, **given}, origins={**self.origins, **dict.fromkeys(given, "argument")}
+        )
+
+    def make_config(self, *, fetch: bool = True) -> tuple[ProviderConfig, dict[str, Any]]:
+        """The configuration, and further arguments of the client.
+
+        Args:
+            fetch: Whether secrets other than API keys are fetched now; if not, a placeholder stands for them.
+
+        Raises:
+            ConfigError: Something does not fit.
+            AuthError: A secret cannot be fetched.
+        """
+        settings = dict(self.settings)
+        client: dict[str, Any] = dict(settings.pop("client_options", {}))
+        keys = settings.pop("api_keys", ())
+        if any(isinstance(key, SecretReference) for key in keys):
+            settings["api_key"] = SecretList(keys)
+        elif keys:
+            settings["api_keys"] = tuple(keys)
+        for name, value in settings.items():
+            if name != "api_key":
+                settings[name] = fetched(value, fetch=fetch)
+        known = fields_of(ProviderConfig)
+        client |= {name: settings.pop(name) for name in ("defaults", "retry") if name in settings}
+        options = {name: settings.pop(name) for name in list(settings) if name not in known}
+        if options:
+            settings["options"] = {**settings.get("options", {}), **options}
+        if "oauth" in settings and isinstance(settings["oauth"], Mapping):
+            settings["oauth"] = oauth_config(str(settings["type"]), **settings["oauth"])
+        settings.setdefault("name", self.name)
+        return ProviderConfig(**settings), client

@@ -1,0 +1,47 @@
+"""Whether a key looks like one of its provider: a hint for people, never a reason to refuse it."""
+
+from __future__ import annotations
+
+from provider_kit.providers.base import Provider
+from provider_kit.providers.registry import find_provider, provider_names
+
+__all__ = ["shape_warning"]
+
+_PLACEHOLDERS = ("your-api-key", "your_api_key", "changeme", "xxx", "<", "sk-...", "...", "todo", "replace")
+
+
+def shape_warning(provider: Provider, key: str) -> tuple[str, str] | None:
+    """What looks wrong with a key, and what to do; ``None`` if it looks right. Never shows the key."""
+    text = key.strip()
+    if any(mark in text.lower() for mark in _PLACEHOLDERS):
+        return "The key is a placeholder, not a key.", _get(provider)
+    if text[:1] in "\"'" or text[-1:] in "\"'":
+        return "The key has quotes around it.", "Remove them where the key is set."
+    prefix = provider.key_prefix
+    other = _other_owner(text, provider)
+    if other is not None:
+        return f"The key looks like one of {other}.", f"Check which provider it belongs to. {_get(provider)}".strip()
+    if prefix and not text.startswith(prefix):
+        return f"Keys of {provider.title or provider.name} begin with {prefix}; this one does not.", _get(provider)
+    if provider.key_required and len(text) < 16:
+        return "The key is shorter than any key.", "Copy it again, whole."
+    return None
+
+
+def _get(provider: Provider) -> str:
+    return f"Keys are made at {provider.console}." if provider.console else "Copy the key again."
+
+
+def _other_owner(key: str, provider: Provider) -> str | None:
+    """Another provider whose keys begin like this one, where that tells."""
+    prefixes = {
+        known.key_prefix: known.title or name
+        for name in provider_names()
+        if (known := find_provider(name)).key_prefix and known.key_prefix != "sk-"
+    }
+    best = max((prefix for prefix in prefixes if key.startswith(prefix)), key=len, default="")
+    if not best or best == provider.key_prefix or provider.key_prefix.startswith(best):
+        return None
+    if not provider.key_prefix:
+        return None  # a gateway may take any key
+    return prefixes[best]

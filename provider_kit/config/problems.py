@@ -1,0 +1,52 @@
+"""What is wrong with a configuration file: where, what, and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from attrs import frozen
+
+from provider_kit.errors import ConfigError
+
+__all__ = ["Problem", "raise_problems"]
+
+
+@frozen(kw_only=True)
+class Problem:
+    """One thing that is wrong, or looks wrong, in a configuration file."""
+
+    message: str
+    #: What to write instead, or what to do.
+    remedy: str
+    #: Path of the file, as it was given.
+    file: str
+    #: Line, counted from 1.
+    line: int
+    #: Column, counted from 1.
+    column: int = 1
+    #: Where in the document: ``providers.openai.timeout``.
+    path: str = ""
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path else ""
+        return f"{self.file}:{self.line}:{self.column}: {self.severity}: {where}{self.message}"
+
+
+def raise_problems(file: str, problems: Sequence[Problem]) -> None:
+    """Raise all errors as one, if there are any.
+
+    Raises:
+        ConfigError: There are; ``error.problems`` has them, warnings included.
+    """
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if not errors:
+        return
+    lines = [f"{problem}\n    {problem.remedy}" for problem in errors]
+    count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
+    raise ConfigError(
+        "\n  ".join([f"{file} has {count}:", *lines]),
+        hint=f"Correct the lines above; provider-kit config check {file} shows them again.",
+        problems=problems,
+    )

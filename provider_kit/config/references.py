@@ -1,0 +1,145 @@
+"""``${…}`` in texts of the configuration: variables of the environment, defaults, secrets kept elsewhere.
+
+``${NAME}`` and ``${NAME:-default}`` are replaced when the file is read; ``$$`` is a dollar sign.
+``${file:path}``, ``${keyring:service/name}``, ``${vault:path#field}`` and ``${aws:name}`` stay references
+until their value is needed. How other tools write it is recognised.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from attrs import define, field
+
+from provider_kit.config.secret_reference import SecretReference
+from provider_kit.config.secrets import secret_schemes
+from provider_kit.model.nearest import nearest
+from provider_kit.wire.redaction import redact
+
+__all__ = ["Expansion", "expand"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: How LiteLLM and Bifrost write a variable.
+_FOREIGN = re.compile(r"(?:os\.environ/|env\.)([A-Za-z_][A-Za-z0-9_]*)")
+
+
+@define
+class Expansion:
+    """A text after its references were looked at."""
+
+    #: The text, or a reference whose value is fetched when it is needed.
+    value: str | SecretReference = field(default="", repr=False)
+    #: ``(message, remedy)`` of what is wrong.
+    errors: list[tuple[str, str]] = field(factory=list)
+    warnings: list[tuple[str, str]] = field(factory=list)
+    #: Variables whose values are in it.
+    variables: list[str] = field(factory=list)
+    #: Variables that are not set.
+    missing: list[str] = field(factory=list)
+
+
+def expand(text: str, environ: Mapping[str, str]) -> Expansion:
+    """Replace the variables of a text."""
+    result = Expansion(text)
+    foreign = _FOREIGN.fullmatch(text.strip())
+    if foreign:
+        result.warnings.append((f"{text.strip()!r} is how other tools write a variable.", f"Write ${{{foreign[1]}}}."))
+        text = f"${{{foreign[1]}}}"
+    if "$" not in text:
+        return result
+    parts = _parts(text, environ, result)
+    if any(isinstance(part, tuple) for part in parts):
+        result.value = SecretReference(parts)
+    else:
+        result.value = "".join(part for part in parts if isinstance(part, str))
+    return result
+
+
+def _parts(text: str, environ: Mapping[str, str], result: Expansion) -> list[str | tuple[str, str]]:
+    """Texts, and ``(scheme, rest)`` of secrets."""
+    parts: list[str | tuple[str, str]] = []
+    position = 0
+    while position < len(text):
+        start = text.find("$", position)
+        if start < 0:
+            parts.append(text[position:])
+            break
+        parts.append(text[position:start])
+        following = text[start + 1 : start + 2]
+        if following == "$":
+            parts.append("$")
+            position = start + 2
+        elif following == "{":
+            end = _closing(text, start + 2)
+            if end < 0:
+                result.errors.append(("'${' is not closed by '}'.", "Write ${NAME}, or $${ for these characters."))
+                break
+            parts.extend(_reference(text[start + 2 : end], environ, result))
+            position = end + 1
+        else:
+            name = _NAME.match(text, start + 1)
+            if name:
+                result.errors.append(
+                    (f"${name[0]} is not replaced.", f"Write ${{{name[0]}}}, or $${name[0]} for these characters.")
+                )
+                position = name.end()
+            else:
+                parts.append("$")
+                position = start + 1
+    return parts
+
+
+def _closing(text: str, position: int) -> int:
+    """Where the brace that is open at ``position`` is closed, or -1."""
+    depth = 1
+    while position < len(text):
+        if text.startswith("${", position):
+            depth += 1
+            position += 1
+        elif text[position] == "}":
+            depth -= 1
+            if not depth:
+                return position
+        position += 1
+    return -1
+
+
+def _reference(inner: str, environ: Mapping[str, str], result: Expansion) -> list[str | tuple[str, str]]:
+    name, default_sign, default = inner.partition(":-")
+    if _NAME.fullmatch(name):
+        if environ.get(name):
+            result.variables.append(name)
+            return [environ[name]]
+        if default_sign:
+            return _parts(default, environ, result)
+        result.missing.append(name)
+        similar = nearest(name, [known for known in environ if known.isupper()]) if len(name) > 3 else ""
+        result.errors.append(
+            (
+                f"The environment variable {name} is not set{'' if name not in environ else ', or empty'}.",
+                f"{similar}Set it: export {name}=…, or write ${{{name}:-default}}.",
+            )
+        )
+        return []
+    scheme, colon, rest = inner.partition(":")
+    if scheme == "env" and _NAME.fullmatch(rest):
+        return _reference(rest, environ, result)
+    if colon and scheme in secret_schemes():
+        if not rest.strip():
+            result.errors.append((f"${{{scheme}:}} names no secret.", f"Write ${{{scheme}:where}}."))
+            return []
+        return [(scheme, rest)]
+    shown = redact(inner) if len(inner) < 60 else "…"
+    if re.fullmatch(r"[A-Za-z_]\w*[-?+=:].*", inner, re.DOTALL) and not re.fullmatch(
+        r"\w+:[^-?+=].*", inner, re.DOTALL
+    ):
+        result.errors.append(
+            (f"${{{shown}}} is a form of the shell that is not understood.", "Only ${NAME} and ${NAME:-default} are.")
+        )
+    else:
+        known = ", ".join(f"${{{name}:…}}" for name in secret_schemes())
+        result.errors.append(
+            (f"${{{shown}}} is not understood.", f"Write ${{NAME}}, ${{NAME:-default}}, or one of {known}.")
+        )
+    return []

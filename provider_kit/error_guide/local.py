@@ -1,0 +1,157 @@
+"""What is wrong on this side, before a byte is sent, or beside the call."""
+
+from __future__ import annotations
+
+from provider_kit.error_guide.entry import Entry
+
+__all__ = ["ENTRIES"]
+
+ENTRIES = (
+    Entry(
+        "provider_kit",
+        ("ProviderKitError",),
+        "The base of every error of this library; what is raised is always one of the others.",
+        False,
+        ("See the class of the error and its message.",),
+        ("Read error.hint.", "print(error.explain()) shows the causes and what to do."),
+        ("Catch the classes you can do something about, and this one last.",),
+    ),
+    Entry(
+        "unknown_provider",
+        ("UnknownProviderError",),
+        "No provider of this name is known, or the model's name does not tell its provider.",
+        False,
+        ("A misspelt name.", "A model without its provider.", "A plugin that is not installed in this environment."),
+        (
+            "Write it as provider/model, e.g. openai/gpt-5-mini; provider-kit providers lists the names.",
+            "Any OpenAI-compatible server: Client(base_url='http://…/v1', model='…').",
+            "A provider of your own: register_provider(…) before the first use.",
+        ),
+        ("Write the provider before the model everywhere.",),
+    ),
+    Entry(
+        "invalid_request",
+        ("InvalidRequestError",),
+        "The arguments of the call are wrong. Nothing was sent.",
+        False,
+        ("A misspelt argument.", "A value of the wrong kind, or outside its range.", "An empty conversation."),
+        ("Correct what the message names.", "See ChatOptions for everything a call takes."),
+        ("Let mypy or pyright check the program: the arguments are typed.",),
+    ),
+    Entry(
+        "unsupported_parameter",
+        ("UnsupportedParameterError",),
+        "The model does not take a parameter, and on_unsupported='raise' was asked for. Nothing was sent.",
+        False,
+        ("A sampling parameter for a reasoning model.", "A parameter that only other providers have."),
+        (
+            "Leave it out for this model.",
+            "Or use on_unsupported='warn': it is left out and told in reply.warnings.",
+        ),
+        ("Keep 'warn', and look at reply.warnings in tests.",),
+    ),
+    Entry(
+        "not_supported",
+        ("NotSupportedError",),
+        "This provider has no endpoint for what was asked. Nothing was sent.",
+        False,
+        ("Embeddings, token counts or a model list from a provider that has none.",),
+        ("Use another provider for this.", "The page about providers tells what each one has."),
+        ("Use a client of its own for embeddings.",),
+    ),
+    Entry(
+        "tool",
+        ("ToolError",),
+        "A tool could not be called; what is raised is one of its kinds.",
+        False,
+        ("See tool_call_parse and max_steps_exceeded.",),
+        ("Read error.hint.",),
+        ("Describe each parameter of a tool in its schema.",),
+    ),
+    Entry(
+        "tool_call_parse",
+        ("ToolCallParseError",),
+        "The model wrote arguments for a tool that are not a JSON object.",
+        False,
+        ("A small model.", "An answer that was cut: finish_reason is 'length'.", "A schema that is hard to follow."),
+        (
+            "Answer the call with the error as its result: the model then corrects itself.",
+            "Raise max_tokens if the answer was cut.",
+            "Simplify the schema, or use a stronger model.",
+        ),
+        ("Use Tool(strict=True) where the provider has it.",),
+    ),
+    Entry(
+        "max_steps_exceeded",
+        ("MaxStepsExceededError",),
+        "The model went on calling tools beyond the number of steps that was allowed.",
+        False,
+        ("The model asks for the same again and again.", "The task needs more steps."),
+        ("Look at the calls: does each result answer what was asked?", "Allow more steps."),
+        ("Say in the system prompt when to stop.",),
+    ),
+    Entry(
+        "structured_output",
+        ("StructuredOutputError",),
+        "The answer does not fit the structure that was asked for.",
+        False,
+        ("The answer was cut.", "The provider does not enforce the schema.", "The model refused."),
+        ("Look at error.partial or the text.", "Raise max_tokens, simplify the schema, or use another model."),
+        ("Prefer providers that enforce schemas.",),
+    ),
+    Entry(
+        "all_providers_failed",
+        ("AllProvidersFailedError",),
+        "Every provider that was tried failed. error.exceptions has their errors, in order.",
+        False,
+        ("A cause they share: the network, the proxy, the request itself.", "Several outages at once."),
+        ("Read each of error.exceptions.", "Run provider-kit doctor: it looks at every configured provider."),
+        ("Choose providers that do not run on one another's machines.",),
+    ),
+    Entry(
+        "circuit_open",
+        ("CircuitOpenError",),
+        "The provider failed repeatedly and is left alone for a while. Nothing was sent.",
+        True,
+        ("An outage of the provider.", "A wrong address or proxy, which makes every call fail."),
+        (
+            "Wait error.retry_after seconds, or use another provider meanwhile.",
+            "Look at client.circuit and at the errors before it.",
+        ),
+        ("Adapt CircuitBreakerConfig if it opens too early.",),
+    ),
+    Entry(
+        "rate_limit_exceeded",
+        ("RateLimitExceededError",),
+        "Your own rate limit would delay the call beyond what it may wait. Nothing was sent.",
+        True,
+        ("More calls than RateLimitConfig allows.", "One call that is larger than the limit of a minute."),
+        (
+            "Wait error.retry_after seconds, or spread the calls.",
+            "Raise total_timeout or max_wait, or the limit itself.",
+            "Add keys: each has a limit of its own.",
+        ),
+        ("Bound the calls in flight: max_concurrency=10.",),
+    ),
+    Entry(
+        "store",
+        ("StoreError",),
+        "The store that limits, key health or answers are shared through cannot be used.",
+        True,
+        ("The Redis server is away, or its address or password is wrong.", "The SQLite file cannot be written."),
+        (
+            "Check the address and that the server runs.",
+            "on_store_failure='local' goes on with this process's own state.",
+        ),
+        ("Watch the event store_failed.",),
+    ),
+    Entry(
+        "missing_dependency",
+        ("MissingDependencyError",),
+        "A package that only this feature needs is not installed.",
+        False,
+        ("The extra was not installed.", "The program runs in another environment than the one it was installed in."),
+        ("Run the pip install that the hint names.", "Check which environment runs: python -m pip show provider-kit."),
+        ("Name the extras in the requirements: provider-kit[redis,crypto].",),
+    ),
+)

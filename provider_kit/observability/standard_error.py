@@ -1,0 +1,24 @@
+"""A log handler for standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TextIO
+
+__all__ = ["StandardError"]
+
+
+class StandardError(logging.StreamHandler[TextIO]):
+    """Standard error as it is now, not as it was when the handler was made."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None:
+        """It cannot be another one."""

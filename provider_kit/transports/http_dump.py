@@ -1,0 +1,160 @@
+"""Shows every request and answer, secrets masked and bodies cut: what ``debug_http=True`` turns on.
+
+It stands around a transport and passes everything through. The pieces of a stream are shown as they
+arrive, and nothing is held back.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from provider_kit.errors import ProviderKitError
+from provider_kit.observability.standard_error import StandardError
+from provider_kit.transports.base import ByteStream, Transport
+from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
+from provider_kit.wire.redaction import is_secret_header, redact, redact_headers
+
+__all__ = ["DumpingTransport"]
+
+#: Bytes of a body that are shown.
+_SHOWN = 4096
+_log = logging.getLogger("provider_kit.http.dump")
+_numbers = itertools.count(1)
+
+
+def _make_visible() -> None:
+    """Whoever asked for dumps wants to see them, also where nobody has set up logging."""
+    _log.setLevel(logging.DEBUG)
+    logger: logging.Logger | None = _log
+    while logger is not None:
+        if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+            return
+        logger = logger.parent if logger.propagate else None
+    _log.addHandler(StandardError())
+
+
+class DumpingTransport:
+    """A transport around another one."""
+
+    def __init__(self, inner: Transport) -> None:
+        self._inner = inner
+        _make_visible()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+    async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:
+        """Send, and show both ways."""
+        dump = _Dump(request, self._inner)
+        try:
+            response = await self._inner.send(request, limits)
+        except ProviderKitError as error:
+            dump.failed(error)
+            raise
+        dump.answered(response.status, response.headers)
+        dump.body(response.body)
+        dump.ended(len(response.body), None)
+        return response
+
+    async def open_stream(self, request: HttpRequest, limits: Limits) -> ByteStream:
+        """Open, and show each piece as it arrives."""
+        dump = _Dump(request, self._inner)
+        try:
+            stream = await self._inner.open_stream(request, limits)
+        except ProviderKitError as error:
+            dump.failed(error)
+            raise
+        dump.answered(stream.status, stream.headers)
+        return _DumpedStream(stream, dump)
+
+
+class _Dump:
+    """The lines about one exchange."""
+
+    def __init__(self, request: HttpRequest, transport: Transport) -> None:
+        self._number = next(_numbers)
+        self._now = transport.now
+        self._started = transport.now()
+        self._left = _SHOWN
+        secrets = [value for name, value in request.headers.items() if is_secret_header(name)]
+        self._secrets = [part for value in secrets for part in (value, value.rpartition(" ")[2]) if len(part) >= 4]
+        headers = redact_headers(request.headers, self._secrets)
+        self._tell("REQUEST", f"{request.method} {redact(request.url, self._secrets)}\n{_lines(headers)}")
+        if request.body:
+            self.body(request.body)
+        self._left = _SHOWN
+
+    def _tell(self, what: str, text: str) -> None:
+        _log.debug("#%d %s %s", self._number, what, text)
+
+    def _since(self) -> str:
+        return f"after {(self._now() - self._started) * 1000:.0f} ms"
+
+    def answered(self, status: int, headers: Mapping[str, str]) -> None:
+        self._tell("RESPONSE", f"{status} {self._since()}\n{_lines(redact_headers(dict(headers), self._secrets))}")
+
+    def body(self, data: bytes) -> None:
+        """A body or a piece of it, as long as there is room."""
+        if self._left <= 0 or not data:
+            return
+        shown = data[: self._left]
+        self._left -= len(shown)
+        text = redact(shown.decode("utf-8", "replace").rstrip(), self._secrets)
+        rest = len(data) - len(shown)
+        self._tell("BODY", f"{text}{f' … {rest:,} more bytes' if rest else ''}")
+
+    def ended(self, size: int, pieces: int | None) -> None:
+        self._tell("END", f"{size:,} bytes{f' in {pieces} pieces' if pieces is not None else ''} {self._since()}")
+
+    def failed(self, error: ProviderKitError) -> None:
+        self._tell("FAILED", f"{type(error).__name__}: {redact(str(error), self._secrets)} {self._since()}")
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "\n".join(f"    {name}: {value}" for name, value in headers.items())
+
+
+class _DumpedStream:
+    """A stream whose pieces are shown as they are read."""
+
+    def __init__(self, inner: ByteStream, dump: _Dump) -> None:
+        self._inner, self._dump = inner, dump
+        self.status, self.headers = inner.status, inner.headers
+        self._size = self._pieces = 0
+        self._told = False
+
+    def progress(self) -> None:
+        self._inner.progress()
+
+    async def read(self) -> bytes:
+        try:
+            data = await self._inner.read()
+        except ProviderKitError as error:
+            self._told = True
+            self._dump.failed(error)
+            raise
+        if data:
+            self._pieces += 1
+            self._size += len(data)
+            self._dump.body(data)
+        else:
+            self._end()
+        return data
+
+    def _end(self) -> None:
+        if not self._told:
+            self._told = True
+            self._dump.ended(self._size, self._pieces)
+
+    async def drain(self) -> None:
+        self._end()
+        await self._inner.drain()
+
+    async def aclose(self) -> None:
+        self._end()
+        await self._inner.aclose()
