@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     import requests
 
     from provider_kit.authenticators.oauth_key_manager import OAuthKeyManager
+    from provider_kit.doctor.findings import Diagnosis
 
 __all__ = ["Client"]
 
@@ -471,6 +472,48 @@ class Client(CallsBothWays):
         except ProviderKitError as found:
             error, message = found, str(found)
         return HealthStatus(error is None, message, transport.now() - started, transport.time(), error)
+
+    def diagnose(self, *, timeout: float = 60.0, calls: int = 2) -> Diagnosis:
+        """Try everything between this program and the provider, and say what to do about what is found.
+
+        Versions, environment, key, stored tokens, proxy, DNS, TCP, TLS, base URL, credentials, model, quota,
+        credit, clock, latency, and whether streams really stream. The calls cost a few hundred tokens.
+
+        Args:
+            timeout: Seconds all of it may take.
+            calls: Streamed calls to measure; 0 for none.
+
+        Returns:
+            The findings, each with what to do. Never raises for what it finds.
+        """
+        return run_to_completion(self._diagnose(self._block(), timeout, calls))
+
+    async def adiagnose(self, *, timeout: float = 60.0, calls: int = 2) -> Diagnosis:
+        """As :meth:`diagnose`."""
+        return await self._diagnose(self._await(), timeout, calls)
+
+    async def _diagnose(self, transport: Transport, timeout: float, calls: int) -> Diagnosis:
+        from provider_kit.doctor.examination import Examination, examine
+        from provider_kit.doctor.recording import RecordingTransport
+
+        def make_run(operation: str, over: Any, model: str | None, seconds: float) -> Run:
+            run = self._run(operation, over, model, seconds, total=seconds, policy=Backoff(0))
+            run.probing = True
+            return run
+
+        examination = Examination(
+            endpoint=self._endpoint,
+            config=self._config,
+            model=self._model,
+            make_run=make_run,
+            transport=RecordingTransport(transport),
+            environ=HiddenDict(os.environ),
+            deadline=transport.now() + timeout,
+            calls=calls,
+            network=self._given[2] is None,
+            rate_limits=self._gate.learned.snapshot,
+        )
+        return await examine(examination, transport)
 
     # -------------------------------------------------------------------------------------------- closing
 

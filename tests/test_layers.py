@@ -28,6 +28,7 @@ LAYERS = (
     "rate_limiter",
     "streams",
     "config",
+    "doctor",
     "client_arguments",
     "client_policies",
     "client_scopes",

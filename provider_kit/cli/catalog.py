@@ -3,42 +3,102 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import click
 
-from provider_kit.cli.target import open_client
+from provider_kit.cli.model_cache import ModelCache
+from provider_kit.cli.target import open_client, read_configuration_if_any
+from provider_kit.config.configuration import Configuration
 from provider_kit.model.json_text import dumps_text
+from provider_kit.model.models import Model
 from provider_kit.providers.registry import find_provider, provider_names
+from provider_kit.stores.tokens.opening import stored_credential
 
 __all__ = ["run_models", "run_providers"]
 
 
-def run_models(provider: str | None, base_url: str | None, as_json: bool) -> None:
-    """Print the models of a provider."""
+def run_models(
+    provider: str | None, base_url: str | None, search: str | None, refresh: bool, prices: bool, as_json: bool
+) -> None:
+    """Print the models of a provider; a list is remembered for an hour."""
     with open_client(provider, os.environ, base_url=base_url) as client:
-        found = sorted(client.models(), key=lambda model: model.id)
+        cache = ModelCache(client.provider, client.base_url)
+        models = None if refresh else cache.read()
+        if models is None:
+            models = sorted(client.models(), key=lambda model: model.id)
+            cache.write(models)
+        words = (search or "").lower().split()
+        shown = [model for model in models if all(word in f"{model.id} {model.name or ''}".lower() for word in words)]
         if as_json:
-            click.echo(dumps_text([model.raw for model in found]))
+            click.echo(dumps_text([model.raw or {"id": model.id} for model in shown]))
             return
-        for model in found:
-            window = f"{model.context_window:,} tokens" if model.context_window else ""
-            click.echo(f"{client.provider}/{model.id:<50} {window}".rstrip())
+        for model in shown:
+            click.echo(_line(client.provider, model, prices))
+        if not shown and words:
+            click.echo(f"None of the {len(models)} models has {' and '.join(words)} in its name.", err=True)
+
+
+def _line(provider: str, model: Model, prices: bool) -> str:
+    window = f"{model.context_window:,} tokens" if model.context_window else ""
+    line = f"{f'{provider}/{model.id}':<50} {window:<18}"
+    if prices:
+        line += _prices(model)
+    return line.rstrip()
+
+
+def _prices(model: Model) -> str:
+    pricing = model.pricing
+    if pricing is None or pricing.input is None or pricing.output is None:
+        return "price unknown"
+    return f"${pricing.input.normalize():f} in, ${pricing.output.normalize():f} out"
 
 
 def run_providers(as_json: bool) -> None:
-    """Print the providers."""
-    rows = []
+    """Print the providers, those of the configuration file first."""
+    rows: list[dict[str, Any]] = []
+    found = read_configuration_if_any()
+    if found is not None:
+        rows.extend(_configured(found))
     for name in provider_names():
         provider = find_provider(name)
         variable = provider.find_key(os.environ)[1]
-        ready = "no key needed" if not provider.key_required else f"{variable} is set" if variable else ""
-        rows.append((name, provider.title or name, provider.key_variables, ready, provider.default_model))
-    if as_json:
-        keys = ("name", "title", "key_variables", "state", "default_model")
-        click.echo(
-            dumps_text([dict(zip(keys, (row[0], row[1], list(row[2]), row[3], row[4]), strict=True)) for row in rows])
+        if not provider.key_required:
+            state = "no key needed"
+        elif variable:
+            state = f"{variable} is set"
+        else:
+            stored = stored_credential(name)
+            state = "" if stored is None else "key stored" if stored.token_type == "api_key" else "logged in"
+        rows.append(
+            {
+                "name": name,
+                "title": provider.title or name,
+                "key_variables": list(provider.key_variables),
+                "state": state,
+                "default_model": provider.default_model,
+            }
         )
+    if as_json:
+        click.echo(dumps_text(rows))
         return
-    for name, title, variables, ready, _ in rows:
-        state = ready or f"set {variables[0]}"
-        click.echo(f"{name:<18} {title:<28} {state}")
+    for row in rows:
+        state = row["state"] or f"set {row['key_variables'][0]}"
+        click.echo(f"{row['name']:<18} {row['title']:<28} {state}")
+
+
+def _configured(found: Configuration) -> list[dict[str, Any]]:
+    rows = []
+    for name, entry in found.entries.items():
+        kind = str(entry.settings["type"])
+        model = entry.settings.get("default_model") or find_provider(kind).default_model
+        rows.append(
+            {
+                "name": name,
+                "title": find_provider(kind).title or kind,
+                "key_variables": list(find_provider(kind).key_variables),
+                "state": f"{found.file}:{entry.line}",
+                "default_model": model,
+            }
+        )
+    return rows

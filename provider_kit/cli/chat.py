@@ -1,18 +1,22 @@
-"""``provider-kit chat``: one question, one answer."""
+"""``provider-kit chat``: one question, one answer; or a conversation, where nobody asks anything yet."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import Any
 
 import click
 
+from provider_kit.cli.answer_output import answer_output
 from provider_kit.cli.target import open_client
+from provider_kit.client import Client
+from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.json_text import dumps_text
 
-__all__ = ["describe", "run_chat"]
+__all__ = ["describe", "run_chat", "tell_rest"]
 
 
 def run_chat(
@@ -24,28 +28,70 @@ def run_chat(
     max_tokens: int | None,
     base_url: str | None,
     timeout: float | None,
+    schema: str | None,
     no_stream: bool,
     as_json: bool,
 ) -> None:
     """Ask and print."""
+    given = {"temperature": temperature, "max_tokens": max_tokens}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if schema is not None:
+        options["response_format"] = _schema(schema)
+    if prompt is None and not as_json and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+        from provider_kit.cli.conversation import run_conversation
+
+        run_conversation(model, system=system, files=files, options=options, base_url=base_url, timeout=timeout)
+        return
     question = _question(prompt)
+    if system is not None:
+        options["system"] = system
+    if files:
+        options["files"] = files
     with open_client(model, os.environ, base_url=base_url, timeout=timeout) as client:
-        options: dict[str, Any] = {"system": system, "temperature": temperature, "max_tokens": max_tokens}
-        options = {name: value for name, value in options.items() if value is not None}
-        if files:
-            options["files"] = files
         if as_json:
             click.echo(dumps_text(describe(client.chat(question, **options))))
         elif no_stream:
             answer = client.chat(question, **options)
             click.echo(answer.text or answer.refusal or "")
-            _tell_rest(answer)
+            tell_rest(answer)
         else:
-            with client.stream(question, **options) as stream:
+            _stream(client, question, options)
+
+
+def _stream(client: Client, question: str, options: dict[str, Any]) -> None:
+    output = answer_output()
+    with client.stream(question, **options) as stream:
+        try:
+            with output:
                 for chunk in stream:
-                    click.echo(chunk.text or chunk.refusal, nl=False)
-                click.echo()
-                _tell_rest(stream.response)
+                    output.write(chunk.text or chunk.refusal or "")
+        except KeyboardInterrupt:
+            click.secho("(interrupted)", err=True, fg="yellow")
+            sys.exit(130)
+        tell_rest(stream.response)
+
+
+def _schema(given: str) -> Any:
+    """A JSON Schema: a file, or the text itself."""
+    text = given
+    if not given.lstrip().startswith("{"):
+        try:
+            with open(given, encoding="utf-8") as file:
+                text = file.read()
+        except OSError as error:
+            raise InvalidRequestError(
+                f"The schema file {given} cannot be read: {error.strerror}.",
+                hint='Name a file, or write the schema: --schema \'{"type": "object", …}\'.',
+            ) from None
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise InvalidRequestError(
+            f"The schema is not valid JSON: {error}.", hint="Check it with python -m json.tool."
+        ) from None
+    if not isinstance(found, dict):
+        raise InvalidRequestError("A JSON Schema is an object.", hint='{"type": "object", "properties": {…}}')
+    return found
 
 
 def _question(prompt: str | None) -> str:
@@ -62,7 +108,7 @@ def _read_piped() -> str:
     return sys.stdin.buffer.read().decode("utf-8", "replace")
 
 
-def _tell_rest(answer: ChatResponse) -> None:
+def tell_rest(answer: ChatResponse) -> None:
     """What is not the text: tool calls, warnings, a cut answer."""
     for call in answer.tool_calls:
         click.echo(f"Tool call: {call.name}({call.arguments_json})", err=True)

@@ -13,11 +13,11 @@ from typing import Any
 import click
 
 from provider_kit._version import __version__
-from provider_kit.errors import AuthError, ConfigError, InvalidRequestError, ProviderKitError, StreamError
+from provider_kit.cli.command_groups import auth, config, keys
+from provider_kit.cli.completion import complete_code, complete_provider
+from provider_kit.errors import AuthError, ConfigError, InvalidRequestError, ProviderKitError
 
 __all__ = ["cli"]
-
-_USAGE_ERRORS = (ConfigError, InvalidRequestError, AuthError)
 
 
 class _Group(click.Group):
@@ -30,19 +30,27 @@ class _Group(click.Group):
             if ctx.params.get("debug"):
                 raise
             _tell(error)
-            ctx.exit(2 if isinstance(error, _USAGE_ERRORS) else 1)
+            ctx.exit(_exit_code(error))
         except BrokenPipeError:
             # Whoever read our output has gone (`| head`); nobody is left to be told anything.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
 
 
+def _exit_code(error: ProviderKitError) -> int:
+    """2 for what is wrong on this side, 1 for what the provider or the network did."""
+    if isinstance(error, AuthError):
+        return 1 if error.retryable else 2
+    return 2 if isinstance(error, (ConfigError, InvalidRequestError)) else 1
+
+
 def _tell(error: ProviderKitError) -> None:
-    if isinstance(error, StreamError):
-        click.echo()
-    click.secho(f"Error: {' '.join(str(error).split())}", err=True, fg="red")
+    text = str(error)
+    lines = [line.strip() for line in text.splitlines()] if getattr(error, "problems", ()) else [" ".join(text.split())]
+    click.secho("\n  ".join(["Error: " + (lines[0] if lines else ""), *lines[1:]]), err=True, fg="red")
     if error.hint:
         click.echo(f"Hint: {error.hint}", err=True)
+    click.echo(f"More: provider-kit explain {error.topic}", err=True)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -58,17 +66,21 @@ def cli(debug: bool) -> None:
 
 @cli.command()
 @click.argument("prompt", required=False)
-@click.option("-m", "--model", help="provider/model; default: the provider whose key is set, else the demo.")
+@click.option("-m", "--model", help="provider/model; default: that of the file, else the first key, else the demo.")
 @click.option("-s", "--system", help="System prompt.")
 @click.option("-f", "--file", "files", multiple=True, type=click.Path(), help="File to attach; may be repeated.")
 @click.option("-t", "--temperature", type=float, help="Randomness, 0 to 2.")
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer in tokens.")
 @click.option("--base-url", help="Another address of the provider's API.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds to wait for content.")
+@click.option("--schema", help="JSON Schema the answer must fit: a file, or the schema itself.")
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
 def chat(**options: Any) -> None:
-    """Ask PROMPT and print the answer while it is written. Text piped in is added to the prompt."""
+    """Ask PROMPT and print the answer while it is written. Text piped in is added to the prompt.
+
+    Without a PROMPT, at a terminal, a conversation begins; /help lists its commands.
+    """
     from provider_kit.cli.chat import run_chat
 
     run_chat(**options)
@@ -84,81 +96,75 @@ def demo(model: str | None) -> None:
 
 
 @cli.command()
-@click.argument("provider", required=False)
+@click.argument("provider", required=False, shell_complete=complete_provider)
 @click.option("--base-url", help="Another address of the provider's API.")
+@click.option("-q", "--search", help="Only those with these words in their name.")
+@click.option("--refresh", is_flag=True, help="Ask the provider again; a list is remembered for an hour.")
+@click.option("--prices", is_flag=True, help="Show prices in US dollars per million tokens, where they are told.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything known of them as JSON.")
-def models(provider: str | None, base_url: str | None, as_json: bool) -> None:
+def models(**options: Any) -> None:
     """List the models of PROVIDER that your key may use."""
     from provider_kit.cli.catalog import run_models
 
-    run_models(provider, base_url, as_json)
+    run_models(**options)
 
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def providers(as_json: bool) -> None:
-    """List the providers, and which of them have a key in the environment."""
+    """List the providers, and which of them have a key."""
     from provider_kit.cli.catalog import run_providers
 
     run_providers(as_json)
 
 
-@cli.group()
-def auth() -> None:
-    """Log in with OAuth, see how logins stand, log out.
-
-    Logins are kept in files of yours that nobody else can read, or where PROVIDER_KIT_TOKEN_STORAGE says:
-    keyring, a path, sqlite:///path, redis://...
-    """
-
-
-@auth.command()
-@click.argument("provider")
-@click.option("--device", is_flag=True, help="Show a code to enter on another device; needs no browser here.")
-@click.option("--browser/--no-browser", default=None, help="Whether to open a browser; default: where one is seen.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port the browser comes back to; default: a free one.")
-@click.option("--scope", "scopes", multiple=True, help="What to ask for; may be repeated.")
-@click.option("--client-id", help="Id of your OAuth client; default: PROVIDER_CLIENT_ID.")
-@click.option("--issuer", help="Address of the authorization server, which then tells the other addresses.")
-@click.option("--auth-url", help="Where you agree.")
-@click.option("--token-url", help="Where codes and tokens are exchanged.")
-@click.option("--device-url", help="Where devices get their codes.")
-@click.option("--revoke-url", help="Where tokens are ended.")
-@click.option("--timeout", type=click.FloatRange(min=1), default=600.0, help="Seconds you have; default 600.")
-def login(**options: Any) -> None:
-    """Log in to PROVIDER, in the browser or with a code.
-
-    A client secret is read from PROVIDER_CLIENT_SECRET, never from the command line.
-    """
-    from provider_kit.cli.auth import run_login
-
-    run_login(**options)
-
-
-@auth.command()
-@click.argument("provider", required=False)
+@cli.command()
+@click.argument("name", shell_complete=complete_provider)
+@click.option("-p", "--prompt", default="Say hello in one word.", help="What is asked.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def status(provider: str | None, as_json: bool) -> None:
-    """Show how logins stand. Exit code 1 if PROVIDER is not logged in, or nobody is."""
-    from provider_kit.cli.auth import run_status
+def test(name: str, prompt: str, as_json: bool) -> None:
+    """Try provider NAME: its key, its models, one answer. Exit code 1 if it fails."""
+    from provider_kit.cli.doctor import run_test
 
-    run_status(provider, as_json)
-
-
-@auth.command()
-@click.argument("provider")
-def refresh(provider: str) -> None:
-    """Refresh the token of PROVIDER now. It is done by itself when needed."""
-    from provider_kit.cli.auth import run_refresh
-
-    run_refresh(provider)
+    run_test(name, prompt, as_json)
 
 
-@auth.command()
-@click.argument("provider")
-@click.option("--revoke/--no-revoke", default=True, help="Whether to end the token at the server too.")
-def logout(provider: str, revoke: bool) -> None:
-    """Forget the login of PROVIDER, and end it at the server."""
-    from provider_kit.cli.auth import run_logout
+@cli.command()
+@click.argument("provider", required=False, shell_complete=complete_provider)
+@click.option("--base-url", help="Another address of the provider's API.")
+@click.option("--timeout", type=click.FloatRange(min=1), default=60.0, help="Seconds all of it may take; default 60.")
+@click.option("--calls", type=click.IntRange(0, 20), default=2, help="Streamed calls to measure; default 2.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what was skipped, and the numbers.")
+def doctor(**options: Any) -> None:
+    """Find out why PROVIDER does not work, or whether all that are configured do.
 
-    run_logout(provider, revoke)
+    Tries the configuration, the key, the network, the provider, the model and streaming, one after the
+    other, and says what to do. Exit code 1 if a check fails. The calls cost a few hundred tokens.
+    """
+    from provider_kit.cli.doctor import run_doctor
+
+    run_doctor(**options)
+
+
+@cli.command()
+@click.argument("code", required=False, shell_complete=complete_code)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def explain(code: str | None, as_json: bool) -> None:
+    """Explain an error: its CODE, the exception's name, or an HTTP status. Without one, list all."""
+    from provider_kit.cli.explain import run_explain
+
+    run_explain(code, as_json)
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of SHELL: eval "$(provider-kit completion bash)"."""
+    from provider_kit.cli.completion import run_completion
+
+    run_completion(shell)
+
+
+for _group in (auth, keys, config):
+    cli.add_command(_group)

@@ -1,26 +1,103 @@
-"""Which provider is meant where the command line does not say."""
+"""Which provider is meant, and a client of it: the configuration file, the environment, stored logins."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+import click
+
 from provider_kit.client import Client
+from provider_kit.config.configuration import Configuration
+from provider_kit.config.opening import choose_entry, open_configuration
+from provider_kit.errors import ConfigError
 from provider_kit.providers.default_choice import default_target
 from provider_kit.providers.registry import find_provider, provider_names
+from provider_kit.stores.tokens.opening import stored_credential
 
-__all__ = ["default_target", "open_client"]
+__all__ = ["client_of_entry", "configured_names", "default_target", "open_client", "read_configuration_if_any"]
+
+
+def read_configuration_if_any() -> Configuration | None:
+    """The configuration file, as far as it can be read; what is wrong with it is told in one line."""
+    found = open_configuration(check=False)
+    if found is None:
+        return None
+    wrong = sum(problem.severity == "error" for problem in found.problems)
+    if wrong:
+        count = "a problem" if wrong == 1 else f"{wrong} problems"
+        click.secho(f"{found.file} has {count}; see: provider-kit config check", err=True, fg="yellow")
+    return found
 
 
 def open_client(target: str | None, environ: Mapping[str, str], **options: Any) -> Client:
-    """A client of what the command line names; without a key, with the stored login."""
+    """A client of what the command line names: a provider of the file, else one of the library's.
+
+    Without a key it is made with the stored login, if there is one.
+    """
+    options = {name: value for name, value in options.items() if value is not None}
+    target = target or environ.get("PROVIDER_KIT_MODEL")
+    if target is None or "://" not in target:
+        found = read_configuration_if_any()
+        if found is not None and (target or found.default):
+            wanted = target or found.default or ""
+            if wanted in found.entries or wanted.partition("/")[0] in found.entries:
+                return client_of_entry(found, wanted, options)
+            if wanted.partition("/")[0] not in provider_names() and target is not None and ":" not in target:
+                _refuse_if_broken(found, wanted)
     target = target or default_target(environ)
     name = target.partition("/")[0]
     if "://" not in target and name in provider_names():
         provider = find_provider(name)
         if provider.key_required and not provider.find_key(environ)[0] and not environ.get(f"{name.upper()}_API_KEY"):
-            from provider_kit.cli.auth import has_login
-
-            if has_login(name):
+            stored = stored_credential(name)
+            if stored is not None and stored.token_type != "api_key":
                 options["auth"] = "oauth"
     return Client(target, **options)
+
+
+def _refuse_if_broken(found: Configuration, wanted: str) -> None:
+    """A name that stands in the file, in an entry that could not be read, is no misspelt provider."""
+    head = wanted.partition("/")[0]
+    if any(f".{head}" in problem.path for problem in found.problems):
+        found.check()
+
+
+def client_of_entry(found: Configuration, name: str, options: Mapping[str, Any]) -> Client:
+    """A client of a provider of the file."""
+    entry, model = choose_entry(found, name)
+    changes = {**({"model": model} if model else {}), **options}
+    config, more = entry.changed(changes).make_config()
+    return Client(config, **more)
+
+
+def configured_names(found: Configuration | None, environ: Mapping[str, str] | None = None) -> list[str]:
+    """The providers of the file, else those that have a key in the environment or in the storage."""
+    if found is not None and found.entries:
+        return list(found.entries)
+    environ = os.environ if environ is None else environ
+    names = []
+    for name in provider_names():
+        provider = find_provider(name)
+        if not provider.key_required or not provider.key_variables:
+            continue
+        if provider.find_key(environ)[0] or stored_credential(name) is not None:
+            names.append(name)
+    return names
+
+
+def need_configured(found: Configuration | None) -> list[str]:
+    """The same, or an error that says how to configure one.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    names = configured_names(found)
+    if not names:
+        raise ConfigError(
+            "No provider is configured: there is no key in the environment and no configuration file.",
+            hint="Set a key (provider-kit keys set openai), write a file (provider-kit config init), "
+            "or name a provider.",
+        )
+    return names

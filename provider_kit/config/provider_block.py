@@ -109,14 +109,8 @@ def _provider(name: str, item: Item, path: str, reader: Reader, *, custom: bool)
 
 def _custom_kind(provider: Provider, custom: bool) -> Provider:
     """A custom server of type openai is a server that speaks OpenAI's API, and is not OpenAI."""
-    if (
-        custom
-        and provider.base_url is not None
-        and not provider.local
-        and provider.quirks is find_provider("openai").quirks
-    ):
-        return find_provider("openai_compatible")
-    return provider
+    speaks_openai = provider.dialect is OpenAIChat and not provider.local
+    return find_provider("openai_compatible") if custom and speaks_openai else provider
 
 
 def _settings(

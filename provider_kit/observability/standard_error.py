@@ -17,6 +17,7 @@ class StandardError(logging.StreamHandler[TextIO]):
 
     @property
     def stream(self) -> TextIO:
+        """Where to."""
         return sys.stderr
 
     @stream.setter

@@ -8,6 +8,7 @@ is handed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from attrs import field, frozen
@@ -67,6 +68,8 @@ class Provider:
     option_names: tuple[str, ...] = ()
     #: Where to get a key.
     console: str | None = None
+    #: Paths that tell the account's credit, the best one first; see :meth:`read_balance`.
+    balance_paths: tuple[str, ...] = ()
     #: Addresses and ways of its OAuth login; the client's id is the user's own.
     oauth: OAuthConfig | None = None
 
@@ -113,6 +116,10 @@ class Provider:
         """Seconds until its daily quotas are renewed, at ``time`` seconds since 1970."""
         return 86400.0 - (time + self.day_begins * 3600.0) % 86400.0
 
+    def read_balance(self, path: str, payload: Mapping[str, Any]) -> Decimal | None:
+        """The credit that is left, out of the answer of one of ``balance_paths``; ``None`` if it does not tell."""
+        return None
+
     def explain(self, error: APIError, *, base_url: str) -> None:
         """Give an error a better hint than its class has, where this provider is known to need one."""
 
@@ -125,3 +132,14 @@ def custom_headers(text: str | None) -> dict[str, str]:
         if colon and name.strip():
             headers[name.strip()] = value.strip()
     return headers
+
+
+def as_decimal(value: Any) -> Decimal | None:
+    """An amount out of JSON, ``None`` if it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        found = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() else None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from provider_kit.dialects.base import Notes
 from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.model.tools import Reasoning
-from provider_kit.providers.base import Provider
+from provider_kit.providers.base import Provider, as_decimal
 
 __all__ = ["PROVIDER"]
 
@@ -24,7 +26,17 @@ def _reasoning(reasoning: Reasoning, body: dict[str, Any], notes: Notes) -> None
     _effort(reasoning, body, notes)
 
 
-PROVIDER = Provider(
+class DeepSeekProvider(Provider):
+    """DeepSeek; tells the credit of the account."""
+
+    def read_balance(self, path: str, payload: Mapping[str, Any]) -> Decimal | None:
+        """The first currency's balance."""
+        infos = payload.get("balance_infos")
+        first = infos[0] if isinstance(infos, list) and infos else None
+        return as_decimal(first.get("total_balance")) if isinstance(first, Mapping) else None
+
+
+PROVIDER = DeepSeekProvider(
     name="deepseek",
     title="DeepSeek",
     base_url="https://api.deepseek.com",
@@ -49,5 +61,6 @@ PROVIDER = Provider(
         audio=False,
         empty_content="",
     ),
+    balance_paths=("/user/balance",),
     console="https://platform.deepseek.com/api_keys",
 )

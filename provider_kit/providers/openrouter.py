@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from provider_kit.dialects.base import Notes
@@ -10,7 +11,7 @@ from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.model.config import ProviderConfig
 from provider_kit.model.oauth import OAuthConfig
 from provider_kit.model.tools import Reasoning
-from provider_kit.providers.base import Provider
+from provider_kit.providers.base import Provider, as_decimal
 
 __all__ = ["PROVIDER", "OpenRouterProvider"]
 
@@ -40,6 +41,16 @@ class OpenRouterProvider(Provider):
             headers["X-Title"] = str(config.options["site_name"])
         return headers
 
+    def read_balance(self, path: str, payload: Mapping[str, Any]) -> Decimal | None:
+        """Credits of the account, which a management key may see, else what the key itself may still spend."""
+        data = payload.get("data")
+        if not isinstance(data, Mapping):
+            return None
+        if path == "/credits":
+            bought, used = as_decimal(data.get("total_credits")), as_decimal(data.get("total_usage"))
+            return None if bought is None or used is None else bought - used
+        return as_decimal(data.get("limit_remaining"))
+
 
 PROVIDER = OpenRouterProvider(
     name="openrouter",
@@ -58,6 +69,8 @@ PROVIDER = OpenRouterProvider(
         cache_control=True,
     ),
     console="https://openrouter.ai/keys",
+    # Source: openrouter.ai/docs, "Credits" and "Get current API key".
+    balance_paths=("/credits", "/key"),
     # Source: openrouter.ai/docs, "OAuth PKCE". It needs no client; callbacks may use https or localhost.
     oauth=OAuthConfig(
         protocol="key_exchange",

@@ -192,10 +192,11 @@ class FakeServer(LoopbackService):
             outgoing = _json(200, headers, speech.whole(reply, asked))
             outgoing.cut_after = fault.cut_after
             return outgoing
+        pieces = _pieces(speech, speech.events(reply, asked), fault)
         return Outgoing(
             200,
             {**headers, "content-type": speech.stream_type},
-            pieces=_pieces(speech, speech.events(reply, asked), fault),
+            pieces=_held_back(pieces) if fault.buffered else pieces,
         )
 
     def _broken(self, fault: Fault, speech: Speech, headers: dict[str, str]) -> Outgoing | None:
@@ -244,6 +245,13 @@ class FakeServer(LoopbackService):
 
 def _json(status: int, headers: Mapping[str, str], payload: Any) -> Outgoing:
     return Outgoing(status, {"content-type": "application/json", **headers}, dumps(payload))
+
+
+async def _held_back(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """A stream as it comes out of a proxy that buffers."""
+    held = [piece async for piece in pieces]
+    for piece in held:
+        yield piece
 
 
 async def _pieces(speech: Speech, events: Sequence[bytes], fault: Fault) -> AsyncIterator[bytes]:

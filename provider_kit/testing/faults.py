@@ -27,6 +27,8 @@ class Fault:
     headers: Mapping[str, str] = field(factory=dict)
     #: Wait between the events of a stream.
     token_delay: float = 0.0
+    #: Hold the events of a stream back until it is complete, as a buffering proxy does.
+    buffered: bool = False
     #: Close the connection after so many events of a stream (or bytes of a whole answer).
     cut_after: int | None = None
     #: Stop sending after so many events, but keep the connection open.

@@ -165,7 +165,8 @@ def test_what_is_not_text_is_told_on_stderr(run, fake_server, served, options):
 def test_a_mistake_is_told_in_one_line_with_a_hint(run, arguments, environment, words, hint):
     """Exit code 2, nothing on stdout, no traceback."""
     result = run(*arguments, **environment)
-    first, second = result.stderr.splitlines()
+    first, second, third = result.stderr.splitlines()
+    assert third.startswith("More: provider-kit explain ")
     assert first.startswith("Error: ")
     assert words in first
     assert second.startswith("Hint: ")
@@ -196,7 +197,8 @@ def test_a_failure_of_the_provider_is_told_in_one_line(run, fake_server, served,
     """Exit code 1; the key is not shown."""
     fake_server.fault(401, message=f"wrong key\n{KEY}")
     result = run("chat", "Hello", *options, **served)
-    first, second = result.stderr.splitlines()
+    first, second, third = result.stderr.splitlines()
+    assert third == "More: provider-kit explain authentication"
     assert first == ("Error: [openai] wrong key *** (status=401, code=authentication_error, request_id=req_fake_1)")
     assert second.startswith("Hint: Check the API key")
     assert result.exit_code == 1
@@ -206,7 +208,8 @@ def test_an_error_without_a_hint_is_one_line(run, fake_server, served):
     """No empty hint."""
     fake_server.fault(400, message="no")
     result = run("chat", "Hello", **served)
-    assert len(result.stderr.splitlines()) == 1
+    assert len(result.stderr.splitlines()) == 2
+    assert result.stderr.endswith("\nMore: provider-kit explain bad_request\n")
     assert result.exit_code == 1
 
 

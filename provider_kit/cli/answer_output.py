@@ -1,0 +1,157 @@
+"""Printing an answer while it is written: as it comes, and on a terminal each paragraph as Markdown once it is whole.
+
+A paragraph is first shown raw, so that nothing is waited for, and then replaced by its rendering. Nothing
+of ``rich`` is loaded before the first paragraph is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import click
+
+__all__ = ["AnswerOutput", "answer_output", "is_rich_terminal"]
+
+
+class AnswerOutput(Protocol):
+    """Takes the pieces of an answer; leaving it ends the line."""
+
+    def write(self, text: str) -> None:
+        """The next piece."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+def is_rich_terminal() -> bool:
+    """Whether output goes to a terminal that may be drawn on, and ``rich`` is installed."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown"):
+        return False
+    from importlib.util import find_spec
+
+    return find_spec("rich") is not None
+
+
+def answer_output() -> AnswerOutput:
+    """The right output for where the answer goes."""
+    return _Rendered() if is_rich_terminal() else _Plain()
+
+
+class _Plain:
+    """Text as it comes."""
+
+    def write(self, text: str) -> None:
+        click.echo(text, nl=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not isinstance(error, BrokenPipeError):
+            click.echo()
+
+
+class _Rendered:
+    """Paragraphs, rendered as Markdown when they are whole."""
+
+    def __init__(self) -> None:
+        self._pending = ""
+        self._console: Any = None
+        self._begun = False
+
+    def write(self, text: str) -> None:
+        if not text:
+            return
+        text = text.replace("\r\n", "\n")
+        sys.stdout.write(_harmless(text))
+        sys.stdout.flush()
+        self._pending += text
+        while (end := _end_of_block(self._pending)) is not None:
+            block, rest = self._pending[:end], self._pending[end:]
+            self._replace(block, rest)
+            self._pending = rest
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        pending, self._pending = self._pending, ""
+        if pending.strip():
+            self._replace(pending, "")
+        elif not self._begun:
+            sys.stdout.write("\n")
+        sys.stdout.flush()
+
+    def _replace(self, block: str, rest: str) -> None:
+        """Erase what is shown raw, and show the block rendered and the rest raw."""
+        self._begun = True
+        columns, rows = shutil.get_terminal_size()
+        used = _rows(block + rest, columns)
+        if used >= rows:  # its beginning has left the screen, and cannot be replaced any more
+            if not (block + rest).endswith("\n"):
+                sys.stdout.write("\n")
+            return
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        if self._console is None:
+            self._console = Console(highlight=False)
+        up = f"\x1b[{used - 1}A" if used > 1 else ""
+        sys.stdout.write(f"\r{up}\x1b[J")
+        if block.strip():
+            self._console.print(Markdown(_harmless(block.strip("\n"))))
+            if rest or block.endswith("\n\n"):
+                self._console.print()
+        sys.stdout.write(_harmless(rest))
+        sys.stdout.flush()
+
+
+def _harmless(text: str) -> str:
+    """Without control characters, with which a model could move the cursor or rename the window."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
+
+
+def _end_of_block(text: str) -> int | None:
+    """Where the first whole block ends: at an empty line outside a fence, or behind the end of a fence."""
+    fence: str | None = None
+    position = 0
+    while True:
+        end = text.find("\n", position)
+        if end < 0:
+            return None
+        line = text[position:end]
+        mark = re.match(r"\s{0,3}(```+|~~~+)", line)
+        if fence is not None:
+            if mark and mark[1].startswith(fence) and line.strip() == mark[1]:
+                return end + 1
+        elif mark:
+            fence = mark[1]
+        elif not line.strip() and text[:position].strip() and not _goes_on(text[:position]):
+            return end + 1
+        position = end + 1
+
+
+def _goes_on(block: str) -> bool:
+    """A list whose items are apart stays together, so that its numbers do."""
+    last = block.rstrip("\n").rsplit("\n", 1)[-1]
+    return bool(re.match(r"\s*(?:[-*+]|\d+[.)])\s", last)) and len(block) < 2000
+
+
+def _rows(text: str, columns: int) -> int:
+    """Lines of the screen that a text takes."""
+    from rich.cells import cell_len
+
+    return sum(max(1, -(-cell_len(_harmless(line).expandtabs(8)) // columns)) for line in text.split("\n"))

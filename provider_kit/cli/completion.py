@@ -1,0 +1,34 @@
+"""``provider-kit completion``: what a shell needs to complete commands, providers and codes."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from provider_kit.errors import InvalidRequestError
+
+__all__ = ["complete_code", "complete_provider", "run_completion"]
+
+
+def run_completion(shell: str) -> None:
+    """Print the script of a shell."""
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise InvalidRequestError(f"There is no completion for {shell}.", hint="bash, zsh and fish are known.")
+    from provider_kit.cli.main import cli
+
+    click.echo(kind(cli, {}, "provider-kit", "_PROVIDER_KIT_COMPLETE").source())
+
+
+def complete_provider(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of providers."""
+    from provider_kit.providers.registry import provider_names
+
+    return [name for name in provider_names() if name.startswith(incomplete)]
+
+
+def complete_code(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Codes of errors."""
+    from provider_kit.error_guide import codes
+
+    return [code for code in codes() if code.startswith(incomplete)]

@@ -1,0 +1,206 @@
+"""``provider-kit config``: check the file, show what counts, write one to begin with, encrypt it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+import click
+
+from provider_kit.config.configuration import read_configuration
+from provider_kit.config.discovery import find_config_file, read_text, user_config_file
+from provider_kit.config.effective import effective_values
+from provider_kit.config.encrypted import decrypt_config, encrypt_config, is_encrypted
+from provider_kit.config.json_schema import config_schema
+from provider_kit.config.opening import open_configuration
+from provider_kit.config.problems import Problem
+from provider_kit.config.starter import starter_config
+from provider_kit.errors import ConfigError
+from provider_kit.model.json_text import dumps_text
+from provider_kit.providers.default_choice import default_target
+from provider_kit.providers.registry import find_provider, provider_names
+from provider_kit.wire.redaction import is_secret_header, redact
+
+__all__ = ["run_check", "run_decrypt", "run_encrypt", "run_init", "run_path", "run_schema", "run_show"]
+
+
+def _file(path: str | None) -> str:
+    found = find_config_file(path)
+    if found is None:
+        raise ConfigError(
+            "There is no configuration file.",
+            hint="provider-kit config init writes one; or name it, or set PROVIDER_KIT_CONFIG.",
+        )
+    return found
+
+
+def _text(file: str) -> str:
+    text = read_text(file)
+    return decrypt_config(text) if is_encrypted(text) else text
+
+
+def run_check(path: str | None, as_json: bool) -> None:
+    """Print every problem like a compiler does."""
+    file = _file(path)
+    text = _text(file)
+    found = read_configuration(text, file)
+    errors = sum(problem.severity == "error" for problem in found.problems)
+    if as_json:
+        rows = [
+            {name: getattr(one, name) for name in ("severity", "file", "line", "column", "path", "message", "remedy")}
+            for one in found.problems
+        ]
+        click.echo(dumps_text(rows))
+        sys.exit(2 if errors else 0)
+    lines = text.removeprefix("\ufeff").splitlines()
+    for problem in found.problems:
+        _print(problem, lines)
+    warnings = len(found.problems) - errors
+    if errors:
+        told = _count(errors, "error") + (f", {_count(warnings, 'warning')}" if warnings else "")
+        click.secho(f"{file}: {told}.", fg="red", err=True)
+        sys.exit(2)
+    on = ", ".join(found.entries) or "none"
+    told = f", with {_count(warnings, 'warning')}" if warnings else ""
+    click.secho(f"{file} is right{told}. ", fg="green", nl=False)
+    click.echo(f"Providers: {on}.")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _print(problem: Problem, lines: list[str]) -> None:
+    color = "red" if problem.severity == "error" else "yellow"
+    click.secho(f"{problem.file}:{problem.line}:{problem.column}: ", nl=False, bold=True)
+    click.secho(f"{problem.severity}: ", nl=False, fg=color)
+    click.echo(f"{f'{problem.path}: ' if problem.path else ''}{problem.message}")
+    if 0 < problem.line <= len(lines) and lines[problem.line - 1].strip():
+        shown = _masked(lines[problem.line - 1])
+        click.echo(f"{problem.line:>5} | {shown}")
+        if problem.column <= len(shown):
+            click.secho(f"      | {' ' * (problem.column - 1)}^", fg=color)
+    click.echo(f"        {problem.remedy}")
+
+
+def _masked(line: str) -> str:
+    """A line fit to be shown: no value of a key that sounds like a secret, and not too long."""
+    shown = "".join(char if char.isprintable() else " " for char in line.replace("\t", " "))
+    key = re.match(r"^(\s*(?:- +)?[\"']?([\w.-]+)[\"']?\s*:\s*)(\S.*)$", shown)
+    if (
+        key
+        and is_secret_header(key[2])
+        and "$" not in key[3]
+        and key[2] not in ("max_tokens", "token_url", "auth_type")
+    ):
+        shown = f"{key[1]}***"
+    elif re.match(r"^\s*- \S+$", shown) and "$" not in shown and len(shown.strip()) > 16:
+        shown = f"{shown[: shown.index('-')]}- ***"
+    return redact(shown)[:160]
+
+
+def run_show(path: str | None, as_json: bool) -> None:
+    """Print the settings that count, and where each comes from."""
+    file = find_config_file(path)
+    if file is None:
+        _show_environment(as_json)
+        return
+    found = open_configuration(file)
+    assert found is not None
+    values = effective_values(found, os.environ)
+    if as_json:
+        click.echo(dumps_text([{"path": one.path, "value": one.shown, "origin": one.origin} for one in values]))
+        return
+    click.echo(f"# {file}")
+    width = min(44, max((len(one.path) for one in values), default=0))
+    for one in values:
+        click.echo(f"{one.path:<{width}}  {one.shown:<24}", nl=False)
+        click.secho(f"  # {one.origin}" if one.origin else "", fg="bright_black")
+
+
+def _show_environment(as_json: bool) -> None:
+    target = default_target(os.environ)
+    rows = []
+    for name in provider_names():
+        variable = find_provider(name).find_key(os.environ)[1]
+        if variable:
+            rows.append(
+                {"path": f"providers.{name}.api_key", "value": "***", "origin": f"{variable} of the environment"}
+            )
+    rows.append({"path": "default", "value": target, "origin": "PROVIDER_KIT_MODEL, else the first key, else the demo"})
+    if as_json:
+        click.echo(dumps_text(rows))
+        return
+    click.echo("# no configuration file; the environment decides")
+    for row in rows:
+        click.echo(f"{row['path']:<36}  {row['value']:<24}  # {row['origin']}")
+
+
+def run_init(path: str | None, providers: tuple[str, ...], force: bool) -> None:
+    """Write a configuration file to begin with; it holds no secret."""
+    file = path or "config.yaml"
+    if os.path.exists(file) and not force:
+        raise ConfigError(f"{file} exists.", hint="Name another file, or --force.")
+    names = providers or ("openai", "anthropic", "ollama")
+    text = starter_config(names)
+    descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(text)
+    click.secho(f"Wrote {file}.", fg="green")
+    missing = [
+        name for name in names if find_provider(name).key_required and not find_provider(name).find_key(os.environ)[0]
+    ]
+    if missing:
+        variables = ", ".join((find_provider(name).key_variables or ("",))[0] for name in missing)
+        click.echo(f"Set {variables}, or switch off what you do not use (enabled: false).")
+    click.echo(f"Then: provider-kit config check {file}")
+
+
+def run_schema() -> None:
+    """Print the JSON Schema of the file."""
+    click.echo(dumps_text(config_schema()))
+
+
+def run_path() -> None:
+    """Print which file is read."""
+    found = find_config_file()
+    click.echo(found if found is not None else f"none; the user's own would be {user_config_file()}")
+
+
+def run_encrypt(path: str, output: str | None) -> None:
+    """Encrypt a file, so that it can be kept where others can read it."""
+    text = read_text(_file(path))
+    if is_encrypted(text):
+        raise ConfigError(f"{path} is encrypted already.", hint="provider-kit config decrypt shows it.")
+    found = read_configuration(text, path)
+    wrong = [one for one in found.problems if one.severity == "error" and "environment variable" not in one.message]
+    if wrong:
+        click.secho(f"{path} has problems; see: provider-kit config check {path}", err=True, fg="yellow")
+    _write(encrypt_config(text, _key(confirm=True)), output)
+
+
+def run_decrypt(path: str, output: str | None) -> None:
+    """Show an encrypted file as it was."""
+    _write(decrypt_config(read_text(_file(path)), _key(confirm=False)), output)
+
+
+def _key(*, confirm: bool) -> str | None:
+    """The passphrase, typed; ``None`` if the environment has the key."""
+    if os.environ.get("PROVIDER_KIT_ENCRYPTION_KEY"):
+        return None
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise ConfigError(
+            "There is no key.", hint="Set PROVIDER_KIT_ENCRYPTION_KEY, or run it at a terminal to type one."
+        )
+    return str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True))
+
+
+def _write(text: str, output: str | None) -> None:
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    descriptor = os.open(output, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(text)
+    click.secho(f"Wrote {output}.", fg="green", err=True)

@@ -1,0 +1,77 @@
+"""``provider-kit keys``: API keys in the same storage as logins, a file of the user's or the keychain."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from provider_kit.auth.api_keys import check_key
+from provider_kit.config.key_shape import shape_warning
+from provider_kit.errors import ConfigError, UnknownProviderError
+from provider_kit.model.hidden import HiddenText
+from provider_kit.model.json_text import dumps_text
+from provider_kit.model.oauth import OAuthToken
+from provider_kit.policies.key_state import mask
+from provider_kit.providers.registry import find_provider, is_known
+from provider_kit.stores.tokens.opening import open_token_storage
+
+__all__ = ["run_list", "run_remove", "run_set"]
+
+
+def run_set(provider: str, force: bool) -> None:
+    """Store a key, typed without being shown, or piped in."""
+    _check_name(provider)
+    storage = open_token_storage()
+    found = storage.retrieve_token(provider)
+    if found is not None and found.token_type != "api_key" and not force:
+        raise ConfigError(
+            f"There is a login of {provider}, which a key would replace.",
+            hint=f"provider-kit auth logout {provider}, or --force.",
+        )
+    piped = sys.stdin is None or not sys.stdin.isatty()
+    text = sys.stdin.readline() if piped else click.prompt(f"Key of {provider}", hide_input=True)
+    key = HiddenText(check_key(text, provider))
+    if is_known(provider):
+        warning = shape_warning(find_provider(provider), key)
+        if warning is not None:
+            click.secho(f"{warning[0]} {warning[1]}", err=True, fg="yellow")
+    storage.store_token(provider, OAuthToken(access_token=key, token_type="api_key"))  # noqa: S106  # a kind
+    click.secho(f"The key of {provider} ({mask(key)}) is kept in {str(storage).strip('<>')}.", fg="green")
+    click.echo(f"It is used where no other key is given. Try: provider-kit test {provider}")
+
+
+def _check_name(provider: str) -> None:
+    if not provider.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise UnknownProviderError(f"{provider!r} is no name of a provider.", hint="provider-kit providers lists them.")
+
+
+def run_list(as_json: bool) -> None:
+    """List what is stored; of each key only its end is shown."""
+    storage = open_token_storage()
+    rows = []
+    for name in storage.list_tokens():
+        token = storage.retrieve_token(name)
+        if token is not None and "#" not in name:
+            kind = "key" if token.token_type == "api_key" else "login"
+            rows.append({"provider": name, "kind": kind, "key": mask(token.access_token) if kind == "key" else ""})
+    if as_json:
+        click.echo(dumps_text(rows))
+        return
+    if not rows:
+        click.echo(f"Nothing is stored in {str(storage).strip('<>')}.")
+        click.echo("Store a key with: provider-kit keys set PROVIDER")
+    for row in rows:
+        click.echo(f"{row['provider']:<18} {row['kind']:<6} {row['key']}".rstrip())
+
+
+def run_remove(provider: str) -> None:
+    """Forget a stored key."""
+    storage = open_token_storage()
+    found = storage.retrieve_token(provider)
+    if found is None:
+        raise ConfigError(f"No key of {provider} is stored.", hint="provider-kit keys list shows what is.")
+    if found.token_type != "api_key":
+        raise ConfigError(f"{provider} has a login, no key.", hint=f"provider-kit auth logout {provider}")
+    storage.delete_token(provider)
+    click.echo(f"The key of {provider} is forgotten here. Revoke it at the provider too if it got into wrong hands.")

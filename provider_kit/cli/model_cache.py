@@ -1,0 +1,63 @@
+"""Lists of models that were fetched less than an hour ago, in the user's cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from contextlib import suppress
+from decimal import Decimal
+
+from attrs import asdict
+
+from provider_kit.model.json_text import dumps_text
+from provider_kit.model.models import Model, Pricing
+
+__all__ = ["ModelCache"]
+
+_SECONDS = 3600.0
+
+
+class ModelCache:
+    """The remembered list of one provider at one address."""
+
+    def __init__(self, provider: str, base_url: str) -> None:
+        from platformdirs import user_cache_dir
+
+        name = hashlib.sha256(f"{provider}\n{base_url}".encode()).hexdigest()[:24]
+        self._path = os.path.join(user_cache_dir("provider-kit", appauthor=False), f"models-{name}.json")
+
+    def read(self) -> list[Model] | None:
+        """The list, or ``None`` if there is none or it is old."""
+        try:
+            if time.time() - os.stat(self._path).st_mtime > _SECONDS:
+                return None
+            with open(self._path, encoding="utf-8") as file:
+                rows = json.load(file)
+            return [_model(row) for row in rows]
+        except (OSError, ValueError, TypeError, KeyError):
+            return None  # it is fetched anew
+
+    def write(self, models: list[Model]) -> None:
+        """Remember a list; where that cannot be done, it is fetched again next time."""
+        rows = [asdict(model) for model in models]
+        for row in rows:
+            if row["pricing"] is not None:
+                row["pricing"] = {name: None if price is None else str(price) for name, price in row["pricing"].items()}
+        with suppress(OSError, TypeError, ValueError):
+            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+            temporary = f"{self._path}.{os.getpid()}"
+            with open(temporary, "w", encoding="utf-8") as file:
+                file.write(dumps_text(rows))
+            os.replace(temporary, self._path)
+
+
+def _model(row: dict[str, object]) -> Model:
+    pricing = row.pop("pricing")
+    capabilities = row.pop("capabilities")
+    made = Model(**row)  # type: ignore[arg-type]  # what asdict() wrote; a foreign file raises TypeError
+    made.capabilities = tuple(capabilities)  # type: ignore[arg-type]
+    if isinstance(pricing, dict):
+        made.pricing = Pricing(**{name: None if price is None else Decimal(price) for name, price in pricing.items()})
+    return made

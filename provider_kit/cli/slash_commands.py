@@ -1,0 +1,117 @@
+"""The commands of a conversation: ``/help``, ``/model``, ``/usage``, …"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from provider_kit.errors import ProviderKitError
+from provider_kit.model.nearest import nearest
+
+if TYPE_CHECKING:
+    from provider_kit.cli.conversation import Conversation
+
+__all__ = ["COMMANDS", "run_command"]
+
+
+def run_command(talk: Conversation, line: str) -> bool:
+    """Carry out a command; ``False`` if the conversation is to end."""
+    name, _, rest = line[1:].partition(" ")
+    found = COMMANDS.get(name) or COMMANDS.get({"quit": "exit", "q": "exit", "?": "help", "h": "help"}.get(name, ""))
+    if found is None:
+        click.echo(f"There is no command /{name}. {nearest(name, COMMANDS)}/help lists them.", err=True)
+        return True
+    if found is _exit:
+        return False
+    try:
+        found(talk, rest.strip())
+    except ProviderKitError as error:
+        click.secho(" ".join(str(error).split()), err=True, fg="red")
+        if error.hint:
+            click.echo(f"Hint: {error.hint}", err=True)
+    return True
+
+
+def _help(talk: Conversation, rest: str) -> None:
+    """List the commands."""
+    for name, function in COMMANDS.items():
+        click.echo(f"  /{name:<10} {(function.__doc__ or '').splitlines()[0]}")
+    click.echo('\n  A line that ends with \\ goes on in the next; """ begins and ends several lines.')
+    click.echo("  Ctrl-C ends an answer, Ctrl-D leaves.")
+
+
+def _model(talk: Conversation, rest: str) -> None:
+    """Show the model, or go on with another one: /model gpt-5-mini"""
+    if rest:
+        talk.switch(rest if "/" in rest else f"{talk.client.provider}/{rest}")
+    click.echo(f"Talking to {talk.target}.")
+
+
+def _provider(talk: Conversation, rest: str) -> None:
+    """Show the provider, or go on with another one: /provider anthropic"""
+    if rest:
+        talk.switch(rest)
+    click.echo(f"Talking to {talk.target} at {talk.client.base_url}.")
+
+
+def _system(talk: Conversation, rest: str) -> None:
+    """Show the system prompt, set it, or remove it with /system -"""
+    if rest:
+        talk.system = None if rest == "-" else rest
+    click.echo(f"System prompt: {talk.system or 'none'}")
+
+
+def _history(talk: Conversation, rest: str) -> None:
+    """Show the conversation so far."""
+    if not talk.messages:
+        click.echo("Nothing was said yet.")
+    for message in talk.messages:
+        who = "you" if message.role == "user" else message.role
+        click.echo(f"{click.style(f'{who}:', bold=True)} {message.text}")
+
+
+def _usage(talk: Conversation, rest: str) -> None:
+    """Show the tokens used so far, and what they cost where the provider tells."""
+    cost = "" if talk.cost is None else f", {talk.cost} US dollars"
+    click.echo(
+        f"{talk.answers} answers, {talk.input_tokens:,} tokens in, {talk.output_tokens:,} tokens out{cost}; "
+        f"{len(talk.messages)} messages in the conversation."
+    )
+
+
+def _file(talk: Conversation, rest: str) -> None:
+    """Attach a file to the next question: /file photo.png"""
+    if rest:
+        path = os.path.expanduser(rest)
+        if not os.path.isfile(path) and "://" not in path:
+            click.echo(f"There is no file {rest}.", err=True)
+            return
+        talk.files.append(path)
+    click.echo(f"Attached to the next question: {', '.join(talk.files) or 'nothing'}.")
+
+
+def _clear(talk: Conversation, rest: str) -> None:
+    """Forget the conversation and begin anew."""
+    talk.messages.clear()
+    talk.files.clear()
+    click.echo("The conversation is forgotten.")
+
+
+def _exit(talk: Conversation, rest: str) -> None:
+    """Leave."""
+
+
+COMMANDS: dict[str, Callable[[Conversation, str], None]] = {
+    "help": _help,
+    "model": _model,
+    "provider": _provider,
+    "system": _system,
+    "history": _history,
+    "usage": _usage,
+    "file": _file,
+    "clear": _clear,
+    "exit": _exit,
+}

@@ -1,0 +1,151 @@
+"""Examining one client: the checks in their order, each only where the one before lets it make sense.
+
+Written once, over an injected transport, like everything that waits. All of it has one deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field
+
+from provider_kit.doctor import surroundings
+from provider_kit.doctor.calls import examine_calls
+from provider_kit.doctor.findings import Diagnosis, Finding, Status
+from provider_kit.doctor.network import examine_network
+from provider_kit.doctor.provider import examine_provider
+from provider_kit.doctor.recording import RecordingTransport
+from provider_kit.engine.attempts import Run
+from provider_kit.engine.endpoint import Endpoint
+from provider_kit.errors import ProviderKitError
+from provider_kit.model.config import ProviderConfig
+from provider_kit.transports.base import Transport
+
+__all__ = ["Examination", "examine"]
+
+
+@define(kw_only=True)
+class Examination:
+    """One client that is examined, and what was found so far."""
+
+    endpoint: Endpoint
+    config: ProviderConfig
+    model: str | None
+    #: Makes a call of one attempt.
+    make_run: Callable[[str, Any, str | None, float], Run]
+    transport: RecordingTransport
+    environ: Mapping[str, str] = field(repr=False)
+    #: Clock reading at which all of it must have ended.
+    deadline: float
+    #: Streamed calls that are made; each costs some tokens.
+    calls: int
+    #: Whether connections are made in the usual way, so that the way can be looked at.
+    network: bool
+    #: What is known of the keys: a function from now to their states.
+    rate_limits: Callable[[], list[Any]]
+    found: list[Finding] = field(factory=list)
+
+    def tell(
+        self,
+        check: str,
+        status: Status,
+        message: str,
+        hint: str | None = None,
+        *,
+        seconds: float | None = None,
+        **data: Any,
+    ) -> None:
+        """Note a finding."""
+        secrets = self.endpoint.secrets
+        for secret in secrets:
+            if len(secret) >= 4:
+                message = message.replace(secret, "***")
+                hint = hint.replace(secret, "***") if hint else hint
+        self.found.append(Finding(check, status, message, hint=hint, seconds=seconds, data=data))
+
+    def tell_error(self, check: str, error: ProviderKitError, hint: str | None = None) -> None:
+        """Note that a check ended with an error."""
+        facts: dict[str, Any] = {"error": type(error).__name__, "explain": error.topic}
+        if getattr(error, "status_code", None) is not None:
+            facts["status_code"] = error.status_code  # type: ignore[attr-defined]  # an APIError's
+        self.tell(check, "failed", " ".join(str(error).split()), hint or error.hint, **facts)
+
+    def left(self, most: float) -> float:
+        """Seconds that one step may take: no more than ``most``, and no more than are left."""
+        return float(max(0.2, min(most, self.deadline - self.transport.now())))
+
+    @property
+    def over(self) -> bool:
+        """Whether there is no time left."""
+        return bool(self.transport.now() >= self.deadline)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether something that everything else needs does not work."""
+        stops = ("key", "dns", "tcp", "tls", "proxy", "base_url", "service", "credentials")
+        return any(finding.status == "failed" and finding.check in stops for finding in self.found)
+
+
+async def examine(examination: Examination, transport: Transport) -> Diagnosis:
+    """All checks of one client.
+
+    Returns:
+        The findings; a check that cannot be made is ``skipped`` and says why.
+    """
+    started = transport.now()
+    one = examination
+    await transport.call_blocking(surroundings.examine_versions, one)
+    surroundings.examine_environment(one)
+    await surroundings.examine_key(one, transport)
+    await surroundings.examine_token_storage(one, transport)
+    if one.network:
+        await examine_network(one, transport)
+    else:
+        one.tell("dns", "skipped", "The client has a transport of its own; how it connects is not known.")
+    if one.hopeless:
+        _skip(one, "credentials", "model", "quota", "clock", "latency", "streaming")
+    else:
+        await examine_provider(one, transport)
+        if one.hopeless:
+            _skip(one, "model", "quota", "latency", "streaming")
+        else:
+            await examine_calls(one)
+    order = {name: number for number, name in enumerate(_ORDER)}
+    one.found.sort(key=lambda finding: order.get(finding.check, len(order)))
+    return Diagnosis(
+        provider=one.endpoint.name,
+        model=one.model,
+        base_url=one.endpoint.base_url,
+        findings=one.found,
+        seconds=transport.now() - started,
+    )
+
+
+_ORDER = (
+    "versions",
+    "configuration",
+    "environment",
+    "key",
+    "token_storage",
+    "proxy",
+    "dns",
+    "tcp",
+    "tls",
+    "base_url",
+    "service",
+    "credentials",
+    "model",
+    "quota",
+    "credits",
+    "clock",
+    "latency",
+    "streaming",
+)
+
+
+def _skip(one: Examination, *checks: str) -> None:
+    known = {finding.check for finding in one.found}
+    for check in checks:
+        if check not in known:
+            one.tell(check, "skipped", "Not tried, since what it needs does not work.")
