@@ -49,7 +49,11 @@ def answer_output() -> AnswerOutput:
 class _Plain:
     """Text as it comes."""
 
+    def __init__(self) -> None:
+        self._begun = False
+
     def write(self, text: str) -> None:
+        self._begun = self._begun or bool(text)
         click.echo(text, nl=False)
 
     def __enter__(self) -> Self:
@@ -58,7 +62,7 @@ class _Plain:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not isinstance(error, BrokenPipeError):
+        if not isinstance(error, BrokenPipeError) and (self._begun or error is None):
             click.echo()
 
 
@@ -91,7 +95,7 @@ class _Rendered:
         pending, self._pending = self._pending, ""
         if pending.strip():
             self._replace(pending, "")
-        elif not self._begun:
+        elif not self._begun and error is None:
             sys.stdout.write("\n")
         sys.stdout.flush()
 

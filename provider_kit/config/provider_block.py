@@ -13,6 +13,7 @@ from provider_kit.config.entries import OTHER_SPELLINGS, ProviderEntry, entry_fi
 from provider_kit.config.key_shape import shape_warning
 from provider_kit.config.reader import MISSING, Reader
 from provider_kit.config.shapes import Field, fields_of
+from provider_kit.dialects.openai_chat import OpenAIChat
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.errors import AuthError, ConfigError, MissingAPIKeyError, ProviderKitError
 from provider_kit.model.config import ProviderConfig
