@@ -34,7 +34,15 @@ if TYPE_CHECKING:
     from provider_kit.authenticators.simple import APIKeyAuthenticator as APIKeyAuthenticator
     from provider_kit.authenticators.simple import BearerTokenAuthenticator as BearerTokenAuthenticator
     from provider_kit.client import Client as Client
+    from provider_kit.clients import Clients as Clients
+    from provider_kit.clients import ProviderFactory as ProviderFactory
+    from provider_kit.clients import load_config as load_config
+    from provider_kit.clients import load_encrypted_config as load_encrypted_config
+    from provider_kit.config.entries import RoutingConfig as RoutingConfig
+    from provider_kit.config.problems import Problem as Problem
     from provider_kit.dialects.base import Dialect as Dialect
+    from provider_kit.doctor.findings import Diagnosis as Diagnosis
+    from provider_kit.doctor.findings import Finding as Finding
     from provider_kit.errors import AllKeysExhaustedError as AllKeysExhaustedError
     from provider_kit.errors import APIConnectionError as APIConnectionError
     from provider_kit.errors import APIError as APIError
@@ -116,6 +124,7 @@ if TYPE_CHECKING:
     from provider_kit.model.tools import ResponseFormat as ResponseFormat
     from provider_kit.model.tools import Tool as Tool
     from provider_kit.model.tools import ToolChoice as ToolChoice
+    from provider_kit.observability.log_output import configure_logging as configure_logging
     from provider_kit.policies.circuit_breaker import CircuitBreaker as CircuitBreaker
     from provider_kit.policies.circuit_breaker import CircuitStatus as CircuitStatus
     from provider_kit.policies.key_pool import KeyPool as KeyPool
@@ -144,7 +153,21 @@ if TYPE_CHECKING:
     from provider_kit.wire.rate_limit_headers import Allowance as Allowance
     from provider_kit.wire.rate_limit_headers import RateLimitInfo as RateLimitInfo
 
+
 _HOMES = {
+    "provider_kit.observability.log_output": ("configure_logging",),
+    "provider_kit.doctor.findings": (
+        "Diagnosis",
+        "Finding",
+    ),
+    "provider_kit.config.problems": ("Problem",),
+    "provider_kit.config.entries": ("RoutingConfig",),
+    "provider_kit.clients": (
+        "Clients",
+        "ProviderFactory",
+        "load_config",
+        "load_encrypted_config",
+    ),
     "provider_kit.auth.credential_alerts": (
         "CredentialEvent",
         "MonitoringConfig",

@@ -116,11 +116,22 @@ class _Rendered:
         up = f"\x1b[{used - 1}A" if used > 1 else ""
         sys.stdout.write(f"\r{up}\x1b[J")
         if block.strip():
-            self._console.print(Markdown(_harmless(block.strip("\n"))))
-            if rest or block.endswith("\n\n"):
-                self._console.print()
+            with self._console.capture() as capture:
+                self._console.print(Markdown(_harmless(block.strip("\n"))))
+            sys.stdout.write(_without_empty_ends(capture.get()))
+            if rest or block.endswith("\n\n") or self._pending != block:
+                sys.stdout.write("\n")
         sys.stdout.write(_harmless(rest))
         sys.stdout.flush()
+
+
+def _without_empty_ends(rendered: str) -> str:
+    """What was rendered, without the empty lines around it, which separate blocks of one document."""
+    lines = rendered.split("\n")
+    empty = [not re.sub(r"\x1b\[[0-9;]*m", "", line).strip() and "\x1b[4" not in line for line in lines]
+    first = next((number for number, nothing in enumerate(empty) if not nothing), 0)
+    last = next((number for number in range(len(lines) - 1, -1, -1) if not empty[number]), 0)
+    return "\n".join(lines[first : last + 1]) + "\n"
 
 
 def _harmless(text: str) -> str:

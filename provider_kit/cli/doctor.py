@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import textwrap
 from contextlib import nullcontext
@@ -13,6 +12,7 @@ import click
 
 from provider_kit.cli.answer_output import is_rich_terminal
 from provider_kit.cli.target import need_configured, open_client
+from provider_kit.cli.wrapping import screen_width
 from provider_kit.config.configuration import Configuration
 from provider_kit.config.opening import open_configuration
 from provider_kit.doctor.findings import Diagnosis, Finding
@@ -106,7 +106,7 @@ def _print(one: Diagnosis, verbose: bool) -> None:
     click.secho(f"\n{one.provider}", bold=True, nl=False)
     click.echo(f"  {one.base_url}{f'  {one.model}' if one.model else ''}".rstrip())
     plain = not sys.stdout.isatty()
-    width = 78 if plain else max(60, shutil.get_terminal_size().columns)
+    width = screen_width()
     for finding in one.findings:
         if finding.status == "skipped" and not verbose and one.failed:
             continue

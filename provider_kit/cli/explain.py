@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from provider_kit.cli.wrapping import wrapped
 from provider_kit.error_guide import codes, entry_for, find_entry, guide
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.json_text import dumps_text
@@ -20,7 +21,7 @@ def run_explain(code: str | None, as_json: bool) -> None:
             return
         for name in codes():
             entry = entry_for(name)
-            click.echo(f"{name:<24} {entry.meaning.partition('. ')[0].rstrip('.')[:110]}.")
+            click.echo(wrapped(f"{name:<24} {entry.meaning.partition('. ')[0].rstrip('.')}."))
         return
     found = find_entry(code)
     if found is None:
@@ -28,4 +29,4 @@ def run_explain(code: str | None, as_json: bool) -> None:
             f"There is nothing about {code[:60]!r}.",
             hint=f"{nearest(code, codes())}provider-kit explain lists all codes.",
         )
-    click.echo(dumps_text(found._asdict()) if as_json else found.as_text())
+    click.echo(dumps_text(found._asdict()) if as_json else wrapped(found.as_text()))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provider_kit.cli.wrapping import wrapped
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.nearest import nearest
 
@@ -38,8 +39,8 @@ def run_command(talk: Conversation, line: str) -> bool:
 def _help(talk: Conversation, rest: str) -> None:
     """List the commands."""
     for name, function in COMMANDS.items():
-        click.echo(f"  /{name:<10} {(function.__doc__ or '').splitlines()[0]}")
-    click.echo('\n  A line that ends with \\ goes on in the next; """ begins and ends several lines.')
+        click.echo(wrapped(f"  /{name:<10} {(function.__doc__ or '').splitlines()[0]}"))
+    click.echo(wrapped('\n  A line that ends with \\ goes on in the next; """ begins and ends several lines.'))
     click.echo("  Ctrl-C ends an answer, Ctrl-D leaves.")
 
 
@@ -77,7 +78,8 @@ def _usage(talk: Conversation, rest: str) -> None:
     """Show the tokens used so far, and what they cost where the provider tells."""
     cost = "" if talk.cost is None else f", {talk.cost} US dollars"
     click.echo(
-        f"{talk.answers} answers, {talk.input_tokens:,} tokens in, {talk.output_tokens:,} tokens out{cost}; "
+        f"{talk.answers} answer{'' if talk.answers == 1 else 's'}, {talk.input_tokens:,} tokens in, "
+        f"{talk.output_tokens:,} tokens out{cost}; "
         f"{len(talk.messages)} messages in the conversation."
     )
 

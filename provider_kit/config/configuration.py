@@ -33,6 +33,8 @@ TOP_FIELDS = {
         Field("routing", Mapping[str, RoutingConfig], "Choices among several providers, by a name of yours.", None),
     )
 }
+#: How other tools call the blocks.
+_OTHER_BLOCKS = {"router": "routing", "routes": "routing", "models": "providers", "modellist": "providers"}
 #: Names below ``providers`` that are no providers.
 _LISTS = ("enabled", "preferred_order", "custom")
 
@@ -125,9 +127,10 @@ def _read_top(tree: Item, made: Configuration, reader: Reader) -> None:
             reader.tell(custom, "custom", "custom must be a mapping of names.", "Write 'my-server:' below it.")
     if providers is None and custom is None and not astray and _nearest_block(blocks) is None:
         reader.tell(tree, "", "There is no key providers.", "Begin the file with 'providers:'.")
-    known = {name: one for name, one in TOP_FIELDS.items() if name not in ("providers", "custom")}
     rest = Item({**blocks, **{name: item for name, item in listed.items() if name == "preferred_order"}}, 1, 1)
-    found = reader.read_fields(rest, known, "", also={"router": "routing", "routes": "routing", "models": "providers"})
+    found = reader.read_fields(
+        rest, TOP_FIELDS, "", also={"router": "routing", "routes": "routing", "models": "providers"}
+    )
     _keep_enabled(listed.get("enabled"), made, reader)
     _read_choices(found, rest, made, reader)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from provider_kit.errors import ConfigError
+from provider_kit.wire.redaction import redact
 
 __all__ = ["Problem", "raise_problems"]
 
@@ -16,9 +17,9 @@ __all__ = ["Problem", "raise_problems"]
 class Problem:
     """One thing that is wrong, or looks wrong, in a configuration file."""
 
-    message: str
+    message: str = field(converter=redact)
     #: What to write instead, or what to do.
-    remedy: str
+    remedy: str = field(converter=redact)
     #: Path of the file, as it was given.
     file: str
     #: Line, counted from 1.
@@ -26,7 +27,7 @@ class Problem:
     #: Column, counted from 1.
     column: int = 1
     #: Where in the document: ``providers.openai.timeout``.
-    path: str = ""
+    path: str = field(default="", converter=redact)
     severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:

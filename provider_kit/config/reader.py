@@ -110,6 +110,7 @@ class Reader:
             if isinstance(origin, type) and issubclass(origin, Mapping):
                 value_kind = get_args(choice)[1]
                 found = {name: self.read(part, value_kind, f"{path}.{name}") for name, part in item.value.items()}
+                found = {name: value for name, value in found.items() if value is not None}
                 return MISSING if any(value is MISSING for value in found.values()) else found
             if choice is Any:
                 return self.read_plain(item, path)
@@ -121,7 +122,7 @@ class Reader:
             if get_origin(choice) in (tuple, list):
                 inner = get_args(choice)[0]
                 found = [self.read(part, inner, f"{path}[{number}]") for number, part in enumerate(item.value)]
-                return MISSING if any(value is MISSING for value in found) else tuple(found)
+                return MISSING if any(value is MISSING for value in found) else tuple(v for v in found if v is not None)
             if choice is Any:
                 return self.read_plain(item, path)
         self._wrong(item, kind, path, "a list")

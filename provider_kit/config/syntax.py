@@ -27,10 +27,21 @@ def explain_syntax(error: Any, lines: Sequence[str]) -> tuple[int, int, str, str
     place = context if unclosed and context is not None and context.line <= mark.line else mark
     number = min(place.line, len(lines) - 1)
     line = lines[number] if lines else ""
+    if "mapping values" in words and (earlier := _without_colon(lines, number)) is not None:
+        number, line, words = earlier, lines[earlier], "simple key"
     message, remedy = _explain(words, line, place.column)
     if "indent" in remedy and not line.strip():  # the end of what was begun wrongly
         number = next((n for n in range(number, -1, -1) if lines[n].strip()), number)
     return number + 1, place.column + 1, message, remedy
+
+
+def _without_colon(lines: Sequence[str], number: int) -> int | None:
+    """The line before, if it lacks the colon and the space that would make it an entry of its own."""
+    before = next((n for n in range(number - 1, -1, -1) if lines[n].strip()), None)
+    if before is None or re.search(r":(?:\s|$)", lines[before]) or lines[before].lstrip().startswith(("#", "-")):
+        return None
+    same = len(lines[before]) - len(lines[before].lstrip()) == len(lines[number]) - len(lines[number].lstrip())
+    return before if same else None
 
 
 def _unreadable(error: Any, lines: Sequence[str]) -> tuple[int, int, str, str]:

@@ -1,0 +1,307 @@
+"""Secrets kept elsewhere: files, the keychain, Vault, AWS; fetched when needed, remembered, missed with a hint."""
+
+import json
+import sys
+
+import pytest
+
+from provider_kit import AuthError, Client, MissingDependencyError, load_config
+from provider_kit.config import secret_reference
+from provider_kit.config.secret_reference import SecretList, SecretReference
+from provider_kit.config.secrets import fetch_secret
+from provider_kit.testing import FakeServer
+from provider_kit.testing.http_server import LoopbackService, Outgoing
+
+KEY = "sk-secret-0123456789abcdef"
+
+
+def answer(status, payload):
+    body = json.dumps(payload).encode()
+    return Outgoing(status, {"content-type": "application/json"}, body)
+
+
+class Vault(LoopbackService):
+    """What of Vault's API is needed to read a secret of the KV engine, version 1 and 2."""
+
+    def __init__(self):
+        super().__init__(self.respond)
+        self.asked = []
+
+    async def respond(self, incoming):
+        self.asked.append(incoming.path)
+        if incoming.headers.get("x-vault-token") != "vault-token":
+            return answer(403, {"errors": ["permission denied"]})
+        secrets = {
+            "/v1/secret/data/openai": {"data": {"data": {"value": KEY, "other": "x"}, "metadata": {"version": 1}}},
+            "/v1/kv/openai": {"data": {"key": KEY}},
+            "/v1/kv/two": {"data": {"a": "1", "b": "2"}},
+        }
+        found = secrets.get(incoming.path)
+        return answer(404, {"errors": []}) if found is None else answer(200, found)
+
+
+@pytest.fixture
+def vault(monkeypatch):
+    pytest.importorskip("hvac")
+    with Vault() as server:
+        monkeypatch.setenv("VAULT_ADDR", server.url)
+        monkeypatch.setenv("VAULT_TOKEN", "vault-token")
+        yield server
+
+
+def told(error):
+    return f"{error} {error.hint} {error.__notes__}"
+
+
+# ------------------------------------------------------------------------------------------------ where they are
+
+
+def test_a_file(tmp_path, monkeypatch):
+    """Without the line break at its end; ``~`` is the home directory."""
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert fetch_secret("file", "~/key") == KEY
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "No such file"), (b"", "is empty"), (b"\xff", "no text"), (b"x" * 70000, "too large")]
+)
+def test_a_file_that_holds_no_secret(tmp_path, content, words):
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(AuthError) as caught:
+        fetch_secret("file", str(path))
+    assert words in str(caught.value)
+
+
+@pytest.fixture
+def keychain(monkeypatch):
+    """A real backend of keyring, in memory."""
+    keyring = pytest.importorskip("keyring")
+    from keyring.backend import KeyringBackend
+
+    class Memory(KeyringBackend):
+        priority = 1
+
+        def __init__(self):
+            super().__init__()
+            self.kept = {}
+
+        def get_password(self, service, username):
+            return self.kept.get((service, username))
+
+        def set_password(self, service, username, password):
+            self.kept[service, username] = password
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(Memory())
+    yield keyring
+    keyring.set_keyring(before)
+
+
+def test_the_keychain(keychain):
+    """``service/name``; the service alone means its api_key."""
+    keychain.set_password("openai", "work", KEY)
+    keychain.set_password("groq", "api_key", "gsk-x")
+    assert fetch_secret("keyring", "openai/work") == KEY
+    assert fetch_secret("keyring", "groq") == "gsk-x"
+    with pytest.raises(AuthError, match="has no secret") as caught:
+        fetch_secret("keyring", "openai/home")
+    assert "keyring set openai home" in caught.value.hint
+
+
+def test_vault(vault):
+    """Both versions of the engine, a named field, the only one, or ``value``."""
+    assert fetch_secret("vault", "secret/data/openai#value") == KEY
+    assert fetch_secret("vault", "secret/data/openai") == KEY
+    assert fetch_secret("vault", "secret/data/openai#other") == "x"
+    assert fetch_secret("vault", "/kv/openai") == KEY
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "words"),
+    [
+        ("secret/data/nothing", "invalid_config", "/data/"),
+        ("kv/two", "invalid_config", "It has: a, b"),
+        ("kv/two#c", "invalid_config", "#field"),
+    ],
+)
+def test_what_vault_does_not_have(vault, where, code, words):
+    with pytest.raises(AuthError) as caught:
+        fetch_secret("vault", where)
+    assert caught.value.code == code
+    assert words in caught.value.hint
+
+
+def test_vault_that_refuses_or_is_away(vault, monkeypatch):
+    monkeypatch.setenv("VAULT_TOKEN", "wrong-vault-token")
+    with pytest.raises(AuthError, match="refuses") as caught:
+        fetch_secret("vault", "kv/openai")
+    assert "wrong-vault-token" not in told(caught.value)
+    monkeypatch.setenv("VAULT_ADDR", "http://127.0.0.1:9")
+    with pytest.raises(AuthError, match="cannot be asked") as caught:
+        fetch_secret("vault", "kv/openai")
+    assert caught.value.retryable
+    monkeypatch.delenv("VAULT_ADDR")
+    with pytest.raises(AuthError, match="VAULT_ADDR is not set"):
+        fetch_secret("vault", "kv/openai")
+
+
+@pytest.fixture(scope="module")
+def aws_server():
+    pytest.importorskip("boto3")
+    moto_server = pytest.importorskip("moto.server")
+    server = moto_server.ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def aws(aws_server, monkeypatch):
+    """A real moto server, asked by boto3."""
+    import boto3
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": aws_server,
+        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "AKIAFAKE",
+        "AWS_SECRET_ACCESS_KEY": "fake",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("secretsmanager")
+    secrets = {
+        "prod/openai": {"SecretString": KEY},
+        "prod/all": {"SecretString": json.dumps({"openai": KEY})},
+        "raw": {"SecretBinary": b"x"},
+    }
+    for name, fields in secrets.items():
+        try:
+            client.create_secret(Name=name, **fields)
+        except client.exceptions.ResourceExistsException:
+            pass
+    yield client
+    client.close()
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:botocore", "ignore::DeprecationWarning:moto")
+
+
+def test_aws(aws):
+    """A text, a field of a JSON object, and what is neither."""
+    assert fetch_secret("aws", "prod/openai") == KEY
+    assert fetch_secret("aws", "prod/all#openai") == KEY
+    for where, words in (
+        ("prod/all#groq", "It has: openai"),
+        ("prod/openai#x", "no JSON object"),
+        ("raw", "as a text"),
+    ):
+        with pytest.raises(AuthError) as caught:
+            fetch_secret("aws", where)
+        assert words in told(caught.value)
+        assert KEY not in told(caught.value)
+    with pytest.raises(AuthError, match="has no secret nothing"):
+        fetch_secret("aws", "nothing")
+
+
+def test_aws_that_cannot_be_asked(aws, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(AuthError, match="cannot be reached") as caught:
+        fetch_secret("aws", "prod/openai")
+    assert caught.value.code == "network_error"
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    with pytest.raises(AuthError, match="NoRegionError"):
+        fetch_secret("aws", "prod/openai")
+
+
+@pytest.mark.parametrize(("scheme", "module"), [("vault", "hvac"), ("aws", "boto3"), ("keyring", "keyring")])
+def test_a_package_that_is_missing_is_named(monkeypatch, scheme, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingDependencyError) as caught:
+        fetch_secret(scheme, "a#b")
+    assert caught.value.hint == f"pip install provider-kit[{scheme}]"
+
+
+def test_a_keeper_of_a_plugin(monkeypatch):
+    """Named by its entry point; whatever it raises becomes a clear error."""
+
+    class Point:
+        name = "safe"
+
+        def load(self):
+            return {"a": KEY, "b": ""}.__getitem__
+
+    from provider_kit.config import secrets
+
+    monkeypatch.setattr(secrets, "_announced", lambda: {"safe": Point()})
+    assert "safe" in secrets.secret_schemes()
+    assert secrets.fetch_secret("safe", "a") == KEY
+    with pytest.raises(AuthError, match="is empty"):
+        secrets.fetch_secret("safe", "b")
+    with pytest.raises(AuthError, match="KeyError"):
+        secrets.fetch_secret("safe", "c")
+
+
+# ------------------------------------------------------------------------------------------------ when they are fetched
+
+
+def test_a_secret_is_fetched_once_in_five_minutes(tmp_path, monkeypatch):
+    """Then again, so that a rotated one is noticed; one that is away keeps its old value."""
+    now = [0.0]
+    monkeypatch.setattr(secret_reference.BlockingWaiting, "now", staticmethod(lambda: now[0]))
+    path = tmp_path / "key"
+    path.write_text("first")
+    reference = SecretReference([("file", str(path))])
+    assert reference.ready() is None
+    assert reference() == "first"
+    path.write_text("second")
+    assert (reference(), reference.ready()) == ("first", "first")
+    now[0] = 301.0
+    assert reference() == "second"
+    path.unlink()
+    now[0] = 700.0
+    assert reference() == "second"
+    assert SecretList(["a", reference])() == ["a", "second"]
+
+
+def test_calls_use_the_secret(world, tmp_path):
+    """From the file's reference to the header of the call; several keys too; nothing is fetched by loading."""
+    path = tmp_path / "key"
+    with FakeServer(key=KEY) as api:
+        config = tmp_path / "config.yaml"
+        config.write_text(
+            f"""\
+providers:
+  openai:
+    api_key: ${{file:{path}}}
+    base_url: {api.base_url()}
+    model: gpt-4o
+  groq:
+    api_keys: ["${{file:{path}}}"]
+    base_url: {api.base_url()}
+    model: x
+    headers:
+      X-Secret: token ${{file:{path}}}
+"""
+        )
+        clients = load_config(config)
+        with pytest.raises(AuthError, match="cannot be read"):
+            world(clients["openai"], "chat", "Hi")
+        path.write_text(KEY)
+        for name in ("openai", "groq"):
+            assert world(clients[name], "chat", "What is 2 + 3?").text == "2 + 3 = 5"
+        assert api.requests[-1].headers["x-secret"] == f"token {KEY}"
+        assert KEY not in repr(clients["groq"].config) + repr(clients["openai"].config)
+        clients.close()
+
+
+def test_an_argument_goes_before_the_secret(tmp_path):
+    """And the secret is then never fetched."""
+    config = tmp_path / "c.yaml"
+    config.write_text("providers:\n  openai:\n    api_key: ${file:/nowhere}\n")
+    client = Client.from_config("openai", config, api_key="sk-given-0123456789")
+    assert client.keys.secrets == ("sk-given-0123456789",)
