@@ -160,10 +160,10 @@ class Reader:
             if value is MISSING:
                 return MISSING
             if isinstance(value, SecretReference):
-                if str in choices or Any in choices:
+                if (str in choices or Any in choices) and _may_be_secret(path):
                     self.deferred[path] = value
                     return value
-                self.tell(item, path, "A secret can only be a text.", f"Here {describe(kind)} is wanted.")
+                self.tell(item, path, "A secret cannot stand here.", f"Here {describe(kind)} is wanted, in the open.")
                 return MISSING
         self.origins.setdefault(path, f"{self.file}:{item.line}")
         for choice in choices:
@@ -260,7 +260,8 @@ class Reader:
         before = len(self.problems)
         found = self.read_fields(item, known, path, also=_SHORT_NAMES)
         for name, one in known.items():
-            if one.required and name not in found and name not in item.value:
+            absent = name not in item.value or item.value[name].value is None
+            if one.required and name not in found and absent:
                 self.tell(item, path, f"{name} is missing.", f"Write {name}: …", key=True)
         if any(problem.severity == "error" for problem in self.problems[before:]):
             return MISSING
@@ -345,6 +346,15 @@ def _is_secret(path: str) -> bool:
             "tokens_per_minute",
         )
     )
+
+
+#: What decides which provider is meant, and must be known before anything is fetched.
+_OPEN = ("type", "name", "model", "default_model", "models", "auth_type", "api_key_env", "description", "retry")
+
+
+def _may_be_secret(path: str) -> bool:
+    """Whether a value may be fetched from elsewhere later."""
+    return path.startswith(("providers.", "custom.")) and path.rpartition(".")[2].partition("[")[0] not in _OPEN
 
 
 def _shown(value: Any, path: str, item: Item) -> str:

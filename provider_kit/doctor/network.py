@@ -189,7 +189,7 @@ def _why(facts: NetworkFacts) -> tuple[str, str]:
             f"does not trust ({facts.reason}).",
             _CA_HINT,
         )
-    if "wrong version number" in facts.reason or "http request" in facts.reason:
+    if facts.speaks_plain_http:
         return f"The server at port {facts.port} does not speak TLS.", "Write http:// in the base URL, or another port."
     return (
         f"The TLS handshake with {facts.host} failed: {facts.reason}.",

@@ -132,6 +132,8 @@ class LoopbackServer:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        for _ in range(10):  # connections that are just being accepted become ours, and are closed below
+            await asyncio.sleep(0)
         for task in list(tasks):
             task.cancel()
         if tasks:

@@ -28,6 +28,8 @@ __all__ = ["NetworkFacts", "probe_network"]
 
 T = TypeVar("T")
 
+#: Seconds for a handshake.
+_HANDSHAKE = 6.0
 #: Bytes of a proxy's answer.
 _LARGEST_HEAD = 65536
 
@@ -55,6 +57,8 @@ class NetworkFacts:
     reason: str = ""
     #: OpenSSL's number for what is wrong with the certificate.
     verify_code: int | None = None
+    #: Whether the server answers plain HTTP where TLS was asked for.
+    speaks_plain_http: bool = False
     #: HTTP status a proxy refused with.
     proxy_status: int | None = None
 
@@ -190,7 +194,7 @@ class _Way:
         connection = self.dial()
         started = time.monotonic()
         try:
-            connection.settimeout(self._left())
+            connection.settimeout(min(self._left(), _HANDSHAKE))
             with context.wrap_socket(connection, server_hostname=facts.host) as secured:
                 facts.tls_seconds = time.monotonic() - started
                 facts.tls_version = secured.version()
@@ -200,12 +204,22 @@ class _Way:
             self._look_unverified()
             raise _StepFailed("tls", error.verify_message or str(error)) from None
         except TimeoutError:
+            self._note_plain_http()
             raise _StepFailed("tls", "the handshake did not end in time") from None
         except OSError as error:
+            self._note_plain_http()
             reason = getattr(error, "reason", None) or error.strerror or str(error)
             raise _StepFailed("tls", str(reason).lower().replace("_", " ")) from None
         finally:
             connection.close()
+
+    def _note_plain_http(self) -> None:
+        """Whether the server answers plain HTTP; nothing but ``HEAD /`` is sent to it."""
+        with suppress(OSError, _StepFailed), self.dial() as connection:
+            connection.settimeout(min(self._left(), 2.0))
+            connection.sendall(f"HEAD / HTTP/1.1\r\nHost: {self._facts.host}\r\nConnection: close\r\n\r\n".encode())
+            if connection.recv(5) == b"HTTP/":
+                self._facts.speaks_plain_http = True
 
     def _look_unverified(self) -> None:
         """Who signed a certificate that was refused; told for the message only, never trusted."""
