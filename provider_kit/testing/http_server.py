@@ -131,9 +131,14 @@ class LoopbackServer:
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
-        server.close()
-        for _ in range(10):  # connections that are just being accepted become ours, and are closed below
+        # asyncio forgets connections that it is just accepting when its server is closed under them, so
+        # first no more are taken, then those under way become ours, and are closed below.
+        with suppress(NotImplementedError):  # Windows
+            for listener in server.sockets:
+                self._loop.remove_reader(listener.fileno())
+        for _ in range(10):
             await asyncio.sleep(0)
+        server.close()
         for task in list(tasks):
             task.cancel()
         if tasks:
