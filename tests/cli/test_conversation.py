@@ -1,0 +1,299 @@
+"""Conversations and rendered answers, at a real terminal (a pseudo-terminal of 80 columns)."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from provider_kit.cli.answer_output import _end_of_block, _without_empty_ends
+from provider_kit.cli.line_reader import join_lines
+from provider_kit.testing import FakeServer
+
+pty = pytest.importorskip("pty")
+KEY = "sk-secret-0123456789abcdef"
+ANSWER = "# Rivers\n\nRivers **begin** as springs.\n\n- one\n- two\n\n```python\nx = 1\n```\n\nThe end."
+
+
+class Terminal:
+    """The command at a terminal of its own."""
+
+    def __init__(self, *arguments, environment):
+        self._master, slave = pty.openpty()
+        import fcntl
+        import struct
+        import termios
+
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-m", "provider_kit", *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+        self.raw = ""
+
+    @property
+    def text(self):
+        """What was printed, without colors and movements."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r|\x1b\][^\x07]*\x07", "", self.raw)
+
+    def wait_for(self, words, seconds=20):
+        """Read until these words have been printed."""
+        deadline = time.monotonic() + seconds
+        while words not in self.text:
+            ready, _, _ = select.select([self._master], [], [], max(0, deadline - time.monotonic()))
+            assert ready, f"{words!r} never came:\n{self.text}"
+            try:
+                data = os.read(self._master, 65536)
+            except OSError:
+                data = b""
+            assert data, f"{words!r} never came:\n{self.text}"
+            if b"\x1b[6n" in data:  # where the cursor is; a terminal answers
+                os.write(self._master, b"\x1b[1;1R")
+            self.raw += data.decode("utf-8", "replace")
+
+    def type(self, text):
+        """Type something and press Enter; what was printed before is forgotten."""
+        self.raw = ""
+        os.write(self._master, f"{text}\r".encode())
+
+    def press(self, key):
+        os.write(self._master, key)
+
+    def leave(self):
+        """Press Ctrl-D until it counts: while an answer is being written, nobody reads it."""
+        for _ in range(50):
+            if self.process.poll() is not None:
+                break
+            self.press(b"\x04")
+            ready, _, _ = select.select([self._master], [], [], 0.3)
+            if ready:
+                try:
+                    self.raw += os.read(self._master, 65536).decode("utf-8", "replace")
+                except OSError:
+                    break
+        return self.end()
+
+    def end(self):
+        """The exit code, once it has ended; the rest of what it printed."""
+        deadline = time.monotonic() + 20
+        while self.process.poll() is None and time.monotonic() < deadline:
+            ready, _, _ = select.select([self._master], [], [], 0.1)
+            if ready:
+                try:
+                    self.raw += os.read(self._master, 65536).decode("utf-8", "replace")
+                except OSError:
+                    break
+        return self.process.wait(10)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self._master)
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    """A function that starts the command; it is ended with the test."""
+    running = []
+
+    def start(*arguments, server, **more):
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PROVIDER_KIT")}
+        environment = kept | {
+            "OPENAI_API_KEY": KEY,
+            "OPENAI_BASE_URL": server.base_url(),
+            "XDG_STATE_HOME": str(tmp_path),
+            "TERM": "xterm-256color",
+            "PROMPT_TOOLKIT_NO_CPR": "1",
+            **more,
+        }
+        environment.pop("NO_COLOR", None) if "NO_COLOR" not in more else None
+        running.append(Terminal(*arguments, environment=environment))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()
+
+
+def test_an_answer_is_rendered(terminal):
+    """Markdown becomes headings, lists and code; nothing of its marks stays."""
+    with FakeServer() as server:
+        server.reply(ANSWER)
+        shown = terminal("chat", "-m", "openai/gpt-4o", "Tell me", server=server)
+        assert shown.end() == 0
+        last = re.split(r"\x1b\[J", shown.raw)
+        final = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", "".join(last))
+        assert "Rivers begin as springs." in final
+        assert " • one" in final
+        assert "\x1b[1mbegin\x1b[0m" in shown.raw
+        assert KEY not in shown.raw
+
+
+@pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_an_answer_is_plain_where_that_is_wanted(terminal, variable):
+    with FakeServer() as server:
+        server.reply(ANSWER)
+        shown = terminal("chat", "-m", "openai/gpt-4o", "Tell me", server=server, **variable)
+        assert shown.end() == 0
+        assert shown.raw.replace("\r\n", "\n") == f"{ANSWER}\n"
+
+
+def test_a_model_cannot_move_the_cursor(terminal):
+    """Control characters of an answer are left out."""
+    with FakeServer() as server:
+        server.reply("before\x1b]0;owned\x07\x1b[2Jafter\n\n")
+        shown = terminal("chat", "-m", "openai/gpt-4o", "Tell me", server=server)
+        assert shown.end() == 0
+        assert "\x1b]0" not in shown.raw
+        assert "\x1b[2J" not in shown.raw
+
+
+def test_a_conversation(terminal, tmp_path):
+    """What was said is remembered; commands, several lines, another model, the end; the history is private."""
+    with FakeServer() as server:
+        talk = terminal("chat", "-m", "openai/gpt-4o", "-s", "Be brief.", server=server)
+        talk.wait_for("/help lists the commands")
+        talk.type("My name is Ada.")
+        talk.wait_for("Nice to meet you, Ada!")
+        talk.type("What is my name?")
+        talk.wait_for("Your name is Ada.")
+        assert server.requests[-1].asked.turns[0] == ("system", "Be brief.")
+        talk.type("/usage")
+        talk.wait_for("2 answers, ")
+        talk.type("/modle")
+        talk.wait_for("Did you mean 'model'?")
+        talk.type("/model gpt-4o-mini")
+        talk.wait_for("Talking to openai/gpt-4o-mini")
+        talk.type("one \\")
+        time.sleep(0.2)
+        talk.type("two")
+        talk.wait_for("You said: one")
+        assert server.requests[-1].json["model"] == "gpt-4o-mini"
+        assert server.requests[-1].asked.last[1] == "one \ntwo"
+        talk.type("/system Be long.")
+        talk.wait_for("System prompt: Be long.")
+        talk.type("/history")
+        talk.wait_for("Nice to meet you, Ada!")
+        talk.type("/provider nobody")
+        talk.wait_for("names no known provider")
+        talk.type("/clear")
+        talk.wait_for("is forgotten")
+        talk.type("What is my name?")
+        talk.wait_for("You have not told me your name.")
+        talk.type("/exit")
+        assert talk.end() == 0
+    history = tmp_path / "provider-kit" / "chat_history"
+    assert history.stat().st_mode & 0o077 == 0
+    assert "What is my name?" in history.read_text()
+
+
+def test_ctrl_c_ends_the_answer_and_keeps_its_part(terminal):
+    """In a conversation the prompt comes back, and the next question goes on from the part."""
+    with FakeServer() as server:
+        server.reply("one two three four five six seven eight nine ten " * 20)
+        server.fault(token_delay=0.05)
+        talk = terminal("chat", "-m", "openai/gpt-4o", server=server)
+        talk.wait_for("/help")
+        talk.type("Count")
+        talk.wait_for("three")
+        talk.press(b"\x03")
+        talk.wait_for("(interrupted; the part above stays in the conversation)")
+        talk.type("What is 2 + 3?")
+        talk.wait_for("2 + 3 = 5")
+        turns = server.requests[-1].asked.turns
+        assert [role for role, _ in turns] == ["user", "assistant", "user"]
+        assert turns[1][1].startswith("one two three")
+        assert talk.leave() == 0
+        assert "Traceback" not in talk.raw
+
+
+def test_ctrl_c_during_one_answer(terminal):
+    """The part stays, the prompt of the shell comes on a line of its own, exit code 130."""
+    with FakeServer() as server:
+        server.reply("one two three four five six seven eight nine ten " * 20)
+        server.fault(token_delay=0.05)
+        shown = terminal("chat", "-m", "openai/gpt-4o", "Count", server=server)
+        shown.wait_for("three")
+        shown.press(b"\x03")
+        assert shown.end() == 130
+        assert "one two three" in shown.text
+        assert shown.text.endswith("(interrupted)\n")
+        assert "Traceback" not in shown.raw
+
+
+def test_a_failure_ends_no_conversation(terminal):
+    with FakeServer() as server:
+        server.fault(401)
+        talk = terminal("chat", "-m", "openai/gpt-4o", server=server)
+        talk.wait_for("/help")
+        talk.type("Hello")
+        talk.wait_for("More: provider-kit explain authentication")
+        talk.type("What is 2 + 3?")
+        talk.wait_for("2 + 3 = 5")
+        assert [role for role, _ in server.requests[-1].asked.turns] == ["user"]
+        talk.process.send_signal(signal.SIGTERM)
+        talk.end()
+
+
+def test_the_doctor_fits_the_terminal(terminal):
+    """No line is longer than 80 columns."""
+    with FakeServer() as server:
+        shown = terminal("doctor", "openai", "--calls", "1", server=server)
+        assert shown.end() == 0
+        assert "✓ credentials" in shown.text
+        assert max(len(line) for line in shown.text.splitlines()) <= 80
+
+
+@pytest.mark.parametrize(
+    ("typed", "question"),
+    [
+        (["one"], "one"),
+        (["one \\", "two"], "one \ntwo"),
+        (['"""', "a", "", "b\\", '"""'], "a\n\nb\\"),
+    ],
+)
+def test_lines_that_belong_together(typed, question):
+    lines = iter(typed)
+    assert join_lines(lambda more: next(lines)) == question
+
+
+@pytest.mark.parametrize(
+    ("text", "block"),
+    [
+        ("one\n", None),
+        ("one\n\ntwo", "one\n\n"),
+        ("```\na\n\nb\n", None),
+        ("```\na\n\nb\n```\nrest", "```\na\n\nb\n```\n"),
+        ("~~~~\na\n~~~\n~~~~\n", "~~~~\na\n~~~\n~~~~\n"),
+        ("- a\n\n- b\n", None),
+        ("\n\none", None),
+    ],
+)
+def test_where_a_block_ends(text, block):
+    end = _end_of_block(text)
+    assert (None if end is None else text[:end]) == block
+
+
+def test_empty_lines_around_a_rendering_are_dropped():
+    assert _without_empty_ends("\n\x1b[0m  \n a\n\n b\n  \n") == " a\n\n b\n"
+
+
+def test_pieces_are_shown_at_once(terminal):
+    """The first word is on the screen long before the last one."""
+    with FakeServer() as server:
+        server.reply("one two three four five six seven eight nine ten " * 5)
+        server.fault(token_delay=0.05)
+        shown = terminal("chat", "-m", "openai/gpt-4o", "Count", server=server)
+        shown.wait_for("one")
+        assert shown.process.poll() is None
