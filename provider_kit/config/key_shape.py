@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from provider_kit.providers.base import Provider
 from provider_kit.providers.registry import find_provider, provider_names
 
@@ -32,13 +34,16 @@ def _get(provider: Provider) -> str:
     return f"Keys are made at {provider.console}." if provider.console else "Copy the key again."
 
 
+@cache
+def _telling_prefixes() -> dict[str, str]:
+    """How keys begin that tell their provider, and its name."""
+    known = [find_provider(name) for name in provider_names()]
+    return {one.key_prefix: one.title or one.name for one in known if one.key_prefix not in ("", "sk-")}
+
+
 def _other_owner(key: str, provider: Provider) -> str | None:
     """Another provider whose keys begin like this one, where that tells."""
-    prefixes = {
-        known.key_prefix: known.title or name
-        for name in provider_names()
-        if (known := find_provider(name)).key_prefix and known.key_prefix != "sk-"
-    }
+    prefixes = _telling_prefixes()
     best = max((prefix for prefix in prefixes if key.startswith(prefix)), key=len, default="")
     if not best or best == provider.key_prefix or provider.key_prefix.startswith(best):
         return None

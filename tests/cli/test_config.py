@@ -53,6 +53,7 @@ providers:
 def test_problems_are_printed_like_a_compiler_does(run, tmp_path):
     """File, line, column, the line itself with its secrets masked, a caret, the remedy; exit code 2."""
     (tmp_path / "config.yaml").write_text(BROKEN)
+    (tmp_path / "config.yaml").chmod(0o600)
     result = run("config", "check")
     assert result.exit_code == 2
     assert "config.yaml:4:5: error: providers.openai.timout: Nobody knows the key 'timout'." in result.stdout
