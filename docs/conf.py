@@ -1,16 +1,20 @@
 """How the documentation is built: ``sphinx-build -n -W -b html docs docs/_build/html``."""
 
 import builtins
+import re
 import sys
 from pathlib import Path
 
 from docutils.nodes import Text
+from docutils.statemachine import StringList
 from sphinx.addnodes import pending_xref
+from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from provider_kit import __version__
+from provider_kit.error_guide import guide
 
 project = "provider_kit"
 author = "The provider_kit authors"
@@ -42,7 +46,7 @@ napoleon_use_rtype = False
 
 # Names of the standard library and of other packages, whose own documentation is not looked up here.
 nitpick_ignore_regex = [
-    ("py:.*", r"(?:typing|types|collections|asyncio|ssl|os|decimal|pathlib|enum)(?:\..*)?"),
+    ("py:.*", r"(?:typing|types|collections|asyncio|ssl|os|decimal|pathlib|enum|logging)(?:\..*)?"),
     ("py:.*", r"(?:requests|aiohttp|attr|attrs)(?:\..*)?"),
     ("py:.*", r"(?:Any|Self|Literal|Unpack|Mapping|Sequence|Iterable|Iterator|Callable|Awaitable|AsyncIterator)"),
     ("py:.*", r"(?:Decimal|ExceptionGroup|TracebackType|optional|sequence)"),
@@ -93,8 +97,32 @@ def _find_bare_name(app, env, node, contnode):
     return make_refnode(app.builder, node["refdoc"], docname, node_id, contnode, target)
 
 
+class ErrorIndex(SphinxDirective):
+    """The entries of the error guide as sections, each with a label: ``error-rate-limit``."""
+
+    def run(self):
+        lines = []
+        for entry in guide().values():
+            title = f"``{entry.code}``"
+            again = "Trying again may help." if entry.retryable else "Trying the same again does not help."
+            lines += ["", f".. _error-{entry.code.replace('_', '-')}:", "", title, "-" * len(title), ""]
+            lines += [", ".join(f":exc:`~provider_kit.errors.{name}`" for name in entry.errors), ""]
+            lines += [f"{literal(entry.meaning)} {again}", "", "**Causes**", ""]
+            lines += [f"* {literal(cause)}" for cause in entry.causes]
+            lines += ["", "**What to do**", "", *(f"#. {literal(step)}" for step in entry.steps)]
+            lines += ["", "**Prevention**", "", *(f"* {literal(line)}" for line in entry.prevention)]
+        self.content = StringList(lines, source="provider_kit/error_guide")
+        return self.parse_content_to_nodes(allow_section_headings=True)
+
+
+def literal(text):
+    """A plain sentence as reStructuredText: nothing in it is markup."""
+    return re.sub(r"([*`|\\_])", r"\\\1", text)
+
+
 def setup(app):
     """Go before and behind napoleon, whose priority is 500."""
+    app.add_directive("error-index", ErrorIndex)
     app.connect("doctree-read", _unlink_builtins)
     app.connect("missing-reference", _find_bare_name)
     app.connect("autodoc-process-docstring", _set_aside, priority=400)

@@ -22,7 +22,7 @@ from provider_kit.errors import ProviderKitError
 from provider_kit.model.config import ProviderConfig
 from provider_kit.transports.base import Transport
 
-__all__ = ["Examination", "examine"]
+__all__ = ["ORDER", "Examination", "examine"]
 
 
 @define(kw_only=True)
@@ -111,7 +111,7 @@ async def examine(examination: Examination, transport: Transport) -> Diagnosis:
             _skip(one, "model", "quota", "latency", "streaming")
         else:
             await examine_calls(one)
-    order = {name: number for number, name in enumerate(_ORDER)}
+    order = {name: number for number, name in enumerate(ORDER)}
     one.found.sort(key=lambda finding: order.get(finding.check, len(order)))
     return Diagnosis(
         provider=one.endpoint.name,
@@ -122,7 +122,8 @@ async def examine(examination: Examination, transport: Transport) -> Diagnosis:
     )
 
 
-_ORDER = (
+#: All checks, in the order in which they are shown.
+ORDER = (
     "versions",
     "configuration",
     "environment",

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from provider_kit.error_guide import codes
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -33,6 +35,9 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     pages = {path.stem for path in (ROOT / "docs").glob("*.rst")}
     assert pages <= {path.stem for path in site.glob("*.html")}
+    index = (site / "error_index.html").read_text("utf-8")
+    for code in codes():
+        assert f'id="error-{code.replace("_", "-")}"' in index, code
     # Nobody sees doubled or unread markup.
     for path in site.glob("*.html"):
         text = re.sub(r"<(pre|code|script)\b.*?</\1>", "", path.read_text("utf-8"), flags=re.DOTALL)

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import importlib.util
 import inspect
+import logging
 import os
 import pkgutil
 import re
@@ -16,9 +17,12 @@ from urllib.parse import urlsplit
 
 import click
 import pytest
+import yaml
 
 import provider_kit
 from provider_kit.cli import cli
+from provider_kit.config.configuration import read_configuration
+from provider_kit.doctor.examination import ORDER
 from provider_kit.providers import registry
 from provider_kit.testing import FakeServer, MockProvider
 from provider_kit.transports.aiohttp_transport import AiohttpTransport
@@ -143,6 +147,8 @@ def offline(server, monkeypatch, tmp_path):
     for name in registry.provider_names():
         for variable in registry.find_provider(name).key_variables[:1]:
             monkeypatch.setenv(variable, KEY)
+    for variable in ("ANTHROPIC_API_KEY_1", "ANTHROPIC_API_KEY_2", "GEMINI_CLIENT_ID", "GEMINI_CLIENT_SECRET"):
+        monkeypatch.setenv(variable, f"{variable.lower()}-0123456789")
     for transport in (RequestsTransport, AiohttpTransport):
         for verb in ("send", "open_stream"):
             monkeypatch.setattr(transport, verb, led_to(server, getattr(transport, verb)))
@@ -150,6 +156,15 @@ def offline(server, monkeypatch, tmp_path):
     for name, data in FILES.items():
         (tmp_path / name).write_bytes(data)
     monkeypatch.chdir(tmp_path)
+    loggers = [logging.getLogger(name) for name in ("provider_kit", "provider_kit.http.dump")]
+    before = [(logger.level, logger.propagate, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, (level, propagate, handlers) in zip(loggers, before, strict=True):
+        for handler in logger.handlers:
+            if handler not in handlers:
+                handler.close()
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
 
 
 def run_doctest(text, namespace, name, line):
@@ -178,7 +193,9 @@ def test_the_python_of_a_page_runs(path, offline):
     namespace = {"__name__": "snippet"}
     done = set()
     for kind, line, text in blocks(path):
-        if kind == "python":
+        if kind == "yaml" and (name := re.match(r"# (\w+\.yaml)\n", text)):
+            Path(name[1]).write_text(text)
+        elif kind == "python":
             code = compile("\n" * (line - 1) + text, str(path), "exec")
             exec(code, namespace)  # the documents are ours
             run_its_tests(namespace, done)
@@ -191,6 +208,20 @@ def test_the_reader_sees_every_block():
     for path in PAGES:
         told = len(re.findall(r"^\s*\.\. code-block:: python$", path.read_text("utf-8"), re.MULTILINE))
         assert told == sum(kind == "python" for kind, _, _ in blocks(path)), path
+
+
+@pytest.mark.parametrize("path", PAGES, ids=by_name)
+def test_the_yaml_of_the_pages_is_right(path, offline):
+    """Configuration files have no problem, unless the page says that they are wrong; all the rest is YAML."""
+    for kind, line, text in blocks(path):
+        if kind == "text" and text.startswith("# wrong\n"):
+            assert read_configuration(text, path.name).problems, f"{by_name(path)}:{line}"
+        elif kind == "yaml" and re.search(r"^(?:providers|custom):", text, re.MULTILINE):
+            found = read_configuration(text, path.name)
+            problems = [problem for problem in found.problems if problem.severity == "error"]
+            assert not problems, f"{by_name(path)}:{line}: {problems}"
+        elif kind == "yaml":
+            assert isinstance(yaml.safe_load(text), dict), f"{by_name(path)}:{line}"
 
 
 # ------------------------------------------------------------------------------------------------ commands
@@ -288,7 +319,11 @@ def test_an_example_runs(path, offline, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in EXAMPLES if path.name not in ("custom_server.py", "log_in.py", "model_listing.py")],
+    [
+        path
+        for path in EXAMPLES
+        if path.name not in ("custom_server.py", "log_in.py", "model_discovery_demo.py", "config_demo.py")
+    ],
     ids=by_name,
 )
 def test_an_example_takes_a_target(path, offline, server, monkeypatch, capsys):
@@ -303,13 +338,14 @@ def test_there_are_examples():
     assert {path.stem for path in EXAMPLES} >= {
         "attach_a_picture",
         "chat_asyncio",
-        "chat_blocking",
+        "config_demo",
         "custom_server",
+        "demo_client",
+        "demo_client_streaming",
         "log_in",
-        "model_listing",
-        "streaming",
+        "model_discovery_demo",
         "structured_answer",
-        "tool_calling",
+        "tool_calling_demo",
     }
 
 
@@ -394,3 +430,29 @@ def test_every_public_name_is_in_the_reference():
         and not re.search(rf"^\.\. auto\w+:: provider_kit\.(?:[\w.]+\.)?{name}\b", text, re.MULTILINE)
     ]
     assert not missing
+
+
+def test_the_table_of_the_doctors_checks_is_the_code():
+    """Each check, in the order in which they are shown."""
+    page = (DOCS / "doctor.rst").read_text("utf-8")
+    assert re.findall(r"^   \* - ``(\w+)``$", page, re.MULTILINE) == list(ORDER)
+
+
+def test_every_question_is_held_by_something_that_exists():
+    """The table at the end of the troubleshooting page: each answer once, each test and each check real."""
+    page = (DOCS / "troubleshooting.rst").read_text("utf-8")
+    answers, table = page.split(".. _questions:")
+    labels = re.findall(r"^\.\. _(q-[\w-]+):$", answers, re.MULTILINE)
+    rows = re.findall(r"^   \* - :ref:`(q-[\w-]+)`\n     - (.*)$", table, re.MULTILINE)
+    assert [label for label, _ in rows] == labels, set(labels) ^ {label for label, _ in rows}
+    assert len(rows) >= 60
+    for label, held in rows:
+        tests = re.findall(r"``(tests/[\w/]+\.py)::(\w+)``", held)
+        checks = re.findall(r"``(\w+)``", held)
+        assert tests, label
+        for path, name in tests:
+            assert re.search(rf"^def {name}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE), (
+                f"{label}: {path}::{name}"
+            )
+        for check in checks:
+            assert check in ORDER, f"{label}: {check}"

@@ -1,6 +1,6 @@
 """An answer, printed while it is written.
 
-Run it with ``python streaming.py [provider/model]``. Without an argument, the demo provider answers.
+Run it with ``python demo_client_streaming.py [provider/model]``. Without an argument, the demo provider answers.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """A conversation of two questions, in blocking code.
 
-Run it with ``python chat_blocking.py``, or ``python chat_blocking.py openai/gpt-5-mini`` with a key in the environment.
+Run it with ``python demo_client.py``, or ``python demo_client.py openai/gpt-5-mini`` with a key in the environment.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """The models that your key may use.
 
-Run it with ``python model_listing.py [provider]``. Without an argument, the demo provider is asked.
+Run it with ``python model_discovery_demo.py [provider]``. Without an argument, the demo provider is asked.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """A model that calls a function of this program.
 
-Run it with ``python tool_calling.py [provider/model]``. Without an argument, the demo provider answers.
+Run it with ``python tool_calling_demo.py [provider/model]``. Without an argument, the demo provider answers.
 """
 
 import sys
