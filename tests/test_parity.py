@@ -10,7 +10,7 @@ from provider_kit.transports.aiohttp_transport import AiohttpTransport
 from provider_kit.transports.base import ByteStream, Transport
 from provider_kit.transports.requests_transport import RequestsTransport
 
-VERBS = ("chat", "stream", "models", "embed", "count_tokens", "health_check", "close")
+VERBS = ("chat", "stream", "models", "embed", "count_tokens", "health_check", "diagnose", "close")
 
 
 @pytest.mark.parametrize("verb", VERBS)
