@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 SOURCES = {str(path.relative_to(ROOT)) for path in (ROOT / "provider_kit").rglob("*.py")} | {"provider_kit/py.typed"}
@@ -14,10 +15,11 @@ SOURCES = {str(path.relative_to(ROOT)) for path in (ROOT / "provider_kit").rglob
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The folder with a fresh sdist and the wheel made from it."""
+    """The folder with a fresh sdist and the wheel made from it; one worker at a time, for building writes here."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-W", "ignore", "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    with FileLock(tmp_path_factory.getbasetemp().parent / "build.lock", timeout=300):
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
     return folder
 
