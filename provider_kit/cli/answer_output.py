@@ -73,10 +73,12 @@ class _Rendered:
         self._pending = ""
         self._console: Any = None
         self._begun = False
+        self._waiting = False
 
     def write(self, text: str) -> None:
         if not text:
             return
+        self._erase_waiting()
         text = text.replace("\r\n", "\n")
         sys.stdout.write(_harmless(text))
         sys.stdout.flush()
@@ -86,12 +88,21 @@ class _Rendered:
             self._replace(block, rest)
             self._pending = rest
 
+    def _erase_waiting(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            sys.stdout.write("\r\x1b[K")
+
     def __enter__(self) -> Self:
+        self._waiting = True
+        sys.stdout.write("\x1b[2m…\x1b[0m")  # until the first word comes
+        sys.stdout.flush()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._erase_waiting()
         pending, self._pending = self._pending, ""
         if pending.strip():
             self._replace(pending, "")

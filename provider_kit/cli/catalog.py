@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from provider_kit.cli.model_cache import ModelCache
+from provider_kit.cli.tables import print_table
 from provider_kit.cli.target import open_client, read_configuration_if_any
 from provider_kit.config.configuration import Configuration
 from provider_kit.model.json_text import dumps_text
@@ -33,18 +34,18 @@ def run_models(
         if as_json:
             click.echo(dumps_text([model.raw or {"id": model.id} for model in shown]))
             return
-        for model in shown:
-            click.echo(_line(client.provider, model, prices))
+        heads, widths = ["Model", "Context"], [50, 18 if prices else 0]
+        rows = [[f"{client.provider}/{one.id}", _window(one)] for one in shown]
+        if prices:
+            heads, widths = [*heads, "US dollars a million tokens"], [*widths, 0]
+            rows = [[*row, _prices(one)] for row, one in zip(rows, shown, strict=True)]
+        print_table(heads, rows, widths)
         if not shown and words:
             click.echo(f"None of the {len(models)} models has {' and '.join(words)} in its name.", err=True)
 
 
-def _line(provider: str, model: Model, prices: bool) -> str:
-    window = f"{model.context_window:,} tokens" if model.context_window else ""
-    line = f"{f'{provider}/{model.id}':<50} {window:<18}"
-    if prices:
-        line += _prices(model)
-    return line.rstrip()
+def _window(model: Model) -> str:
+    return f"{model.context_window:,} tokens" if model.context_window else ""
 
 
 def _prices(model: Model) -> str:
@@ -82,9 +83,8 @@ def run_providers(as_json: bool) -> None:
     if as_json:
         click.echo(dumps_text(rows))
         return
-    for row in rows:
-        state = row["state"] or f"set {row['key_variables'][0]}"
-        click.echo(f"{row['name']:<18} {row['title']:<28} {state}")
+    table = [[row["name"], row["title"], row["state"] or f"set {row['key_variables'][0]}"] for row in rows]
+    print_table(["Name", "Provider", "Key"], table, [18, 28, 0])
 
 
 def _configured(found: Configuration) -> list[dict[str, Any]]:

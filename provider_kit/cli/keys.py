@@ -7,7 +7,8 @@ import sys
 import click
 
 from provider_kit.auth.api_keys import check_key
-from provider_kit.config.key_shape import shape_warning
+from provider_kit.auth.key_shape import shape_warning
+from provider_kit.cli.tables import print_table
 from provider_kit.errors import ConfigError, UnknownProviderError
 from provider_kit.model.hidden import HiddenText
 from provider_kit.model.json_text import dumps_text
@@ -61,8 +62,7 @@ def run_list(as_json: bool) -> None:
     if not rows:
         click.echo(f"Nothing is stored in {str(storage).strip('<>')}.")
         click.echo("Store a key with: provider-kit keys set PROVIDER")
-    for row in rows:
-        click.echo(f"{row['provider']:<18} {row['kind']:<6} {row['key']}".rstrip())
+    print_table(["Name", "Kind", "Key"], [[row["provider"], row["kind"], row["key"]] for row in rows], [18, 6, 0])
 
 
 def run_remove(provider: str) -> None:

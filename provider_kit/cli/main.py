@@ -56,12 +56,26 @@ def _tell(error: ProviderKitError) -> None:
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="provider-kit")
 @click.option("--debug", is_flag=True, envvar="PROVIDER_KIT_DEBUG", help="Show the traceback of an error.")
-def cli(debug: bool) -> None:
+@click.option("--log-level", help="Show the library's log: debug, info, warning. Default: LOG_LEVEL, if set.")
+def cli(debug: bool, log_level: str | None) -> None:
     """Talk to language models of any provider.
 
-    Keys are read from the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, ...). Without any key, the demo
-    provider inside this process answers.
+    Keys are read from the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, ...), a configuration file, or where
+    "keys set" stored them. Without any key, the demo provider inside this process answers.
     """
+    if log_level or os.environ.get("PROVIDER_KIT_LOG_LEVEL") or os.environ.get("LOG_LEVEL"):
+        _show_log(log_level)
+
+
+def _show_log(level: str | None) -> None:
+    from provider_kit.observability.log_output import configure_logging
+
+    try:
+        configure_logging(level)
+    except ConfigError:
+        if level or os.environ.get("PROVIDER_KIT_LOG_LEVEL"):
+            raise
+        # LOG_LEVEL may be meant for another program, which has levels of its own.
 
 
 @cli.command()

@@ -8,9 +8,9 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
+from provider_kit.auth.key_shape import shape_warning
 from provider_kit.config.document import Item
 from provider_kit.config.entries import OTHER_SPELLINGS, ProviderEntry, entry_fields
-from provider_kit.config.key_shape import shape_warning
 from provider_kit.config.reader import MISSING, Reader
 from provider_kit.config.shapes import Field, fields_of
 from provider_kit.dialects.openai_chat import OpenAIChat

@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from provider_kit._version import __version__
-from provider_kit.config.key_shape import shape_warning
+from provider_kit.auth.key_shape import shape_warning
 from provider_kit.errors import MissingAPIKeyError, ProviderKitError
 from provider_kit.stores.tokens.opening import default_token_folder, open_token_storage, stored_credential
 from provider_kit.transports.base import Transport

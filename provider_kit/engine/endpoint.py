@@ -20,6 +20,7 @@ from attrs import define, field
 
 from provider_kit._version import __version__
 from provider_kit.auth.api_keys import KeySource, check_key, find_keys
+from provider_kit.auth.key_shape import shape_warning
 from provider_kit.dialects.base import WireCall
 from provider_kit.dialects.failures import error_from_response, looks_like_html
 from provider_kit.errors import (
@@ -382,7 +383,18 @@ class Endpoint:
         self.provider.explain(error, base_url=self.base_url)
         if self.given_pool is not None and self.given_pool.renewable:
             _explain_login(error, self.name)
+        elif type(error) is AuthenticationError:
+            self._explain_key(error)
         return error
+
+    def _explain_key(self, error: APIError) -> None:
+        """Of a key that was refused, and looks as if it were none of this provider's, say so."""
+        known = self._keys
+        if known is None or len(known) != 1 or self.base_url != (self.provider.base_url or "").rstrip("/"):
+            return
+        found = shape_warning(self.provider, next(iter(known.secrets)))
+        if found is not None:
+            error.with_hint(" ".join(found))
 
     def allow_repeat(self, error: ProviderKitError) -> None:
         """A lost or late reply may be asked for again where nothing is billed, or where the user allows it."""

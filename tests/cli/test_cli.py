@@ -367,3 +367,26 @@ def test_the_help_is_quick():
     assert done.returncode == 0, done.stderr
     assert b"Usage" in done.stdout
     assert callable(main)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "lines"),
+    [
+        (("--log-level", "debug"), {}, 2),
+        ((), {"LOG_LEVEL": "debug"}, 2),
+        ((), {"PROVIDER_KIT_LOG_LEVEL": "info"}, 0),
+        ((), {"LOG_LEVEL": "of-another-program"}, 0),
+        ((), {}, 0),
+    ],
+)
+def test_the_log_can_be_shown(arguments, environment, lines):
+    """On standard error, so that the answer stays alone."""
+    done = process(*arguments, "chat", "-m", "demo/echo", "Hello", environment=environment)
+    assert done.stdout == b"Hello\n"
+    assert done.stderr.count(b"DEBUG provider_kit.http") == lines, done.stderr
+
+
+def test_a_log_level_that_is_none_is_told(run):
+    result = run("--log-level", "loud", "chat", "Hello")
+    assert result.exit_code == 2
+    assert "'loud'" in result.stderr

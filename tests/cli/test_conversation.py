@@ -297,3 +297,13 @@ def test_pieces_are_shown_at_once(terminal):
         shown = terminal("chat", "-m", "openai/gpt-4o", "Count", server=server)
         shown.wait_for("one")
         assert shown.process.poll() is None
+
+
+def test_lists_are_tables_on_a_terminal(terminal):
+    """With titles there, and without them where they are piped."""
+    with FakeServer() as server:
+        shown = terminal("models", "openai", "--refresh", server=server)
+        assert shown.end() == 0
+        assert re.search(r"^Model +Context", shown.text, re.MULTILINE)
+        assert re.search(r"^openai/demo", shown.text, re.MULTILINE)
+        assert max(len(line) for line in shown.text.splitlines()) <= 80

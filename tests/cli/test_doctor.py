@@ -140,5 +140,5 @@ def test_prices_are_shown_where_they_are_told(run):
         environment = {"OPENROUTER_API_KEY": "sk-or-0123456789abcdef", "OPENROUTER_BASE_URL": server.base_url()}
         for _ in range(2):  # from the provider, then from what is remembered
             lines = run("models", "openrouter", "--prices", **environment).stdout.splitlines()
-            assert lines[0].endswith("1,000 tokens      $0.25 in, $2 out")
+            assert lines[0].endswith("1,000 tokens       $0.25 in, $2 out")
             assert lines[1].endswith("price unknown")

@@ -2,7 +2,15 @@
 
 import pytest
 
-from provider_kit import Client, ConfigError, HTTPConfig, InvalidRequestError, ProviderConfig, ScriptedTransport
+from provider_kit import (
+    AuthenticationError,
+    Client,
+    ConfigError,
+    HTTPConfig,
+    InvalidRequestError,
+    ProviderConfig,
+    ScriptedTransport,
+)
 from provider_kit.engine.endpoint import deep_merge, merge_headers
 
 KEY = "test-key-0123456789"
@@ -291,3 +299,17 @@ def test_many_paths_do_not_fill_the_memory():
         client._endpoint._remember(f"/models/{number}")
     assert len(client._endpoint._urls) == 500
     assert client._endpoint._remember("/models/599").endswith("/models/599")
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("sk-ant-api03-0123456789abcdef", "looks like one of Anthropic"), ("sk-0123456789abcdef", "Check the API key")],
+)
+def test_a_refused_key_of_another_provider_is_told(world, key, words):
+    """A 401 whose key does not even look like one of this provider's says so."""
+    transport = ScriptedTransport([{"status": 401, "json": {"error": {"message": "Incorrect API key provided"}}}])
+    client = Client("openai/gpt-4o", api_key=key, transport=transport, max_retries=0)
+    with pytest.raises(AuthenticationError) as caught:
+        world(client, "chat", "Hi")
+    assert words in caught.value.hint
+    assert key not in str(caught.value.__notes__)

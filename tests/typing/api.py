@@ -18,10 +18,12 @@ from provider_kit import (
     Client,
     CredentialMetrics,
     DeviceCode,
+    Diagnosis,
     Embeddings,
     EncryptedTokenStorage,
     Event,
     FileTokenStorage,
+    Finding,
     FinishReason,
     HealthStatus,
     Image,
@@ -35,6 +37,7 @@ from provider_kit import (
     OAuthKeyManager,
     Provider,
     ProviderConfig,
+    ProviderFactory,
     ProviderKitError,
     RateLimitConfig,
     RateLimiter,
@@ -49,6 +52,7 @@ from provider_kit import (
     Tool,
     ToolCall,
     Usage,
+    load_config,
     oauth_config,
     register_provider,
 )
@@ -169,6 +173,21 @@ def logins(device: DeviceCode) -> None:
 async def awaited_logins(authenticator: OAuthAuthenticator) -> None:
     assert_type(await authenticator.aget_token(), str)
     assert_type(await authenticator.alogin(), TokenInfo)
+
+
+def configuration_files() -> None:
+    clients = load_config("config.yaml")
+    assert_type(clients["openai"], Client)
+    assert_type(clients.default, Client)
+    assert_type(clients.route("usual"), list[Client])
+    assert_type(Client.from_config("openai", timeout=3), Client)
+    assert_type(ProviderFactory().create("openai", api_key="k"), Client)
+
+
+async def the_doctor(client: Client) -> None:
+    assert_type(client.diagnose(), Diagnosis)
+    assert_type(await client.adiagnose(timeout=5, calls=0), Diagnosis)
+    assert_type(client.diagnose().find("tls"), Finding | None)
 
 
 def wrong_options_are_seen(client: Client) -> None:
