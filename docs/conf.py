@@ -28,6 +28,7 @@ default_role = None
 nitpicky = True
 html_theme = "furo"
 html_title = f"provider_kit {release}"
+smartquotes = False  # options of commands keep their two hyphens
 html_show_sphinx = False
 html_copy_source = False
 # The pages need no network, neither to be built nor to be read.
