@@ -124,8 +124,10 @@ class _Rendered:
 
         if self._console is None:
             self._console = Console(highlight=False)
+        # Line by line: erasing the screen from its top would push what is erased into the history of some terminals.
         up = f"\x1b[{used - 1}A" if used > 1 else ""
-        sys.stdout.write(f"\r{up}\x1b[J")
+        erased = "\x1b[1B".join(["\x1b[2K"] * used)
+        sys.stdout.write(f"\r{up}{erased}{up}\r")
         if block.strip():
             with self._console.capture() as capture:
                 self._console.print(Markdown(_harmless(block.strip("\n"))))

@@ -132,7 +132,7 @@ def test_an_answer_is_rendered(terminal):
         server.reply(ANSWER)
         shown = terminal("chat", "-m", "openai/gpt-4o", "Tell me", server=server)
         assert shown.end() == 0
-        last = re.split(r"\x1b\[J", shown.raw)
+        last = re.split(r"\x1b\[2K", shown.raw)
         final = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", "".join(last))
         assert "Rivers begin as springs." in final
         assert " • one" in final
