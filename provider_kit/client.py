@@ -7,6 +7,7 @@ requests or aiohttp only then.
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,7 +34,6 @@ from provider_kit.engine.telling import Listener
 from provider_kit.errors import ConfigError, InvalidRequestError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import (
-    CONFIG_FIELDS,
     DEFAULT_MAX_RETRIES,
     DEFAULT_TOTAL_TIMEOUT,
     APIKey,
@@ -268,17 +268,17 @@ class Client(CallsBothWays):
                 all of it, each with its line and its remedy.
         """
         from provider_kit.config.opening import choose_entry, open_configuration
+        from provider_kit.config.overriding import override
 
         found = open_configuration(path)
         if found is None:
             return cls(name or default_target(os.environ), **changes)
         entry, model = choose_entry(found, name)
         if model:
-            changes.setdefault("model", model)
-        fields = {"model", *CONFIG_FIELDS, *find_provider(str(entry.settings["type"])).option_names}
-        of_config = {key: value for key, value in changes.items() if key in fields}
-        config, options = entry.changed(of_config).make_config()
-        return cls(config, **{**options, **{key: value for key, value in changes.items() if key not in of_config}})
+            changes["model"] = changes.get("model") or model
+        entry, beside = override(entry, changes, inspect.signature(cls).parameters)
+        config, more = entry.make_config()
+        return cls(config, **{**more, **beside})
 
     # -------------------------------------------------------------------------------------------- about
 

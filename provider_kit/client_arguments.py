@@ -7,13 +7,14 @@ from typing import Any
 
 from provider_kit.errors import ConfigError, InvalidRequestError
 from provider_kit.model.config import Timeout
-from provider_kit.model.inputs import ChatOptions
+from provider_kit.model.inputs import ChatOptions, build_request
 from provider_kit.model.nearest import nearest
 from provider_kit.providers.base import Provider
 from provider_kit.providers.registry import find_provider, split_model
 from provider_kit.transports.base import Transport
 
 __all__ = [
+    "CALL_DEFAULTS",
     "check_defaults",
     "check_options",
     "check_parts",
@@ -22,7 +23,8 @@ __all__ = [
     "resolve",
 ]
 
-_CALL_DEFAULTS = frozenset(ChatOptions.__annotations__) - {"prompt", "files", "model", "extra_headers"}
+#: Arguments of calls that a client, or a file, can have defaults for.
+CALL_DEFAULTS = frozenset(ChatOptions.__annotations__) - {"prompt", "files", "model", "extra_headers"}
 
 
 def resolve(target: str | None, model: str | None, base_url: str | None) -> tuple[str, str | None]:
@@ -58,7 +60,7 @@ def check_options(provider_name: str, options: Mapping[str, Any], arguments: Ite
         if name not in provider.option_names:
             known = {*arguments, *provider.option_names} - {"return", "options"}
             in_call = (
-                " It is an argument of chat(), not of Client(); or pass defaults={…}." if name in _CALL_DEFAULTS else ""
+                " It is an argument of chat(), not of Client(); or pass defaults={…}." if name in CALL_DEFAULTS else ""
             )
             raise ConfigError(f"Unknown argument {name!r}.", hint=f"{nearest(name, known)}{in_call}".strip() or None)
     return given
@@ -89,13 +91,19 @@ def check_parts(session: Any, async_session: Any, transport: Any) -> None:
 
 
 def check_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The keyword arguments for every call; only those that ``chat()`` takes."""
+    """The keyword arguments for every call; only those that ``chat()`` takes, with values that it takes."""
     if defaults is not None and not isinstance(defaults, Mapping):
         raise ConfigError(f"defaults must be a dict, not {type(defaults).__name__}.", hint="{'temperature': 0}.")
     for name in defaults or {}:
-        if name not in _CALL_DEFAULTS:
-            raise ConfigError(f"Unknown default {name!r}.", hint=nearest(name, _CALL_DEFAULTS).strip() or None)
-    return dict(defaults or {})
+        if name not in CALL_DEFAULTS:
+            raise ConfigError(f"Unknown default {name!r}.", hint=nearest(name, CALL_DEFAULTS).strip() or None)
+    if not defaults:
+        return {}
+    try:
+        build_request("Hello", {}, default_model="any", defaults=dict(defaults))
+    except InvalidRequestError as error:
+        raise ConfigError(f"A default cannot be used: {error.message}", hint=error.hint) from None
+    return dict(defaults)
 
 
 def refuse_beside_config(*given: Any) -> None:

@@ -41,7 +41,8 @@ class Clients(Closing, Mapping[str, Client]):
         made = self._made.get(name)
         if made is not None:
             return made
-        if name not in self._configuration.entries and name.partition("/")[0] not in self._configuration.entries:
+        head = name.partition("/")[0] if isinstance(name, str) else None
+        if name not in self._configuration.entries and head not in self._configuration.entries:
             known = self._configuration.entries
             raise KeyError(f"{name!r}. {nearest(str(name), known)}There are: {', '.join(known)}.")
         entry, model = choose_entry(self._configuration, name)
@@ -113,13 +114,16 @@ class Clients(Closing, Mapping[str, Client]):
 
     def close(self) -> None:
         """Close the blocking connections of all clients."""
-        for client in self._made.values():
+        for client in list(self._made.values()):
             client.close()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and the blocking ones."""
-        for client in self._made.values():
+        for client in list(self._made.values()):
             await client.aclose()
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError("the clients of a file cannot be pickled; load the file again, or pickle one client")
 
 
 def load_config(path: str | os.PathLike[str] | None = None) -> Clients:
@@ -137,7 +141,7 @@ def load_config(path: str | os.PathLike[str] | None = None) -> Clients:
     return _clients(open_configuration(path))
 
 
-def load_encrypted_config(path: str | os.PathLike[str] | None, key: str) -> Clients:
+def load_encrypted_config(path: str | os.PathLike[str] | None, key: str | bytes) -> Clients:
     """The clients of an encrypted configuration file, see ``provider-kit config encrypt``.
 
     Args:

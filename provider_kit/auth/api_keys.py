@@ -8,7 +8,8 @@ from typing import Any
 from provider_kit.auth.user_callables import CallsBlocking, call_user
 from provider_kit.errors import AuthError, MissingAPIKeyError, ProviderKitError
 from provider_kit.model.config import ProviderConfig
-from provider_kit.providers.base import Provider
+from provider_kit.model.hidden import HiddenText
+from provider_kit.providers.base import Provider, variable_prefix
 
 __all__ = ["KeySource", "check_key", "find_keys"]
 
@@ -43,8 +44,8 @@ class KeySource:
         """
         if self.function is None:
             return self.keys
-        ready = getattr(self.function, "ready", None)  # a secret that was fetched before needs no thread
-        found = ready() if ready is not None else None
+        remembered = getattr(self.function, "remembered_value", None)  # a secret fetched before needs no thread
+        found = remembered() if callable(remembered) else None
         try:
             found = found or await call_user(transport, self.function, what="The api_key callable")
         except ProviderKitError as error:
@@ -73,7 +74,7 @@ def check_key(key: Any, provider: str) -> str:
     """
     if not isinstance(key, str):
         raise AuthError(f"The API key is {type(key).__name__}, not a string.", provider=provider)
-    clean = key.strip()
+    clean = HiddenText(key.strip())
     if not clean:
         raise AuthError("The API key is empty.", provider=provider, hint="Pass the whole key.")
     if not clean.isascii() or not clean.isprintable() or " " in clean:
@@ -101,7 +102,7 @@ def find_keys(config: ProviderConfig, provider: Provider, environ: Mapping[str, 
     key, variable = provider.find_key(environ)
     if key is not None:
         return KeySource((check_key(key, label),), variable=variable, provider=label)
-    own = f"{label.upper().replace('-', '_')}_API_KEY"
+    own = f"{variable_prefix(label)}_API_KEY"
     variables = provider.key_variables if own in provider.key_variables else (*provider.key_variables, own)
     if environ.get(own):
         return KeySource((check_key(environ[own], label),), variable=own, provider=label)

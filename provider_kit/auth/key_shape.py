@@ -15,6 +15,8 @@ _PLACEHOLDERS = ("your-api-key", "your_api_key", "changeme", "xxx", "<", "sk-...
 def shape_warning(provider: Provider, key: str) -> tuple[str, str] | None:
     """What looks wrong with a key, and what to do; ``None`` if it looks right. Never shows the key."""
     text = key.strip()
+    if not text:
+        return "The key is empty.", _get(provider)
     if any(mark in text.lower() for mark in _PLACEHOLDERS):
         return "The key is a placeholder, not a key.", _get(provider)
     if text[:1] in "\"'" or text[-1:] in "\"'":

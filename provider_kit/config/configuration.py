@@ -12,7 +12,7 @@ from attrs import define, field
 from provider_kit.config.document import Item, read_document
 from provider_kit.config.entries import ProviderEntry, RoutingConfig
 from provider_kit.config.problems import Problem, raise_problems
-from provider_kit.config.provider_block import read_entry
+from provider_kit.config.provider_block import is_switched_off, read_entry
 from provider_kit.config.reader import MISSING, Reader
 from provider_kit.config.shapes import Field
 from provider_kit.errors import UnknownProviderError
@@ -49,6 +49,8 @@ class Configuration:
     entries: dict[str, ProviderEntry] = field(factory=dict)
     #: Names of those that are switched off.
     disabled: list[str] = field(factory=list)
+    #: Names of those that could not be read.
+    broken: list[str] = field(factory=list)
     routing: dict[str, RoutingConfig] = field(factory=dict)
     #: The provider that is used where none is named.
     default: str | None = None
@@ -70,18 +72,21 @@ class Configuration:
         return self
 
 
-def read_configuration(text: str, file: str, environ: Mapping[str, str] | None = None) -> Configuration:
+def read_configuration(
+    text: str, file: str, environ: Mapping[str, str] | None = None, *, sealed: bool = False
+) -> Configuration:
     """Read a file's text. Never raises for what stands in it: look at ``problems``, or call ``check()``.
 
     Args:
         text: YAML (or JSON, which is YAML).
         file: Its path, for the problems.
         environ: The environment; default: that of the process.
+        sealed: Whether the file itself is encrypted, so that others may read it.
     """
     made = Configuration(file)
-    tree, problems = read_document(text, file)
+    tree, problems, unread = read_document(text, file)
     syntax = tuple(problems)
-    reader = Reader(file, os.environ if environ is None else environ, problems)
+    reader = Reader(file, os.environ if environ is None else environ, problems, sealed=sealed)
     if tree is None and not problems:
         tree = Item({}, 1, 1)
         reader.tell(tree, "", "The file is empty.", "provider-kit config init writes one to begin with.")
@@ -90,7 +95,6 @@ def read_configuration(text: str, file: str, environ: Mapping[str, str] | None =
     elif tree is not None:
         _read_top(tree, made, reader)
     # What was set aside because of its syntax is not complained about twice.
-    unread = {problem.line for problem in reader.problems if not problem.path and problem in syntax}
     reader.problems = [one for one in reader.problems if one.line not in unread or one in syntax]
     made.problems = sorted(reader.problems, key=lambda problem: (problem.line, problem.column))
     return made
@@ -100,16 +104,14 @@ def _read_top(tree: Item, made: Configuration, reader: Reader) -> None:
     blocks = dict(tree.value)
     providers, custom = blocks.pop("providers", None), blocks.pop("custom", None)
     astray = _astray(blocks, providers, reader)
-    _read_entries({name: blocks.pop(name) for name in astray}, made, reader, "providers")
+    named: dict[str, Item] = {name: blocks.pop(name) for name in astray}
     listed: dict[str, Item] = {}
     if providers is not None and isinstance(providers.value, dict):
-        named = dict(providers.value)
+        named |= providers.value
         _shifted_settings(named, reader)
         for name in _LISTS:
             if name in named and (name != "custom" or isinstance(named[name].value, dict)):
                 listed[name] = named.pop(name)
-        custom = custom or listed.pop("custom", None)
-        _read_entries(named, made, reader, "providers")
     elif providers is not None and not astray:
         if providers.value is None:
             reader.tell(providers, "providers", "There is no provider.", "Write one below, e.g. 'openai:'.", key=True)
@@ -120,19 +122,32 @@ def _read_top(tree: Item, made: Configuration, reader: Reader) -> None:
                 "providers must be a mapping of names, not a list or a text.",
                 "Write 'openai:' below it, indented, and its settings below that.",
             )
-    if custom is not None:
-        if isinstance(custom.value, dict):
-            _read_entries(custom.value, made, reader, "custom")
-        elif custom.value is not None:
-            reader.tell(custom, "custom", "custom must be a mapping of names.", "Write 'my-server:' below it.")
+    customs = [("providers.custom", listed.get("custom")), ("custom", custom)]
+    wanted = _enabled(listed.get("enabled"), named, customs, reader)
+    _read_entries(named, made, reader, "providers", wanted)
+    for path, block in customs:
+        if block is not None and isinstance(block.value, dict):
+            _read_entries(block.value, made, reader, path, wanted)
+        elif block is not None and block.value is not None:
+            reader.tell(block, path, "custom must be a mapping of names.", "Write 'my-server:' below it.")
     if providers is None and custom is None and not astray and _nearest_block(blocks) is None:
-        reader.tell(tree, "", "There is no key providers.", "Begin the file with 'providers:'.")
-    rest = Item({**blocks, **{name: item for name, item in listed.items() if name == "preferred_order"}}, 1, 1)
-    found = reader.read_fields(
-        rest, TOP_FIELDS, "", also={"router": "routing", "routes": "routing", "models": "providers"}
-    )
-    _keep_enabled(listed.get("enabled"), made, reader)
+        remedy = "Begin the file with 'providers:'."
+        if "model_list" in blocks:
+            remedy = "This is LiteLLM's form; the page 'Coming from another library' shows ours."
+        reader.tell(tree, "", "There is no key providers.", remedy)
+    order = listed.get("preferred_order")
+    if order is not None and "preferred_order" in blocks:
+        reader.tell(
+            order, "providers.preferred_order", "preferred_order is given twice.", "Keep one of them.", key=True
+        )
+    elif order is not None:
+        blocks["preferred_order"] = order
+    routing = blocks.pop("routing", None)
+    rest = Item(blocks, 1, 1)
+    found = reader.read_fields(rest, TOP_FIELDS, "", also=_OTHER_BLOCKS)
     _read_choices(found, rest, made, reader)
+    if routing is not None:
+        _read_routes(routing, made, reader)
 
 
 def _nearest_block(blocks: Mapping[str, Item]) -> str | None:
@@ -192,7 +207,39 @@ def _shifted_settings(named: dict[str, Item], reader: Reader) -> None:
 # ------------------------------------------------------------------------------------------------ the parts
 
 
-def _read_entries(named: Mapping[str, Item], made: Configuration, reader: Reader, block: str) -> None:
+def _enabled(
+    item: Item | None, named: Mapping[str, Item], customs: list[tuple[str, Item | None]], reader: Reader
+) -> tuple[str, ...] | None:
+    """``providers.enabled``: a list of those that count; ``None`` for all."""
+    if item is None:
+        return None
+    names = reader.read(item, tuple[str, ...], "providers.enabled")
+    if names is MISSING or names is None:
+        return None
+    others = [one.value for _, one in customs if one is not None and isinstance(one.value, dict)]
+    known = [*named, *(name for block in others for name in block)]
+    for name in names:
+        if name not in known:
+            reader.tell(
+                item,
+                "providers.enabled",
+                f"There is no provider {redact(name[:60])!r} in this file.",
+                nearest(name, known).strip()
+                or f"Write it below providers, or remove it here. There are: {', '.join(known)}.",
+            )
+        elif name in named and is_switched_off(named[name], f"providers.{name}", reader):
+            reader.tell(
+                named[name].value["enabled"],
+                f"providers.{name}.enabled",
+                f"{name} is switched off here, and stands in the list of those that are on.",
+                "Remove it from the list, or this line.",
+            )
+    return tuple(names)
+
+
+def _read_entries(
+    named: Mapping[str, Item], made: Configuration, reader: Reader, block: str, wanted: tuple[str, ...] | None
+) -> None:
     for name, item in named.items():
         if name.startswith("x-"):
             continue
@@ -205,68 +252,78 @@ def _read_entries(named: Mapping[str, Item], made: Configuration, reader: Reader
                 "Use letters, digits, '_', '.' and '-'.",
                 key=True,
             )
-            continue
-        if name in made.entries or name in made.disabled:
+        elif name in (*made.entries, *made.disabled, *made.broken):
             reader.tell(item, path, f"There is a provider {name!r} already.", "Choose another name.", key=True)
-            continue
-        entry = read_entry(name, item, path, reader, custom=block == "custom")
-        if entry is None:
-            continue
-        if entry is MISSING:
+        elif is_switched_off(item, path, reader) or (wanted is not None and name not in wanted):
             made.disabled.append(name)
         else:
-            made.entries[name] = entry
-
-
-def _keep_enabled(item: Item | None, made: Configuration, reader: Reader) -> None:
-    """``providers.enabled``: a list of those that count."""
-    if item is None:
-        return
-    names = reader.read(item, tuple[str, ...], "providers.enabled")
-    if names is MISSING or names is None:
-        return
-    known = [*made.entries, *made.disabled]
-    for name in names:
-        if name not in known:
-            reader.tell(
-                item,
-                "providers.enabled",
-                f"There is no provider {name!r} in this file.",
-                nearest(name, known).strip()
-                or f"Write it below providers, or remove it here. There are: {', '.join(known)}.",
-            )
-    for name in list(made.entries):
-        if name not in names:
-            del made.entries[name]
-            made.disabled.append(name)
+            entry = read_entry(name, item, path, reader, custom=block != "providers")
+            if entry is None:
+                made.broken.append(name)
+            else:
+                made.entries[name] = entry
 
 
 def _read_choices(found: Mapping[str, Any], rest: Item, made: Configuration, reader: Reader) -> None:
-    """The default provider and the routes; all names in them must stand in the file."""
+    """The default provider; all names must stand in the file."""
     order = found.get("preferred_order") or ()
-    for field_name, names in (
-        ("default", [found["default"]] if found.get("default") else []),
-        ("preferred_order", order),
-    ):
-        for name in names:
-            _check_name(name, rest.value[field_name], field_name, made, reader)
+    wanted = [("default", found["default"])] if found.get("default") else []
+    for block, name in (*wanted, *(("preferred_order", name) for name in order)):
+        _check_name(name, rest.value[block], block, made, reader)
     made.default = found.get("default") or next(
         (name for name in (*order, *made.entries) if name in made.entries), None
     )
-    for name, route in (found.get("routing") or {}).items():
-        item = rest.value["routing"].value[name]
-        good = [_check_name(one, item, f"routing.{name}", made, reader) for one in route.providers]
+
+
+def _read_routes(routing: Item, made: Configuration, reader: Reader) -> None:
+    if routing.value is None:
+        return
+    if not isinstance(routing.value, dict):
+        reader.tell(routing, "routing", "routing must be a mapping of names.", "Write 'careful:' below it.")
+        return
+    for name, item in routing.value.items():
+        path = f"routing.{redact(name[:60])}"
+        if not isinstance(item.value, dict):
+            reader.tell(item, path, "A route must be a mapping.", "Write providers: [openai, anthropic] below it.")
+            continue
+        members = item.value.get("providers")
+        names = reader.read(members, tuple[str, ...], f"{path}.providers") if members is not None else ()
+        good = [_check_name(one, members or item, path, made, reader) for one in names or ()]
+        silent = Reader(reader.file, reader.environ)  # the names were told already
+        silent.read_class(item, RoutingConfig, path)
+        told = {(problem.line, problem.message) for problem in reader.problems}
+        reader.problems.extend(one for one in silent.problems if (one.line, one.message) not in told)
+        route = Reader(reader.file, reader.environ).read_class(item, RoutingConfig, path)
+        if route is MISSING:
+            continue
         if not route.providers:
-            reader.tell(item, f"routing.{name}", "A route needs providers.", "Write providers: [openai, anthropic].")
-        elif all(good):
+            reader.tell(item, path, "A route needs providers.", "Write providers: [openai, anthropic].")
+        elif all(good) and _check_weights(route, item, path, reader):
             made.routing[name] = route
 
 
+def _check_weights(route: RoutingConfig, item: Item, path: str, reader: Reader) -> bool:
+    good = True
+    for name, weight in route.weights.items():
+        place = item.value["weights"].value[name]
+        if name not in route.providers:
+            remedy = nearest(name, route.providers).strip() or f"There are: {', '.join(route.providers)}."
+            reader.tell(place, f"{path}.weights", f"{redact(name[:60])!r} is not in this route.", remedy, key=True)
+            good = False
+        elif not weight > 0:
+            reader.tell(place, f"{path}.weights.{name}", "A weight must be above 0.", "Write a number above 0.")
+            good = False
+    return good
+
+
 def _check_name(name: str, item: Item, path: str, made: Configuration, reader: Reader) -> bool:
-    known = [*made.entries, *made.disabled]
-    if name.partition("/")[0] in made.entries:
+    known = [*made.entries, *made.disabled, *made.broken]
+    head = name.partition("/")[0]
+    if head in made.entries or name in made.entries:
         return True
-    if name.partition("/")[0] in made.disabled:
+    if head in made.broken or name in made.broken:
+        return False  # what is wrong with it is told where it stands
+    if head in made.disabled or name in made.disabled:
         reader.tell(item, path, f"{name} is switched off.", "Switch it on (enabled: true), or remove it here.")
         return False
     try:

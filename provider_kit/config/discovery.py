@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
 from provider_kit.errors import ConfigError
@@ -69,8 +70,9 @@ def _is_ours(name: str) -> bool:
             text = file.read(_LARGEST)
     except OSError:
         return False
-    return text.startswith("provider-kit-config:") or any(
-        line.startswith(("providers:", "custom:")) for line in text.removeprefix("\ufeff").splitlines()
+    ours = re.compile(r"""^\s*\{?\s*["']?(?:providers?|custom)["']?\s*:\s*(?:[{#]|$)""")
+    return text.lstrip().startswith("provider-kit-config:") or any(
+        ours.match(line) and not line.startswith(("  ", "\t")) for line in text.removeprefix("\ufeff").splitlines()
     )
 
 

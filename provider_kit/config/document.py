@@ -17,10 +17,8 @@ from provider_kit.config.problems import Problem
 from provider_kit.config.syntax import explain_syntax
 from provider_kit.wire.redaction import redact
 
-__all__ = ["MAX_BYTES", "Item", "plain", "read_document"]
+__all__ = ["Item", "is_bounded", "read_document", "scalar_of"]
 
-#: Bytes of a configuration file.
-MAX_BYTES = 1 << 20
 _MAX_DEPTH = 40
 _MAX_VALUES = 50_000
 #: Syntax errors that are looked for in one file.
@@ -57,7 +55,11 @@ class _TooMuch(Exception):
         self.message, self.line = message, line
 
 
-def read_document(text: str, file: str) -> tuple[Item | None, list[Problem]]:
+#: Characters that YAML takes for line breaks and editors do not.
+_ODD_BREAKS = str.maketrans(dict.fromkeys("\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029", " "))
+
+
+def read_document(text: str, file: str) -> tuple[Item | None, list[Problem], set[int]]:
     """The document, as far as it can be read, and what is wrong with its syntax.
 
     Args:
@@ -65,10 +67,10 @@ def read_document(text: str, file: str) -> tuple[Item | None, list[Problem]]:
         file: Its name, for the problems.
 
     Returns:
-        The tree (``None`` for an empty document) and the problems.
+        The tree (``None`` for an empty document), the problems, and the lines that could not be read.
     """
     problems: list[Problem] = []
-    lines = text.removeprefix("\ufeff").splitlines() or [""]
+    lines = re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff").translate(_ODD_BREAKS))
     original = list(lines)
     seen: dict[int, int] = {}
     for _ in range(_MAX_ROUNDS):
@@ -76,19 +78,20 @@ def read_document(text: str, file: str) -> tuple[Item | None, list[Problem]]:
         try:
             tree = builder.build("\n".join(lines) + "\n")
         except _TooMuch as error:
-            return None, [*problems, Problem(message=error.message, remedy="Shorten it.", file=file, line=error.line)]
+            told = Problem(message=error.message, remedy="Shorten it.", file=file, line=error.line)
+            return None, [*problems, told], set(seen)
         except yaml.YAMLError as error:
             line, column, message, remedy = explain_syntax(error, original)
             seen[line] = seen.get(line, 0) + 1
             if seen[line] == 1:
                 problems.append(Problem(message=message, remedy=remedy, file=file, line=line, column=column))
             if seen[line] > 2 or line > len(lines):
-                return None, problems
+                return None, problems, set(seen)
             lines[line - 1] = _without_value(lines[line - 1]) if seen[line] == 1 else ""
             continue
         found = [problem for problem in builder.problems if problem.line not in seen]
-        return tree, sorted([*problems, *found], key=lambda problem: (problem.line, problem.column))
-    return None, problems
+        return tree, [*problems, *found], set(seen)
+    return None, problems, set(seen)
 
 
 def _without_value(line: str) -> str:
@@ -199,7 +202,12 @@ class _Builder:
         merged: list[Item] = []
         for key, item in zip(parts[::2], parts[1::2], strict=False):
             if key.text == "<<" and key.bare:
-                merged.extend(item.value if isinstance(item.value, list) else [item])
+                others = item.value if isinstance(item.value, list) else [item]
+                merged.extend(other for other in others if isinstance(other.value, dict))
+                if len(merged) < len(others) or not others:
+                    self._problem(
+                        item, "What << takes in must be a mapping.", "Write <<: *name, of a mapping with &name."
+                    )
                 continue
             name = key.text
             if isinstance(key.value, (list, dict)):
@@ -214,9 +222,11 @@ class _Builder:
                 continue
             found[name] = item.beside(key.line, key.column)
         for other in merged:
-            if isinstance(other.value, dict):
-                for name, item in other.value.items():
-                    found.setdefault(name, item)
+            self._count += len(other.value)
+            if self._count > _MAX_VALUES:
+                raise _TooMuch(f"The document has more than {_MAX_VALUES:,} values.", other.line)
+            for name, item in other.value.items():
+                found.setdefault(name, item)
         return found
 
     def _problem(self, item: Item, message: str, remedy: str) -> None:
@@ -228,18 +238,24 @@ class _Builder:
         self._problem(self._at(event, None), message, remedy)
 
 
-def plain(item: Item, budget: list[int] | None = None, depth: int = 0) -> Any:
-    """A value as plain data, without its places.
-
-    Raises:
-        ValueError: It refers to itself, or grows beyond all bounds through its aliases.
-    """
+def is_bounded(item: Item, budget: list[int] | None = None, depth: int = 0) -> bool:
+    """Whether a value can be walked through: it does not refer to itself or explode through its aliases."""
     budget = budget if budget is not None else [_MAX_VALUES]
     budget[0] -= 1
     if budget[0] < 0 or depth > _MAX_DEPTH:
-        raise ValueError("it refers to itself, or is too large")
-    if isinstance(item.value, dict):
-        return {name: plain(part, budget, depth + 1) for name, part in item.value.items()}
-    if isinstance(item.value, list):
-        return [plain(part, budget, depth + 1) for part in item.value]
-    return item.value
+        return False
+    parts = item.value.values() if isinstance(item.value, dict) else item.value if isinstance(item.value, list) else ()
+    return all(is_bounded(part, budget, depth + 1) for part in parts)
+
+
+def scalar_of(text: str) -> Any:
+    """What a bare word means in YAML: ``true``, ``3``, ``0.5``, or the text itself."""
+    tag = _resolver.resolve(yaml.ScalarNode, text, (True, False))
+    if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float") or len(text) > 50:
+        return text
+    try:
+        return _resolver.construct_object(yaml.ScalarNode(tag, text))
+    except (ValueError, OverflowError, yaml.YAMLError):
+        return text
+    finally:
+        _resolver.constructed_objects.clear()

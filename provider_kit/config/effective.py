@@ -9,11 +9,12 @@ from attrs import asdict, frozen, has
 
 from provider_kit.config.configuration import Configuration
 from provider_kit.config.entries import ProviderEntry
+from provider_kit.config.reader import is_secret_path
 from provider_kit.model.config import DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT
 from provider_kit.model.hidden import MASK
 from provider_kit.providers.registry import find_provider
 from provider_kit.stores.tokens.opening import stored_credential
-from provider_kit.wire.redaction import is_secret_header, redact
+from provider_kit.wire.redaction import redact
 
 __all__ = ["Value", "effective_values"]
 
@@ -47,11 +48,10 @@ def effective_values(configuration: Configuration, environ: Mapping[str, str]) -
 
 
 def _values(entry: ProviderEntry, environ: Mapping[str, str]) -> list[Value]:
-    config, client = entry.make_config(fetch=False)
+    config, _ = entry.make_config(fetch=False)
     provider = find_provider(config.type)
     origins = dict(entry.origins)
     settings: dict[str, Any] = {name: value for name, value in entry.settings.items() if name != "client_options"}
-    settings.update({f"client.{name}": value for name, value in client.items()})
     shown: dict[str, tuple[str, str]] = {"type": (config.type, origins.get("type", "its name"))}
     shown["api_key"] = _key(entry, provider.key_required, environ, origins)
     address = provider.find_base_url(config, environ)
@@ -80,17 +80,19 @@ def _key(
     if several:
         where = [origin for key, origin in origins.items() if key.startswith("api_keys")]
         return f"{len(several)} keys {MASK}", "; ".join(dict.fromkeys(where)) or "the file"
-    if "api_key" in settings or "api_key" in origins:
-        return MASK, origins.get("api_key", "the file")
     if "oauth" in settings or "client_options" in settings or settings.get("oauth_credentials"):
         return "a login", origins.get("auth_type", "the file")
+    if "api_key" in settings or "api_key" in origins:
+        return MASK, origins.get("api_key", "the file")
     if stored_credential(entry.name, str(settings["type"])) is not None:
         return MASK, "stored by provider-kit keys set or auth login"
     return ("missing" if required else "none needed"), ""
 
 
 def _text(name: str, value: Any) -> str:
-    if is_secret_header(name) and not isinstance(value, (bool, int, float)):
+    if name == "headers" and isinstance(value, Mapping):
+        return ", ".join(f"{key}={MASK}" for key in value)  # what a header is called does not tell what is in it
+    if is_secret_path(name) and not isinstance(value, (bool, int, float)):
         return MASK
     if isinstance(value, type) or callable(value):
         return MASK

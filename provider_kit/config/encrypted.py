@@ -6,10 +6,11 @@ passphrase with scrypt). The environment variable ``PROVIDER_KIT_ENCRYPTION_KEY`
 
 from __future__ import annotations
 
+import os
 import re
 
 from provider_kit.errors import EncryptionError
-from provider_kit.stores.sealing import Sealer
+from provider_kit.stores.sealing import ENCRYPTION_VARIABLE, Sealer
 
 __all__ = ["decrypt_config", "encrypt_config", "is_encrypted"]
 
@@ -18,10 +19,10 @@ _HEADER = "provider-kit-config:1:"
 
 def is_encrypted(text: str) -> bool:
     """Whether a file's text was made by :func:`encrypt_config`."""
-    return text.startswith("provider-kit-config:")
+    return text.lstrip().startswith("provider-kit-config:")
 
 
-def encrypt_config(text: str, key: str | None = None) -> str:
+def encrypt_config(text: str, key: str | bytes | None = None) -> str:
     """A configuration, encrypted.
 
     Args:
@@ -36,7 +37,7 @@ def encrypt_config(text: str, key: str | None = None) -> str:
     return _sealer(key).seal(text.encode()) + "\n"
 
 
-def decrypt_config(text: str, key: str | None = None) -> str:
+def decrypt_config(text: str, key: str | bytes | None = None) -> str:
     """The YAML text of an encrypted configuration. Arguments as :func:`encrypt_config`.
 
     Raises:
@@ -57,8 +58,9 @@ def decrypt_config(text: str, key: str | None = None) -> str:
         raise EncryptionError("The configuration is damaged.", hint="Take it from a backup.") from None
 
 
-def _sealer(key: str | None) -> Sealer:
+def _sealer(key: str | bytes | None) -> Sealer:
     given: dict[str, str] = {}
+    key = key.decode() if isinstance(key, bytes) else key or os.environ.get(ENCRYPTION_VARIABLE) or None
     if key is not None:
         given = {"key" if re.fullmatch(r"[A-Za-z0-9_-]{43}=", key.strip()) else "passphrase": key}
     return Sealer(header=_HEADER, what="configuration", if_lost="take it from a backup", **given)

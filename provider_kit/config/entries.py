@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from provider_kit.config.reader import fetched
 from provider_kit.config.secret_reference import SecretList, SecretReference
 from provider_kit.config.shapes import Field, fields_of
 from provider_kit.model.config import ProviderConfig
+from provider_kit.stores.tokens.opening import stored_credential
 
 __all__ = ["OTHER_SPELLINGS", "ProviderEntry", "RoutingConfig", "entry_fields"]
 
@@ -114,16 +115,23 @@ class ProviderEntry:
     #: Line of its name in the file.
     line: int = 1
 
-    def changed(self, changes: Mapping[str, Any]) -> ProviderEntry:
-        """The same with explicit arguments, which go before what the file says."""
+    def changed(self, changes: Mapping[str, Any], *, besides: Iterable[str] = ()) -> ProviderEntry:
+        """The same with explicit arguments, which go before what the file says.
+
+        Args:
+            changes: Settings of the configuration.
+            besides: Arguments that the client is given by itself; what the file says of them is dropped.
+        """
         given = {("default_model" if name == "model" else name): value for name, value in changes.items()}
         settings = dict(self.settings)
-        if {"api_key", "api_keys"} & given.keys():
-            for name in ("api_key", "api_keys", "oauth", "oauth_credentials", "client_options"):
-                settings.pop(name, None)
-        return evolve(
-            self, settings={**settings, **given}, origins={**self.origins, **dict.fromkeys(given, "argument")}
-        )
+        replaced = {*given, *besides}
+        if {"api_key", "api_keys", "auth"} & replaced:
+            replaced |= {"api_key", "api_keys", "oauth", "oauth_credentials", "client_options"}
+        if "max_retries" in given:
+            replaced.add("retry")
+        settings = {name: value for name, value in settings.items() if name not in replaced}
+        origins = {**self.origins, **dict.fromkeys(given, "argument")}
+        return evolve(self, settings={**settings, **given}, origins=origins)
 
     def make_config(self, *, fetch: bool = True) -> tuple[ProviderConfig, dict[str, Any]]:
         """The configuration, and further arguments of the client.
@@ -153,4 +161,15 @@ class ProviderEntry:
         if "oauth" in settings and isinstance(settings["oauth"], Mapping):
             settings["oauth"] = oauth_config(str(settings["type"]), **settings["oauth"])
         settings.setdefault("name", self.name)
+        if fetch and client.get("auth") == "oauth" and settings["type"] != settings["name"]:
+            client["auth"] = _login_under(settings["name"], settings["type"])
         return ProviderConfig(**settings), client
+
+
+def _login_under(name: str, kind: str) -> Any:
+    """The login that was stored under the name in the file, else the one under the provider's own."""
+    if stored_credential(name) is not None or stored_credential(kind) is None:
+        return "oauth"
+    from provider_kit.authenticators.oauth import OAuthAuthenticator
+
+    return OAuthAuthenticator(kind, config=oauth_config(kind))

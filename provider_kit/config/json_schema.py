@@ -39,7 +39,12 @@ def config_schema() -> dict[str, Any]:
         "anyOf": [{"enum": provider_names()}, {"type": "string"}],
     }
     definitions["Provider"] = {**entry, "type": ["object", "null"]}
-    named = {"type": "object", "additionalProperties": {"$ref": "#/$defs/Provider"}}
+    named = {
+        "type": ["object", "null"],
+        "additionalProperties": {"$ref": "#/$defs/Provider"},
+        "patternProperties": {"^x-": {}},
+        "propertyNames": {"pattern": "^[A-Za-z0-9_.-]{1,64}$"},
+    }
     lists = {name: {"type": "array", "items": {"type": "string"}} for name in ("enabled", "preferred_order")}
     top = _object(TOP_FIELDS, definitions)
     top["properties"]["custom"] = {**named, "description": TOP_FIELDS["custom"].text}
@@ -52,6 +57,7 @@ def config_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "provider_kit configuration",
         **top,
+        "anyOf": [{"required": ["providers"]}, {"required": ["custom"]}],
         "$defs": dict(sorted(definitions.items())),
     }
 

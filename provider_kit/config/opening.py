@@ -18,7 +18,7 @@ _log = logging.getLogger("provider_kit")
 
 
 def open_configuration(
-    path: str | os.PathLike[str] | None = None, *, key: str | None = None, check: bool = True
+    path: str | os.PathLike[str] | None = None, *, key: str | bytes | None = None, check: bool = True
 ) -> Configuration | None:
     """The configuration of a file, decrypted if it is encrypted; ``None`` if there is no file.
 
@@ -35,15 +35,19 @@ def open_configuration(
     if file is None:
         return None
     _log.debug("The configuration is read from %s.", file)
-    text = read_text(file)
-    if is_encrypted(text):
-        text = decrypt_config(text, key)
-    found = read_configuration(text, file)
+    found = _read(file, key)
     if check:
         found.check()
         for warning in found.warnings:
             _log.warning("%s %s", warning, warning.remedy)
     return found
+
+
+def _read(file: str, key: str | bytes | None) -> Configuration:
+    """Apart from what raises: no frame of a traceback holds the file's text."""
+    text = read_text(file)
+    sealed = is_encrypted(text)
+    return read_configuration(decrypt_config(text, key) if sealed else text, file, sealed=sealed)
 
 
 def choose_entry(configuration: Configuration, name: str | None) -> tuple[ProviderEntry, str | None]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 from attrs import define, field, has
 
-from provider_kit.config.document import Item, plain
+from provider_kit.client_arguments import CALL_DEFAULTS
+from provider_kit.config.document import Item, is_bounded, scalar_of
 from provider_kit.config.problems import Problem
 from provider_kit.config.references import expand
 from provider_kit.config.secret_reference import SecretReference
@@ -17,7 +19,7 @@ from provider_kit.model.hidden import HiddenText
 from provider_kit.model.nearest import nearest
 from provider_kit.wire.redaction import is_secret_header, redact
 
-__all__ = ["MISSING", "Reader", "fetched"]
+__all__ = ["MISSING", "Reader", "fetched", "in_yaml", "is_secret_path"]
 
 T = TypeVar("T")
 
@@ -65,8 +67,8 @@ class Reader:
     problems: list[Problem] = field(factory=list)
     #: Path to where its value comes from, for those that were set.
     origins: dict[str, str] = field(factory=dict)
-    #: Secrets that have not been fetched, by path.
-    deferred: dict[str, SecretReference] = field(factory=dict)
+    #: Whether the file itself is encrypted.
+    sealed: bool = False
 
     def tell(
         self,
@@ -130,18 +132,20 @@ class Reader:
 
     def read_plain(self, item: Item, path: str) -> Any:
         """Whatever stands there, references replaced."""
-        try:
-            return self._expanded(plain(item), item, path)
-        except ValueError as error:
-            self.tell(item, path, f"The value cannot be used: {error}.", "Write it out, without aliases.")
+        if not is_bounded(item):
+            self.tell(item, path, "The value refers to itself, or is too large.", "Write it out, without aliases.")
             return MISSING
+        return self._plain(item, path)
 
-    def _expanded(self, value: Any, item: Item, path: str) -> Any:
-        if isinstance(value, dict):
-            return {name: self._expanded(part, item, f"{path}.{name}") for name, part in value.items()}
-        if isinstance(value, list):
-            return [self._expanded(part, item, path) for part in value]
-        return self._expand(value, item, path)[0] if isinstance(value, str) else value
+    def _plain(self, item: Item, path: str) -> Any:
+        if isinstance(item.value, dict):
+            return {name: self._plain(part, f"{path}.{name}") for name, part in item.value.items()}
+        if isinstance(item.value, list):
+            return [self._plain(part, path) for part in item.value]
+        if not isinstance(item.value, str):
+            return item.value
+        value, from_outside = self._expand(item.value, item, path)
+        return scalar_of(value) if from_outside and isinstance(value, str) else value
 
     def _scalar(self, item: Item, kind: Any, choices: list[Any], path: str) -> Any:
         value, from_outside = item.value, False
@@ -155,13 +159,12 @@ class Reader:
                 key=True,
             )
             return None
-        if isinstance(value, str):
+        if isinstance(value, str) and not path.endswith(".description"):
             value, from_outside = self._expand(value, item, path)
             if value is MISSING:
                 return MISSING
             if isinstance(value, SecretReference):
                 if (str in choices or Any in choices) and _may_be_secret(path):
-                    self.deferred[path] = value
                     return value
                 self.tell(item, path, "A secret cannot stand here.", f"Here {describe(kind)} is wanted, in the open.")
                 return MISSING
@@ -169,7 +172,7 @@ class Reader:
         for choice in choices:
             found = _fit(value, choice, lenient=from_outside)
             if found is not MISSING:
-                return HiddenText(found) if isinstance(found, str) and _is_secret(path) else found
+                return HiddenText(found) if isinstance(found, str) and is_secret_path(path) else found
         self._wrong(item, kind, path, _shown(value, path, item))
         return MISSING
 
@@ -229,9 +232,12 @@ class Reader:
         """
         found: dict[str, Any] = {}
         for name, part in item.value.items():
-            if name.startswith("x-"):
+            if name.startswith("x-") and not path:
                 continue
             one = known.get(name)
+            if one is not None and part.value is None and one.means_no_limit:
+                found[name] = None
+                continue
             if one is None:
                 self.unknown(part, f"{path}.{name}" if path else name, name, known, also or {})
                 continue
@@ -245,6 +251,8 @@ class Reader:
         plain_name = name.replace("-", "").replace("_", "").lower()
         meant = also.get(plain_name) or next((one for one in known if one.replace("_", "") == plain_name), None)
         hint = f"Did you mean {meant!r}?" if meant else nearest(name, known).strip()
+        if name in CALL_DEFAULTS and "defaults" in known:
+            hint = f"It is an argument of calls: write it below defaults, as {{{name}: …}}."
         shown = redact(name) if len(name) <= 60 else f"{redact(name[:60])}…"
         self.tell(
             item,
@@ -295,13 +303,22 @@ class Reader:
         return good
 
     def _refused(self, item: Item, path: str, error: ProviderKitError) -> None:
-        self.tell(item, path, error.message, error.hint or "Correct the value.")
+        self.tell(item, path, in_yaml(error.message), in_yaml(error.hint or "Correct the value."))
+
+
+def in_yaml(text: str) -> str:
+    """A sentence about Python's arguments as one about lines of a file."""
+    text = text.replace("Use None, or math.inf, for no limit.", "Write a number above 0, or .inf for no limit.")
+    text = text.replace("Use None for no limit.", "Leave the line out for no limit.")
+    text = re.sub(r"\b(\w+)=(True|False)\b", lambda found: f"{found[1]}: {found[2].lower()}", text)
+    text = re.sub(r"\b[Pp]ass (\w+)=", lambda found: f"Write {found[1]}: ", text)
+    return re.sub(r"(?<![\w:/.])(\w+)='([^']*)'", lambda found: f"{found[1]}: {found[2]}", text)
 
 
 def _fit(value: Any, choice: Any, *, lenient: bool) -> Any:
     """The value as a kind, or ``MISSING``; what comes from outside is text and is converted."""
     if choice is Any:
-        return value
+        return scalar_of(value) if lenient and isinstance(value, str) else value
     if get_origin(choice) is Literal:
         return value if any(value == known and type(value) is type(known) for known in get_args(choice)) else MISSING
     if choice is str:
@@ -330,7 +347,8 @@ def _number(text: str, kind: type[int] | type[float]) -> Any:
         return MISSING
 
 
-def _is_secret(path: str) -> bool:
+def is_secret_path(path: str) -> bool:
+    """Whether the value at a path is a secret, told by its name."""
     name = path.rpartition(".")[2].partition("[")[0]
     return (
         is_secret_header(name)
@@ -349,7 +367,23 @@ def _is_secret(path: str) -> bool:
 
 
 #: What decides which provider is meant, and must be known before anything is fetched.
-_OPEN = ("type", "name", "model", "default_model", "models", "auth_type", "api_key_env", "description", "retry")
+_OPEN = frozenset(
+    {
+        "type",
+        "name",
+        "model",
+        "default_model",
+        "models",
+        "base_url",
+        "issuer",
+        "auth_url",
+        "token_url",
+        "auth_type",
+        "api_key_env",
+        "description",
+        "retry",
+    }
+)
 
 
 def _may_be_secret(path: str) -> bool:
@@ -359,10 +393,10 @@ def _may_be_secret(path: str) -> bool:
 
 def _shown(value: Any, path: str, item: Item) -> str:
     if isinstance(value, str):
-        if _is_secret(path) or len(value) > 60 or redact(value) != value:
+        if is_secret_path(path) or len(value) > 60 or redact(value) != value:
             return "this text"
         return f"the text {value!r}"
     if isinstance(value, bool):
         return f"{str(value).lower()}" if item.text == str(value).lower() else f"{item.text} (a truth value)"
-    text = "this number" if _is_secret(path) else str(value)[:40]
+    text = "this number" if is_secret_path(path) else str(value)[:40]
     return text

@@ -21,7 +21,9 @@ __all__ = ["Expansion", "expand"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: How LiteLLM and Bifrost write a variable.
-_FOREIGN = re.compile(r"(?:os\.environ/|env\.)([A-Za-z_][A-Za-z0-9_]*)")
+_FOREIGN = re.compile(r"(?:os\.environ/([A-Za-z_][A-Za-z0-9_]*)|env\.([A-Z][A-Z0-9_]*))")
+#: What may be named in a message; anything else may be a part of a secret.
+_CAPITALS = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 @define
@@ -44,8 +46,9 @@ def expand(text: str, environ: Mapping[str, str]) -> Expansion:
     result = Expansion(text)
     foreign = _FOREIGN.fullmatch(text.strip())
     if foreign:
-        result.warnings.append((f"{text.strip()!r} is how other tools write a variable.", f"Write ${{{foreign[1]}}}."))
-        text = f"${{{foreign[1]}}}"
+        name = foreign[1] or foreign[2]
+        result.warnings.append((f"{text.strip()!r} is how other tools write a variable.", f"Write ${{{name}}}."))
+        text = f"${{{name}}}"
     if "$" not in text:
         return result
     parts = _parts(text, environ, result)
@@ -80,8 +83,9 @@ def _parts(text: str, environ: Mapping[str, str], result: Expansion) -> list[str
         else:
             name = _NAME.match(text, start + 1)
             if name:
+                shown = name[0] if _CAPITALS.fullmatch(name[0]) else "NAME"
                 result.errors.append(
-                    (f"${name[0]} is not replaced.", f"Write ${{{name[0]}}}, or $${name[0]} for these characters.")
+                    (f"${shown} is not replaced.", f"Write ${{{shown}}}; a dollar sign that is meant as one is $$.")
                 )
                 position = name.end()
             else:
@@ -114,7 +118,8 @@ def _reference(inner: str, environ: Mapping[str, str], result: Expansion) -> lis
         if default_sign:
             return _parts(default, environ, result)
         result.missing.append(name)
-        similar = nearest(name, [known for known in environ if known.isupper()]) if len(name) > 3 else ""
+        others = [one for one in environ if one.isupper() and one != name and environ[one]]
+        similar = nearest(name, others) if len(name) > 3 else ""
         result.errors.append(
             (
                 f"The environment variable {name} is not set{'' if name not in environ else ', or empty'}.",
@@ -129,7 +134,8 @@ def _reference(inner: str, environ: Mapping[str, str], result: Expansion) -> lis
         if not rest.strip():
             result.errors.append((f"${{{scheme}:}} names no secret.", f"Write ${{{scheme}:where}}."))
             return []
-        return [(scheme, rest)]
+        inside = _parts(rest, environ, result) if "$" in rest else [rest]
+        return [(scheme, "".join(part for part in inside if isinstance(part, str)))]
     shown = redact(inner) if len(inner) < 60 else "…"
     if re.fullmatch(r"[A-Za-z_]\w*[-?+=:].*", inner, re.DOTALL) and not re.fullmatch(
         r"\w+:[^-?+=].*", inner, re.DOTALL

@@ -34,12 +34,15 @@ class SecretReference:
     def __repr__(self) -> str:
         return f"<secret {self.origin}>"
 
+    def __getstate__(self) -> dict[str, object]:
+        return {"_parts": self._parts, "_known": None, "_until": 0.0}
+
     @property
     def origin(self) -> str:
         """Where it comes from, as the file has it."""
         return ", ".join(f"${{{part[0]}:{part[1]}}}" for part in self._parts if isinstance(part, tuple))
 
-    def ready(self) -> str | None:
+    def remembered_value(self) -> str | None:
         """The value, if it need not be fetched now."""
         return self._known if self._known is not None and BlockingWaiting.now() < self._until else None
 
@@ -50,7 +53,7 @@ class SecretReference:
             AuthError: It cannot be fetched, and never was.
             MissingDependencyError: The package that fetches it is not installed.
         """
-        known = self.ready()
+        known = self.remembered_value()
         if known is not None:
             return known
         from provider_kit.config.secrets import fetch_secret
@@ -75,9 +78,9 @@ class SecretList:
     def __repr__(self) -> str:
         return f"<{len(self._keys)} keys>"
 
-    def ready(self) -> list[str] | None:
+    def remembered_value(self) -> list[str] | None:
         """The keys, if none must be fetched now."""
-        found = [key if isinstance(key, str) else key.ready() for key in self._keys]
+        found = [key if isinstance(key, str) else key.remembered_value() for key in self._keys]
         return None if None in found else [key for key in found if key is not None]
 
     def __call__(self) -> list[str]:

@@ -27,6 +27,11 @@ class Field:
         self.default = default
 
     @property
+    def means_no_limit(self) -> bool:
+        """Whether nothing, written out, differs from its default: ``idle: null`` waits without limit."""
+        return self.default not in (None, NOTHING) and None in alternatives(self.kind)
+
+    @property
     def required(self) -> bool:
         """Whether it must be given."""
         return self.default is NOTHING

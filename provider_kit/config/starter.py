@@ -49,10 +49,10 @@ def starter_config(names: Sequence[str] = ("openai", "anthropic", "ollama")) -> 
         lines += [f"  {name}:", "    enabled: true"]
         if provider.key_required:
             lines.append(f"    api_key: ${{{(provider.key_variables or ('MY_API_KEY',))[0]}}}")
-        elif provider.base_url:
-            lines.append(f"    base_url: {provider.base_url}")
-        else:
-            lines.append("    base_url: http://127.0.0.1:8000/v1")
+        if provider.base_url is None and provider.base_url_variables:
+            lines.append(f"    base_url: ${{{provider.base_url_variables[0]}}}")
+        elif not provider.key_required:
+            lines.append(f"    base_url: {provider.base_url or 'http://127.0.0.1:8000/v1'}")
         lines.append(f"    model: {provider.default_model or '…'}" if provider.default_model else "    # model: …")
         lines += [
             "    # timeout: 30              # seconds to connect, to the first content, between contents",
@@ -61,7 +61,7 @@ def starter_config(names: Sequence[str] = ("openai", "anthropic", "ollama")) -> 
         ]
         if provider.key_required:
             lines += [
-                "    # api_keys: [${KEY_1}, ${KEY_2}]   # instead of api_key: several, used in turn",
+                '    # api_keys: ["${KEY_1}", "${KEY_2}"]   # instead of api_key: several, used in turn',
                 "    # rate_limit: {requests_per_minute: 60, tokens_per_minute: 90000}",
             ]
         lines.append("")

@@ -68,6 +68,8 @@ def _explain(words: str, line: str, column: int) -> tuple[str, str]:
         )
     if "quoted scalar" in words:
         return "The quotes that begin here are not closed.", "Put the same quote at the end of the value."
+    if ("flow sequence" in words or "flow mapping" in words) and "${" in line:
+        return "A reference stands inside [ ] or { } without quotes.", 'Put it in quotes there: ["${NAME}"].'
     if "flow sequence" in words:
         return "The list that begins with [ is not closed, or lacks a comma.", "Close it with ], items with commas."
     if "flow mapping" in words:

@@ -127,6 +127,19 @@ class Endpoint:
                     provider=self.name,
                     hint=nearest(name, known) + (f"It has: {', '.join(known)}." if known else "It has none."),
                 )
+            self._check_option(name, self.config.options[name])
+
+    def _check_option(self, name: str, value: Any) -> None:
+        kind = self.provider.option_kinds.get(name, str)
+        several = kind is list and isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
+        if value is None or several or (isinstance(value, str) if kind in (str, list) else isinstance(value, kind)):
+            return
+        wanted = {str: "a text", bool: "True or False", list: "a text, or a list of texts"}.get(kind, kind.__name__)
+        raise ConfigError(
+            f"The option {name} must be {wanted}, not {type(value).__name__}.",
+            provider=self.name,
+            hint=f"{name}='…'." if kind is str else None,
+        )
 
     def _check_base_url(self, url: str | None) -> str:
         if not url:
@@ -150,11 +163,19 @@ class Endpoint:
         except ValueError as error:
             raise ConfigError(f"The base URL {redact(url)!r} is malformed: {error}.", provider=self.name) from None
         if parts.scheme not in ("http", "https") or not host:
-            scheme, separator, rest = redact(url).partition("://")
+            address = re.sub(r"^[a-z]*:/+|^/+", "", redact(url), flags=re.IGNORECASE)
+            here = is_loopback(re.split(r"[:/]", address)[0], unspecified=True)
             raise ConfigError(
                 f"The base URL {redact(url)!r} is not an http:// or https:// address.",
                 provider=self.name,
-                hint=f"Write it with its scheme: 'https://{(rest if separator else scheme).lstrip('/')}'.",
+                hint=f"Write it with its scheme: '{'http' if here else 'https'}://{address}'.",
+            )
+        ending = re.search(r"/(?:chat/completions|completions|responses|messages|api/chat)$", parts.path)
+        if ending:
+            raise ConfigError(
+                f"The base URL {redact(url)!r} ends with {ending[0]}, which is added by itself.",
+                provider=self.name,
+                hint=f"Write base_url='{redact(url).removesuffix(ending[0])}'.",
             )
         if re.search(r"[\s\\]", url):
             raise ConfigError(
@@ -170,7 +191,7 @@ class Endpoint:
         except InvalidRequestError as error:
             raise ConfigError(error.message, provider=self.name, hint=error.hint) from None
 
-    def _check_transport_security(self) -> None:
+    def check_transport_security(self) -> None:
         """A key may not travel in the clear to another machine."""
         parts = urlsplit(self.base_url)
         host = parts.hostname or ""
@@ -202,7 +223,7 @@ class Endpoint:
             else:
                 self.key_source = KeySource((), function=pool.source, provider=self.name)
             if len(pool) or not self.key_source.empty:
-                self._check_transport_security()
+                self.check_transport_security()
             pool.clock = pool.clock or self.clock
             self._keys = pool
         return self._keys
@@ -380,10 +401,12 @@ class Endpoint:
         error.headers = {
             name: redact(value, secrets) for name, value in error.headers.items() if name.lower() != "set-cookie"
         }
+        if error.status_code == 407:
+            error.with_hint("A proxy in between wants a password: HTTPS_PROXY=http://user:password@proxy:port.")
         self.provider.explain(error, base_url=self.base_url)
         if self.given_pool is not None and self.given_pool.renewable:
             _explain_login(error, self.name)
-        elif type(error) is AuthenticationError:
+        elif type(error) is AuthenticationError and error.hint == AuthenticationError.hint:
             self._explain_key(error)
         return error
 

@@ -27,18 +27,23 @@ def positive_seconds(instance: Any, attribute: Attribute[Any], value: float | No
         )
 
 
+def _count(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ConfigError(f"{attribute.name} must be a whole number above 0, not {value!r}.")
+
+
 @frozen(kw_only=True)
 class HTTPConfig:
     """Connections: pools, proxies, certificates, sizes. The same meaning in both worlds."""
 
     #: Origins whose idle connections are kept (blocking calls; asyncio goes by ``idle_timeout`` alone).
-    max_idle_connections: int = 100
+    max_idle_connections: int = field(default=100, validator=_count)
     #: Idle connections kept for each origin; more are kept only for the seconds of a burst (blocking calls).
-    max_idle_connections_per_host: int = 10
+    max_idle_connections_per_host: int = field(default=10, validator=_count)
     #: Seconds an idle connection is kept.
     idle_timeout: float = field(default=90.0, validator=positive_seconds)
     #: Most connections at once for each origin; ``None`` for no limit. Calls beyond it wait.
-    max_connections: int | None = None
+    max_connections: int | None = field(default=None, validator=_count)
     #: Proxy URL, or one for each scheme: ``{"https": "http://proxy:3128"}``. Default: the environment.
     proxy: str | Mapping[str, str] | None = field(
         default=None, repr=lambda proxy: "None" if proxy is None else "<proxy>"
@@ -50,6 +55,6 @@ class HTTPConfig:
     #: Path of a client certificate with its key, or ``(certificate, key)``.
     cert: str | tuple[str, str] | None = None
     #: Most bytes of one answer, after decompression.
-    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
+    max_response_bytes: int = field(default=DEFAULT_MAX_RESPONSE_BYTES, validator=_count)
     #: Sent as ``User-Agent``; default ``provider-kit/<version> (python/…)``.
     user_agent: str | None = None

@@ -105,6 +105,7 @@ PROVIDER = AnthropicProvider(
     key_prefix="sk-ant-",
     headers={"anthropic-version": "2023-06-01"},
     default_model="claude-haiku-5-5",
+    option_kinds={"beta": list},
     option_names=("beta",),
     console="https://platform.claude.com/settings/keys",
 )

@@ -107,6 +107,7 @@ PROVIDER = AzureProvider(
     key_variables=("AZURE_OPENAI_AD_TOKEN", "AZURE_OPENAI_API_KEY"),
     base_url_variables=("AZURE_OPENAI_ENDPOINT",),
     quirks=_quirks,
+    option_kinds={"use_responses_api": bool},
     option_names=("use_responses_api", "api_version"),
     console="https://ai.azure.com",
 )

@@ -66,6 +66,8 @@ class Provider:
     embed_batch: int = 2048
     #: Options of a client that only this provider knows.
     option_names: tuple[str, ...] = ()
+    #: Kinds of these options where they are not texts: ``{"use_responses_api": bool}``; ``list``: of texts.
+    option_kinds: Mapping[str, type] = field(factory=dict)
     #: Where to get a key.
     console: str | None = None
     #: Paths that tell the account's credit, the best one first; see :meth:`read_balance`.
@@ -89,7 +91,7 @@ class Provider:
         """The address to use: the configured one, the environment's, or the provider's own."""
         if config.base_url:
             return config.base_url
-        own = f"{config.label.upper().replace('-', '_')}_BASE_URL"
+        own = f"{variable_prefix(config.label)}_BASE_URL"
         for variable in (*self.base_url_variables, own):
             if environ.get(variable):
                 return environ[variable]
@@ -132,6 +134,11 @@ def custom_headers(text: str | None) -> dict[str, str]:
         if colon and name.strip():
             headers[name.strip()] = value.strip()
     return headers
+
+
+def variable_prefix(label: str) -> str:
+    """How the environment variables of a provider begin: ``my-server`` has ``MY_SERVER_API_KEY``."""
+    return label.upper().replace("-", "_").replace(".", "_")
 
 
 def as_decimal(value: Any) -> Decimal | None:

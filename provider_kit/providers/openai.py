@@ -134,6 +134,7 @@ PROVIDER = OpenAIProvider(
     base_url_variables=("OPENAI_BASE_URL",),
     key_prefix="sk-",
     default_model="gpt-6-luna",
+    option_kinds={"use_responses_api": bool},
     option_names=("use_responses_api", "organization", "project"),
     quirks=openai_quirks,
     console="https://platform.openai.com/api-keys",

@@ -73,6 +73,7 @@ PROVIDER = XAIProvider(
     base_url_variables=("XAI_BASE_URL",),
     key_prefix="xai-",
     default_model="grok-4.3",
+    option_kinds={"use_responses_api": bool},
     option_names=("use_responses_api",),
     quirks=_quirks,
     console="https://console.x.ai",

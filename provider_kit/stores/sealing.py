@@ -128,7 +128,7 @@ class Sealer:
         elif kind == "scrypt":
             n, r, p, salt, sealed = self._scrypt_header(rest)
             for number in range(len(self._passphrases)):
-                if found := self._try(self._derive(salt, n, r, p, number), sealed):
+                if (found := self._try(self._derive(salt, n, r, p, number), sealed)) is not None:
                     self._salt = self._salt or (salt if number == 0 and (n, r, p) == (_N, _R, _P) else None)
                     return found
         else:
@@ -136,7 +136,7 @@ class Sealer:
                 f"The {self._what} is encrypted in a way this version does not know.", hint="Upgrade provider-kit."
             )
         for candidate in candidates:
-            if found := self._try(candidate, sealed):
+            if (found := self._try(candidate, sealed)) is not None:
                 return found
         with_words = " It was encrypted with a passphrase." if kind == "scrypt" and self._keys else ""
         raise EncryptionError(
@@ -163,7 +163,8 @@ class Sealer:
         # A record must not make us spend all memory or time.
         if not (2**14 <= costs[0] <= 2**20 and costs[0] & (costs[0] - 1) == 0 and 1 <= costs[1] <= 32):
             costs = (0, 0, 0)
-        if not 1 <= costs[2] <= 16 or not made:
+        # 128 * n * r bytes are needed, for p times as long.
+        if not 1 <= costs[2] <= 16 or not made or costs[0] * costs[1] > 2**21 or costs[0] * costs[1] * costs[2] > 2**23:
             raise EncryptionError(f"The {self._what} is damaged.", hint=f"It must be made anew: {self._if_lost}.")
         return (*costs, made, sealed)
 

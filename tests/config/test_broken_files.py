@@ -149,7 +149,7 @@ BROKEN = [
     ("a header with a line break", 'providers:\n  openai:\n    headers: {X-A: "a\\nb"}\n', 3, "eader", ""),
     ("an option of another provider", "providers:\n  openai:\n    site_url: x\n", 3, "'site_url'", ""),
     ("two models", "providers:\n  openai:\n    model: a\n    default_model: b\n", 3, "differ", "Keep one"),
-    ("an alias of itself", "providers:\n  openai:\n    options: {x: &a [*a]}\n", 3, "refers to itself", "aliases"),
+    ("an alias of itself", "providers:\n  openai:\n    defaults: {stop: &a [*a]}\n", 3, "refers to itself", "aliases"),
 ]
 
 

@@ -256,10 +256,10 @@ def test_a_secret_is_fetched_once_in_five_minutes(tmp_path, monkeypatch):
     path = tmp_path / "key"
     path.write_text("first")
     reference = SecretReference([("file", str(path))])
-    assert reference.ready() is None
+    assert reference.remembered_value() is None
     assert reference() == "first"
     path.write_text("second")
-    assert (reference(), reference.ready()) == ("first", "first")
+    assert (reference(), reference.remembered_value()) == ("first", "first")
     now[0] = 301.0
     assert reference() == "second"
     path.unlink()

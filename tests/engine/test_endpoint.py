@@ -62,7 +62,7 @@ def test_a_query_of_your_own_joins_that_of_the_base_url():
         ("//host.example/v1", "'https://host.example/v1'"),
         ("ftp://host.example/v1", "'https://host.example/v1'"),
         ("htps://host.example/v1", "'https://host.example/v1'"),
-        ("localhost:8080", "'https://localhost:8080'"),
+        ("localhost:8080", "'http://localhost:8080'"),
     ],
 )
 def test_an_address_without_its_scheme_is_refused_with_the_right_one(given, hint):

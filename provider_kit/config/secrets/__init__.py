@@ -37,10 +37,10 @@ def fetch_secret(scheme: str, where: str) -> str:
         AuthError: It is not there, may not be read, or its keeper cannot be reached.
         MissingDependencyError: The package that fetches it is not installed.
     """
-    function: Callable[[str], str] = (
-        import_module(_BUILT_IN[scheme]).fetch if scheme in _BUILT_IN else _announced()[scheme].load()
-    )
     try:
+        function: Callable[[str], str] = (
+            import_module(_BUILT_IN[scheme]).fetch if scheme in _BUILT_IN else _announced()[scheme].load()
+        )
         found = function(where.strip())
     except ProviderKitError:
         raise

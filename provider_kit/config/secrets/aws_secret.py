@@ -7,9 +7,9 @@ takes one field of a secret that is a JSON object. Source: AWS API reference, ``
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from provider_kit.errors import AuthError, MissingDependencyError
+from provider_kit.model.hidden import HiddenFields, hide
 
 __all__ = ["fetch"]
 
@@ -44,7 +44,7 @@ def fetch(where: str) -> str:
             code="network_error",
             hint="Check the network, the region and AWS_ENDPOINT_URL.",
         ) from None
-    text = answer.get("SecretString")
+    text = hide(answer.pop("SecretString", None))
     if text is None:
         raise AuthError(f"The secret {name} is binary.", code="invalid_config", hint="Store it as a text.")
     return _field(name, text, wanted) if wanted else str(text)
@@ -65,10 +65,11 @@ def _refused(name: str, code: str) -> AuthError:
 
 def _field(name: str, text: str, wanted: str) -> str:
     try:
-        fields: Any = json.loads(text)
+        found = json.loads(text, object_hook=HiddenFields)
     except ValueError:
-        fields = None
-    if not isinstance(fields, dict) or wanted not in fields:
-        known = f"It has: {', '.join(sorted(fields))}." if isinstance(fields, dict) else "It is no JSON object."
+        found = None
+    if not isinstance(found, dict) or wanted not in found:
+        known = f"It has: {', '.join(sorted(found))}." if isinstance(found, dict) else "It is no JSON object."
         raise AuthError(f"The secret {name} has no field {wanted!r}.", code="invalid_config", hint=known)
-    return str(fields[wanted])
+    value = found[wanted]
+    return value if isinstance(value, str) else ""  # which is told to be empty

@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from provider_kit.errors import AuthError, MissingDependencyError
+from provider_kit.model.hidden import HiddenFields
 
 __all__ = ["fetch"]
 
@@ -48,7 +49,9 @@ def fetch(where: str) -> str:
     fields: Any = (answer or {}).get("data") if isinstance(answer, dict) else None
     if isinstance(fields, dict) and isinstance(fields.get("data"), dict) and "metadata" in fields:
         fields = fields["data"]  # version 2 of the engine wraps it
-    if not isinstance(fields, dict) or not fields:
+    answer = None
+    fields = HiddenFields(fields) if isinstance(fields, dict) else None
+    if not fields:
         raise AuthError(
             f"Vault has nothing at {path}.",
             code="invalid_config",
@@ -61,4 +64,5 @@ def fetch(where: str) -> str:
             code="invalid_config",
             hint=f"It has: {', '.join(sorted(fields))}. Write ${{vault:{path}#field}}.",
         )
-    return str(fields[wanted])
+    value = fields[wanted]
+    return value if isinstance(value, str) else ""  # which is told to be empty

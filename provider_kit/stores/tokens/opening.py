@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Coroutine
-from contextlib import suppress
 from importlib.metadata import entry_points
 from inspect import isawaitable
 from typing import Any, cast
 
 from provider_kit.auth.token_storage import TokenStorage
-from provider_kit.errors import ConfigError, ProviderKitError
+from provider_kit.errors import ConfigError, EncryptionError, ProviderKitError
 from provider_kit.model.oauth import OAuthToken
 from provider_kit.stores.base import ADDRESSES
 from provider_kit.wire.redaction import redact
 
-__all__ = ["default_token_folder", "open_token_storage", "stored_credential"]
+__all__ = ["default_token_folder", "find_stored", "open_token_storage", "stored_credential"]
 
 _VARIABLES = ("PROVIDER_KIT_TOKEN_STORAGE", "TOKEN_STORAGE")
 #: Entry points of this group name storages of other packages; each is called with the whole address.
@@ -32,18 +31,27 @@ def default_token_folder() -> str:
 def stored_credential(*names: str) -> OAuthToken | None:
     """What is stored under the first of these names that has something: a key or a login.
 
-    A storage that cannot be opened or read has nothing; whoever needs it hears of that.
+    A storage that cannot be opened or read has nothing; see :func:`find_stored` for why.
     """
-    with suppress(ProviderKitError):
+    return find_stored(*names)[0]
+
+
+def find_stored(*names: str) -> tuple[OAuthToken | None, ProviderKitError | None]:
+    """The same, and why the storage cannot be read if it cannot."""
+    try:
         storage = open_token_storage()
         for name in names:
             found = storage.retrieve_token(name)
             if isawaitable(found):
                 cast(Coroutine[Any, Any, Any], found).close()
-                return None
+                return None, None
+            if found is not None and found.token_type == "encrypted":
+                raise EncryptionError("what is stored is encrypted, and PROVIDER_KIT_ENCRYPTION_KEY is not set")
             if found is not None:
-                return cast(OAuthToken, found)
-    return None
+                return cast(OAuthToken, found), None
+    except ProviderKitError as error:
+        return None, error
+    return None, None
 
 
 def open_token_storage(
