@@ -510,7 +510,8 @@ class Client(CallsBothWays):
             environ=HiddenDict(os.environ),
             deadline=transport.now() + timeout,
             calls=calls,
-            network=self._given[2] is None,
+            network=self._given == (None, None, None),
+            defaults=self._defaults,
             rate_limits=self._gate.learned.snapshot,
         )
         return await examine(examination, transport)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 
 from provider_kit.dialects.base import Notes
-from provider_kit.doctor.provider import nearest_models, tell_call_error, tell_quota
+from provider_kit.doctor.provider import page_title, tell_call_error, tell_quota
 from provider_kit.engine.stream import begin_stream
-from provider_kit.errors import ModelNotFoundError, NotFoundError, ProviderKitError, StreamError
+from provider_kit.errors import ModelNotFoundError, ProviderKitError, StreamError
 from provider_kit.model.inputs import build_request
 from provider_kit.streams import AsyncChatStream
 
@@ -21,6 +21,8 @@ __all__ = ["examine_calls"]
 _SECONDS = 30.0
 _PROMPT = "Count from 1 to 25 in digits, separated by spaces."
 _MAX_TOKENS = 200
+#: Seconds a call must take at least for its pieces to tell anything; faster ones arrive together anyway.
+_LONG_ENOUGH = 0.25
 #: Seconds to the first content beyond which it is told.
 _SLOW = 5.0
 
@@ -47,37 +49,49 @@ async def examine_calls(one: Examination) -> None:
         tell_quota(one)
         return
     calls: list[_Call] = []
+    failures: list[ProviderKitError] = []
     for _ in range(one.calls):
         if one.over:
             break
         try:
             calls.append(await _call(one, one.model))
-        except StreamError as error:
-            one.tell_error("streaming", error)
-            break
-        except (ModelNotFoundError, NotFoundError) as error:
-            _no_model(one, error)
-            break
         except ProviderKitError as error:
-            tell_call_error(one, error)
-            break
+            failures.append(error)
+            if not error.retryable:
+                break
     if calls:
         _model_answers(one)
         _tell_latency(one, calls)
-        if not any(finding.check == "streaming" for finding in one.found):
-            _tell_streaming(one, calls)
+        _tell_streaming(one, calls)
+        for failure in failures:
+            check = "streaming" if isinstance(failure, StreamError) else "service"
+            told = f"One of {one.calls} calls failed: {' '.join(str(failure).split())}"
+            one.tell(check, "warning", told, failure.hint)
+    elif failures:
+        _tell_failure(one, failures[0])
     else:
-        if not any(finding.status == "failed" for finding in one.found):
-            one.tell("latency", "failed", "There was no time left for a call.", "Raise timeout=.")
-        for check in ("latency", "streaming"):
-            if not any(finding.check == check for finding in one.found):
-                one.tell(check, "skipped", "There was no answer to measure.")
+        one.tell("latency", "failed", "There was no time left for a call.", "Raise timeout=.")
+    for check in ("latency", "streaming"):
+        if one.find(check) is None:
+            one.tell(check, "skipped", "There was no answer to measure.")
     tell_quota(one)
+
+
+def _tell_failure(one: Examination, error: ProviderKitError) -> None:
+    if isinstance(error, StreamError):
+        one.tell_error("streaming", error)
+    elif isinstance(error, ModelNotFoundError):
+        listed = one.find("model")
+        available: Any = listed.data.get("nearest") if listed is not None else None
+        near = ", ".join(available or ())
+        one.tell_error("model", error, f"Nearest: {near}." if near else None)
+    else:
+        tell_call_error(one, error, page_title(error))
 
 
 async def _call(one: Examination, model: str) -> _Call:
     recorder = one.transport
-    request = build_request(_PROMPT, {"max_tokens": _MAX_TOKENS}, default_model=model, defaults={})
+    request = build_request(_PROMPT, {"max_tokens": _MAX_TOKENS}, default_model=model, defaults=one.defaults)
     started = recorder.now()
     run = one.make_run("stream", recorder, model, one.left(_SECONDS))
     run.request, run.limited = request, True
@@ -103,34 +117,17 @@ async def _call(one: Examination, model: str) -> _Call:
     )
 
 
-def _no_model(one: Examination, error: ProviderKitError) -> None:
-    """404 on a call: the model, or the address."""
-    listed = next((finding for finding in one.found if finding.check == "model"), None)
-    if isinstance(error, ModelNotFoundError) or (listed is not None and listed.status == "warning"):
-        available: Any = listed.data.get("nearest") if listed is not None else None
-        near = ", ".join(available or nearest_models(one.model or "", []))
-        if listed is not None:
-            one.found.remove(listed)
-        one.tell_error("model", error, f"Nearest: {near}." if near else None)
-        return
-    one.tell_error("base_url", error)
-
-
 def _model_answers(one: Examination) -> None:
     """A model that answers is there, whatever the list says; many lists leave aliases out."""
-    for finding in list(one.found):
-        if finding.check == "model" and finding.status == "warning":
-            one.found.remove(finding)
-            one.tell(
-                "model", "ok", f"{one.model} answers, though the provider's list does not name it.", **finding.data
-            )
-    known = {finding.check for finding in one.found}
-    if "model" not in known:
+    listed = one.find("model")
+    if listed is None:
         one.tell("model", "ok", f"{one.model} answers.")
-    for finding in list(one.found):
-        if finding.check in ("credentials", "base_url") and finding.status in ("skipped", "warning"):
-            one.found.remove(finding)
-            one.tell(finding.check, "ok", "The calls below are answered.")
+    elif listed.status == "warning":
+        one.settle("model", f"{one.model} answers, though the provider's list does not name it.", **listed.data)
+    for check in ("credentials", "base_url", "service", "quota"):
+        known = one.find(check)
+        if known is not None and known.status in ("skipped", "warning"):
+            one.settle(check, "The calls below are answered.")
 
 
 def _tell_latency(one: Examination, calls: list[_Call]) -> None:
@@ -170,23 +167,24 @@ def _tell_streaming(one: Examination, calls: list[_Call]) -> None:
             "A proxy, or the server, does not stream: exempt the host, or nginx: proxy_buffering off.",
         )
         return
-    spread = call.arrivals[-1] - call.arrivals[0] if call.arrivals else 0.0
-    waited = call.total - spread
-    held_back = call.chunks >= 8 and waited > 0.25 and spread < waited * 0.03
-    if held_back:
+    if not call.chunks:
         one.tell(
-            "streaming",
-            "failed",
-            f"{call.chunks} pieces came at once after {_ms(call.first)}: somebody on the way holds the stream back.",
-            "A buffering proxy: exempt the host (NO_PROXY), or switch its buffering off (nginx: proxy_buffering off).",
-            spread=round(spread, 4),
-            pieces=call.chunks,
+            "streaming", "warning", "The stream was empty.", "Ask the model something yourself: provider-kit chat."
         )
         return
-    one.tell(
-        "streaming",
-        "ok",
-        f"{call.chunks} pieces over {_ms(spread)}.",
-        spread=round(spread, 4),
-        pieces=call.chunks,
-    )
+    reads = len(call.arrivals)
+    spread = call.arrivals[-1] - call.arrivals[0] if call.arrivals else 0.0
+    data: dict[str, Any] = {"spread": round(spread, 4), "pieces": call.chunks, "reads": reads}
+    # Many pieces in few reads were held back; a model that thinks long and then writes fast brings many reads.
+    if call.chunks >= 8 and reads <= max(2, call.chunks // 8) and call.total > _LONG_ENOUGH:
+        at_once = spread < call.total * 0.05
+        how = f"at once after {_ms(call.first)}" if at_once else f"in {reads} blocks"
+        one.tell(
+            "streaming",
+            "failed" if at_once else "warning",
+            f"{call.chunks} pieces came {how}: somebody on the way holds the stream back.",
+            "A buffering proxy: exempt the host (NO_PROXY), or switch its buffering off (nginx: proxy_buffering off).",
+            **data,
+        )
+        return
+    one.tell("streaming", "ok", f"{call.chunks} pieces over {_ms(spread)}.", **data)

@@ -20,9 +20,13 @@ from provider_kit.engine.attempts import Run
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.config import ProviderConfig
+from provider_kit.transports.aside import aside
 from provider_kit.transports.base import Transport
+from provider_kit.wire.redaction import redact
 
 __all__ = ["ORDER", "Examination", "examine"]
+
+_GRAVITY = {"skipped": 0, "ok": 1, "warning": 2, "failed": 3}
 
 
 @define(kw_only=True)
@@ -42,7 +46,9 @@ class Examination:
     calls: int
     #: Whether connections are made in the usual way, so that the way can be looked at.
     network: bool
-    #: What is known of the keys: a function from now to their states.
+    #: Arguments of every call of the client.
+    defaults: Mapping[str, Any] = field(repr=lambda defaults: f"<{len(defaults)} defaults>")
+    #: What the provider told about its limits.
     rate_limits: Callable[[], list[Any]]
     found: list[Finding] = field(factory=list)
 
@@ -56,20 +62,34 @@ class Examination:
         seconds: float | None = None,
         **data: Any,
     ) -> None:
-        """Note a finding."""
-        secrets = self.endpoint.secrets
-        for secret in secrets:
-            if len(secret) >= 4:
-                message = message.replace(secret, "***")
-                hint = hint.replace(secret, "***") if hint else hint
+        """Note a finding; of one check the gravest counts, and the first of the same gravity."""
+        message, hint = redact(message, self.endpoint.secrets), redact(hint, self.endpoint.secrets) if hint else None
+        known = self.find(check)
+        if known is not None:
+            if _GRAVITY[known.status] >= _GRAVITY[status]:
+                return
+            self.found.remove(known)
         self.found.append(Finding(check, status, message, hint=hint, seconds=seconds, data=data))
 
-    def tell_error(self, check: str, error: ProviderKitError, hint: str | None = None) -> None:
+    def find(self, check: str) -> Finding | None:
+        """The finding of a check, if it was made."""
+        return next((finding for finding in self.found if finding.check == check), None)
+
+    def settle(self, check: str, message: str, **data: Any) -> None:
+        """Note that a check is well after all, whatever was noted before."""
+        known = self.find(check)
+        if known is not None:
+            self.found.remove(known)
+        self.tell(check, "ok", message, **data)
+
+    def tell_error(
+        self, check: str, error: ProviderKitError, hint: str | None = None, message: str | None = None
+    ) -> None:
         """Note that a check ended with an error."""
         facts: dict[str, Any] = {"error": type(error).__name__, "explain": error.topic}
         if getattr(error, "status_code", None) is not None:
             facts["status_code"] = error.status_code  # type: ignore[attr-defined]  # an APIError's
-        self.tell(check, "failed", " ".join(str(error).split()), hint or error.hint, **facts)
+        self.tell(check, "failed", message or " ".join(str(error).split()), hint or error.hint, **facts)
 
     def left(self, most: float) -> float:
         """Seconds that one step may take: no more than ``most``, and no more than are left."""
@@ -95,22 +115,23 @@ async def examine(examination: Examination, transport: Transport) -> Diagnosis:
     """
     started = transport.now()
     one = examination
-    await transport.call_blocking(surroundings.examine_versions, one)
+    await aside(transport.kind, surroundings.examine_versions, one)
     surroundings.examine_environment(one)
     await surroundings.examine_key(one, transport)
     await surroundings.examine_token_storage(one, transport)
     if one.network:
         await examine_network(one, transport)
     else:
-        one.tell("dns", "skipped", "The client has a transport of its own; how it connects is not known.")
+        one.tell("dns", "skipped", "The client has a transport or session of its own; how it connects is not known.")
     if one.hopeless:
         _skip(one, "credentials", "model", "quota", "clock", "latency", "streaming")
     else:
         await examine_provider(one, transport)
-        if one.hopeless:
+        if one.hopeless or any(found.status == "failed" and found.check == "quota" for found in one.found):
             _skip(one, "model", "quota", "latency", "streaming")
         else:
             await examine_calls(one)
+            surroundings.examine_used_keys(one, transport)
     order = {name: number for number, name in enumerate(ORDER)}
     one.found.sort(key=lambda finding: order.get(finding.check, len(order)))
     return Diagnosis(

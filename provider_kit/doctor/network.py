@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from provider_kit.transports.aside import aside
 from provider_kit.transports.base import Transport
 from provider_kit.transports.environment import find_proxy
 from provider_kit.transports.network_probe import NetworkFacts, probe_network
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["examine_network"]
 
 _SECONDS = 15.0
+_PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
 _DAY = 86400.0
 #: Makers of proxies that look into TLS, as their certificates call them.
 _INSPECTORS = re.compile(
@@ -34,7 +36,7 @@ async def examine_network(one: Examination, transport: Transport) -> None:
     """Go the way once, and tell what was seen at each step."""
     url, http = one.endpoint.base_url, one.config.http
     proxy = find_proxy(url, http)
-    facts = await transport.call_blocking(probe_network, url, proxy, http, one.left(_SECONDS))
+    facts = await aside(transport.kind, probe_network, url, proxy, http, one.left(_SECONDS))
     _tell_proxy(one, facts, proxy)
     if facts.failed == "proxy":
         return
@@ -54,7 +56,8 @@ def _tell_proxy(one: Examination, facts: NetworkFacts, proxy: str | None) -> Non
         return
     source = "HTTPConfig(proxy=…)" if one.config.http.proxy is not None else "the environment"
     if facts.failed == "proxy":
-        hint = "Check HTTPS_PROXY, ALL_PROXY and HTTPConfig(proxy=…); NO_PROXY exempts a host."
+        names = [name for name in sorted(one.environ) if name.lower() in _PROXY_VARIABLES and one.environ[name]]
+        hint = f"Check {', '.join(names) or 'HTTPConfig(proxy=…)'}; NO_PROXY exempts a host."
         if facts.proxy_status == 407:
             hint = "The proxy wants a user name and password: http://user:password@proxy:port."
         elif facts.proxy_status == 403:
@@ -125,6 +128,9 @@ async def _tell_tls(one: Examination, facts: NetworkFacts, transport: Transport)
     if facts.failed == "tls":
         message, hint = _why(facts)
         one.tell("tls", "failed", message, hint, verify_code=facts.verify_code, issuer=facts.issuer)
+        return
+    if facts.not_tried:
+        one.tell("tls", "skipped", facts.not_tried)
         return
     signed = f", signed by {facts.issuer}" if facts.issuer else ""
     days = None if facts.expires_at is None else (facts.expires_at - transport.time()) / _DAY

@@ -16,6 +16,7 @@ from provider_kit.errors import (
     APITimeoutError,
     AuthenticationError,
     AuthError,
+    BadRequestError,
     InsufficientQuotaError,
     InternalServerError,
     InvalidResponseError,
@@ -25,6 +26,8 @@ from provider_kit.errors import (
     PermissionDeniedError,
     ProviderKitError,
     RateLimitError,
+    RequestTooLargeError,
+    UnprocessableEntityError,
 )
 from provider_kit.model.json_text import loads
 from provider_kit.model.models import Model
@@ -34,7 +37,7 @@ from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 if TYPE_CHECKING:
     from provider_kit.doctor.examination import Examination
 
-__all__ = ["examine_provider", "nearest_models", "tell_call_error", "tell_quota"]
+__all__ = ["examine_provider", "nearest_models", "page_title", "tell_call_error", "tell_quota"]
 
 _SECONDS = 20.0
 #: Below this balance the doctor warns.
@@ -59,8 +62,12 @@ async def examine_provider(one: Examination, transport: Transport) -> None:
         )
     except NotFoundError as error:
         await _no_such_path(one, error, transport)
+    except (AuthError, AuthenticationError, APIConnectionError) as error:
+        tell_call_error(one, error)
     except ProviderKitError as error:
-        tell_call_error(one, error, await _title(one, transport, error))
+        # A server without a working list of models may answer calls all the same.
+        mild = bool(one.model and one.calls)
+        tell_call_error(one, error, page_title(error), mild=mild)
     else:
         seconds = transport.now() - started
         one.tell("base_url", "ok", f"{one.endpoint.base_url} answers.", seconds=one.transport.head_seconds)
@@ -74,29 +81,51 @@ async def examine_provider(one: Examination, transport: Transport) -> None:
 # ------------------------------------------------------------------------------------------------ errors
 
 
-def tell_call_error(one: Examination, error: ProviderKitError, title: str | None = None) -> None:
-    """Note an error of a call under the check that it belongs to."""
-    if isinstance(error, InvalidResponseError):
-        shown = f" It is titled {title!r}." if title else ""
-        one.tell_error("base_url", error)
-        if title:
-            last = one.found.pop()
-            one.tell("base_url", "failed", f"{last.message}{shown}", last.hint, **dict(last.data))
-    elif isinstance(error, (AuthenticationError, AuthError, PermissionDeniedError)):
-        one.tell_error("credentials", error)
-    elif isinstance(error, (InsufficientQuotaError, PaymentRequiredError)):
-        one.tell_error("quota", error)
-    elif isinstance(error, RateLimitError):
-        wait = f" Wait {error.retry_after:g} s." if error.retry_after else ""
-        one.tell_error("quota", error, f"{error.hint}{wait}")
+def tell_call_error(one: Examination, error: ProviderKitError, title: str | None = None, *, mild: bool = False) -> None:
+    """Note an error under the check that it belongs to.
+
+    Args:
+        one: The examination.
+        error: What happened.
+        title: Of the web page that answered, if one did.
+        mild: Whether calls are still to decide; it is then a warning.
+    """
+    check, hint = _check_of(error), error.hint
+    if isinstance(error, RateLimitError) and error.retry_after:
+        hint = f"{hint} Wait {error.retry_after:g} s."
     elif isinstance(error, APITimeoutError):
-        one.tell_error("latency", error, "The provider is slow or silent; raise timeout=, or look at its status page.")
+        hint = "The provider is slow or silent; raise timeout=, or look at its status page."
     elif isinstance(error, APIConnectionError):
-        one.tell_error("tcp", error, "The connection is made and then broken: a firewall, a proxy, or no HTTP server.")
+        hint = "The connection is made and then broken: a firewall, a proxy, or no HTTP server."
     elif isinstance(error, InternalServerError):
-        one.tell_error("service", error, "The provider fails just now; look at its status page, try later.")
-    else:
-        one.tell_error("credentials", error)
+        hint = "The provider fails just now; look at its status page, try later."
+    message = " ".join(str(error).split()) + (f" It is titled {title!r}." if title else "")
+    if mild:
+        one.tell(check, "warning", f"The list of models cannot be read: {message}", hint)
+        return
+    one.tell_error(check, error, hint, message)
+
+
+def _check_of(error: ProviderKitError) -> str:
+    if getattr(error, "status_code", None) == 407:
+        return "proxy"
+    for kinds, check in _CHECKS:
+        if isinstance(error, kinds):
+            return check
+    return "service"
+
+
+#: Which check an error belongs to, the first that fits.
+_CHECKS: tuple[tuple[Any, str], ...] = (
+    (InvalidResponseError, "base_url"),
+    ((AuthenticationError, AuthError, PermissionDeniedError), "credentials"),
+    ((InsufficientQuotaError, PaymentRequiredError, RateLimitError), "quota"),
+    (APITimeoutError, "latency"),
+    (APIConnectionError, "tcp"),
+    (InternalServerError, "service"),
+    (NotFoundError, "base_url"),
+    ((BadRequestError, UnprocessableEntityError, RequestTooLargeError), "model"),
+)
 
 
 async def _no_such_path(one: Examination, error: NotFoundError, transport: Transport) -> None:
@@ -115,7 +144,7 @@ async def _no_such_path(one: Examination, error: NotFoundError, transport: Trans
                 f"Write base_url='{candidate}'.",
             )
             return
-    if looks_like_html(error.body.encode() if isinstance(error.body, str) else b""):
+    if looks_like_html(error.body.encode() if isinstance(error.body, str) else b"") and not (one.model and one.calls):
         one.tell_error("base_url", error, "A web server answers, not the API: take the address from the documentation.")
         return
     one.tell(
@@ -146,7 +175,7 @@ def _is_json(response: HttpResponse) -> bool:
         return False
 
 
-async def _title(one: Examination, transport: Transport, error: ProviderKitError) -> str | None:
+def page_title(error: ProviderKitError) -> str | None:
     """The title of the web page that answered in the API's place."""
     if not isinstance(error, InvalidResponseError) or not isinstance(error.body, str):
         return None
@@ -159,7 +188,8 @@ async def _title(one: Examination, transport: Transport, error: ProviderKitError
 
 def nearest_models(wanted: str, known: list[str]) -> list[str]:
     """The most similar names of models."""
-    found = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4)
+    small = {name.lower(): name for name in known}
+    found = [small[name] for name in difflib.get_close_matches(wanted.lower(), small, n=3, cutoff=0.4)]
     head = re.split(r"[-:/.]", wanted)[0]
     more = [name for name in sorted(known) if head and name.rsplit("/", 1)[-1].startswith(head)]
     return list(dict.fromkeys([*found, *more]))[:3]
@@ -217,8 +247,6 @@ def _span(seconds: float) -> str:
 
 def tell_quota(one: Examination) -> None:
     """What the provider's headers told about its limits."""
-    if any(finding.check == "quota" for finding in one.found):
-        return
     near: list[str] = []
     told: list[str] = []
     data: dict[str, Any] = {}

@@ -14,12 +14,22 @@ from provider_kit._version import __version__
 from provider_kit.auth.key_shape import shape_warning
 from provider_kit.errors import MissingAPIKeyError, ProviderKitError
 from provider_kit.stores.tokens.opening import default_token_folder, open_token_storage, stored_credential
+from provider_kit.transports.aside import aside, within
 from provider_kit.transports.base import Transport
 
 if TYPE_CHECKING:
     from provider_kit.doctor.examination import Examination
 
-__all__ = ["examine_environment", "examine_key", "examine_token_storage", "examine_versions"]
+__all__ = [
+    "examine_environment",
+    "examine_key",
+    "examine_token_storage",
+    "examine_used_keys",
+    "examine_versions",
+]
+
+#: Seconds a function of the user's may take to return the key.
+_SECONDS = 15.0
 
 _PACKAGES = ("requests", "urllib3", "aiohttp", "attrs", "cattrs", "pyyaml", "oauthlib")
 
@@ -67,13 +77,13 @@ def examine_environment(one: Examination) -> None:
     provider, config, environ = one.endpoint.provider, one.config, one.environ
     problems: list[tuple[str, str]] = []
     notes: list[str] = []
-    set_ones = [name for name in provider.key_variables if environ.get(name)]
+    own_keys = config.api_key is not None or config.api_keys or one.endpoint.given_pool is not None
+    set_ones = [] if own_keys else [name for name in provider.key_variables if environ.get(name)]
     if len({environ[name].strip() for name in set_ones}) > 1:
         problems.append(
             (f"{' and '.join(set_ones)} hold different keys; {set_ones[0]} is used.", "Unset the ones you do not mean.")
         )
-    own_keys = config.api_key is not None or config.api_keys or one.endpoint.given_pool is not None
-    if not own_keys and set_ones:
+    if set_ones:
         value = environ[set_ones[0]]
         if value != value.strip() or value.strip()[:1] in "\"'":
             problems.append((f"{set_ones[0]} has white space or quotes around the key.", "Set it again without them."))
@@ -100,7 +110,15 @@ async def examine_key(one: Examination, transport: Transport) -> None:
     endpoint = one.endpoint
     try:
         pool = endpoint.keys
-        keys = list(await endpoint.key_source.fetch(transport)) if endpoint.key_source.function else None
+        source = endpoint.key_source
+        keys = None
+        if source.function is not None:
+            keys = list(await within(transport.kind, lambda: source.fetch(transport), one.left(_SECONDS)))
+    except TimeoutError:
+        one.tell(
+            "key", "failed", "The function that returns the key did not return in time.", "Bound what it waits for."
+        )
+        return
     except MissingAPIKeyError as error:
         login = stored_credential(endpoint.name, endpoint.provider.name)
         one.tell_error("key", error, "A login is stored: pass auth='oauth'." if login is not None else None)
@@ -117,11 +135,6 @@ async def examine_key(one: Examination, transport: Transport) -> None:
         one.tell("key", "ok", "None is needed.")
         return
     count = "One key" if len(values) == 1 else f"{len(values)} keys"
-    states = [status for status in pool.status(transport.now()) if status.state in ("dead", "parked")]
-    if states:
-        told = ", ".join(f"{status.key} is {status.state} ({status.last_error})" for status in states)
-        one.tell("key", "warning", f"{count}; {told}.", "Replace dead keys; a parked one's quota is used up.")
-        return
     if one.config.base_url is None and endpoint.base_url == (endpoint.provider.base_url or "").rstrip("/"):
         for value in values:
             warning = shape_warning(endpoint.provider, value)
@@ -131,9 +144,20 @@ async def examine_key(one: Examination, transport: Transport) -> None:
     one.tell("key", "ok", f"{count}, of the right form." if endpoint.provider.key_prefix else f"{count}.")
 
 
+def examine_used_keys(one: Examination, transport: Transport) -> None:
+    """Of several keys: those that turned out to be refused or used up."""
+    pool = one.endpoint.known_keys
+    if pool is None or len(pool) < 2:
+        return
+    states = [status for status in pool.status(transport.now()) if status.state in ("dead", "parked")]
+    if states:
+        told = ", ".join(f"{status.key} is {status.state} ({status.last_error})" for status in states)
+        one.tell("key", "warning", f"{len(pool)} keys; {told}.", "Replace dead keys; a parked one's quota is used up.")
+
+
 async def examine_token_storage(one: Examination, transport: Transport) -> None:
     """That logins can be read and written, and by nobody else."""
-    await transport.call_blocking(_look_at_storage, one)
+    await aside(transport.kind, _look_at_storage, one)
 
 
 def _look_at_storage(one: Examination) -> None:
@@ -168,6 +192,14 @@ def _look_at_storage(one: Examination) -> None:
                 f"{path} cannot be written, so no login can be refreshed.",
                 f"chmod u+w {path}",
             )
+            return
+    if isinstance(path, str) and not os.path.exists(path):
+        parent = os.path.dirname(path)
+        while parent and not os.path.exists(parent):
+            parent = os.path.dirname(parent)
+        if not os.access(parent or ".", os.W_OK) or parent.startswith("/proc"):
+            message = f"{path} does not exist and cannot be made, so no login can be kept."
+            one.tell("token_storage", "failed", message, "Choose another place with PROVIDER_KIT_TOKEN_STORAGE.")
             return
     count = len(names)
     one.tell("token_storage", "ok", f"{count} {'entry' if count == 1 else 'entries'} in {str(storage).strip('<>')}.")

@@ -250,8 +250,7 @@ def _json(status: int, headers: Mapping[str, str], payload: Any) -> Outgoing:
 async def _held_back(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """A stream as it comes out of a proxy that buffers."""
     held = [piece async for piece in pieces]
-    for piece in held:
-        yield piece
+    yield b"".join(held)
 
 
 async def _pieces(speech: Speech, events: Sequence[bytes], fault: Fault) -> AsyncIterator[bytes]:

@@ -7,26 +7,22 @@ when it takes too long.
 from __future__ import annotations
 
 import base64
-import queue
 import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from attrs import define, field
 
 from provider_kit.errors import ConfigError
 from provider_kit.model.config import HTTPConfig
+from provider_kit.transports.aside import bounded
 from provider_kit.transports.base import one_line
 from provider_kit.transports.environment import ssl_context
 
 __all__ = ["NetworkFacts", "probe_network"]
-
-T = TypeVar("T")
 
 #: Seconds for a handshake.
 _HANDSHAKE = 6.0
@@ -57,6 +53,8 @@ class NetworkFacts:
     reason: str = ""
     #: OpenSSL's number for what is wrong with the certificate.
     verify_code: int | None = None
+    #: Why TLS was not tried.
+    not_tried: str = ""
     #: Whether the server answers plain HTTP where TLS was asked for.
     speaks_plain_http: bool = False
     #: HTTP status a proxy refused with.
@@ -82,7 +80,11 @@ def probe_network(url: str, proxy: str | None, config: HTTPConfig, seconds: floa
     secure = parts.scheme == "https"
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
     facts = NetworkFacts(host, port, secure)
-    way = _Way(facts, proxy, time.monotonic() + seconds)
+    try:
+        way = _Way(facts, proxy, time.monotonic() + seconds)
+    except ValueError:  # its text may hold a password
+        facts.failed, facts.reason = "proxy", "the address of the proxy is malformed"
+        return facts
     try:
         way.resolve()
         way.dial().close()
@@ -117,7 +119,7 @@ class _Way:
         started = time.monotonic()
         step = "proxy" if self._proxy is not None else "dns"
         try:
-            found = _bounded(
+            found = bounded(
                 lambda: socket.getaddrinfo(self._first_host, self._first_port, type=socket.SOCK_STREAM),
                 self._left() / 2,
             )
@@ -156,7 +158,10 @@ class _Way:
         """Ask an HTTP proxy for the way through (RFC 9110, CONNECT)."""
         proxy = self._proxy
         assert proxy is not None
-        target = f"{self._facts.host}:{self._facts.port}"
+        host = self._facts.host
+        with suppress(UnicodeError):
+            host = f"[{host}]" if ":" in host else host.encode("idna").decode()
+        target = f"{host}:{self._facts.port}"
         head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
         if proxy.username:
             secret = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
@@ -166,6 +171,8 @@ class _Way:
             connection.settimeout(self._left())
             connection.sendall(f"{head}\r\n".encode())
             while b"\r\n\r\n" not in answer and len(answer) < _LARGEST_HEAD:
+                if time.monotonic() >= self._deadline:
+                    raise TimeoutError("it did not answer in time")
                 connection.settimeout(self._left())
                 piece = connection.recv(4096)
                 if not piece:
@@ -185,7 +192,8 @@ class _Way:
     def handshake(self, config: HTTPConfig) -> None:
         """Agree on TLS, with the certificates that calls use."""
         if self._socks or (self._proxy is not None and self._proxy.scheme == "https"):
-            return  # the way through these is the HTTP library's
+            self._facts.not_tried = "The way through a SOCKS or HTTPS proxy is the HTTP library's."
+            return
         facts = self._facts
         try:
             context = ssl_context(config)
@@ -252,27 +260,3 @@ class _Way:
         self._facts.issuer = names.get("organizationName") or names.get("commonName")
         if "notAfter" in certificate:
             self._facts.expires_at = float(ssl.cert_time_to_seconds(certificate["notAfter"]))
-
-
-def _bounded(function: Callable[[], T], seconds: float) -> T:
-    """The result of a function that may take for ever.
-
-    Raises:
-        TimeoutError: It took longer.
-    """
-    results: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            results.put((True, function()))
-        except Exception as error:  # handed to the caller
-            results.put((False, error))
-
-    threading.Thread(target=run, name="provider-kit-dns", daemon=True).start()
-    try:
-        good, outcome = results.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError from None
-    if not good:
-        raise outcome
-    return outcome  # type: ignore[no-any-return]  # the function's own

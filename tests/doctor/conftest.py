@@ -43,6 +43,9 @@ class Relay:
     def _serve(self, sock):
         sock.settimeout(5)
         with suppress(OSError, ValueError):
+            if not sock.recv(1, socket.MSG_PEEK):  # somebody only looked whether the port is open
+                sock.close()
+                return
             greeted = self._greet(sock)
             if greeted is not None:
                 near, target = greeted
@@ -176,7 +179,7 @@ def tls_front(relay, tmp_path):
             secured = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
             try:
                 secured.do_handshake()
-            except OSError:
+            except (OSError, ValueError):
                 secured.close()
                 return None
             return secured, ("127.0.0.1", port)

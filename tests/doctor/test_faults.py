@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # one line a fault
 """A provider with something wrong: the doctor names it, in both worlds, and says what to do."""
 
 import os
@@ -400,7 +401,7 @@ def test_a_stream_that_is_only_slow_streams(examine):
 
 def test_a_stream_that_comes_as_one_answer(examine):
     """A server, or a proxy, that ignores that a stream was asked for."""
-    body = b'{"id":"x","object":"chat.completion","model":"demo","choices":[{"index":0,"message":{"role":"assistant","content":"1 2 3"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":3,"total_tokens":4}}'  # noqa: E501
+    body = b'{"id":"x","object":"chat.completion","model":"demo","choices":[{"index":0,"message":{"role":"assistant","content":"1 2 3"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":3,"total_tokens":4}}'
     with FakeServer() as server:
         server.fault(times=1)
         server.always(body=body)
@@ -485,3 +486,144 @@ def test_versions_that_are_too_old_are_told(monkeypatch, examine):
     monkeypatch.setattr(metadata, "version", lambda name: "2.1" if name == "requests" else real(name))
     with FakeServer() as server:
         named(examine(server.client("openai/demo")), "versions", "requests 2.1 is older", "pip install")
+
+
+# ------------------------------------------------------------------------------------------------ what reviews found
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 400},
+        {"status": 405},
+        {"status": 500},
+        {"status": 429},
+        {"html": True, "status": 404},
+        {"html": True, "status": 200},
+    ],
+)
+def test_a_server_without_a_list_of_models_is_judged_by_its_calls(examine, fault):
+    with FakeServer() as server:
+        server.fault(**fault)
+        found = examine(server.client("openai/demo"))
+        assert found.ok, found.as_text()
+        assert not found.warnings, found.as_text()
+
+
+def test_one_check_has_one_finding(examine):
+    """A list that anybody may see, and a key that is refused; a quota that is used up everywhere."""
+    with FakeServer() as server:
+        server.fault(times=1)
+        server.always(401)
+        found = examine(server.client("openai/demo"))
+        assert [one.status for one in found.findings if one.check == "credentials"] == ["failed"]
+        server.always(429, code="insufficient_quota")
+        found = examine(server.client("openai/demo"))
+        assert [one.check for one in found.failed] == ["quota"]
+
+
+def test_a_request_that_is_refused_is_no_matter_of_the_key(examine):
+    with FakeServer() as server:
+        server.fault(times=1)
+        server.always(400, message="Unsupported parameter: 'max_tokens'")
+        found = examine(server.client("openai/demo"))
+        assert [one.check for one in found.failed] == ["model"]
+        assert found.find("credentials").status == "ok"
+
+
+def test_one_failure_among_good_calls_is_a_warning(examine):
+    with FakeServer() as server:
+        server.fault(times=2)
+        server.fault(503)
+        found = examine(server.client("openai/demo"), calls=2)
+        assert found.ok
+        named(found, "service", "One of 2 calls failed", status="warning")
+
+
+def test_a_model_that_thinks_long_and_writes_fast_streams(examine):
+    """Many reads after a long silence: nobody held anything back."""
+    with FakeServer() as server:
+        server.fault(times=1)
+        server.always(latency=0.6, token_delay=0.002)
+        assert examine(server.client("openai/demo")).find("streaming").status == "ok"
+
+
+def test_the_clients_own_defaults_are_used(examine):
+    with FakeServer() as server:
+        examine(server.client("openai/demo", defaults={"seed": 7}))
+        assert server.requests[-1].json["seed"] == 7
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://proxy:abc", "http://127.0.0.1:99999", "http://[::1", "http://user:pass/wordxyz@proxy:8080"]
+)
+def test_a_malformed_proxy_is_told_without_its_password(examine, monkeypatch, proxy):
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    found = examine(Client("openai/demo", api_key=KEY))
+    named(found, "proxy", "malformed", "HTTPS_PROXY")
+    assert "wordxyz" not in found.as_text()
+
+
+def test_a_function_that_never_returns_the_key(examine):
+    """The doctor does not wait for it beyond its time."""
+    started = time.monotonic()
+    client = Client("openai/demo", api_key=lambda: time.sleep(2) or KEY, base_url="http://127.0.0.1:9/v1")
+    named(examine(client, timeout=0.4), "key", "did not return in time")
+    assert time.monotonic() - started < 4
+
+
+def test_a_proxy_that_drips_is_given_up(examine, relay):
+    def drip(sock):
+        for _ in range(200):
+            sock.sendall(b"x")
+            time.sleep(0.05)
+
+    started = time.monotonic()
+    found = examine(
+        Client("openai/demo", api_key=KEY, http=HTTPConfig(proxy=f"http://127.0.0.1:{relay(drip).port}")), timeout=1
+    )
+    named(found, "proxy", "in time")
+    assert time.monotonic() - started < 5
+
+
+def test_several_keys_of_which_one_is_wrong(examine):
+    with FakeServer(key="sk-good-0123456789abcdef") as server:
+        client = server.client("openai/demo", api_keys=["sk-wrong-0123456789abcd", "sk-good-0123456789abcdef"])
+        found = examine(client, calls=2)
+        named(found, "key", "dead", "Replace", status="warning")
+
+
+def test_a_session_of_ones_own_is_not_looked_past(examine, monkeypatch):
+    """A dead proxy of the environment does not count where the session ignores it."""
+    import requests
+
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    with FakeServer() as server, requests.Session() as session:
+        session.trust_env = False
+        found = server.client("openai/demo", session=session).diagnose(calls=1)
+        assert found.ok, found.as_text()
+        assert found.find("dns").status == "skipped"
+
+
+def test_a_storage_that_can_never_be_written(examine, monkeypatch):
+    monkeypatch.setenv("PROVIDER_KIT_TOKEN_STORAGE", "/proc/nothing/tokens/")
+    with FakeServer() as server:
+        named(examine(server.client("openai/demo")), "token_storage", "cannot be made", "PROVIDER_KIT_TOKEN_STORAGE")
+
+
+def test_whoever_is_cancelled_waits_for_nobody(relay):
+    """A silent server does not keep the end of the program."""
+    import asyncio
+
+    port = relay(lambda sock: time.sleep(3)).port
+    started = time.monotonic()
+
+    async def main():
+        client = Client("openai/demo", api_key=KEY, base_url=f"https://127.0.0.1:{port}/v1")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.adiagnose(), 0.3)
+        await client.aclose()
+
+    asyncio.run(main())
+    assert time.monotonic() - started < 2
