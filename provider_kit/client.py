@@ -269,10 +269,11 @@ class Client(CallsBothWays):
         """
         from provider_kit.config.opening import choose_entry, open_configuration
         from provider_kit.config.overriding import override
+        from provider_kit.stores.tokens.opening import stored_names
 
         found = open_configuration(path)
         if found is None:
-            return cls(name or default_target(os.environ), **changes)
+            return cls(name or default_target(os.environ, stored_names()), **changes)
         entry, model = choose_entry(found, name)
         if model:
             changes["model"] = changes.get("model") or model

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from provider_kit.cli.main import cli
+from provider_kit.cli.terminal_text import make_output_robust
 
 __all__ = ["cli", "main"]
 
 
 def main() -> None:
     """Run the command; the entry point of the installed script."""
+    make_output_robust()
     cli(prog_name="provider-kit")

@@ -6,6 +6,7 @@ of ``rich`` is loaded before the first paragraph is complete.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -15,7 +16,9 @@ from typing import Any, Protocol, Self
 
 import click
 
-__all__ = ["AnswerOutput", "answer_output", "is_rich_terminal"]
+from provider_kit.cli.terminal_text import harmless, is_terminal, may_draw
+
+__all__ = ["AnswerOutput", "answer_output"]
 
 
 class AnswerOutput(Protocol):
@@ -32,18 +35,10 @@ class AnswerOutput(Protocol):
     ) -> None: ...
 
 
-def is_rich_terminal() -> bool:
-    """Whether output goes to a terminal that may be drawn on, and ``rich`` is installed."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown"):
-        return False
-    from importlib.util import find_spec
-
-    return find_spec("rich") is not None
-
-
 def answer_output() -> AnswerOutput:
-    """The right output for where the answer goes."""
-    return _Rendered() if is_rich_terminal() else _Plain()
+    """The right output for where the answer goes; log lines in between would be drawn over."""
+    logged = logging.getLogger("provider_kit").isEnabledFor(logging.DEBUG) or os.environ.get("PROVIDER_KIT_DEBUG_HTTP")
+    return _Rendered() if may_draw() and not logged else _Plain()
 
 
 class _Plain:
@@ -54,7 +49,7 @@ class _Plain:
 
     def write(self, text: str) -> None:
         self._begun = self._begun or bool(text)
-        click.echo(text, nl=False)
+        click.echo(harmless(text) if is_terminal(sys.stdout) else text, nl=False)
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +75,7 @@ class _Rendered:
             return
         self._erase_waiting()
         text = text.replace("\r\n", "\n")
-        sys.stdout.write(_harmless(text))
+        sys.stdout.write(harmless(text))
         sys.stdout.flush()
         self._pending += text
         while (end := _end_of_block(self._pending)) is not None:
@@ -116,11 +111,10 @@ class _Rendered:
         columns, rows = shutil.get_terminal_size()
         used = _rows(block + rest, columns)
         if used >= rows:  # its beginning has left the screen, and cannot be replaced any more
-            if not (block + rest).endswith("\n"):
+            if not rest and not block.endswith("\n"):
                 sys.stdout.write("\n")
             return
         from rich.console import Console
-        from rich.markdown import Markdown
 
         if self._console is None:
             self._console = Console(highlight=False)
@@ -130,11 +124,11 @@ class _Rendered:
         sys.stdout.write(f"\r{up}{erased}{up}\r")
         if block.strip():
             with self._console.capture() as capture:
-                self._console.print(Markdown(_harmless(block.strip("\n"))))
+                self._console.print(_markdown(harmless(block.strip("\n"))))
             sys.stdout.write(_without_empty_ends(capture.get()))
             if rest or block.endswith("\n\n") or self._pending != block:
                 sys.stdout.write("\n")
-        sys.stdout.write(_harmless(rest))
+        sys.stdout.write(harmless(rest))
         sys.stdout.flush()
 
 
@@ -145,11 +139,6 @@ def _without_empty_ends(rendered: str) -> str:
     first = next((number for number, nothing in enumerate(empty) if not nothing), 0)
     last = next((number for number in range(len(lines) - 1, -1, -1) if not empty[number]), 0)
     return "\n".join(lines[first : last + 1]) + "\n"
-
-
-def _harmless(text: str) -> str:
-    """Without control characters, with which a model could move the cursor or rename the window."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
 
 
 def _end_of_block(text: str) -> int | None:
@@ -179,7 +168,34 @@ def _goes_on(block: str) -> bool:
 
 
 def _rows(text: str, columns: int) -> int:
-    """Lines of the screen that a text takes."""
-    from rich.cells import cell_len
+    """Lines of the screen that a text takes; a wide character is not split at the margin."""
+    from rich.cells import cell_len, get_character_cell_size
 
-    return sum(max(1, -(-cell_len(_harmless(line).expandtabs(8)) // columns)) for line in text.split("\n"))
+    rows = 0
+    for line in text.split("\n"):
+        shown = harmless(line).expandtabs(8)
+        rows += 1
+        if cell_len(shown) <= columns:
+            continue
+        used = 0
+        for character in shown:
+            width = get_character_cell_size(character)
+            if used + width > columns:
+                rows, used = rows + 1, 0
+            used += width
+    return rows
+
+
+def _markdown(text: str) -> Any:
+    """What a model means by Markdown: tags are text, a line break is one, and addresses are shown."""
+    from markdown_it import MarkdownIt
+    from rich.markdown import Markdown
+
+    shown = Markdown("", hyperlinks=False)
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"]).disable("escape")
+    shown.markup, shown.parsed = text, parser.parse(text)
+    for token in shown.parsed:
+        for child in token.children or ():
+            if child.type == "softbreak":
+                child.type = "hardbreak"
+    return shown

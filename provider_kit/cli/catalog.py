@@ -24,7 +24,7 @@ def run_models(
 ) -> None:
     """Print the models of a provider; a list is remembered for an hour."""
     with open_client(provider, os.environ, base_url=base_url) as client:
-        cache = ModelCache(client.provider, client.base_url)
+        cache = ModelCache(client.provider, client.base_url, [status.id for status in client.keys.status()])
         models = None if refresh else cache.read()
         if models is None:
             models = sorted(client.models(), key=lambda model: model.id)

@@ -11,6 +11,7 @@ import click
 
 from provider_kit.cli.answer_output import answer_output
 from provider_kit.cli.target import open_client
+from provider_kit.cli.terminal_text import harmless, is_terminal
 from provider_kit.client import Client
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatResponse
@@ -28,6 +29,7 @@ def run_chat(
     max_tokens: int | None,
     base_url: str | None,
     timeout: float | None,
+    max_retries: int | None,
     schema: str | None,
     no_stream: bool,
     as_json: bool,
@@ -37,22 +39,22 @@ def run_chat(
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if schema is not None:
         options["response_format"] = _schema(schema)
-    if prompt is None and not as_json and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+    if prompt is None and not as_json and is_terminal(sys.stdin) and is_terminal(sys.stdout):
         from provider_kit.cli.conversation import run_conversation
 
-        run_conversation(model, system=system, files=files, options=options, base_url=base_url, timeout=timeout)
+        run_conversation(model, system, files, options, base_url=base_url, timeout=timeout, max_retries=max_retries)
         return
     question = _question(prompt)
     if system is not None:
         options["system"] = system
     if files:
         options["files"] = files
-    with open_client(model, os.environ, base_url=base_url, timeout=timeout) as client:
+    with open_client(model, os.environ, base_url=base_url, timeout=timeout, max_retries=max_retries) as client:
         if as_json:
             click.echo(dumps_text(describe(client.chat(question, **options))))
         elif no_stream:
             answer = client.chat(question, **options)
-            click.echo(answer.text or answer.refusal or "")
+            click.echo(_shown(answer.text or answer.refusal or ""))
             tell_rest(answer)
         else:
             _stream(client, question, options)
@@ -74,18 +76,18 @@ def _stream(client: Client, question: str, options: dict[str, Any]) -> None:
 def _schema(given: str) -> Any:
     """A JSON Schema: a file, or the text itself."""
     text = given
-    if not given.lstrip().startswith("{"):
+    if not given.lstrip().startswith(("{", "[")):
         try:
             with open(given, encoding="utf-8") as file:
                 text = file.read()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise InvalidRequestError(
-                f"The schema file {given} cannot be read: {error.strerror}.",
+                f"The schema file {given} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.",
                 hint='Name a file, or write the schema: --schema \'{"type": "object", …}\'.',
             ) from None
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequestError(
             f"The schema is not valid JSON: {error}.", hint="Check it with python -m json.tool."
         ) from None
@@ -94,9 +96,14 @@ def _schema(given: str) -> Any:
     return found
 
 
+def _shown(text: str) -> str:
+    """A model's words: on a terminal without what could move the cursor."""
+    return harmless(text) if is_terminal(sys.stdout) else text
+
+
 def _question(prompt: str | None) -> str:
     """The prompt, with what was piped in behind it."""
-    piped = "" if sys.stdin is None or sys.stdin.isatty() else _read_piped().strip()
+    piped = "" if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty() else _read_piped().strip()
     question = "\n\n".join(part for part in (prompt, piped) if part)
     if not question:
         raise click.UsageError('There is no prompt. Try: provider-kit chat "Hello"')
@@ -111,9 +118,9 @@ def _read_piped() -> str:
 def tell_rest(answer: ChatResponse) -> None:
     """What is not the text: tool calls, warnings, a cut answer."""
     for call in answer.tool_calls:
-        click.echo(f"Tool call: {call.name}({call.arguments_json})", err=True)
+        click.echo(harmless(f"Tool call: {call.name}({call.arguments_json})"), err=True)
     for warning in answer.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        click.echo(harmless(f"Warning: {warning}"), err=True)
     if answer.finish_reason not in ("stop", "tool_calls"):
         click.echo(f"Warning: the answer ended early: {answer.finish_reason}.", err=True)
 

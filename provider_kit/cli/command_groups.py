@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from provider_kit.cli.completion import complete_provider
+from provider_kit.cli.completion import complete_provider, complete_stored
 
 __all__ = ["auth", "config", "keys"]
 
@@ -101,7 +101,7 @@ def list_keys(as_json: bool) -> None:
 
 
 @keys.command("rm")
-@click.argument("provider", shell_complete=complete_provider)
+@click.argument("provider", shell_complete=complete_stored)
 def remove_key(provider: str) -> None:
     """Forget the key of PROVIDER."""
     from provider_kit.cli.keys import run_remove

@@ -7,7 +7,7 @@ from click.shell_completion import get_completion_class
 
 from provider_kit.errors import InvalidRequestError
 
-__all__ = ["complete_code", "complete_provider", "run_completion"]
+__all__ = ["complete_code", "complete_model", "complete_provider", "complete_stored", "run_completion"]
 
 
 def run_completion(shell: str) -> None:
@@ -25,6 +25,25 @@ def complete_provider(context: click.Context, parameter: click.Parameter, incomp
     from provider_kit.providers.registry import provider_names
 
     return [name for name in provider_names() if name.startswith(incomplete)]
+
+
+def complete_model(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Providers, with their default models."""
+    from provider_kit.providers.registry import find_provider, provider_names
+
+    names = [f"{name}/{find_provider(name).default_model or ''}" for name in provider_names()]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_stored(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names under which something is stored."""
+    from provider_kit.errors import ProviderKitError
+    from provider_kit.stores.tokens.opening import open_token_storage
+
+    try:
+        return [name for name in open_token_storage().list_tokens() if name.startswith(incomplete)]
+    except ProviderKitError:  # nothing can be offered
+        return []
 
 
 def complete_code(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -8,19 +8,22 @@ import sys
 
 import click
 
-from provider_kit.config.configuration import read_configuration
+from provider_kit.cli.terminal_text import is_terminal
+from provider_kit.config.configuration import TOP_FIELDS, read_configuration
 from provider_kit.config.discovery import find_config_file, read_text, user_config_file
 from provider_kit.config.effective import effective_values
 from provider_kit.config.encrypted import decrypt_config, encrypt_config, is_encrypted
+from provider_kit.config.entries import entry_fields
 from provider_kit.config.json_schema import config_schema
 from provider_kit.config.opening import open_configuration
 from provider_kit.config.problems import Problem
+from provider_kit.config.reader import is_secret_path
 from provider_kit.config.starter import starter_config
 from provider_kit.errors import ConfigError
 from provider_kit.model.json_text import dumps_text
 from provider_kit.providers.default_choice import default_target
 from provider_kit.providers.registry import find_provider, provider_names
-from provider_kit.wire.redaction import is_secret_header, redact
+from provider_kit.wire.redaction import redact
 
 __all__ = ["run_check", "run_decrypt", "run_encrypt", "run_init", "run_path", "run_schema", "run_show"]
 
@@ -29,7 +32,12 @@ def _file(path: str | None) -> str:
     found = find_config_file(path)
     if found is None:
         raise ConfigError(
-            "There is no configuration file.",
+            "There is no configuration file."
+            + (
+                " The config.yaml here has no line 'providers:' and was passed by."
+                if os.path.exists("config.yaml")
+                else ""
+            ),
             hint="provider-kit config init writes one; or name it, or set PROVIDER_KIT_CONFIG.",
         )
     return found
@@ -85,19 +93,32 @@ def _print(problem: Problem, lines: list[str]) -> None:
 
 
 def _masked(line: str) -> str:
-    """A line fit to be shown: no value of a key that sounds like a secret, and not too long."""
+    """A line fit to be shown: values are, if they are numbers, words of YAML, references, or of no secret's name."""
     shown = "".join(char if char.isprintable() else " " for char in line.replace("\t", " "))
-    key = re.match(r"^(\s*(?:- +)?[\"']?([\w.-]+)[\"']?\s*:\s*)(\S.*)$", shown)
-    if (
-        key
-        and is_secret_header(key[2])
-        and "$" not in key[3]
-        and key[2] not in ("max_tokens", "token_url", "auth_type")
-    ):
-        shown = f"{key[1]}***"
-    elif re.match(r"^\s*- \S+$", shown) and "$" not in shown and len(shown.strip()) > 16:
-        shown = f"{shown[: shown.index('-')]}- ***"
-    return redact(shown)[:160]
+    pair = re.match(r"^(\s*(?:- +)*[\"']?([\w.-]+)[\"']?\s*:\s*)(\S.*)$", shown)
+    if pair is None:
+        item = re.match(r"^(\s*- +)(\S.*)$", shown)
+        return redact(f"{item[1]}{_masked_value('', item[2])}" if item else shown)[:160]
+    return redact(f"{pair[1]}{_masked_value(pair[2], pair[3])}")[:160]
+
+
+#: Settings whose values may be shown as they stand.
+_OPEN = frozenset(
+    name for name in (*entry_fields(), *TOP_FIELDS, "strategy", "id") if not is_secret_path(name) and name != "headers"
+)
+
+
+#: Numbers, with a unit by mistake; words of YAML; brackets.
+_PLAIN = re.compile(r"[-+]?[\d.]+[a-z]{0,2}|true|false|yes|no|on|off|null|~|[\[\]{},&*|>\s]*", re.IGNORECASE)
+
+
+def _masked_value(name: str, value: str) -> str:
+    plain = re.fullmatch(
+        r"[-+]?[\d.]+[a-z]{0,2}|true|false|yes|no|on|off|null|~|[\[\]{},&*|>\s]*", value, re.IGNORECASE
+    )
+    if plain or re.fullmatch(r"[\"']?\$\{[^}]*\}[\"']?", value) or re.fullmatch(r"\$[A-Z_][A-Z0-9_]*", value):
+        return value
+    return value if name in _OPEN and not re.search(r"[{\[]", value) else "***"
 
 
 def run_show(path: str | None, as_json: bool) -> None:
@@ -189,7 +210,7 @@ def _key(*, confirm: bool) -> str | None:
     """The passphrase, typed; ``None`` if the environment has the key."""
     if os.environ.get("PROVIDER_KIT_ENCRYPTION_KEY"):
         return None
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not is_terminal(sys.stdin):
         raise ConfigError(
             "There is no key.", hint="Set PROVIDER_KIT_ENCRYPTION_KEY, or run it at a terminal to type one."
         )

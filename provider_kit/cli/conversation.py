@@ -11,11 +11,16 @@ from attrs import define, field
 
 from provider_kit.cli.answer_output import answer_output
 from provider_kit.cli.line_reader import LineReader
+from provider_kit.cli.slash_commands import is_command, run_command
 from provider_kit.cli.target import open_client
+from provider_kit.cli.terminal_text import harmless
+from provider_kit.cli.wrapping import wrapped
 from provider_kit.client import Client
-from provider_kit.errors import ProviderKitError, StreamError
+from provider_kit.errors import InvalidRequestError, ProviderKitError, StreamError
 from provider_kit.model.chat import ChatResponse
+from provider_kit.model.conversation import attach_files
 from provider_kit.model.messages import Message
+from provider_kit.providers.registry import find_provider, is_known
 
 __all__ = ["Conversation", "run_conversation"]
 
@@ -40,21 +45,37 @@ class Conversation:
     @property
     def target(self) -> str:
         """``provider/model``."""
-        return f"{self.client.provider}/{self.client.model or '?'}"
+        return f"{self.client.provider}/{self.options.get('model') or self.client.model or '?'}"
 
     def switch(self, target: str) -> None:
-        """Go on with another provider or model; the conversation stays.
+        """Go on with another provider, as ``provider`` or ``provider/model``; the conversation stays.
 
         Raises:
             ProviderKitError: There is no such provider; the old one stays.
         """
         made = self.reopen(target)
+        self.options.pop("model", None)
         self.client.close()
         self.client = made
 
+    def choose_model(self, name: str) -> None:
+        """Go on with another model of this provider, or with ``provider/model``.
+
+        Raises:
+            ProviderKitError: There is no such provider; the old one stays.
+        """
+        provider = find_provider(self.client.config.type)
+        own = f"{self.client.provider}/"
+        # Gateways and servers of one's own have models called vendor/model.
+        has_slashes = "/" in (provider.default_model or "/")
+        if "/" in name and not name.startswith(own) and is_known(name.partition("/")[0]) and not has_slashes:
+            self.switch(name)
+        else:
+            self.options["model"] = name.removeprefix(own)
+
     def count(self, answer: ChatResponse) -> None:
         """Add up what an answer used."""
-        self.answers += 1
+        self.answers += answer.finish_reason != "error"
         self.input_tokens += answer.usage.input_tokens or 0
         self.output_tokens += answer.usage.output_tokens or 0
         if answer.cost is not None:
@@ -63,19 +84,25 @@ class Conversation:
 
 def run_conversation(
     model: str | None,
-    *,
     system: str | None,
     files: tuple[str, ...],
     options: dict[str, Any],
+    *,
     base_url: str | None,
     timeout: float | None,
+    max_retries: int | None,
 ) -> None:
     """Talk until somebody leaves."""
+    first: list[str] = []
 
     def reopen(target: str | None) -> Client:
-        return open_client(target, os.environ, base_url=base_url, timeout=timeout)
+        # The address that was given is that of the first provider; another one's key does not go there.
+        same = not first or (target or "").partition("/")[0] in first
+        address = base_url if same else None
+        return open_client(target, os.environ, base_url=address, timeout=timeout, max_retries=max_retries)
 
     talk = Conversation(reopen(model), reopen, system, dict(options), files=list(files))
+    first += [talk.client.provider, talk.client.config.type]
     reader = LineReader()
     click.echo(f"Talking to {click.style(talk.target, bold=True)}. /help lists the commands, Ctrl-D leaves.")
     try:
@@ -90,13 +117,11 @@ def run_conversation(
                 return
             if not text.strip():
                 continue
-            if text.lstrip().startswith("/"):
-                from provider_kit.cli.slash_commands import run_command
-
+            if is_command(text):
                 if not run_command(talk, text.strip()):
                     return
                 continue
-            _answer(talk, text)
+            _answer(talk, text.removeprefix("/") if text.startswith("//") else text)
     finally:
         talk.client.close()
 
@@ -106,21 +131,24 @@ def _answer(talk: Conversation, text: str) -> None:
     given = dict(talk.options)
     if talk.system:
         given["system"] = talk.system
-    if talk.files:
-        given["files"] = talk.files
     stream = None
     try:
-        question = Message.user(text)
+        (question,) = attach_files([Message.user(text)], talk.files) if talk.files else [Message.user(text)]
         stream = talk.client.stream([*talk.messages, question], **given)
         with stream, answer_output() as output:
             for chunk in stream:
                 output.write(chunk.text or chunk.refusal or "")
     except KeyboardInterrupt:
-        click.secho("(interrupted; the part above stays in the conversation)", err=True, fg="yellow")
-        if stream is not None:
+        part = stream.response.text if stream is not None else ""
+        what = "the part above stays in the conversation" if part else "nothing was said"
+        click.secho(f"(interrupted; {what})", err=True, fg="yellow")
+        if stream is not None and part:
             _keep(talk, question, stream.response)
         return
     except ProviderKitError as error:
+        if isinstance(error, InvalidRequestError) and talk.files:
+            talk.files.clear()
+            click.echo("The attached files are taken off again.", err=True)
         if isinstance(error, StreamError) and error.partial is not None:
             _keep(talk, question, error.partial)
         _tell(error)
@@ -142,8 +170,8 @@ def _keep(talk: Conversation, question: Message, answer: ChatResponse) -> None:
 
 
 def _tell(error: ProviderKitError) -> None:
-    click.secho(f"{' '.join(str(error).split())}", err=True, fg="red")
+    click.secho(wrapped(harmless(" ".join(str(error).split()))), err=True, fg="red")
     if error.hint:
-        click.echo(f"Hint: {error.hint}", err=True)
+        click.echo(wrapped(harmless(f"Hint: {error.hint}")), err=True)
     click.echo(f"More: provider-kit explain {error.topic}", err=True)
     sys.stderr.flush()

@@ -5,18 +5,26 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
+import time
 from contextlib import nullcontext
 from typing import Any
 
 import click
 
-from provider_kit.cli.answer_output import is_rich_terminal
 from provider_kit.cli.target import need_configured, open_client
+from provider_kit.cli.terminal_text import is_terminal, may_draw
 from provider_kit.cli.wrapping import screen_width
 from provider_kit.config.configuration import Configuration
 from provider_kit.config.opening import open_configuration
 from provider_kit.doctor.findings import Diagnosis, Finding
-from provider_kit.errors import ConfigError, ProviderKitError
+from provider_kit.errors import (
+    ConfigError,
+    NotFoundError,
+    NotSupportedError,
+    PermissionDeniedError,
+    ProviderKitError,
+    UnknownProviderError,
+)
 from provider_kit.model.json_text import dumps_text
 
 __all__ = ["run_doctor", "run_test"]
@@ -31,9 +39,13 @@ def run_doctor(
     about_file, configuration = _examine_file()
     names = [provider] if provider is not None else _names(configuration, about_file)
     found: list[Diagnosis] = []
-    for name in names:
+    deadline = time.monotonic() + timeout
+    for number, name in enumerate(names):
+        share = max(1.0, deadline - time.monotonic()) / (
+            len(names) - number
+        )  # what the quick ones leave is the slow ones'
         with _spinner(f"Examining {name} …", quiet=as_json):
-            found.append(_examine(name, base_url, timeout / len(names), calls, about_file))
+            found.append(_examine(_with_model(name), base_url, share, calls, about_file))
         if not as_json:
             _print(found[-1], verbose)
     if not names:
@@ -49,6 +61,12 @@ def run_doctor(
     else:
         click.secho(f"\nAll is well{f', with {warnings} to look at' if warnings else ''}.", fg="green")
     sys.exit(1 if failed else 0)
+
+
+def _with_model(name: str) -> str:
+    """The model that ``PROVIDER_KIT_MODEL`` names, if it is one of this provider."""
+    chosen = os.environ.get("PROVIDER_KIT_MODEL", "")
+    return chosen if chosen.startswith(f"{name}/") else name
 
 
 def _names(configuration: Configuration | None, about_file: Finding) -> list[str]:
@@ -88,13 +106,15 @@ def _examine(name: str, base_url: str | None, timeout: float, calls: int, about_
     except ProviderKitError as error:
         if about_file.status == "failed":
             return Diagnosis(name, findings=[about_file])
+        if isinstance(error, UnknownProviderError):
+            raise
         return Diagnosis(name, findings=[Finding("configuration", "failed", error.message, hint=error.hint)])
     made.findings.insert(1, about_file)
     return made
 
 
 def _spinner(text: str, *, quiet: bool) -> Any:
-    if quiet or not is_rich_terminal():
+    if quiet or not may_draw():
         return nullcontext()
     from rich.console import Console
 
@@ -105,7 +125,7 @@ def _print(one: Diagnosis, verbose: bool) -> None:
     """A table for people; what is well takes a line, what is not says what to do."""
     click.secho(f"\n{one.provider}", bold=True, nl=False)
     click.echo(f"  {one.base_url}{f'  {one.model}' if one.model else ''}".rstrip())
-    plain = not sys.stdout.isatty()
+    plain = not is_terminal(sys.stdout)
     width = screen_width()
     for finding in one.findings:
         if finding.status == "skipped" and not verbose and one.failed:
@@ -143,7 +163,8 @@ def run_test(name: str, prompt: str, as_json: bool) -> None:
             result |= {"model": client.model, "base_url": client.base_url, "phase": "model_fetch"}
             health = client.health_check(timeout=20)
             result["models"] = health.message
-            if isinstance(health.error, ProviderKitError) and type(health.error).__name__ in _FATAL:
+            # A provider without a list of models, or a key that may not see it, may answer all the same.
+            if isinstance(health.error, ProviderKitError) and not isinstance(health.error, _NO_LIST):
                 raise health.error
             if client.model:
                 result["phase"] = "chat"
@@ -151,6 +172,8 @@ def run_test(name: str, prompt: str, as_json: bool) -> None:
                 timings = answer.timings
                 result |= {"answer": answer.text, "seconds": timings.total if timings else None}
             result["phase"] = "completed"
+    except UnknownProviderError:
+        raise
     except ProviderKitError as caught:
         error = caught
         result |= {
@@ -182,12 +205,5 @@ def run_test(name: str, prompt: str, as_json: bool) -> None:
         sys.exit(1)
 
 
-#: What an answer would fail with as well.
-_FATAL = (
-    "AuthenticationError",
-    "AuthError",
-    "MissingAPIKeyError",
-    "APIConnectionError",
-    "APITimeoutError",
-    "InvalidResponseError",
-)
+#: Failures of the list of models alone.
+_NO_LIST = (NotFoundError, NotSupportedError, PermissionDeniedError)

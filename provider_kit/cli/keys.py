@@ -12,9 +12,10 @@ from provider_kit.cli.tables import print_table
 from provider_kit.errors import ConfigError, UnknownProviderError
 from provider_kit.model.hidden import HiddenText
 from provider_kit.model.json_text import dumps_text
+from provider_kit.model.nearest import nearest
 from provider_kit.model.oauth import OAuthToken
 from provider_kit.policies.key_state import mask
-from provider_kit.providers.registry import find_provider, is_known
+from provider_kit.providers.registry import find_provider, is_known, provider_names
 from provider_kit.stores.tokens.opening import open_token_storage
 
 __all__ = ["run_list", "run_remove", "run_set"]
@@ -30,13 +31,25 @@ def run_set(provider: str, force: bool) -> None:
             f"There is a login of {provider}, which a key would replace.",
             hint=f"provider-kit auth logout {provider}, or --force.",
         )
-    piped = sys.stdin is None or not sys.stdin.isatty()
-    text = sys.stdin.readline() if piped else click.prompt(f"Key of {provider}", hide_input=True)
+    if sys.stdin is None or sys.stdin.closed:
+        raise ConfigError(
+            "There is nobody to ask for the key.", hint=f"Pipe it in: provider-kit keys set {provider} < file"
+        )
+    at_terminal = sys.stdin.isatty()
+    text = str(click.prompt(f"Key of {provider}", hide_input=True)) if at_terminal else sys.stdin.readline()
+    text = text.strip()
+    if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1]
+        click.secho("The quotes around the key are left out.", err=True, fg="yellow")
     key = HiddenText(check_key(text, provider))
     if is_known(provider):
         warning = shape_warning(find_provider(provider), key)
         if warning is not None:
             click.secho(f"{warning[0]} {warning[1]}", err=True, fg="yellow")
+    else:
+        hint = nearest(provider, provider_names())
+        told = f"No provider of the library is called {provider}. {hint}"
+        click.secho(f"{told}It counts for a provider of this name in your file.", err=True, fg="yellow")
     storage.store_token(provider, OAuthToken(access_token=key, token_type="api_key"))  # noqa: S106  # a kind
     click.secho(f"The key of {provider} ({mask(key)}) is kept in {str(storage).strip('<>')}.", fg="green")
     click.echo(f"It is used where no other key is given. Try: provider-kit test {provider}")

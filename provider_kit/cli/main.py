@@ -6,15 +6,18 @@ wrong. What a command needs is imported when it runs, so that ``--help`` is quic
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from provider_kit._version import __version__
 from provider_kit.cli.command_groups import auth, config, keys
-from provider_kit.cli.completion import complete_code, complete_provider
+from provider_kit.cli.completion import complete_code, complete_model, complete_provider
+from provider_kit.cli.terminal_text import harmless
 from provider_kit.errors import AuthError, ConfigError, InvalidRequestError, ProviderKitError
 
 __all__ = ["cli"]
@@ -31,10 +34,31 @@ class _Group(click.Group):
                 raise
             _tell(error)
             ctx.exit(_exit_code(error))
-        except BrokenPipeError:
-            # Whoever read our output has gone (`| head`); nobody is left to be told anything.
+        except (OSError, UnicodeError, RecursionError) as error:
+            if isinstance(error, BrokenPipeError) or getattr(error, "errno", None) == errno.EPIPE:
+                _leave_quietly(ctx)
+            if ctx.params.get("debug"):
+                raise
+            _tell_system(error)
+            ctx.exit(2)
+
+
+def _leave_quietly(ctx: click.Context) -> None:
+    """Whoever read our output has gone (``| head``); nobody is left to be told anything."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    ctx.exit(0)
+
+
+def _tell_system(error: Exception) -> None:
+    """A file, a folder or an output that cannot be used."""
+    name = getattr(error, "filename", None)
+    reason = getattr(error, "strerror", None) or type(error).__name__
+    if name is None and isinstance(error, OSError) and sys.stdout is not None:
+        # It cannot be written to, and what is left in its buffer is not tried again at the end.
+        with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(0)
+        name = "standard output"
+    click.secho(f"Error: {f'{name}: ' if name else ''}{reason}.", err=True, fg="red")
 
 
 def _exit_code(error: ProviderKitError) -> int:
@@ -47,9 +71,10 @@ def _exit_code(error: ProviderKitError) -> int:
 def _tell(error: ProviderKitError) -> None:
     text = str(error)
     lines = [line.strip() for line in text.splitlines()] if getattr(error, "problems", ()) else [" ".join(text.split())]
-    click.secho("\n  ".join(["Error: " + (lines[0] if lines else ""), *lines[1:]]), err=True, fg="red")
+    told = "\n  ".join(harmless(line) for line in ("Error: " + (lines[0] if lines else ""), *lines[1:]))
+    click.secho(told, err=True, fg="red")
     if error.hint:
-        click.echo(f"Hint: {error.hint}", err=True)
+        click.echo(harmless(f"Hint: {error.hint}"), err=True)
     click.echo(f"More: provider-kit explain {error.topic}", err=True)
 
 
@@ -80,13 +105,19 @@ def _show_log(level: str | None) -> None:
 
 @cli.command()
 @click.argument("prompt", required=False)
-@click.option("-m", "--model", help="provider/model; default: that of the file, else the first key, else the demo.")
+@click.option(
+    "-m",
+    "--model",
+    shell_complete=complete_model,
+    help="provider/model; default: the file's, else the first key's, else demo.",
+)
 @click.option("-s", "--system", help="System prompt.")
 @click.option("-f", "--file", "files", multiple=True, type=click.Path(), help="File to attach; may be repeated.")
-@click.option("-t", "--temperature", type=float, help="Randomness, 0 to 2.")
+@click.option("-t", "--temperature", type=click.FloatRange(0, 2), help="Randomness, 0 to 2.")
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer in tokens.")
 @click.option("--base-url", help="Another address of the provider's API.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds to wait for content.")
+@click.option("--max-retries", type=click.IntRange(min=0), help="Tries after the first one; default 3.")
 @click.option("--schema", help="JSON Schema the answer must fit: a file, or the schema itself.")
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
@@ -137,7 +168,7 @@ def providers(as_json: bool) -> None:
 @click.option("-p", "--prompt", default="Say hello in one word.", help="What is asked.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def test(name: str, prompt: str, as_json: bool) -> None:
-    """Try provider NAME: its key, its models, one answer. Exit code 1 if it fails."""
+    """Try provider NAME (or provider/model): its key, its models, one answer. Exit code 1 if it fails."""
     from provider_kit.cli.doctor import run_test
 
     run_test(name, prompt, as_json)
@@ -151,7 +182,7 @@ def test(name: str, prompt: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what was skipped, and the numbers.")
 def doctor(**options: Any) -> None:
-    """Find out why PROVIDER does not work, or whether all that are configured do.
+    """Find out why PROVIDER (or provider/model) does not work, or whether all that are configured do.
 
     Tries the configuration, the key, the network, the provider, the model and streaming, one after the
     other, and says what to do. Exit code 1 if a check fails. The calls cost a few hundred tokens.

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
 
@@ -22,10 +23,11 @@ _SECONDS = 3600.0
 class ModelCache:
     """The remembered list of one provider at one address."""
 
-    def __init__(self, provider: str, base_url: str) -> None:
+    def __init__(self, provider: str, base_url: str, keys: Sequence[str]) -> None:
         from platformdirs import user_cache_dir
 
-        name = hashlib.sha256(f"{provider}\n{base_url}".encode()).hexdigest()[:24]
+        # With other keys other models may be used. What is hashed tells keys apart, and tells nothing else.
+        name = hashlib.sha256("\n".join([provider, base_url, *sorted(keys)]).encode()).hexdigest()[:24]
         self._path = os.path.join(user_cache_dir("provider-kit", appauthor=False), f"models-{name}.json")
 
     def read(self) -> list[Model] | None:
@@ -36,7 +38,7 @@ class ModelCache:
             with open(self._path, encoding="utf-8") as file:
                 rows = json.load(file)
             return [_model(row) for row in rows]
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
             return None  # it is fetched anew
 
     def write(self, models: list[Model]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
+from provider_kit.cli.terminal_text import harmless
 from provider_kit.cli.wrapping import wrapped
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.nearest import nearest
@@ -15,24 +17,32 @@ from provider_kit.model.nearest import nearest
 if TYPE_CHECKING:
     from provider_kit.cli.conversation import Conversation
 
-__all__ = ["COMMANDS", "run_command"]
+__all__ = ["COMMANDS", "is_command", "run_command"]
+
+
+def is_command(text: str) -> bool:
+    """Whether a line is a command: a slash and a word. A path, or a line that begins with //, is a question."""
+    return re.match(r"\s*/[A-Za-z?]+(?:\s|$)", text) is not None
 
 
 def run_command(talk: Conversation, line: str) -> bool:
     """Carry out a command; ``False`` if the conversation is to end."""
     name, _, rest = line[1:].partition(" ")
-    found = COMMANDS.get(name) or COMMANDS.get({"quit": "exit", "q": "exit", "?": "help", "h": "help"}.get(name, ""))
+    name = name.lower()
+    found = COMMANDS.get({"quit": "exit", "q": "exit", "?": "help", "h": "help"}.get(name, name))
     if found is None:
-        click.echo(f"There is no command /{name}. {nearest(name, COMMANDS)}/help lists them.", err=True)
+        near = nearest(name, COMMANDS).replace("'", "/", 1).replace("'", "")
+        told = f"There is no command /{name}. {near}/help lists them; a question that begins with / is written //."
+        click.echo(wrapped(told), err=True)
         return True
     if found is _exit:
         return False
     try:
         found(talk, rest.strip())
     except ProviderKitError as error:
-        click.secho(" ".join(str(error).split()), err=True, fg="red")
+        click.secho(wrapped(harmless(" ".join(str(error).split()))), err=True, fg="red")
         if error.hint:
-            click.echo(f"Hint: {error.hint}", err=True)
+            click.echo(wrapped(harmless(f"Hint: {error.hint}")), err=True)
     return True
 
 
@@ -47,7 +57,7 @@ def _help(talk: Conversation, rest: str) -> None:
 def _model(talk: Conversation, rest: str) -> None:
     """Show the model, or go on with another one: /model gpt-5-mini"""
     if rest:
-        talk.switch(rest if "/" in rest else f"{talk.client.provider}/{rest}")
+        talk.choose_model(rest)
     click.echo(f"Talking to {talk.target}.")
 
 
@@ -71,7 +81,7 @@ def _history(talk: Conversation, rest: str) -> None:
         click.echo("Nothing was said yet.")
     for message in talk.messages:
         who = "you" if message.role == "user" else message.role
-        click.echo(f"{click.style(f'{who}:', bold=True)} {message.text}")
+        click.echo(f"{click.style(f'{who}:', bold=True)} {harmless(message.text)}")
 
 
 def _usage(talk: Conversation, rest: str) -> None:
@@ -85,9 +95,11 @@ def _usage(talk: Conversation, rest: str) -> None:
 
 
 def _file(talk: Conversation, rest: str) -> None:
-    """Attach a file to the next question: /file photo.png"""
-    if rest:
-        path = os.path.expanduser(rest)
+    """Attach a file to the next question: /file photo.png; /file - takes all off again"""
+    if rest == "-":
+        talk.files.clear()
+    elif rest:
+        path = os.path.expanduser(rest.strip("\"'"))
         if not os.path.isfile(path) and "://" not in path:
             click.echo(f"There is no file {rest}.", err=True)
             return

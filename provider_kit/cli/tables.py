@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from provider_kit.cli.answer_output import is_rich_terminal
+from provider_kit.cli.terminal_text import may_draw
 
 __all__ = ["print_table"]
 
@@ -19,7 +19,7 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], widths: Seq
         rows: Their texts.
         widths: Least width of each column where they are plain.
     """
-    if rows and is_rich_terminal():
+    if rows and may_draw():
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text

@@ -13,8 +13,8 @@ from provider_kit.config.configuration import Configuration
 from provider_kit.config.opening import choose_entry, open_configuration
 from provider_kit.errors import ConfigError
 from provider_kit.providers.default_choice import default_target
-from provider_kit.providers.registry import find_provider, provider_names
-from provider_kit.stores.tokens.opening import stored_credential
+from provider_kit.providers.registry import find_provider, is_known, provider_names
+from provider_kit.stores.tokens.opening import stored_credential, stored_names
 
 __all__ = ["client_of_entry", "configured_names", "default_target", "open_client", "read_configuration_if_any"]
 
@@ -34,34 +34,35 @@ def read_configuration_if_any() -> Configuration | None:
 def open_client(target: str | None, environ: Mapping[str, str], **options: Any) -> Client:
     """A client of what the command line names: a provider of the file, else one of the library's.
 
-    Without a key it is made with the stored login, if there is one.
+    Without a key it is made with the stored login, if there is one. What stands in the file and cannot be read
+    is never replaced by something else of the same name.
     """
     options = {name: value for name, value in options.items() if value is not None}
     target = target or environ.get("PROVIDER_KIT_MODEL")
     if target is None or "://" not in target:
         found = read_configuration_if_any()
-        if found is not None and (target or found.default):
-            wanted = target or found.default or ""
-            if wanted in found.entries or wanted.partition("/")[0] in found.entries:
+        if found is not None:
+            wanted = target or found.default
+            if wanted is None:
+                found.check()
+            elif wanted in found.entries or wanted.partition("/")[0] in found.entries:
                 return client_of_entry(found, wanted, options)
-            if wanted.partition("/")[0] not in provider_names() and target is not None and ":" not in target:
-                _refuse_if_broken(found, wanted)
-    target = target or default_target(environ)
+            elif {wanted, wanted.partition("/")[0]} & set(found.broken):
+                found.check()
+            elif target is not None and wanted.partition("/")[0] in found.disabled and not is_known(wanted):
+                return client_of_entry(found, wanted, options)  # which says that it is switched off
+    stored = stored_names() if target is None else []
+    target = target or default_target(environ, stored)
     name = target.partition("/")[0]
+    if "base_url" in options and "://" not in target and not is_known(name):
+        return Client(model=target, **options)  # a server of one's own, and its model
     if "://" not in target and name in provider_names():
         provider = find_provider(name)
         if provider.key_required and not provider.find_key(environ)[0] and not environ.get(f"{name.upper()}_API_KEY"):
-            stored = stored_credential(name)
-            if stored is not None and stored.token_type != "api_key":
+            kept = stored_credential(name)
+            if kept is not None and kept.token_type != "api_key":
                 options["auth"] = "oauth"
     return Client(target, **options)
-
-
-def _refuse_if_broken(found: Configuration, wanted: str) -> None:
-    """A name that stands in the file, in an entry that could not be read, is no misspelt provider."""
-    head = wanted.partition("/")[0]
-    if any(f".{head}" in problem.path for problem in found.problems):
-        found.check()
 
 
 def client_of_entry(found: Configuration, name: str, options: Mapping[str, Any]) -> Client:

@@ -7,17 +7,19 @@ import shutil
 import sys
 import textwrap
 
+from provider_kit.cli.terminal_text import is_terminal
+
 __all__ = ["screen_width", "wrapped"]
 
 
 def screen_width() -> int:
     """Columns to write in: those of the terminal, 78 where there is none."""
-    return max(40, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 78
+    return max(40, shutil.get_terminal_size().columns) if is_terminal(sys.stdout) else 78
 
 
 def wrapped(text: str) -> str:
     """The text with its long lines broken, the rest of each indented like its beginning; unchanged if piped."""
-    if not sys.stdout.isatty():
+    if not is_terminal(sys.stdout):
         return text
     width = screen_width()
     lines = []

@@ -70,7 +70,7 @@ def _is_ours(name: str) -> bool:
             text = file.read(_LARGEST)
     except OSError:
         return False
-    ours = re.compile(r"""^\s*\{?\s*["']?(?:providers?|custom)["']?\s*:\s*(?:[{#]|$)""")
+    ours = re.compile(r"""^\s*\{?\s*["']?(?:providers?|custom)["']?\s*:\s*(?:[{\[#]|$)""")
     return text.lstrip().startswith("provider-kit-config:") or any(
         ours.match(line) and not line.startswith(("  ", "\t")) for line in text.removeprefix("\ufeff").splitlines()
     )

@@ -6,6 +6,7 @@ name of the exception in small letters without ``Error``. This package imports n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 
@@ -80,4 +81,6 @@ def find_entry(word: str) -> Entry | None:
         if small in (entry.code, *(name.lower() for name in entry.errors)):
             return entry
     found = _OTHER_NAMES.get(small) or _OTHER_NAMES.get(small.removeprefix("http").strip("_"))
+    if found is None and (status := re.fullmatch(r"(?:http_?)?([45])(?:\d\d|xx)", small)):
+        found = "internal_server" if status[1] == "5" else "api"
     return guide()[found] if found else None

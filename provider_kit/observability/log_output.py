@@ -65,9 +65,10 @@ def configure_logging(
                 hint="Its folder must exist and be writable.",
             ) from error
     logger = logging.getLogger("provider_kit")
-    for old in [handler for handler in logger.handlers if getattr(handler, "of_provider_kit", False)]:
-        logger.removeHandler(old)
-        old.close()
+    for place in (logger, logging.getLogger("provider_kit.http.dump")):
+        for old in [handler for handler in place.handlers if getattr(handler, "of_provider_kit", False)]:
+            place.removeHandler(old)
+            old.close()
     for handler in handlers:
         handler.setFormatter(formatter)
         handler.of_provider_kit = True  # type: ignore[attr-defined]  # our mark, to find it again

@@ -12,6 +12,9 @@ __all__ = ["StandardError"]
 class StandardError(logging.StreamHandler[TextIO]):
     """Standard error as it is now, not as it was when the handler was made."""
 
+    #: Whether ``configure_logging`` may remove it.
+    of_provider_kit = False
+
     def __init__(self) -> None:
         logging.Handler.__init__(self)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from provider_kit.providers.registry import find_provider, provider_names
 
@@ -12,8 +12,13 @@ __all__ = ["default_target"]
 _ORDER = ("openai", "anthropic", "gemini", "openrouter", "groq", "mistral", "cerebras", "qwen", "deepseek", "xai")
 
 
-def default_target(environ: Mapping[str, str]) -> str:
-    """``PROVIDER_KIT_MODEL``, else the first provider with a key in the environment, else ``demo``."""
+def default_target(environ: Mapping[str, str], stored: Container[str] = ()) -> str:
+    """``PROVIDER_KIT_MODEL``, else the first provider with a key, else ``demo``.
+
+    Args:
+        environ: The environment, whose keys go first.
+        stored: Names of the providers of which a key or a login is stored.
+    """
     if environ.get("PROVIDER_KIT_MODEL"):
         return environ["PROVIDER_KIT_MODEL"]
     names = provider_names()
@@ -22,4 +27,7 @@ def default_target(environ: Mapping[str, str]) -> str:
             provider = find_provider(name)
             if provider.key_required and provider.default_model and provider.find_key(environ)[0]:
                 return name
+    for name in _ORDER:
+        if name in stored and find_provider(name).default_model:
+            return name
     return "demo"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,9 @@ def _make_visible() -> None:
         if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
             return
         logger = logger.parent if logger.propagate else None
-    _log.addHandler(StandardError())
+    handler = StandardError()
+    handler.of_provider_kit = True  # configure_logging() takes its place
+    _log.addHandler(handler)
 
 
 class DumpingTransport:
@@ -81,6 +84,7 @@ class _Dump:
         self._now = transport.now
         self._started = transport.now()
         self._left = _SHOWN
+        self._held = ""
         secrets = [value for name, value in request.headers.items() if is_secret_header(name)]
         self._secrets = [part for value in secrets for part in (value, value.rpartition(" ")[2]) if len(part) >= 4]
         headers = redact_headers(request.headers, self._secrets)
@@ -90,7 +94,8 @@ class _Dump:
         self._left = _SHOWN
 
     def _tell(self, what: str, text: str) -> None:
-        _log.debug("#%d %s %s", self._number, what, text)
+        harmless = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
+        _log.debug("#%d %s %s", self._number, what, harmless)
 
     def _since(self) -> str:
         return f"after {(self._now() - self._started) * 1000:.0f} ms"
@@ -98,17 +103,31 @@ class _Dump:
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
         self._tell("RESPONSE", f"{status} {self._since()}\n{_lines(redact_headers(dict(headers), self._secrets))}")
 
-    def body(self, data: bytes) -> None:
-        """A body or a piece of it, as long as there is room."""
-        if self._left <= 0 or not data:
+    def body(self, data: bytes, *, more: bool = False) -> None:
+        """A body or a piece of it, as long as there is room.
+
+        Args:
+            data: The bytes.
+            more: Whether others follow; an end that may be the beginning of a secret then waits for them.
+        """
+        if self._left <= 0 and not self._held:
             return
-        shown = data[: self._left]
+        whole = self._held + data.decode("utf-8", "replace")
+        longest = max((len(secret) for secret in self._secrets), default=0)
+        keep = longest - 1 if more and longest > 1 else 0
+        cut = len(whole) - keep
+        # Nothing is cut through a secret: it is masked first.
+        text, self._held = redact(whole, self._secrets), ""
+        if keep > 0 and text == whole:
+            text, self._held = whole[: max(0, cut)], whole[max(0, cut) :]
+        shown = text[: self._left]
+        rest = len(text) - len(shown)
         self._left -= len(shown)
-        text = redact(shown.decode("utf-8", "replace").rstrip(), self._secrets)
-        rest = len(data) - len(shown)
-        self._tell("BODY", f"{text}{f' … {rest:,} more bytes' if rest else ''}")
+        if shown.strip():
+            self._tell("BODY", f"{shown.rstrip()}{f' … {rest:,} more characters' if rest else ''}")
 
     def ended(self, size: int, pieces: int | None) -> None:
+        self.body(b"")
         self._tell("END", f"{size:,} bytes{f' in {pieces} pieces' if pieces is not None else ''} {self._since()}")
 
     def failed(self, error: ProviderKitError) -> None:
@@ -141,7 +160,7 @@ class _DumpedStream:
         if data:
             self._pieces += 1
             self._size += len(data)
-            self._dump.body(data)
+            self._dump.body(data, more=True)
         else:
             self._end()
         return data

@@ -172,7 +172,7 @@ def test_a_conversation(terminal, tmp_path):
         talk.type("/usage")
         talk.wait_for("2 answers, ")
         talk.type("/modle")
-        talk.wait_for("Did you mean 'model'?")
+        talk.wait_for("Did you mean /model?")
         talk.type("/model gpt-4o-mini")
         talk.wait_for("Talking to openai/gpt-4o-mini")
         talk.type("one \\")
@@ -307,3 +307,102 @@ def test_lists_are_tables_on_a_terminal(terminal):
         assert re.search(r"^Model +Context", shown.text, re.MULTILINE)
         assert re.search(r"^openai/demo", shown.text, re.MULTILINE)
         assert max(len(line) for line in shown.text.splitlines()) <= 80
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("Here:\n\n<div>hello from html</div>\n\nAfter <b>bold</b> end.", ["hello from html", "<b>bold</b>"]),
+        ("<thinking>\nsecret plan here\n</thinking>\n\nanswer 42", ["secret plan here", "answer 42"]),
+        ("Roses are red\nViolets are blue", ["Roses are red\n", "Violets are blue"]),
+        ("[the docs](https://example.com/page)", ["https://example.com/page"]),
+        (r"\[ E = mc^2 \]", [r"\[ E = mc^2 \]"]),
+    ],
+)
+def test_nothing_of_an_answer_is_lost_by_rendering(terminal, answer, words):
+    """Tags, line breaks, addresses and formulas are there in the end."""
+    with FakeServer() as server:
+        server.reply(answer)
+        shown = terminal("chat", "-m", "openai/gpt-4o", "Tell me", server=server)
+        assert shown.end() == 0
+        final = shown.raw.rpartition("\x1b[2K")[2]
+        final = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", final)
+        final = re.sub(r" +\n", "\n", final)
+        whole = shown.text if len(shown.raw.split("\x1b[2K")) > 4 else final
+        for word in words:
+            assert word in whole, shown.raw
+
+
+def test_what_follows_a_block_longer_than_the_screen_is_whole():
+    """Words that came with its end are not doubled."""
+    from provider_kit.cli import answer_output
+
+    out = answer_output._Rendered()
+    written = []
+
+    class Screen:
+        def write(self, text):
+            written.append(text)
+
+        def flush(self):
+            pass
+
+    before = sys.stdout
+    sys.stdout = Screen()
+    try:
+        with out:
+            out.write("word " * 3000 + "\n\nNex")
+            out.write("t paragraph.")
+    finally:
+        sys.stdout = before
+    text = "".join(written)
+    assert "Nex\n" not in re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+
+
+def test_wide_characters_are_counted_as_the_terminal_does():
+    from provider_kit.cli.answer_output import _rows
+
+    assert _rows("a" + "宽" * 79 + "b", 80) == 3
+    assert _rows("x" * 80, 80) == 1
+    assert _rows("x" * 81, 80) == 2
+    assert _rows("a\nb", 80) == 2
+
+
+def test_another_providers_key_does_not_go_to_the_first_ones_address(terminal):
+    """``--base-url`` is that of the provider it was given for."""
+    with FakeServer() as server, FakeServer() as other:
+        talk = terminal(
+            "chat", "-m", "openai/gpt-4o", "--base-url", server.base_url(), server=server,
+            ANTHROPIC_API_KEY="sk-ant-0123456789abcdef", ANTHROPIC_BASE_URL=other.base_url("anthropic"),
+        )  # fmt: skip
+        talk.wait_for("/help")
+        talk.type("/provider anthropic")
+        talk.wait_for("Talking to anthropic/")
+        talk.type("What is 2 + 3?")
+        talk.wait_for("2 + 3 = 5")
+        assert not server.requests
+        assert other.requests[0].headers["x-api-key"] == "sk-ant-0123456789abcdef"
+        assert talk.leave() == 0
+
+
+def test_files_stay_in_the_conversation_and_bad_ones_leave_it(terminal, tmp_path):
+    note = tmp_path / "note.txt"
+    note.write_text("The secret word is heron.")
+    (tmp_path / "bin.dat").write_bytes(b"\x00\x01\x02")
+    with FakeServer() as server:
+        talk = terminal("chat", "-m", "openai/gpt-4o", "-f", str(note), server=server)
+        talk.wait_for("/help")
+        talk.type("What is in it?")
+        talk.wait_for("What is in it?")
+        talk.type("What is 2 + 3?")
+        talk.wait_for("2 + 3 = 5")
+        assert "heron" in str(server.requests[-1].json["messages"][0])
+        talk.type(f"/file '{tmp_path}/bin.dat'")
+        talk.wait_for("Attached to the next question")
+        talk.type("What is 3 + 3?")
+        talk.wait_for("taken off again")
+        talk.type("What is 4 + 4?")
+        talk.wait_for("4 + 4 = 8")
+        talk.type("/etc/hosts what is this?")
+        talk.wait_for("You said: /etc/hosts")
+        assert talk.leave() == 0

@@ -92,9 +92,10 @@ def test_a_broken_file_is_a_finding(run, tmp_path):
 
 
 def test_a_name_nobody_knows(run):
-    result = run("doctor", "opnai")
-    assert result.exit_code == 1
-    assert "openai" in result.stdout
+    for command in ("doctor", "test"):
+        result = run(command, "opnai")
+        assert result.exit_code == 2
+        assert "openai" in result.stderr
 
 
 def test_trying_a_provider(run, served, fake_server):
@@ -107,12 +108,15 @@ def test_trying_a_provider(run, served, fake_server):
     fake_server.always(429, retry_after=0)
     result = run("test", "openai", **served)
     assert result.exit_code == 1
-    assert "fails at chat" in result.stderr
+    assert "fails at model fetch" in result.stderr
     assert "provider-kit explain rate_limit" in result.stderr
     fake_server.always(401)
     told = json.loads(run("test", "openai", "--json", **served).stdout)
     assert (told["status"], told["phase"], told["retryable"]) == ("failed", "model_fetch", False)
-    assert run("test", "opnai").exit_code == 1
+    fake_server.always(None)
+    fake_server.fault(403)
+    fake_server.fault(429, retry_after=0, times=5)
+    assert "fails at chat" in run("test", "openai", **served).stderr
 
 
 def test_models_are_found_and_remembered(run, served, fake_server):

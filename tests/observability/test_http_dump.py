@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from provider_kit import APIConnectionError, Client, ProviderConfig
+from provider_kit import APIConnectionError, Client, ProviderConfig, ProviderKitError
 from provider_kit.testing import FakeServer
 
 KEY = "sk-secret-0123456789abcdef"
@@ -30,7 +30,7 @@ def test_both_ways_are_shown(world, shown):
     assert '"model":"gpt-4o"' in told
     assert "RESPONSE 200 after" in told
     assert "Authorization: ***" in told
-    assert "more bytes" in told
+    assert "more characters" in told
     assert "secret-0123" not in told
     assert "my-own-token" not in told
     assert len(told) < 12000
@@ -59,7 +59,7 @@ def test_a_stream_is_shown_piece_by_piece_and_not_held_back(world, shown):
     words = [when for text, when in times if text]
     assert words[-1] - words[0] > 0.1
     lines = shown()
-    assert sum("BODY data:" in line for line in lines) > 5
+    assert sum(" BODY " in line for line in lines) > 5
     assert any("END" in line and "pieces" in line for line in lines)
 
 
@@ -98,3 +98,65 @@ def test_it_is_part_of_the_configuration(shown):
         with Client(config) as client:
             client.chat("Hi", model="gpt-4o")
     assert shown()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_secret_is_masked_wherever_it_is_cut(shown, stream):
+    """By the cap of a body, or between two pieces of a stream; of a form that nobody knows."""
+    key = "0123456789abcdef0123456789abcdef-XYZ"
+    for filler in range(4040, 4110, 7):
+        with FakeServer() as server:
+            server.reply("x" * filler + key + "y" * 10)
+            with server.client("openai/gpt-4o", api_key=key, debug_http=True) as client:
+                if stream:
+                    list(client.stream("Hi"))
+                else:
+                    client.chat("Hi")
+    told = "\n".join(shown())
+    for length in range(12, len(key)):
+        assert key[:length] not in told
+
+
+def test_a_secret_that_comes_in_two_pieces(shown):
+    """Each piece alone shows nothing of it."""
+    from provider_kit.testing.http_server import LoopbackService, Outgoing
+
+    key = "0123456789abcdef0123456789abcdef-XYZ"
+
+    async def pieces():
+        import asyncio
+
+        for piece in (f"data: {key[:20]}", f"{key[20:]}\n\n"):
+            yield piece.encode()
+            await asyncio.sleep(0.05)
+
+    async def answer(incoming):
+        return Outgoing(200, {"content-type": "text/event-stream"}, pieces=pieces())
+
+    with LoopbackService(answer) as service:
+        client = Client("openai/x", api_key=key, base_url=f"{service.url}/v1", debug_http=True, max_retries=0)
+        with pytest.raises(ProviderKitError):
+            list(client.stream("Hi"))
+        client.close()
+    told = "".join(shown())
+    assert "data: " in told
+    assert key[:20] not in told
+    assert key[20:] not in told
+
+
+def test_dumps_are_not_doubled(capsys, monkeypatch):
+    """By a logging that is set up after the client was made."""
+    from provider_kit import configure_logging
+
+    for logger in (logging.getLogger(), logging.getLogger("provider_kit")):
+        monkeypatch.setattr(logger, "handlers", [])
+    with FakeServer() as server, server.client("openai/gpt-4o", debug_http=True) as client:
+        client.chat("Hi")
+        configure_logging("debug")
+        capsys.readouterr()
+        client.chat("Hi")
+    assert capsys.readouterr().err.count("REQUEST POST") == 1
+    logger = logging.getLogger("provider_kit")
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
+    logging.getLogger("provider_kit.http.dump").handlers.clear()

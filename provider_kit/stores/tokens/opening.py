@@ -14,7 +14,7 @@ from provider_kit.model.oauth import OAuthToken
 from provider_kit.stores.base import ADDRESSES
 from provider_kit.wire.redaction import redact
 
-__all__ = ["default_token_folder", "find_stored", "open_token_storage", "stored_credential"]
+__all__ = ["default_token_folder", "find_stored", "open_token_storage", "stored_credential", "stored_names"]
 
 _VARIABLES = ("PROVIDER_KIT_TOKEN_STORAGE", "TOKEN_STORAGE")
 #: Entry points of this group name storages of other packages; each is called with the whole address.
@@ -52,6 +52,18 @@ def find_stored(*names: str) -> tuple[OAuthToken | None, ProviderKitError | None
     except ProviderKitError as error:
         return None, error
     return None, None
+
+
+def stored_names() -> list[str]:
+    """The names under which a key or a login is stored; none if the storage cannot be read."""
+    try:
+        names: Any = open_token_storage().list_tokens()
+    except ProviderKitError:  # whoever needs one of them hears of that
+        return []
+    if isawaitable(names):
+        cast(Coroutine[Any, Any, Any], names).close()
+        return []
+    return [str(name) for name in names]
 
 
 def open_token_storage(
