@@ -172,12 +172,14 @@ class _Way:
             connection.sendall(f"{head}\r\n".encode())
             while b"\r\n\r\n" not in answer and len(answer) < _LARGEST_HEAD:
                 if time.monotonic() >= self._deadline:
-                    raise TimeoutError("it did not answer in time")
+                    raise TimeoutError
                 connection.settimeout(self._left())
                 piece = connection.recv(4096)
                 if not piece:
                     break
                 answer += piece
+        except TimeoutError:
+            raise _StepFailed("proxy", "the proxy did not answer in time") from None
         except OSError as error:
             raise _StepFailed("proxy", f"the proxy does not answer: {error.strerror or error}") from None
         words = answer.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
