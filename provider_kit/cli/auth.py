@@ -12,6 +12,8 @@ from provider_kit.authenticators.oauth import OAuthAuthenticator
 from provider_kit.authenticators.presets import oauth_config
 from provider_kit.authenticators.shared_logins import is_login_key
 from provider_kit.cli.device_code import show_code
+from provider_kit.cli.target import read_configuration_if_any
+from provider_kit.config.entries import ProviderEntry
 from provider_kit.engine.login import can_open_browser
 from provider_kit.errors import AuthError, ProviderKitError
 from provider_kit.model.json_text import dumps_text
@@ -43,7 +45,8 @@ def run_login(
     **addresses: str | None,
 ) -> None:
     """Log in to a provider."""
-    config = _config(provider, port, addresses)
+    entry = _entry_of_file(provider)
+    config = _config(provider, entry, port, addresses)
     with OAuthAuthenticator(provider, config=config) as authenticator:
         wanted = scopes or None
         if device:
@@ -59,13 +62,17 @@ def run_login(
                 timeout=timeout,
             )
         _tell_success(provider, info, repr(authenticator.storage))
+        if provider in provider_names() or entry is not None:
+            click.echo(f'Try: provider-kit chat -m {provider} "Hello"')
 
 
-def _config(provider: str, port: int | None, addresses: dict[str, str | None]) -> OAuthConfig:
+def _config(
+    provider: str, entry: ProviderEntry | None, port: int | None, addresses: dict[str, str | None]
+) -> OAuthConfig:
     given: dict[str, Any] = {name: value for name, value in addresses.items() if value}
     if port is not None:
         given["redirect_url"] = f"http://127.0.0.1:{port}/callback"
-    config = oauth_config(provider, **given)
+    config = _config_of_entry(entry, given) if entry is not None else oauth_config(provider, **given)
     known = config.auth_url or config.device_url or config.issuer
     if not known:
         with_presets = [name for name in provider_names() if find_provider(name).oauth is not None]
@@ -73,7 +80,8 @@ def _config(provider: str, port: int | None, addresses: dict[str, str | None]) -
             f"No OAuth login is known for {provider}.",
             code="invalid_config",
             provider=provider,
-            hint=f"Presets: {', '.join(with_presets)}. For others pass --issuer, or --auth-url and --token-url.",
+            hint=f"Presets: {', '.join(with_presets)}. For others pass --issuer, or --auth-url and --token-url, "
+            "or give them in the configuration file.",
         )
     if config.protocol == "oauth2" and not config.client_id:
         prefix = provider.upper().replace("-", "_")
@@ -85,6 +93,29 @@ def _config(provider: str, port: int | None, addresses: dict[str, str | None]) -
             "or pass --client-id.",
         )
     return config
+
+
+def _entry_of_file(provider: str) -> ProviderEntry | None:
+    """What the configuration file has under this name; if it cannot be read, nothing takes its place."""
+    found = read_configuration_if_any()
+    if found is not None and provider in found.broken:
+        found.check()
+    return found.entries.get(provider) if found is not None else None
+
+
+def _config_of_entry(entry: ProviderEntry, given: dict[str, Any]) -> OAuthConfig:
+    """The OAuth client of a provider of the file."""
+    config, _ = entry.make_config()
+    if config.oauth is None:
+        return oauth_config(config.type, **given)
+    return config.oauth.replace(**given)
+
+
+def _authenticator(provider: str) -> OAuthAuthenticator:
+    """Of a login that is stored, with the OAuth client of the file if it has one."""
+    entry = _entry_of_file(provider)
+    config = _config_of_entry(entry, {}) if entry is not None and "oauth" in entry.settings else None
+    return OAuthAuthenticator(provider, config=config)
 
 
 def _tell_where(browser: bool | None) -> None:
@@ -118,8 +149,6 @@ def _tell_success(provider: str, info: TokenInfo, where: str) -> None:
     else:
         click.echo(f"The access ends in {_span(info.expires_in)}; the server gave no refresh token.")
     click.echo(f"Kept in {where.strip('<>')}.")
-    if provider in provider_names():
-        click.echo(f'Try: provider-kit chat -m {provider} "Hello"')
 
 
 # ------------------------------------------------------------------------------------------------ the others
@@ -176,7 +205,7 @@ def _row(storage: Any, name: str) -> dict[str, Any]:
 
 def run_refresh(provider: str) -> None:
     """Refresh a token now."""
-    with OAuthAuthenticator(provider) as authenticator:
+    with _authenticator(provider) as authenticator:
         info = authenticator.refresh_token()
         good = "no end is known" if info.expires_in is None else f"good for {_span(info.expires_in)}"
         click.echo(f"Refreshed the token of {provider}; {good}.")
@@ -184,7 +213,7 @@ def run_refresh(provider: str) -> None:
 
 def run_logout(provider: str, revoke: bool) -> None:
     """Forget a token, and end it at the server."""
-    with OAuthAuthenticator(provider) as authenticator:
+    with _authenticator(provider) as authenticator:
         had = authenticator.logout(revoke=revoke)
     if not had:
         click.echo(f"Nobody was logged in to {provider}.")

@@ -202,6 +202,42 @@ def test_a_stored_login_serves_the_other_commands(run, server, monkeypatch, tmp_
         assert done.exit_code == 1
 
 
+def test_a_login_of_the_configuration_file(run, server, monkeypatch, tmp_path):
+    """Its name is enough: server and client stand in the file, and the client of that name uses the login."""
+    browsing(server, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    with FakeServer(key=server.accepts) as api:
+        (tmp_path / "config.yaml").write_text(f"""
+providers:
+  work:
+    type: openai
+    base_url: {api.base_url("openai")}
+    model: gpt-4o
+    client_id: {server.client_id}
+    oauth: {{auth_url: "{server.url}/authorize", token_url: "{server.url}/token", revoke_url: "{server.url}/revoke"}}
+""")
+        done = run("auth", "login", "work", "--browser")
+        assert done.exit_code == 0, done.output
+        assert "Logged in to work." in done.output
+        assert "provider-kit chat -m work" in done.output
+        api.reply("through the login")
+        done = run("chat", "-m", "work", "Hello")
+        assert (done.exit_code, done.stdout) == (0, "through the login\n"), done.output
+        assert run("auth", "refresh", "work").exit_code == 0
+        assert server.live_logins == 1
+        assert run("auth", "logout", "work").exit_code == 0
+    assert server.live_logins == 0
+
+
+def test_a_login_of_a_broken_entry_is_not_begun_elsewhere(run, monkeypatch, tmp_path):
+    """What the file says of it counts, not a preset of the same name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("providers:\n  gemini:\n    auth_type: oauth\n    oauht: {}\n")
+    done = run("auth", "login", "gemini", "--browser", "--client-id", "x")
+    assert done.exit_code == 2, done.output
+    assert "Did you mean 'oauth'" in done.output
+
+
 def test_a_code_is_large_where_it_fits():
     """Several lines high, within the columns; else as it is."""
     shown = large("WDJB-MJHT", 80)
