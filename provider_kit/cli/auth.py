@@ -32,6 +32,10 @@ def has_login(provider: str) -> bool:
         return False
 
 
+#: Seconds after which a refresh that was begun is not merely under way.
+_REFRESH_TAKES = 120.0
+
+
 # ------------------------------------------------------------------------------------------------ login
 
 
@@ -200,6 +204,8 @@ def _row(storage: Any, name: str) -> dict[str, Any]:
         row |= {"state": "expired", "text": "refreshed by itself with the next call"}
     else:
         row |= {"state": "over", "text": f"provider-kit auth login {name}"}
+    if can_refresh and token.refreshing_since is not None and time.time() - token.refreshing_since > _REFRESH_TAKES:
+        row["text"] = f"the last refresh failed; try: provider-kit auth refresh {name}"
     return row
 
 

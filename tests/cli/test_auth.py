@@ -102,6 +102,17 @@ def test_status_as_json(run, server, tmp_path, monkeypatch):
     assert "s3cret" not in done.output + run("auth", "status").output
 
 
+def test_a_login_that_the_server_has_ended_looks_like_one(run, server, monkeypatch):
+    """As soon as a refresh has failed; one that is under way is no failure."""
+    browsing(server, monkeypatch)
+    assert run("auth", "login", "acme", "--browser", *addresses(server)).exit_code == 0
+    server.revoke_all()
+    assert "invalid_grant" in run("auth", "refresh", "acme").output
+    assert "the last refresh failed" not in run("auth", "status").output
+    monkeypatch.setattr("provider_kit.cli.auth._REFRESH_TAKES", 0.0)
+    assert "the last refresh failed; try: provider-kit auth refresh acme" in run("auth", "status").output
+
+
 def test_a_storage_that_cannot_be_read_is_told(run, tmp_path):
     """Without a traceback, with the command that mends it."""
     (tmp_path / "tokens.json").write_text("{}")
