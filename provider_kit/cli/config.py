@@ -112,13 +112,26 @@ _OPEN = frozenset(
 _PLAIN = re.compile(r"[-+]?[\d.]+[a-z]{0,2}|true|false|yes|no|on|off|null|~|[\[\]{},&*|>\s]*", re.IGNORECASE)
 
 
+#: References to a variable or a secret.
+_REFERENCE = re.compile(r"[\"']?\$\{[^}]*\}[\"']?|\$[A-Z_][A-Z0-9_]*")
+_QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*'|\$\{[^}]*\}"
+#: What stands between the brackets of a mapping or a list in one line: a name with its value, or a value.
+_INSIDE = re.compile(
+    rf"(?P<start>(?P<name>[\w.-]+)\s*:\s+)(?P<value>{_QUOTED}|[^,{{}}\[\]]+)?|(?P<only>{_QUOTED}|[^,{{}}\[\]\s][^,{{}}\[\]]*)"
+)
+
+
 def _masked_value(name: str, value: str) -> str:
-    plain = re.fullmatch(
-        r"[-+]?[\d.]+[a-z]{0,2}|true|false|yes|no|on|off|null|~|[\[\]{},&*|>\s]*", value, re.IGNORECASE
-    )
-    if plain or re.fullmatch(r"[\"']?\$\{[^}]*\}[\"']?", value) or re.fullmatch(r"\$[A-Z_][A-Z0-9_]*", value):
+    if _PLAIN.fullmatch(value) or _REFERENCE.fullmatch(value):
         return value
+    if value[0] in "{[":
+        return _INSIDE.sub(_masked_inside, value)
     return value if name in _OPEN and not re.search(r"[{\[]", value) else "***"
+
+
+def _masked_inside(found: re.Match[str]) -> str:
+    value = found["only"] or found["value"] or ""
+    return (found["start"] or "") + (_masked_value(found["name"] or "", value.rstrip()) if value else "")
 
 
 def run_show(path: str | None, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from provider_kit._version import __version__
 from provider_kit.auth.key_shape import shape_warning
+from provider_kit.engine.credential_pool import CredentialPool
 from provider_kit.errors import MissingAPIKeyError, ProviderKitError
 from provider_kit.stores.tokens.opening import default_token_folder, open_token_storage, stored_credential
 from provider_kit.transports.aside import aside, within
@@ -126,9 +127,8 @@ async def examine_key(one: Examination, transport: Transport) -> None:
     except ProviderKitError as error:
         one.tell_error("key", error)
         return
-    given = endpoint.given_pool
-    if given is not None and any(given.is_bearer(key) for key in given.secrets):
-        one.tell("key", "ok", "A login is used.")
+    if isinstance(pool, CredentialPool):
+        await _examine_logins(one, transport, pool)
         return
     values = keys if keys is not None else list(pool.secrets)
     if not values:
@@ -142,6 +142,25 @@ async def examine_key(one: Examination, transport: Transport) -> None:
                 one.tell("key", "warning", *warning)
                 return
     one.tell("key", "ok", f"{count}, of the right form." if endpoint.provider.key_prefix else f"{count}.")
+
+
+async def _examine_logins(one: Examination, transport: Transport, pool: CredentialPool) -> None:
+    """That each login has a token that is good, or can be renewed."""
+    seconds = one.left(_SECONDS)
+    until = transport.now() + seconds
+    try:
+        failures = await within(transport.kind, lambda: pool.failures(transport, until), seconds)
+    except TimeoutError:
+        one.tell("key", "failed", "The login was not renewed in time.", "Look at the server of the login.")
+        return
+    if not failures:
+        one.tell("key", "ok", "A login is used." if len(pool) == 1 else f"{len(pool)} logins are used.")
+    elif len(failures) == len(pool):
+        one.tell_error("key", next(iter(failures.values())))
+    else:
+        told = "; ".join(f"{name}: {error.message}" for name, error in failures.items())
+        hints = dict.fromkeys(error.hint for error in failures.values() if error.hint)
+        one.tell("key", "warning", f"{len(failures)} of {len(pool)} logins do not work. {told}", " ".join(hints))
 
 
 def examine_used_keys(one: Examination, transport: Transport) -> None:

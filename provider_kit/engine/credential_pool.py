@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from provider_kit.auth.api_keys import check_key
 from provider_kit.auth.oauth_failures import needs_login
-from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, NotSupportedError
+from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, NotSupportedError, ProviderKitError
 from provider_kit.model.hidden import HiddenText
 from provider_kit.policies.key_pool import KeyPool
 from provider_kit.policies.key_state import Key
@@ -103,6 +103,21 @@ class CredentialPool(KeyPool):
         subscribe = getattr(credential, "subscribe", None)
         if subscribe is not None:
             subscribe(lambda: self.forget_token(credential.id))
+
+    async def failures(self, transport: Transport, deadline: float | None = None) -> dict[str, ProviderKitError]:
+        """Which credentials have no good token now, and why; one that is due is renewed.
+
+        Args:
+            transport: How to wait.
+            deadline: Clock reading until which to wait for them.
+        """
+        found: dict[str, ProviderKitError] = {}
+        for credential in list(self._credentials.values()):
+            try:
+                await credential.obtain(transport, deadline, None)
+            except ProviderKitError as error:
+                found[credential.id] = error
+        return found
 
     def forget_token(self, credential_id: str) -> None:
         """Somebody has logged in or out: what was handed out before is not used again."""

@@ -17,7 +17,7 @@ __all__ = ["MASK", "HiddenDict", "HiddenText", "is_secret_header", "redact", "re
 _SHAPES = re.compile(
     r"(?P<url>://)(?:[^\s\"'<>?#/]*|[^\s/@:]+:(?!\d+/)[^\s\"'<>?#]*)(?=@)"
     r"|(?P<bearer>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
-    r"|(?P<query>(?:^|[?&#\s])(?:[a-z_-]*key|[a-z_-]*token|[a-z_-]*secret|sig|signature|code|device_code|code_verifier|password)=)[^&\s\"'#]+"
+    r"|(?P<query>(?:^|[?&#\s])(?:[a-z_-]*key|[a-z_-]*token|[a-z_-]*secret|sig|signature|code|device_code|code_verifier|password)=)(?!…(?:\W|$))[^&\s\"'#]+"
     r"|(?P<field>\"(?:api_key|access_token|refresh_token|client_secret|id_token|device_code|code_verifier|password)\"\s*:\s*\")[^\"]+"
     r"|\b(?:sk|gsk|xai|csk|pk|rk|fw|hf|tgp|key)[-_][A-Za-z0-9_*-]{12,}"
     r"|\bAIza[A-Za-z0-9_-]{20,}"

@@ -67,7 +67,8 @@ def test_problems_are_printed_like_a_compiler_does(run, tmp_path):
 def test_a_line_with_a_secret_is_masked(run, tmp_path):
     (tmp_path / "config.yaml").write_text(f"providers:\n  openai:\n    api_key: [{KEY}]\n    api_keys: {KEY}\n")
     result = run("config", "check")
-    assert "    api_key: ***" in result.stdout
+    assert "    api_key: [***]" in result.stdout
+    assert "    api_keys: ***" in result.stdout
 
 
 def test_a_right_file_is_praised(run, tmp_path):
@@ -254,3 +255,19 @@ def test_providers_and_codes_are_completed(run):
 def test_more_than_one_process_agrees(tmp_path):
     """The variables of the tests are the command's too."""
     assert os.environ["PROVIDER_KIT_TOKEN_STORAGE"].startswith(str(tmp_path))
+
+
+def test_a_mapping_in_one_line_is_shown_without_its_secrets(run, tmp_path):
+    """Names and harmless values help to find the place; the rest is masked."""
+    (tmp_path / "x.yaml").write_text(
+        'providers:\n  foo: {type: openai, base_url: "localhost:80", api_key: "ab, }cd", headers: {X: hush}, n: [m1]}\n'
+    )
+    told = run("config", "check", str(tmp_path / "x.yaml")).output
+    assert 'foo: {type: openai, base_url: "localhost:80", api_key: ***, headers: {X: ***}, n: [***]}' in told
+    for secret in ("ab, }cd", "}cd", "hush", "m1"):
+        assert secret not in told
+
+
+def test_a_remedy_is_not_taken_for_a_secret(run, tmp_path):
+    (tmp_path / "x.yaml").write_text("providers:\n  openai:\n    api_key: ${OPENAI_KEY_OF_NOBODY}\n")
+    assert "Set it: export OPENAI_KEY_OF_NOBODY=…, or write" in run("config", "check", str(tmp_path / "x.yaml")).output
