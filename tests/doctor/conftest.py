@@ -50,13 +50,9 @@ class Relay:
             if greeted is not None:
                 near, target = greeted
                 self._open.append(near)
-                far = socket.create_connection(target, timeout=5)
-                self._open.append(far)
-                try:
+                with near, socket.create_connection(target, timeout=5) as far:
+                    self._open.append(far)
                     self._pump(near, far)
-                finally:
-                    near.close()
-                    far.close()
         with suppress(OSError):
             sock.close()
 
