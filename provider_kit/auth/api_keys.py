@@ -9,7 +9,7 @@ from provider_kit.auth.user_callables import CallsBlocking, call_user
 from provider_kit.errors import AuthError, MissingAPIKeyError, ProviderKitError
 from provider_kit.model.config import ProviderConfig
 from provider_kit.model.hidden import HiddenText
-from provider_kit.providers.base import Provider, variable_prefix
+from provider_kit.providers.base import Provider, keys_of_variable, variable_prefix
 
 __all__ = ["KeySource", "check_key", "find_keys"]
 
@@ -99,13 +99,14 @@ def find_keys(config: ProviderConfig, provider: Provider, environ: Mapping[str, 
     given.extend(config.api_keys)
     if given:
         return KeySource(tuple(dict.fromkeys(check_key(key, label) for key in given)), provider=label)
-    key, variable = provider.find_key(environ)
-    if key is not None:
-        return KeySource((check_key(key, label),), variable=variable, provider=label)
     own = f"{variable_prefix(label)}_API_KEY"
     variables = provider.key_variables if own in provider.key_variables else (*provider.key_variables, own)
-    if environ.get(own):
-        return KeySource((check_key(environ[own], label),), variable=own, provider=label)
+    keys, variable = provider.find_keys(environ)
+    if variable is None:
+        keys, variable = keys_of_variable(own, environ), own
+    if keys:
+        checked = dict.fromkeys(check_key(key, label) for key in keys)
+        return KeySource(tuple(checked), variable=variable, provider=label)
     if not provider.key_required:
         return KeySource((), provider=label)
     where = f" Get a key at {provider.console}." if provider.console else ""

@@ -12,6 +12,7 @@ from provider_kit.client import Client
 from provider_kit.config.configuration import Configuration
 from provider_kit.config.opening import choose_entry, open_configuration
 from provider_kit.errors import ConfigError
+from provider_kit.providers.base import keys_of_variable, variable_prefix
 from provider_kit.providers.default_choice import default_target
 from provider_kit.providers.registry import find_provider, is_known, provider_names
 from provider_kit.stores.tokens.opening import stored_credential, stored_names
@@ -58,7 +59,11 @@ def open_client(target: str | None, environ: Mapping[str, str], **options: Any) 
         return Client(model=target, **options)  # a server of one's own, and its model
     if "://" not in target and name in provider_names():
         provider = find_provider(name)
-        if provider.key_required and not provider.find_key(environ)[0] and not environ.get(f"{name.upper()}_API_KEY"):
+        if (
+            provider.key_required
+            and not provider.find_key(environ)[0]
+            and not keys_of_variable(f"{variable_prefix(name)}_API_KEY", environ)
+        ):
             kept = stored_credential(name)
             if kept is not None and kept.token_type != "api_key":
                 options["auth"] = "oauth"

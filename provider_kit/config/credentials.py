@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from provider_kit.auth.key_shape import shape_warning
 from provider_kit.config.document import Item
-from provider_kit.providers.base import Provider, variable_prefix
+from provider_kit.providers.base import Provider, keys_of_variable, variable_prefix
 from provider_kit.stores.tokens.opening import find_stored
 from provider_kit.wire.redaction import redact
 
@@ -93,7 +93,7 @@ def _find_one(block: Block, settings: Mapping[str, Any]) -> None:
     provider, environ = block.provider, block.reader.environ
     label = settings.get("name") or block.name
     own = f"{variable_prefix(label)}_API_KEY"
-    if provider.find_key(environ)[0] or environ.get(own):
+    if provider.find_key(environ)[0] or keys_of_variable(own, environ):
         return
     stored, failure = find_stored(label, provider.name)
     if stored is not None and stored.token_type == "api_key":
@@ -175,8 +175,10 @@ def note_environment(
     has_login = any(settings.get(key) for key in ("oauth", "client_options", "oauth_credentials"))
     if "api_key" not in settings and not settings.get("api_keys") and not has_login:
         for variable in (*provider.key_variables, f"{own}_API_KEY"):
-            if environ.get(variable):
-                origins["api_key"] = f"{variable} of the environment"
+            found = keys_of_variable(variable, environ)
+            if found:
+                numbers = "" if environ.get(variable) else "_1" if len(found) == 1 else f"_1 to _{len(found)}"
+                origins["api_key"] = f"{variable}{numbers} of the environment"
                 break
     if "base_url" not in settings:
         for variable in (*provider.base_url_variables, f"{own}_BASE_URL"):

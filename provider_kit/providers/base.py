@@ -98,11 +98,19 @@ class Provider:
         return self.base_url
 
     def find_key(self, environ: Mapping[str, str]) -> tuple[str | None, str | None]:
-        """The key in the environment and the variable it stands in."""
+        """The first key in the environment and the variable it stands in."""
+        keys, variable = self.find_keys(environ)
+        if variable is None:
+            return None, None
+        return keys[0], variable if environ.get(variable) else f"{variable}_1"
+
+    def find_keys(self, environ: Mapping[str, str]) -> tuple[tuple[str, ...], str | None]:
+        """The keys in the environment, and the variable they belong to, without a number."""
         for variable in self.key_variables:
-            if environ.get(variable):
-                return environ[variable], variable
-        return None, None
+            found = keys_of_variable(variable, environ)
+            if found:
+                return found, variable
+        return (), None
 
     def key_headers(self, key: str, variable: str | None) -> dict[str, str]:
         """The headers that carry a key."""
@@ -139,6 +147,16 @@ def custom_headers(text: str | None) -> dict[str, str]:
 def variable_prefix(label: str) -> str:
     """How the environment variables of a provider begin: ``my-server`` has ``MY_SERVER_API_KEY``."""
     return label.upper().replace("-", "_").replace(".", "_")
+
+
+def keys_of_variable(variable: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The key in a variable; where that is not set, those in ``<variable>_1``, ``_2`` and so on."""
+    if environ.get(variable):
+        return (environ[variable],)
+    found: list[str] = []
+    while key := environ.get(f"{variable}_{len(found) + 1}"):
+        found.append(key)
+    return tuple(found)
 
 
 def as_decimal(value: Any) -> Decimal | None:

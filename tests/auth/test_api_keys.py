@@ -40,6 +40,19 @@ def test_a_given_key_goes_before_the_environment():
     assert (found.keys, found.variable) == (("three",), "ACME_API_KEY")
 
 
+def test_numbered_variables_hold_several_keys():
+    """Where the one without a number is not set; they end at the first gap."""
+    config = ProviderConfig(type="acme")
+    environ = {"ACME_TOKEN_1": "first", "ACME_TOKEN_2": "second", "ACME_TOKEN_4": "beyond the gap"}
+    found = find_keys(config, ACME, environ)
+    assert (found.keys, found.variable) == (("first", "second"), "ACME_TOKEN")
+    assert ACME.find_key(environ) == ("first", "ACME_TOKEN_1")
+    environ["ACME_TOKEN"] = "alone"
+    assert find_keys(config, ACME, environ).keys == ("alone",)
+    named = ProviderConfig(type="acme", name="my-own")
+    assert find_keys(named, ACME, {"MY_OWN_API_KEY_1": "mine", "MY_OWN_API_KEY_2": "too"}).keys == ("mine", "too")
+
+
 def test_a_provider_with_a_name_of_yours_has_a_variable_of_that_name():
     """``name="my-acme"`` may be given its key as MY_ACME_API_KEY."""
     config = ProviderConfig(type="acme", name="my-acme")

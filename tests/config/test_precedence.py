@@ -1,8 +1,12 @@
 """Argument, file, environment, default: who goes before whom, setting by setting."""
 
+import os
+
 import pytest
 
 from provider_kit import Client, ConfigError, load_config
+from provider_kit.config.effective import effective_values
+from provider_kit.config.opening import open_configuration
 from provider_kit.model.config import DEFAULT_MAX_RETRIES
 
 FILE_KEY, ENVIRONMENT_KEY, ARGUMENT_KEY = "sk-file-0123456789ab", "sk-env-0123456789abc", "sk-arg-0123456789abc"
@@ -88,3 +92,17 @@ def test_zero_means_zero(tmp_path, monkeypatch):
     path = tmp_path / "config.yaml"
     path.write_text("providers:\n  openai:\n    max_retries: 0\n")
     assert load_config(path)["openai"].config.max_retries == 0
+
+
+def test_numbered_variables_count_as_several_keys(tmp_path, monkeypatch):
+    """A file that gives no key takes all of them, and says where they come from."""
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ANTHROPIC_API_KEY_1", "sk-ant-first-0123456789")
+    monkeypatch.setenv("ANTHROPIC_API_KEY_2", "sk-ant-second-0123456789")
+    path = tmp_path / "config.yaml"
+    path.write_text("providers: {anthropic: {}}\n")
+    with load_config(path) as clients:
+        assert len(clients["anthropic"].keys) == 2
+    shown = {value.path: value.origin for value in effective_values(open_configuration(str(path)), os.environ)}
+    assert shown["providers.anthropic.api_key"] == "ANTHROPIC_API_KEY_1 to _2 of the environment"
