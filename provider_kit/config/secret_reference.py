@@ -13,6 +13,8 @@ __all__ = ["SecretList", "SecretReference"]
 
 #: Seconds after which a secret is fetched again, so that a rotated one is noticed.
 _REMEMBERED = 300.0
+#: Seconds for which others go on with the old value while one fetches the new one.
+_FETCHING = 30.0
 _log = logging.getLogger("provider_kit.auth")
 
 
@@ -58,6 +60,7 @@ class SecretReference:
             return known
         from provider_kit.config.secrets import fetch_secret
 
+        self._until = BlockingWaiting.now() + _FETCHING  # counts where there is an old value
         try:
             made = HiddenText("".join(p if isinstance(p, str) else fetch_secret(p[0], p[1]) for p in self._parts))
         except ProviderKitError as error:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 
 import pytest
 
@@ -266,6 +267,34 @@ def test_a_secret_is_fetched_once_in_five_minutes(tmp_path, monkeypatch):
     now[0] = 700.0
     assert reference() == "second"
     assert SecretList(["a", reference])() == ["a", "second"]
+
+
+def test_one_fetches_while_the_others_go_on(monkeypatch):
+    """A slow keeper is asked once, not by every call that comes meanwhile."""
+    now, asked, inside, answer = [0.0], [], threading.Event(), threading.Event()
+    monkeypatch.setattr(secret_reference.BlockingWaiting, "now", staticmethod(lambda: now[0]))
+
+    def slowly(scheme, where):
+        asked.append(where)
+        if len(asked) > 1:
+            inside.set()
+            assert answer.wait(10)
+        return f"value {len(asked)}"
+
+    monkeypatch.setattr("provider_kit.config.secrets.fetch_secret", slowly)
+    reference = SecretReference([("slow", "key")])
+    assert reference() == "value 1"
+    now[0] = 301.0
+    thread = threading.Thread(target=reference)
+    thread.start()
+    try:
+        assert inside.wait(10)
+        assert [reference() for _ in range(3)] == ["value 1"] * 3
+    finally:
+        answer.set()
+        thread.join()
+    assert reference() == "value 2"
+    assert len(asked) == 2
 
 
 def test_calls_use_the_secret(world, tmp_path):
