@@ -14,9 +14,11 @@ from provider_kit.authenticators.shared_logins import is_login_key
 from provider_kit.cli.device_code import show_code
 from provider_kit.cli.target import read_configuration_if_any
 from provider_kit.config.entries import ProviderEntry
+from provider_kit.config.opening import open_configuration
 from provider_kit.engine.login import can_open_browser
 from provider_kit.errors import AuthError, ProviderKitError
 from provider_kit.model.json_text import dumps_text
+from provider_kit.model.nearest import nearest
 from provider_kit.model.oauth import OAuthConfig, TokenInfo
 from provider_kit.providers.registry import find_provider, provider_names
 from provider_kit.stores.tokens.opening import open_token_storage
@@ -80,11 +82,12 @@ def _config(
     known = config.auth_url or config.device_url or config.issuer
     if not known:
         with_presets = [name for name in provider_names() if find_provider(name).oauth is not None]
+        near = nearest(provider, [*with_presets, *_names_of_file()])
         raise AuthError(
             f"No OAuth login is known for {provider}.",
             code="invalid_config",
             provider=provider,
-            hint=f"Presets: {', '.join(with_presets)}. For others pass --issuer, or --auth-url and --token-url, "
+            hint=f"{near}Presets: {', '.join(with_presets)}. For others pass --issuer, or --auth-url and --token-url, "
             "or give them in the configuration file.",
         )
     if config.protocol == "oauth2" and not config.client_id:
@@ -105,6 +108,11 @@ def _entry_of_file(provider: str) -> ProviderEntry | None:
     if found is not None and provider in found.broken:
         found.check()
     return found.entries.get(provider) if found is not None else None
+
+
+def _names_of_file() -> list[str]:
+    found = open_configuration(check=False)
+    return list(found.entries) if found is not None else []
 
 
 def _config_of_entry(entry: ProviderEntry, given: dict[str, Any]) -> OAuthConfig:

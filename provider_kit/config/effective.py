@@ -92,6 +92,8 @@ def _key(
 def _text(name: str, value: Any) -> str:
     if name == "headers" and isinstance(value, Mapping):
         return ", ".join(f"{key}={MASK}" for key in value)  # what a header is called does not tell what is in it
+    if name == "oauth" and isinstance(value, Mapping):  # each of its fields is looked at by itself
+        return ", ".join(f"{key}={_text(str(key), part)}" for key, part in value.items())
     if is_secret_path(name) and not isinstance(value, (bool, int, float)):
         return MASK
     if isinstance(value, type) or callable(value):

@@ -240,6 +240,17 @@ providers:
     assert server.live_logins == 0
 
 
+def test_a_misspelt_login_of_the_file_is_told_its_name(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    lines = ["providers:", "  office:", "    type: gemini", "    client_id: my-client", "    client_secret: hush-hush"]
+    (tmp_path / "config.yaml").write_text("\n".join(lines))
+    done = run("auth", "login", "ofice", "--browser")
+    assert done.exit_code == 2, done.output
+    assert "Did you mean 'office'?" in done.output
+    shown = run("config", "show").output
+    assert "client_id=my-client, client_secret=***" in shown
+
+
 def test_a_login_of_a_broken_entry_is_not_begun_elsewhere(run, monkeypatch, tmp_path):
     """What the file says of it counts, not a preset of the same name."""
     monkeypatch.chdir(tmp_path)
