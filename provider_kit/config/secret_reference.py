@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 
 from provider_kit.errors import ProviderKitError
@@ -13,6 +14,8 @@ __all__ = ["SecretList", "SecretReference"]
 
 #: Seconds after which a secret is fetched again, so that a rotated one is noticed.
 _REMEMBERED = 300.0
+#: Seconds for which a secret is believed, even if the provider refuses it.
+_BELIEVED = 10.0
 #: Seconds for which others go on with the old value while one fetches the new one.
 _FETCHING = 30.0
 _log = logging.getLogger("provider_kit.auth")
@@ -32,12 +35,13 @@ class SecretReference:
         self._parts = tuple(parts)
         self._known: HiddenText | None = None
         self._until = 0.0
+        self._fetched = -math.inf
 
     def __repr__(self) -> str:
         return f"<secret {self.origin}>"
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_parts": self._parts, "_known": None, "_until": 0.0}
+        return {"_parts": self._parts, "_known": None, "_until": 0.0, "_fetched": -math.inf}
 
     @property
     def origin(self) -> str:
@@ -47,6 +51,13 @@ class SecretReference:
     def remembered_value(self) -> str | None:
         """The value, if it need not be fetched now."""
         return self._known if self._known is not None and BlockingWaiting.now() < self._until else None
+
+    def forget(self) -> bool:
+        """The value was refused: it is fetched again with the next call, unless it was a moment ago."""
+        if BlockingWaiting.now() - self._fetched < _BELIEVED:
+            return False
+        self._until = 0.0
+        return True
 
     def __call__(self) -> str:
         """The value.
@@ -60,7 +71,8 @@ class SecretReference:
             return known
         from provider_kit.config.secrets import fetch_secret
 
-        self._until = BlockingWaiting.now() + _FETCHING  # counts where there is an old value
+        self._fetched = BlockingWaiting.now()
+        self._until = self._fetched + _FETCHING  # counts where there is an old value
         try:
             made = HiddenText("".join(p if isinstance(p, str) else fetch_secret(p[0], p[1]) for p in self._parts))
         except ProviderKitError as error:
@@ -85,6 +97,11 @@ class SecretList:
         """The keys, if none must be fetched now."""
         found = [key if isinstance(key, str) else key.remembered_value() for key in self._keys]
         return None if None in found else [key for key in found if key is not None]
+
+    def forget(self) -> bool:
+        """One of them was refused; whether any is fetched again with the next call."""
+        forgotten = [key.forget() for key in self._keys if isinstance(key, SecretReference)]
+        return any(forgotten)
 
     def __call__(self) -> list[str]:
         """The keys."""

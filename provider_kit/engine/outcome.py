@@ -102,7 +102,8 @@ async def failed(run: Run, lease: Lease, error: ProviderKitError) -> Row:
     if lease.key is not None:
         if gate.renewable:
             gate.endpoint.keys.observe(lease.key, False, run.latency, None, run.transport.time())
-        if gate.renewable and isinstance(error, AuthenticationError) and _reject(gate, run, lease, lease.key):
+        refused = isinstance(error, AuthenticationError)
+        if refused and (_reject(gate, run, lease, lease.key) or await _was_rotated(gate, run, lease.key)):
             row = TOKEN_REFUSED
         else:
             await _report_key(gate, run, lease.key, error, now)
@@ -128,6 +129,18 @@ def _reject(gate: Gate, run: Run, lease: Lease, key: Key) -> bool:
         return False
     pool.reject(key, lease.sent)
     return True
+
+
+async def _was_rotated(gate: Gate, run: Run, key: Key) -> bool:
+    """Whether the place a refused key was remembered from holds another one by now."""
+    source = gate.endpoint.key_source
+    forget = getattr(source.function, "forget", None)
+    if forget is None or key.id in run.trail.renewed or not forget():
+        return False
+    try:
+        return key.value not in await source.fetch(run.transport)
+    except ProviderKitError:  # the refusal is what is told
+        return False
 
 
 async def _report_key(gate: Gate, run: Run, key: Key, error: ProviderKitError, now: float) -> None:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from provider_kit import AuthError, Client, MissingDependencyError, load_config
+from provider_kit import AuthenticationError, AuthError, Client, MissingDependencyError, load_config
 from provider_kit.config import secret_reference
 from provider_kit.config.secret_reference import SecretList, SecretReference
 from provider_kit.config.secrets import fetch_secret
@@ -295,6 +295,49 @@ def test_one_fetches_while_the_others_go_on(monkeypatch):
         thread.join()
     assert reference() == "value 2"
     assert len(asked) == 2
+
+
+def test_a_rotated_key_is_used_as_soon_as_the_old_one_is_refused(world, tmp_path, monkeypatch):
+    """Within the same call; a key that did not change is refused as any other, and its keeper is left in peace."""
+    monkeypatch.setattr(secret_reference, "_BELIEVED", 0.0)
+    path, config, accepted = tmp_path / "key", tmp_path / "config.yaml", ["sk-first-0123456789"]
+    path.write_text("sk-first-0123456789")
+    with FakeServer(key=lambda key: key in accepted) as api:
+        config.write_text(f"""
+providers:
+  openai: {{api_key: "${{file:{path}}}", base_url: "{api.base_url()}", model: gpt-4o}}
+  groq: {{api_keys: ["${{file:{path}}}"], base_url: "{api.base_url()}", model: x}}
+""")
+        clients = load_config(config)
+        for name in ("openai", "groq"):
+            world(clients[name], "chat", "Hi")
+        path.write_text("sk-second-0123456789")
+        accepted[:] = ["sk-second-0123456789"]
+        for name in ("openai", "groq"):
+            before = len(api.requests)
+            reply = world(clients[name], "chat", "What is 2 + 3?")
+            assert (reply.text, len(api.requests) - before) == ("2 + 3 = 5", 2)
+        accepted.clear()
+        for name in ("openai", "groq"):
+            before = len(api.requests)
+            with pytest.raises(AuthenticationError):
+                world(clients[name], "chat", "Hi")
+            assert len(api.requests) - before == 1
+        clients.close()
+
+
+def test_a_refused_secret_is_not_fetched_again_and_again(monkeypatch):
+    now, asked = [0.0], []
+    monkeypatch.setattr(secret_reference.BlockingWaiting, "now", staticmethod(lambda: now[0]))
+    monkeypatch.setattr("provider_kit.config.secrets.fetch_secret", lambda scheme, where: asked.append(1) or "value")
+    reference = SecretReference([("some", "key")])
+    reference()
+    assert not reference.forget()
+    now[0] = 11.0
+    assert SecretList(["a", reference]).forget()
+    assert reference.remembered_value() is None
+    reference()
+    assert (len(asked), reference.forget()) == (2, False)
 
 
 def test_calls_use_the_secret(world, tmp_path):
