@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections.abc import Sequence
+from copy import copy
 
+from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.hidden import HiddenText
 from provider_kit.transports.blocking_waiting import BlockingWaiting
@@ -36,12 +39,23 @@ class SecretReference:
         self._known: HiddenText | None = None
         self._until = 0.0
         self._fetched = -math.inf
+        self._refused = False
+        self._attempts = 0
+        self._failure: ProviderKitError | None = None
+        self._after_fork()
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"<secret {self.origin}>"
 
-    def __getstate__(self) -> dict[str, object]:
-        return {"_parts": self._parts, "_known": None, "_until": 0.0, "_fetched": -math.inf}
+    def __getstate__(self) -> tuple[str | tuple[str, str], ...]:
+        return self._parts
+
+    def __setstate__(self, parts: tuple[str | tuple[str, str], ...]) -> None:
+        self.__init__(parts)  # type: ignore[misc]  # the copy is new, and knows nothing yet
 
     @property
     def origin(self) -> str:
@@ -50,14 +64,14 @@ class SecretReference:
 
     def remembered_value(self) -> str | None:
         """The value, if it need not be fetched now."""
-        return self._known if self._known is not None and BlockingWaiting.now() < self._until else None
+        if self._refused or self._known is None or BlockingWaiting.now() >= self._until:
+            return None
+        return self._known
 
-    def forget(self) -> bool:
-        """The value was refused: it is fetched again with the next call, unless it was a moment ago."""
-        if BlockingWaiting.now() - self._fetched < _BELIEVED:
-            return False
-        self._until = 0.0
-        return True
+    def forget_refused(self) -> None:
+        """The provider refused it: it is fetched with the next call, unless it was a moment ago."""
+        if BlockingWaiting.now() - self._fetched >= _BELIEVED:
+            self._refused = True
 
     def __call__(self) -> str:
         """The value.
@@ -66,22 +80,35 @@ class SecretReference:
             AuthError: It cannot be fetched, and never was.
             MissingDependencyError: The package that fetches it is not installed.
         """
-        known = self.remembered_value()
-        if known is not None:
-            return known
+        while True:
+            known = self.remembered_value()
+            if known is not None:
+                return known
+            attempts = self._attempts
+            with self._lock:
+                if self._attempts == attempts:  # else another one has tried meanwhile
+                    self._fetch()
+                if self._known is not None:
+                    return self._known
+                if self._failure is not None:
+                    raise copy(self._failure) from self._failure.__cause__
+
+    def _fetch(self) -> None:
         from provider_kit.config.secrets import fetch_secret
 
+        self._failure = None
         self._fetched = BlockingWaiting.now()
-        self._until = self._fetched + _FETCHING  # counts where there is an old value
+        self._until = self._fetched + _FETCHING  # for the others, if the old value was not refused
         try:
-            made = HiddenText("".join(p if isinstance(p, str) else fetch_secret(p[0], p[1]) for p in self._parts))
+            self._known = HiddenText("".join(p if isinstance(p, str) else fetch_secret(*p) for p in self._parts))
         except ProviderKitError as error:
-            if self._known is None:
-                raise
-            _log.warning("%s cannot be fetched again, the old value stays in use: %s", self.origin, error)
-            made = self._known
-        self._known, self._until = made, BlockingWaiting.now() + _REMEMBERED
-        return made
+            self._failure = error
+            if self._known is not None:
+                _log.warning("%s cannot be fetched again, the old value stays in use: %s", self.origin, error)
+        finally:
+            self._until = BlockingWaiting.now() + _REMEMBERED
+            self._refused = False
+            self._attempts += 1
 
 
 class SecretList:
@@ -98,10 +125,11 @@ class SecretList:
         found = [key if isinstance(key, str) else key.remembered_value() for key in self._keys]
         return None if None in found else [key for key in found if key is not None]
 
-    def forget(self) -> bool:
-        """One of them was refused; whether any is fetched again with the next call."""
-        forgotten = [key.forget() for key in self._keys if isinstance(key, SecretReference)]
-        return any(forgotten)
+    def forget_refused(self) -> None:
+        """One of them was refused: what is kept elsewhere is fetched with the next call."""
+        for key in self._keys:
+            if isinstance(key, SecretReference):
+                key.forget_refused()
 
     def __call__(self) -> list[str]:
         """The keys."""

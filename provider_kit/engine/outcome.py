@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from provider_kit.engine.credential_pool import CredentialPool
@@ -134,13 +136,19 @@ def _reject(gate: Gate, run: Run, lease: Lease, key: Key) -> bool:
 async def _was_rotated(gate: Gate, run: Run, key: Key) -> bool:
     """Whether the place a refused key was remembered from holds another one by now."""
     source = gate.endpoint.key_source
-    forget = getattr(source.function, "forget", None)
-    if forget is None or key.id in run.trail.renewed or not forget():
+    forget = getattr(source.function, "forget_refused", None)
+    if forget is None or key.id in run.trail.renewed:
         return False
-    try:
-        return key.value not in await source.fetch(run.transport)
-    except ProviderKitError:  # the refusal is what is told
-        return False
+    forget()
+    transport, found = run.transport, list[str]()
+
+    async def look() -> None:
+        with suppress(ProviderKitError):  # the refusal is what is told
+            found.extend(await source.fetch(transport))
+
+    left = run.left(transport.now())
+    await transport.launch(look(), None if left == math.inf else max(0.0, left), lambda: None)
+    return bool(found) and key.value not in found
 
 
 async def _report_key(gate: Gate, run: Run, key: Key, error: ProviderKitError, now: float) -> None:

@@ -1,8 +1,12 @@
 """Secrets kept elsewhere: files, the keychain, Vault, AWS; fetched when needed, remembered, missed with a hint."""
 
+import asyncio
 import json
+import pickle
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -326,18 +330,116 @@ providers:
         clients.close()
 
 
+def test_all_calls_under_way_meet_a_rotation(tmp_path, monkeypatch):
+    """Those too whose refusal comes while, or after, another one fetches the new key; the keeper is asked once."""
+    monkeypatch.setattr(secret_reference, "_BELIEVED", 0.3)
+    path, config, accepted, asked = tmp_path / "key", tmp_path / "config.yaml", ["sk-first-0123456789"], []
+    path.write_text("sk-first-0123456789")
+
+    def slowly(scheme, where):
+        asked.append(where)
+        if len(asked) > 1:
+            time.sleep(0.2)
+        return path.read_text()
+
+    monkeypatch.setattr("provider_kit.config.secrets.fetch_secret", slowly)
+    with FakeServer(key=lambda key: key in accepted) as api:
+        config.write_text(
+            f'providers: {{openai: {{api_key: "${{file:{path}}}", base_url: "{api.base_url()}", model: gpt-4o}}}}\n'
+        )
+        with load_config(config) as clients:
+            client = clients["openai"]
+            for world in ("threads", "tasks"):
+                client.chat("Hi")
+                time.sleep(0.35)
+                path.write_text(f"sk-second-{world}-0123456789")
+                accepted[:] = [path.read_text()]
+                before = len(asked)
+                if world == "threads":
+                    with ThreadPoolExecutor(6) as pool:
+                        replies = list(pool.map(lambda _: client.chat("What is 2 + 3?"), range(6)))
+                else:
+
+                    async def all_at_once():
+                        found = await asyncio.gather(*(client.achat("What is 2 + 3?") for _ in range(6)))
+                        await client.aclose()
+                        return found
+
+                    replies = asyncio.run(all_at_once())
+                assert [reply.text for reply in replies] == ["2 + 3 = 5"] * 6
+                assert len(asked) - before == 1
+
+
+def test_a_call_does_not_wait_for_a_keeper_beyond_its_time(world, tmp_path, monkeypatch):
+    """It ends with the refusal."""
+    monkeypatch.setattr(secret_reference, "_BELIEVED", 0.0)
+    asked, answer = [], threading.Event()
+
+    def stuck(scheme, where):
+        asked.append(where)
+        if len(asked) > 1:
+            answer.wait(10)
+        return "sk-first-0123456789"
+
+    monkeypatch.setattr("provider_kit.config.secrets.fetch_secret", stuck)
+    (tmp_path / "config.yaml").write_text("providers: {openai: {api_key: '${file:/x}', model: gpt-4o}}\n")
+    with FakeServer(key="sk-other-0123456789") as api:
+        client = Client.from_config("openai", tmp_path / "config.yaml", base_url=api.base_url(), total_timeout=0.5)
+
+        async def measured():
+            started = time.monotonic()
+            with pytest.raises(AuthenticationError):
+                await (client.achat("Hi") if world.name == "asyncio" else called())
+            answer.set()
+            await client.aclose()
+            return time.monotonic() - started
+
+        async def called():
+            client.chat("Hi")
+
+        try:
+            assert asyncio.run(measured()) < 5
+        finally:
+            answer.set()
+        client.close()
+
+
 def test_a_refused_secret_is_not_fetched_again_and_again(monkeypatch):
     now, asked = [0.0], []
     monkeypatch.setattr(secret_reference.BlockingWaiting, "now", staticmethod(lambda: now[0]))
     monkeypatch.setattr("provider_kit.config.secrets.fetch_secret", lambda scheme, where: asked.append(1) or "value")
     reference = SecretReference([("some", "key")])
-    reference()
-    assert not reference.forget()
+    assert reference() == "value"
+    reference.forget_refused()
+    assert reference.remembered_value() == "value"  # it came a moment ago
     now[0] = 11.0
-    assert SecretList(["a", reference]).forget()
+    SecretList(["a", reference]).forget_refused()
     assert reference.remembered_value() is None
-    reference()
-    assert (len(asked), reference.forget()) == (2, False)
+    assert (reference(), len(asked)) == ("value", 2)
+    copied = pickle.loads(pickle.dumps(reference))
+    assert (copied.remembered_value(), copied(), len(asked)) == (None, "value", 3)
+
+
+def test_callers_who_waited_are_told_the_same_failure(monkeypatch):
+    """A keeper that is away is not asked by each of them in turn."""
+    asked, inside, answer = [], threading.Event(), threading.Event()
+
+    def away(scheme, where):
+        asked.append(1)
+        inside.set()
+        answer.wait(10)
+        raise AuthError("The keeper is away.")
+
+    monkeypatch.setattr("provider_kit.config.secrets.fetch_secret", away)
+    reference = SecretReference([("some", "key")])
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(reference) for _ in range(4)]
+        assert inside.wait(10)
+        time.sleep(0.05)  # the others have begun to wait
+        answer.set()
+        errors = [one.exception(10) for one in waiting]
+    assert all(isinstance(error, AuthError) and "is away" in str(error) for error in errors)
+    assert len(asked) < 4
 
 
 def test_calls_use_the_secret(world, tmp_path):
