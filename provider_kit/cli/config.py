@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 
 import click
 
+from provider_kit.cli.masked_lines import masked_line
 from provider_kit.cli.terminal_text import is_terminal
-from provider_kit.config.configuration import TOP_FIELDS, read_configuration
+from provider_kit.config.configuration import read_configuration
 from provider_kit.config.discovery import find_config_file, read_text, user_config_file
 from provider_kit.config.effective import effective_values
 from provider_kit.config.encrypted import decrypt_config, encrypt_config, is_encrypted
-from provider_kit.config.entries import entry_fields
 from provider_kit.config.json_schema import config_schema
 from provider_kit.config.opening import open_configuration
 from provider_kit.config.problems import Problem
-from provider_kit.config.reader import is_secret_path
 from provider_kit.config.starter import starter_config
 from provider_kit.errors import ConfigError
 from provider_kit.model.json_text import dumps_text
 from provider_kit.providers.default_choice import default_target
 from provider_kit.providers.registry import find_provider, provider_names
-from provider_kit.wire.redaction import redact
 
 __all__ = ["run_check", "run_decrypt", "run_encrypt", "run_init", "run_path", "run_schema", "run_show"]
 
@@ -85,53 +82,11 @@ def _print(problem: Problem, lines: list[str]) -> None:
     click.secho(f"{problem.severity}: ", nl=False, fg=color)
     click.echo(f"{f'{problem.path}: ' if problem.path else ''}{problem.message}")
     if 0 < problem.line <= len(lines) and lines[problem.line - 1].strip():
-        shown = _masked(lines[problem.line - 1])
+        shown = masked_line(lines[problem.line - 1])
         click.echo(f"{problem.line:>5} | {shown}")
         if problem.column <= len(shown):
             click.secho(f"      | {' ' * (problem.column - 1)}^", fg=color)
     click.echo(f"        {problem.remedy}")
-
-
-def _masked(line: str) -> str:
-    """A line fit to be shown: values are, if they are numbers, words of YAML, references, or of no secret's name."""
-    shown = "".join(char if char.isprintable() else " " for char in line.replace("\t", " "))
-    pair = re.match(r"^(\s*(?:- +)*[\"']?([\w.-]+)[\"']?\s*:\s*)(\S.*)$", shown)
-    if pair is None:
-        item = re.match(r"^(\s*- +)(\S.*)$", shown)
-        return redact(f"{item[1]}{_masked_value('', item[2])}" if item else shown)[:160]
-    return redact(f"{pair[1]}{_masked_value(pair[2], pair[3])}")[:160]
-
-
-#: Settings whose values may be shown as they stand.
-_OPEN = frozenset(
-    name for name in (*entry_fields(), *TOP_FIELDS, "strategy", "id") if not is_secret_path(name) and name != "headers"
-)
-
-
-#: Numbers, with a unit by mistake; words of YAML; brackets.
-_PLAIN = re.compile(r"[-+]?[\d.]+[a-z]{0,2}|true|false|yes|no|on|off|null|~|[\[\]{},&*|>\s]*", re.IGNORECASE)
-
-
-#: References to a variable or a secret.
-_REFERENCE = re.compile(r"[\"']?\$\{[^}]*\}[\"']?|\$[A-Z_][A-Z0-9_]*")
-_QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*'|\$\{[^}]*\}"
-#: What stands between the brackets of a mapping or a list in one line: a name with its value, or a value.
-_INSIDE = re.compile(
-    rf"(?P<start>(?P<name>[\w.-]+)\s*:\s+)(?P<value>{_QUOTED}|[^,{{}}\[\]]+)?|(?P<only>{_QUOTED}|[^,{{}}\[\]\s][^,{{}}\[\]]*)"
-)
-
-
-def _masked_value(name: str, value: str) -> str:
-    if _PLAIN.fullmatch(value) or _REFERENCE.fullmatch(value):
-        return value
-    if value[0] in "{[":
-        return _INSIDE.sub(_masked_inside, value)
-    return value if name in _OPEN and not re.search(r"[{\[]", value) else "***"
-
-
-def _masked_inside(found: re.Match[str]) -> str:
-    value = found["only"] or found["value"] or ""
-    return (found["start"] or "") + (_masked_value(found["name"] or "", value.rstrip()) if value else "")
 
 
 def run_show(path: str | None, as_json: bool) -> None:
