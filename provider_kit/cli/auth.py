@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any
@@ -13,6 +14,7 @@ from provider_kit.authenticators.presets import oauth_config
 from provider_kit.authenticators.shared_logins import is_login_key
 from provider_kit.cli.device_code import show_code
 from provider_kit.cli.target import read_configuration_if_any
+from provider_kit.cli.terminal_text import harmless
 from provider_kit.config.entries import ProviderEntry
 from provider_kit.config.opening import open_configuration
 from provider_kit.engine.login import can_open_browser
@@ -20,6 +22,7 @@ from provider_kit.errors import AuthError, ProviderKitError
 from provider_kit.model.json_text import dumps_text
 from provider_kit.model.nearest import nearest
 from provider_kit.model.oauth import OAuthConfig, TokenInfo
+from provider_kit.providers.base import variable_prefix
 from provider_kit.providers.registry import find_provider, provider_names
 from provider_kit.stores.tokens.opening import open_token_storage
 
@@ -118,15 +121,25 @@ def _names_of_file() -> list[str]:
 def _config_of_entry(entry: ProviderEntry, given: dict[str, Any]) -> OAuthConfig:
     """The OAuth client of a provider of the file."""
     config, _ = entry.make_config()
+    prefix = variable_prefix(entry.name)
+    own = {name: os.environ.get(f"{prefix}_{name.upper()}") for name in ("client_id", "client_secret")}
     if config.oauth is None:
-        return oauth_config(config.type, **given)
-    return config.oauth.replace(**given)
+        return oauth_config(config.type, **{**{name: value for name, value in own.items() if value}, **given})
+    missing = {name: value for name, value in own.items() if value and not getattr(config.oauth, name)}
+    return config.oauth.replace(**{**missing, **given})
 
 
-def _authenticator(provider: str) -> OAuthAuthenticator:
-    """Of a login that is stored, with the OAuth client of the file if it has one."""
-    entry = _entry_of_file(provider)
-    config = _config_of_entry(entry, {}) if entry is not None and "oauth" in entry.settings else None
+def _authenticator(provider: str, *, needed: bool = True) -> OAuthAuthenticator:
+    """Of a login that is stored, with the OAuth client of the file if it has one, and can be read where ``needed``."""
+    config = None
+    try:
+        entry = _entry_of_file(provider)
+        config = _config_of_entry(entry, {}) if entry is not None and "oauth" in entry.settings else None
+    except ProviderKitError as error:
+        if needed:
+            raise
+        told = f"The configuration file is left aside: {' '.join(str(error).split())}"
+        click.secho(harmless(told[:300]), err=True, fg="yellow")
     return OAuthAuthenticator(provider, config=config)
 
 
@@ -227,7 +240,7 @@ def run_refresh(provider: str) -> None:
 
 def run_logout(provider: str, revoke: bool) -> None:
     """Forget a token, and end it at the server."""
-    with _authenticator(provider) as authenticator:
+    with _authenticator(provider, needed=False) as authenticator:
         had = authenticator.logout(revoke=revoke)
     if not had:
         click.echo(f"Nobody was logged in to {provider}.")

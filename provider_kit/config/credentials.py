@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from provider_kit.auth.key_shape import shape_warning
 from provider_kit.config.document import Item
-from provider_kit.providers.base import Provider, keys_of_variable, variable_prefix
+from provider_kit.providers.base import Provider, keys_of_variable, shown_variable, variable_prefix
 from provider_kit.stores.tokens.opening import find_stored
 from provider_kit.wire.redaction import redact
 
@@ -175,10 +175,8 @@ def note_environment(
     has_login = any(settings.get(key) for key in ("oauth", "client_options", "oauth_credentials"))
     if "api_key" not in settings and not settings.get("api_keys") and not has_login:
         for variable in (*provider.key_variables, f"{own}_API_KEY"):
-            found = keys_of_variable(variable, environ)
-            if found:
-                numbers = "" if environ.get(variable) else "_1" if len(found) == 1 else f"_1 to _{len(found)}"
-                origins["api_key"] = f"{variable}{numbers} of the environment"
+            if keys_of_variable(variable, environ):
+                origins["api_key"] = f"{shown_variable(variable, environ)} of the environment"
                 break
     if "base_url" not in settings:
         for variable in (*provider.base_url_variables, f"{own}_BASE_URL"):

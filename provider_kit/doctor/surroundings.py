@@ -14,6 +14,7 @@ from provider_kit._version import __version__
 from provider_kit.auth.key_shape import shape_warning
 from provider_kit.engine.credential_pool import CredentialPool
 from provider_kit.errors import MissingAPIKeyError, ProviderKitError
+from provider_kit.providers.base import keys_of_variable, shown_variable
 from provider_kit.stores.tokens.opening import default_token_folder, open_token_storage, stored_credential
 from provider_kit.transports.aside import aside, within
 from provider_kit.transports.base import Transport
@@ -79,14 +80,15 @@ def examine_environment(one: Examination) -> None:
     problems: list[tuple[str, str]] = []
     notes: list[str] = []
     own_keys = config.api_key is not None or config.api_keys or one.endpoint.given_pool is not None
-    set_ones = [] if own_keys else [name for name in provider.key_variables if environ.get(name)]
-    if len({environ[name].strip() for name in set_ones}) > 1:
+    found = {} if own_keys else {name: keys_of_variable(name, environ) for name in provider.key_variables}
+    found = {name: keys for name, keys in found.items() if keys}
+    set_ones = [shown_variable(name, environ) for name in found]
+    if len({tuple(key.strip() for key in keys) for keys in found.values()}) > 1:
         problems.append(
             (f"{' and '.join(set_ones)} hold different keys; {set_ones[0]} is used.", "Unset the ones you do not mean.")
         )
     if set_ones:
-        value = environ[set_ones[0]]
-        if value != value.strip() or value.strip()[:1] in "\"'":
+        if any(key != key.strip() or key.strip()[:1] in "\"'" for key in next(iter(found.values()))):
             problems.append((f"{set_ones[0]} has white space or quotes around the key.", "Set it again without them."))
         notes.append(f"the key is that of {set_ones[0]}")
     if config.base_url is None:

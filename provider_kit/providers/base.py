@@ -159,6 +159,14 @@ def keys_of_variable(variable: str, environ: Mapping[str, str]) -> tuple[str, ..
     return tuple(found)
 
 
+def shown_variable(variable: str, environ: Mapping[str, str]) -> str:
+    """How to call the variable, or the numbered ones, that :func:`keys_of_variable` finds keys in."""
+    if environ.get(variable):
+        return variable
+    count = len(keys_of_variable(variable, environ))
+    return f"{variable}_1" if count == 1 else f"{variable}_1 to _{count}"
+
+
 def as_decimal(value: Any) -> Decimal | None:
     """An amount out of JSON, ``None`` if it is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):

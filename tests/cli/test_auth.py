@@ -240,6 +240,37 @@ providers:
     assert server.live_logins == 0
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "providers: {acme: {type: openai, api_key: 'sk-x-0123456789abcdef', timeout: abc}}",
+        "providers: {acme: {type: openai",
+        "providers: {acme: {type: openai, oauth: {client_id: a, client_secret: '${file:/not/there}', issuer: 'https://x'}}}",
+    ],
+)
+def test_logging_out_needs_no_file(run, server, monkeypatch, tmp_path, text):
+    """What is wrong with it is said; the login is forgotten, and ended at its server, all the same."""
+    browsing(server, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    assert run("auth", "login", "acme", "--browser", *addresses(server)).exit_code == 0
+    (tmp_path / "config.yaml").write_text(text)
+    done = run("auth", "logout", "acme")
+    assert (done.exit_code, "Logged out of acme." in done.output) == (0, True), done.output
+    assert "config.yaml" in done.output or "cannot be read" in done.output
+    assert server.live_logins == 0
+
+
+def test_a_login_of_the_file_takes_the_client_of_its_own_variables(run, server, monkeypatch, tmp_path):
+    """As without a file."""
+    browsing(server, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("providers: {me-too: {type: openai, api_key: sk-x-0123456789abcdef}}")
+    where = addresses(server)[2:]  # without the client's id
+    assert run("auth", "login", "me-too", "--browser", *where).exit_code == 2
+    done = run("auth", "login", "me-too", "--browser", *where, ME_TOO_CLIENT_ID=server.client_id)
+    assert done.exit_code == 0, done.output
+
+
 def test_a_misspelt_login_of_the_file_is_told_its_name(run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     lines = ["providers:", "  office:", "    type: gemini", "    client_id: my-client", "    client_secret: hush-hush"]

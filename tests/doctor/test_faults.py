@@ -102,6 +102,21 @@ def test_quotes_around_the_key_in_the_environment(examine, monkeypatch):
         named(found, "environment", "OPENAI_API_KEY", "quotes", status="warning")
 
 
+def test_numbered_variables_are_looked_at_as_well(examine, monkeypatch):
+    """Their quotes, and whether they are the ones that are used."""
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ANTHROPIC_API_KEY_1", "sk-ant-good-0123456789abcdef")
+    monkeypatch.setenv("ANTHROPIC_API_KEY_2", "'sk-ant-also-0123456789abcdef'")
+    with FakeServer() as server:
+        found = examine(Client("anthropic/demo", base_url=server.base_url("anthropic")))
+        named(found, "environment", "ANTHROPIC_API_KEY_1 to _2", "quotes", status="warning")
+        monkeypatch.setenv("ANTHROPIC_API_KEY_2", "sk-ant-also-0123456789abcdef")
+        monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "another-0123456789abcdef")
+        found = examine(Client("anthropic/demo", base_url=server.base_url("anthropic")))
+        named(found, "environment", "ANTHROPIC_API_KEY_1 to _2 and ANTHROPIC_AUTH_TOKEN", status="warning")
+
+
 def test_two_variables_that_differ(examine, monkeypatch):
     with FakeServer() as server:
         monkeypatch.setenv("GEMINI_API_KEY", "AIzaSyA-one-0123456789abcdefghijk")
