@@ -92,7 +92,7 @@ async def failed(run: Run, lease: Lease, error: ProviderKitError) -> Row:
     if lease.place is not None and gate.slots is not None:
         gate.slots.leave(lease.place)
         lease.place = None
-    changed = None
+    changed = refused = None
     ok = False if row.breaker else True if isinstance(error, APIError) else None
     if lease.generation is not None and gate.breaker is not None:
         changed = gate.breaker.record(lease.generation, ok, now)
@@ -104,9 +104,10 @@ async def failed(run: Run, lease: Lease, error: ProviderKitError) -> Row:
     if lease.key is not None:
         if gate.renewable:
             gate.endpoint.keys.observe(lease.key, False, run.latency, None, run.transport.time())
-        refused = isinstance(error, AuthenticationError)
-        if refused and (_reject(gate, run, lease, lease.key) or await _was_rotated(gate, run, lease.key)):
+        if isinstance(error, AuthenticationError) and _reject(gate, run, lease, lease.key):
             row = TOKEN_REFUSED
+        elif isinstance(error, AuthenticationError) and _is_kept_elsewhere(gate, run, lease.key):
+            refused = lease.key
         else:
             await _report_key(gate, run, lease.key, error, now)
     if changed == "open" and gate.breaker is not None:
@@ -119,6 +120,11 @@ async def failed(run: Run, lease: Lease, error: ProviderKitError) -> Row:
         isinstance(error, APIConnectionError) and error.retryable and not isinstance(error, ResponseLostError)
     )
     gate.settle(run, lease, 0.0 if answered else None, now)
+    if refused is not None:  # so late, since looking for its successor may take long, and be broken off
+        if await _was_rotated(gate, run, refused):
+            row = TOKEN_REFUSED
+        else:
+            await _report_key(gate, run, refused, error, now)
     if gate.shared is not None:
         await gate.shared.finish(gate, run, lease, ok, 0.0 if answered else lease.tokens)
     return row
@@ -133,14 +139,15 @@ def _reject(gate: Gate, run: Run, lease: Lease, key: Key) -> bool:
     return True
 
 
+def _is_kept_elsewhere(gate: Gate, run: Run, key: Key) -> bool:
+    """Whether there is a place to look for the successor of a refused key; it is looked for once in a call."""
+    return hasattr(gate.endpoint.key_source.function, "forget_refused") and key.id not in run.trail.renewed
+
+
 async def _was_rotated(gate: Gate, run: Run, key: Key) -> bool:
     """Whether the place a refused key was remembered from holds another one by now."""
-    source = gate.endpoint.key_source
-    forget = getattr(source.function, "forget_refused", None)
-    if forget is None or key.id in run.trail.renewed:
-        return False
-    forget()
-    transport, found = run.transport, list[str]()
+    source, transport, found = gate.endpoint.key_source, run.transport, list[str]()
+    source.function.forget_refused()  # type: ignore[union-attr]  # it has one, see above
 
     async def look() -> None:
         with suppress(ProviderKitError):  # the refusal is what is told
