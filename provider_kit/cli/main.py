@@ -55,7 +55,7 @@ def _tell_system(error: Exception) -> None:
     reason = getattr(error, "strerror", None) or type(error).__name__
     if name is None and isinstance(error, OSError) and sys.stdout is not None:
         # It cannot be written to, and what is left in its buffer is not tried again at the end.
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):  # a stdout that is no file; the error itself is told below
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         name = "standard output"
     click.secho(f"Error: {f'{name}: ' if name else ''}{reason}.", err=True, fg="red")

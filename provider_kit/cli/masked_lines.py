@@ -43,8 +43,8 @@ _ITEM = re.compile(
 def masked_line(line: str) -> str:
     """The line, with everything masked that may be a secret."""
     shown = "".join(char if char.isprintable() else " " for char in line[:_LONGEST].replace("\t", " "))
-    shown, comment = re.fullmatch(r"(.*?)(\s+#.*)?", shown, re.DOTALL).groups()  # type: ignore[union-attr]  # fits all
-    made = _masked(shown.rstrip()) + ("  # …" if comment else "")
+    comment = re.search(r"\s#", shown)
+    made = _masked(shown[: comment.start()].rstrip()) + "  # …" if comment else _masked(shown.rstrip())
     return redact(made)[:_SHOWN]
 
 
@@ -52,7 +52,8 @@ def _masked(line: str) -> str:
     pair = re.match(r"(\s*(?:- +)*[\"']?([\w.-]+)[\"']?\s*:\s*)(.*)$", line)
     if pair is not None:
         return f"{pair[1]}{_value(pair[2], pair[3], outermost=True)}"
-    start, rest = re.fullmatch(r"(\s*(?:- +)*)(.*)", line).groups()  # type: ignore[union-attr]  # fits all
+    rest = re.sub(r"^\s*(?:- +)*", "", line)
+    start = line[: len(line) - len(rest)]
     name, blank, value = rest.partition(" ")
     if name in entry_fields() and _PLAIN.fullmatch(value.strip()):  # a colon was forgotten
         return f"{start}{name}{blank}{value}"

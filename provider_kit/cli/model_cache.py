@@ -47,7 +47,7 @@ class ModelCache:
         for row in rows:
             if row["pricing"] is not None:
                 row["pricing"] = {name: None if price is None else str(price) for name, price in row["pricing"].items()}
-        with suppress(OSError, TypeError, ValueError):
+        with suppress(OSError, TypeError, ValueError):  # full disk, read-only home, odd values of a plugin
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
             temporary = f"{self._path}.{os.getpid()}"
             with open(temporary, "w", encoding="utf-8") as file:
@@ -58,8 +58,8 @@ class ModelCache:
 def _model(row: dict[str, object]) -> Model:
     pricing = row.pop("pricing")
     capabilities = row.pop("capabilities")
-    made = Model(**row)  # type: ignore[arg-type]  # what asdict() wrote; a foreign file raises TypeError
-    made.capabilities = tuple(capabilities)  # type: ignore[arg-type]
+    made = Model(**row)  # type: ignore[arg-type]  # what was written  # what asdict() wrote; a foreign file raises TypeError
+    made.capabilities = tuple(capabilities)  # type: ignore[arg-type]  # what was written
     if isinstance(pricing, dict):
         made.pricing = Pricing(**{name: None if price is None else Decimal(price) for name, price in pricing.items()})
     return made

@@ -68,7 +68,7 @@ def _is_ours(name: str) -> bool:
     try:
         with open(name, encoding="utf-8", errors="replace") as file:
             text = file.read(_LARGEST)
-    except OSError:
+    except OSError:  # of somebody else; the file that is named is opened, and its failure told
         return False
     ours = re.compile(r"""^\s*\{?\s*["']?(?:providers?|custom)["']?\s*:\s*(?:[{\[#]|$)""")
     return text.lstrip().startswith("provider-kit-config:") or any(

@@ -164,7 +164,7 @@ async def _ask(one: Examination, transport: Transport, url: str) -> HttpResponse
     limits = Limits(seconds, seconds, seconds, transport.now() + seconds, 1 << 20)
     try:
         return await transport.send(HttpRequest("GET", url, dict(request.headers), None), limits)
-    except ProviderKitError:
+    except ProviderKitError:  # the first failure is what is told; this was a guess at its cause
         return None
 
 

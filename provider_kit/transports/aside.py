@@ -46,7 +46,7 @@ def _loop_of(kind: str) -> asyncio.AbstractEventLoop | None:
         return None
     try:
         return asyncio.get_running_loop()
-    except RuntimeError:
+    except RuntimeError:  # none runs
         return None
 
 

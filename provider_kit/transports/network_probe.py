@@ -159,7 +159,7 @@ class _Way:
         proxy = self._proxy
         assert proxy is not None
         host = self._facts.host
-        with suppress(UnicodeError):
+        with suppress(UnicodeError):  # no name of a host; the proxy says so
             host = f"[{host}]" if ":" in host else host.encode("idna").decode()
         target = f"{host}:{self._facts.port}"
         head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
@@ -225,6 +225,7 @@ class _Way:
 
     def _note_plain_http(self) -> None:
         """Whether the server answers plain HTTP; nothing but ``HEAD /`` is sent to it."""
+        # An extra look after a failure that is told anyway.
         with suppress(OSError, _StepFailed), self.dial() as connection:
             connection.settimeout(min(self._left(), 2.0))
             connection.sendall(f"HEAD / HTTP/1.1\r\nHost: {self._facts.host}\r\nConnection: close\r\n\r\n".encode())
@@ -233,7 +234,7 @@ class _Way:
 
     def _look_unverified(self) -> None:
         """Who signed a certificate that was refused; told for the message only, never trusted."""
-        with suppress(OSError, _StepFailed, ValueError):
+        with suppress(OSError, _StepFailed, ValueError):  # the refusal is told with or without the name
             loose = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             loose.check_hostname, loose.verify_mode = False, ssl.CERT_NONE
             with self._secured(loose) as secured:

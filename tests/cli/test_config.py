@@ -6,38 +6,12 @@ import stat
 import time
 
 import pytest
-from click.testing import CliRunner
 
 from provider_kit import error_guide, generate_encryption_key, open_token_storage
-from provider_kit.cli import cli
 from provider_kit.cli.masked_lines import masked_line
-from provider_kit.testing import FakeServer, demo
+from provider_kit.testing import FakeServer
 
 KEY = "sk-secret-0123456789abcdef"
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch, tmp_path):
-    """An empty folder, and a storage of the test's own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PROVIDER_KIT_TOKEN_STORAGE", f"{tmp_path}/kept/")
-    for name in ("PROVIDER_KIT_MODEL", "PROVIDER_KIT_DEBUG", "PROVIDER_KIT_ENCRYPTION_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    yield
-    demo.stop_demo()
-
-
-@pytest.fixture
-def run():
-    """A function: run the command in this process; nothing it prints shows the key."""
-
-    def invoke(*arguments, input="", **environment):
-        result = CliRunner().invoke(cli, list(arguments), input=input, env=environment, prog_name="provider-kit")
-        assert "secret-0123" not in result.output
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return result
-
-    return invoke
 
 
 BROKEN = f"""\

@@ -3,32 +3,10 @@
 import json
 
 import pytest
-from click.testing import CliRunner
 
-from provider_kit.cli import cli
-from provider_kit.testing import FakeServer, demo
+from provider_kit.testing import FakeServer
 
 KEY = "sk-secret-0123456789abcdef"
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    for name in ("PROVIDER_KIT_MODEL", "PROVIDER_KIT_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
-    yield
-    demo.stop_demo()
-
-
-@pytest.fixture
-def run():
-    def invoke(*arguments, **environment):
-        result = CliRunner().invoke(cli, list(arguments), env=environment, prog_name="provider-kit")
-        assert "secret-0123" not in result.output
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return result
-
-    return invoke
 
 
 @pytest.fixture
@@ -36,7 +14,8 @@ def served(fake_server):
     return {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": fake_server.base_url()}
 
 
-def test_a_healthy_provider(run, served):
+def test_a_healthy_provider(run, served, monkeypatch):
+    monkeypatch.delenv("PROVIDER_KIT_TOKEN_STORAGE")  # whose path is longer than a line here
     result = run("doctor", "openai", "--calls", "1", **served)
     assert result.exit_code == 0, result.output
     assert "ok   credentials    Accepted; 2 models." in result.stdout

@@ -5,34 +5,12 @@ import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
 
 from provider_kit import OAuthToken, open_token_storage
-from provider_kit.cli import cli
-from provider_kit.testing import FakeServer, demo
+from provider_kit.testing import FakeServer
 
 KEY = "sk-secret-0123456789abcdef"
 HEX = "0123456789abcdef0123456789abcdef"
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PROVIDER_KIT_TOKEN_STORAGE", f"{tmp_path}/kept/")
-    for name in ("PROVIDER_KIT_MODEL", "PROVIDER_KIT_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
-    yield
-    demo.stop_demo()
-
-
-@pytest.fixture
-def run():
-    def invoke(*arguments, input="", **environment):
-        result = CliRunner().invoke(cli, list(arguments), input=input, env=environment, prog_name="provider-kit")
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return result
-
-    return invoke
 
 
 def shell(command, **environment):

@@ -17,9 +17,9 @@ __all__ = ["fetch"]
 def fetch(where: str) -> str:
     """The text of a secret, or one of its fields."""
     try:
-        import boto3  # type: ignore[import-untyped]
-        from botocore import exceptions as failures  # type: ignore[import-untyped]
-        from botocore.config import Config  # type: ignore[import-untyped]
+        import boto3  # type: ignore[import-untyped]  # ships no types
+        from botocore import exceptions as failures  # type: ignore[import-untyped]  # ships no types
+        from botocore.config import Config  # type: ignore[import-untyped]  # ships no types
     except ImportError as error:
         raise MissingDependencyError("Secrets of AWS need boto3.", hint="pip install provider-kit[aws]") from error
     name, _, wanted = where.partition("#")

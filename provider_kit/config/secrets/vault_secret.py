@@ -20,7 +20,7 @@ _SECONDS = 10
 def fetch(where: str) -> str:
     """A field of a secret; without ``#field`` the field ``value``, or the only one there is."""
     try:
-        import hvac  # type: ignore[import-untyped]
+        import hvac  # type: ignore[import-untyped]  # ships no types
         from hvac import exceptions as failures
     except ImportError as error:
         raise MissingDependencyError("Secrets in Vault need hvac.", hint="pip install provider-kit[vault]") from error
