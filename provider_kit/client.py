@@ -10,12 +10,13 @@ from __future__ import annotations
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from provider_kit.authenticators.base import Authenticator
 from provider_kit.client_arguments import (
     check_defaults,
+    check_embedding,
     check_options,
     check_parts,
     check_times,
@@ -655,18 +656,7 @@ class Client(CallsBothWays):
     def _begin_embed(
         self, transport: Transport, texts: Any, model: str | None, dimensions: Any, extra_body: Any, timeout: Any
     ) -> tuple[Run, list[str], str]:
-        batch = [texts] if isinstance(texts, str) else list(texts) if isinstance(texts, Iterable) else []
-        if not batch or not all(isinstance(text, str) and text for text in batch):
-            raise InvalidRequestError(
-                "embed() takes one text or a list of texts, none of them empty.", hint="client.embed(['one', 'two'])."
-            )
-        name = model or self._model
-        if not name or not isinstance(name, str):
-            raise InvalidRequestError("No model is given.", hint="Pass model=, the name of an embedding model.")
-        if dimensions is not None and (type(dimensions) is not int or dimensions < 1):
-            raise InvalidRequestError(f"dimensions must be a whole number above 0, not {dimensions!r}.")
-        if extra_body is not None and not isinstance(extra_body, Mapping):
-            raise InvalidRequestError(f"extra_body must be a dict, not {type(extra_body).__name__}.")
+        batch, name = check_embedding(texts, model or self._model, dimensions, extra_body)
         run = self._run("embed", transport, name, timeout)
         run.limited = True
         return run, batch, name

@@ -1,4 +1,4 @@
-"""What a client is made with: told apart, checked, and refused with the nearest right name."""
+"""What a client is made with and asked for: told apart, checked, and refused with the nearest right name."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from provider_kit.transports.base import Transport
 __all__ = [
     "CALL_DEFAULTS",
     "check_defaults",
+    "check_embedding",
     "check_options",
     "check_parts",
     "check_times",
@@ -113,3 +114,23 @@ def refuse_beside_config(*given: Any) -> None:
             "A ProviderConfig was given, and arguments beside it.",
             hint="Put them into the ProviderConfig, or use config.replace(…).",
         )
+
+
+def check_embedding(texts: Any, model: Any, dimensions: Any, extra_body: Any) -> tuple[list[str], str]:
+    """The texts to embed, as a list, and the model.
+
+    Raises:
+        InvalidRequestError: One of the arguments is of no use.
+    """
+    batch = [texts] if isinstance(texts, str) else list(texts) if isinstance(texts, Iterable) else []
+    if not batch or not all(isinstance(text, str) and text for text in batch):
+        raise InvalidRequestError(
+            "embed() takes one text or a list of texts, none of them empty.", hint="client.embed(['one', 'two'])."
+        )
+    if not model or not isinstance(model, str):
+        raise InvalidRequestError("No model is given.", hint="Pass model=, the name of an embedding model.")
+    if dimensions is not None and (type(dimensions) is not int or dimensions < 1):
+        raise InvalidRequestError(f"dimensions must be a whole number above 0, not {dimensions!r}.")
+    if extra_body is not None and not isinstance(extra_body, Mapping):
+        raise InvalidRequestError(f"extra_body must be a dict, not {type(extra_body).__name__}.")
+    return batch, model
