@@ -335,7 +335,7 @@ def test_the_policy_is_yours_or_counts_retries():
         (([5],), {}),
         (([{"role": "usr", "content": "x"}],), {}),
         (([{"content": "x"}],), {}),
-        (([{"role": "system", "content": "x"}],), {}),
+        (([{"role": "user", "content": None}],), {}),
         (([{"role": "user", "content": 5}],), {}),
         (([{"role": "user", "content": b"x"}],), {}),
         (([{"role": "user", "content": object()}],), {}),

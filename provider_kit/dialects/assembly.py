@@ -1,13 +1,15 @@
-"""Puts the pieces of a streamed answer together again.
+"""Puts the pieces of streamed tool calls together again.
 
 Tool calls arrive in fragments that servers label in many ways: with an index, with only an id, with the
-same index for every call, with empty strings where nothing changed, or whole. :class:`ToolCallAssembly`
-sorts them out.
+same index or the same id for every call, with another id in each piece, with empty strings where nothing
+changed, with a placeholder for the arguments first, or whole and then once more. :class:`ToolCallAssembly`
+sorts them out: one call stays one, two stay two, and each can be answered.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from attrs import define, field
@@ -17,7 +19,18 @@ from provider_kit.model.chat import ToolCallDelta
 from provider_kit.model.json_text import loads
 from provider_kit.model.messages import ToolCall
 
-__all__ = ["OpenCall", "ToolCallAssembly", "arguments_object", "new_call_id", "tool_finish"]
+__all__ = [
+    "OpenCall",
+    "ToolCallAssembly",
+    "arguments_object",
+    "arguments_text",
+    "new_call_id",
+    "tool_finish",
+    "with_distinct_ids",
+]
+
+#: What servers write where the arguments are still to come, or where there are none.
+_PLACEHOLDERS = ("{}", "null")
 
 
 def arguments_object(call: ToolCall) -> dict[str, Any]:
@@ -28,6 +41,11 @@ def arguments_object(call: ToolCall) -> dict[str, Any]:
         return {"INVALID_JSON": call.arguments_json}
 
 
+def arguments_text(text: str) -> str:
+    """The arguments as JSON text, for APIs that want an object in it: none are ``{}``."""
+    return "{}" if text.strip() in ("", "null") else text
+
+
 def new_call_id() -> str:
     """An id for a tool call to which the provider gave none."""
     return f"call_{secrets.token_hex(12)}"
@@ -36,6 +54,23 @@ def new_call_id() -> str:
 def tool_finish(finish: str, has_calls: bool) -> Any:
     """Providers say ``stop``, or nothing, although they want tools called; the calls decide."""
     return "tool_calls" if has_calls and finish in ("stop", "other", "tool_calls") else finish
+
+
+def with_distinct_ids(calls: Iterable[ToolCall]) -> list[ToolCall]:
+    """The calls, each with an id that no other one of the answer has, so that each can be answered."""
+    made = list(calls)
+    seen: set[str] = set()
+    for call in made:
+        if not call.id or call.id in seen:
+            call.id, call.local_id = new_call_id(), True
+            if call.native is not None:
+                call.native = _renamed(call.native, call.id)
+        seen.add(call.id)
+    return made
+
+
+def _renamed(native: dict[str, Any], call_id: str) -> dict[str, Any]:
+    return {**native, "call_id" if "call_id" in native else "id": call_id}
 
 
 @define
@@ -49,38 +84,103 @@ class OpenCall:
     signature: str | None = None
     extra: dict[str, Any] | None = None
     native: dict[str, Any] | None = None
+    local_id: bool = False
+    #: A placeholder that is not told until it is certain that nothing else follows.
+    withheld: str = ""
+    #: Characters so far, and at the latest look whether they are complete.
+    size: int = 0
+    _looked_at: int = 0
+    _looks: int = 0
+    _whole: bool = False
 
     def is_whole(self) -> bool:
-        """Whether the arguments so far are a complete JSON object."""
-        try:
-            return isinstance(loads("".join(self.arguments)), dict)
-        except ValueError:
+        """Whether the arguments so far are a complete JSON object.
+
+        Looks are few: each reads all of the arguments, and a server may make any number necessary.
+        """
+        if self.withheld:
+            return True
+        if self.size == self._looked_at:
+            return self._whole
+        if not self.arguments[-1].rstrip().endswith("}") or (self._looks > 8 and self.size < 2 * self._looked_at):
             return False
+        self._looks += 1
+        self._looked_at = self.size
+        try:
+            self._whole = isinstance(loads("".join(self.arguments)), dict)
+        except ValueError:
+            self._whole = False
+        return self._whole
+
+    def add(self, piece: str) -> str:
+        """Take a piece of the arguments; return what of it is to be told now."""
+        if not piece:
+            return ""
+        stripped = piece.strip()
+        if not self.arguments and stripped in _PLACEHOLDERS:
+            self.withheld = stripped  # the arguments may still come
+            return ""
+        if self.withheld:
+            if not stripped:
+                return ""
+            self.withheld = ""
+        elif stripped[:1] == "{" and self.is_whole():
+            return ""  # told once more: JSON does not go on after its end
+        self.arguments.append(piece)
+        self.size += len(piece)
+        return piece
+
+    def release(self) -> str:
+        """Nothing else follows: what was withheld and is to be told now."""
+        withheld, self.withheld = self.withheld, ""
+        told = "{}" if withheld == "{}" else ""  # "null" means none, as an empty text does
+        if told:
+            self.arguments.append(told)
+            self.size += len(told)
+        return told
+
+    def text(self) -> str:
+        """The arguments as they stand."""
+        joined = "".join(self.arguments)
+        if not joined:
+            return "{}" if self.withheld == "{}" else ""
+        last = self.arguments[-1]
+        if len(self.arguments) > 1 and last.lstrip()[:1] == "{" and not _is_object(joined) and _is_object(last):
+            return last  # a server that repeats everything in each piece
+        return joined
 
     def close(self) -> ToolCall:
         """The call as it stands."""
-        local = not self.id
-        if local:
-            self.id = new_call_id()
+        if not self.id:
+            self.id, self.local_id = new_call_id(), True
         return ToolCall(
-            self.id or "",
+            self.id,
             self.name,
-            "".join(self.arguments),
-            local_id=local,
+            self.text(),
+            local_id=self.local_id,
             signature=self.signature,
             extra=self.extra,
             native=self.native,
         )
 
 
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(loads(text), dict)
+    except ValueError:
+        return False
+
+
 class ToolCallAssembly:
     """Collects the tool calls of one answer."""
 
-    __slots__ = ("_by_index", "calls")
+    __slots__ = ("_by_id", "_by_index", "calls")
 
     def __init__(self) -> None:
         self.calls: list[OpenCall] = []
         self._by_index: dict[int, OpenCall] = {}
+        #: By the id that the server gave; the newest call where it gave one twice.
+        self._by_id: dict[str, OpenCall] = {}
 
     def add(self, index: int | None, id: str | None, name: str | None, arguments: str) -> ToolCallDelta:
         """Take a fragment; return it as a delta that names the call it belongs to.
@@ -91,37 +191,83 @@ class ToolCallAssembly:
             name: The tool's name; empty means unchanged.
             arguments: The next piece of the JSON text.
         """
-        call = self._find(index, id or None, name or None, arguments)
-        fresh = call is None
+        id, name = id or None, name or None
+        call = self._find(index, id, name, arguments)
         if call is None:
             call = OpenCall(len(self.calls))
             self.calls.append(call)
         if index is not None:
             self._by_index[index] = call
-        if id and not call.id:
-            call.id = id
-        first_name = None
-        if name and not call.name:
-            call.name = first_name = name
-        if arguments:
-            call.arguments.append(arguments)
-        return ToolCallDelta(call.position, call.id if fresh or id else None, first_name, arguments)
+        told_id = self._take_id(call, id)
+        return ToolCallDelta(call.position, told_id, _take_name(call, name), call.add(arguments))
+
+    def _take_id(self, call: OpenCall, id: str | None) -> str | None:
+        """Give the call its id; what of it is to be told. A later id of the same call changes nothing."""
+        if id is None:
+            return None
+        taken = id in self._by_id
+        self._by_id[id] = call
+        if call.id:
+            return call.id
+        call.id, call.local_id = (new_call_id(), True) if taken else (id, False)
+        return call.id
 
     def _find(self, index: int | None, id: str | None, name: str | None, arguments: str) -> OpenCall | None:
-        if id is not None:
-            for call in self.calls:
-                if call.id == id:
-                    return call
-        found = self._by_index.get(index) if index is not None else (self.calls[-1] if self.calls else None)
-        if found is None:
+        """The call a fragment goes on with; ``None`` for a new one."""
+        same = self._by_id.get(id) if id is not None else None
+        last = self.calls[-1] if self.calls else None
+        if index is not None:
+            here = self._by_index.get(index)
+            if here is not None:
+                return here if _goes_on(here, id, name, arguments) else None
+            if same is not None:
+                # An index of its own and a name: another call, to which the server gave the same id.
+                another = name is not None and (same.is_whole() or name != same.name or not same.size)
+                return None if another else same
+            return last if id is None and name is None and last is not None and not last.is_whole() else None
+        if same is not None:
+            return same if _goes_on(same, id, name, arguments) else None
+        if last is None or (id is not None and name is not None):
             return None
-        call = found
-        if id is not None and call.id is not None:
-            return None  # another id at the same index: a new call
-        if name is not None and call.name and (call.is_whole() or (name != call.name and not call.arguments)):
-            return None  # a name again after a finished call: a new call
-        return call
+        if id is not None:  # some servers give each piece an id of its own
+            return last if last.id is None or not last.is_whole() else None
+        if name is not None and name != last.name and last.name and not last.size:
+            return None
+        return last if _goes_on(last, None, name, arguments) else None
+
+    def release(self) -> list[ToolCallDelta]:
+        """The answer has ended: what was not told so far."""
+        told = ((call, call.release()) for call in self.calls)
+        return [ToolCallDelta(call.position, None, None, text) for call, text in told if text]
 
     def close(self) -> list[ToolCall]:
         """The calls as they stand, in order."""
         return [call.close() for call in self.calls]
+
+
+def _goes_on(call: OpenCall, id: str | None, name: str | None, arguments: str) -> bool:
+    """Whether a fragment under the label of a call is of it, and not of a new one under the same label."""
+    if name is None or not call.name:
+        return True  # whatever its id: some servers give each piece another one
+    if not call.is_whole():
+        # Its name once more, or in pieces; under another id only where it is the same name.
+        return id is None or call.id is None or id == call.id or name == call.name
+    # Only what is told once more, word for word, is no new call after one that is complete.
+    return id is not None and id == call.id and name == call.name and (not arguments or _repeats(call, arguments))
+
+
+def _repeats(call: OpenCall, arguments: str) -> bool:
+    return (call.withheld or "".join(call.arguments)).strip() == arguments.strip()
+
+
+def _take_name(call: OpenCall, name: str | None) -> str | None:
+    """Give the call its name; what of it is to be told. It may come in pieces, or once more with each piece."""
+    if name is None or name == call.name or call.size or call.withheld:
+        return None
+    if not call.name:
+        call.name = name
+        return name
+    grown = name if name.startswith(call.name) else call.name + name
+    added = grown[len(call.name) :]
+    call.name = grown
+    return added

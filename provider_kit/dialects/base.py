@@ -12,13 +12,37 @@ from typing import Any, Protocol
 
 from attrs import define, field
 
-from provider_kit.errors import APIError, InvalidResponseError, NotSupportedError, UnsupportedParameterError
+from provider_kit.dialects.failures import error_from_body
+from provider_kit.errors import (
+    APIError,
+    InvalidRequestError,
+    InvalidResponseError,
+    NotSupportedError,
+    UnsupportedParameterError,
+)
 from provider_kit.model.chat import ChatRequest, ChatResponse, Chunk, ParameterWarning
 from provider_kit.model.config import OnUnsupported
 from provider_kit.model.json_text import loads
+from provider_kit.model.messages import Document
 from provider_kit.model.models import Embeddings, Model
+from provider_kit.wire.server_sent_events import ErrorEvent
 
-__all__ = ["Dialect", "Notes", "StreamDecoder", "StreamFailure", "WireCall", "decode_event"]
+__all__ = [
+    "Dialect",
+    "Notes",
+    "StreamDecoder",
+    "StreamFailure",
+    "WireCall",
+    "decode_event",
+    "expect_object",
+    "refuse_video",
+]
+
+
+#: No error code means anything unusual.
+NO_OVERRIDES: Mapping[str, type[APIError]] = {}
+#: Bytes of a text that is no JSON which an error keeps.
+_MOST_WORDS = 500
 
 
 @define
@@ -68,6 +92,8 @@ class StreamDecoder(Protocol):
 
     #: Whether the stream's terminal event was seen.
     complete: bool
+    #: Whether nothing but that event is missing: the model gave its reason to stop, and then the bytes ended.
+    lacks_only_end: bool
 
     def feed(self, data: bytes) -> Iterable[Chunk]:
         """Take bytes, yield the chunks they complete; the last chunk carries the finish reason."""
@@ -146,25 +172,42 @@ class Dialect:
         )
 
 
-def decode_event(data: bytes, provider: str) -> dict[str, Any]:
+def decode_event(
+    data: bytes, provider: str, error_codes: Mapping[str, type[APIError]] = NO_OVERRIDES
+) -> dict[str, Any]:
     """One event of a stream as a JSON object.
 
     Raises:
-        StreamFailure: It is none.
+        StreamFailure: The server named it an error, or it is no object.
     """
     try:
         value = loads(data)
     except ValueError:
         value = None
+    if type(data) is ErrorEvent:
+        words = data[:_MOST_WORDS].decode("utf-8", "replace").strip() if value is None else value
+        raise StreamFailure(error_from_body(words, status=200, headers={}, provider=provider, overrides=error_codes))
     if type(value) is dict:
         return value
     raise StreamFailure(
         InvalidResponseError(
             "The stream holds an event that is not a JSON object.",
-            body=data[:500].decode("utf-8", "replace"),
+            body=data[:_MOST_WORDS].decode("utf-8", "replace"),
             provider=provider or None,
         )
     )
+
+
+def refuse_video(document: Document) -> None:
+    """A film is no document.
+
+    Raises:
+        InvalidRequestError: It is one.
+    """
+    if (document.media_type or "").startswith("video/"):
+        raise InvalidRequestError(
+            f"This API takes no videos ({document.media_type}).", hint="Use Gemini, or send single pictures of it."
+        )
 
 
 def expect_object(payload: Any, what: str, keys: Iterable[str], provider: str) -> Mapping[str, Any]:

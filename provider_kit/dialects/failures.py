@@ -8,7 +8,7 @@ at one, a wrong key a 400 at another, a quota that no wait mends a 429 at most.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import frozen
@@ -36,7 +36,7 @@ from provider_kit.errors import (
 from provider_kit.model.json_text import loads
 from provider_kit.wire.response_headers import duration_seconds, request_id, retry_after
 
-__all__ = ["error_from_body", "error_from_response", "looks_like_html"]
+__all__ = ["error_from_body", "error_from_response", "holds_error", "looks_like_html"]
 
 _BY_STATUS: dict[int, type[APIError]] = {
     400: BadRequestError,
@@ -169,6 +169,26 @@ class Reported:
     details: tuple[Mapping[str, Any], ...] = ()
 
 
+def holds_error(payload: Mapping[str, Any], answers: Iterable[str]) -> bool:
+    """Whether an object that came with a good status is an error.
+
+    Args:
+        payload: The object: a whole answer, or one event of a stream.
+        answers: Names of fields that only an answer has.
+    """
+    if payload.get("error"):
+        return True
+    if any(name in payload for name in answers):
+        return False
+    return (
+        payload.get("object") == "error"
+        or payload.get("type") == "error"
+        or bool(payload.get("detail"))
+        or bool(payload.get("errors"))
+        or ("message" in payload and ("code" in payload or payload.get("status") in ("error", "failed")))
+    )
+
+
 def looks_like_html(body: bytes) -> bool:
     """Whether a body is a web page instead of an API's answer."""
     return body[:200].lstrip().lower().startswith((b"<!doctype", b"<html", b"<head", b"<?xml"))
@@ -233,8 +253,11 @@ def _read(payload: Any) -> Reported:
     if isinstance(payload, list) and payload:
         payload = payload[0]
     if not isinstance(payload, Mapping):
-        return Reported(str(payload)[:500])
+        return Reported(str(payload)[:500].strip() or "The provider gave no reason.")
     inner = payload.get("error")
+    several = payload.get("errors")
+    if not inner and isinstance(several, list) and several:
+        inner = several[0]
     if isinstance(inner, str):
         return Reported(inner, code=_word(payload.get("code")), type=_word(payload.get("type")))
     if not isinstance(inner, Mapping):

@@ -8,7 +8,7 @@ from typing import Any
 
 from provider_kit.model.chat import Usage
 
-__all__ = ["as_object", "read_count", "read_usage"]
+__all__ = ["as_object", "merge_usage", "read_count", "read_usage"]
 
 
 def read_usage(usage: Any) -> Usage:
@@ -27,10 +27,6 @@ def read_usage(usage: Any) -> Usage:
     written = read_count(prompt_details.get("cache_write_tokens"))
     if written is None:
         written = read_count(prompt_details.get("cache_creation_input_tokens"))
-    if prompt is not None and completion is not None and reasoning and total == prompt + completion + reasoning:
-        completion += reasoning  # xAI counts reasoning beside the completion
-    if prompt is not None and cached and cached > prompt:
-        prompt += cached  # counted beside the prompt
     return Usage.from_totals(
         prompt,
         completion,
@@ -41,6 +37,26 @@ def read_usage(usage: Any) -> Usage:
         cost=_cost(usage),
         raw=dict(usage),
     )
+
+
+def merge_usage(known: dict[str, Any] | None, new: Any) -> dict[str, Any] | None:
+    """The usage told by several events of a stream.
+
+    Counts are of the whole so far, so a later one replaces an earlier one; but neither a zero nor a field that
+    is missing takes back what was counted.
+    """
+    if type(new) is not dict or not new:
+        return known
+    if known is None:
+        return dict(new)
+    merged = dict(known)
+    for name, value in new.items():
+        before = merged.get(name)
+        if type(value) is dict and type(before) is dict:
+            merged[name] = merge_usage(before, value)
+        elif value or not before:
+            merged[name] = value
+    return merged
 
 
 def as_object(value: Any) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from provider_kit.auth.api_keys import KeySource, check_key, find_keys
 from provider_kit.auth.key_shape import shape_warning
 from provider_kit.dialects.base import WireCall
 from provider_kit.dialects.failures import error_from_response, looks_like_html
+from provider_kit.engine.unreadable import read_answer
 from provider_kit.errors import (
     APIError,
     APITimeoutError,
@@ -38,7 +39,7 @@ from provider_kit.errors import (
     StreamError,
 )
 from provider_kit.model.config import ProviderConfig
-from provider_kit.model.json_text import dumps, dumps_text, loads
+from provider_kit.model.json_text import dumps, dumps_text
 from provider_kit.model.nearest import nearest
 from provider_kit.policies.key_pool import KeyPool
 from provider_kit.policies.response_cache import told_by
@@ -361,7 +362,7 @@ class Endpoint:
         if response.status >= 300:
             raise self.error(response.status, response.headers, response.body)
         try:
-            return loads(response.body)
+            return read_answer(response.body)
         except ValueError as error:
             raise self.not_json(response.status, response.headers, response.body) from error
 

@@ -15,7 +15,7 @@ from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFail
 from provider_kit.engine.attempts import Run
 from provider_kit.engine.caching import Lookup, from_cache, look_up
 from provider_kit.engine.endpoint import Draft
-from provider_kit.engine.unreadable import UNREADABLE, unreadable
+from provider_kit.engine.unreadable import UNREADABLE, read_answer, unreadable
 from provider_kit.errors import (
     APIConnectionError,
     APIError,
@@ -28,8 +28,7 @@ from provider_kit.errors import (
     StreamTimeoutError,
 )
 from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse, Chunk, Timings, ToolCallDelta
-from provider_kit.model.json_text import loads
-from provider_kit.model.messages import Message
+from provider_kit.model.messages import Media, Message, Native, Part
 from provider_kit.policies.response_cache import CacheEntry
 from provider_kit.transports.base import ByteStream
 from provider_kit.wire.redaction import redact_value
@@ -160,7 +159,7 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
                     if progressed:
                         body.progress()
                 if not decoder.complete:
-                    raise StreamIncompleteError("The stream ended before the answer was complete.")
+                    raise _incomplete(decoder)
                 settled = True
                 await _end(state, lookup)
                 return
@@ -199,6 +198,17 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
     finally:
         if lookup is not None:
             lookup.done()
+
+
+def _incomplete(decoder: StreamDecoder) -> StreamIncompleteError:
+    """The error for a stream that ended without its end mark."""
+    if getattr(decoder, "lacks_only_end", False):  # a decoder of somebody else's may not know
+        return StreamIncompleteError(
+            "The stream ended without its end mark, after the model had given its reason to stop. What was received "
+            "is whole.",
+            hint="error.partial is the whole answer; only what a provider sends last, such as usage, may be missing.",
+        )
+    return StreamIncompleteError("The stream ended before the answer was complete.")
 
 
 def _cut(error: ResponseLostError) -> StreamIncompleteError:
@@ -278,7 +288,7 @@ async def _read_all(body: ByteStream) -> bytes:
 def _read_whole(state: StreamState, body: ByteStream, data: bytes) -> list[Chunk]:
     """An answer that calls itself JSON or a web page: an error, a whole answer, or a stream after all."""
     try:
-        payload = loads(data)
+        payload = read_answer(data)
     except ValueError as error:
         chunks = _read_mislabelled(state, data)
         if chunks is not None:
@@ -309,7 +319,16 @@ def _as_chunks(answer: ChatResponse) -> list[Chunk]:
         ToolCallDelta(position, call.id, call.name, call.arguments_json)
         for position, call in enumerate(answer.tool_calls)
     ]
-    content = Chunk(answer.text, answer.raw, answer.thinking, calls or None, answer.refusal or "")
+    others: list[Part] = [part for part in answer.message.parts if isinstance(part, (Media, Native))]
+    content = Chunk(
+        answer.text,
+        answer.raw,
+        answer.thinking,
+        calls or None,
+        answer.refusal or "",
+        parts=others or None,
+        citations=answer.citations or None,
+    )
     last = Chunk("", answer.raw, finish_reason=answer.finish_reason, usage=answer.usage)
     return [content, last] if content.has_content else [last]
 
@@ -346,7 +365,9 @@ def _after_content(state: StreamState, failure: ProviderKitError) -> StreamError
         "attempts": failure.attempts,
     }
     if isinstance(failure, StreamIncompleteError):
-        return StreamIncompleteError(failure.message, **known)
+        made = StreamIncompleteError(failure.message, **known)
+        made.hint = failure.hint
+        return made
     if isinstance(failure, APITimeoutError):
         return StreamTimeoutError(failure.message, **known)
     if isinstance(failure, APIConnectionError):

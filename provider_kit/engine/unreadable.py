@@ -1,15 +1,27 @@
-"""An answer that a dialect stumbles over becomes a typed error instead of a raw one."""
+"""The JSON of an answer, and the typed error where a dialect stumbles over it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from provider_kit.errors import InvalidResponseError
+from provider_kit.model.json_text import loads
+from provider_kit.model.surrogates import may_hold_halves, mend_all
 
-__all__ = ["UNREADABLE", "unreadable"]
+__all__ = ["UNREADABLE", "read_answer", "unreadable"]
 
-#: What reading an answer of an unexpected shape raises.
-UNREADABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+#: What reading an answer of an unexpected shape, or with impossible numbers in it, raises.
+UNREADABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+
+
+def read_answer(body: bytes) -> Any:
+    """The JSON of an answer, without lone halves of characters.
+
+    Raises:
+        ValueError: It is not JSON.
+    """
+    payload = loads(body)
+    return mend_all(payload) if may_hold_halves(body) else payload
 
 
 def unreadable(error: Exception, status: int, payload: Any) -> InvalidResponseError:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import define, field, fields, frozen
 
-from provider_kit.model.messages import Message, ToolCall
+from provider_kit.model.messages import Audio, Image, Message, Part, ToolCall
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
 __all__ = [
@@ -109,12 +109,41 @@ class Usage:
         cost: Decimal | None = None,
         raw: dict[str, Any] | None = None,
     ) -> Usage:
-        """Split totals that include their parts into disjoint buckets; nothing becomes negative."""
+        """Split totals into disjoint buckets; nothing becomes negative.
+
+        Usually the prompt includes what was cached and the completion the reasoning. Where parts exceed the
+        whole, or the total shows that they were counted beside it, they are added; parts that exceed a whole
+        which the total confirms are cut to it, so that no sum arises that nobody told.
+        """
+        if prompt is not None and completion is not None:
+            prompt, completion = _wholes(prompt, completion, cache_read or 0, cache_write or 0, reasoning or 0, total)
+            total = prompt + completion if total is None else total
+            cache_read = _at_most(cache_read, prompt)
+            cache_write = _at_most(cache_write, prompt - (cache_read or 0))
+            reasoning = _at_most(reasoning, completion)
         uncached = None if prompt is None else max(0, prompt - (cache_read or 0) - (cache_write or 0))
         visible = None if completion is None else max(0, completion - (reasoning or 0))
-        if total is None and prompt is not None and completion is not None:
-            total = prompt + completion
         return cls(uncached, visible, cache_read, cache_write, reasoning, total, cost, raw)
+
+
+def _wholes(
+    prompt: int, completion: int, read: int, written: int, reasoning: int, total: int | None
+) -> tuple[int, int]:
+    """All tokens of the prompt and of the completion, wherever their parts were counted."""
+    if total is not None:
+        for all_of_prompt in (prompt, prompt + read + written, prompt + read):
+            for all_of_completion in (completion, completion + reasoning):
+                if all_of_prompt + all_of_completion == total:
+                    return all_of_prompt, all_of_completion
+    if max(read, written) > prompt:
+        prompt += read + written
+    if reasoning > completion:
+        completion += reasoning
+    return prompt, completion
+
+
+def _at_most(part: int | None, whole: int) -> int | None:
+    return None if part is None else min(part, whole)
 
 
 def _sum(*numbers: int | None) -> int | None:
@@ -193,6 +222,10 @@ class Chunk:
     tool_calls: list[ToolCallDelta] | None = None
     #: The model's words when it declines.
     refusal: str = ""
+    #: Whole parts that are neither text nor calls: pictures, sound, blocks of tools that the provider ran.
+    parts: list[Part] | None = field(default=None, kw_only=True)
+    #: Sources and other notes on the text, as the provider tells them.
+    citations: list[dict[str, Any]] | None = field(default=None, kw_only=True)
     #: Set on the last chunk.
     finish_reason: FinishReason | None = None
     #: Set on the last chunk, where the provider tells it.
@@ -211,7 +244,7 @@ class Chunk:
     @property
     def has_content(self) -> bool:
         """Whether it carries anything of the answer itself."""
-        return bool(self.text or self.thinking or self.tool_calls or self.refusal)
+        return bool(self.text or self.thinking or self.tool_calls or self.refusal or self.parts or self.citations)
 
 
 def _known(usage: Usage | Callable[[], Usage]) -> Usage:
@@ -273,6 +306,21 @@ class ChatResponse:
     def refusal(self) -> str | None:
         """The model's words when it declined, else ``None``."""
         return self.message.refusal
+
+    @property
+    def images(self) -> list[Image]:
+        """The pictures the model made."""
+        return [part for part in self.message.parts if type(part) is Image]
+
+    @property
+    def audio(self) -> Audio | None:
+        """What the model said aloud, if it did."""
+        return next((part for part in self.message.parts if type(part) is Audio), None)
+
+    @property
+    def citations(self) -> list[dict[str, Any]]:
+        """Sources and other notes on the text, as the provider tells them."""
+        return self.message.citations
 
     @property
     def cost(self) -> Decimal | None:

@@ -18,8 +18,12 @@ from provider_kit.model.openai_form import message_from_dict
 __all__ = ["attach_files", "bare_text", "to_messages"]
 
 
-def to_messages(value: Any) -> list[Message]:
+def to_messages(value: Any, *, waiting: bool = False) -> list[Message]:
     """Turn what a user passed into a checked conversation; the caller owns the returned list.
+
+    Args:
+        value: A string, a message, a dict, or several.
+        waiting: Whether the last calls may still wait for their results.
 
     Raises:
         InvalidRequestError: It is empty, holds something that is no message, or its turns are in an
@@ -59,7 +63,7 @@ def to_messages(value: Any) -> list[Message]:
         else:
             append(_message_from_other(item, messages))
             special = True
-    _check_turns(messages, special)
+    _check_turns(messages, special, waiting)
     return _results_first(messages) if special else messages
 
 
@@ -107,20 +111,15 @@ def _message_from_other(item: Any, before: list[Message]) -> Message:
     )
 
 
-def _check_turns(messages: list[Message], special: bool) -> None:
+def _check_turns(messages: list[Message], special: bool, waiting: bool) -> None:
     if not messages:
         raise InvalidRequestError("The list of messages is empty.", hint="Pass at least one user message.")
-    for message in messages:
-        if message.role != "system" and message.role != "developer":
-            break
-    else:
-        raise InvalidRequestError("There are only system messages.", hint="Add a user message.")
     if not special:
         for message in messages:
             if message.role not in ROLES:
                 raise _unknown_role(message.role)
         return
-    open_calls: dict[str, str] = {}
+    open_calls: dict[str, list[str]] = {}  # names, since servers may give an id to several calls
     for position, message in enumerate(messages):
         if message.role not in ROLES:
             raise _unknown_role(message.role)
@@ -132,7 +131,8 @@ def _check_turns(messages: list[Message], special: bool) -> None:
                     f"Message {position} has the role 'tool' but does not say which call it answers.",
                     hint="Add 'tool_call_id', or use Message.tool(call.id, result).",
                 )
-            _check_answered(open_calls, position)
+            if message.role != "assistant":
+                _check_answered(open_calls, position)
             continue
         if not isinstance(message.content, list):
             raise InvalidRequestError(
@@ -149,18 +149,21 @@ def _check_turns(messages: list[Message], special: bool) -> None:
                         "which no message before it made.",
                         hint="Put the assistant message with the tool calls (response.message) before its results.",
                     )
-                del open_calls[part.tool_call_id]
-        if not answers:
+                open_calls[part.tool_call_id].pop(0)
+                if not open_calls[part.tool_call_id]:
+                    del open_calls[part.tool_call_id]
+        if not answers and message.role != "assistant":
             _check_answered(open_calls, position)
         for part in message.content:
             if type(part) is ToolCall:
-                open_calls[part.id] = part.name
-    _check_answered(open_calls, len(messages))
+                open_calls.setdefault(part.id, []).append(part.name)
+    if not waiting:
+        _check_answered(open_calls, len(messages))
 
 
-def _check_answered(open_calls: dict[str, str], position: int) -> None:
+def _check_answered(open_calls: dict[str, list[str]], position: int) -> None:
     if open_calls:
-        call_id, name = next(iter(open_calls.items()))
+        call_id, (name, *_) = next(iter(open_calls.items()))
         raise InvalidRequestError(
             f"The tool call {call_id!r} ({name}) is not answered before message {position}.",
             hint="After an assistant message with tool calls, append a result for each: Message.tool(call.id, result).",

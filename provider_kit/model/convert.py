@@ -85,7 +85,9 @@ def _write_part(part: Any) -> dict[str, Any]:
 
 def _write_message(message: Message) -> dict[str, Any]:
     written = {
-        alias: _write(value) for alias, name in _NAMES[Message].items() if (value := getattr(message, name)) is not None
+        alias: _write(value)
+        for alias, name in _NAMES[Message].items()
+        if (value := getattr(message, name)) is not None and value is not False
     }
     written.update(message.extra or {})
     return written
@@ -139,7 +141,7 @@ def dump_conversation(messages: Any) -> str:
     Raises:
         InvalidRequestError: It is no conversation, or holds something JSON cannot carry.
     """
-    written = [_write_message(message) for message in to_messages(messages)]
+    written = [_write_message(message) for message in to_messages(messages, waiting=True)]
     try:
         return dumps_text({"format": FORMAT, "messages": written})
     except (TypeError, ValueError) as error:
@@ -157,7 +159,7 @@ def load_conversation(text: str | bytes) -> list[Message]:
     except ValueError as error:
         raise InvalidRequestError(f"The conversation is not valid JSON: {error}.") from error
     if isinstance(value, list):
-        return to_messages(value)
+        return to_messages(value, waiting=True)
     if not isinstance(value, dict) or not isinstance(value.get("messages"), Iterable):
         raise InvalidRequestError("This JSON is no conversation.", hint="Expected {'format': 1, 'messages': […]}.")
     try:

@@ -182,7 +182,11 @@ def _stop(request: ChatRequest, value: Any) -> None:
 def _tools(request: ChatRequest, value: Any) -> None:
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
         raise InvalidRequestError("tools must be a list.", hint="tools=[Tool('get_time', 'Tells the time')].")
-    request.tools = [Tool.parse(tool) for tool in value] or None
+    request.tools = tools = [Tool.parse(tool) for tool in value] or None
+    names = [tool.name for tool in tools or () if tool.native is None]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequestError(f"Two tools have the name {twice!r}.", hint="Give each tool a name of its own.")
 
 
 def _response_format(request: ChatRequest, value: Any) -> None:

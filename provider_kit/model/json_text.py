@@ -1,27 +1,48 @@
-"""JSON in and out, as fast as the machine allows.
+"""JSON in and out, with one meaning whatever is installed.
 
-orjson is used where it is installed (``pip install provider-kit[fast]``); the standard library's
-decoder and encoder, built once, otherwise. Both write compact UTF-8. JSON has no NaN: the standard
-encoder refuses it, orjson writes ``null``.
+The meaning is that of the standard library. The extra ``fast`` (``pip install provider-kit[fast]``) brings
+msgspec, which reads, and orjson, which writes; each is used where it agrees with the standard library and
+left where it does not:
+
+* NaN and infinities, which servers written in Python send, lone surrogates and numbers beyond a float are
+  read by the standard library; integers of any size are read exactly by both.
+* NaN is refused when written. orjson would write ``null`` for it, so a text with a ``null`` in it is written
+  by the standard library, as is whatever orjson refuses (integers beyond 64 bits, keys that are no strings).
+* An ``Enum`` is written as its value and a ``UUID`` as its text; dates, dataclasses and bytes are refused.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 __all__ = ["canonical", "dumps", "dumps_text", "loads"]
 
 #: JSON text or bytes to a value; ``ValueError`` if it is none.
 loads: Callable[[bytes | str], Any]
-#: A value to compact JSON bytes; ``TypeError`` or ``ValueError`` if it cannot be written.
+#: A value to compact JSON bytes; ``TypeError``, ``ValueError`` or ``RecursionError`` if it cannot be written.
 dumps: Callable[[Any], bytes]
-#: A value to compact JSON text.
-dumps_text: Callable[[Any], str]
 
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+def _foreign(value: Any) -> Any:
+    """What orjson writes by itself beyond JSON's own types."""
+    if isinstance(value, Enum):
+        return value.value
+    if type(value).__module__ == "uuid":
+        return str(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+_scan = json.JSONDecoder().raw_decode
+_encode = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False, default=_foreign
+).encode
 _canonical = json.JSONEncoder(
-    separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=True, check_circular=False
+    separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=True, check_circular=False, default=_foreign
 ).encode
 
 
@@ -30,37 +51,57 @@ def canonical(value: Any) -> bytes:
     return _canonical(value).encode("utf-8", "surrogatepass")
 
 
+def _read(data: bytes | str) -> Any:
+    """Decode one JSON value. ``raw_decode`` halves the cost of ``json.loads`` on small texts."""
+    text = data if isinstance(data, str) else bytes(data).decode("utf-8")
+    text = text.removeprefix(_BYTE_ORDER_MARK).strip()
+    try:
+        value, end = _scan(text)
+    except RecursionError as error:
+        raise ValueError("the JSON value is nested too deeply") from error
+    if end != len(text):
+        raise ValueError(f"extra data after the JSON value at position {end}")
+    return value
+
+
+def _write(value: Any) -> bytes:
+    """Encode to compact UTF-8. Lone surrogates, which JSON cannot carry, are a ``ValueError``."""
+    return _encode(value).encode("utf-8")
+
+
+def dumps_text(value: Any) -> str:
+    """A value to compact JSON text; errors as :func:`dumps`."""
+    return dumps(value).decode("utf-8")
+
+
+try:
+    import msgspec
+except ImportError:
+    loads = _read
+else:
+    _fast_read = msgspec.json.Decoder().decode
+    _UNREAD = (msgspec.MsgspecError, ValueError, RecursionError)
+
+    def loads(data: bytes | str) -> Any:
+        """Decode one JSON value."""
+        try:
+            return _fast_read(data)
+        except _UNREAD:
+            return _read(data)
+
+
 try:
     import orjson
 except ImportError:
-    _scan = json.JSONDecoder().raw_decode
-    _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False).encode
-
-    def loads(data: bytes | str) -> Any:
-        """Decode one JSON value. ``raw_decode`` halves the cost of ``json.loads`` on small texts."""
-        text = data if type(data) is str else bytes(data).decode("utf-8")  # type: ignore[arg-type]
-        text = text.strip()
-        try:
-            value, end = _scan(text)
-        except RecursionError as error:
-            raise ValueError("the JSON value is nested too deeply") from error
-        if end != len(text):
-            raise ValueError(f"extra data after the JSON value at position {end}")
-        return value
-
-    def dumps_text(value: Any) -> str:
-        """Encode to compact text. What holds itself is a ``RecursionError``."""
-        return _encode(value)
+    dumps = _write
+else:
+    _fast_write = orjson.dumps
+    _OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
     def dumps(value: Any) -> bytes:
-        """Encode to compact UTF-8. Lone surrogates, which JSON cannot carry, are a ``ValueError``."""
-        return _encode(value).encode("utf-8")
-
-else:
-    loads = orjson.loads
-    dumps = orjson.dumps
-
-    def dumps_text(value: Any) -> str:
-        """Encode to compact text."""
-        encoded: bytes = orjson.dumps(value)
-        return encoded.decode("utf-8")
+        """Encode to compact UTF-8."""
+        try:
+            written: bytes = _fast_write(value, None, _OPTIONS)
+        except TypeError:
+            return _write(value)
+        return _write(value) if b"null" in written else written

@@ -23,6 +23,7 @@ from attrs import define, field
 
 from provider_kit.errors import InvalidRequestError, ToolCallParseError
 from provider_kit.model.json_text import dumps_text, loads
+from provider_kit.model.surrogates import mend_all
 
 __all__ = [
     "Audio",
@@ -106,6 +107,13 @@ class Media:
                     f"The type of the {type(self).__name__.lower()} is unknown.",
                     hint="Pass media_type=, e.g. 'image/png'.",
                 )
+            self._check_kind(self.media_type)
+
+    def _check_kind(self, media_type: str) -> None:
+        """A type that was found by content or name, not given, must be of the class: a program is no picture."""
+        kind = type(self)
+        if kind is not Media and not _fits(kind, media_type):
+            raise _wrong_kind(kind, media_type)
 
     @classmethod
     def from_path(cls, path: str | os.PathLike[str], **options: Any) -> Media:
@@ -134,17 +142,24 @@ class Media:
         """Make a part of the fitting class from bytes, telling the type by their content, then by name."""
         if not data:
             raise InvalidRequestError("The file is empty.", hint="Attach a file with content.")
-        media_type = (
-            options.pop("media_type", None)
-            or sniff(data)
-            or mimetypes.guess_type(options.get("filename") or "")[0]
-            or ("text/plain" if _is_text(data) else None)
-        )
+        given = options.pop("media_type", None)
+        media_type = given or sniff(data)
+        if media_type is None:
+            media_type = mimetypes.guess_type(options.get("filename") or "")[0]
+            written = _is_text(data)
+            if written and media_type != "image/svg+xml" and (media_type or "").startswith(("image/", "audio/")):
+                raise InvalidRequestError(
+                    f"The file {options.get('filename')!r} is no {media_type}: it holds text.",
+                    hint="Look into it; a download may have brought an error page instead.",
+                )
+            media_type = media_type or ("text/plain" if written else None)
         if media_type is None:
             raise InvalidRequestError(
                 "Cannot tell the type of the file.", hint="Pass media_type=, e.g. media_type='application/pdf'."
             )
         part = cls if cls is not Media else _class_for(media_type)
+        if given is None and not _fits(part, media_type):
+            raise _wrong_kind(part, media_type)
         return part(data=data, media_type=media_type, **options)
 
     @property
@@ -225,7 +240,7 @@ class ToolCall:
             raise ToolCallParseError(
                 f"The arguments of {self.name!r} are a JSON {type(value).__name__}, not an object."
             )
-        return value
+        return mend_all(value) if "\\u" in self.arguments_json else value
 
 
 def _result_content(content: Any) -> str | list[Any]:
@@ -308,6 +323,8 @@ class Message:
     origin: str | None = field(default=None, kw_only=True)
     #: Model that wrote this message.
     model: str | None = field(default=None, kw_only=True)
+    #: Whether it is an answer that was cut: its last parts may be unfinished.
+    incomplete: bool = field(default=False, kw_only=True)
     #: Fields this library does not know, kept as they came.
     extra: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
 
@@ -336,6 +353,21 @@ class Message:
         return "".join(words) if words else None
 
     @property
+    def citations(self) -> list[dict[str, Any]]:
+        """Sources and other notes on the text, as the provider tells them."""
+        found: list[Any] = []
+        for part in self.parts:
+            extra = part.extra if type(part) is Text else None
+            if not extra:
+                continue
+            item = extra.get("item")  # OpenAI's Responses API keeps them inside
+            for holder in (extra, *(item.get("content") or () if isinstance(item, dict) else ())):
+                for name in ("citations", "annotations"):
+                    notes = holder.get(name) if isinstance(holder, dict) else None
+                    found.extend(notes if isinstance(notes, list) else ())
+        return [note for note in found if isinstance(note, dict)]
+
+    @property
     def parts(self) -> list[Part]:
         """The content as parts, also where it is a plain string."""
         content = self.content
@@ -351,22 +383,35 @@ class Message:
     @classmethod
     def user(cls, *content: str | Part) -> Message:
         """A user message of strings and parts."""
-        if len(content) == 1 and isinstance(content[0], str):
-            return cls("user", content[0])
-        return cls("user", [Text(part) if isinstance(part, str) else part for part in content])
+        return cls("user", _content_of("user", content))
 
     @classmethod
     def assistant(cls, *content: str | Part) -> Message:
         """An assistant message of strings and parts."""
-        if len(content) == 1 and isinstance(content[0], str):
-            return cls("assistant", content[0])
-        return cls("assistant", [Text(part) if isinstance(part, str) else part for part in content])
+        return cls("assistant", _content_of("assistant", content))
 
     @classmethod
     def tool(cls, tool_call_id: str, content: Any, *, is_error: bool = False) -> Message:
         """The answer to one tool call."""
         return cls("tool", [ToolResult(tool_call_id, content, is_error=is_error)])
 
+
+def _content_of(role: str, content: tuple[Any, ...]) -> str | list[Part]:
+    """What was given to a constructor as a content: nothing of it may get lost."""
+    if not content:
+        raise InvalidRequestError(f"Message.{role}() has no content.", hint=f"Message.{role}('Hello').")
+    for part in content:
+        if not isinstance(part, (str, Media, *_PARTS)):
+            raise InvalidRequestError(
+                f"Message.{role}() takes strings and parts, not {type(part).__name__}.",
+                hint=f"Write it into the text: Message.{role}(f'n is {{n}}'); or pass Text(…), Image.from_path(…).",
+            )
+    if len(content) == 1 and isinstance(content[0], str):
+        return content[0]
+    return [Text(part) if isinstance(part, str) else part for part in content]
+
+
+_PARTS = (Text, Refusal, ToolCall, ToolResult, Thinking, Native)
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -379,7 +424,17 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xf3", "audio/mpeg"),
     (b"OggS", "audio/ogg"),
     (b"fLaC", "audio/flac"),
+    (b"\x1aE\xdf\xa3", "video/webm"),
 )
+#: What the brand of an ISO base media file (ISO/IEC 14496-12) says; others are films.
+_BRANDS = {
+    b"heic": "image/heic",
+    b"heix": "image/heic",
+    b"mif1": "image/heif",
+    b"avif": "image/avif",
+    b"M4A ": "audio/mp4",
+    b"M4B ": "audio/mp4",
+}
 
 
 def sniff(data: bytes) -> str | None:
@@ -388,7 +443,9 @@ def sniff(data: bytes) -> str | None:
         if data.startswith(magic):
             return media_type
     if data[:4] == b"RIFF":
-        return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(data[8:12])
+        return {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}.get(data[8:12])
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(data[8:12], "video/mp4")
     return None
 
 
@@ -403,6 +460,23 @@ def _class_for(media_type: str) -> type[Media]:
     if media_type.startswith("image/"):
         return Image
     return Audio if media_type.startswith("audio/") else Document
+
+
+def _wrong_kind(kind: type[Media], media_type: str) -> InvalidRequestError:
+    fitting = _class_for(media_type).__name__
+    return InvalidRequestError(
+        f"This is no {kind.__name__.lower()}: its type is {media_type}.",
+        hint=f"Use {fitting}(…) or {fitting}.from_path('…'); files=['…'] finds the fitting class by itself.",
+    )
+
+
+def _fits(kind: type[Media], media_type: str) -> bool:
+    """Whether a class is the one for a type. Sound may come in the containers of films."""
+    if kind is Document:
+        return not media_type.startswith(("image/", "audio/"))
+    if kind is Audio and media_type.startswith(("video/", "application/ogg")):
+        return True
+    return _class_for(media_type) is kind
 
 
 def attachment(file: Any) -> Part:

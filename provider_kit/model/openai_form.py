@@ -5,6 +5,7 @@ What is not understood is kept: unknown fields in ``extra``, unknown parts as :c
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -51,6 +52,10 @@ def message_from_dict(item: Mapping[str, Any]) -> Message:
         )
     extra = {key: value for key, value in item.items() if key not in _MESSAGE_KEYS} or None
     content = item.get("content")
+    if content is None and role not in ("assistant", "tool"):
+        raise InvalidRequestError(
+            f"The content of a message of the role {role!r} is None.", hint="{'role': 'user', 'content': 'Hello'}"
+        )
     if role == "tool":
         return Message(role, [_tool_result(item, content, extra)])
     parts = _parts(content)
@@ -151,10 +156,14 @@ def _read_text(part: Mapping[str, Any]) -> Part:
 
 
 def _read_image(part: Mapping[str, Any]) -> Part:
+    if part.get("file_id") and not part.get("image_url"):
+        return Image(file_id=part["file_id"], detail=part.get("detail"))
     image = part["image_url"]
     if isinstance(image, str):
         image = {"url": image}
-    return from_url(image["url"], kind=Image, detail=image.get("detail"))
+    if image.get("file_id") and not image.get("url"):
+        return Image(file_id=image["file_id"], detail=image.get("detail") or part.get("detail"))
+    return from_url(image["url"], kind=Image, detail=image.get("detail") or part.get("detail"))
 
 
 def _read_audio(part: Mapping[str, Any]) -> Part:
@@ -164,10 +173,15 @@ def _read_audio(part: Mapping[str, Any]) -> Part:
 
 
 def _read_file(part: Mapping[str, Any]) -> Part:
-    file = part["file"]
+    """``{"type": "file", "file": {…}}`` of the chat API, or ``input_file`` of the Responses API, which is flat."""
+    file = part["file"] if part.get("type") == "file" else part
+    name, detail = file.get("filename"), file.get("detail")
     if file.get("file_id"):
-        return Document(file_id=file["file_id"], filename=file.get("filename"))
-    return from_url(file["file_data"], kind=Document, filename=file.get("filename"))
+        return Document(file_id=file["file_id"], filename=name, detail=detail)
+    data = file.get("file_data") or file["file_url"]
+    if not data.startswith(("data:", "http://", "https://")):
+        data = f"data:{mimetypes.guess_type(name or '')[0] or 'application/pdf'};base64,{data}"
+    return from_url(data, kind=Document, filename=name, detail=detail)
 
 
 _PART_READERS: dict[str, Callable[[Mapping[str, Any]], Part]] = {
@@ -179,4 +193,5 @@ _PART_READERS: dict[str, Callable[[Mapping[str, Any]], Part]] = {
     "input_image": _read_image,
     "input_audio": _read_audio,
     "file": _read_file,
+    "input_file": _read_file,
 }

@@ -7,10 +7,11 @@ strings) and refuses the rest with a clear error, before anything is sent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from provider_kit.errors import InvalidRequestError
 
@@ -19,6 +20,12 @@ __all__ = ["Effort", "Reasoning", "ResponseFormat", "Tool", "ToolChoice"]
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 EFFORTS: tuple[str, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+#: What a model does without being asked; only Groq has a word for it, elsewhere nothing is sent.
+DEFAULT_EFFORT = "default"
+
+
+#: The characters of names that at least one provider takes (Gemini's colons and dots, the slashes of MCP servers).
+_NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 
 
 def _empty_schema() -> dict[str, Any]:
@@ -50,12 +57,47 @@ class Tool:
             InvalidRequestError: It is none of these, or has no name.
         """
         if isinstance(tool, Tool):
+            tool.check()
             return tool
-        if not isinstance(tool, Mapping):
+        if not isinstance(tool, Mapping) or not tool:
             raise InvalidRequestError(
-                f"A tool must be a Tool or a dict, not {type(tool).__name__}.",
+                "A tool is an empty dict."
+                if tool == {}
+                else f"A tool must be a Tool or a dict, not {type(tool).__name__}.",
                 hint="Tool(name='get_time', description='…', parameters={'type': 'object', …}).",
             )
+        made = cls._from_dict(tool)
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """Whether a provider could take it.
+
+        Raises:
+            InvalidRequestError: Its name is empty or impossible, or its parameters are no schema of an object.
+        """
+        if self.native is not None:
+            if not isinstance(self.native, Mapping):
+                raise InvalidRequestError(f"The native form of a tool must be a dict, not {self.native!r}.")
+            return
+        if not isinstance(self.name, str) or not self.name:
+            raise InvalidRequestError("A tool has no name.", hint="Give every tool a 'name'.")
+        if not _NAME.fullmatch(self.name):
+            raise InvalidRequestError(
+                f"{self.name[:80]!r} cannot be the name of a tool.",
+                hint="Use letters, digits, '_' and '-', at most 64 of them.",
+            )
+        if self.description is not None and not isinstance(self.description, str):
+            raise InvalidRequestError(f"The description of the tool {self.name!r} must be a string.")
+        schema = self.parameters
+        if not isinstance(schema, Mapping) or schema.get("type", "object") not in ("object", ["object"]):
+            raise InvalidRequestError(
+                f"The parameters of the tool {self.name!r} must be a JSON Schema object.",
+                hint="Write them as a dict: {'type': 'object', 'properties': {…}}.",
+            )
+
+    @classmethod
+    def _from_dict(cls, tool: Mapping[str, Any]) -> Tool:
         function = tool.get("function")
         if isinstance(function, Mapping):
             tool = {**function, **{k: v for k, v in tool.items() if k not in ("type", "function")}}
@@ -228,9 +270,15 @@ class Reasoning:
 
     def _is_sound(self) -> bool:
         budget = self.budget_tokens
-        return (self.effort is None or self.effort in EFFORTS) and (
+        return (self.effort is None or self.effort in EFFORTS or self.effort == DEFAULT_EFFORT) and (
             budget is None or (type(budget) is int and budget >= 0)
         )
+
+    def without_default(self) -> Reasoning | None:
+        """The wish without ``default``, for APIs where nothing is said instead; ``None`` if nothing else is wished."""
+        if self.effort != DEFAULT_EFFORT:
+            return self
+        return None if self.budget_tokens is None and self.show is None else evolve(self, effort=None)
 
     @classmethod
     def parse(cls, value: Any) -> Reasoning | None:
@@ -244,7 +292,7 @@ class Reasoning:
             return cls("medium" if value else "none")
         elif isinstance(value, int) and value >= 0:
             return cls("none") if value == 0 else cls(budget_tokens=value)
-        elif isinstance(value, str) and value in EFFORTS:
+        elif isinstance(value, str) and (value in EFFORTS or value == DEFAULT_EFFORT):
             return cls(value)
         elif isinstance(value, Mapping) and not value.keys() - {
             "effort",

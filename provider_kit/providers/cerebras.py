@@ -41,7 +41,6 @@ PROVIDER = CerebrasProvider(
         max_stop=4,
         metadata=False,
         parallel_tool_calls=False,
-        always_done=True,
         reasoning=effort_writer("none", "low", "medium", "high"),
         reasoning_field="reasoning",
         documents=None,

@@ -27,7 +27,6 @@ FIREWORKS = Provider(
     key_prefix="fw_",
     default_model="accounts/fireworks/models/glm-5p3",
     quirks=ChatQuirks(
-        always_done=True,
         metadata=False,
         reasoning=effort_writer("none", "low", "medium", "high"),
         reasoning_field="reasoning_content",

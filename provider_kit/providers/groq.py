@@ -14,7 +14,9 @@ __all__ = ["PROVIDER", "GroqProvider"]
 
 def _groq_quirks(model: str) -> ChatQuirks:
     """``gpt-oss`` always thinks; the others can be told not to."""
-    efforts = ("low", "medium", "high") if "gpt-oss" in model else ("none", "low", "medium", "high")
+    efforts = (
+        ("low", "medium", "high", "default") if "gpt-oss" in model else ("none", "low", "medium", "high", "default")
+    )
     return ChatQuirks(
         max_tokens_field="max_completion_tokens",
         refused={"top_k": "this API has no top_k."},
@@ -22,6 +24,7 @@ def _groq_quirks(model: str) -> ChatQuirks:
         metadata=False,
         always_done=True,
         reasoning=effort_writer(*efforts),
+        default_effort=True,
         reasoning_field="reasoning",
         documents=None,
         audio=False,

@@ -67,6 +67,7 @@ PROVIDER = OpenRouterProvider(
         reasoning=_reasoning,
         always_done=True,
         cache_control=True,
+        document_links=True,
     ),
     console="https://openrouter.ai/keys",
     # Source: openrouter.ai/docs, "Credits" and "Get current API key".

@@ -54,7 +54,6 @@ PROVIDER = QwenProvider(
         documents=None,
         cache_control=True,
         empty_content="",
-        always_done=True,
         user_field=None,
     ),
     # Not a used-up quota but tokens a minute: waiting helps, in spite of OpenAI's name for it.

@@ -43,6 +43,7 @@ def _profile(model: str) -> ResponsesProfile:
         effort=effort_writer("none", "low", "medium", "high") if _thinks_by_effort(model) else None,
         user_field="user",
         system_role="system",
+        least_output_tokens=1,
     )
 
 
@@ -54,7 +55,7 @@ class XAIProvider(OpenAIProvider):
         if config.options.get("use_responses_api") is False:
             chosen: Dialect = OpenAIChat(provider=config.label, quirks=self.quirks)
         else:
-            chosen = OpenAIResponses(provider=config.label, profile=_profile, counts=False)
+            chosen = OpenAIResponses(provider=config.label, profile=_profile, counts=False, runs_custom_tools=True)
         return lambda model: chosen
 
     def extra_headers(self, config: ProviderConfig, environ: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,8 @@ WHATWG HTML, "Server-sent events".
 Two things real servers do beyond the standard are taken care of: a last event without its blank line is
 delivered by :meth:`EventDecoder.finish`, and text that is no event at all (a bare JSON error in the
 middle of a stream) is kept in :attr:`EventDecoder.stray`.
+
+Time grows with the number of bytes, however they are cut: a piece that ends no event is only kept.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ class ErrorEvent(bytes):
 class EventDecoder:
     """Turns pieces of an event stream into the data of its events; ``feed`` and ``finish`` never block."""
 
-    __slots__ = ("_cr", "_parts", "stray")
+    __slots__ = ("_cr", "_line_ended", "_parts", "stray")
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._cr = False
+        #: Whether what is kept ends with a line break, so that another one makes a blank line.
+        self._line_ended = False
         #: Lines that belong to no event.
         self.stray: list[bytes] = []
 
@@ -34,9 +38,10 @@ class EventDecoder:
         if self._cr or b"\r" in data:
             data = self._unify_line_ends(data)
         parts = self._parts
-        if b"\n" not in data:
+        if b"\n\n" not in data and not (self._line_ended and data[:1] == b"\n"):
             if data:
                 parts.append(data)
+                self._line_ended = data[-1:] == b"\n"
             return []
         if parts:
             parts.append(data)
@@ -46,6 +51,7 @@ class EventDecoder:
         tail = blocks.pop()
         if tail:
             parts.append(tail)
+        self._line_ended = tail[-1:] == b"\n"
         events = []
         for block in blocks:
             if block[:6] == b"data: " and b"\n" not in block:
@@ -58,7 +64,7 @@ class EventDecoder:
 
     def finish(self) -> list[bytes]:
         """The stream has ended: return the data of a last event that lacks its blank line."""
-        self._cr = False
+        self._cr = self._line_ended = False
         rest = b"".join(self._parts)
         self._parts.clear()
         event = self._read(rest) if rest.strip() else None

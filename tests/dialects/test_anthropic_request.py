@@ -277,7 +277,7 @@ def test_tools_are_written_with_their_schema(sent):
         {
             "name": "a",
             "description": "Does a",
-            "input_schema": {"type": "object", "properties": {}},
+            "input_schema": {"type": "object", "properties": {}, "additionalProperties": False},
             "strict": True,
             "cache_control": {"type": "ephemeral"},
         },

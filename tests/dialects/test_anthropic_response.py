@@ -360,7 +360,14 @@ def test_a_stream_of_server_tools_is_kept_as_it_came(call):
     )
     assert result.data["content"] == [{"type": "web_search_result"}]
     assert words == Text("Tea.", extra={"citations": [{"cited_text": "x"}, {"cited_text": "y"}]})
-    assert (response.finish_reason, [chunk.text for chunk in chunks]) == ("pause", ["Tea.", ""])
+    assert (response.finish_reason, [chunk.text for chunk in chunks if chunk.text or chunk.done]) == (
+        "pause",
+        ["Tea.", ""],
+    )
+    assert [part for chunk in chunks for part in chunk.parts or ()] == [use, result]
+    assert (
+        [note for chunk in chunks for note in chunk.citations or ()] == response.citations == words.extra["citations"]
+    )
 
 
 @pytest.mark.parametrize("name", STREAMS)

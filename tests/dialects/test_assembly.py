@@ -33,7 +33,7 @@ from provider_kit.dialects.assembly import ToolCallAssembly, new_call_id, tool_f
 def test_pieces_find_their_call(pieces, calls):
     """By index, by id, by a name after a finished call, or as the last one."""
     assembly = ToolCallAssembly()
-    deltas = [assembly.add(*piece) for piece in pieces]
+    deltas = [*(assembly.add(*piece) for piece in pieces), *assembly.release()]
     closed = assembly.close()
     assert [(None if call.local_id else call.id, call.name, call.arguments_json) for call in closed] == calls
     assert len({call.id for call in closed}) == len(calls)

@@ -269,12 +269,16 @@ def test_a_blocked_prompt_is_a_refusal(call, feedback, words):
 
 
 def test_only_the_first_candidate_is_read(call):
-    """Where it is missing, the answer is empty; a stream of it alone, last event unended, is not whole."""
-    payload = {"candidates": [{"index": 1, "content": {"parts": [{"text": "second"}]}, "finishReason": "STOP"}]}
-    assert call.chat(make({"json": payload}), "Hello").text == ""
-    for data in (events(payload), events(payload).rstrip()):
-        with pytest.raises(StreamIncompleteError):
-            call.stream(make({"stream": [data]}), "Hello")
+    """Of two side by side; one alone is the answer, whatever its number."""
+    one, two = (
+        {"index": n, "content": {"parts": [{"text": t}]}, "finishReason": "STOP"} for n, t in ((0, "1"), (1, "2"))
+    )
+    for candidates, text in (([two, one], "1"), ([one, two], "1"), ([two], "2"), ([{**two, "index": "1"}], "2")):
+        payload = {"candidates": candidates}
+        assert call.chat(make({"json": payload}), "Hello").text == text
+        for data in (events(payload), events(payload).rstrip()):
+            chunks, response = call.stream(make({"stream": [data]}), "Hello")
+            assert "".join(chunk.text for chunk in chunks) == response.text == text
 
 
 def test_feedback_without_a_reason_blocks_nothing(call):

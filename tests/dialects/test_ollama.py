@@ -121,7 +121,9 @@ def test_pictures_travel_as_bare_base64(sent):
             Document(data=b"notes", media_type="text/plain"),
         )
     )
-    assert body["messages"] == [{"role": "user", "content": "Look: notes", "images": [base64.b64encode(PNG).decode()]}]
+    assert body["messages"] == [
+        {"role": "user", "content": "Look: \n\nnotes", "images": [base64.b64encode(PNG).decode()]}
+    ]
 
 
 @pytest.mark.parametrize(

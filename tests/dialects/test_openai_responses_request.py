@@ -59,7 +59,7 @@ def test_every_parameter_has_its_field():
     """Under this API's own names."""
     body, warned = build(
         system="Be kind",
-        max_tokens=5,
+        max_tokens=50,
         temperature=0.5,
         top_p=0.9,
         tools=TOOLS,
@@ -72,7 +72,7 @@ def test_every_parameter_has_its_field():
     )
     assert warned == []
     assert body["instructions"] == "Be kind"
-    assert body["max_output_tokens"] == 5
+    assert body["max_output_tokens"] == 50
     assert (body["temperature"], body["top_p"]) == (0.5, 0.9)
     assert body["tools"][0] == {"type": "function", "name": "f", "parameters": SCHEMA, "strict": False}
     assert (body["tool_choice"], body["parallel_tool_calls"]) == ("auto", False)

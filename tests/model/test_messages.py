@@ -99,7 +99,7 @@ def test_arguments_that_json_cannot_carry_are_refused(value):
         (b"OggSx", "audio/ogg"),
         (b"RIFF1234WAVE", "audio/wav"),
         (b"RIFF1234WEBP", "image/webp"),
-        (b"RIFF1234AVI ", None),
+        (b"RIFF1234AVI ", "video/x-msvideo"),
         (b"hello", None),
     ],
 )

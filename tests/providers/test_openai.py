@@ -23,7 +23,7 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": SCHEMA}}
 def test_a_reasoning_model_is_asked_through_responses(exchange):
     """The only API that takes its reasoning back."""
     sent = exchange(
-        "openai/gpt-6-luna", "Hi", answer=RESPONSE, system="Be kind", max_tokens=5, tools=[TOOL], reasoning="low"
+        "openai/gpt-6-luna", "Hi", answer=RESPONSE, system="Be kind", max_tokens=50, tools=[TOOL], reasoning="low"
     )
     assert sent.request.method == "POST"
     assert sent.url == "https://api.openai.com/v1/responses"
@@ -35,7 +35,7 @@ def test_a_reasoning_model_is_asked_through_responses(exchange):
         "instructions": "Be kind",
         "store": False,
         "include": ["reasoning.encrypted_content"],
-        "max_output_tokens": 5,
+        "max_output_tokens": 50,
         "tools": [{"type": "function", "name": "f", "parameters": SCHEMA, "strict": False}],
         "reasoning": {"effort": "low", "summary": "auto"},
     }

@@ -182,8 +182,9 @@ def test_thinking_can_be_asked_for(call, fake_server, target, verb):
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_dialect_stops_at_its_limits(call, fake_server, target, verb):
     """max_tokens ends the answer with ``length``."""
-    answer = answer_of(call, verb, fake_server.client(target), "one two three four five", max_tokens=3)
-    assert answer.text.strip() == "You said: one"
+    words = [f"w{number}" for number in range(30)]
+    answer = answer_of(call, verb, fake_server.client(target), " ".join(words), max_tokens=16)
+    assert answer.text.strip() == f"You said: {' '.join(words[:14])}"
     assert answer.finish_reason == "length"
 
 

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from provider_kit.dialects.anthropic_messages.request import AnthropicRequestWriter, ClaudeProfile
-from provider_kit.dialects.anthropic_messages.response import AnthropicStreamDecoder, parse_message
+from provider_kit.dialects.anthropic_messages.response import parse_message
+from provider_kit.dialects.anthropic_messages.stream import AnthropicStreamDecoder
 from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, WireCall, expect_object
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.models import Model

@@ -5,13 +5,14 @@ Source: Anthropic API reference, "Messages", "Extended thinking", "Prompt cachin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from attrs import field, frozen
 
+from provider_kit.dialects.anthropic_messages.schema import claude_schema
 from provider_kit.dialects.assembly import arguments_object
-from provider_kit.dialects.base import Notes
+from provider_kit.dialects.base import Notes, refuse_video
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.json_text import dumps_text
@@ -34,6 +35,8 @@ __all__ = ["AnthropicRequestWriter", "ClaudeProfile"]
 
 #: Thinking tokens for an effort, on models that take a budget instead.
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32000}
+#: Blocks of tools that the server runs; each needs its result, in this turn or in the one that goes on with it.
+_SERVER_CALLS = ("server_tool_use", "mcp_tool_use")
 #: Blocks of a turn that called no tool.
 _OWN_WORDS = ("text", "thinking", "redacted_thinking")
 
@@ -76,6 +79,8 @@ class AnthropicRequestWriter:
         self.profile = profile
         self.notes = notes
         self.origin = origin
+        #: Ids of the server's calls that have their result.
+        self._answered: set[str] = set()
 
     def write(self, stream: bool) -> dict[str, Any]:
         """The request's body."""
@@ -109,7 +114,8 @@ class AnthropicRequestWriter:
         for name in ("seed", "presence_penalty", "frequency_penalty"):
             if getattr(request, name) is not None:
                 self.notes.leave_out(name, "this API has no such parameter.")
-        thinks = request.reasoning is not None and self._reasoning(body, request.reasoning)
+        wish = None if request.reasoning is None else request.reasoning.without_default()
+        thinks = wish is not None and self._reasoning(body, wish)
         if request.tools:
             self._tools(body, request.tools, thinks)
         if request.response_format is not None:
@@ -133,25 +139,19 @@ class AnthropicRequestWriter:
     def _conversation(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         system: list[dict[str, Any]] = []
         turns: list[dict[str, Any]] = []
-        for message in self.request.messages:
+        messages = self.request.messages
+        self._answered = _answered(messages)
+        for message in messages:
             role = message.role
             content = message.content
             if role == "system" or role == "developer":
-                blocks = self._blocks(message)
-                if any(block.get("type") != "text" for block in blocks):
-                    raise InvalidRequestError("A system message holds only text at this provider.")
-                if not blocks:
-                    continue
-                if turns and self.profile.inner_system and turns[-1]["role"] != "assistant":
-                    turns.append({"role": "system", "content": blocks})
-                else:
-                    system.extend(blocks)
+                self._system(message, system, turns)
                 continue
             if role == "tool":
                 role = "user"
             if type(content) is str:
-                if not content:
-                    continue
+                if not content or content.isspace():
+                    continue  # the API refuses text without a character to see
                 if turns and turns[-1]["role"] == role:
                     _join(turns[-1], [{"type": "text", "text": content}])
                 else:
@@ -166,6 +166,21 @@ class AnthropicRequestWriter:
                 turns.append({"role": role, "content": blocks})
         self._check(turns)
         return system, turns
+
+    def _system(self, message: Message, system: list[dict[str, Any]], turns: list[dict[str, Any]]) -> None:
+        """Put a system message where the model takes it: inside the conversation, else before it."""
+        blocks = self._blocks(message)
+        if not blocks:
+            return
+        inside = bool(turns) and self.profile.inner_system and turns[-1]["role"] != "assistant"
+        if not inside and any(block.get("type") != "text" for block in blocks):
+            raise InvalidRequestError("A system message holds only text at this provider.")
+        if inside:
+            turns.append({"role": "system", "content": blocks})
+            return
+        if turns:
+            self.notes.leave_out("messages", "a system message inside the conversation was put before it.")
+        system.extend(blocks)
 
     def _check(self, turns: list[dict[str, Any]]) -> None:
         if not turns:
@@ -193,7 +208,7 @@ class AnthropicRequestWriter:
     def _blocks(self, message: Message) -> list[dict[str, Any]]:
         """The blocks of a message, tool results first, as the API demands."""
         if type(message.content) is str:
-            return [{"type": "text", "text": message.content}] if message.content else []
+            return [{"type": "text", "text": message.content}] if message.content.strip() else []
         results: list[dict[str, Any]] = []
         rest: list[dict[str, Any]] = []
         for part in message.parts:
@@ -208,8 +223,8 @@ class AnthropicRequestWriter:
 
     def _block(self, part: Any, message: Message) -> dict[str, Any] | None:
         if isinstance(part, Text):
-            if not part.text:
-                return None
+            if not part.text.strip():
+                return None  # the API refuses text without a character to see
             block: dict[str, Any] = {"type": "text", "text": part.text}
             if part.extra and message.origin == self.origin:
                 block.update(part.extra)
@@ -222,22 +237,32 @@ class AnthropicRequestWriter:
             block = {"type": "tool_result", "tool_use_id": part.tool_call_id}
             content = part.content
             if isinstance(content, str):
-                if content:
+                if content.strip():
                     block["content"] = content
             else:
-                block["content"] = [inner for item in content if (inner := self._block(item, message)) is not None]
+                inside = [inner for item in content if (inner := self._block(item, message)) is not None]
+                if inside:
+                    block["content"] = inside
             if part.is_error:
                 block["is_error"] = True
             return block
         if isinstance(part, Thinking):
             return self._thinking(part, message)
         if isinstance(part, Native):
+            if self._is_orphan(part, message):
+                self.notes.leave_out("messages", f"a {part.type} block without its result was not sent.")
+                return None
             if message.origin in (None, self.origin):
                 return dict(part.data)
             self.notes.leave_out("messages", f"a {part.type} block of {message.origin} was not sent.")
             return None
         if isinstance(part, Refusal):
-            return {"type": "text", "text": part.text} if part.text else None
+            return {"type": "text", "text": part.text} if part.text.strip() else None
+        if isinstance(part, Media) and message.role == "assistant" and message.origin is not None:
+            self.notes.leave_out(
+                "messages", f"a generated {type(part).__name__} was not sent; attach it to a user turn."
+            )
+            return None
         if isinstance(part, Image):
             return {"type": "image", "source": _source(part)}
         if isinstance(part, Document):
@@ -246,10 +271,24 @@ class AnthropicRequestWriter:
             raise InvalidRequestError("This API takes no audio.", hint="Transcribe it first, or use Gemini or OpenAI.")
         raise InvalidRequestError(f"A {type(part).__name__} cannot be sent to this API.")
 
+    def _is_orphan(self, part: Native, message: Message) -> bool:
+        """Whether it is a call of the server's own whose result will not come: of an answer that was cut.
+
+        A turn that paused, or that also calls a tool of the caller's, waits for its results and keeps it.
+        """
+        if part.type not in _SERVER_CALLS or str(part.data.get("id")) in self._answered:
+            return False
+        waits = message is self.request.messages[-1] or any(type(other) is ToolCall for other in message.parts)
+        return message.incomplete or not waits
+
     def _thinking(self, part: Thinking, message: Message) -> dict[str, Any] | None:
         if message.origin is not None and message.origin != self.origin:
             return None  # another provider's reasoning means nothing here
-        if part.native is None and part.signature is None:
+        native = part.native
+        sealed = part.signature if native is None else native.get("signature") or native.get("data")
+        if not sealed:
+            if native is not None:
+                self.notes.leave_out("messages", "thinking without a signature was not sent: its answer was cut.")
             return None
         if self.profile.bound_thinking and message.model and not _same_model(message.model, self.request.model):
             self.notes.leave_out("messages", f"thinking of {message.model} is not valid for {self.request.model}.")
@@ -309,7 +348,7 @@ class AnthropicRequestWriter:
         if choice is not None and choice.names and (len(choice.names) > 1 or choice.mode == "auto"):
             tools = [tool for tool in tools if tool.name in choice.names]
             choice = ToolChoice(choice.mode)
-        body["tools"] = [_tool(tool) for tool in tools]
+        body["tools"] = [self._tool(tool) for tool in tools]
         written: dict[str, Any] | None = None
         if choice is not None:
             if choice.mode == "required" and (thinks or not self.profile.forced_tools):
@@ -327,13 +366,36 @@ class AnthropicRequestWriter:
         if written is not None:
             body["tool_choice"] = written
 
+    def _tool(self, tool: Tool) -> dict[str, Any]:
+        if tool.native is not None:
+            return tool.native
+        schema = tool.parameters if "type" in tool.parameters else {"type": "object", **tool.parameters}
+        if tool.strict:
+            schema = self._schema(f"tools.{tool.name}", schema)
+        written: dict[str, Any] = {"name": tool.name, "input_schema": schema}
+        if tool.description:
+            written["description"] = tool.description
+        if tool.strict is not None:
+            written["strict"] = tool.strict
+        if tool.cache:
+            written["cache_control"] = _mark(tool.cache)
+        return written
+
+    def _schema(self, parameter: str, schema: Any) -> Any:
+        """A schema that the model is held to, without what the API refuses."""
+        made, lost, closed = claude_schema(schema)
+        if lost:
+            names = ", ".join(lost)
+            self.notes.leave_out(parameter, f"this API refuses the schema's {names}; check the answer yourself.")
+        if closed:
+            self.notes.leave_out(parameter, "additionalProperties: false was added, as this API demands.")
+        return made
+
     def _response_format(self, body: dict[str, Any], wanted: ResponseFormat) -> None:
         if wanted.kind == "text":
             return
         if wanted.kind == "json_schema" and self.profile.structured and wanted.schema is not None:
-            schema, changed = close_objects(wanted.schema)
-            if changed:
-                self.notes.leave_out("response_format", "additionalProperties: false was added, as this API demands.")
+            schema = self._schema("response_format", wanted.schema)
             body["output_config"] = {
                 **body.get("output_config", {}),
                 "format": {"type": "json_schema", "schema": schema},
@@ -350,25 +412,15 @@ class AnthropicRequestWriter:
             body["system"] = f"{system}\n\n{text}" if system else text
 
 
-def close_objects(schema: Any) -> tuple[Any, bool]:
-    """A copy of a JSON schema in which every object forbids further properties, and whether that is new."""
-    if isinstance(schema, list):
-        items = [close_objects(item) for item in schema]
-        return [item for item, _ in items], any(changed for _, changed in items)
-    if not isinstance(schema, Mapping):
-        return schema, False
-    changed = False
-    copy: dict[str, Any] = {}
-    for key, value in schema.items():
-        if key in ("enum", "const", "default", "examples"):
-            copy[key] = value
-            continue
-        copy[key], inner = close_objects(value)
-        changed = changed or inner
-    if copy.get("type") == "object" and copy.get("additionalProperties") is not False:
-        copy["additionalProperties"] = False
-        changed = True
-    return copy, changed
+def _answered(messages: Sequence[Message]) -> set[str]:
+    """Ids of the server's calls whose results stand in the conversation."""
+    return {
+        str(part.data.get("tool_use_id"))
+        for message in messages
+        if type(message.content) is not str
+        for part in message.parts
+        if type(part) is Native and part.type.endswith("_tool_result")
+    }
 
 
 def _join(turn: dict[str, Any], blocks: list[dict[str, Any]]) -> None:
@@ -388,21 +440,6 @@ def _same_model(one: str, other: str) -> bool:
     return one == other or one.startswith(f"{other}-2") or other.startswith(f"{one}-2")
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
-    if tool.native is not None:
-        return tool.native
-    written: dict[str, Any] = {"name": tool.name, "input_schema": tool.parameters}
-    if "type" not in tool.parameters:
-        written["input_schema"] = {"type": "object", **tool.parameters}
-    if tool.description:
-        written["description"] = tool.description
-    if tool.strict is not None:
-        written["strict"] = tool.strict
-    if tool.cache:
-        written["cache_control"] = _mark(tool.cache)
-    return written
-
-
 def _source(media: Media) -> dict[str, Any]:
     if media.file_id:
         return {"type": "file", "file_id": media.file_id}
@@ -412,6 +449,7 @@ def _source(media: Media) -> dict[str, Any]:
 
 
 def _document(document: Document) -> dict[str, Any]:
+    refuse_video(document)
     if document.data is not None and document.media_type != "application/pdf":
         plain = (document.media_type or "").startswith("text/")
         try:

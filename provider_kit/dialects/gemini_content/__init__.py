@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, WireCall, expect_object
+from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFailure, WireCall, expect_object
 from provider_kit.dialects.gemini_content.request import GeminiProfile, GeminiRequestWriter
-from provider_kit.dialects.gemini_content.response import GeminiStreamDecoder, parse_content, read_gemini_usage
+from provider_kit.dialects.gemini_content.response import parse_content, read_gemini_usage
+from provider_kit.dialects.gemini_content.stream import GeminiStreamDecoder, parse_elements
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.models import Embeddings, Model
 
@@ -40,7 +41,12 @@ class GeminiContent(Dialect):
         return WireCall(f"{_path(request.model)}:generateContent", body)
 
     def parse_chat(self, payload: Any) -> ChatResponse:
-        """Read a whole answer."""
+        """Read a whole answer, also one that is an array of answers."""
+        if isinstance(payload, list) and payload:
+            try:
+                return parse_elements(payload, provider=self.provider, origin=self.origin)
+            except StreamFailure as failure:
+                raise failure.error from None
         return parse_content(payload, provider=self.provider, origin=self.origin)
 
     def stream_decoder(self) -> StreamDecoder:

@@ -146,7 +146,7 @@ class GeminiRequestWriter:
         if isinstance(part, Refusal):
             return {"text": part.text} if part.text else None
         if isinstance(part, Media):
-            return _media(part)
+            return _signed(_media(part), (part.extra or {}).get("thoughtSignature") if own else None)
         raise InvalidRequestError(f"A {type(part).__name__} cannot be sent to this API.")
 
     def _result(self, result: ToolResult) -> dict[str, Any]:
@@ -198,8 +198,9 @@ class GeminiRequestWriter:
             config["frequencyPenalty"] = request.frequency_penalty
         if request.response_format is not None:
             self._response_format(config, request.response_format)
-        if request.reasoning is not None:
-            thinking = self._thinking(request.reasoning)
+        wish = None if request.reasoning is None else request.reasoning.without_default()
+        if wish is not None:
+            thinking = self._thinking(wish)
             if thinking:
                 config["thinkingConfig"] = thinking
         return config

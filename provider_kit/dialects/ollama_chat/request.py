@@ -20,6 +20,7 @@ from provider_kit.model.messages import (
     ToolCall,
     ToolResult,
 )
+from provider_kit.model.tools import Reasoning
 
 __all__ = ["OllamaRequestWriter"]
 
@@ -58,8 +59,9 @@ class OllamaRequestWriter:
             self._tools(body)
         if request.response_format is not None and request.response_format.kind != "text":
             body["format"] = request.response_format.schema or "json"
-        if request.reasoning is not None:
-            self._reasoning(body)
+        wish = None if request.reasoning is None else request.reasoning.without_default()
+        if wish is not None:
+            self._reasoning(body, wish)
         for name in ("user", "metadata"):
             if getattr(request, name) is not None:
                 self.notes.leave_out(name, "this API has no such parameter.")
@@ -86,9 +88,7 @@ class OllamaRequestWriter:
             for tool in tools
         ]
 
-    def _reasoning(self, body: dict[str, Any]) -> None:
-        reasoning = self.request.reasoning
-        assert reasoning is not None
+    def _reasoning(self, body: dict[str, Any], reasoning: Reasoning) -> None:
         effort, budget = reasoning.effort, reasoning.budget_tokens
         if "gpt-oss" in self.request.model:
             by_budget = "low" if (budget or 8192) <= 4096 else "medium" if (budget or 8192) <= 16384 else "high"
@@ -153,7 +153,8 @@ class OllamaRequestWriter:
                 raise InvalidRequestError(
                     f"A {type(part).__name__} cannot be sent to this API.", hint="Send text and images only."
                 )
-        written: dict[str, Any] = {"role": role, "content": "".join(text)}
+        # What a model wrote in several parts is one text; what a person attached is not.
+        written: dict[str, Any] = {"role": role, "content": ("" if role == "assistant" else "\n\n").join(text)}
         if images:
             written["images"] = images
         if calls:

@@ -8,10 +8,13 @@ from typing import Any
 
 from provider_kit.dialects.assembly import new_call_id, tool_finish
 from provider_kit.dialects.base import StreamFailure, decode_event, expect_object
-from provider_kit.dialects.failures import error_from_body
+from provider_kit.dialects.failures import error_from_body, holds_error
+from provider_kit.dialects.generated import read_image
+from provider_kit.errors import InvalidResponseError
 from provider_kit.model.chat import ChatResponse, Chunk, ToolCallDelta, Usage
 from provider_kit.model.json_text import dumps_text
 from provider_kit.model.messages import Message, Part, Text, Thinking, ToolCall
+from provider_kit.model.surrogates import PairJoiner, may_hold_halves
 from provider_kit.wire.json_lines import LineDecoder
 
 __all__ = ["OllamaStreamDecoder", "parse_ollama", "read_ollama_usage"]
@@ -35,7 +38,15 @@ def _text(value: Any) -> str:
     return value if type(value) is str else "" if value is None else str(value)
 
 
-def _calls(message: Mapping[str, Any]) -> list[ToolCall]:
+def _images(message: Mapping[str, Any]) -> list[Part]:
+    """Pictures the model made, as base64."""
+    given = message.get("images")
+    found = (read_image({"type": "image", "data": item}) for item in given) if isinstance(given, list) else ()
+    return [part for part in found if part is not None]
+
+
+def _calls(message: Mapping[str, Any], seen: set[str]) -> list[ToolCall]:
+    """The calls of a message; an id that another call has already is replaced."""
     calls: list[ToolCall] = []
     given_calls = message.get("tool_calls")
     if not given_calls or not isinstance(given_calls, list):
@@ -43,14 +54,17 @@ def _calls(message: Mapping[str, Any]) -> list[ToolCall]:
     for item in given_calls:
         function = item.get("function") if isinstance(item, dict) else None
         if isinstance(function, dict):
-            given = item.get("id")
+            given = str(item.get("id") or "")
+            local = not given or given in seen
             arguments = function.get("arguments")
+            call_id = new_call_id() if local else given
+            seen.add(call_id)
             calls.append(
                 ToolCall(
-                    str(given) if given else new_call_id(),
+                    call_id,
                     str(function.get("name") or ""),
                     arguments if isinstance(arguments, str) else dumps_text(arguments or {}),
-                    local_id=not given,
+                    local_id=local,
                 )
             )
     return calls
@@ -61,11 +75,17 @@ def _finish(reason: Any, has_calls: bool) -> Any:
 
 
 def _build(
-    text: str, thinking: str, calls: list[ToolCall], last: Mapping[str, Any], origin: str, raw: Any
+    text: str,
+    thinking: str,
+    images: list[Part],
+    calls: list[ToolCall],
+    last: Mapping[str, Any],
+    origin: str,
+    raw: Any,
 ) -> ChatResponse:
     content: str | list[Part] = text
-    if thinking or calls:
-        content = [*([Thinking(thinking)] if thinking else []), *([Text(text)] if text else []), *calls]
+    if thinking or calls or images:
+        content = [*([Thinking(thinking)] if thinking else []), *([Text(text)] if text else []), *images, *calls]
     reason = last.get("done_reason")
     model = last.get("model")
     return ChatResponse(
@@ -86,53 +106,84 @@ def parse_ollama(payload: Any, *, provider: str, origin: str) -> ChatResponse:
     Raises:
         APIError: The answer holds an error, or is no answer at all.
     """
-    if isinstance(payload, dict) and payload.get("error"):
+    if isinstance(payload, dict) and holds_error(payload, ("message", "done")):
         raise error_from_body(payload, status=200, headers={}, provider=provider, overrides={})
     found = expect_object(payload, "a chat answer", ("message",), provider)
     message = found["message"] if isinstance(found["message"], dict) else {}
     text, thinking = _text(message.get("content")), _text(message.get("thinking"))
-    return _build(text, thinking, _calls(message), found, origin, payload)
+    return _build(text, thinking, _images(message), _calls(message, set()), found, origin, payload)
 
 
 class OllamaStreamDecoder:
     """Reads a streamed answer, line by line; the line with ``done: true`` ends it."""
 
-    __slots__ = ("_calls", "_last", "_lines", "_origin", "_provider", "_text", "_thinking", "complete")
+    __slots__ = (
+        "_calls",
+        "_ids",
+        "_images",
+        "_last",
+        "_lines",
+        "_origin",
+        "_pairs",
+        "_provider",
+        "_text",
+        "_thinking",
+        "complete",
+        "lacks_only_end",
+    )
 
     def __init__(self, *, provider: str, origin: str) -> None:
         self._lines = LineDecoder()
+        self._pairs = PairJoiner()
         self._provider = provider
         self._origin = origin
         self._text: list[str] = []
         self._thinking: list[str] = []
+        self._images: list[Part] = []
         self._calls: list[ToolCall] = []
+        self._ids: set[str] = set()
         self._last: dict[str, Any] = {}
         self.complete = False
+        self.lacks_only_end = False
 
     def feed(self, data: bytes) -> Iterator[Chunk]:
-        """Take bytes, yield the chunks they complete."""
+        """Take bytes, yield the chunks they complete. What follows the end is not of the answer."""
         for line in self._lines.feed(data):
-            yield from self._read(decode_event(line, self._provider))
+            yield from self._read_line(line)
+            if self.complete:
+                return
 
     def finish(self) -> Iterator[Chunk]:
         """The bytes have ended: read a last line that lacks its line break."""
         for line in self._lines.finish():
             try:
-                payload = decode_event(line, self._provider)
-            except StreamFailure:
-                return
+                yield from self._read_line(line)
+            except StreamFailure as failure:
+                if not isinstance(failure.error, InvalidResponseError):
+                    raise
+                return  # half a line
+        for payload in self._pairs.finish():
             yield from self._read(payload)
 
-    def _read(self, payload: dict[str, Any]) -> Iterator[Chunk]:
-        if payload.get("error"):
+    def _read_line(self, line: bytes) -> Iterator[Chunk]:
+        payload = decode_event(line, self._provider)
+        if holds_error(payload, ("message", "done")):
             raise StreamFailure(error_from_body(payload, status=200, headers={}, provider=self._provider, overrides={}))
+        waits = self._pairs.waits or may_hold_halves(line)
+        for ready in self._pairs.feed(payload) if waits else (payload,):
+            yield from self._read(ready)
+
+    def _read(self, payload: dict[str, Any]) -> Iterator[Chunk]:
+        if self.complete:
+            return
         self._last = payload
         message = payload.get("message")
         if type(message) is not dict:
             message = {}
         text = _text(message.get("content"))
         thinking = _text(message.get("thinking"))
-        calls = _calls(message)
+        calls = _calls(message, self._ids)
+        images = _images(message)
         deltas = None
         if calls:
             start = len(self._calls)
@@ -142,16 +193,19 @@ class OllamaStreamDecoder:
             self._text.append(text)
         if thinking:
             self._thinking.append(thinking)
-        if text or thinking or deltas:
-            yield Chunk(text, payload, thinking, deltas)
-        if payload.get("done") and not self.complete:
+        self._images.extend(images)
+        if text or thinking or deltas or images:
+            yield Chunk(text, payload, thinking, deltas, parts=images or None)
+        if payload.get("done"):
             self.complete = True
             reason = payload.get("done_reason") or "stop"
             yield Chunk("", payload, finish_reason=_finish(reason, bool(self._calls)), usage=read_ollama_usage(payload))
 
     def response(self) -> ChatResponse:
         """The answer as far as it was received."""
-        answer = _build("".join(self._text), "".join(self._thinking), self._calls, self._last, self._origin, self._last)
+        text, thinking = "".join(self._text), "".join(self._thinking)
+        answer = _build(text, thinking, self._images, self._calls, self._last, self._origin, self._last)
         if not self.complete:
             answer.finish_reason = "error"
+            answer.message.incomplete = True
         return answer

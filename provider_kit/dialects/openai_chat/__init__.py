@@ -12,7 +12,8 @@ from provider_kit.dialects.base import Notes, StreamDecoder, WireCall
 from provider_kit.dialects.openai_catalog import OpenAICatalog
 from provider_kit.dialects.openai_chat.quirks import ChatQuirks
 from provider_kit.dialects.openai_chat.request import RequestWriter
-from provider_kit.dialects.openai_chat.response import ChatStreamDecoder, parse_answer
+from provider_kit.dialects.openai_chat.response import parse_answer
+from provider_kit.dialects.openai_chat.stream import ChatStreamDecoder
 from provider_kit.errors import APIError
 from provider_kit.model.chat import ChatRequest, ChatResponse
 

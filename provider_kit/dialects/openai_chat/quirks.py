@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from attrs import field, frozen
 
 from provider_kit.dialects.base import Notes
-from provider_kit.model.tools import Reasoning
+from provider_kit.model.tools import DEFAULT_EFFORT, Reasoning
 
 __all__ = ["ChatQuirks", "ReasoningWriter", "clamp_effort", "effort_writer"]
 
@@ -27,6 +27,7 @@ def clamp_effort(effort: str, allowed: tuple[str, ...]) -> str:
     if effort in allowed:
         return effort
     wanted = _ORDER.index(effort)
+    allowed = tuple(word for word in allowed if word != DEFAULT_EFFORT)
     return min(allowed, key=lambda other: (abs(_ORDER.index(other) - wanted), _ORDER.index(other)))
 
 
@@ -41,6 +42,10 @@ def effort_writer(*allowed: str, field_name: str = "reasoning_effort") -> Reason
     def write(reasoning: Reasoning, body: dict[str, Any], notes: Notes) -> None:
         wanted = reasoning.effort or (budget_effort(reasoning.budget_tokens) if reasoning.budget_tokens else None)
         if wanted is None:
+            return
+        if wanted == DEFAULT_EFFORT:
+            if DEFAULT_EFFORT in allowed:
+                body[field_name] = wanted
             return
         sent = clamp_effort(wanted, allowed)
         body[field_name] = sent
@@ -91,6 +96,8 @@ class ChatQuirks:
     json_schema: Literal["native", "prompt"] = "native"
     #: Whether JSON mode without a schema exists.
     json_object: bool = True
+    #: Whether ``default`` is a word for an effort.
+    default_effort: bool = False
     #: How to ask for reasoning; ``None``: the wish is left out.
     reasoning: ReasoningWriter | None = effort_writer("none", "minimal", "low", "medium", "high", "xhigh", "max")
     #: Field under which the assistant's reasoning is sent back; ``None``: it is not.
@@ -105,6 +112,8 @@ class ChatQuirks:
     audio: bool = True
     #: Whether audio is written as bare base64 text instead of an object.
     bare_audio: bool = False
+    #: Whether documents may be ``https`` links.
+    document_links: bool = False
     #: Form of documents: OpenAI's ``file``, Mistral's ``document_url``, or none.
     documents: Literal["file", "document_url"] | None = "file"
     #: Whether cache marks are written as ``cache_control``.

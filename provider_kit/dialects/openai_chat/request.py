@@ -9,7 +9,7 @@ import hashlib
 import re
 from typing import Any
 
-from provider_kit.dialects.base import Notes
+from provider_kit.dialects.base import Notes, refuse_video
 from provider_kit.dialects.openai_chat.quirks import ChatQuirks
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
@@ -102,11 +102,14 @@ class RequestWriter:
             self._tools(body, request.tools)
         if request.response_format is not None:
             self._response_format(body, request.response_format)
-        if request.reasoning is not None:
+        wish = request.reasoning
+        if wish is not None and not quirks.default_effort:
+            wish = wish.without_default()
+        if wish is not None:
             if quirks.reasoning is None:
                 self.notes.leave_out("reasoning", "this model has no reasoning to control.")
             else:
-                quirks.reasoning(request.reasoning, body, self.notes)
+                quirks.reasoning(wish, body, self.notes)
         if request.user is not None:
             if quirks.user_field is None:
                 self.notes.leave_out("user", "this provider takes no user id.")
@@ -147,7 +150,11 @@ class RequestWriter:
             elif role == "tool":
                 self._tool_messages(message, written)
             elif role == "assistant":
-                append(self._assistant(message))
+                turn = self._assistant(message)
+                if "tool_calls" in turn and written and "tool_calls" in written[-1]:
+                    _join_calls(written[-1], turn)  # the results of both follow, and must follow one turn
+                else:
+                    append(turn)
             else:
                 append(self._plain(role, message))
         if self.quirks.reasoning_with_tools:
@@ -198,6 +205,8 @@ class RequestWriter:
                     thinking.append(part.text)
             elif kind is Refusal:
                 refusal.append(part.text)  # type: ignore[union-attr]  # its class was just compared
+            elif isinstance(part, Media) and message.origin is not None:
+                self._generated(part, written)
             else:
                 item = self._part(part, "assistant")
                 if item is not None:
@@ -218,6 +227,18 @@ class RequestWriter:
             written["name"] = message.name
         self._add_extra(written, message)
         return written
+
+    def _generated(self, media: Media, written: dict[str, Any]) -> None:
+        """What a model made goes back where it came from: to the same API, under the same name."""
+        extra = media.extra or {}
+        if not self._own or not ("image" in extra or "id" in extra):
+            self.notes.leave_out(
+                "messages", f"a generated {type(media).__name__} was not sent; attach it to a user turn."
+            )
+        elif isinstance(media, Audio):
+            written["audio"] = {"id": extra["id"]}
+        else:
+            written.setdefault("images", []).append(extra["image"])
 
     def _add_extra(self, written: dict[str, Any], message: Message) -> None:
         if not message.extra:
@@ -290,7 +311,7 @@ class RequestWriter:
         if isinstance(part, Text):
             written: dict[str, Any] = {"type": "text", "text": part.text}
             if part.extra and self._own:
-                written.update(part.extra)
+                written.update({key: value for key, value in part.extra.items() if key != "annotations"})
         elif isinstance(part, Image):
             written = self._image(part)
         elif isinstance(part, Audio):
@@ -347,6 +368,7 @@ class RequestWriter:
         if document.data is not None and (document.media_type or "").startswith("text/"):
             return {"type": "text", "text": document.data.decode("utf-8", "replace")}
         style = self.quirks.documents
+        refuse_video(document)
         if style == "document_url" and document.file_id:
             return {"type": "file", "file_id": document.file_id}
         if style == "document_url":
@@ -354,6 +376,9 @@ class RequestWriter:
             if document.filename:
                 written["document_name"] = document.filename
             return written
+        if style == "file" and document.url and self.quirks.document_links:
+            name = document.filename or document.url.partition("?")[0].rsplit("/", 1)[-1]
+            return {"type": "file", "file": {"filename": name or "document.pdf", "file_data": document.url}}
         if style == "file" and (document.data is not None or document.file_id):
             if document.file_id:
                 return {"type": "file", "file": {"file_id": document.file_id}}
@@ -443,6 +468,20 @@ class RequestWriter:
             if isinstance(content, list) and content and content[-1].get("type") == "text":
                 content[-1].setdefault("cache_control", _cache_control(cache))
                 return
+
+
+def _join_calls(turn: dict[str, Any], following: dict[str, Any]) -> None:
+    """Add a second assistant turn with calls to the one before it."""
+    turn["tool_calls"] = [*turn["tool_calls"], *following["tool_calls"]]
+    first, second = turn.get("content"), following.get("content")
+    if isinstance(first, str) and isinstance(second, str):
+        turn["content"] = f"{first}\n\n{second}" if first and second else first or second
+    elif second:
+        turn["content"] = [*_as_parts(first), *_as_parts(second)]
+
+
+def _as_parts(content: Any) -> list[Any]:
+    return content if isinstance(content, list) else [{"type": "text", "text": content}] if content else []
 
 
 def _cache_control(cache: bool | str) -> dict[str, str]:

@@ -8,7 +8,8 @@ from typing import Any
 from provider_kit.dialects.base import Notes, StreamDecoder, WireCall
 from provider_kit.dialects.openai_catalog import OpenAICatalog
 from provider_kit.dialects.openai_responses.request import ResponsesProfile, ResponsesRequestWriter
-from provider_kit.dialects.openai_responses.response import ResponsesStreamDecoder, parse_response
+from provider_kit.dialects.openai_responses.response import parse_response
+from provider_kit.dialects.openai_responses.stream import ResponsesStreamDecoder
 from provider_kit.model.chat import ChatRequest, ChatResponse
 
 __all__ = ["OpenAIResponses", "ResponsesProfile"]
@@ -26,10 +27,13 @@ class OpenAIResponses(OpenAICatalog):
         origin: str | None = None,
         profile: Callable[[str], ResponsesProfile] = lambda model: ResponsesProfile(),
         counts: bool = True,
+        runs_custom_tools: bool = False,
     ) -> None:
         super().__init__(provider=provider, origin=origin or f"{self.name}/{provider}")
         self._profile = profile
         self._counts = counts
+        #: Whether calls of custom tools are the server's own, already carried out (xAI).
+        self._runs_custom_tools = runs_custom_tools
 
     def build_chat(self, request: ChatRequest, *, stream: bool, notes: Notes) -> WireCall:
         """Write a request."""
@@ -38,11 +42,15 @@ class OpenAIResponses(OpenAICatalog):
 
     def parse_chat(self, payload: Any) -> ChatResponse:
         """Read a whole answer."""
-        return parse_response(payload, provider=self.provider, origin=self.origin)
+        return parse_response(
+            payload, provider=self.provider, origin=self.origin, runs_custom_tools=self._runs_custom_tools
+        )
 
     def stream_decoder(self) -> StreamDecoder:
         """A fresh reader for one streamed answer."""
-        return ResponsesStreamDecoder(provider=self.provider, origin=self.origin)
+        return ResponsesStreamDecoder(
+            provider=self.provider, origin=self.origin, runs_custom_tools=self._runs_custom_tools
+        )
 
     def build_count(self, request: ChatRequest, notes: Notes) -> WireCall:
         """POST /responses/input_tokens: the request without what only matters for an answer."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from provider_kit.dialects.base import Notes
+from provider_kit.dialects.base import Notes, refuse_video
 from provider_kit.dialects.openai_chat.quirks import ReasoningWriter, effort_writer
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
@@ -58,6 +58,8 @@ class ResponsesProfile:
     user_field: str = "safety_identifier"
     #: Role of system messages inside the conversation.
     system_role: str = "developer"
+    #: Least number of tokens that an answer may be bounded to.
+    least_output_tokens: int = 16
 
 
 class ResponsesRequestWriter:
@@ -81,7 +83,10 @@ class ResponsesRequestWriter:
         if profile.encrypted_reasoning:
             body["include"] = ["reasoning.encrypted_content"]
         if request.max_tokens is not None:
-            body["max_output_tokens"] = request.max_tokens
+            least = profile.least_output_tokens
+            body["max_output_tokens"] = max(request.max_tokens, least)
+            if request.max_tokens < least:
+                self.notes.leave_out("max_tokens", f"this API's least is {least}; {least} was sent.")
         for name in ("temperature", "top_p"):
             value = getattr(request, name)
             if value is not None:
@@ -97,8 +102,9 @@ class ResponsesRequestWriter:
             self._tools(body, request.tools)
         if request.response_format is not None:
             body["text"] = {"format": _format(request.response_format)}
-        if request.reasoning is not None:
-            self._reasoning(body, request.reasoning)
+        wish = None if request.reasoning is None else request.reasoning.without_default()
+        if wish is not None:
+            self._reasoning(body, wish)
         if request.user is not None:
             body[profile.user_field] = request.user
         if request.metadata is not None:
@@ -127,6 +133,8 @@ class ResponsesRequestWriter:
                 items.append({"role": "user", "content": message.content})
             else:
                 items.append({"role": "user", "content": [self._part(part) for part in message.parts]})
+        if not items and instructions:  # an answer to instructions alone
+            items, instructions = [{"role": self.profile.system_role, "content": text} for text in instructions], []
         if not items:
             raise InvalidRequestError("The conversation has no text.", hint="Write something to the model.")
         return instructions, items
@@ -175,8 +183,13 @@ class ResponsesRequestWriter:
                     )
             elif isinstance(part, Native) and (own or message.origin is None):
                 items.append(part.data)
+            elif isinstance(part, Image) and own and isinstance((part.extra or {}).get("item"), dict):
+                items.append((part.extra or {})["item"])
             else:
                 self.notes.leave_out("messages", f"a {type(part).__name__} of an assistant message was not sent.")
+        while items and items[-1].get("type") == "reasoning":
+            items.pop()  # the API refuses reasoning without the item it belongs to
+            self.notes.leave_out("messages", "reasoning of an answer that was cut was not sent.")
         return items
 
     def _part(self, part: Any) -> dict[str, Any]:
@@ -190,11 +203,14 @@ class ResponsesRequestWriter:
         if isinstance(part, Document):
             if part.data is not None and (part.media_type or "").startswith("text/"):
                 return {"type": "input_text", "text": part.data.decode("utf-8", "replace")}
+            refuse_video(part)
             if part.url:
                 return {"type": "input_file", "file_url": part.url}
             written = {"type": "input_file", **_where(part, "file_data")}
             if part.data is not None:
                 written["filename"] = part.filename or "document.pdf"
+            if part.detail:
+                written["detail"] = part.detail
             return written
         if isinstance(part, Native):
             return part.data

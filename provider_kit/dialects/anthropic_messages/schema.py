@@ -1,0 +1,69 @@
+"""JSON Schemas as Claude takes them.
+
+Source: Anthropic API reference, "Structured outputs": every object forbids further properties; bounds of
+numbers, lengths and most array constraints are refused. What is taken away is reported, not enforced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["claude_schema"]
+
+#: Keywords that are refused, whatever their value.
+_REFUSED = frozenset(
+    (
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"),
+        *("maxItems", "uniqueItems", "contains", "minContains", "maxContains", "prefixItems", "additionalItems"),
+        *("patternProperties", "propertyNames", "minProperties", "maxProperties", "unevaluatedProperties"),
+        *("not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies", "unevaluatedItems"),
+    )
+)
+_FORMATS = frozenset(("date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"))
+#: Keywords whose value is a schema for each name, so that the names in it are no keywords.
+_NAMED = frozenset(("properties", "$defs", "definitions"))
+#: Keywords whose value is no schema.
+_VALUES = frozenset(("enum", "const", "default", "examples", "required", "type", "title", "description", "$ref"))
+#: Schemas may hold one another, but not without end.
+_DEEPEST = 100
+
+
+def claude_schema(schema: Any) -> tuple[Any, list[str], bool]:
+    """A copy of a schema that Claude takes.
+
+    Returns:
+        The copy, the keywords that were left out, and whether an object had to be closed.
+    """
+    lost: dict[str, None] = {}
+    state = {"closed": False}
+    return _copy(schema, lost, state, 0), list(lost), state["closed"]
+
+
+def _copy(schema: Any, lost: dict[str, None], state: dict[str, bool], depth: int) -> Any:
+    if isinstance(schema, list):
+        return [_copy(item, lost, state, depth + 1) for item in schema]
+    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        return schema
+    copy: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in _NAMED and isinstance(value, Mapping):
+            copy[key] = {name: _copy(inner, lost, state, depth + 1) for name, inner in value.items()}
+        elif key in _VALUES:
+            copy[key] = value
+        elif key in _REFUSED or _is_refused(key, value):
+            lost[key] = None
+        elif key == "oneOf" and "anyOf" not in schema:
+            copy["anyOf"] = _copy(value, lost, state, depth + 1)
+        else:
+            copy[key] = _copy(value, lost, state, depth + 1)
+    kind = copy.get("type")
+    is_object = kind == "object" or (isinstance(kind, list) and "object" in kind) or "properties" in copy
+    if is_object and copy.get("additionalProperties") is not False:
+        copy["additionalProperties"] = False
+        state["closed"] = True
+    return copy
+
+
+def _is_refused(key: str, value: Any) -> bool:
+    return (key == "minItems" and value not in (0, 1)) or (key == "format" and value not in _FORMATS)

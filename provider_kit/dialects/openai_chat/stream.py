@@ -1,0 +1,308 @@
+"""Streamed chat answers in OpenAI's form, of OpenAI and of everyone who imitates it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from provider_kit.dialects.assembly import ToolCallAssembly
+from provider_kit.dialects.base import decode_event
+from provider_kit.dialects.choices import ChoiceFilter
+from provider_kit.dialects.event_stream import EventReader
+from provider_kit.dialects.generated import SpokenAnswer, read_image
+from provider_kit.dialects.openai_chat.content import (
+    arguments_of,
+    as_list,
+    call_extra,
+    call_id,
+    finish_of,
+    is_custom,
+    linked_sources,
+    read_content,
+    reasoning_of,
+)
+from provider_kit.dialects.openai_chat.reasoning_details import ReasoningDetails
+from provider_kit.dialects.openai_usage import as_object, merge_usage, read_count, read_usage
+from provider_kit.errors import APIError
+from provider_kit.model.chat import ChatResponse, Chunk, ToolCallDelta
+from provider_kit.model.messages import Message, Part, Refusal, Text, Thinking
+
+__all__ = ["ChatStreamDecoder"]
+
+#: Characters of a last piece that is taken for the whole text once more, if it is equal to it.
+_SURELY_REPEATED = 16
+
+
+class ChatStreamDecoder(EventReader):
+    """Reads a streamed chat answer."""
+
+    __slots__ = (
+        "_always_done",
+        "_by_delta",
+        "_calls",
+        "_choices",
+        "_citations",
+        "_details",
+        "_first",
+        "_parts",
+        "_raw_reason",
+        "_refusal",
+        "_spoken",
+        "_text",
+        "_thinking",
+        "_usage",
+    )
+
+    def __init__(
+        self, *, provider: str, origin: str, always_done: bool, error_codes: Mapping[str, type[APIError]]
+    ) -> None:
+        super().__init__(provider=provider, origin=origin, error_codes=error_codes, answers=("choices",))
+        self._always_done = always_done
+        self._choices = ChoiceFilter()
+        self._text: list[str] = []
+        self._thinking: list[str] = []
+        self._refusal: list[str] = []
+        self._parts: list[Part] = []
+        self._citations: list[dict[str, Any]] = []
+        self._spoken = SpokenAnswer()
+        self._calls = ToolCallAssembly()
+        self._details = ReasoningDetails()
+        #: Whether content came under ``delta``, so that a ``message`` can only repeat it.
+        self._by_delta = False
+        self._raw_reason: str | None = None
+        self._usage: dict[str, Any] | None = None
+        self._first: dict[str, Any] | None = None
+
+    def feed(self, data: bytes) -> Iterator[Chunk]:
+        """Take bytes, yield the chunks they complete."""
+        add = self._text.append
+        for event in self._events.feed(data):
+            if event[:1] != b"{":
+                if event.strip() == b"[DONE]":
+                    yield from self._end()
+                    return
+                if not event.strip() and type(event) is bytes:
+                    continue
+            payload = decode_event(event, self._provider, self._error_codes)
+            choices = payload.get("choices")
+            usage = payload.get("usage")
+            if usage:
+                self._usage = merge_usage(self._usage, usage)
+            if choices and type(choices) is list and len(choices) == 1 and "error" not in payload:
+                choice = choices[0]
+                quick = self._choices.quick
+                if type(choice) is dict and choice.get("index", quick) == quick and "message" not in choice:
+                    delta = choice.get("delta")
+                    if type(delta) is dict and len(delta) == 1 and choice.get("finish_reason") is None:
+                        text = delta.get("content")
+                        if text and type(text) is str and self._is_sound(text):
+                            add(text)
+                            yield Chunk(text, payload)
+                            continue
+            for ready in self._ready(payload, event):
+                yield from self._read(ready)
+
+    def finish(self) -> Iterator[Chunk]:
+        """The bytes have ended: read a last event that lacks its blank line, then end."""
+        left = self._rest()
+        for payload in left.events:
+            self._usage = merge_usage(self._usage, payload.get("usage"))
+            yield from self._read(payload)
+        yield from self._taken(self._choices.finish())
+        finished = self._raw_reason is not None and not left.half_event and not left.half_line
+        if not self.complete and (left.marked or (finished and not self._always_done)):
+            yield from self._end()
+        self.lacks_only_end = finished and not self.complete
+
+    def _end(self) -> Iterator[Chunk]:
+        for payload in self._pairs.finish():
+            yield from self._read(payload)
+        yield from self._taken(self._choices.finish())
+        self.complete = True
+        calls = self._calls.release() or None
+        yield Chunk("", self._last, "", calls, finish_reason=self._reason(), usage=read_usage(self._usage))
+
+    def _reason(self) -> Any:
+        """Why the stream ended, as far as it was received."""
+        calls = bool(self._calls.calls)
+        if not self.complete and not self.lacks_only_end:
+            return "error"
+        if self._raw_reason is None and not calls:
+            # Only the stream's own end mark, and nothing that says otherwise.
+            return "stop" if self._text or self._refusal or self._parts else "error"
+        return finish_of(self._raw_reason, calls)
+
+    def _read(self, payload: dict[str, Any]) -> Iterator[Chunk]:
+        self._last = payload
+        if self._first is None:
+            self._first = payload
+        groq = payload.get("x_groq")
+        if isinstance(groq, dict):
+            if groq.get("error"):
+                raise self._failure({"error": {"message": str(groq["error"])}})
+            self._usage = merge_usage(self._usage, groq.get("usage"))
+        if "citations" in payload and not self._citations:
+            self._citations.extend(linked_sources(payload))
+            if self._citations:
+                yield Chunk("", payload, citations=list(self._citations))
+        yield from self._taken(self._choices.take(as_list(payload.get("choices")), payload))
+
+    def _taken(self, pieces: Iterable[tuple[Mapping[str, Any], Any]]) -> Iterator[Chunk]:
+        for choice, payload in pieces:
+            chunk = self._choice(payload, choice)
+            if chunk.has_content:
+                yield chunk
+
+    def _choice(self, payload: dict[str, Any], choice: Mapping[str, Any]) -> Chunk:
+        if choice.get("error"):
+            raise self._failure(choice)
+        reason = choice.get("finish_reason")
+        if reason and reason != "null":  # some write "" or "null" into every chunk
+            if reason == "error" or reason == "insufficient_system_resource":
+                raise self._failure(
+                    {"error": {"message": f"The provider ended the stream with {reason!r}.", "code": reason}}
+                )
+            first = self._raw_reason is None
+            self._raw_reason = str(reason)
+            self._choices.ended()
+        else:
+            first = False
+        delta = as_object(choice.get("delta"))
+        message = as_object(choice.get("message"))
+        chunk = Chunk("", payload)
+        if delta or "text" in choice:
+            self._content(chunk, delta, delta["content"] if "content" in delta else choice.get("text"), first)
+            self._by_delta = self._by_delta or chunk.has_content
+        if message and not chunk.has_content:
+            self._snapshot(chunk, message)
+        return chunk
+
+    def _content(self, chunk: Chunk, delta: Mapping[str, Any], content: Any, last: bool) -> None:
+        """Take what a piece has, and put it into the chunk."""
+        found = read_content(content)
+        text, thinking = found.text, found.thinking or reasoning_of(delta)
+        if last and len(text) >= _SURELY_REPEATED and len(self._text) > 1 and text == "".join(self._text):
+            text = ""  # the whole text once more
+        refusal = str(delta.get("refusal") or "")
+        details = delta.get("reasoning_details")
+        if details:
+            self._details.add(as_list(details))
+        self._put(chunk, text, thinking, refusal)
+        chunk.tool_calls = self._pieces(delta) or None
+        self._other_content(chunk, delta, found.parts, found.notes)
+
+    def _put(self, chunk: Chunk, text: str, thinking: str, refusal: str) -> None:
+        chunk.text, chunk.thinking, chunk.refusal = text, thinking, refusal
+        if text:
+            self._text.append(text)
+        if thinking:
+            self._thinking.append(thinking)
+        if refusal:
+            self._refusal.append(refusal)
+
+    def _other_content(
+        self, chunk: Chunk, delta: Mapping[str, Any], parts: list[Part], notes: list[dict[str, Any]]
+    ) -> None:
+        """Pictures, sound and sources."""
+        for item in as_list(delta.get("images")):
+            picture = read_image(item)
+            if picture is not None and picture not in self._parts:
+                parts.append(picture)
+        self._parts.extend(parts)
+        audio = delta.get("audio")
+        piece = self._spoken.add(audio) if isinstance(audio, dict) else None
+        chunk.parts = [*parts, *([] if piece is None else [piece])] or None
+        notes = notes + [note for note in as_list(delta.get("annotations")) if isinstance(note, dict)]
+        self._citations.extend(notes)
+        chunk.citations = notes or None
+
+    def _snapshot(self, chunk: Chunk, message: Mapping[str, Any]) -> None:
+        """A ``message`` in place of a ``delta``: a piece of its own, all so far, or all once more."""
+        found = read_content(message.get("content"))
+        self._put(
+            chunk,
+            self._unseen(self._text, found.text),
+            self._unseen(self._thinking, found.thinking or reasoning_of(message)),
+            self._unseen(self._refusal, str(message.get("refusal") or "")),
+        )
+        if message.get("reasoning_details") and not self._details:
+            self._details.add(as_list(message["reasoning_details"]))
+        known = len(self._calls.calls)
+        calls = as_list(message.get("tool_calls"))
+        chunk.tool_calls = self._pieces({**message, "tool_calls": calls[known:] if self._by_delta else calls}) or None
+        seen = self._parts or self._spoken.data
+        if not seen:
+            self._other_content(chunk, message, found.parts, found.notes if not self._citations else [])
+
+    def _unseen(self, known: list[str], given: str) -> str:
+        """What of a text has not been streamed yet."""
+        if not known or not given:
+            return given
+        size = sum(map(len, known)) if len(known) < len(given) + 1 else len(given) + 1
+        if len(given) >= size:
+            joined = "".join(known)
+            if given.startswith(joined):
+                return given[len(joined) :]
+        return "" if self._by_delta else given
+
+    def _pieces(self, delta: Mapping[str, Any]) -> list[ToolCallDelta]:
+        pieces = []
+        for item in as_list(delta.get("tool_calls")):
+            if not isinstance(item, dict):
+                continue
+            function = as_object(item["custom"] if is_custom(item) else item.get("function"))
+            index = item.get("index")
+            piece = self._calls.add(
+                index if isinstance(index, int) else None,
+                call_id(item),
+                str(function.get("name") or ""),
+                arguments_of(function.get("arguments") or function.get("input")),
+            )
+            extra = call_extra(item)
+            if extra:
+                self._calls.calls[piece.index].extra = extra
+            pieces.append(piece)
+        legacy = delta.get("function_call")
+        if isinstance(legacy, dict) and (legacy.get("name") or self._calls.calls):
+            name = str(legacy.get("name") or "")
+            pieces.append(self._calls.add(0, None, name, arguments_of(legacy.get("arguments"))))
+        return pieces
+
+    def response(self) -> ChatResponse:
+        """The answer as far as it was received."""
+        text = "".join(self._text)
+        calls = self._calls.close()
+        spoken = self._spoken.close()
+        content: str | list[Part]
+        if not (self._thinking or self._refusal or calls or self._parts or self._citations or spoken):
+            content = text
+        else:
+            content = []
+            if self._thinking:
+                content.append(Thinking("".join(self._thinking)))
+            if text or self._citations:
+                content.append(Text(text, extra={"annotations": self._citations} if self._citations else None))
+            content.extend([*self._parts, *([] if spoken is None else [spoken])])
+            if self._refusal:
+                content.append(Refusal("".join(self._refusal)))
+            content.extend(calls)
+        first = self._first or {}
+        model = first.get("model") or self._last.get("model") or None
+        details = self._details.close()
+        return ChatResponse(
+            Message(
+                "assistant",
+                content,
+                origin=self._origin,
+                model=model,
+                extra={"reasoning_details": details} if details else None,
+                incomplete=not self.complete and not self.lacks_only_end,
+            ),
+            self._reason(),
+            self._raw_reason,
+            read_usage(self._usage),
+            first.get("id") or self._last.get("id") or None,
+            model,
+            read_count(first.get("created")) or read_count(self._last.get("created")),
+            self._last,
+        )

@@ -1,0 +1,144 @@
+"""Halves of characters beyond the Basic Multilingual Plane, made whole again.
+
+Servers that escape such a character as a pair of surrogates (``\\ud83d\\ude00``) may cut a text between
+the two. A lone half cannot be encoded, printed or sent back, so it never leaves this module: the halves of
+two pieces are joined, and a half that stays alone becomes U+FFFD.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+__all__ = ["PairJoiner", "has_lone_half", "may_hold_halves", "mend", "mend_all"]
+
+_HALF = re.compile("[\ud800-\udfff]")
+_HIGH_AT_END = re.compile("[\ud800-\udbff]$")
+_REPLACEMENT = "\ufffd"
+#: Events held back until the other half of a character has come.
+_MOST_HELD = 16
+
+
+def has_lone_half(text: str) -> bool:
+    """Whether a text has half a character; quick for texts that cannot."""
+    return not text.isascii() and _HALF.search(text) is not None
+
+
+def may_hold_halves(data: bytes) -> bool:
+    """Whether JSON may have escaped halves, paired or not."""
+    return b"\\ud" in data or b"\\uD" in data
+
+
+def mend(text: str) -> str:
+    """The text with pairs joined and lone halves replaced by U+FFFD."""
+    if not has_lone_half(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def mend_all(value: Any) -> Any:
+    """The same for every string in a JSON value, keys included. Lists and dicts are changed in place."""
+    if isinstance(value, str):
+        return mend(value)
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if type(item) is dict:
+            if any(has_lone_half(key) for key in item):
+                mended = {mend(key): inner for key, inner in item.items()}
+                item.clear()
+                item.update(mended)
+            places: Any = item.items()
+        elif type(item) is list:
+            places = enumerate(item)
+        else:
+            continue
+        for place, inner in list(places):
+            if type(inner) is str:
+                if has_lone_half(inner):
+                    item[place] = mend(inner)
+            else:
+                waiting.append(inner)
+    return value
+
+
+def _strings(value: Any) -> dict[tuple[Any, ...], tuple[Any, Any]]:
+    """Where the strings with halves stand in a JSON value: path, then container and place."""
+    found: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+    waiting: list[tuple[tuple[Any, ...], Any]] = [((), value)]
+    while waiting:
+        path, item = waiting.pop()
+        if len(path) > _MOST_HELD:
+            continue  # no API has a text so deep; such halves are replaced
+        places = item.items() if type(item) is dict else enumerate(item) if type(item) is list else ()
+        for place, inner in places:
+            if type(inner) is str:
+                if has_lone_half(inner):
+                    found[(*path, place)] = (item, place)
+            elif inner:
+                waiting.append(((*path, place), inner))
+    return found
+
+
+class PairJoiner:
+    """Joins the halves of characters across the events of one stream.
+
+    An event one of whose texts ends in the first half of a pair waits until a later event has the second
+    half in the same place.
+    """
+
+    __slots__ = ("_held", "_open")
+
+    def __init__(self) -> None:
+        self._held: list[Any] = []
+        #: Places that end in a first half.
+        self._open: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+
+    @property
+    def waits(self) -> bool:
+        """Whether an event is held back."""
+        return bool(self._held)
+
+    def feed(self, event: Any) -> list[Any]:
+        """Take an event; return those that are complete now, in order."""
+        if self._open:
+            self._close(event)
+        places = _strings(event)
+        for path, (item, place) in places.items():
+            text = item[place]
+            if _HIGH_AT_END.search(text):
+                item[place] = mend(text[:-1]) + text[-1]
+                self._open[path] = (item, place)
+            else:
+                item[place] = mend(text)
+        self._held.append(event)
+        if self._open and len(self._held) < _MOST_HELD:
+            return []
+        return self.finish()
+
+    def _close(self, event: Any) -> None:
+        """Give what waits its second half, where the event brings it, or the text that shows there is none."""
+        for path, (item, place) in list(self._open.items()):
+            inner, last = event, None
+            for step in path:
+                container, last = inner, step
+                try:
+                    inner = container[step]
+                except (KeyError, IndexError, TypeError):
+                    break
+            else:
+                if type(inner) is not str or not inner:
+                    continue
+                if "\udc00" <= inner[0] <= "\udfff":
+                    item[place] += inner[0]
+                    container[last] = inner[1:]
+                item[place] = mend(item[place])
+                del self._open[path]
+
+    def finish(self) -> list[Any]:
+        """There is nothing more to come: the events that waited, lone halves replaced."""
+        for item, place in self._open.values():
+            item[place] = mend(item[place])
+        self._open.clear()
+        held, self._held = self._held, []
+        return held
