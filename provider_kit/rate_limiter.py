@@ -108,7 +108,7 @@ class RateLimiter:
         ):
             raise InvalidRequestError(f"timeout must be seconds, not {timeout!r}.", hint="Use None to wait forever.")
         began = now = waiting.now()
-        ticket = windows.ask(tokens, now)
+        ticket = windows.ask(tokens, now, ended=waiting.world_ended())
         try:
             while (wait := windows.ready(ticket, now)) > 0:
                 left = float("inf") if timeout is None else timeout - (now - began)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 from provider_kit.engine.stream import StreamState, stream
 from provider_kit.model.chat import ChatResponse, Chunk, ParameterWarning
@@ -47,8 +47,12 @@ class ChatStream:
                 yield chunk.text
 
     def close(self) -> None:
-        """Stop and free the connection. Safe to call twice."""
-        self._chunks.close()
+        """Stop and free the connection. Safe to call twice, and from another thread, whose loop ends then."""
+        try:
+            self._chunks.close()
+        except ValueError:  # it is being read in another thread
+            self._state.interrupt()
+            return
         run_to_completion(self._source.aclose())
 
     def __enter__(self) -> Self:
@@ -58,6 +62,18 @@ class ChatStream:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def __aiter__(self) -> NoReturn:
+        raise TypeError("stream() is read by a plain loop; for async for, write: async for chunk in client.astream(…)")
+
+    async def __aenter__(self) -> NoReturn:
+        raise TypeError("stream() goes with a plain with; in asyncio write: async with client.astream(…) as stream")
+
+    async def __aexit__(self, *_: object) -> None:
+        """Never reached: :meth:`__aenter__` says what to write."""
+
+    def __await__(self) -> NoReturn:
+        raise TypeError("stream() is not awaited; in asyncio write: async for chunk in client.astream(…)")
 
 
 class AsyncChatStream:
@@ -94,8 +110,25 @@ class AsyncChatStream:
                 yield chunk.text
 
     async def aclose(self) -> None:
-        """Stop and free the connection. Safe to call twice."""
-        await self._chunks.aclose()
+        """Stop and free the connection. Safe to call twice, and from another task, whose loop ends then."""
+        try:
+            await self._chunks.aclose()
+        except RuntimeError:  # it is being read in another task
+            if not self._chunks.ag_running:
+                raise
+            self._state.interrupt()
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("astream() is read by async for; in a plain loop write: for chunk in client.stream(…)")
+
+    def __await__(self) -> NoReturn:
+        raise TypeError("astream() is not awaited; write: async for chunk in client.astream(…)")
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError("astream() goes with async with: async with client.astream(…) as stream")
+
+    def __exit__(self, *_: object) -> None:
+        """Never reached: :meth:`__enter__` says what to write."""
 
     async def __aenter__(self) -> Self:
         return self

@@ -166,12 +166,12 @@ def test_who_runs_out_of_time_in_the_queue_is_told_how_long_it_would_still_take(
     """Somebody before it was slower than foretold."""
     limiter = RateLimiter(requests_per_minute=1, clock=clock)
     assert limiter.allow()
-    limiter.windows.ask(0, clock.now())  # comes to its turn, and does not go
+    waiting = limiter.windows.ask(0, clock.now())  # comes to its turn, and does not go
     with pytest.raises(RateLimitExceededError) as caught:
         limiter.wait(timeout=200)
     assert sum(clock.sleeps) == 200.0
     assert caught.value.retry_after == 60.0
-    assert len(limiter) == 1
+    assert (len(limiter), waiting.admitted) == (1, False)
 
 
 def test_threads_and_tasks_together_never_exceed_the_limit():

@@ -69,6 +69,12 @@ class _TimedStream:
             self._owner.arrivals.append(self._owner.now())
         return data
 
+    def interrupt(self) -> None:
+        """End a read that is under way elsewhere."""
+        interrupt = getattr(self._inner, "interrupt", None)
+        if interrupt is not None:
+            interrupt()
+
     async def drain(self) -> None:
         await self._inner.drain()
 

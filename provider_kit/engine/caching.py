@@ -20,6 +20,8 @@ from provider_kit.wire.redaction import redact
 
 __all__ = ["Lookup", "from_cache", "look_up", "read_entry"]
 
+#: Seconds after which somebody who waits looks whether the one who asks still exists.
+LOOK_AT_LEADER = 1.0
 _KEPT = frozenset({"stop", "length", "tool_calls"})
 
 
@@ -87,13 +89,13 @@ async def look_up(run: Run, request: ChatRequest, dialect: Dialect, call: WireCa
         if found.read is not None or not cache.single_flight:
             break
         waiter = run.transport.waiter()
-        if cache.lead(key, waiter):
-            found.leads = True
+        found.leads = cache.lead(key, waiter, holder=found, ended=run.transport.world_ended())
+        if found.leads:
             break
         left = run.left(run.transport.now())
         if left <= 0:
             break
-        await waiter.wait(min(left, 30.0))
+        await waiter.wait(min(left, LOOK_AT_LEADER))
     if run.minute:
         hit = found.read is not None
         try:

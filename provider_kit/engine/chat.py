@@ -10,6 +10,7 @@ from provider_kit.engine.unreadable import UNREADABLE, unreadable
 from provider_kit.errors import APIError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse, Timings
 from provider_kit.policies.response_cache import CacheEntry
+from provider_kit.transports.callers_own import callers_own
 from provider_kit.wire.response_headers import request_id
 
 __all__ = ["chat"]
@@ -55,6 +56,8 @@ async def _ask(run: Run, dialect: Dialect, draft: Draft, notes: Notes, lookup: L
             except ProviderKitError:
                 raise
             except UNREADABLE as error:
+                if callers_own([error]) is not None:
+                    raise
                 raise endpoint.finish_error(unreadable(error, response.status, payload)) from error
         except ProviderKitError as error:
             await run.failed(error)

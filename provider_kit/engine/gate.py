@@ -143,7 +143,7 @@ class Gate:
         now = run.transport.now()
         lease = Lease()
         if self.slots is not None:
-            place = lease.place = self.slots.take()
+            place = lease.place = self.slots.take(run.transport.world_ended())
             if not place.granted:
                 return self._undo(run, lease, now)
         key_id = ""
@@ -161,7 +161,7 @@ class Gate:
             if self.limits is not None:
                 limiter = lease.limiter = self._limiter_of(key_id)
                 tokens = lease.tokens = run.tokens if limiter.token_window is not None else 0.0
-                lease.ticket = limiter.ask(tokens, now)
+                lease.ticket = limiter.ask(tokens, now, ended=run.transport.world_ended())
                 if not lease.ticket.admitted:
                     return self._undo(run, lease, now)
             learned = self.learned
@@ -200,7 +200,9 @@ class Gate:
             key_id = await self._choose_key_and_turn(run, lease, now)
             if run.limited:
                 if self.common is not None:
-                    ticket = lease.common = self.common.ask(run.tokens, transport.now())
+                    ticket = lease.common = self.common.ask(
+                        run.tokens, transport.now(), ended=transport.world_ended()
+                    )
                     if not ticket.admitted:
                         await turns.wait_for_turn(self, run, lease, self.common, ticket)
                 elif self.custom_limiter is not None:
@@ -243,7 +245,9 @@ class Gate:
                 return key_id
             limiter = lease.limiter = self._limiter_of(key_id)
             tokens = lease.tokens = run.tokens if limiter.token_window is not None else 0.0
-            ticket = lease.ticket = limiter.ask(tokens, now, elsewhere=self.shared is not None)
+            ticket = lease.ticket = limiter.ask(
+                tokens, now, elsewhere=self.shared is not None, ended=run.transport.world_ended()
+            )
             if ticket.admitted:
                 return key_id
             has_turn = await turns.wait_for_turn(self, run, lease, limiter, ticket)

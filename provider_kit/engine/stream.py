@@ -31,6 +31,7 @@ from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse, Chunk, T
 from provider_kit.model.messages import Media, Message, Native, Part
 from provider_kit.policies.response_cache import CacheEntry
 from provider_kit.transports.base import ByteStream
+from provider_kit.transports.callers_own import callers_own
 from provider_kit.wire.redaction import redact_value
 from provider_kit.wire.response_headers import request_id
 
@@ -57,6 +58,17 @@ class StreamState:
     collected_bytes: int = 0
     #: Whether the cache had it.
     hit: bool = False
+    #: Whether the caller has left while somebody else reads: what comes of it matters to nobody.
+    left: bool = False
+
+    def interrupt(self) -> None:
+        """End a read that is under way in another thread, or in another task."""
+        self.left = True
+        body = self.body
+        if body is None:
+            getattr(self.run.transport, "interrupt", _no_interrupt)(self.run.limits)
+        else:
+            getattr(body, "interrupt", _no_interrupt)()
 
     def response(self) -> ChatResponse:
         """The answer as far as it was received."""
@@ -78,6 +90,10 @@ class StreamState:
             answer.headers = self.body.headers
             answer.request_id = request_id(self.body.headers)
         return answer
+
+
+def _no_interrupt(*_: object) -> None:
+    """For transports that cannot: the read ends by itself."""
 
 
 def begin_stream(run: Run, request: ChatRequest, notes: Notes) -> StreamState:
@@ -124,6 +140,8 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
             http = run.begin_at_once(state.draft, True) or await run.begin(state.draft, True)
             try:
                 body = state.body = await transport.open_stream(http, run.limits)
+                if state.left:
+                    return
                 if body.status >= 300:
                     raise endpoint.error(body.status, body.headers, await _read_all(body))
                 kind = (body.headers.get("content-type") or "").partition(";")[0].strip().lower()
@@ -150,6 +168,8 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
                             yield chunk
                         break
                     progressed = False
+                    if state.left:
+                        return
                     for chunk in feed(data):
                         if not committed:
                             committed = True
@@ -164,8 +184,10 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
                 await _end(state, lookup)
                 return
             except (StreamFailure, ProviderKitError, *UNREADABLE) as error:
-                if settled:
+                if settled or callers_own([error]) is not None:
                     raise
+                if state.left:
+                    return  # closed from elsewhere: what came of it is the stream's end
                 settled = True
                 now = transport.now()
                 state.ended = now - run.started

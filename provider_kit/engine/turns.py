@@ -22,6 +22,8 @@ __all__ = ["LOOK_AGAIN", "PATIENCE", "count_of_the_day", "heed_what_was_told", "
 PATIENCE = 120.0
 #: Seconds after which somebody who waits looks again, should a wake-up have been lost.
 LOOK_AGAIN = 30.0
+#: Seconds after which somebody who waits for a place looks whether those who hold one still exist.
+_LOOK_AT_HOLDERS = 1.0
 
 
 async def take_place(gate: Gate, run: Run, slots: Slots) -> Place:
@@ -30,7 +32,7 @@ async def take_place(gate: Gate, run: Run, slots: Slots) -> Place:
     Raises:
         RateLimitExceededError: None became free before the call's deadline.
     """
-    place = slots.take()
+    place = slots.take(run.transport.world_ended())
     if place.granted:
         return place
     try:
@@ -45,7 +47,8 @@ async def take_place(gate: Gate, run: Run, slots: Slots) -> Place:
                     hint="Raise max_concurrency= or total_timeout=, or make fewer calls at once.",
                     **run.facts(),
                 )
-            await waiter.wait(min(left, LOOK_AGAIN))
+            await waiter.wait(min(left, _LOOK_AT_HOLDERS))
+            slots.reclaim()
     except BaseException:  # cancelled too: a place that nobody holds would never be free again
         slots.leave(place)
         raise
@@ -95,7 +98,7 @@ async def wait_for_turn(gate: Gate, run: Run, lease: Lease, limiter: SlidingWind
             if shared is None or (limiter.is_head(ticket) and wait == float("inf")):
                 now = transport.now()
                 continue  # it became the head, or got room, before it could be woken
-        await waiter.wait(min(wait, allowed, LOOK_AGAIN))
+        await waiter.wait(min(wait, allowed, LOOK_AGAIN if limiter.is_head(ticket) else _LOOK_AT_HOLDERS))
         now = transport.now()
 
 

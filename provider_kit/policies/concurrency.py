@@ -1,11 +1,19 @@
-"""How many calls may be in flight at once; first come, first served, across threads and event loops."""
+"""How many calls may be in flight at once; first come, first served, across threads and event loops.
+
+A slot is held by a :class:`Place` and by nothing else: when the place is gone, whatever ended its call
+(an interrupt between two lines, an event loop that was closed under it), the slot is free. So there is no
+count that could go wrong; what is taken is what somebody holds.
+"""
 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.policies.rate_limit import Wakes
@@ -18,7 +26,17 @@ class Place:
     """Somebody's place in the queue."""
 
     waiter: Wakes | None = None
-    granted: bool = False
+    #: Tells whether the event loop of its call has been closed, so that nobody will ever give it back.
+    ended: Callable[[], bool] = bool
+    #: The slots it holds one of.
+    _slots: Slots | None = None
+    #: What the slots know it by.
+    ref: Any = field(default=None, repr=False)
+
+    @property
+    def granted(self) -> bool:
+        """Whether it holds a slot."""
+        return self._slots is not None and self.ref in self._slots.holders
 
 
 class Slots:
@@ -26,42 +44,74 @@ class Slots:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.taken = 0
-        self._queue: deque[Place] = deque()
+        #: Those who hold a slot.
+        self.holders: set[weakref.ref[Place]] = set()
+        self._queue: deque[weakref.ref[Place]] = deque()
         self._lock = threading.RLock()
         renew_after_fork(self)
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
         self._queue.clear()
-        self.taken = 0
+        self.holders = set()
+
+    @property
+    def taken(self) -> int:
+        """How many slots are held."""
+        return len(self.holders)
 
     def __len__(self) -> int:
         """How many wait."""
         return len(self._queue)
 
-    def take(self) -> Place:
-        """A slot, or a place in the queue for one."""
-        place = Place()
+    def take(self, ended: Callable[[], bool] = bool) -> Place:
+        """A slot, or a place in the queue for one.
+
+        Args:
+            ended: Tells whether the event loop of the call has been closed.
+        """
+        place = Place(None, ended, self)
+        place.ref = ref = weakref.ref(place, self._lost)
         with self._lock:
-            if self.taken < self.limit and not self._queue:
-                self.taken += 1
-                place.granted = True
+            if len(self.holders) < self.limit and not self._queue:
+                self.holders.add(ref)
             else:
-                self._queue.append(place)
+                self._queue.append(ref)
+                self.reclaim()
         return place
 
     def leave(self, place: Place) -> None:
         """Free the slot, or give up waiting for one."""
         with self._lock:
-            if not place.granted:
-                self._queue.remove(place)
-                return
-            place.granted = False
-            if not self._queue:
-                self.taken -= 1
-                return
-            following = self._queue.popleft()
-            following.granted = True
-        if following.waiter is not None:
-            following.waiter.wake()
+            if place.ref in self.holders:
+                self.holders.discard(place.ref)
+            elif place.ref in self._queue:
+                self._queue.remove(place.ref)
+            self._promote()
+
+    def reclaim(self) -> None:
+        """Take back the slots of calls whose event loop has been closed."""
+        with self._lock:
+            for ref in list(self.holders):
+                place = ref()
+                if place is None or place.ended():
+                    self.holders.discard(ref)
+            self._promote()
+
+    def _lost(self, ref: weakref.ref[Place]) -> None:
+        """A place is gone without having been given back."""
+        with self._lock:
+            self.holders.discard(ref)
+            self._promote()
+
+    def _promote(self) -> None:
+        """Hand what is free to those who have waited longest."""
+        while self._queue and len(self.holders) < self.limit:
+            ref = self._queue[0]
+            place = ref()
+            if place is not None and ref not in self.holders and not place.ended():
+                self.holders.add(ref)  # an interrupt may come between these lines; the next one goes on here
+                if place.waiter is not None:
+                    place.waiter.wake()
+            if self._queue and self._queue[0] is ref:
+                self._queue.popleft()

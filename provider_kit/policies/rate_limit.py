@@ -10,10 +10,11 @@ Plain state behind a lock; the clock is an argument and nothing waits here.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from attrs import define, field
 
@@ -144,6 +145,10 @@ class Ticket:
     expected: float = 0.0
     #: What it holds in each window; the tokens last.
     held: list[list[float]] | None = field(default=None, repr=False)
+    #: Tells whether the event loop of its call has been closed, so that nobody will ever ask for it again.
+    ended: Callable[[], bool] = field(default=bool, repr=False)
+    #: What the queue knows it by: a ticket that is gone waits no longer.
+    ref: Any = field(default=None, repr=False)
 
 
 class SlidingWindows:
@@ -160,7 +165,7 @@ class SlidingWindows:
         #: Until then a store that other processes share has no room, whatever the windows here say.
         self.full_until = _NEVER
         self._all = [*self.windows, *([self.token_window] if self.token_window is not None else [])]
-        self._queue: deque[Ticket] = deque()
+        self._queue: deque[weakref.ref[Ticket]] = deque()
         self._lock = threading.RLock()
         renew_after_fork(self)
 
@@ -172,29 +177,55 @@ class SlidingWindows:
         """How many wait."""
         return len(self._queue)
 
-    def ask(self, tokens: float, now: float, *, elsewhere: bool = False) -> Ticket:
+    def _head(self) -> Ticket | None:
+        """Who is next. Whose call is gone, whatever ended it, waits no longer."""
+        while self._queue:
+            ticket = self._queue[0]()
+            if ticket is not None and not ticket.admitted and not ticket.ended():
+                return ticket
+            self._queue.popleft()
+        return None
+
+    def _waiting(self) -> list[Ticket]:
+        """Those who wait, the next one first."""
+        found = (ref() for ref in list(self._queue))
+        return [ticket for ticket in found if ticket is not None and not ticket.ended()]
+
+    def _join(self, ticket: Ticket) -> None:
+        ticket.ref = weakref.ref(ticket, self._lost)
+        self._queue.append(ticket.ref)
+
+    def _lost(self, ref: weakref.ref[Ticket]) -> None:
+        """A ticket is gone without having been given up: whoever is behind it may be next."""
+        with self._lock:
+            self._wake_head()
+
+    def ask(
+        self, tokens: float, now: float, *, elsewhere: bool = False, ended: Callable[[], bool] = bool
+    ) -> Ticket:
         """Take a place; it is admitted at once if nobody waits and it fits.
 
         Args:
             tokens: Tokens it is expected to use.
             now: The clock.
             elsewhere: The windows are kept in a shared store, so the place is in the queue only.
+            ended: Tells whether the event loop of the call has been closed.
         """
-        ticket = Ticket(tokens)
+        ticket = Ticket(tokens, ended=ended)
         with self._lock:
             if elsewhere:
-                self._queue.append(ticket)
-            elif not self._queue and self._wait(tokens, now) <= 0:
+                self._join(ticket)
+            elif self._head() is None and self._wait(tokens, now) <= 0:
                 self._admit(ticket, now)
             else:
                 ticket.expected = self._projected(tokens, now)
-                self._queue.append(ticket)
+                self._join(ticket)
         return ticket
 
     def try_acquire(self, tokens: float, now: float) -> bool:
         """Admit a request if it can go at once; otherwise nothing is changed."""
         with self._lock:
-            if self._queue or self._wait(tokens, now) > 0:
+            if self._head() is not None or self._wait(tokens, now) > 0:
                 return False
             self._admit(Ticket(tokens), now)
             return True
@@ -212,7 +243,7 @@ class SlidingWindows:
         with self._lock:
             if ticket.admitted:
                 return 0.0
-            if self._queue[0] is not ticket:
+            if self._head() is not ticket:
                 return float("inf")
             wait = self._wait(ticket.tokens, now)
             if wait > 0:
@@ -225,22 +256,22 @@ class SlidingWindows:
     def is_head(self, ticket: Ticket) -> bool:
         """Whether a ticket is next; for windows that are kept elsewhere."""
         with self._lock:
-            return ticket.admitted or self._queue[0] is ticket
+            return ticket.admitted or self._head() is ticket
 
     def admit(self, ticket: Ticket, now: float) -> None:
         """Admit the head although its own windows say nothing of it; somebody else has counted it."""
         with self._lock:
             if not ticket.admitted:
-                self._queue.remove(ticket)
+                self._queue.remove(ticket.ref)
                 self._admit(ticket, now)
                 self._wake_head()
 
     def leave(self, ticket: Ticket) -> None:
         """Give up a place. An admitted request stays counted."""
         with self._lock:
-            if not ticket.admitted and ticket in self._queue:
-                head = self._queue[0] is ticket
-                self._queue.remove(ticket)
+            if not ticket.admitted and ticket.ref in self._queue:
+                head = self._head() is ticket
+                self._queue.remove(ticket.ref)
                 if head:
                     self._wake_head()
 
@@ -282,13 +313,13 @@ class SlidingWindows:
         with self._lock:
             if ticket.admitted:
                 return 0.0
-            before = takewhile(lambda one: one is not ticket, self._queue)
+            before = takewhile(lambda one: one is not ticket, self._waiting())
             return self._turn([*(one.tokens for one in before), ticket.tokens], now)
 
     def _projected(self, tokens: float, now: float) -> float:
-        if not self._queue:
+        if self._head() is None:
             return self._wait(tokens, now)
-        return self._turn([*(ticket.tokens for ticket in self._queue), tokens], now)
+        return self._turn([*(ticket.tokens for ticket in self._waiting()), tokens], now)
 
     def _turn(self, queue: list[float], now: float) -> float:
         """Seconds until the last of a queue is admitted, if nobody leaves or gives tokens back."""
@@ -341,10 +372,9 @@ class SlidingWindows:
             held.append(self.token_window.add(ticket.tokens, now))
 
     def _wake_head(self) -> None:
-        if self._queue:
-            waiter = self._queue[0].waiter
-            if waiter is not None:
-                waiter.wake()
+        head = self._head()
+        if head is not None and head.waiter is not None:
+            head.waiter.wake()
 
 
 class _Ahead:

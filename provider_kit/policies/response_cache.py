@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import weakref
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from attrs import frozen
+from attrs import define, frozen
 
 from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.errors import ConfigError
@@ -151,6 +152,19 @@ class MemoryCache:
         self.bytes -= len(entry.body) + _OVERHEAD
 
 
+@define(eq=False)
+class _Lead:
+    """Somebody who asks, and those who wait for the answer."""
+
+    waiting: list[Wakes]
+    ended: Callable[[], bool]
+    holder: Any = None
+
+    def is_gone(self) -> bool:
+        """Whether no answer will come: the call is gone, or its event loop."""
+        return self.ended() or (self.holder is not None and self.holder() is None)
+
+
 class ResponseCache:
     """A cache of answers. Give the same object to several clients to share it.
 
@@ -201,7 +215,7 @@ class ResponseCache:
         self.outage = Outage()
         self._lock = threading.RLock()
         renew_after_fork(self)
-        self._leaders: dict[str, list[Wakes]] = {}
+        self._leaders: dict[str, _Lead] = {}
 
     @property
     def max_entry_bytes(self) -> int:
@@ -232,19 +246,34 @@ class ResponseCache:
         renew_after_fork(self)
         self.memory = MemoryCache(self.max_bytes) if self.store is None else None
 
-    def lead(self, key: str, waiter: Wakes) -> bool:
-        """Whether the caller is the one to ask; otherwise its waiter is woken once the other has asked."""
+    def lead(
+        self, key: str, waiter: Wakes, *, holder: object | None = None, ended: Callable[[], bool] = bool
+    ) -> bool:
+        """Whether the caller is the one to ask; otherwise its waiter is woken once the other has asked.
+
+        Args:
+            key: What is asked for.
+            waiter: Wakes the caller.
+            holder: An object that lives as long as the caller's call.
+            ended: Tells whether the event loop of the call has been closed.
+        """
         with self._lock:
-            waiting = self._leaders.get(key)
-            if waiting is None:
-                self._leaders[key] = []
-                return True
-            waiting.append(waiter)
-            return False
+            lead = self._leaders.get(key)
+            if lead is not None and not lead.is_gone():
+                lead.waiting.append(waiter)
+                return False
+            made = self._leaders[key] = _Lead([] if lead is None else lead.waiting, ended)
+            if holder is not None:
+                made.holder = weakref.ref(holder, lambda _: self._leader_lost(key, made))
+            return True
+
+    def _leader_lost(self, key: str, lead: _Lead) -> None:
+        if self._leaders.get(key) is lead:
+            self.led(key)
 
     def led(self, key: str) -> None:
         """The one who asked is done, well or badly."""
         with self._lock:
-            waiting = self._leaders.pop(key, [])
-        for waiter in waiting:
+            lead = self._leaders.pop(key, None)
+        for waiter in () if lead is None else lead.waiting:
             waiter.wake()

@@ -9,6 +9,7 @@ touched from another.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import functools
 import io
 import math
@@ -16,7 +17,7 @@ import os
 import select
 import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
@@ -37,6 +38,7 @@ from provider_kit.errors import (
 from provider_kit.model.config import HTTPConfig
 from provider_kit.transports.aiohttp_clocks import Guard, Watchdog
 from provider_kit.transports.asyncio_waiting import AsyncioWaiting
+from provider_kit.transports.callers_own import callers_own
 from provider_kit.transports.base import certificate_error, late, one_line, proxy_error, too_large
 from provider_kit.transports.environment import find_proxy, ssl_context
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
@@ -192,6 +194,9 @@ class AiohttpTransport(AsyncioWaiting):
                 task.cancel()
             if running:
                 await asyncio.gather(*running, return_exceptions=True)
+
+    def interrupt(self, limits: Limits) -> None:
+        """Nothing: a task that waits for headers is cancelled by whoever has it."""
 
     async def aclose(self) -> None:
         """Close the running loop's session; those of other loops close with their loops."""
@@ -355,11 +360,26 @@ def _bury(session: aiohttp.ClientSession) -> None:
     session.detach()
     if connector is None:
         return
-    for waiting in connector._conns.values():
-        for protocol, _ in waiting:
-            if protocol.transport is not None:
-                protocol.transport.get_extra_info("socket")._sock.close()
-    _inherited.append(connector)  # it would warn of what it can no longer close
+    idle = [protocol for waiting in connector._conns.values() for protocol, _ in waiting]
+    for protocol in (*idle, *connector._acquired):
+        if protocol.transport is not None:
+            _free_socket(protocol.transport)
+    # What is left can no longer be closed, which it would warn of when it is collected.
+    connector._conns.clear()
+    connector._acquired.clear()
+    connector._closed = True
+
+
+def _free_socket(transport: Any) -> None:
+    """Close the socket of a transport whose loop is closed. uvloop closes its own with the loop."""
+    inner = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+    for part in (transport, inner):
+        sock = getattr(part, "_sock", None)
+        if sock is not None:
+            sock.close()
+            part._sock = None
+        if getattr(part, "_closed", None) is False:
+            part._closed = True
 
 
 class _Stream:
@@ -399,6 +419,10 @@ class _Stream:
         elif self._open:
             self._end()
         return data
+
+    def interrupt(self) -> None:
+        """End a read that another task waits in."""
+        self._response.close()
 
     async def drain(self) -> None:
         """Take what follows a complete answer, briefly."""
@@ -472,7 +496,17 @@ def _raise(error: BaseException, guard: Guard, limits: Limits, request: HttpRequ
     found = _translate(error, guard, limits, request)
     if found is error:
         raise error
-    raise found from error
+    raise found from (error if isinstance(found, ProviderKitError) else found.__cause__)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was made from."""
+    found: BaseException | None = error
+    for _ in range(20):  # a chain may be a circle
+        if found is None:
+            return
+        yield found
+        found = getattr(found, "os_error", None) or found.__cause__
 
 
 def _translate(error: BaseException, guard: Guard, limits: Limits, request: HttpRequest) -> BaseException:
@@ -493,6 +527,9 @@ def _translate(error: BaseException, guard: Guard, limits: Limits, request: Http
         return APITimeoutError(f"No connection to {host} within {limits.connect or 0:g} s.")
     if not isinstance(error, Exception):
         return error
+    own = callers_own(_chain(error))
+    if own is not None:
+        return own
     reason = _reason(error)
     if guard.expired or isinstance(error, TimeoutError):
         return late(limits, time.monotonic(), streaming=guard.streaming, began=guard.began)
@@ -526,6 +563,13 @@ def _reason(error: BaseException) -> str:
 def _drop_inherited_sessions() -> None:
     for transport in list(_transports):
         transport._after_fork()
+
+
+@atexit.register
+def _bury_at_exit() -> None:
+    """Loops that were closed bare, and whose transports nobody used again."""
+    for transport in list(_transports):
+        transport._bury_dead_loops()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

@@ -76,6 +76,10 @@ class DumpingTransport:
         return _DumpedStream(stream, dump)
 
 
+#: Characters of a word that is kept together.
+_LONGEST_WORD = 512
+
+
 class _Dump:
     """The lines about one exchange."""
 
@@ -113,18 +117,25 @@ class _Dump:
         if self._left <= 0 and not self._held:
             return
         whole = self._held + data.decode("utf-8", "replace")
-        longest = max((len(secret) for secret in self._secrets), default=0)
-        keep = longest - 1 if more and longest > 1 else 0
-        cut = len(whole) - keep
-        # Nothing is cut through a secret: it is masked first.
-        text, self._held = redact(whole, self._secrets), ""
-        if keep > 0 and text == whole:
-            text, self._held = whole[: max(0, cut)], whole[max(0, cut) :]
+        cut = self._safe_cut(whole) if more else len(whole)
+        text, self._held = redact(whole[:cut], self._secrets), whole[cut:]
         shown = text[: self._left]
         rest = len(text) - len(shown)
         self._left -= len(shown)
         if shown.strip():
             self._tell("BODY", f"{shown.rstrip()}{f' … {rest:,} more characters' if rest else ''}")
+
+    def _safe_cut(self, text: str) -> int:
+        """Where a text may be cut without cutting through a secret, or through what may become one."""
+        longest = max((len(secret) for secret in self._secrets), default=0)
+        cut = max(0, len(text) - max(0, longest - 1))
+        for secret in self._secrets:
+            found = text.rfind(secret, max(0, cut - len(secret) + 1))
+            if 0 <= found < cut:  # it is here already, whole
+                cut = found + len(secret)
+        # What looks like a secret is told by its shape, so that no word is cut, either.
+        space = max(text.rfind(mark, max(0, cut - _LONGEST_WORD), cut) for mark in ' \t\n"')
+        return space + 1 if space >= 0 else cut
 
     def ended(self, size: int, pieces: int | None) -> None:
         self.body(b"")
@@ -169,6 +180,12 @@ class _DumpedStream:
         if not self._told:
             self._told = True
             self._dump.ended(self._size, self._pieces)
+
+    def interrupt(self) -> None:
+        """End a read that is under way elsewhere."""
+        interrupt = getattr(self._inner, "interrupt", None)
+        if interrupt is not None:
+            interrupt()
 
     async def drain(self) -> None:
         self._end()

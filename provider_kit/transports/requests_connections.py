@@ -43,7 +43,7 @@ _MOST_HEADS = 100
 class Exchange:
     """The clocks of one request and its answer."""
 
-    __slots__ = ("_budget", "_limits", "began", "now", "sent", "streaming", "timed_out")
+    __slots__ = ("_budget", "_limits", "began", "connection", "now", "sent", "streaming", "timed_out")
 
     def __init__(self, limits: Limits, now: Callable[[], float], *, streaming: bool) -> None:
         self._limits = limits
@@ -53,6 +53,8 @@ class Exchange:
         self.streaming = streaming
         #: Whether a byte of the request may have left.
         self.sent = False
+        #: What it is sent on, once that is known.
+        self.connection: Any = None
         #: Whether content has arrived.
         self.began = False
         #: Whether a read ran out of time.
@@ -201,6 +203,8 @@ class _TimedConnectionMixin:
         if self.sock is None:
             self.connect()
         self.exchange = current.exchange
+        if self.exchange is not None:
+            self.exchange.connection = self
         self.asking = True
         try:
             super().request(*args, **kwargs)  # type: ignore[misc]  # urllib3's connection follows in the MRO

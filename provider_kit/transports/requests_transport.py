@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import os
 import queue
+import socket
 import ssl
 import threading
 import time
@@ -17,7 +18,7 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import requests
 from requests import exceptions as failures
@@ -37,6 +38,7 @@ from provider_kit.errors import (
 from provider_kit.model.config import HTTPConfig
 from provider_kit.transports.base import certificate_error, late, one_line, proxy_error, too_large
 from provider_kit.transports.blocking_waiting import BlockingWaiting
+from provider_kit.transports.callers_own import callers_own
 from provider_kit.transports.drive import run_to_completion
 from provider_kit.transports.environment import find_proxy
 from provider_kit.transports.requests_connections import Exchange, TimedAdapter, current
@@ -74,6 +76,8 @@ class RequestsTransport(BlockingWaiting):
         self._adapter: TimedAdapter | None = None
         self._proxies: dict[str, dict[str, str] | None] = {}
         self._timeouts: dict[float | None, PoolTimeout] = {}
+        #: Streams whose headers are waited for, by the identity of their limits.
+        self._opening: dict[int, Exchange] = {}
         _transports.add(self)
 
     # -------------------------------------------------------------------------------------------- protocol
@@ -89,15 +93,25 @@ class RequestsTransport(BlockingWaiting):
             _abandon(raw)
             if isinstance(error, ProviderKitError) or not isinstance(error, Exception):
                 raise
-            raise _translate(error, exchange, limits, request) from error
+            _raise(error, exchange, limits, request)
         raw.release_conn()
         return HttpResponse(response.status_code, response.headers, body)
 
     async def open_stream(self, request: HttpRequest, limits: Limits) -> _Stream:
         """Send a request and return as soon as the answer's headers are here."""
         exchange = Exchange(limits, time.monotonic, streaming=True)
-        response = self._exchange(request, limits, exchange)
+        self._opening[id(limits)] = exchange
+        try:
+            response = self._exchange(request, limits, exchange)
+        finally:
+            del self._opening[id(limits)]
         return _Stream(response, exchange, limits, request)
+
+    def interrupt(self, limits: Limits) -> None:
+        """Close the connection on which an answer is waited for."""
+        exchange = self._opening.get(id(limits))
+        if exchange is not None:
+            _shut(exchange.connection)
 
     async def run_all(
         self, thunks: Sequence[Callable[[], Awaitable[T]]], limit: int | None = None
@@ -166,6 +180,8 @@ class RequestsTransport(BlockingWaiting):
             found = _translate(error, exchange, limits, request)
             if found is error:
                 raise
+            if not isinstance(found, ProviderKitError):
+                raise found from found.__cause__  # the caller's own, as it was raised
             if isinstance(found, ConfigError):
                 raise found from None  # the cause may show a header's value
             raise found from _presentable(error, request)
@@ -291,7 +307,7 @@ class _Stream:
             data = next(self._pieces, b"")
         except Exception as error:
             self._give_up()
-            raise _translate(error, self._exchange, self._limits, self._request) from error
+            _raise(error, self._exchange, self._limits, self._request)
         if data:
             self._size += len(data)
             if self._size > self._limits.max_bytes:
@@ -304,6 +320,10 @@ class _Stream:
             self._open = False
             self._raw.release_conn()
         return data
+
+    def interrupt(self) -> None:
+        """End a read that another thread is in: it finds the connection closed."""
+        _shut(getattr(self._raw, "_connection", None))
 
     async def drain(self) -> None:
         """Take what follows a complete answer, briefly."""
@@ -338,6 +358,14 @@ class _Stream:
         _abandon(self._raw)
 
 
+def _shut(connection: Any) -> None:
+    """Let whoever reads from a connection find its end."""
+    sock = getattr(connection, "sock", None)
+    if sock is not None:
+        with suppress(OSError):  # it is closed already
+            sock.shutdown(socket.SHUT_RDWR)
+
+
 def _abandon(raw: Any) -> None:
     """Close a connection whose answer was not read to its end, and give its place in the pool back."""
     with suppress(OSError, pool_failures.HTTPError):
@@ -345,12 +373,22 @@ def _abandon(raw: Any) -> None:
     raw.release_conn()
 
 
+def _raise(error: Exception, exchange: Exchange, limits: Limits, request: HttpRequest) -> NoReturn:
+    found = _translate(error, exchange, limits, request)
+    if found is error:
+        raise error
+    raise found from (_presentable(error, request) if isinstance(found, ProviderKitError) else found.__cause__)
+
+
 def _translate(error: Exception, exchange: Exchange, limits: Limits, request: HttpRequest) -> Exception:
     """Errors of requests, urllib3 and sockets as ours."""
     if isinstance(error, ProviderKitError):
         return error
-    host = request.url.split("/", 3)[2]
     causes = list(_causes(error))
+    own = callers_own(causes)
+    if own is not None:
+        return own  # type: ignore[return-value]  # what was wrapped is an Exception
+    host = request.url.split("/", 3)[2]
     reason = _reason(causes)
     if any(isinstance(cause, pool_failures.EmptyPoolError) for cause in causes):
         over = late(limits, time.monotonic(), streaming=exchange.streaming, began=False)

@@ -94,6 +94,9 @@ class ScriptedTransport:
             except Exception as error:
                 yield number, error
 
+    def interrupt(self, limits: Limits) -> None:
+        """Nothing waits here."""
+
     async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
         """Call directly."""
         return function(*args)
@@ -167,6 +170,9 @@ class _ScriptedStream:
 
     def progress(self) -> None:
         """Nothing to time."""
+
+    def interrupt(self) -> None:
+        """Nothing waits here."""
 
     async def drain(self) -> None:
         await self.aclose()

@@ -64,14 +64,14 @@ def test_nobody_waits_behind_the_parents_queue():
     """What was sent stays counted, for the provider counts it too."""
     windows = SlidingWindows([(1, 60)])
     assert windows.ask(0, 100.0).admitted
-    windows.ask(0, 100.0)
+    waiting = windows.ask(0, 100.0)
 
     def use():
         alone = windows.ask(0, 130.0)
         return not alone.admitted and windows.ready(alone, 130.0) == 30.0 and windows.ready(alone, 160.0) == 0.0
 
     assert in_a_child(use)
-    assert len(windows) == 1
+    assert (len(windows), waiting.admitted) == (1, False)
 
 
 def test_a_call_that_leads_in_the_parent_leads_nobody_in_the_child():

@@ -323,23 +323,23 @@ def test_the_wait_that_is_told_is_the_wait_there_is(callers, limits):
 def test_the_wait_of_a_very_long_queue_is_told_without_working_out_each_turn():
     """By the sum of what waits, which is exact for equal requests."""
     windows = SlidingWindows([(10.0, 60.0)], (1000.0, 60.0))
-    for _ in range(1010):
-        windows.ask(100, 0.0)
+    waiting = [windows.ask(100, 0.0) for _ in range(1010)]
     assert windows.projected(100, 0.0) == 60.0 * 101
     ticket = windows.ask(100, 0.0)
     assert windows.expected(ticket, 0.0) == 60.0 * 101
     huge = SlidingWindows([], (100.0, 60.0))
-    for _ in range(301):
-        huge.ask(1000, 0.0)
+    waiting += [huge.ask(1000, 0.0) for _ in range(301)]
     assert huge.projected(1000, 0.0) == 60.0 * 301
+    assert len(waiting) == 1311
 
 
 def test_the_wait_behind_a_huge_request_is_not_exaggerated():
     """A request of ten times the limit occupies one window, not ten."""
     windows = SlidingWindows([], (100.0, 60.0))
-    windows.ask(100, 0.0)
-    windows.ask(1000, 0.0)
+    waiting = [windows.ask(100, 0.0), windows.ask(1000, 0.0)]
     assert windows.projected(10, 0.0) == 120.0
+    del waiting[1]  # whose call is gone waits no longer
+    assert windows.projected(10, 0.0) == 60.0
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
