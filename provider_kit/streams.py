@@ -113,10 +113,10 @@ class AsyncChatStream:
         """Stop and free the connection. Safe to call twice, and from another task, whose loop ends then."""
         try:
             await self._chunks.aclose()
-        except RuntimeError:  # it is being read in another task
-            if not self._chunks.ag_running:
+        except RuntimeError:
+            if not getattr(self._chunks, "ag_running", False):
                 raise
-            self._state.interrupt()
+            self._state.interrupt()  # it is being read in another task
 
     def __iter__(self) -> NoReturn:
         raise TypeError("astream() is read by async for; in a plain loop write: for chunk in client.stream(…)")

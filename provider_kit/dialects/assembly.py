@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 from attrs import define, field
@@ -85,6 +86,8 @@ class OpenCall:
     extra: dict[str, Any] | None = None
     native: dict[str, Any] | None = None
     local_id: bool = False
+    #: Whether it is of a tool whose input is plain text, not JSON.
+    raw: bool = False
     #: A placeholder that is not told until it is certain that nothing else follows.
     withheld: str = ""
     #: Characters so far, and at the latest look whether they are complete.
@@ -116,6 +119,8 @@ class OpenCall:
         """Take a piece of the arguments; return what of it is to be told now."""
         if not piece:
             return ""
+        if self.raw:
+            return self.append(piece)
         stripped = piece.strip()
         if not self.arguments and stripped in _PLACEHOLDERS:
             self.withheld = stripped  # the arguments may still come
@@ -126,6 +131,10 @@ class OpenCall:
             self.withheld = ""
         elif stripped[:1] == "{" and self.is_whole():
             return ""  # told once more: JSON does not go on after its end
+        return self.append(piece)
+
+    def append(self, piece: str) -> str:
+        """Take a piece as it is."""
         self.arguments.append(piece)
         self.size += len(piece)
         return piece
@@ -144,10 +153,18 @@ class OpenCall:
         joined = "".join(self.arguments)
         if not joined:
             return "{}" if self.withheld == "{}" else ""
-        last = self.arguments[-1]
-        if len(self.arguments) > 1 and last.lstrip()[:1] == "{" and not _is_object(joined) and _is_object(last):
-            return last  # a server that repeats everything in each piece
+        if len(self.arguments) > 1 and not self.raw and self._grows() and not _is_object(joined):
+            return self.arguments[-1]  # a server that repeats everything in each piece
         return joined
+
+    def _grows(self) -> bool:
+        """Whether each piece has all of the one before it, and the last one is an object."""
+        pieces = self.arguments
+        return (
+            pieces[-1].lstrip()[:1] == "{"
+            and all(later.startswith(before) for before, later in pairwise(pieces))
+            and _is_object(pieces[-1])
+        )
 
     def close(self) -> ToolCall:
         """The call as it stands."""
@@ -182,7 +199,9 @@ class ToolCallAssembly:
         #: By the id that the server gave; the newest call where it gave one twice.
         self._by_id: dict[str, OpenCall] = {}
 
-    def add(self, index: int | None, id: str | None, name: str | None, arguments: str) -> ToolCallDelta:
+    def add(
+        self, index: int | None, id: str | None, name: str | None, arguments: str, *, raw: bool = False
+    ) -> ToolCallDelta:
         """Take a fragment; return it as a delta that names the call it belongs to.
 
         Args:
@@ -190,12 +209,14 @@ class ToolCallAssembly:
             id: The call's id; empty means unchanged.
             name: The tool's name; empty means unchanged.
             arguments: The next piece of the JSON text.
+            raw: Whether the tool takes plain text instead.
         """
         id, name = id or None, name or None
         call = self._find(index, id, name, arguments)
         if call is None:
             call = OpenCall(len(self.calls))
             self.calls.append(call)
+        call.raw = call.raw or raw
         if index is not None:
             self._by_index[index] = call
         told_id = self._take_id(call, id)
@@ -262,11 +283,13 @@ def _repeats(call: OpenCall, arguments: str) -> bool:
 
 def _take_name(call: OpenCall, name: str | None) -> str | None:
     """Give the call its name; what of it is to be told. It may come in pieces, or once more with each piece."""
-    if name is None or name == call.name or call.size or call.withheld:
+    if name is None or name == call.name:
         return None
     if not call.name:
         call.name = name
         return name
+    if call.size or call.withheld:
+        return None
     grown = name if name.startswith(call.name) else call.name + name
     added = grown[len(call.name) :]
     call.name = grown

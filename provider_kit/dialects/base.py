@@ -189,6 +189,8 @@ def decode_event(
         raise StreamFailure(error_from_body(words, status=200, headers={}, provider=provider, overrides=error_codes))
     if type(value) is dict:
         return value
+    if type(value) is list and value and type(value[0]) is dict and value[0].get("error"):
+        raise StreamFailure(error_from_body(value, status=200, headers={}, provider=provider, overrides=error_codes))
     raise StreamFailure(
         InvalidResponseError(
             "The stream holds an event that is not a JSON object.",

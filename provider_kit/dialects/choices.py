@@ -32,22 +32,23 @@ def first_choice(choices: Any) -> Mapping[str, Any] | None:
 
 #: Of no answer.
 _NONE = -1
+#: Pieces that wait until it is certain that the server counts chunks; there are hardly more answers side by side.
+_CERTAIN = 8
 
 
 class ChoiceFilter:
     """Picks, out of the events of a stream, the pieces of one answer.
 
-    A piece with a new number waits for the next event, which tells whether the server counts chunks or gives
-    several answers.
+    Pieces with new numbers wait until it is clear whether the server counts chunks or gives several answers.
     """
 
     __slots__ = ("_counting", "_ended", "_number", "_several", "_waiting", "quick")
 
     def __init__(self) -> None:
-        #: The number of pieces that are certainly ours and need no further look.
+        #: The number of pieces that are certainly ours and need no further look; -1 if none are.
         self.quick = _NONE
         self._number: int | None = None
-        self._waiting: tuple[int, tuple[Any, Any]] | None = None
+        self._waiting: list[tuple[int, tuple[Any, Any]]] = []
         self._counting = False
         self._several = False
         self._ended = False
@@ -60,14 +61,16 @@ class ChoiceFilter:
             event: The event.
         """
         pieces = [choice for choice in choices if isinstance(choice, dict)]
-        numbers = {number for piece in pieces if (number := _number(piece)) is not None}
+        # Side by side, the one without a number is the first (protobuf leaves zeros out).
+        told = [number if (number := _number(piece)) is not None or len(pieces) == 1 else 0 for piece in pieces]
+        numbers = {number for number in told if number is not None}
         taken: list[tuple[Mapping[str, Any], Any]] = []
         if len(numbers) > 1 and not self._several:
             taken.extend(self._tell_apart(min(numbers) if self._number is None else self._number))
-        for piece in pieces:
-            taken.extend(self._take(_number(piece), (piece, event)))
-        certain = self._number is not None and self._waiting is None and not self._counting
-        self.quick = self._number if certain and self._number is not None else _NONE
+        for number, piece in zip(told, pieces, strict=True):
+            taken.extend(self._take(number, (piece, event)))
+        certain = bool(taken) and not self._waiting and not self._counting
+        self.quick = (self._number or 0) if certain else _NONE
         return taken
 
     def ended(self) -> None:
@@ -76,13 +79,13 @@ class ChoiceFilter:
 
     def finish(self) -> list[tuple[Mapping[str, Any], Any]]:
         """There is no further event: what waited is ours, unless our answer had ended before it."""
-        waiting, self._waiting = self._waiting, None
-        return [] if waiting is None or self._ended else [waiting[1]]
+        waiting, self._waiting = self._waiting, []
+        return [] if self._ended else [entry for _, entry in waiting]
 
     def _take(self, number: int | None, entry: tuple[Any, Any]) -> list[tuple[Mapping[str, Any], Any]]:
         ours = self._number or 0
         if number is None:
-            return [entry]
+            return [*self.finish(), entry]  # whoever leaves numbers out has no answers to tell apart
         if self._several:
             return [entry] if number == ours else []
         if self._counting:
@@ -91,26 +94,30 @@ class ChoiceFilter:
             self._number = number
             return [entry]
         if number == ours:
-            kept = [] if self._waiting is None else self._tell_apart(number)
+            kept = self._tell_apart(number) if self._waiting else []
             self._number = number
             return [*kept, entry]
         return [] if self._ended else self._judge(number, entry)
 
     def _judge(self, number: int, entry: tuple[Any, Any]) -> list[tuple[Mapping[str, Any], Any]]:
         """A piece with another number than ours."""
-        if self._waiting is None:
-            self._waiting = (number, entry)
-            return []
-        before, waited = self._waiting
-        only = number == before and self._number is None
-        counts = number == before + 1 and (self._number is None or before == self._number + 1)
-        if not only and not counts:
-            return self._tell_apart(self._number or 0)
-        self._number, self._counting, self._waiting = number, counts, None
-        return [waited, entry]
+        waiting = self._waiting
+        first, before = (waiting[0][0], waiting[-1][0]) if waiting else (number, number - 1)
+        counted = number == before + 1 or (number == before and first < before)
+        waiting.append((number, entry))
+        if number == before and first == before and self._number is None:  # the only answer there is
+            self._number = number
+        elif counted and (self._number is None or first == self._number + 1):
+            if len(waiting) < _CERTAIN:
+                return []
+            self._number, self._counting = number, True
+        else:
+            return self._tell_apart(first if self._number is None else self._number)
+        self._waiting = []
+        return [waited for _, waited in waiting]
 
     def _tell_apart(self, number: int) -> list[tuple[Mapping[str, Any], Any]]:
-        """There are several answers, ours has this number; what waited, if it is of ours."""
+        """There are several answers, ours has this number; what of those that waited is of ours."""
         self._several, self._counting, self._number = True, False, number
-        waiting, self._waiting = self._waiting, None
-        return [waiting[1]] if waiting is not None and waiting[0] == number else []
+        waiting, self._waiting = self._waiting, []
+        return [entry for told, entry in waiting if told == number]

@@ -15,6 +15,7 @@ from attrs import define, field
 from provider_kit.dialects.base import NO_OVERRIDES, StreamFailure, decode_event
 from provider_kit.dialects.failures import error_from_body, holds_error
 from provider_kit.errors import APIError
+from provider_kit.model.chat import Chunk
 from provider_kit.model.json_text import loads
 from provider_kit.model.surrogates import PairJoiner, has_lone_half, may_hold_halves
 from provider_kit.wire.server_sent_events import ErrorEvent, EventDecoder
@@ -102,18 +103,42 @@ class EventReader:
                 left.marked = True
                 continue
             try:
-                payload = decode_event(event, self._provider, self._error_codes)
+                payloads = self._decode(event)
             except StreamFailure:
                 if type(event) is ErrorEvent and not _is_half(event):
                     raise
                 left.half_event = True
                 return left
-            left.events.extend(self._ready(payload, event))
+            for payload in payloads:
+                left.events.extend(self._ready(payload, event))
         left.half_line = len(self._events.stray) > strays
         if self._events.stray:
             left.events.extend(self._read_stray(b"\n".join(self._events.stray)))
         left.events.extend(self._pairs.finish())
         return left
+
+    def _check_stray(self) -> None:
+        """The end mark has come: whether an error stood between the events.
+
+        Raises:
+            StreamFailure: It did.
+        """
+        if self._events.stray:
+            self._read_stray(b"\n".join(self._events.stray))
+
+    def flush(self) -> None:
+        """The stream has failed: what waited for more is part of what was received."""
+        for payload in self._pairs.finish():
+            for _ in self._read(payload):
+                pass
+
+    def _read(self, payload: dict[str, Any]) -> Iterable[Chunk]:
+        """Take an event; the chunks it makes."""
+        raise NotImplementedError
+
+    def _decode(self, event: bytes) -> list[dict[str, Any]]:
+        """The objects in an event."""
+        return [decode_event(event, self._provider, self._error_codes)]
 
     def _read_stray(self, data: bytes) -> list[dict[str, Any]]:
         """What stood between the events: nothing, or an error as bare JSON."""

@@ -256,8 +256,8 @@ def _read(payload: Any) -> Reported:
         return Reported(str(payload)[:500].strip() or "The provider gave no reason.")
     inner = payload.get("error")
     several = payload.get("errors")
-    if not inner and isinstance(several, list) and several:
-        inner = several[0]
+    if not inner and several:
+        inner = several[0] if isinstance(several, list) else several
     if isinstance(inner, str):
         return Reported(inner, code=_word(payload.get("code")), type=_word(payload.get("type")))
     if not isinstance(inner, Mapping):

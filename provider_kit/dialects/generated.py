@@ -28,7 +28,8 @@ def read_image(item: Any) -> Part | None:
     and base64 under ``b64_json`` or ``data``. The item itself is kept in the part's ``extra``.
     """
     if isinstance(item, str):
-        item = {"type": "image_url", "image_url": {"url": item}}
+        linked = item.startswith(("http://", "https://", "data:"))
+        item = {"type": "image_url", "image_url": {"url": item}} if linked else {"type": "image", "data": item}
     if not isinstance(item, Mapping):
         return None
     place = item.get("image_url", item.get("url"))

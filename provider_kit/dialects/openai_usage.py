@@ -56,6 +56,9 @@ def merge_usage(known: dict[str, Any] | None, new: Any) -> dict[str, Any] | None
             merged[name] = merge_usage(before, value)
         elif value or not before:
             merged[name] = value
+    for total in ("total_tokens", "totalTokenCount"):
+        if total not in new and merged != known:
+            merged.pop(total, None)  # it was of fewer tokens
     return merged
 
 

@@ -200,9 +200,7 @@ class Gate:
             key_id = await self._choose_key_and_turn(run, lease, now)
             if run.limited:
                 if self.common is not None:
-                    ticket = lease.common = self.common.ask(
-                        run.tokens, transport.now(), ended=transport.world_ended()
-                    )
+                    ticket = lease.common = self.common.ask(run.tokens, transport.now(), ended=transport.world_ended())
                     if not ticket.admitted:
                         await turns.wait_for_turn(self, run, lease, self.common, ticket)
                 elif self.custom_limiter is not None:

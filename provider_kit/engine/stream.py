@@ -7,6 +7,7 @@ From then on it is a :class:`StreamError` that carries what was received.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Any, Literal
 
 from attrs import define
@@ -90,6 +91,14 @@ class StreamState:
             answer.headers = self.body.headers
             answer.request_id = request_id(self.body.headers)
         return answer
+
+
+def _flush(decoder: StreamDecoder | None) -> None:
+    """Let a decoder take what it held back, now that nothing more will come."""
+    flush = getattr(decoder, "flush", None)
+    if flush is not None:
+        with suppress(StreamFailure, *UNREADABLE):  # the failure that ended the stream is what is told
+            flush()
 
 
 def _no_interrupt(*_: object) -> None:
@@ -376,6 +385,7 @@ def _public(state: StreamState, error: Exception) -> ProviderKitError:
 def _after_content(state: StreamState, failure: ProviderKitError) -> StreamError:
     """An error after content has reached the caller, with what was received."""
     run = state.run
+    _flush(state.decoder)
     partial = state.response()
     partial.raw = redact_value(partial.raw, run.endpoint.secrets)  # it may be the error's event
     known: dict[str, Any] = {

@@ -15,6 +15,8 @@ __all__ = ["PairJoiner", "has_lone_half", "may_hold_halves", "mend", "mend_all"]
 _HALF = re.compile("[\ud800-\udfff]")
 _HIGH_AT_END = re.compile("[\ud800-\udbff]$")
 _REPLACEMENT = "\ufffd"
+#: Fields that number pieces.
+_LABELS = ("index", "output_index", "content_index", "item_id")
 #: Events held back until the other half of a character has come.
 _MOST_HELD = 16
 
@@ -65,7 +67,7 @@ def mend_all(value: Any) -> Any:
 def _strings(value: Any) -> dict[tuple[Any, ...], tuple[Any, Any]]:
     """Where the strings with halves stand in a JSON value: path, then container and place."""
     found: dict[tuple[Any, ...], tuple[Any, Any]] = {}
-    waiting: list[tuple[tuple[Any, ...], Any]] = [((), value)]
+    waiting: list[tuple[tuple[Any, ...], Any]] = [((_label(value),), value)]
     while waiting:
         path, item = waiting.pop()
         if len(path) > _MOST_HELD:
@@ -76,8 +78,26 @@ def _strings(value: Any) -> dict[tuple[Any, ...], tuple[Any, Any]]:
                 if has_lone_half(inner):
                     found[(*path, place)] = (item, place)
             elif inner:
-                waiting.append(((*path, place), inner))
+                waiting.append(((*path, place if type(item) is dict else _label(inner) or place), inner))
     return found
+
+
+def _label(value: Any) -> Any:
+    """What tells an object from others in the same place: pieces of several calls or blocks may take turns."""
+    if type(value) is not dict:
+        return None
+    label = tuple(repr(value[name]) for name in _LABELS if name in value)
+    return label or None
+
+
+def _step(container: Any, step: Any) -> Any:
+    """What stands in a place, or has a label."""
+    if type(container) is list and type(step) is tuple:
+        for position, item in enumerate(container):
+            if _label(item) == step:
+                return position
+        raise KeyError(step)
+    return step
 
 
 class PairJoiner:
@@ -119,11 +139,14 @@ class PairJoiner:
     def _close(self, event: Any) -> None:
         """Give what waits its second half, where the event brings it, or the text that shows there is none."""
         for path, (item, place) in list(self._open.items()):
+            if path[0] != _label(event):
+                continue
             inner, last = event, None
-            for step in path:
-                container, last = inner, step
+            for step in path[1:]:
+                container = inner
                 try:
-                    inner = container[step]
+                    last = _step(container, step)
+                    inner = container[last]
                 except (KeyError, IndexError, TypeError):
                     break
             else:

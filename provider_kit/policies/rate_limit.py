@@ -200,9 +200,7 @@ class SlidingWindows:
         with self._lock:
             self._wake_head()
 
-    def ask(
-        self, tokens: float, now: float, *, elsewhere: bool = False, ended: Callable[[], bool] = bool
-    ) -> Ticket:
+    def ask(self, tokens: float, now: float, *, elsewhere: bool = False, ended: Callable[[], bool] = bool) -> Ticket:
         """Take a place; it is admitted at once if nobody waits and it fits.
 
         Args:

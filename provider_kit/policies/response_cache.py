@@ -246,9 +246,7 @@ class ResponseCache:
         renew_after_fork(self)
         self.memory = MemoryCache(self.max_bytes) if self.store is None else None
 
-    def lead(
-        self, key: str, waiter: Wakes, *, holder: object | None = None, ended: Callable[[], bool] = bool
-    ) -> bool:
+    def lead(self, key: str, waiter: Wakes, *, holder: object | None = None, ended: Callable[[], bool] = bool) -> bool:
         """Whether the caller is the one to ask; otherwise its waiter is woken once the other has asked.
 
         Args:

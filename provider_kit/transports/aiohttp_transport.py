@@ -38,8 +38,8 @@ from provider_kit.errors import (
 from provider_kit.model.config import HTTPConfig
 from provider_kit.transports.aiohttp_clocks import Guard, Watchdog
 from provider_kit.transports.asyncio_waiting import AsyncioWaiting
-from provider_kit.transports.callers_own import callers_own
 from provider_kit.transports.base import certificate_error, late, one_line, proxy_error, too_large
+from provider_kit.transports.callers_own import callers_own
 from provider_kit.transports.environment import find_proxy, ssl_context
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
@@ -372,8 +372,8 @@ def _bury(session: aiohttp.ClientSession) -> None:
 
 def _free_socket(transport: Any) -> None:
     """Close the socket of a transport whose loop is closed. uvloop closes its own with the loop."""
-    inner = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
-    for part in (transport, inner):
+    inner: Any = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+    for part in (transport,) if inner is None else (transport, inner):
         sock = getattr(part, "_sock", None)
         if sock is not None:
             sock.close()

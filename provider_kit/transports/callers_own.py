@@ -18,9 +18,30 @@ __all__ = ["callers_own"]
 #: Where exceptions come from that are about the connection, or that the library raises itself.
 _KNOWN = frozenset(
     (
-        *("builtins", "provider_kit", "requests", "urllib3", "aiohttp", "aiohappyeyeballs", "asyncio", "http", "socket"),
+        *(
+            "builtins",
+            "provider_kit",
+            "requests",
+            "urllib3",
+            "aiohttp",
+            "aiohappyeyeballs",
+            "asyncio",
+            "http",
+            "socket",
+        ),
         *("ssl", "_ssl", "select", "queue", "_queue", "socks", "python_socks", "aiohttp_socks", "idna", "email"),
-        *("zlib", "gzip", "brotli", "brotlicffi", "zstandard", "compression", "struct", "binascii", "multidict", "yarl"),
+        *(
+            "zlib",
+            "gzip",
+            "brotli",
+            "brotlicffi",
+            "zstandard",
+            "compression",
+            "struct",
+            "binascii",
+            "multidict",
+            "yarl",
+        ),
         *("concurrent", "encodings", "OpenSSL", "cryptography", "certifi", "responses", "aioresponses", "uvloop"),
         *("async_timeout", "charset_normalizer", "json"),
     )

@@ -96,6 +96,6 @@ class EventDecoder:
             elif line.startswith(b"\xef\xbb\xbfdata:"):  # a byte order mark at the start of the stream
                 data.append(line[8:].lstrip(b" "))
         if not data:
-            return None
+            return ErrorEvent() if error else None
         joined = b"\n".join(data)
         return ErrorEvent(joined) if error else joined

@@ -30,7 +30,7 @@ _FINISH = {
 
 
 def _count(value: Any) -> int | None:
-    return value if type(value) is int else None
+    return value if type(value) is int and value >= 0 else None
 
 
 def read_anthropic_usage(usage: Any) -> Usage:

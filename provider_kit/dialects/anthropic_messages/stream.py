@@ -77,7 +77,7 @@ class AnthropicStreamDecoder(EventReader):
     __slots__ = ("_blocks", "_by_index", "_calls", "_ids", "_message", "_stop", "_usage")
 
     def __init__(self, *, provider: str, origin: str) -> None:
-        super().__init__(provider=provider, origin=origin, answers=("message", "delta", "content_block", "index"))
+        super().__init__(provider=provider, origin=origin, answers=("delta", "content_block", "index"))
         self._message: Mapping[str, Any] = {}
         self._blocks: list[_Block] = []
         self._by_index: dict[int, _Block] = {}
@@ -115,6 +115,8 @@ class AnthropicStreamDecoder(EventReader):
                 yield from self._read(payload)
 
     def _read(self, payload: dict[str, Any]) -> Iterator[Chunk]:
+        if self.complete:
+            return
         kind = payload.get("type")
         if kind != "ping":
             self._last = payload
@@ -169,11 +171,29 @@ class AnthropicStreamDecoder(EventReader):
     def _go_on(self, known: _Block, block: dict[str, Any], payload: dict[str, Any]) -> Chunk | None:
         """The start of a block that has begun already: nothing that came is lost, and nothing begins anew."""
         known.stopped = False
+        if known.call is not None:
+            return self._named(known, block, payload)
         said = block.get(str(known.kind))
         if known.kind not in ("text", "thinking") or not isinstance(said, str) or not said:
             return None
         known.add(known.kind, said)
         return Chunk(said, payload) if known.kind == "text" else Chunk("", payload, said)
+
+    def _named(self, known: _Block, block: dict[str, Any], payload: dict[str, Any]) -> Chunk | None:
+        """The id and the name of a call whose pieces came before them."""
+        call = known.call
+        assert call is not None  # asked only of calls
+        given, name = str(block.get("id") or ""), str(block.get("name") or "")
+        news_id = given if given and call.local_id and given not in self._ids else None
+        news_name = name if name and not call.name else None
+        if news_id:
+            call.id, call.local_id = news_id, False
+            self._ids.add(news_id)
+        call.name = call.name or name
+        known.block = {**block, **{key: value for key, value in known.block.items() if value}}
+        if not (news_id or news_name):
+            return None
+        return Chunk("", payload, "", [ToolCallDelta(call.position, news_id, news_name, "")])
 
     def _open(self, block: dict[str, Any], index: Any) -> _Block:
         opened = _Block(block)
@@ -200,6 +220,8 @@ class AnthropicStreamDecoder(EventReader):
         index = payload.get("index")
         known = self._known(index)
         wanted = _TEXT_DELTAS.get(str(kind), (None, ""))[0]
+        if kind == "input_json_delta" and known is not None and known.kind in ("text", "thinking"):
+            known = None  # of a call that was never announced
         if known is not None and (wanted is None or known.kind == wanted):
             return known  # else its text would be lost in a block of another kind
         if kind == "input_json_delta":
@@ -275,6 +297,7 @@ class AnthropicStreamDecoder(EventReader):
     # -------------------------------------------------------------------------------------------- the end
 
     def _end(self, payload: dict[str, Any]) -> Chunk:
+        self._check_stray()
         self.complete = True
         pieces = [
             delta

@@ -11,14 +11,14 @@ from typing import Any
 from attrs import define, field
 
 from provider_kit.dialects.assembly import new_call_id
-from provider_kit.model.json_text import dumps_text
+from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.messages import Audio, Image, Native, Part, Text, Thinking, ToolCall
 
 __all__ = ["PartialCall", "add_part", "notes_of", "read_part", "with_notes"]
 
 #: What a candidate tells of its sources.
 _NOTES = ("groundingMetadata", "citationMetadata", "urlContextMetadata")
-_STEP = re.compile(r"\.([^.\[\]]{1,200})|\[(\d{1,5})\]|\['([^'\]]{0,200})'\]|\[\"([^\"\]]{0,200})\"\]")
+_STEP = re.compile(r"\.([^.\[\]]{1,200})|\[(\d{1,5})\]|\['([^']{0,200})'\]|\[\"([^\"]{0,200})\"\]")
 #: Steps of a path; deeper arguments are nonsense.
 _DEEPEST = 50
 
@@ -34,6 +34,10 @@ def read_part(part: Mapping[str, Any]) -> Part:
     call = part.get("functionCall")
     if isinstance(call, dict):
         given = call.get("id")
+        if call.get("partialArgs") and not call.get("args"):  # in a whole answer
+            partial = PartialCall(0, ToolCall("", ""))
+            partial.add(call["partialArgs"])
+            call = {**call, "args": loads(partial.close().arguments_json)}
         return ToolCall(
             str(given) if given else new_call_id(),
             str(call.get("name") or ""),
@@ -116,6 +120,13 @@ class PartialCall:
     position: int
     call: ToolCall
     arguments: dict[str, Any] = field(factory=dict)
+
+    def is_same(self, call: Mapping[str, Any]) -> bool:
+        """Whether a piece goes on with this call: without a name of its own, or with the same name and id."""
+        name, given = call.get("name"), call.get("id")
+        if not name:
+            return True
+        return "partialArgs" in call and name == self.call.name and (not given or given == self.call.id)
 
     def add(self, pieces: Any) -> None:
         """Take pieces of the arguments."""

@@ -57,9 +57,10 @@ def _int(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)) or len(str(value)) > 20:
         return None
     try:
-        return int(value)
+        count = int(value)
     except (ValueError, OverflowError):
         return None
+    return count if count >= 0 else None
 
 
 def read_gemini_usage(usage: Any) -> Usage:

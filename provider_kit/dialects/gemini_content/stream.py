@@ -14,6 +14,7 @@ from provider_kit.dialects.assembly import new_call_id
 from provider_kit.dialects.base import decode_event
 from provider_kit.dialects.choices import ChoiceFilter
 from provider_kit.dialects.event_stream import EventReader
+from provider_kit.dialects.failures import holds_error
 from provider_kit.dialects.gemini_content.parts import PartialCall, add_part, notes_of, read_part, with_notes
 from provider_kit.dialects.gemini_content.response import (
     ANSWERS,
@@ -39,7 +40,7 @@ def parse_elements(payload: Sequence[Any], *, provider: str, origin: str) -> Cha
         StreamFailure: An element is an error.
     """
     decoder = GeminiStreamDecoder(provider=provider, origin=origin)
-    for _ in decoder.read_elements(payload):
+    for _ in (*decoder.read_elements(payload), *decoder.read_waiting()):
         pass
     decoder.complete = True
     answer = decoder.response()
@@ -91,7 +92,7 @@ class GeminiStreamDecoder(EventReader):
             if event.strip() in (b"", b"[DONE]") and type(event) is bytes:
                 continue
             if event[:1] == b"[":
-                yield from self._read_array(event)
+                yield from self.read_elements(self._decode(event))
                 continue
             payload = unwrapped(decode_event(event, self._provider))
             for ready in self._ready(payload, event):
@@ -101,33 +102,46 @@ class GeminiStreamDecoder(EventReader):
         """The bytes have ended, which is how this API ends a stream; a finish reason must have come."""
         left = self._rest()
         yield from self.read_elements(left.events)
+        yield from self.read_waiting()
+        if self._reason is not None and not left.half_event:
+            self.complete = True
+            usage = read_gemini_usage(self._usage)
+            yield Chunk("", self._last, refusal=self._blocked or "", finish_reason=self._finish_reason(), usage=usage)
+
+    def _decode(self, event: bytes) -> list[dict[str, Any]]:
+        """An event may be an array of response objects."""
+        try:
+            elements = loads(event) if event[:1] == b"[" else None
+        except ValueError:
+            elements = None
+        if isinstance(elements, list) and elements and all(isinstance(element, dict) for element in elements):
+            return elements
+        return super()._decode(event)
+
+    def read_waiting(self) -> Iterator[Chunk]:
+        """There is nothing more to come: what waited."""
+        for payload in self._pairs.finish():
+            yield from self._read(payload)
         for candidate, payload in self._candidates.finish():
             chunk = self._candidate(candidate, payload)
             if chunk is not None:
                 yield chunk
         if self._partial is not None:
             yield self._end_of_call(self._last)
-        if self._reason is not None and not left.half_event:
-            self.complete = True
-            usage = read_gemini_usage(self._usage)
-            yield Chunk("", self._last, refusal=self._blocked or "", finish_reason=self._finish_reason(), usage=usage)
 
-    def _read_array(self, event: bytes) -> Iterator[Chunk]:
-        try:
-            elements = loads(event)
-        except ValueError:
-            elements = None
-        if not isinstance(elements, list) or not all(isinstance(element, dict) for element in elements):
-            decode_event(event, self._provider)  # says that it is no object
-            return
-        yield from self.read_elements(elements)
+    def flush(self) -> None:
+        """The stream has failed: what waited for more is part of what was received."""
+        for _ in self.read_waiting():
+            pass
 
     def read_elements(self, elements: Sequence[Any]) -> Iterator[Chunk]:
         """Read response objects one after the other."""
         for element in elements:
             payload = unwrapped(element)
             if isinstance(payload, dict):
-                for ready in self._ready(payload, b""):
+                if holds_error(payload, ANSWERS):
+                    raise self._failure(payload)
+                for ready in self._pairs.feed(payload):
                     yield from self._read(ready)
 
     def _read_stray(self, data: bytes) -> list[dict[str, Any]]:
@@ -136,8 +150,10 @@ class GeminiStreamDecoder(EventReader):
             payload = loads(data)
         except ValueError:
             return super()._read_stray(data)
-        if isinstance(payload, list) and any(isinstance(item, dict) and item.keys() & set(ANSWERS) for item in payload):
-            return [item for item in payload if isinstance(item, dict)]
+        items = payload if isinstance(payload, list) else [payload]
+        found = [inner for item in items if isinstance(inner := unwrapped(item), dict)]
+        if any(item.keys() & set(ANSWERS) for item in found):
+            return found
         if isinstance(payload, (dict, list)) and payload:
             raise self._failure(payload)
         return []
@@ -223,7 +239,7 @@ class GeminiStreamDecoder(EventReader):
     def _piece_of_call(self, raw: dict[str, Any], call: dict[str, Any]) -> list[ToolCallDelta]:
         """A call whose arguments arrive value by value; they are told when they are complete."""
         deltas: list[ToolCallDelta] = []
-        if self._partial is not None and call.get("name"):
+        if self._partial is not None and not self._partial.is_same(call):
             deltas.extend(self._end_of_call(self._last).tool_calls or ())
         if self._partial is None:
             begun = read_part({**raw, "functionCall": {**call, "args": call.get("args")}})

@@ -30,7 +30,11 @@ def created_at(text: Any) -> float | None:
 
 def read_ollama_usage(payload: Mapping[str, Any]) -> Usage:
     """Counts of the last line; a count that is absent is unknown, not zero."""
-    counts = {key: payload[key] for key in ("prompt_eval_count", "eval_count") if type(payload.get(key)) is int}
+    counts = {
+        key: payload[key]
+        for key in ("prompt_eval_count", "eval_count")
+        if type(payload.get(key)) is int and payload[key] >= 0
+    }
     return Usage.from_totals(counts.get("prompt_eval_count"), counts.get("eval_count"), raw=counts or None)
 
 
@@ -106,7 +110,7 @@ def parse_ollama(payload: Any, *, provider: str, origin: str) -> ChatResponse:
     Raises:
         APIError: The answer holds an error, or is no answer at all.
     """
-    if isinstance(payload, dict) and holds_error(payload, ("message", "done")):
+    if isinstance(payload, dict) and holds_error(payload, ("done",)):
         raise error_from_body(payload, status=200, headers={}, provider=provider, overrides={})
     found = expect_object(payload, "a chat answer", ("message",), provider)
     message = found["message"] if isinstance(found["message"], dict) else {}
@@ -167,7 +171,7 @@ class OllamaStreamDecoder:
 
     def _read_line(self, line: bytes) -> Iterator[Chunk]:
         payload = decode_event(line, self._provider)
-        if holds_error(payload, ("message", "done")):
+        if holds_error(payload, ("done",)):
             raise StreamFailure(error_from_body(payload, status=200, headers={}, provider=self._provider, overrides={}))
         waits = self._pairs.waits or may_hold_halves(line)
         for ready in self._pairs.feed(payload) if waits else (payload,):

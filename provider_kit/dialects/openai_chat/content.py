@@ -20,6 +20,7 @@ __all__ = [
     "call_extra",
     "call_id",
     "finish_of",
+    "index_of",
     "is_custom",
     "linked_sources",
     "read_content",
@@ -166,7 +167,7 @@ def arguments_of(value: Any) -> str:
 def is_custom(item: Mapping[str, Any]) -> bool:
     """Whether a call is one of a custom tool; some servers write an empty ``custom`` beside each function."""
     custom = item.get("custom")
-    return isinstance(custom, dict) and bool(custom) and not as_object(item.get("function")).get("name")
+    return isinstance(custom, dict) and any(custom.values()) and not any(as_object(item.get("function")).values())
 
 
 def whole_calls(message: Mapping[str, Any]) -> list[ToolCall]:
@@ -183,6 +184,8 @@ def whole_calls(message: Mapping[str, Any]) -> list[ToolCall]:
             function = as_object(item.get("function"))
             arguments = arguments_of(function.get("arguments"))
             arguments = "" if arguments.strip() == "null" else arguments
+            if not (arguments or function.get("name") or call_id(item)):
+                continue  # an empty place, no call
             call = OpenCall(0, call_id(item), str(function.get("name") or ""), [arguments])
             call.extra = call_extra(item)
         calls.append(call.close())
@@ -196,6 +199,14 @@ def call_id(item: Mapping[str, Any]) -> str | None:
     """The id of a call, if it has one."""
     value = item.get("id")
     return str(value) if value and value != "null" else None
+
+
+def index_of(item: Mapping[str, Any]) -> int | None:
+    """The place of a call among the calls, if the server tells."""
+    index = item.get("index")
+    if isinstance(index, str) and index.isascii() and index.isdecimal() and len(index) < 6:
+        return int(index)
+    return index if type(index) is int else None
 
 
 def call_extra(item: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from provider_kit.dialects.openai_chat.content import (
     call_extra,
     call_id,
     finish_of,
+    index_of,
     is_custom,
     linked_sources,
     read_content,
@@ -50,6 +51,7 @@ class ChatStreamDecoder(EventReader):
         "_spoken",
         "_text",
         "_thinking",
+        "_told",
         "_usage",
     )
 
@@ -64,6 +66,8 @@ class ChatStreamDecoder(EventReader):
         self._refusal: list[str] = []
         self._parts: list[Part] = []
         self._citations: list[dict[str, Any]] = []
+        #: What of sources and pictures was told already.
+        self._told: set[int] = set()
         self._spoken = SpokenAnswer()
         self._calls = ToolCallAssembly()
         self._details = ReasoningDetails()
@@ -88,10 +92,23 @@ class ChatStreamDecoder(EventReader):
             usage = payload.get("usage")
             if usage:
                 self._usage = merge_usage(self._usage, usage)
-            if choices and type(choices) is list and len(choices) == 1 and "error" not in payload:
+            quick = self._choices.quick
+            if (
+                choices
+                and quick >= 0
+                and type(choices) is list
+                and len(choices) == 1
+                and "error" not in payload
+                and "x_groq" not in payload
+                and "citations" not in payload
+            ):
                 choice = choices[0]
-                quick = self._choices.quick
-                if type(choice) is dict and choice.get("index", quick) == quick and "message" not in choice:
+                if (
+                    type(choice) is dict
+                    and choice.get("index", quick) == quick
+                    and "message" not in choice
+                    and "error" not in choice
+                ):
                     delta = choice.get("delta")
                     if type(delta) is dict and len(delta) == 1 and choice.get("finish_reason") is None:
                         text = delta.get("content")
@@ -115,6 +132,7 @@ class ChatStreamDecoder(EventReader):
         self.lacks_only_end = finished and not self.complete
 
     def _end(self) -> Iterator[Chunk]:
+        self._check_stray()
         for payload in self._pairs.finish():
             yield from self._read(payload)
         yield from self._taken(self._choices.finish())
@@ -141,10 +159,10 @@ class ChatStreamDecoder(EventReader):
             if groq.get("error"):
                 raise self._failure({"error": {"message": str(groq["error"])}})
             self._usage = merge_usage(self._usage, groq.get("usage"))
-        if "citations" in payload and not self._citations:
-            self._citations.extend(linked_sources(payload))
-            if self._citations:
-                yield Chunk("", payload, citations=list(self._citations))
+        if "citations" in payload:
+            news = self._notes(linked_sources(payload))
+            if news:
+                yield Chunk("", payload, citations=news)
         yield from self._taken(self._choices.take(as_list(payload.get("choices")), payload))
 
     def _taken(self, pieces: Iterable[tuple[Mapping[str, Any], Any]]) -> Iterator[Chunk]:
@@ -173,7 +191,7 @@ class ChatStreamDecoder(EventReader):
         if delta or "text" in choice:
             self._content(chunk, delta, delta["content"] if "content" in delta else choice.get("text"), first)
             self._by_delta = self._by_delta or chunk.has_content
-        if message and not chunk.has_content:
+        if message and (first or not chunk.has_content):
             self._snapshot(chunk, message)
         return chunk
 
@@ -192,7 +210,11 @@ class ChatStreamDecoder(EventReader):
         self._other_content(chunk, delta, found.parts, found.notes)
 
     def _put(self, chunk: Chunk, text: str, thinking: str, refusal: str) -> None:
-        chunk.text, chunk.thinking, chunk.refusal = text, thinking, refusal
+        chunk.text, chunk.thinking, chunk.refusal = (
+            chunk.text + text,
+            chunk.thinking + thinking,
+            chunk.refusal + refusal,
+        )
         if text:
             self._text.append(text)
         if thinking:
@@ -205,16 +227,27 @@ class ChatStreamDecoder(EventReader):
     ) -> None:
         """Pictures, sound and sources."""
         for item in as_list(delta.get("images")):
-            picture = read_image(item)
-            if picture is not None and picture not in self._parts:
+            picture = read_image(item) if self._is_news(item) else None
+            if picture is not None:
                 parts.append(picture)
         self._parts.extend(parts)
         audio = delta.get("audio")
         piece = self._spoken.add(audio) if isinstance(audio, dict) else None
-        chunk.parts = [*parts, *([] if piece is None else [piece])] or None
-        notes = notes + [note for note in as_list(delta.get("annotations")) if isinstance(note, dict)]
-        self._citations.extend(notes)
-        chunk.citations = notes or None
+        chunk.parts = [*(chunk.parts or ()), *parts, *([] if piece is None else [piece])] or None
+        news = self._notes(notes + as_list(delta.get("annotations")))
+        chunk.citations = [*(chunk.citations or ()), *news] or None
+
+    def _is_news(self, item: Any) -> bool:
+        mark = hash(repr(item))
+        news = mark not in self._told
+        self._told.add(mark)
+        return news
+
+    def _notes(self, notes: list[Any]) -> list[dict[str, Any]]:
+        """Take sources; those that were not told yet."""
+        news = [note for note in notes if isinstance(note, dict) and self._is_news(note)]
+        self._citations.extend(news)
+        return news
 
     def _snapshot(self, chunk: Chunk, message: Mapping[str, Any]) -> None:
         """A ``message`` in place of a ``delta``: a piece of its own, all so far, or all once more."""
@@ -227,12 +260,32 @@ class ChatStreamDecoder(EventReader):
         )
         if message.get("reasoning_details") and not self._details:
             self._details.add(as_list(message["reasoning_details"]))
-        known = len(self._calls.calls)
-        calls = as_list(message.get("tool_calls"))
-        chunk.tool_calls = self._pieces({**message, "tool_calls": calls[known:] if self._by_delta else calls}) or None
-        seen = self._parts or self._spoken.data
-        if not seen:
-            self._other_content(chunk, message, found.parts, found.notes if not self._citations else [])
+        calls = [*(chunk.tool_calls or ()), *self._unseen_calls(message)]
+        chunk.tool_calls = calls or None
+        spoken = {} if self._spoken.data or self._spoken.transcript else {"audio": message.get("audio")}
+        seen = {"images": message.get("images"), "annotations": message.get("annotations"), **spoken}
+        self._other_content(chunk, seen, [] if self._parts else found.parts, list(found.notes))
+
+    def _unseen_calls(self, message: Mapping[str, Any]) -> list[ToolCallDelta]:
+        """What of the calls of a ``message`` has not been streamed yet."""
+        known = list(self._calls.calls)
+        deltas: list[ToolCallDelta] = []
+        for position, item in enumerate(as_list(message.get("tool_calls"))):
+            if position >= len(known):
+                deltas.extend(self._pieces({"tool_calls": [item]}))
+            elif isinstance(item, dict):
+                call = known[position]
+                given = arguments_of(as_object(item.get("function")).get("arguments"))
+                so_far = "".join(call.arguments)
+                if given.startswith(so_far):
+                    added = call.append(given[len(so_far) :]) if len(given) > len(so_far) else ""
+                    call.withheld = "" if added else call.withheld
+                    deltas.extend([ToolCallDelta(call.position, None, None, added)] if added else [])
+                elif not self._by_delta:
+                    deltas.extend(self._pieces({"tool_calls": [item]}))
+        if not known:
+            deltas.extend(self._pieces({"function_call": message.get("function_call")}))
+        return deltas
 
     def _unseen(self, known: list[str], given: str) -> str:
         """What of a text has not been streamed yet."""
@@ -250,14 +303,12 @@ class ChatStreamDecoder(EventReader):
         for item in as_list(delta.get("tool_calls")):
             if not isinstance(item, dict):
                 continue
-            function = as_object(item["custom"] if is_custom(item) else item.get("function"))
-            index = item.get("index")
-            piece = self._calls.add(
-                index if isinstance(index, int) else None,
-                call_id(item),
-                str(function.get("name") or ""),
-                arguments_of(function.get("arguments") or function.get("input")),
-            )
+            custom = is_custom(item)
+            function = as_object(item["custom"] if custom else item.get("function"))
+            name, arguments = str(function.get("name") or ""), function.get("arguments") or function.get("input")
+            if not (name or arguments or call_id(item)):
+                continue  # nothing new
+            piece = self._calls.add(index_of(item), call_id(item), name, arguments_of(arguments), raw=custom)
             extra = call_extra(item)
             if extra:
                 self._calls.calls[piece.index].extra = extra
@@ -268,10 +319,25 @@ class ChatStreamDecoder(EventReader):
             pieces.append(self._calls.add(0, None, name, arguments_of(legacy.get("arguments"))))
         return pieces
 
+    def flush(self) -> None:
+        """The stream has failed: what waited for more is part of what was received."""
+        for payload in self._pairs.finish():
+            for _ in self._read(payload):
+                pass
+        for _ in self._taken(self._choices.finish()):
+            pass
+
     def response(self) -> ChatResponse:
         """The answer as far as it was received."""
         text = "".join(self._text)
         calls = self._calls.close()
+        for call, known in zip(calls, self._calls.calls, strict=True):
+            if known.raw:
+                call.native = {
+                    "id": call.id,
+                    "type": "custom",
+                    "custom": {"name": call.name, "input": call.arguments_json},
+                }
         spoken = self._spoken.close()
         content: str | list[Part]
         if not (self._thinking or self._refusal or calls or self._parts or self._citations or spoken):

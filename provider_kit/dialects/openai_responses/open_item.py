@@ -8,6 +8,7 @@ from typing import Any
 from attrs import define, field
 
 from provider_kit.model.chat import ToolCallDelta
+from provider_kit.model.json_text import dumps_text
 
 __all__ = ["CALLS", "OpenItem"]
 
@@ -31,6 +32,10 @@ def _rest(known: list[str], whole: Any) -> str:
     return added
 
 
+def _has_text(parts: Any) -> bool:
+    return isinstance(parts, list) and any(isinstance(part, dict) and part.get("text") for part in parts)
+
+
 @define
 class OpenItem:
     """One item: what was streamed of it, and what the server said it is."""
@@ -49,6 +54,8 @@ class OpenItem:
     verbatim: list[str] = field(factory=list)
     notes: list[dict[str, Any]] = field(factory=list)
     done: bool = False
+    #: An id of our own, where the server gave one twice.
+    own_call_id: str | None = None
     _told: dict[str, str] = field(factory=dict)
     _known_notes: set[str] = field(factory=set)
 
@@ -116,7 +123,7 @@ class OpenItem:
         if self.position is None:
             return None
         news = {}
-        for name, said in (("id", self.item.get("call_id")), ("name", self.item.get("name"))):
+        for name, said in (("id", self.own_call_id or self.item.get("call_id")), ("name", self.item.get("name"))):
             if said and name not in self._told:
                 self._told[name] = news[name] = str(said)
         if not arguments and not news:
@@ -124,13 +131,14 @@ class OpenItem:
         return ToolCallDelta(self.position, news.get("id"), news.get("name"), arguments)
 
     def begin_call(self) -> ToolCallDelta | None:
-        """The call as it was announced."""
-        given = str(self.item.get("arguments") or self.item.get("input") or "")
-        if given and not self.arguments:
-            self.arguments.append(given)
-        else:
-            given = ""
-        return self._delta(given)
+        """The call as it was announced. Arguments that come with it are told in the end, for they may be streamed."""
+        return self._delta("")
+
+    def end_call(self) -> ToolCallDelta | None:
+        """What of the call was announced and never streamed."""
+        if self.arguments:
+            return None
+        return self.rest_of_call(self.item.get("arguments") or self.item.get("input"))
 
     def add_arguments(self, text: str) -> ToolCallDelta | None:
         """A piece of the arguments."""
@@ -140,6 +148,8 @@ class OpenItem:
 
     def rest_of_call(self, whole: Any) -> ToolCallDelta | None:
         """What of a whole call was not streamed."""
+        if whole is not None and not isinstance(whole, str):
+            whole = dumps_text(whole)
         return self._delta(_rest(self.arguments, whole))
 
     # -------------------------------------------------------------------------------------------- the end
@@ -186,13 +196,17 @@ class OpenItem:
             self._close_message(closed)
         elif kind in CALLS:
             place = "input" if kind == "custom_tool_call" else "arguments"
-            if self.arguments and not (self.done and closed.get(place)):
+            given = closed.get(place)
+            empty = not given or (isinstance(given, str) and given.strip() in ("{}", "null"))
+            if self.arguments and not (self.done and not empty):
                 closed[place] = "".join(self.arguments)
+            if self.own_call_id is not None:
+                closed["call_id"] = self.own_call_id
         elif kind == "reasoning":
-            if self.summary and not (self.done and closed.get("summary")):
+            if self.summary and not (self.done and _has_text(closed.get("summary"))):
                 paragraphs = ("".join(pieces) for _, pieces in sorted(self.summary.items()))
                 closed["summary"] = [{"type": "summary_text", "text": text} for text in paragraphs]
-            if self.verbatim and not (self.done and closed.get("content")):
+            if self.verbatim and not (self.done and _has_text(closed.get("content"))):
                 closed["content"] = [{"type": "reasoning_text", "text": "".join(self.verbatim)}]
         return closed
 
@@ -202,6 +216,8 @@ class OpenItem:
         known = [part for part in said if isinstance(part, dict)] if isinstance(said, list) else []
         whole = "".join(str(part.get("text") or part.get("refusal") or "") for part in known)
         if self.done and (isinstance(said, str) or len(whole) >= len("".join(texts)) + len("".join(self.refusal))):
+            if self.notes and known and not any(part.get("annotations") for part in known):
+                closed["content"] = [{**known[0], "annotations": list(self.notes)}, *known[1:]]
             return
         content: list[dict[str, Any]] = [{"type": "output_text", "text": text} for text in texts if text]
         if content and self.notes:

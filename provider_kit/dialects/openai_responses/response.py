@@ -10,6 +10,7 @@ from provider_kit.dialects.assembly import tool_finish, with_distinct_ids
 from provider_kit.dialects.base import expect_object
 from provider_kit.dialects.failures import error_from_body, holds_error
 from provider_kit.model.chat import ChatResponse, Usage
+from provider_kit.model.json_text import dumps_text
 from provider_kit.model.messages import Image, Message, Native, Part, Refusal, Text, Thinking, ToolCall, sniff
 
 __all__ = ["answer_of", "parse_response", "parts_of", "read_responses_usage"]
@@ -25,6 +26,10 @@ def _list(value: Any) -> list[Any]:
 
 def _count(value: Any) -> int | None:
     return value if type(value) is int and value >= 0 else None
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else dumps_text(value)
 
 
 def read_responses_usage(usage: Any) -> Usage:
@@ -70,7 +75,7 @@ def parts_of(item: Mapping[str, Any], *, runs_custom_tools: bool = False) -> lis
             ToolCall(
                 str(item.get("call_id") or item.get("id") or ""),
                 str(item.get("name") or ""),
-                str(item.get("arguments") or ""),
+                _as_text(item.get("arguments")),
                 native=dict(item),
             )
         ]
@@ -79,7 +84,7 @@ def parts_of(item: Mapping[str, Any], *, runs_custom_tools: bool = False) -> lis
             ToolCall(
                 str(item.get("call_id") or ""),
                 str(item.get("name") or ""),
-                str(item.get("input") or ""),
+                _as_text(item.get("input")),
                 native=dict(item),
             )
         ]

@@ -10,10 +10,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
+from provider_kit.dialects.assembly import new_call_id
 from provider_kit.dialects.base import decode_event
 from provider_kit.dialects.event_stream import EventReader
 from provider_kit.dialects.openai_responses.open_item import CALLS, OpenItem
 from provider_kit.dialects.openai_responses.response import answer_of, parts_of
+from provider_kit.dialects.openai_usage import merge_usage
 from provider_kit.model.chat import ChatResponse, Chunk
 
 __all__ = ["ResponsesStreamDecoder"]
@@ -26,7 +28,7 @@ _STREAMED = (*CALLS, "message", "reasoning")
 class ResponsesStreamDecoder(EventReader):
     """Reads a streamed answer, item by item."""
 
-    __slots__ = ("_by_id", "_by_index", "_calls", "_final", "_items", "_runs_custom_tools", "_started")
+    __slots__ = ("_by_id", "_by_index", "_call_ids", "_calls", "_final", "_items", "_runs_custom_tools", "_started")
 
     def __init__(self, *, provider: str, origin: str, runs_custom_tools: bool = False) -> None:
         super().__init__(provider=provider, origin=origin, answers=("response", "item", "delta"))
@@ -35,6 +37,8 @@ class ResponsesStreamDecoder(EventReader):
         self._by_index: dict[int, OpenItem] = {}
         self._by_id: dict[str, OpenItem] = {}
         self._calls = 0
+        #: By id: the number of the item that has it.
+        self._call_ids: dict[str, int] = {}
         self._started: Mapping[str, Any] = {}
         self._final: Mapping[str, Any] | None = None
 
@@ -69,15 +73,23 @@ class ResponsesStreamDecoder(EventReader):
     def _item(self, payload: Mapping[str, Any], kind: str) -> OpenItem:
         """The item an event belongs to: by its place, else by its id, else the last one that is still open."""
         index, item_id = payload.get("output_index"), payload.get("item_id")
-        if type(index) is int:
-            found = self._by_index.get(index)
-        elif isinstance(item_id, str) and item_id:
-            found = self._by_id.get(item_id)
-        else:
+        known_id = isinstance(item_id, str) and bool(item_id)
+        found = self._by_index.get(index) if type(index) is int else None
+        if found is None and known_id:
+            found = self._by_id.get(str(item_id))
+        if found is None and type(index) is not int and not known_id:
             found = self._last_item()
-            if found is not None and (found.done or found.kind != kind):
+            if found is not None and found.done:
                 found = None
-        return found or self._begin({"type": kind}, index, item_id)
+        if found is not None and found.kind != kind and found.kind in _STREAMED:
+            found = None  # of another kind in the same place, in which this would be lost
+        if found is None:
+            return self._begin({"type": kind}, index, item_id)
+        if type(index) is int:
+            self._by_index.setdefault(index, found)
+        if known_id:
+            self._by_id.setdefault(str(item_id), found)
+        return found
 
     def _last_item(self) -> OpenItem | None:
         return self._items[-1] if self._items else None
@@ -175,6 +187,7 @@ class ResponsesStreamDecoder(EventReader):
         item = self._item(payload, kind)
         told = {name: payload[name] for name in ("name", "call_id") if payload.get(name)}
         item.item = {**told, **item.item}
+        self._take_id(item)
         delta = item.rest_of_call(payload.get("arguments") or payload.get("input"))
         return None if delta is None else Chunk("", payload, "", [delta])
 
@@ -189,6 +202,7 @@ class ResponsesStreamDecoder(EventReader):
         item.item = {**item.item, **given}
         if item.position is None:
             return None
+        self._take_id(item)
         delta = item.begin_call()
         return None if delta is None else Chunk("", payload, "", [delta])
 
@@ -206,9 +220,20 @@ class ResponsesStreamDecoder(EventReader):
             known = self._begin({"type": given.get("type")}, index, given.get("id"))
         return self._complete(known, given, payload)
 
+    def _take_id(self, item: OpenItem) -> None:
+        """Each call must be told from the others, also where the server gives an id twice."""
+        given = item.item.get("call_id")
+        if item.position is None or not given or item.own_call_id is not None:
+            return
+        if self._call_ids.setdefault(str(given), item.number) != item.number:
+            item.own_call_id = new_call_id()
+
     def _complete(self, item: OpenItem, given: dict[str, Any], payload: dict[str, Any]) -> Chunk:
         """An item as it was in the end: what of it the chunks have not told yet."""
         news = not item.done
+        if given.get("call_id") and not item.item.get("call_id"):
+            item.item["call_id"] = given["call_id"]
+        self._take_id(item)
         text, thinking, refusal, delta, notes = item.complete(given)
         chunk = Chunk(text, payload, thinking, None if delta is None else [delta], refusal, citations=notes or None)
         if news and (item.kind not in _STREAMED or self._is_servers_own(item.kind)):
@@ -227,9 +252,12 @@ class ResponsesStreamDecoder(EventReader):
                 chunk = self._complete(item, given, payload)
                 if chunk.has_content:
                     yield chunk
+        ends = [item.end_call() for item in self._items if item.position is not None]
+        calls = [delta for delta in ends if delta is not None]
+        self._check_stray()
         self.complete = True
         answer = self.response()
-        yield Chunk("", payload, finish_reason=answer.finish_reason, usage=answer.usage)
+        yield Chunk("", payload, "", calls or None, finish_reason=answer.finish_reason, usage=answer.usage)
 
     def _match(self, output: Iterable[dict[str, Any]]) -> Iterator[tuple[OpenItem, dict[str, Any]]]:
         """Which item of the stream each of the final list is: by id, by place, by call, else by kind and order."""
@@ -279,8 +307,8 @@ class ResponsesStreamDecoder(EventReader):
     def response(self) -> ChatResponse:
         """The answer as far as it was received."""
         response = self._final or self._started
-        if response.get("usage") is None and self._started.get("usage"):
-            response = {**response, "usage": self._started["usage"]}
+        if self._started.get("usage"):
+            response = {**response, "usage": merge_usage(dict(self._started["usage"]), response.get("usage"))}
         ordered = sorted(self._items, key=lambda item: item.number if item.index is None else item.index)
         closed = [item.close() for item in ordered]
         parts = [part for item in closed for part in parts_of(item, runs_custom_tools=self._runs_custom_tools)]
