@@ -8,6 +8,8 @@ sorts them out: one call stays one, two stay two, and each can be answered.
 
 from __future__ import annotations
 
+import hashlib
+import re
 import secrets
 from collections.abc import Iterable
 from itertools import pairwise
@@ -17,7 +19,7 @@ from attrs import define, field
 
 from provider_kit.errors import ToolCallParseError
 from provider_kit.model.chat import ToolCallDelta
-from provider_kit.model.json_text import loads
+from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.messages import ToolCall
 
 __all__ = [
@@ -25,26 +27,47 @@ __all__ = [
     "ToolCallAssembly",
     "arguments_object",
     "arguments_text",
+    "is_custom_call",
     "new_call_id",
+    "portable_id",
     "tool_finish",
     "with_distinct_ids",
 ]
 
+_PORTABLE = re.compile(r"[A-Za-z0-9_-]+")
 #: What servers write where the arguments are still to come, or where there are none.
 _PLACEHOLDERS = ("{}", "null")
 
 
+def is_custom_call(call: ToolCall) -> bool:
+    """Whether the call's input is plain text: OpenAI's custom tools, in either of its APIs."""
+    return call.native is not None and call.native.get("type") in ("custom", "custom_tool_call")
+
+
 def arguments_object(call: ToolCall) -> dict[str, Any]:
     """The arguments of a call as an object, for APIs that want one; a broken text is wrapped in one."""
+    if is_custom_call(call):
+        return {"input": call.arguments_json}
+    if call.arguments_json.strip() == "null":
+        return {}
     try:
         return call.arguments
     except ToolCallParseError:
         return {"INVALID_JSON": call.arguments_json}
 
 
-def arguments_text(text: str) -> str:
-    """The arguments as JSON text, for APIs that want an object in it: none are ``{}``."""
-    return "{}" if text.strip() in ("", "null") else text
+def arguments_text(call: ToolCall) -> str:
+    """The arguments as JSON text, as the model wrote them; none are ``{}``."""
+    if is_custom_call(call):
+        return dumps_text({"input": call.arguments_json})
+    return "{}" if call.arguments_json.strip() in ("", "null") else call.arguments_json
+
+
+def portable_id(call_id: str, most: int) -> str:
+    """An id that every API takes: letters, digits, ``_`` and ``-``; the same id always becomes the same."""
+    if len(call_id) <= most and _PORTABLE.fullmatch(call_id):
+        return call_id
+    return f"call_{hashlib.sha256(call_id.encode('utf-8', 'replace')).hexdigest()[:24]}"
 
 
 def new_call_id() -> str:

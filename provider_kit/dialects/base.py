@@ -7,6 +7,7 @@ back.
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -206,9 +207,10 @@ def refuse_video(document: Document) -> None:
     Raises:
         InvalidRequestError: It is one.
     """
-    if (document.media_type or "").startswith("video/"):
+    kind = document.media_type or mimetypes.guess_type((document.url or "").partition("?")[0])[0] or ""
+    if kind.startswith("video/"):
         raise InvalidRequestError(
-            f"This API takes no videos ({document.media_type}).", hint="Use Gemini, or send single pictures of it."
+            f"This API takes no videos ({kind}).", hint="Use Gemini, or send single pictures of it."
         )
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from attrs import define, field
 
 from provider_kit.errors import InvalidRequestError
-from provider_kit.model.messages import Audio, Image, Native, Part, from_url, sniff
+from provider_kit.model.messages import Audio, Image, Media, Native, Part, from_url, sniff
 
-__all__ = ["SpokenAnswer", "read_audio", "read_image"]
+__all__ = ["SpokenAnswer", "read_audio", "read_image", "spoken_words"]
 
 #: What OpenAI streams, and what a sound without a known beginning is taken for (24 kHz, 16 bits, mono).
 _RAW_SOUND = "audio/pcm"
@@ -47,6 +47,12 @@ def read_image(item: Any) -> Part | None:
     except (InvalidRequestError, ValueError):
         pass  # no picture, but not lost either
     return Native(str(item.get("type") or "image"), dict(item)) if any(item.values()) else None
+
+
+def spoken_words(media: Media) -> str | None:
+    """What a model said aloud, as text, for APIs that do not take the sound back."""
+    words = (media.extra or {}).get("transcript") if isinstance(media, Audio) else None
+    return words if isinstance(words, str) and words.strip() else None
 
 
 def read_audio(item: Any) -> Audio | None:

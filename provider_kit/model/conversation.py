@@ -11,9 +11,9 @@ from typing import Any
 from attrs import evolve
 
 from provider_kit.errors import InvalidRequestError
-from provider_kit.model.messages import ROLES, Media, Message, Text, ToolCall, ToolResult, attachment
+from provider_kit.model.messages import PART_CLASSES, ROLES, Media, Message, Text, ToolCall, ToolResult, attachment
 from provider_kit.model.nearest import nearest
-from provider_kit.model.openai_form import message_from_dict
+from provider_kit.model.openai_form import message_from_dict, parts_of
 
 __all__ = ["attach_files", "bare_text", "to_messages"]
 
@@ -64,6 +64,8 @@ def to_messages(value: Any, *, waiting: bool = False) -> list[Message]:
             append(_message_from_other(item, messages))
             special = True
     _check_turns(messages, special, waiting)
+    if special:
+        messages = with_distinct_ids(messages)
     return _results_first(messages) if special else messages
 
 
@@ -139,8 +141,12 @@ def _check_turns(messages: list[Message], special: bool, waiting: bool) -> None:
                 f"Message {position}: content must be a string or a list of parts, "
                 f"not {type(message.content).__name__}."
             )
+        if not all(isinstance(part, PART_CLASSES) for part in message.content):
+            messages[position] = evolve(message, content=parts_of(message.content))
         answers = False
-        for part in message.content:
+        for part in messages[position].parts:
+            if type(part) is Text and not isinstance(part.text, str):
+                raise InvalidRequestError(f"Message {position}: the text of a part must be a string.")
             if type(part) is ToolResult:
                 answers = True
                 if part.tool_call_id not in open_calls:
@@ -154,11 +160,53 @@ def _check_turns(messages: list[Message], special: bool, waiting: bool) -> None:
                     del open_calls[part.tool_call_id]
         if not answers and message.role != "assistant":
             _check_answered(open_calls, position)
-        for part in message.content:
+        for part in messages[position].parts:
             if type(part) is ToolCall:
                 open_calls.setdefault(part.id, []).append(part.name)
     if not waiting:
         _check_answered(open_calls, len(messages))
+
+
+def with_distinct_ids(messages: list[Message]) -> list[Message]:
+    """The conversation with an id of its own for each call, and for its result.
+
+    Some servers give an id to several calls, or the same one in each turn; other APIs refuse that, or pair
+    results and calls wrongly.
+    """
+    ids = [part.id for message in messages if type(message.content) is list for part in message.tool_calls]
+    if len(set(ids)) == len(ids):
+        return messages
+    seen: set[str] = set()
+    waiting: dict[str, list[str]] = {}
+    renamed: list[Message] = []
+    for message in messages:
+        if type(message.content) is str:
+            renamed.append(message)
+            continue
+        content: list[Any] = []
+        for part in message.parts:
+            if type(part) is ToolCall:
+                number, made = 1, part.id
+                while made in seen:
+                    number += 1
+                    made = f"{part.id}_{number}"
+                seen.add(made)
+                waiting.setdefault(part.id, []).append(made)
+                content.append(part if made == part.id else _with_id(part, made))
+            elif type(part) is ToolResult and waiting.get(part.tool_call_id):
+                made = waiting[part.tool_call_id].pop(0)
+                content.append(part if made == part.tool_call_id else evolve(part, tool_call_id=made))
+            else:
+                content.append(part)
+        renamed.append(evolve(message, content=content))
+    return renamed
+
+
+def _with_id(call: ToolCall, call_id: str) -> ToolCall:
+    native = call.native
+    if native is not None:
+        native = {**native, "call_id" if "call_id" in native else "id": call_id}
+    return evolve(call, id=call_id, native=native)
 
 
 def _check_answered(open_calls: dict[str, list[str]], position: int) -> None:

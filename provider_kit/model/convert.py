@@ -163,6 +163,8 @@ def load_conversation(text: str | bytes) -> list[Message]:
     if not isinstance(value, dict) or not isinstance(value.get("messages"), Iterable):
         raise InvalidRequestError("This JSON is no conversation.", hint="Expected {'format': 1, 'messages': […]}.")
     try:
-        return [_read_message(written, Message) for written in value["messages"]]
+        return to_messages([_read_message(written, Message) for written in value["messages"]], waiting=True)
+    except InvalidRequestError:
+        raise
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise InvalidRequestError(f"A message of the conversation is malformed: {error}.") from error

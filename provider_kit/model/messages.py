@@ -44,6 +44,25 @@ __all__ = [
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
 
+#: Types that are text under another name (RFC 6838, and what Python's ``mimetypes`` knows).
+_TEXT_TYPES = frozenset(
+    f"application/{name}"
+    for name in (
+        "json",
+        "xml",
+        "yaml",
+        "x-yaml",
+        "toml",
+        "javascript",
+        "x-javascript",
+        "sql",
+        "x-sh",
+        "x-python",
+        "x-tex",
+    )
+)
+_TEXT_ENDS = ("+json", "+xml", "+yaml")
+
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 
 
@@ -181,6 +200,14 @@ class Image(Media):
 @define(kw_only=True)
 class Document(Media):
     """A document, usually PDF or plain text."""
+
+    @property
+    def as_text(self) -> str | None:
+        """What it says, if it is written in plain text (source code, JSON, CSV …), else ``None``."""
+        kind = self.media_type or ""
+        if self.data is None or not (kind.startswith("text/") or kind in _TEXT_TYPES or kind.endswith(_TEXT_ENDS)):
+            return None
+        return self.data.decode("utf-8", "replace")
 
 
 @define(kw_only=True)
@@ -391,8 +418,15 @@ class Message:
         return cls("assistant", _content_of("assistant", content))
 
     @classmethod
-    def tool(cls, tool_call_id: str, content: Any, *, is_error: bool = False) -> Message:
-        """The answer to one tool call."""
+    def tool(cls, tool_call_id: str | ToolCall, content: Any, *, is_error: bool = False) -> Message:
+        """The answer to one tool call, named by its id or given itself."""
+        if isinstance(tool_call_id, ToolCall):
+            tool_call_id = tool_call_id.id
+        if not isinstance(tool_call_id, str):
+            raise InvalidRequestError(
+                f"A result needs the id of its call, not {tool_call_id!r}.",
+                hint="Message.tool(call.id, 'It is sunny.').",
+            )
         return cls("tool", [ToolResult(tool_call_id, content, is_error=is_error)])
 
 
@@ -401,7 +435,7 @@ def _content_of(role: str, content: tuple[Any, ...]) -> str | list[Part]:
     if not content:
         raise InvalidRequestError(f"Message.{role}() has no content.", hint=f"Message.{role}('Hello').")
     for part in content:
-        if not isinstance(part, (str, Media, *_PARTS)):
+        if not isinstance(part, (str, *PART_CLASSES)):
             raise InvalidRequestError(
                 f"Message.{role}() takes strings and parts, not {type(part).__name__}.",
                 hint=f"Write it into the text: Message.{role}(f'n is {{n}}'); or pass Text(…), Image.from_path(…).",
@@ -411,7 +445,8 @@ def _content_of(role: str, content: tuple[Any, ...]) -> str | list[Part]:
     return [Text(part) if isinstance(part, str) else part for part in content]
 
 
-_PARTS = (Text, Refusal, ToolCall, ToolResult, Thinking, Native)
+#: Every class of parts.
+PART_CLASSES = (Text, Refusal, Media, ToolCall, ToolResult, Thinking, Native)
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -514,6 +549,8 @@ def from_url(url: str, *, kind: type[Media] | None = None, **options: Any) -> Pa
             raise InvalidRequestError(
                 "A data URL holds invalid base64.", hint="Encode the bytes with base64.b64encode()."
             ) from error
+        if kind is Image and not media_type.startswith("image/"):
+            raise _wrong_kind(kind, media_type)
         return (kind or _class_for(media_type))(data=data, media_type=media_type, **options)  # type: ignore[return-value]  # always one of its subclasses
     guessed = mimetypes.guess_type(url.partition("?")[0])[0]
     part = kind or (_class_for(guessed) if guessed else Image)

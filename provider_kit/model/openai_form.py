@@ -27,7 +27,7 @@ from provider_kit.model.messages import (
 )
 from provider_kit.model.nearest import nearest
 
-__all__ = ["message_from_dict"]
+__all__ = ["message_from_dict", "parts_of"]
 
 _MESSAGE_KEYS = frozenset(
     {"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "function_call", "annotations", "audio"}
@@ -51,6 +51,8 @@ def message_from_dict(item: Mapping[str, Any]) -> Message:
             or "{'role': 'user', 'content': 'Hello'}",
         )
     extra = {key: value for key, value in item.items() if key not in _MESSAGE_KEYS} or None
+    if isinstance(item.get("audio"), Mapping) and item["audio"].get("id"):
+        extra = {**(extra or {}), "audio": {"id": item["audio"]["id"]}}
     content = item.get("content")
     if content is None and role not in ("assistant", "tool"):
         raise InvalidRequestError(
@@ -59,6 +61,10 @@ def message_from_dict(item: Mapping[str, Any]) -> Message:
     if role == "tool":
         return Message(role, [_tool_result(item, content, extra)])
     parts = _parts(content)
+    if not parts and content == [] and role != "assistant":
+        raise InvalidRequestError(
+            f"The content of a message of the role {role!r} is an empty list.", hint="Leave the message out."
+        )
     if role == "assistant":
         thinking = item.get("reasoning_content") or item.get("reasoning")
         if isinstance(thinking, str) and thinking:
@@ -84,7 +90,10 @@ def _tool_result(item: Mapping[str, Any], content: Any, extra: dict[str, Any] | 
 def _tool_calls(item: Mapping[str, Any]) -> list[ToolCall]:
     calls = []
     legacy = item.get("function_call")
-    for position, call in enumerate(item.get("tool_calls") or ()):
+    given = item.get("tool_calls") or ()
+    if not isinstance(given, (list, tuple)):
+        raise InvalidRequestError(f"tool_calls must be a list, not {type(given).__name__}.")
+    for position, call in enumerate(given):
         function = call.get("function") if isinstance(call, Mapping) else None
         if not isinstance(function, Mapping):
             if isinstance(call, ToolCall):
@@ -115,6 +124,15 @@ def _tool_calls(item: Mapping[str, Any]) -> list[ToolCall]:
     return calls
 
 
+def parts_of(content: Any) -> list[Part]:
+    """A content as parts: a string, or a list of strings, dicts and parts.
+
+    Raises:
+        InvalidRequestError: Something in it is none of these.
+    """
+    return _parts(content)
+
+
 def _parts(content: Any) -> list[Part]:
     if content is None:
         return []
@@ -143,7 +161,8 @@ def _part(part: Any) -> Part:
     try:
         made = reader(part) if reader else Native(str(kind), dict(part))
     except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidRequestError(f"The part of type {kind!r} lacks {error}.") from error
+        lacks = f"lacks {error}" if isinstance(error, KeyError) else "is malformed"
+        raise InvalidRequestError(f"The part of type {kind!r} {lacks}.") from error
     mark = part.get("cache_control")
     if isinstance(mark, Mapping) and isinstance(made, (Text, Media)):
         made.cache = mark.get("ttl") or True
@@ -152,7 +171,10 @@ def _part(part: Any) -> Part:
 
 def _read_text(part: Mapping[str, Any]) -> Part:
     extra = {k: v for k, v in part.items() if k not in ("type", "text", "cache_control", "annotations")} or None
-    return Text(str(part["text"]), extra=extra)
+    text = part["text"]
+    if not isinstance(text, str):
+        raise InvalidRequestError(f"The text of a part must be a string, not {text!r}.")
+    return Text(text, extra=extra)
 
 
 def _read_image(part: Mapping[str, Any]) -> Part:

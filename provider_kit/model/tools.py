@@ -77,7 +77,7 @@ class Tool:
             InvalidRequestError: Its name is empty or impossible, or its parameters are no schema of an object.
         """
         if self.native is not None:
-            if not isinstance(self.native, Mapping):
+            if not isinstance(self.native, Mapping) or not self.native:
                 raise InvalidRequestError(f"The native form of a tool must be a dict, not {self.native!r}.")
             return
         if not isinstance(self.name, str) or not self.name:
@@ -89,8 +89,14 @@ class Tool:
             )
         if self.description is not None and not isinstance(self.description, str):
             raise InvalidRequestError(f"The description of the tool {self.name!r} must be a string.")
+        if self.strict is not None and not isinstance(self.strict, bool):
+            raise InvalidRequestError(f"strict of the tool {self.name!r} must be True or False, not {self.strict!r}.")
         schema = self.parameters
-        if not isinstance(schema, Mapping) or schema.get("type", "object") not in ("object", ["object"]):
+        if (
+            not isinstance(schema, Mapping)
+            or schema.get("type", "object") not in ("object", ["object"])
+            or not isinstance(schema.get("properties", {}), Mapping)
+        ):
             raise InvalidRequestError(
                 f"The parameters of the tool {self.name!r} must be a JSON Schema object.",
                 hint="Write them as a dict: {'type': 'object', 'properties': {…}}.",
@@ -133,8 +139,14 @@ def _cache_mark(mark: Any) -> bool | str | None:
     return None
 
 
-def _tuple(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(names)
+def _tuple(names: Any) -> tuple[str, ...]:
+    given = () if names is None else (names,) if isinstance(names, str) else names
+    found = tuple(given) if isinstance(given, Iterable) else (given,)
+    if not all(isinstance(name, str) for name in found):
+        raise InvalidRequestError(
+            f"The names of a ToolChoice must be a list of names, not {names!r}.", hint="ToolChoice('auto', ('f', 'g'))."
+        )
+    return found
 
 
 @frozen
@@ -161,6 +173,8 @@ class ToolChoice:
         else:
             raise _bad_choice(choice)
         if parsed is not None:
+            if parsed.mode not in ("auto", "required", "none"):
+                raise _bad_choice(choice)
             known = [tool.name for tool in tools or ()]
             missing = [name for name in parsed.names if name not in known]
             if missing or (parsed.mode == "required" and not known):
@@ -216,8 +230,39 @@ class ResponseFormat:
     @classmethod
     def parse(cls, value: Any) -> ResponseFormat | None:
         """Accept ``"text"``, ``"json"``, OpenAI's dicts (chat or responses form) or a bare JSON Schema."""
-        if value is None or isinstance(value, ResponseFormat):
+        if value is None:
             return value
+        if isinstance(value, ResponseFormat):
+            value.check()
+            return value
+        made = cls._parse(value)
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """Whether a provider could take it.
+
+        Raises:
+            InvalidRequestError: Its kind is unknown, its schema none, or its name impossible.
+        """
+        if self.kind not in ("text", "json", "json_schema"):
+            raise InvalidRequestError(
+                f"A response format of the kind {self.kind!r} is not known.",
+                hint="Use 'text', 'json' or 'json_schema'.",
+            )
+        if self.kind == "json_schema" and not isinstance(self.schema, Mapping):
+            raise InvalidRequestError(
+                f"The schema of a response format must be a dict, not {self.schema!r}.",
+                hint="ResponseFormat('json_schema', {'type': 'object', 'properties': {…}}).",
+            )
+        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
+            raise InvalidRequestError(
+                f"{self.name!r} cannot be the name of a response format.",
+                hint="Use letters, digits, '_' and '-', at most 64 of them.",
+            )
+
+    @classmethod
+    def _parse(cls, value: Any) -> ResponseFormat:
         if isinstance(value, str):
             if value in ("text", "json", "json_object"):
                 return cls("text" if value == "text" else "json")

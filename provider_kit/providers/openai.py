@@ -51,6 +51,7 @@ def openai_quirks(model: str) -> ChatQuirks:
     """Chat Completions as OpenAI itself serves it."""
     if not is_reasoning_model(model):
         return ChatQuirks(
+            refusals=True,
             max_tokens_field="max_completion_tokens",
             refused={"top_k": "this API has no top_k."},
             max_stop=4,
@@ -64,6 +65,7 @@ def openai_quirks(model: str) -> ChatQuirks:
     refused = dict.fromkeys(("temperature", "top_p", "presence_penalty", "frequency_penalty"), _NO_SAMPLING)
     refused |= {"stop": _NO_STOP, "top_k": "this API has no top_k."}
     return ChatQuirks(
+        refusals=True,
         max_tokens_field="max_completion_tokens",
         system_role="developer",
         refused=refused,

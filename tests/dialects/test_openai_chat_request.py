@@ -210,7 +210,9 @@ def test_system_messages_are_joined_where_only_one_is_taken():
     assert written([Message.system("a"), Message.user("b")], quirks)[0] == {"role": "system", "content": "a"}
     assert written("Hi", quirks) == [{"role": "user", "content": "Hi"}]
     listed = written([Message.user("b"), Message("system", [Native("x", {"type": "x"})])], quirks)
-    assert listed[0]["content"] == "[{'type': 'x'}]"
+    assert listed[0]["content"] == ""  # no text in it, and no Python in its place
+    texts = [Message("system", [Text("a"), Text("b", extra={"x": 1})]), Message.user("c"), Message.system("d")]
+    assert written(texts, quirks)[0]["content"] == "a\n\nb\n\nd"
 
 
 def test_turns_of_one_role_are_joined_where_they_must_alternate():
@@ -521,9 +523,11 @@ def test_thinking_goes_back_as_chunks_where_it_came_as_chunks():
 
 
 def test_a_refusal_goes_back_as_one():
-    """Beside an empty content."""
+    """Beside an empty content where the server has a field for it, elsewhere as text."""
     message = Message("assistant", [Refusal("no"), Refusal("pe")], name="Bot")
-    assert written(["Hi", message])[1] == {"role": "assistant", "content": None, "refusal": "nope", "name": "Bot"}
+    own = written(["Hi", message], ChatQuirks(refusals=True))[1]
+    assert own == {"role": "assistant", "content": None, "refusal": "nope", "name": "Bot"}
+    assert written(["Hi", message])[1] == {"role": "assistant", "content": "nope", "name": "Bot"}
 
 
 def test_an_empty_turn_is_an_empty_text():

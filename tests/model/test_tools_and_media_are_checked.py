@@ -209,8 +209,6 @@ TWO = [Tool("f"), Tool("g")]
         ToolChoice("auto", ("f", "h")),
         ToolChoice("none", ("h",)),
         ToolChoice("required", ("",)),
-        ToolChoice("required", (5,)),
-        ToolChoice("required", (None,)),
     ],
     ids=repr,
 )

@@ -11,8 +11,9 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from provider_kit.dialects.anthropic_messages.schema import claude_schema
-from provider_kit.dialects.assembly import arguments_object
+from provider_kit.dialects.assembly import arguments_object, portable_id
 from provider_kit.dialects.base import Notes, refuse_video
+from provider_kit.dialects.generated import spoken_words
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.json_text import dumps_text
@@ -35,10 +36,13 @@ __all__ = ["AnthropicRequestWriter", "ClaudeProfile"]
 
 #: Thinking tokens for an effort, on models that take a budget instead.
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32000}
+#: Characters of a call's id that are taken without doubt.
+_LONGEST_ID = 128
 #: Blocks of tools that the server runs; each needs its result, in this turn or in the one that goes on with it.
 _SERVER_CALLS = ("server_tool_use", "mcp_tool_use")
+_THINKING = ("thinking", "redacted_thinking")
 #: Blocks of a turn that called no tool.
-_OWN_WORDS = ("text", "thinking", "redacted_thinking")
+_OWN_WORDS = ("text", *_THINKING)
 
 
 @frozen(kw_only=True)
@@ -219,6 +223,9 @@ class AnthropicRequestWriter:
             if cache:
                 block["cache_control"] = _mark(cache)
             (results if block.get("type") == "tool_result" else rest).append(block)
+        while message.role == "assistant" and rest and rest[-1].get("type") in _THINKING:
+            rest.pop()  # the API refuses a turn that ends with it
+            self.notes.leave_out("messages", "thinking at the end of an answer that was cut was not sent.")
         return results + rest
 
     def _block(self, part: Any, message: Message) -> dict[str, Any] | None:
@@ -232,9 +239,10 @@ class AnthropicRequestWriter:
         if isinstance(part, ToolCall):
             if part.native is not None and message.origin == self.origin:
                 return dict(part.native)
-            return {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments_object(part)}
+            call_id = portable_id(part.id, _LONGEST_ID)
+            return {"type": "tool_use", "id": call_id, "name": part.name, "input": arguments_object(part)}
         if isinstance(part, ToolResult):
-            block = {"type": "tool_result", "tool_use_id": part.tool_call_id}
+            block = {"type": "tool_result", "tool_use_id": portable_id(part.tool_call_id, _LONGEST_ID)}
             content = part.content
             if isinstance(content, str):
                 if content.strip():
@@ -258,6 +266,8 @@ class AnthropicRequestWriter:
             return None
         if isinstance(part, Refusal):
             return {"type": "text", "text": part.text} if part.text.strip() else None
+        if isinstance(part, Media) and message.role == "assistant" and (words := spoken_words(part)):
+            return {"type": "text", "text": words}
         if isinstance(part, Media) and message.role == "assistant" and message.origin is not None:
             self.notes.leave_out(
                 "messages", f"a generated {type(part).__name__} was not sent; attach it to a user turn."
@@ -451,7 +461,7 @@ def _source(media: Media) -> dict[str, Any]:
 def _document(document: Document) -> dict[str, Any]:
     refuse_video(document)
     if document.data is not None and document.media_type != "application/pdf":
-        plain = (document.media_type or "").startswith("text/")
+        plain = document.as_text is not None
         try:
             text = document.data.decode("utf-8", "replace" if plain else "strict")
         except UnicodeDecodeError:

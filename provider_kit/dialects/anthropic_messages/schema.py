@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from provider_kit.errors import InvalidRequestError
+
 __all__ = ["claude_schema"]
 
 #: Keywords that are refused, whatever their value.
@@ -26,7 +28,7 @@ _NAMED = frozenset(("properties", "$defs", "definitions"))
 #: Keywords whose value is no schema.
 _VALUES = frozenset(("enum", "const", "default", "examples", "required", "type", "title", "description", "$ref"))
 #: Schemas may hold one another, but not without end.
-_DEEPEST = 100
+_DEEPEST, _LARGEST = 100, 20_000
 
 
 def claude_schema(schema: Any) -> tuple[Any, list[str], bool]:
@@ -36,24 +38,29 @@ def claude_schema(schema: Any) -> tuple[Any, list[str], bool]:
         The copy, the keywords that were left out, and whether an object had to be closed.
     """
     lost: dict[str, None] = {}
-    state = {"closed": False}
-    return _copy(schema, lost, state, 0), list(lost), state["closed"]
+    state = {"closed": 0, "nodes": 0}
+    return _copy(schema, lost, state, 0), list(lost), bool(state["closed"])
 
 
-def _copy(schema: Any, lost: dict[str, None], state: dict[str, bool], depth: int) -> Any:
+def _copy(schema: Any, lost: dict[str, None], state: dict[str, int], depth: int) -> Any:
     if isinstance(schema, list):
         return [_copy(item, lost, state, depth + 1) for item in schema]
-    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+    if not isinstance(schema, Mapping):
         return schema
+    state["nodes"] += 1
+    if depth > _DEEPEST or state["nodes"] > _LARGEST:
+        raise InvalidRequestError(
+            "The JSON Schema is too large, or contains itself.", hint="Refer to a part by {'$ref': '#/$defs/…'}."
+        )
     copy: dict[str, Any] = {}
     for key, value in schema.items():
         if key in _NAMED and isinstance(value, Mapping):
             copy[key] = {name: _copy(inner, lost, state, depth + 1) for name, inner in value.items()}
         elif key in _VALUES:
             copy[key] = value
-        elif key in _REFUSED or _is_refused(key, value):
+        elif key in _REFUSED or _is_refused(key, value) or (key == "oneOf" and "anyOf" in schema):
             lost[key] = None
-        elif key == "oneOf" and "anyOf" not in schema:
+        elif key == "oneOf":
             copy["anyOf"] = _copy(value, lost, state, depth + 1)
         else:
             copy[key] = _copy(value, lost, state, depth + 1)
@@ -61,9 +68,11 @@ def _copy(schema: Any, lost: dict[str, None], state: dict[str, bool], depth: int
     is_object = kind == "object" or (isinstance(kind, list) and "object" in kind) or "properties" in copy
     if is_object and copy.get("additionalProperties") is not False:
         copy["additionalProperties"] = False
-        state["closed"] = True
+        state["closed"] = 1
     return copy
 
 
 def _is_refused(key: str, value: Any) -> bool:
-    return (key == "minItems" and value not in (0, 1)) or (key == "format" and value not in _FORMATS)
+    return (key == "minItems" and value not in (0, 1)) or (
+        key == "format" and not (isinstance(value, str) and value in _FORMATS)
+    )

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from provider_kit.dialects.assembly import arguments_object
 from provider_kit.dialects.base import Notes
+from provider_kit.dialects.generated import spoken_words
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.json_text import loads
@@ -145,6 +146,14 @@ class GeminiRequestWriter:
             return None
         if isinstance(part, Refusal):
             return {"text": part.text} if part.text else None
+        if isinstance(part, Media) and message.role == "assistant" and not own:
+            words = spoken_words(part)
+            if words:
+                return {"text": words}
+            self.notes.leave_out(
+                "messages", f"a generated {type(part).__name__} was not sent; attach it to a question."
+            )
+            return None
         if isinstance(part, Media):
             return _signed(_media(part), (part.extra or {}).get("thoughtSignature") if own else None)
         raise InvalidRequestError(f"A {type(part).__name__} cannot be sent to this API.")

@@ -6,11 +6,13 @@ from typing import Any
 
 from provider_kit.dialects.assembly import arguments_object
 from provider_kit.dialects.base import Notes
+from provider_kit.dialects.generated import spoken_words
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.messages import (
     Document,
     Image,
+    Media,
     Message,
     Native,
     Part,
@@ -137,6 +139,12 @@ class OllamaRequestWriter:
         for part in parts:
             if isinstance(part, (Text, Refusal)):
                 text.append(part.text)
+            elif isinstance(part, Media) and role == "assistant" and message.origin is not None:
+                words = spoken_words(part)
+                if words:
+                    text.append(words)
+                else:
+                    self.notes.leave_out("messages", f"a generated {type(part).__name__} was not sent.")
             elif isinstance(part, Image):
                 images.append(_image(part))
             elif isinstance(part, ToolCall):
@@ -145,8 +153,8 @@ class OllamaRequestWriter:
             elif isinstance(part, Thinking):
                 if message.origin in (None, self.origin):
                     thinking.append(part.text)
-            elif isinstance(part, Document) and part.data is not None and (part.media_type or "").startswith("text/"):
-                text.append(part.data.decode("utf-8", "replace"))
+            elif isinstance(part, Document) and part.as_text is not None:
+                text.append(part.as_text)
             elif isinstance(part, Native):
                 self.notes.leave_out("messages", f"a {part.type} block was not sent.")
             else:

@@ -96,6 +96,8 @@ class ChatQuirks:
     json_schema: Literal["native", "prompt"] = "native"
     #: Whether JSON mode without a schema exists.
     json_object: bool = True
+    #: Whether the model's refusals have a field of their own; else they are text.
+    refusals: bool = False
     #: Whether ``default`` is a word for an effort.
     default_effort: bool = False
     #: How to ask for reasoning; ``None``: the wish is left out.

@@ -9,7 +9,9 @@ import hashlib
 import re
 from typing import Any
 
+from provider_kit.dialects.assembly import arguments_text, portable_id
 from provider_kit.dialects.base import Notes, refuse_video
+from provider_kit.dialects.generated import spoken_words
 from provider_kit.dialects.openai_chat.quirks import ChatQuirks
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
@@ -39,6 +41,8 @@ _AUDIO_FORMATS = {
     "audio/mpeg": "mp3",
     "audio/mp3": "mp3",
 }
+#: Characters of a call's id that OpenAI takes.
+_LONGEST_ID = 40
 _NINE = re.compile(r"^[A-Za-z0-9]{9}$")
 
 
@@ -65,6 +69,10 @@ class RequestWriter:
         self.origin = origin
         self.names: dict[str, str] = {}
         self._own = True
+        #: Whether the message that is written was made by this very API.
+        self._same_api = False
+        #: Ids of calls as they are written.
+        self._ids: dict[str, str] = {}
 
     def write(self, stream: bool) -> dict[str, Any]:
         """The request's body."""
@@ -153,8 +161,8 @@ class RequestWriter:
                 turn = self._assistant(message)
                 if "tool_calls" in turn and written and "tool_calls" in written[-1]:
                     _join_calls(written[-1], turn)  # the results of both follow, and must follow one turn
-                else:
-                    append(turn)
+                elif turn.get("content") or len(turn) > 2 or not message.parts:
+                    append(turn)  # one of which nothing is left would be refused, or mean nothing
             else:
                 append(self._plain(role, message))
         if self.quirks.reasoning_with_tools:
@@ -192,7 +200,8 @@ class RequestWriter:
         thinking: list[str] = []
         calls: list[dict[str, Any]] = []
         refusal: list[str] = []
-        own = self._own = message.origin is None or message.origin == self.origin
+        self._same_api = message.origin == self.origin
+        own = self._own = message.origin is None or self._same_api
         for part in message.parts:
             kind = type(part)
             if kind is ToolCall:
@@ -203,10 +212,12 @@ class RequestWriter:
                     items.append(part.native or {"type": "thinking", "thinking": [{"type": "text", "text": part.text}]})
                 elif own and part.text:
                     thinking.append(part.text)
-            elif kind is Refusal:
+            elif kind is Refusal and quirks.refusals:
                 refusal.append(part.text)  # type: ignore[union-attr]  # its class was just compared
+            elif kind is Refusal:
+                items.append({"type": "text", "text": part.text})  # type: ignore[union-attr]  # its class was compared
             elif isinstance(part, Media) and message.origin is not None:
-                self._generated(part, written)
+                self._generated(part, written, items)
             else:
                 item = self._part(part, "assistant")
                 if item is not None:
@@ -228,10 +239,13 @@ class RequestWriter:
         self._add_extra(written, message)
         return written
 
-    def _generated(self, media: Media, written: dict[str, Any]) -> None:
+    def _generated(self, media: Media, written: dict[str, Any], items: list[dict[str, Any]]) -> None:
         """What a model made goes back where it came from: to the same API, under the same name."""
         extra = media.extra or {}
-        if not self._own or not ("image" in extra or "id" in extra):
+        words = None if self._same_api else spoken_words(media)
+        if words:
+            items.append({"type": "text", "text": words})
+        elif not self._own or not ("image" in extra or "id" in extra):
             self.notes.leave_out(
                 "messages", f"a generated {type(media).__name__} was not sent; attach it to a user turn."
             )
@@ -250,12 +264,14 @@ class RequestWriter:
 
     def _tool_call(self, call: ToolCall) -> dict[str, Any]:
         self.names[call.id] = call.name
-        if call.native is not None and call.native.get("type") == "custom":
+        if self._own and call.native is not None and call.native.get("type") == "custom":
             return call.native
+        written_id = call.id if self._same_api else portable_id(call.id, _LONGEST_ID)
+        self._ids[call.id] = written_id = self._call_id(written_id)
         written: dict[str, Any] = {
-            "id": self._call_id(call.id),
+            "id": written_id,
             "type": "function",
-            "function": {"name": call.name, "arguments": call.arguments_json or "{}"},
+            "function": {"name": call.name, "arguments": arguments_text(call)},
         }
         if call.extra and self._own:
             written.update(call.extra)
@@ -265,16 +281,17 @@ class RequestWriter:
         """Mistral takes only nine letters and digits; the same id always becomes the same nine."""
         if not self.quirks.nine_letter_ids or _NINE.match(call_id):
             return call_id
-        return hashlib.sha256(call_id.encode()).hexdigest()[:9]
+        return hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:9]
 
     def _tool_messages(self, message: Message, written: list[dict[str, Any]]) -> None:
+        self._own = True
         for part in message.parts:
             if not isinstance(part, ToolResult):
                 self.notes.leave_out("messages", f"a {type(part).__name__} inside a tool message was not sent.")
                 continue
             item: dict[str, Any] = {
                 "role": "tool",
-                "tool_call_id": self._call_id(part.tool_call_id),
+                "tool_call_id": self._ids.get(part.tool_call_id) or self._call_id(part.tool_call_id),
                 "content": self._result_content(part),
             }
             name = part.name or self.names.get(part.tool_call_id)
@@ -288,9 +305,9 @@ class RequestWriter:
         content = result.content
         if isinstance(content, str):
             return f"Error: {content}" if result.is_error and not content.lower().startswith("error") else content
-        items = []
+        items = [{"type": "text", "text": "Error: "}] if result.is_error else []
         for part in content:
-            if isinstance(part, Media):
+            if isinstance(part, Media) and not (isinstance(part, Document) and part.as_text is not None):
                 self.notes.leave_out("messages", "images in tool results are not taken by this API.")
             elif (item := self._part(part, "tool")) is not None:
                 items.append(item)
@@ -365,8 +382,9 @@ class RequestWriter:
         return {"type": "input_audio", "input_audio": {"data": audio.base64, "format": suffix}}
 
     def _document(self, document: Document) -> dict[str, Any]:
-        if document.data is not None and (document.media_type or "").startswith("text/"):
-            return {"type": "text", "text": document.data.decode("utf-8", "replace")}
+        text = document.as_text
+        if text is not None:
+            return {"type": "text", "text": text}
         style = self.quirks.documents
         refuse_video(document)
         if style == "document_url" and document.file_id:
@@ -478,6 +496,16 @@ def _join_calls(turn: dict[str, Any], following: dict[str, Any]) -> None:
         turn["content"] = f"{first}\n\n{second}" if first and second else first or second
     elif second:
         turn["content"] = [*_as_parts(first), *_as_parts(second)]
+    for name, value in following.items():
+        known = turn.get(name)
+        if name in ("role", "content", "tool_calls") or not value:
+            continue
+        if isinstance(known, str) and isinstance(value, str) and known:
+            turn[name] = known if name == "name" else f"{known}\n\n{value}"
+        elif isinstance(known, list) and isinstance(value, list):
+            turn[name] = [*known, *value]
+        else:
+            turn[name] = value
 
 
 def _as_parts(content: Any) -> list[Any]:
@@ -500,7 +528,12 @@ def _join_system(written: list[dict[str, Any]], role: str) -> list[dict[str, Any
     system = [item for item in written if item["role"] == role]
     if len(system) <= 1 and (not system or written[0] is system[0]):
         return written
-    texts = [item["content"] if isinstance(item["content"], str) else str(item["content"]) for item in system]
+    texts = [
+        item["content"]
+        if isinstance(item["content"], str)
+        else "\n\n".join(part["text"] for part in item["content"] or () if isinstance(part.get("text"), str))
+        for item in system
+    ]
     return [{"role": role, "content": "\n\n".join(texts)}, *(item for item in written if item["role"] != role)]
 
 

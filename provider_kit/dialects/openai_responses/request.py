@@ -12,7 +12,9 @@ from typing import Any
 
 from attrs import field, frozen
 
+from provider_kit.dialects.assembly import arguments_text, portable_id
 from provider_kit.dialects.base import Notes, refuse_video
+from provider_kit.dialects.generated import spoken_words
 from provider_kit.dialects.openai_chat.quirks import ReasoningWriter, effort_writer
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
@@ -33,6 +35,8 @@ from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
 __all__ = ["ResponsesProfile", "ResponsesRequestWriter"]
 
+#: Characters of a call's id that the API takes.
+_LONGEST_ID = 64
 _MISSING = {
     "stop": "this API has no stop texts.",
     "seed": "this API has no seed.",
@@ -72,6 +76,8 @@ class ResponsesRequestWriter:
         self.origin = origin
         self._stored = bool((request.extra_body or {}).get("store"))
         self._custom_calls: set[str] = set()
+        #: Ids of calls as they are written.
+        self._ids: dict[str, str] = {}
 
     def write(self, stream: bool) -> dict[str, Any]:
         """The request's body."""
@@ -121,10 +127,11 @@ class ResponsesRequestWriter:
         for message in self.request.messages:
             role = message.role
             if role in ("system", "developer"):
+                text = self._system_text(message)
                 if not items:
-                    instructions.append(message.text)
+                    instructions.append(text)
                 else:
-                    items.append({"role": self.profile.system_role, "content": message.text})
+                    items.append({"role": self.profile.system_role, "content": text})
             elif role == "tool":
                 items.extend(self._results(message))
             elif role == "assistant":
@@ -139,6 +146,16 @@ class ResponsesRequestWriter:
             raise InvalidRequestError("The conversation has no text.", hint="Write something to the model.")
         return instructions, items
 
+    def _system_text(self, message: Message) -> str:
+        """A system message holds only text."""
+        texts = []
+        for part in message.parts:
+            text = part.text if isinstance(part, Text) else part.as_text if isinstance(part, Document) else None
+            if text is None:
+                raise InvalidRequestError("A system message holds only text at this provider.")
+            texts.append(text)
+        return "\n\n".join(texts)
+
     def _results(self, message: Message) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
         for part in message.parts:
@@ -147,10 +164,13 @@ class ResponsesRequestWriter:
                 continue
             content = part.content
             output: Any = content if isinstance(content, str) else [self._part(item) for item in content]
-            if part.is_error and isinstance(output, str) and not output.lower().startswith("error"):
+            if part.is_error and not isinstance(output, str):
+                output = [{"type": "input_text", "text": "Error:"}, *output]
+            elif part.is_error and not output.lower().startswith("error"):
                 output = f"Error: {output}"
             kind = "custom_tool_call_output" if part.tool_call_id in self._custom_calls else "function_call_output"
-            items.append({"type": kind, "call_id": part.tool_call_id, "output": output})
+            call_id = self._ids.get(part.tool_call_id, part.tool_call_id)
+            items.append({"type": kind, "call_id": call_id, "output": output})
         return items
 
     def _assistant(self, message: Message) -> list[dict[str, Any]]:
@@ -173,16 +193,15 @@ class ResponsesRequestWriter:
                     if part.native.get("type") == "custom_tool_call":
                         self._custom_calls.add(part.id)
                 else:
+                    call_id = self._ids[part.id] = portable_id(part.id, _LONGEST_ID)
+                    arguments = arguments_text(part)
                     items.append(
-                        {
-                            "type": "function_call",
-                            "call_id": part.id,
-                            "name": part.name,
-                            "arguments": part.arguments_json or "{}",
-                        }
+                        {"type": "function_call", "call_id": call_id, "name": part.name, "arguments": arguments}
                     )
             elif isinstance(part, Native) and (own or message.origin is None):
                 items.append(part.data)
+            elif isinstance(part, Media) and (words := spoken_words(part)):
+                items.append({"role": "assistant", "content": words})
             elif isinstance(part, Image) and own and isinstance((part.extra or {}).get("item"), dict):
                 items.append((part.extra or {})["item"])
             else:
@@ -201,14 +220,15 @@ class ResponsesRequestWriter:
                 written["detail"] = part.detail
             return written
         if isinstance(part, Document):
-            if part.data is not None and (part.media_type or "").startswith("text/"):
-                return {"type": "input_text", "text": part.data.decode("utf-8", "replace")}
+            text = part.as_text
+            if text is not None:
+                return {"type": "input_text", "text": text}
             refuse_video(part)
-            if part.url:
-                return {"type": "input_file", "file_url": part.url}
-            written = {"type": "input_file", **_where(part, "file_data")}
+            written = {"type": "input_file", **_where(part, "file_url" if part.url else "file_data")}
             if part.data is not None:
                 written["filename"] = part.filename or "document.pdf"
+            elif part.url and part.filename:
+                written["filename"] = part.filename
             if part.detail:
                 written["detail"] = part.detail
             return written
@@ -264,6 +284,8 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _tool_choice(choice: ToolChoice) -> Any:
+    if choice.mode == "none":
+        return "none"
     if choice.names and (len(choice.names) > 1 or choice.mode == "auto"):
         named = [{"type": "function", "name": name} for name in choice.names]
         return {"type": "allowed_tools", "mode": choice.mode, "tools": named}
