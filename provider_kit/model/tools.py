@@ -144,7 +144,8 @@ def _tuple(names: Any) -> tuple[str, ...]:
     found = tuple(given) if isinstance(given, Iterable) else (given,)
     if not all(isinstance(name, str) for name in found):
         raise InvalidRequestError(
-            f"The names of a ToolChoice must be a list of names, not {names!r}.", hint="ToolChoice('auto', ('f', 'g'))."
+            f"The names of a tool_choice must be a list of names, not {names!r}.",
+            hint="ToolChoice('auto', ('f', 'g')).",
         )
     return found
 

@@ -16,6 +16,8 @@ from typing import Self
 
 from attrs import define, field
 
+from provider_kit.transports.environment import own_servers
+
 __all__ = ["Incoming", "LoopbackServer", "LoopbackService", "Outgoing"]
 
 _MAX_BODY = 256 * 1024 * 1024
@@ -91,6 +93,7 @@ class LoopbackServer:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(stop.set)
             thread.join(_START_SECONDS)
+        own_servers.discard(f"127.0.0.1:{self.port}")
 
     def _run(self) -> None:
         try:
@@ -129,6 +132,7 @@ class LoopbackServer:
 
         server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=2**20, backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
+        own_servers.add(f"127.0.0.1:{self.port}")
         self._ready.set()
         await self._stop.wait()
         # asyncio forgets connections that it is just accepting when its server is closed under them, so

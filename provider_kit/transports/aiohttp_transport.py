@@ -36,11 +36,18 @@ from provider_kit.errors import (
     ResponseLostError,
 )
 from provider_kit.model.config import HTTPConfig
+from provider_kit.model.hidden import HiddenText
 from provider_kit.transports.aiohttp_clocks import Guard, Watchdog
 from provider_kit.transports.asyncio_waiting import AsyncioWaiting
 from provider_kit.transports.base import certificate_error, late, one_line, proxy_error, too_large
 from provider_kit.transports.callers_own import callers_own
-from provider_kit.transports.environment import find_proxy, ssl_context
+from provider_kit.transports.environment import (
+    find_proxy,
+    goes_direct,
+    proxy_credentials,
+    ssl_context,
+    without_credentials,
+)
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
 __all__ = ["AiohttpTransport"]
@@ -125,7 +132,7 @@ class AiohttpTransport(AsyncioWaiting):
         self._config = config or HTTPConfig()
         self._session = session
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _InLoop] = weakref.WeakKeyDictionary()
-        self._routes: dict[str, tuple[str | None, Any]] = {}
+        self._routes: dict[str, tuple[str | None, dict[str, str] | None, Any]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._urls: dict[str, URL] = {}
         _transports.add(self)
@@ -258,13 +265,19 @@ class AiohttpTransport(AsyncioWaiting):
             if len(self._urls) > _REMEMBERED:
                 self._urls.clear()
             url = self._urls[request.url] = URL(request.url, encoded=True)
-        proxy, tls = self._route(request.url)
+        proxy, proxy_headers, tls = self._route(request.url)
+        if proxy is not None and goes_direct(request.url, request.headers, self._config):
+            proxy = proxy_headers = None
+        headers: Mapping[str, str] = request.headers
+        if proxy_headers and request.url.startswith("http:"):
+            headers = {**headers, **proxy_headers}  # it reads the request itself
         return await session.request(
             request.method,
             url,
             data=_payload(request.body),
-            headers=request.headers,
+            headers=headers,
             proxy=proxy,
+            proxy_headers=proxy_headers,
             ssl=tls,
             timeout=self._timeout(limits.connect),
             allow_redirects=False,
@@ -281,8 +294,8 @@ class AiohttpTransport(AsyncioWaiting):
             )
         return known
 
-    def _route(self, url: str) -> tuple[str | None, Any]:
-        """Proxy and TLS settings of an origin, looked up once."""
+    def _route(self, url: str) -> tuple[str | None, dict[str, str] | None, Any]:
+        """Proxy, its credentials, and TLS settings of an origin, looked up once."""
         end = url.find("/", 8)
         origin = url[:end] if end > 0 else url
         route = self._routes.get(origin)
@@ -294,7 +307,12 @@ class AiohttpTransport(AsyncioWaiting):
                     hint="Use the blocking calls, an HTTP proxy, or async_session= with a connector of aiohttp_socks.",
                 )
             secure = origin.startswith("https:") or (proxy or "").startswith("https:")
-            route = self._routes[origin] = (proxy, ssl_context(self._config) if secure else True)
+            credentials = None if proxy is None else proxy_credentials(proxy)
+            route = self._routes[origin] = (
+                None if proxy is None else without_credentials(proxy),
+                None if credentials is None else {"Proxy-Authorization": HiddenText(credentials)},
+                ssl_context(self._config) if secure else True,
+            )
         return route
 
     async def _read_whole(self, response: aiohttp.ClientResponse, limits: Limits) -> bytes:

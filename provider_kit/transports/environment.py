@@ -7,18 +7,33 @@ is never read: it would silently replace the API key.
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import os
 import ssl
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from provider_kit.errors import ConfigError
 from provider_kit.model.config import HTTPConfig
+from provider_kit.wire.http import is_loopback
+from provider_kit.wire.redaction import is_secret_header
 
-__all__ = ["find_proxy", "ssl_context", "verify_setting"]
+__all__ = [
+    "find_proxy",
+    "goes_direct",
+    "own_servers",
+    "proxy_credentials",
+    "ssl_context",
+    "verify_setting",
+    "without_credentials",
+]
+
+#: ``host:port`` of servers that run in this very process: they are no proxy's business.
+own_servers: set[str] = set()
 
 _contexts: dict[object, ssl.SSLContext] = {}
 _lock = threading.Lock()
@@ -33,12 +48,43 @@ def find_proxy(url: str, config: HTTPConfig) -> str | None:
     if not config.trust_env:
         return None
     host = parts.hostname or ""
+    if f"{host}:{parts.port}" in own_servers:
+        return None
     if proxy_bypass(f"{host}:{parts.port}" if parts.port else host) or proxy_bypass(host):
         return None
     proxies = getproxies()
     if _in_bypassed_network(host, proxies.get("no", "")):
         return None
     return _with_scheme(proxies.get(parts.scheme) or proxies.get("all"))
+
+
+def goes_direct(url: str, headers: Mapping[str, str], config: HTTPConfig) -> bool:
+    """Whether a request must not take the proxy that the environment names.
+
+    What is meant for this machine, unencrypted and with a credential in it, would show the credential to the
+    proxy, which may be anywhere. A proxy that was configured for this client is taken at its word.
+    """
+    if config.proxy is not None or not url.startswith("http:"):
+        return False
+    return is_loopback(urlsplit(url).hostname or "") and any(is_secret_header(name) for name in headers)
+
+
+def proxy_credentials(proxy: str) -> str | None:
+    """The ``Proxy-Authorization`` of a proxy's address; a user without a password is one with an empty password.
+
+    Source: RFC 7617 section 2, by which the colon is always sent.
+    """
+    parts = urlsplit(proxy)
+    if parts.username is None and parts.password is None:
+        return None
+    text = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return "Basic " + base64.b64encode(text.encode("utf-8")).decode("ascii")
+
+
+def without_credentials(proxy: str) -> str:
+    """A proxy's address without user and password, so that no error can show them."""
+    parts = urlsplit(proxy)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, parts.fragment))
 
 
 def _with_scheme(proxy: str | None) -> str | None:

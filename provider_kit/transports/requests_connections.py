@@ -25,11 +25,11 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, proxy_from_url
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from provider_kit.model.config import HTTPConfig
-from provider_kit.transports.environment import ssl_context
+from provider_kit.transports.environment import proxy_credentials, ssl_context, without_credentials
 from provider_kit.wire.http import Limits
 
 __all__ = ["Exchange", "TimedAdapter", "current"]
@@ -321,6 +321,16 @@ class TimedAdapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         """The same behind a proxy; SOCKS has connections of its own, with plain read timeouts."""
+        if not proxy.lower().startswith("socks") and proxy not in self.proxy_manager:
+            # The manager shows the address in its errors, so it gets one without the password.
+            self.proxy_manager[proxy] = proxy_from_url(
+                without_credentials(proxy),
+                proxy_headers=self.proxy_headers(proxy),
+                num_pools=self._pool_connections,
+                maxsize=self._pool_maxsize,
+                block=self._pool_block,
+                **options,
+            )
         manager = super().proxy_manager_for(proxy, **options)
         if not proxy.lower().startswith("socks"):
             manager.pool_classes_by_scheme = self._classes
@@ -347,6 +357,11 @@ class TimedAdapter(HTTPAdapter):
                 self._pools.clear()
             self._pools[key] = pool
         return pool
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """What a proxy wants to know; requests forgets a user without a password."""
+        credentials = proxy_credentials(proxy)
+        return {} if credentials is None else {"Proxy-Authorization": credentials}
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing to do: the pools have their context."""

@@ -40,7 +40,7 @@ from provider_kit.transports.base import certificate_error, late, one_line, prox
 from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.transports.callers_own import callers_own
 from provider_kit.transports.drive import run_to_completion
-from provider_kit.transports.environment import find_proxy
+from provider_kit.transports.environment import find_proxy, goes_direct
 from provider_kit.transports.requests_connections import Exchange, TimedAdapter, current
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
@@ -201,7 +201,7 @@ class RequestsTransport(BlockingWaiting):
         if request.body is not None:
             request.headers["Content-Length"] = str(len(request.body))
         return adapter.send(
-            prepared, stream=True, timeout=self._timeout(connect, usual), proxies=self._proxies_for(request.url)
+            prepared, stream=True, timeout=self._timeout(connect, usual), proxies=self._proxies_for(request)
         )
 
     def _timeout(self, connect: float | None, usual: float | None) -> Any:
@@ -215,14 +215,16 @@ class RequestsTransport(BlockingWaiting):
             known = self._timeouts[connect] = PoolTimeout(connect=connect, read=None)
         return known
 
-    def _proxies_for(self, url: str) -> dict[str, str] | None:
+    def _proxies_for(self, request: HttpRequest) -> dict[str, str] | None:
+        url = request.url
         origin = url[: url.find("/", 8)] if url.find("/", 8) > 0 else url
         if origin not in self._proxies:
             proxy = find_proxy(url, self._config)
             if proxy is not None and proxy.startswith("socks") and find_spec("socks") is None:
                 raise MissingDependencyError("A SOCKS proxy needs PySocks.", hint="pip install provider-kit[socks]")
             self._proxies[origin] = {url.partition(":")[0]: proxy} if proxy else None
-        return self._proxies[origin]
+        found = self._proxies[origin]
+        return None if found is not None and goes_direct(url, request.headers, self._config) else found
 
     def _send_by_session(
         self, session: requests.Session, request: HttpRequest, connect: float | None, read: float | None
