@@ -21,6 +21,7 @@ from provider_kit.errors import ConfigError
 from provider_kit.model.json_text import dumps_text
 from provider_kit.providers.default_choice import default_target
 from provider_kit.providers.registry import find_provider, provider_names
+from provider_kit.stores.user_folders import user_folder
 
 __all__ = ["run_check", "run_decrypt", "run_encrypt", "run_init", "run_path", "run_schema", "run_show"]
 
@@ -154,6 +155,8 @@ def run_schema() -> None:
 def run_path() -> None:
     """Print which file is read."""
     found = find_config_file()
+    if found is None and user_folder("config") is None:
+        found = "none; there is no home directory for one of the user's own"
     click.echo(found if found is not None else f"none; the user's own would be {user_config_file()}")
 
 

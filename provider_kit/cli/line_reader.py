@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from provider_kit.stores.user_folders import user_folder
+
 __all__ = ["LineReader", "join_lines"]
 
 _PROMPT = "> "
@@ -16,9 +18,9 @@ _MORE = "… "
 
 
 def _history_file() -> str:
-    from platformdirs import user_state_dir
-
-    folder = user_state_dir("provider-kit", appauthor=False)
+    folder = user_folder("state")
+    if folder is None:
+        raise OSError("there is no home directory")
     os.makedirs(folder, mode=0o700, exist_ok=True)
     path = os.path.join(folder, "chat_history")
     if not os.path.exists(path):

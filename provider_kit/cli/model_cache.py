@@ -14,6 +14,7 @@ from attrs import asdict
 
 from provider_kit.model.json_text import dumps_text
 from provider_kit.model.models import Model, Pricing
+from provider_kit.stores.user_folders import user_folder
 
 __all__ = ["ModelCache"]
 
@@ -24,11 +25,10 @@ class ModelCache:
     """The remembered list of one provider at one address."""
 
     def __init__(self, provider: str, base_url: str, keys: Sequence[str]) -> None:
-        from platformdirs import user_cache_dir
-
         # With other keys other models may be used. What is hashed tells keys apart, and tells nothing else.
         name = hashlib.sha256("\n".join([provider, base_url, *sorted(keys)]).encode()).hexdigest()[:24]
-        self._path = os.path.join(user_cache_dir("provider-kit", appauthor=False), f"models-{name}.json")
+        # Without a home directory nothing is remembered: a file cannot be opened inside a device.
+        self._path = os.path.join(user_folder("cache") or os.devnull, f"models-{name}.json")
 
     def read(self) -> list[Model] | None:
         """The list, or ``None`` if there is none or it is old."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from provider_kit.errors import ConfigError
+from provider_kit.stores.user_folders import needed_folder, user_folder
 
 __all__ = ["CONFIG_VARIABLES", "find_config_file", "read_text", "user_config_file"]
 
@@ -18,10 +19,13 @@ _LARGEST = 1 << 20
 
 
 def user_config_file() -> str:
-    """The configuration file of the user, whether it exists or not."""
-    from platformdirs import user_config_dir
+    """The configuration file of the user, whether it exists or not.
 
-    return os.path.join(user_config_dir("provider-kit", appauthor=False), "config.yaml")
+    Raises:
+        ConfigError: There is no home directory.
+    """
+    folder = needed_folder("config", ConfigError, "Or name the file: PROVIDER_KIT_CONFIG=/path/to/config.yaml")
+    return os.path.join(folder, "config.yaml")
 
 
 def find_config_file(
@@ -46,6 +50,8 @@ def find_config_file(
     for name in _NAMES:
         if os.path.isfile(name) and (name.startswith("provider_kit") or _is_ours(name)):
             return name
+    if user_folder("config") is None:
+        return None
     mine = user_config_file()
     return mine if os.path.isfile(mine) else None
 

@@ -182,7 +182,10 @@ async def examine_token_storage(one: Examination, transport: Transport) -> None:
 
 
 def _look_at_storage(one: Examination) -> None:
-    folder = default_token_folder()
+    try:
+        folder = default_token_folder()
+    except ProviderKitError:  # no home directory, so nothing is stored in it
+        folder = ""
     chosen = one.environ.get("PROVIDER_KIT_TOKEN_STORAGE") or one.environ.get("TOKEN_STORAGE")
     if not chosen and not os.path.exists(folder):
         one.tell("token_storage", "ok", "Nothing is stored.")

@@ -132,7 +132,15 @@ async def count_of_the_day(gate: Gate, run: Run, key_id: str, limit: int) -> Non
     if gate.day is None:
         assert gate.limits is not None  # asked for only where there are limits
         path = gate.limits.persist
-        path = path if isinstance(path, str) else default_path()
+        try:
+            path = path if isinstance(path, str) else default_path()
+        except StoreError as error:
+            if gate.config.on_store_failure == "raise":
+                raise
+            if gate.day_outage.begins(run.transport.now()):
+                text = f"{error.message} Counting in memory only."
+                await gate.teller.tell(run, "store_failed", text, error=error)
+            return
         gate.day = DailyCounter(path, clock=run.transport.time)
     while True:
         try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from provider_kit.errors import StoreError
+from provider_kit.stores.user_folders import lock_folder, needed_folder
 
 __all__ = ["DailyCounter", "default_path"]
 
@@ -19,10 +22,13 @@ _SPAN = _DAY / _MOST
 
 
 def default_path() -> str:
-    """A file in the user's state directory."""
-    from platformdirs import user_state_dir
+    """A file in the user's state directory.
 
-    return os.path.join(user_state_dir("provider-kit", appauthor=False), "daily_limits.json")
+    Raises:
+        StoreError: There is no home directory.
+    """
+    folder = needed_folder("state", StoreError, "Or name a file: RateLimitConfig(persist='/path/to/limits.json').")
+    return os.path.join(folder, "daily_limits.json")
 
 
 class DailyCounter:
@@ -56,7 +62,10 @@ class DailyCounter:
 
         try:
             os.makedirs(os.path.dirname(os.path.abspath(self.path)), mode=0o700, exist_ok=True)
-            with FileLock(f"{self.path}.lock", timeout=self._timeout):
+            folder = lock_folder()
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            place = hashlib.sha256(os.path.realpath(self.path).encode()).hexdigest()[:16]
+            with FileLock(os.path.join(folder, f"{place}.lock"), timeout=self._timeout, mode=0o600):
                 return self._take(name, limit)
         except Timeout as error:
             raise StoreError(f"The file {self.path} is locked by another process.") from error
@@ -86,10 +95,14 @@ class DailyCounter:
             entries.append([now, 1])
         counts[name] = entries
         counts = {who: entries for who, entries in counts.items() if entries}
-        temporary = f"{self.path}.{os.getpid()}.new"
-        with open(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        # The file itself, where the path is a link to it; and no link that somebody put in the way is followed.
+        target = os.path.realpath(self.path)
+        temporary = f"{target}.{os.getpid()}.new"
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)  # of a process with the same number that died
+        with open(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             json.dump(counts, file)
-        os.replace(temporary, self.path)
+        os.replace(temporary, target)
         return 0.0
 
     def _read(self) -> dict[str, list[list[float]]]:

@@ -14,7 +14,7 @@ from provider_kit.auth.token_storage import token_info
 from provider_kit.errors import StorageError
 from provider_kit.model.oauth import OAuthToken, TokenInfo
 
-__all__ = ["FileLock", "StorageBase", "file_lock", "state_folder"]
+__all__ = ["FileLock", "StorageBase", "file_lock"]
 
 
 class StorageBase:
@@ -129,10 +129,3 @@ def file_lock(folder: str, key: str) -> FileLock:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     name = hashlib.sha256(key.encode()).hexdigest()[:16]
     return FileLock(os.path.join(folder, f".{name}.lock"))
-
-
-def state_folder() -> str:
-    """A folder of the user's for locks that have no place of their own."""
-    from platformdirs import user_state_dir
-
-    return os.path.join(user_state_dir("provider-kit", appauthor=False), "locks")

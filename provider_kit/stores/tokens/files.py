@@ -21,6 +21,7 @@ from provider_kit.auth.token_storage import VERSION, check_key_name, from_fields
 from provider_kit.errors import StorageError
 from provider_kit.model.oauth import OAuthToken
 from provider_kit.stores.tokens.base import FileLock, StorageBase, file_lock
+from provider_kit.stores.user_folders import lock_folder
 
 __all__ = ["FileTokenStorage"]
 
@@ -141,8 +142,9 @@ class FileTokenStorage(StorageBase):
 
     def lock(self, key: str) -> FileLock:
         """A lock that keeps other processes from refreshing the same token."""
-        with self._reporting(self._folder):
-            return file_lock(self._folder, f"{self.path}\0{key}")
+        folder = self.path if self.is_directory else lock_folder()  # a folder of ours, or not beside the user's files
+        with self._reporting(folder):
+            return file_lock(folder, f"{os.path.realpath(self.path)}\0{key}")
 
     # -------------------------------------------------------------------------------------------- files
 

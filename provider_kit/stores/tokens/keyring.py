@@ -9,7 +9,8 @@ from typing import Any
 from provider_kit.auth.token_storage import check_key_name, read_record, reported, write_record
 from provider_kit.errors import MissingDependencyError, StorageError
 from provider_kit.model.oauth import OAuthToken
-from provider_kit.stores.tokens.base import FileLock, StorageBase, file_lock, state_folder
+from provider_kit.stores.tokens.base import FileLock, StorageBase, file_lock
+from provider_kit.stores.user_folders import lock_folder
 
 __all__ = ["KeyringTokenStorage"]
 
@@ -111,7 +112,7 @@ class KeyringTokenStorage(StorageBase):
 
     def lock(self, key: str) -> FileLock:
         """A lock that keeps other processes from refreshing the same token."""
-        return file_lock(state_folder(), f"keyring\0{self.service}\0{key}")
+        return file_lock(lock_folder(), f"keyring\0{self.service}\0{key}")
 
     # -------------------------------------------------------------------------------------------- entries
 

@@ -9,9 +9,10 @@ from inspect import isawaitable
 from typing import Any, cast
 
 from provider_kit.auth.token_storage import TokenStorage
-from provider_kit.errors import ConfigError, EncryptionError, ProviderKitError
+from provider_kit.errors import ConfigError, EncryptionError, ProviderKitError, StorageError
 from provider_kit.model.oauth import OAuthToken
 from provider_kit.stores.base import ADDRESSES
+from provider_kit.stores.user_folders import needed_folder
 from provider_kit.wire.redaction import redact
 
 __all__ = ["default_token_folder", "find_stored", "open_token_storage", "stored_credential", "stored_names"]
@@ -22,10 +23,15 @@ _GROUP = "provider_kit.storages"
 
 
 def default_token_folder() -> str:
-    """The folder of the user's in which logins are kept."""
-    from platformdirs import user_data_dir
+    """The folder of the user's in which logins are kept.
 
-    return os.path.join(user_data_dir("provider-kit", appauthor=False), "tokens")
+    Raises:
+        StorageError: There is no home directory.
+    """
+    folder = needed_folder(
+        "data", StorageError, "Or name a place for tokens: PROVIDER_KIT_TOKEN_STORAGE=/path/.tokens/"
+    )
+    return os.path.join(folder, "tokens")
 
 
 def stored_credential(*names: str) -> OAuthToken | None:

@@ -11,6 +11,7 @@ from provider_kit.auth.token_storage import check_key_name, read_record, reporte
 from provider_kit.errors import StorageError
 from provider_kit.model.oauth import OAuthToken
 from provider_kit.stores.tokens.base import FileLock, StorageBase, file_lock
+from provider_kit.stores.user_folders import lock_folder
 
 __all__ = ["SQLiteTokenStorage"]
 
@@ -66,7 +67,7 @@ class SQLiteTokenStorage(StorageBase):
     def lock(self, key: str) -> FileLock:
         """A lock that keeps other processes from refreshing the same token."""
         with self._reported():
-            return file_lock(os.path.dirname(self.path), f"{self.path}\0{key}")
+            return file_lock(lock_folder(), f"{os.path.realpath(self.path)}\0{key}")
 
     def _reported(self) -> AbstractContextManager[None]:
         return reported(

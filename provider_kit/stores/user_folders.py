@@ -1,0 +1,59 @@
+"""The user's own folders, where there are any.
+
+In a container with an arbitrary user id there may be no home directory at all. What needs none must work
+there, so nothing here raises unless a folder is really needed, and then it says which variable to set.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Literal
+
+from provider_kit.errors import ProviderKitError
+
+__all__ = ["lock_folder", "needed_folder", "user_folder"]
+
+_VARIABLES = {
+    "config": "XDG_CONFIG_HOME",
+    "data": "XDG_DATA_HOME",
+    "state": "XDG_STATE_HOME",
+    "cache": "XDG_CACHE_HOME",
+}
+
+
+def user_folder(kind: Literal["config", "data", "state", "cache"]) -> str | None:
+    """The user's folder for files of a kind, whether it exists or not; ``None`` if there is no home directory."""
+    import platformdirs
+
+    try:
+        found = getattr(platformdirs, f"user_{kind}_dir")("provider-kit", appauthor=False)
+    except (RuntimeError, KeyError, OSError):  # there is none, and every version says so differently
+        return None
+    return found if os.path.isabs(found) else None
+
+
+def needed_folder(kind: Literal["config", "data", "state", "cache"], error: type[ProviderKitError], hint: str) -> str:
+    """The same where it is needed.
+
+    Args:
+        kind: What is kept there.
+        error: The class of the error where there is none.
+        hint: Another way out, as a sentence.
+
+    Raises:
+        ProviderKitError: There is no home directory.
+    """
+    found = user_folder(kind)
+    if found is None:
+        raise error("There is no home directory to keep files in.", hint=f"Set HOME or {_VARIABLES[kind]}. {hint}")
+    return found
+
+
+def lock_folder() -> str:
+    """A folder for lock files, so that none stands beside the user's own files."""
+    state = user_folder("state")
+    if state is not None:
+        return os.path.join(state, "locks")
+    owner = os.getuid() if hasattr(os, "getuid") else "user"
+    return os.path.join(tempfile.gettempdir(), f"provider-kit-{owner}", "locks")
