@@ -25,6 +25,7 @@ from provider_kit.client_arguments import (
 )
 from provider_kit.client_policies import Parts, check_policies, find_login, make_gate
 from provider_kit.client_scopes import scoped_config, scoped_parts, share_gate
+from provider_kit.client_secrets import cache_without_secrets, defaults_without_secrets, without_secrets
 from provider_kit.dialects.base import Notes
 from provider_kit.engine import catalog
 from provider_kit.engine.attempts import Run, make_limits
@@ -61,7 +62,7 @@ from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
 from provider_kit.transports.pair import CallsBothWays, TransportPair
 from provider_kit.wire.rate_limit_headers import RateLimitInfo
-from provider_kit.wire.redaction import HiddenDict, is_secret_header, redact
+from provider_kit.wire.redaction import HiddenDict, redact
 
 if TYPE_CHECKING:
     import aiohttp
@@ -544,18 +545,18 @@ class Client(CallsBothWays):
             # Its copy would call with whatever key it finds, in somebody else's name.
             raise TypeError("a client with a login cannot be pickled; make one in each process, over the same storage")
         if not self._allow_secret_pickle:
-            headers = {name: value for name, value in config.headers.items() if not is_secret_header(name)}
-            oauth = config.oauth.replace(client_secret=None) if config.oauth is not None else None
-            config = config.replace(api_key=None, api_keys=(), oauth=oauth, headers=headers)
+            config = without_secrets(config)
         if self._parts.breaker is not None:
             config = config.replace(circuit_breaker=self._parts.breaker.config)
         return {
             "config": config,
             "auth": auth,
             "allow_secret_pickle": self._allow_secret_pickle,
-            "defaults": self._defaults,
+            "defaults": self._defaults if self._allow_secret_pickle else defaults_without_secrets(self._defaults),
             "retry": self._parts.retry,
-            "response_cache": self._parts.cache,
+            "response_cache": self._parts.cache
+            if self._allow_secret_pickle or self._parts.cache is None
+            else cache_without_secrets(self._parts.cache),
         }
 
     def __copy__(self) -> Self:

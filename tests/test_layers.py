@@ -30,6 +30,7 @@ LAYERS = (
     "client_arguments",
     "client_policies",
     "client_scopes",
+    "client_secrets",
     "config",
     "doctor",
     "client",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 import click
 
@@ -192,7 +193,15 @@ def _write(text: str, output: str | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    descriptor = os.open(output, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text)
+    # A new file in its place: neither the mode of an older one stays, nor is a link followed.
+    temporary = f"{output}.{os.getpid()}.new"
+    descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.write(text)
+        os.replace(temporary, output)
+    except BaseException:  # nothing half-written is left behind
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
     click.secho(f"Wrote {output}.", fg="green", err=True)

@@ -34,6 +34,8 @@ __all__ = [
     "with_distinct_ids",
 ]
 
+#: Characters of a name; what a server adds beyond is not of it.
+_LONGEST_NAME = 256
 _PORTABLE = re.compile(r"[A-Za-z0-9_-]+")
 #: What servers write where the arguments are still to come, or where there are none.
 _PLACEHOLDERS = ("{}", "null")
@@ -311,7 +313,7 @@ def _take_name(call: OpenCall, name: str | None) -> str | None:
     if not call.name:
         call.name = name
         return name
-    if call.size or call.withheld:
+    if call.size or call.withheld or len(call.name) > _LONGEST_NAME:
         return None
     grown = name if name.startswith(call.name) else call.name + name
     added = grown[len(call.name) :]

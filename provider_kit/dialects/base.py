@@ -8,6 +8,7 @@ back.
 from __future__ import annotations
 
 import mimetypes
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -36,10 +37,12 @@ __all__ = [
     "WireCall",
     "decode_event",
     "expect_object",
+    "path_name",
     "refuse_video",
 ]
 
 
+_PATH_NAME = re.compile(r"[A-Za-z0-9._:@+~=/-]{1,300}")
 #: No error code means anything unusual.
 NO_OVERRIDES: Mapping[str, type[APIError]] = {}
 #: Bytes of a text that is no JSON which an error keeps.
@@ -199,6 +202,20 @@ def decode_event(
             provider=provider or None,
         )
     )
+
+
+def path_name(model: str) -> str:
+    """A model's name as it may stand in a path.
+
+    Raises:
+        InvalidRequestError: It would lead to another path, or another query.
+    """
+    if not _PATH_NAME.fullmatch(model) or any(step in ("", ".", "..") for step in model.split("/")):
+        raise InvalidRequestError(
+            f"{model[:100]!r} cannot be the name of a model at this provider, which writes it into the address.",
+            hint="Names have letters, digits and . _ - : @ + ~, in steps that are set apart by single slashes.",
+        )
+    return model
 
 
 def refuse_video(document: Document) -> None:

@@ -152,6 +152,8 @@ _EMBEDDED: tuple[tuple[str, type[APIError]], ...] = (
     ("currently unavailable", OverloadedError),
 )
 
+#: Characters at either end of a message that are searched.
+_SEARCHED = 1000
 #: Longest text of a body that an error keeps.
 _BODY_LIMIT = 4000
 
@@ -359,6 +361,7 @@ def _make(
         error.retryable = False
     elif effective == 501:
         error.retryable = False  # not implemented now means not implemented in a moment
+        error.with_hint("The server does not have this; check base_url, the model, and what was asked for.")
     elif reported.code == "openrouter_in_flight_budget" or (
         reported.metadata and reported.metadata.get("limit_source") == "openrouter_in_flight_budget"
     ):
@@ -369,7 +372,7 @@ def _make(
 def _class_of(
     reported: Reported, status: int, wait: float | None, overrides: Mapping[str, type[APIError]]
 ) -> type[APIError]:
-    message = reported.message
+    message = _matched(reported.message)
     words = [word.lower() for word in (reported.code, reported.type) if word]
     for word in words:
         if word in overrides:
@@ -409,10 +412,15 @@ def _class_of(
     return InternalServerError if status >= 500 else BadRequestError if status >= 400 else APIError
 
 
+def _matched(message: str) -> str:
+    """What of a message is searched for known words: its beginning and its end, for it may quote what was sent."""
+    return message if len(message) <= 2 * _SEARCHED else f"{message[:_SEARCHED]} … {message[-_SEARCHED:]}"
+
+
 def _rate_or_quota(reported: Reported, words: list[str]) -> type[APIError]:
     if "insufficient_quota" in words or "credit_balance_exhausted" in words:
         return InsufficientQuotaError
-    if _of_a_day(reported) or re.search(r"limit: 0\b", reported.message):
+    if _of_a_day(reported) or re.search(r"limit: 0\b", _matched(reported.message)):
         return InsufficientQuotaError
     return RateLimitError
 
@@ -434,7 +442,7 @@ def _wait_from_body(reported: Reported) -> float | None:
             seconds = duration_seconds(delay)
             if seconds is not None:
                 return seconds
-    said = _WAIT_WORDS.search(reported.message)
+    said = _WAIT_WORDS.search(_matched(reported.message))
     return duration_seconds(said[1]) if said else None
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from provider_kit.model.chat import Usage
 
+#: Characters of a price.
+_LONGEST_NUMBER = 50
+
 __all__ = ["as_object", "merge_usage", "read_count", "read_usage"]
 
 
@@ -77,8 +80,10 @@ def _cost(usage: Mapping[str, Any]) -> Decimal | None:
     cost = usage.get("cost")
     if isinstance(cost, (int, float, str)) and not isinstance(cost, bool):
         try:
-            return Decimal(str(cost))
+            found = Decimal(str(cost)[:_LONGEST_NUMBER])
         except InvalidOperation:
             return None
+        return found if found.is_finite() else None
     ticks = usage.get("cost_in_usd_ticks")
-    return Decimal(ticks) / 10_000_000_000 if isinstance(ticks, int) else None
+    known = isinstance(ticks, int) and not isinstance(ticks, bool) and abs(ticks) < 10**30
+    return Decimal(ticks) / 10_000_000_000 if known and ticks is not None else None

@@ -46,13 +46,15 @@ from provider_kit.policies.response_cache import told_by
 from provider_kit.providers.base import Provider
 from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.wire.http import HttpRequest, HttpResponse, is_loopback, join_url
-from provider_kit.wire.redaction import HiddenText, redact, redact_value
+from provider_kit.wire.redaction import HiddenText, is_secret_header, redact, redact_value
 
 __all__ = ["Draft", "Endpoint"]
 
 #: Keys whose headers are kept ready; a callable may bring ever new ones.
 _REMEMBERED_KEYS = 100
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: A second one would let a request be read in two ways.
+_OF_THE_CONNECTION = frozenset(("content-length", "transfer-encoding", "host"))
 _HEADER_BREAKS = re.compile(r"[\r\n\0]")
 _USER_AGENT = f"provider-kit/{__version__} (python/{sys.version_info[0]}.{sys.version_info[1]})"
 
@@ -363,8 +365,9 @@ class Endpoint:
             raise self.error(response.status, response.headers, response.body)
         try:
             return read_answer(response.body)
-        except ValueError as error:
-            raise self.not_json(response.status, response.headers, response.body) from error
+        except ValueError:
+            # Its cause would show all that was answered, whatever is in it.
+            raise self.not_json(response.status, response.headers, response.body) from None
 
     def not_json(self, status: int, headers: Mapping[str, str], body: bytes) -> InvalidResponseError:
         """The error for an answer that claims success and is no JSON."""
@@ -452,6 +455,10 @@ def merge_headers(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str
     if not extra:
         return dict(base)
     for name, value in extra.items():
+        if isinstance(name, str) and name.lower() in _OF_THE_CONNECTION:
+            raise InvalidRequestError(
+                f"The header {name!r} is written by the connection itself.", hint="Leave it out of the headers."
+            )
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name) or _HEADER_BREAKS.search(str(value)):
             raise InvalidRequestError(
                 f"The header {name!r} cannot be sent.",
@@ -459,7 +466,13 @@ def merge_headers(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str
             )
     replaced = {name.lower() for name in extra}
     merged = {name: value for name, value in base.items() if name.lower() not in replaced}
-    merged.update({name: str(value) for name, value in extra.items() if value is not None})
+    merged.update(
+        {
+            name: HiddenText(value) if is_secret_header(name) else str(value)
+            for name, value in extra.items()
+            if value is not None
+        }
+    )
     return merged
 
 

@@ -6,7 +6,7 @@ From then on it is a :class:`StreamError` that carries what was received.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -29,11 +29,11 @@ from provider_kit.errors import (
     StreamTimeoutError,
 )
 from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse, Chunk, Timings, ToolCallDelta
-from provider_kit.model.messages import Media, Message, Native, Part
+from provider_kit.model.messages import Media, Message, Native, Part, Refusal, Text, Thinking
 from provider_kit.policies.response_cache import CacheEntry
 from provider_kit.transports.base import ByteStream
 from provider_kit.transports.callers_own import callers_own
-from provider_kit.wire.redaction import redact_value
+from provider_kit.wire.redaction import MASK, redact, redact_headers, redact_value
 from provider_kit.wire.response_headers import request_id
 
 __all__ = ["StreamState", "begin_stream", "stream"]
@@ -91,6 +91,23 @@ class StreamState:
             answer.headers = self.body.headers
             answer.request_id = request_id(self.body.headers)
         return answer
+
+
+def _mask(message: Message, secrets: Sequence[str]) -> None:
+    """Take known secrets out of what was received: a server that fails may echo what it was sent."""
+
+    def masked(text: str) -> str:
+        for secret in secrets:
+            if len(secret) >= 8:
+                text = text.replace(secret, MASK)
+        return text
+
+    if isinstance(message.content, str):
+        message.content = masked(message.content)
+        return
+    for part in message.content:
+        if isinstance(part, (Text, Thinking, Refusal)):
+            part.text = masked(part.text)
 
 
 def _flush(decoder: StreamDecoder | None) -> None:
@@ -320,12 +337,12 @@ def _read_whole(state: StreamState, body: ByteStream, data: bytes) -> list[Chunk
     """An answer that calls itself JSON or a web page: an error, a whole answer, or a stream after all."""
     try:
         payload = read_answer(data)
-    except ValueError as error:
+    except ValueError:
         chunks = _read_mislabelled(state, data)
         if chunks is not None:
             _collect(state, data)
         if chunks is None:
-            raise state.run.endpoint.not_json(body.status, body.headers, data) from error
+            raise state.run.endpoint.not_json(body.status, body.headers, data) from None
         return chunks
     state.whole = state.dialect.parse_chat(payload)
     _collect(state, data)
@@ -373,7 +390,8 @@ def _public(state: StreamState, error: Exception) -> ProviderKitError:
     if isinstance(error, StreamFailure):
         found = state.run.endpoint.finish_error(error.error)
         if state.body is not None:
-            found.request_id = found.request_id or request_id(state.body.headers)
+            told = request_id(state.body.headers)
+            found.request_id = found.request_id or (told and redact(told, state.run.endpoint.secrets))
         return found
     if isinstance(error, APIError) and not error.headers and state.body is not None:
         error.headers = dict(state.body.headers)
@@ -387,7 +405,13 @@ def _after_content(state: StreamState, failure: ProviderKitError) -> StreamError
     run = state.run
     _flush(state.decoder)
     partial = state.response()
-    partial.raw = redact_value(partial.raw, run.endpoint.secrets)  # it may be the error's event
+    secrets = run.endpoint.secrets
+    partial.raw = redact_value(partial.raw, secrets)  # it may be the error's event
+    partial.headers = redact_headers(partial.headers, secrets)
+    partial.request_id = None if partial.request_id is None else redact(partial.request_id, secrets)
+    _mask(partial.message, secrets)
+    if failure.request_id is not None:
+        failure.request_id = redact(failure.request_id, secrets)
     known: dict[str, Any] = {
         "partial": partial,
         "provider": run.endpoint.name,

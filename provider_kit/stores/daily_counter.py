@@ -95,14 +95,13 @@ class DailyCounter:
             entries.append([now, 1])
         counts[name] = entries
         counts = {who: entries for who, entries in counts.items() if entries}
-        # The file itself, where the path is a link to it; and no link that somebody put in the way is followed.
-        target = os.path.realpath(self.path)
-        temporary = f"{target}.{os.getpid()}.new"
+        # No link that somebody put in the way is followed.
+        temporary = f"{self.path}.{os.getpid()}.new"
         with suppress(FileNotFoundError):
             os.unlink(temporary)  # of a process with the same number that died
         with open(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             json.dump(counts, file)
-        os.replace(temporary, target)
+        os.replace(temporary, self.path)
         return 0.0
 
     def _read(self) -> dict[str, list[list[float]]]:

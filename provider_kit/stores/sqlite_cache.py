@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 import time
 from contextlib import suppress
@@ -105,6 +106,11 @@ class SQLiteCache:
                 os.makedirs(folder, mode=0o700, exist_ok=True)
             with suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            found = os.lstat(self.path)
+            if stat.S_ISLNK(found.st_mode):
+                raise OSError("it is a link, and may lead to a file of somebody else's")
+            if hasattr(os, "getuid") and found.st_uid == os.getuid() and found.st_mode & 0o077:
+                os.chmod(self.path, 0o600)  # answers are private
         except OSError as error:
             raise self._failed(error) from error
         connection = sqlite3.connect(self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False)

@@ -135,7 +135,7 @@ class _Dump:
                 cut = found + len(secret)
         # What looks like a secret is told by its shape, so that no word is cut, either.
         space = max(text.rfind(mark, max(0, cut - _LONGEST_WORD), cut) for mark in ' \t\n"')
-        return space + 1 if space >= 0 else cut
+        return space + 1 if space >= 0 else cut if cut > _LONGEST_WORD else 0
 
     def ended(self, size: int, pieces: int | None) -> None:
         self.body(b"")

@@ -29,6 +29,8 @@ __all__ = ["Allowance", "RateLimitInfo", "has_rate_limits", "read_headroom", "re
 _PREFIX = re.compile(r"^(?:x-ratelimit|anthropic-ratelimit|qwen-ratelimit|dashscope-ratelimit)-(.+)$")
 #: Seconds; a reset farther away (a month is the longest there is) is nonsense, and nobody is kept waiting by it.
 _LONGEST = 32 * 86400.0
+#: Characters of a value; what is longer is none, and is not looked at.
+_LONGEST_VALUE = 100
 _PARTS = ("limit", "remaining", "reset")
 _SPANS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 _KINDS = {
@@ -208,6 +210,8 @@ def wait_told(headers: Mapping[str, str], *, now: float | None = None) -> float 
 def _reset(text: str, base: float | None) -> tuple[float | None, bool]:
     """Seconds until a reset, and whether it was given as a count of milliseconds since 1970."""
     text = text.strip()
+    if len(text) > _LONGEST_VALUE:
+        return None, False
     number = _number(text)
     if number is not None:
         if number > 1e11:  # milliseconds since 1970
@@ -227,6 +231,8 @@ def _reset(text: str, base: float | None) -> tuple[float | None, bool]:
 
 
 def _number(text: str | None) -> float | None:
+    if text is not None and len(text) > _LONGEST_VALUE:
+        return None
     try:
         value = float(text or "")
     except ValueError:

@@ -12,17 +12,28 @@ from typing import Any
 
 from provider_kit.model.hidden import MASK, HiddenText
 
-__all__ = ["MASK", "HiddenDict", "HiddenText", "is_secret_header", "redact", "redact_headers", "redact_value"]
+__all__ = [
+    "MASK",
+    "HiddenDict",
+    "HiddenText",
+    "is_secret_header",
+    "looks_secret",
+    "redact",
+    "redact_headers",
+    "redact_value",
+]
 
+# Each alternative takes time that grows with the text alone: what may repeat is bounded, or cannot begin anew
+# inside itself.
 _SHAPES = re.compile(
-    r"(?P<url>://)(?:[^\s\"'<>?#/]*|[^\s/@:]+:(?!\d+/)[^\s\"'<>?#]*)(?=@)"
+    r"(?P<url>://)(?:[^\s\"'<>?#/]{0,256}|[^\s/@:]{1,128}:(?!\d{1,5}/)[^\s\"'<>?#]{0,256})(?=@)"
     r"|(?P<bearer>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
     r"|(?P<query>(?:^|[?&#\s])(?:[a-z_-]*key|[a-z_-]*token|[a-z_-]*secret|sig|signature|code|device_code|code_verifier|password)=)(?!…(?:\W|$))[^&\s\"'#]+"
     r"|(?P<field>\"(?:api_key|access_token|refresh_token|client_secret|id_token|device_code|code_verifier|password)\"\s*:\s*\")[^\"]+"
     r"|\b(?:sk|gsk|xai|csk|pk|rk|fw|hf|tgp|key)[-_][A-Za-z0-9_*-]{12,}"
     r"|\bAIza[A-Za-z0-9_-]{20,}"
     r"|\bya29\.[A-Za-z0-9._-]{10,}"
-    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*",
+    r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*",
     re.IGNORECASE,
 )
 _SECRET_HEADERS = frozenset(
@@ -40,6 +51,10 @@ _SECRET_HEADERS = frozenset(
 _SECRET_NAMES = re.compile(r"key|token|secret|auth|credential|cookie|password|signature", re.IGNORECASE)
 
 
+#: Levels of a JSON value that are shown.
+_DEEPEST = 50
+
+
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """``text`` without any of ``secrets`` and without anything shaped like one."""
     for secret in secrets:
@@ -48,17 +63,28 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     return _SHAPES.sub(lambda m: (m["url"] or m["bearer"] or m["query"] or m["field"] or "") + MASK, text)
 
 
-def redact_value(value: Any, secrets: Iterable[str] = ()) -> Any:
-    """The same for every string inside a JSON value."""
+def redact_value(value: Any, secrets: Iterable[str] = (), *, depth: int = 0) -> Any:
+    """The same for every string inside a JSON value; what is nested too deeply to be of use is left out."""
     if isinstance(value, str):
         return redact(value, secrets)
+    if depth > _DEEPEST and isinstance(value, (Mapping, list)):
+        return "…"
     if isinstance(value, Mapping):
         return {
-            redact(key, secrets) if isinstance(key, str) else key: redact_value(v, secrets) for key, v in value.items()
+            redact(key, secrets) if isinstance(key, str) else key: redact_value(v, secrets, depth=depth + 1)
+            for key, v in value.items()
         }
     if isinstance(value, list):
-        return [redact_value(item, secrets) for item in value]
+        return [redact_value(item, secrets, depth=depth + 1) for item in value]
     return value
+
+
+def looks_secret(text: str) -> bool:
+    """Whether a text is likely to be a key: by its shape, or one long word of letters and digits."""
+    if redact(text) != text:
+        return True
+    plain = text.rpartition(" ")[2]
+    return len(plain) >= 20 and any(c.isdigit() for c in plain) and any(c.isalpha() for c in plain) and "/" not in plain
 
 
 class HiddenDict(dict[str, str]):

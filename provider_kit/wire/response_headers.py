@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 __all__ = ["date_seconds", "duration_seconds", "request_id", "retry_after"]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s|d)")
+#: Characters of a duration, a number or a date; what is longer is none, and is not looked at.
+_LONGEST_VALUE = 100
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _REQUEST_IDS = (
     "x-request-id",
@@ -26,7 +29,7 @@ _REQUEST_IDS = (
 def duration_seconds(text: str) -> float | None:
     """Seconds of a Go duration such as ``6m0s``, ``2m59.56s``, ``825ms``; ``None`` if it is none."""
     text = text.strip()
-    if not text or _DURATION.sub("", text):
+    if not text or len(text) > _LONGEST_VALUE or _DURATION.sub("", text):
         return None
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
 
@@ -69,6 +72,8 @@ def request_id(headers: Mapping[str, str]) -> str | None:
 
 
 def _number(text: str) -> float | None:
+    if len(text) > _LONGEST_VALUE:
+        return None
     try:
         value = float(text)
     except ValueError:
@@ -77,8 +82,14 @@ def _number(text: str) -> float | None:
 
 
 def date_seconds(text: str) -> float | None:
-    """Seconds since 1970 of an HTTP date (RFC 9110 section 5.6.7); ``None`` if it is none."""
+    """Seconds since 1970 of an HTTP date (RFC 9110 section 5.6.7); ``None`` if it is none.
+
+    All of its forms are in UTC, also where they do not say so (asctime's), or say that they do not know (``-0000``).
+    """
+    if len(text) > _LONGEST_VALUE:
+        return None
     try:
-        return parsedate_to_datetime(text).timestamp()
+        found = parsedate_to_datetime(text)
+        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):
         return None

@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from provider_kit import StoreError
 from provider_kit.stores.daily_counter import DailyCounter, default_path
+from provider_kit.stores.user_folders import lock_folder
 
 DAY = 86400.0
 
@@ -178,13 +179,17 @@ def test_many_requests_take_the_room_of_some_thousand_entries(path, clock):
         assert right - 1e-3 <= wait <= right + 60
 
 
-def test_a_file_that_another_holds_for_long_is_an_error(path, clock):
+def test_a_file_that_another_holds_for_long_is_an_error(path, clock, tmp_path, monkeypatch):
     """It says what is the matter; nobody waits for ever."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
     os.makedirs(os.path.dirname(path))
     counter = DailyCounter(path, timeout=0.05, clock=clock)
-    with FileLock(f"{path}.lock"), pytest.raises(StoreError, match="locked by another process"):
+    assert counter.take("k", 5) == 0.0
+    (lock,) = os.listdir(lock_folder())
+    assert os.listdir(os.path.dirname(path)) == [os.path.basename(path)]  # nothing else stands beside it
+    with FileLock(os.path.join(lock_folder(), lock)), pytest.raises(StoreError, match="locked by another process"):
         counter.take("k", 1)
-    assert counter.take("k", 1) == 0.0
+    assert counter.take("k", 5) == 0.0
 
 
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path):

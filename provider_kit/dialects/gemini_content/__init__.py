@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFailure, WireCall, expect_object
+from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFailure, WireCall, expect_object, path_name
 from provider_kit.dialects.gemini_content.request import GeminiProfile, GeminiRequestWriter
 from provider_kit.dialects.gemini_content.response import parse_content, read_gemini_usage
 from provider_kit.dialects.gemini_content.stream import GeminiStreamDecoder, parse_elements
@@ -100,6 +100,7 @@ class GeminiContent(Dialect):
 
 def _path(model: str) -> str:
     """``gemini-x`` and ``models/gemini-x`` name the same model."""
+    model = path_name(model)
     return f"/{model}" if model.startswith(("models/", "tunedModels/", "publishers/")) else f"/models/{model}"
 
 

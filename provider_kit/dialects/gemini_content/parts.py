@@ -14,7 +14,7 @@ from provider_kit.dialects.assembly import new_call_id
 from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.messages import Audio, Image, Native, Part, Text, Thinking, ToolCall
 
-__all__ = ["PartialCall", "add_part", "notes_of", "read_part", "with_notes"]
+__all__ = ["PartCollector", "PartialCall", "notes_of", "read_part", "with_notes"]
 
 #: What a candidate tells of its sources.
 _NOTES = ("groundingMetadata", "citationMetadata", "urlContextMetadata")
@@ -71,17 +71,59 @@ def _media(part: Mapping[str, Any], signature: Any) -> Part | None:
     return made(data=data, media_type=kind, extra={"thoughtSignature": signature} if signature else None)
 
 
-def add_part(parts: list[Part], new: Part) -> None:
-    """Append a part; texts of the same kind grow together, but a part with a signature stays as it came."""
-    last = parts[-1] if parts else None
-    if type(last) is Text and type(new) is Text and not last.signature and not new.signature:
-        last.text += new.text
-        return
-    if type(last) is Thinking and type(new) is Thinking and not last.signature and not new.signature:
-        last.text += new.text
-        last.native = {**(last.native or {}), **(new.native or {}), "text": last.text}
-        return
-    parts.append(new)
+class PartCollector:
+    """Puts parts one after the other; texts of one kind grow together, a part with a signature stays as it came."""
+
+    __slots__ = ("_native", "_parts", "_thoughts", "text")
+
+    def __init__(self) -> None:
+        self._parts: list[Part] = []
+        #: Plain text that waits to become one part.
+        self.text: list[str] = []
+        #: Plain thoughts that wait, and what they have in common.
+        self._thoughts: list[str] = []
+        self._native: dict[str, Any] = {}
+
+    @property
+    def thinks(self) -> bool:
+        """Whether thoughts wait."""
+        return bool(self._thoughts)
+
+    def add(self, part: Part) -> None:
+        """Take a part."""
+        if type(part) is Text and not part.signature:
+            if self._thoughts:
+                self._flush()
+            self.text.append(part.text)
+        elif type(part) is Thinking and not part.signature:
+            if self.text:
+                self._flush()
+            self._native.update(part.native or {})
+            self._thoughts.append(part.text)
+        else:
+            self._flush()
+            self._parts.append(part)
+
+    def _flush(self) -> None:
+        if self.text:
+            self._parts.append(Text("".join(self.text)))
+            self.text.clear()
+        if self._thoughts:
+            joined = "".join(self._thoughts)
+            self._parts.append(Thinking(joined, native={**self._native, "text": joined}))
+            self._thoughts.clear()
+            self._native = {}
+
+    def close(self) -> list[Part]:
+        """The parts as they stand; more may be added later."""
+        return [*self._parts, *self._tail()]
+
+    def _tail(self) -> list[Part]:
+        tail: list[Part] = [Text("".join(self.text))] if self.text else []
+        if self._thoughts:
+            joined = "".join(self._thoughts)
+            tail.append(Thinking(joined, native={**self._native, "text": joined}))
+        return tail
 
 
 def notes_of(candidate: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

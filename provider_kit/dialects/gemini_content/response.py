@@ -9,7 +9,7 @@ from provider_kit.dialects.assembly import tool_finish, with_distinct_ids
 from provider_kit.dialects.base import expect_object
 from provider_kit.dialects.choices import first_choice
 from provider_kit.dialects.failures import error_from_body, holds_error
-from provider_kit.dialects.gemini_content.parts import add_part, notes_of, read_part, with_notes
+from provider_kit.dialects.gemini_content.parts import PartCollector, notes_of, read_part, with_notes
 from provider_kit.model.chat import ChatResponse, Usage
 from provider_kit.model.messages import Message, Part, Refusal, Text, ToolCall
 
@@ -130,9 +130,10 @@ def parse_content(payload: Any, *, provider: str, origin: str) -> ChatResponse:
         raise error_from_body(found, status=200, headers={}, provider=provider, overrides={})
     found = expect_object(found, "a generateContent answer", ANSWERS, provider)
     candidate = first_choice(found.get("candidates")) or {}
-    parts: list[Part] = []
+    collected = PartCollector()
     for part in _parts_of(candidate):
-        add_part(parts, read_part(part))
+        collected.add(read_part(part))
+    parts = collected.close()
     blocked = block_reason(found) if not candidate else None
     raw = str(candidate.get("finishReason") or "") or None
     model = found.get("modelVersion") or None

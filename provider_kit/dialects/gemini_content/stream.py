@@ -15,7 +15,7 @@ from provider_kit.dialects.base import decode_event
 from provider_kit.dialects.choices import ChoiceFilter
 from provider_kit.dialects.event_stream import EventReader
 from provider_kit.dialects.failures import holds_error
-from provider_kit.dialects.gemini_content.parts import PartialCall, add_part, notes_of, read_part, with_notes
+from provider_kit.dialects.gemini_content.parts import PartCollector, PartialCall, notes_of, read_part, with_notes
 from provider_kit.dialects.gemini_content.response import (
     ANSWERS,
     block_reason,
@@ -65,18 +65,13 @@ class GeminiStreamDecoder(EventReader):
         "_partial",
         "_parts",
         "_reason",
-        "_text",
-        "_thinking",
         "_usage",
     )
 
     def __init__(self, *, provider: str, origin: str) -> None:
         super().__init__(provider=provider, origin=origin, answers=ANSWERS)
         self._candidates = ChoiceFilter()
-        self._parts: list[Part] = []
-        self._text: list[str] = []
-        #: Plain thoughts that wait to become one part: what they have in common, and their texts.
-        self._thinking: tuple[dict[str, Any], list[str]] = ({}, [])
+        self._parts = PartCollector()
         self._calls = 0
         self._ids: set[str] = set()
         self._partial: PartialCall | None = None
@@ -192,10 +187,10 @@ class GeminiStreamDecoder(EventReader):
             return Chunk("", payload, citations=news) if news else None
         if not news and len(parts) == 1 and type(parts[0]) is dict and len(parts[0]) == 1:
             text = parts[0].get("text")
-            if type(text) is str and not has_lone_half(text) and not self._thinking[1]:
+            if type(text) is str and not has_lone_half(text) and not self._parts.thinks:
                 if not text:
                     return None
-                self._text.append(text)
+                self._parts.text.append(text)
                 return Chunk(text, payload)
         chunk = self._several(parts, payload)
         chunk.citations = news or None
@@ -224,7 +219,7 @@ class GeminiStreamDecoder(EventReader):
                 deltas.append(self._new_call(part))
             else:
                 others.append(part)
-            self._add(part)
+            self._parts.add(part)
         return Chunk("".join(text), payload, "".join(thinking), deltas or None, parts=others or None)
 
     # -------------------------------------------------------------------------------------------- calls
@@ -246,7 +241,7 @@ class GeminiStreamDecoder(EventReader):
             assert isinstance(begun, ToolCall)  # made of a call
             delta = self._new_call(begun)
             deltas.append(ToolCallDelta(delta.index, delta.id, delta.name, ""))
-            self._add(begun)
+            self._parts.add(begun)
             arguments = call.get("args")
             self._partial = PartialCall(delta.index, begun, dict(arguments) if isinstance(arguments, dict) else {})
         partial = self._partial
@@ -263,40 +258,14 @@ class GeminiStreamDecoder(EventReader):
         text = partial.close().arguments_json
         return Chunk("", payload, "", [ToolCallDelta(partial.position, None, None, text)])
 
-    # -------------------------------------------------------------------------------------------- parts
-
-    def _add(self, part: Part) -> None:
-        """Plain texts and thoughts wait in lists; they become a part only when something else follows."""
-        if type(part) is Text and not part.signature:
-            if self._thinking[1]:
-                self._flush()
-            self._text.append(part.text)
-        elif type(part) is Thinking and not part.signature:
-            if self._text:
-                self._flush()
-            self._thinking[0].update(part.native or {})
-            self._thinking[1].append(part.text)
-        else:
-            self._flush()
-            self._parts.append(part)
-
-    def _flush(self) -> None:
-        if self._text:
-            add_part(self._parts, Text("".join(self._text)))
-            self._text.clear()
-        native, texts = self._thinking
-        if texts:
-            joined = "".join(texts)
-            add_part(self._parts, Thinking(joined, native={**native, "text": joined}))
-            self._thinking = ({}, [])
-
     def response(self) -> ChatResponse:
         """The answer as far as it was received."""
-        self._flush()
         model = self._first.get("modelVersion") or self._last.get("modelVersion") or None
         if self._partial is not None:
             self._partial.close()
-        parts = [part for part in self._parts if not (type(part) is Text and not part.text and not part.signature)]
+        parts = [
+            part for part in self._parts.close() if not (type(part) is Text and not part.text and not part.signature)
+        ]
         message = message_of(with_notes(parts, self._notes), self._blocked, self._origin, model)
         message.incomplete = not self.complete
         return ChatResponse(

@@ -25,6 +25,8 @@ def _rest(known: list[str], whole: Any) -> str:
     """What of a whole text was not streamed; nothing where it is another text."""
     if not isinstance(whole, str) or not whole:
         return ""
+    if len(whole) < len(known) or len(whole) < sum(map(len, known)):
+        return ""  # without a look: it would take time for each of many ends
     joined = "".join(known)
     added = whole[len(joined) :] if whole.startswith(joined) else ""
     if added:
