@@ -17,6 +17,7 @@ from provider_kit.authenticators.base import Authenticator
 from provider_kit.client_arguments import (
     check_defaults,
     check_embedding,
+    check_flag,
     check_options,
     check_parts,
     check_times,
@@ -46,6 +47,7 @@ from provider_kit.model.config import (
     ProviderConfig,
     RateLimitConfig,
     Timeout,
+    no_keys,
 )
 from provider_kit.model.inputs import ChatOptions, Messages, build_request
 from provider_kit.model.models import Embeddings, HealthStatus, Model
@@ -219,6 +221,9 @@ class Client(CallsBothWays):
                 debug_http=debug_http,
                 options=check_options(provider_name, options, Client.__init__.__annotations__),
             )
+        if not isinstance(api_keys, (tuple, KeyPool, Mapping)) and not callable(api_keys) and not api_keys:
+            raise no_keys()
+        check_flag("allow_secret_pickle", allow_secret_pickle)
         check_parts(session, async_session, transport)
         self._config = config
         self._given = (session, async_session, transport)

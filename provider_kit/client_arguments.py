@@ -17,6 +17,7 @@ __all__ = [
     "CALL_DEFAULTS",
     "check_defaults",
     "check_embedding",
+    "check_flag",
     "check_options",
     "check_parts",
     "check_times",
@@ -79,6 +80,16 @@ def check_times(clocks: Timeout | None, timeout: Any, total: Any) -> tuple[Timeo
     except ConfigError as error:
         raise InvalidRequestError(error.message, hint=error.hint) from None
     return clocks, total
+
+
+def check_flag(name: str, value: Any) -> None:
+    """A switch is ``True`` or ``False``; a word such as ``"no"`` would count as true.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be True or False, not {value!r}.")
 
 
 def check_parts(session: Any, async_session: Any, transport: Any) -> None:

@@ -66,7 +66,8 @@ class KeyManager(KeyPool):
         Args:
             function: Makes the call. Errors of this library, and any exception that has a status (as
                 those of requests, aiohttp and the vendors' SDKs have), are understood: another key tries
-                where this one is refused, forbidden, too fast or used up. Any other exception counts as a
+                where this one is refused, forbidden, too fast or used up. What says something of the program
+                (ValueError, TypeError, KeyError …) is raised at once; any other exception counts as a
                 failure of the key.
 
         Returns:

@@ -66,8 +66,17 @@ class KeySource:
         return tuple(dict.fromkeys(check_key(key, self._provider) for key in keys))
 
 
-def check_key(key: Any, provider: str) -> str:
+#: Marks that come with a key by mistake: quotes of a settings file, a byte order mark, a zero-width space.
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d\ufeff\u200b"
+
+
+def check_key(key: Any, provider: str, variable: str | None = None) -> str:
     """A key without the white space that copying leaves around it.
+
+    Args:
+        key: The key.
+        provider: Whose it is.
+        variable: The variable of the environment it stands in, to be named where something is wrong.
 
     Raises:
         AuthError: It is empty, no string, or holds characters no header can carry.
@@ -75,11 +84,18 @@ def check_key(key: Any, provider: str) -> str:
     if not isinstance(key, str):
         raise AuthError(f"The API key is {type(key).__name__}, not a string.", provider=provider)
     clean = HiddenText(key.strip())
+    where = f" in {variable}" if variable else ""
     if not clean:
-        raise AuthError("The API key is empty.", provider=provider, hint="Pass the whole key.")
+        raise AuthError(f"The API key{where} is empty.", provider=provider, hint="Pass the whole key.")
+    if variable is not None and (clean[0] in _QUOTES or clean[-1] in _QUOTES):
+        raise AuthError(
+            f"The API key{where} has quotes, or another mark, around it.",
+            provider=provider,
+            hint="Take them away: in a .env file or a container's settings the quotes may become part of the value.",
+        )
     if not clean.isascii() or not clean.isprintable() or " " in clean:
         raise AuthError(
-            "The API key holds characters that no key has (a space, a line break, a typographic dash or quote).",
+            f"The API key{where} holds characters no key has (a space, a line break, a typographic dash or quote).",
             provider=provider,
             hint="Copy the key again, without anything around it.",
         )
@@ -105,7 +121,7 @@ def find_keys(config: ProviderConfig, provider: Provider, environ: Mapping[str, 
     if variable is None:
         keys, variable = keys_of_variable(own, environ), own
     if keys:
-        checked = dict.fromkeys(check_key(key, label) for key in keys)
+        checked = dict.fromkeys(check_key(key, label, variable) for key in keys)
         return KeySource(tuple(checked), variable=variable, provider=label)
     if not provider.key_required:
         return KeySource((), provider=label)

@@ -101,6 +101,8 @@ async def failover(
         except Exception as error:  # a call of the user's may raise anything; it is raised on, or tried again
             pool.observe(key, False, _now(pool) - began, None, waiting.time())
             understood = error if isinstance(error, ProviderKitError) else _understand(error)
+            if understood is None and _is_callers_mistake(error):
+                raise  # no key is to blame, and no other one would help
             if (
                 renewing is not None
                 and isinstance(understood, AuthenticationError)
@@ -119,6 +121,21 @@ async def failover(
         pool.observe(key, True, _now(pool) - began, None, waiting.time())
         pool.report_success(key.value, _now(pool))
         return result
+
+
+def _is_callers_mistake(error: Exception) -> bool:
+    """Whether an error says something of the program, not of a provider: it is no failure of a connection, either."""
+    mistakes = (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        NameError,
+        AssertionError,
+        ArithmeticError,
+        SyntaxError,
+    )
+    return isinstance(error, (*mistakes, ImportError, NotImplementedError)) and not isinstance(error, OSError)
 
 
 def _now(pool: KeyPool) -> float:

@@ -6,6 +6,7 @@ came of it. One gate belongs to one client and serves all its threads and event 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -117,6 +118,8 @@ class Gate:
         self._limiters: dict[str, SlidingWindows] = {}
         self.day: DailyCounter | None = None
         self.day_outage = Outage()
+        #: Whether it was said that a call is larger than the limit of tokens.
+        self._told_large = False
 
     def open_cache_store(self, cache: ResponseCache) -> object:
         """The store of a cache that is not kept in memory, opened on first use.
@@ -161,6 +164,8 @@ class Gate:
             if self.limits is not None:
                 limiter = lease.limiter = self._limiter_of(key_id)
                 tokens = lease.tokens = run.tokens if limiter.token_window is not None else 0.0
+                if limiter.token_window is not None and tokens > limiter.token_window.limit and not self._told_large:
+                    return self._undo(run, lease, now)  # there is something to be said
                 lease.ticket = limiter.ask(tokens, now, ended=run.transport.world_ended())
                 if not lease.ticket.admitted:
                     return self._undo(run, lease, now)
@@ -243,6 +248,13 @@ class Gate:
                 return key_id
             limiter = lease.limiter = self._limiter_of(key_id)
             tokens = lease.tokens = run.tokens if limiter.token_window is not None else 0.0
+            if limiter.token_window is not None and tokens > limiter.token_window.limit and not self._told_large:
+                self._told_large = True
+                text = (
+                    f"a call of about {tokens:.0f} tokens is larger than tokens_per_minute="
+                    f"{limiter.token_window.limit:.0f}; it is sent alone, and exceeds the limit"
+                )
+                await self.teller.tell(run, "rate_limit", text, level=logging.WARNING)
             ticket = lease.ticket = limiter.ask(
                 tokens, now, elsewhere=self.shared is not None, ended=run.transport.world_ended()
             )
@@ -353,6 +365,8 @@ class Gate:
             requests = []
             if limits.requests_per_minute:
                 requests.append((float(limits.requests_per_minute), 60.0))
+                if limits.pacing == "smooth":
+                    requests.append((1.0, 60.0 / limits.requests_per_minute))
             if limits.requests_per_day:
                 requests.append((float(limits.requests_per_day), _DAY))
             tokens = (float(limits.tokens_per_minute), 60.0) if limits.tokens_per_minute else None

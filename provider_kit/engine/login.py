@@ -47,7 +47,7 @@ async def begin_login(
     made = pending.begin(
         verifier=make_verifier(config.pkce.verifier_length) if config.pkce.enabled else None,
         redirect_url=redirect_url or config.redirect_url,
-        scopes=config.default_scopes if scopes is None else tuple(scopes),
+        scopes=config.default_scopes if scopes is None else as_scopes(scopes),
         length=config.state.length,
         until=transport.time() + config.state.ttl,
     )
@@ -224,6 +224,11 @@ async def _finish(
 # ------------------------------------------------------------------------------------------------ device
 
 
+def as_scopes(scopes: str | Sequence[str]) -> tuple[str, ...]:
+    """Scopes as a list; a text has one, or several with blanks between them, as OAuth writes them."""
+    return tuple(scopes.split()) if isinstance(scopes, str) else tuple(scopes)
+
+
 async def begin_device(transport: Transport, exchanges: OAuthExchanges, scopes: Sequence[str] | None) -> DeviceCode:
     """Ask for the code that a person enters on another device.
 
@@ -235,7 +240,7 @@ async def begin_device(transport: Transport, exchanges: OAuthExchanges, scopes: 
     config = exchanges.config
     verifier = make_verifier(config.pkce.verifier_length) if config.pkce.enabled else None
     request = exchanges.prepare_device(
-        config.default_scopes if scopes is None else scopes, make_challenge(verifier) if verifier else None
+        config.default_scopes if scopes is None else as_scopes(scopes), make_challenge(verifier) if verifier else None
     )
     response = await ask(transport, request, provider=exchanges.provider, seconds=config.timeout)
     return exchanges.parse_device(response, transport.time(), verifier)
@@ -256,7 +261,7 @@ async def poll_device(
     exchanges.begin_anew()
     await discover(transport, exchanges, "token_url")
     interval = device.interval
-    asked = exchanges.config.default_scopes if scopes is None else tuple(scopes)
+    asked = exchanges.config.default_scopes if scopes is None else as_scopes(scopes)
     left = device.expires_at - transport.time()
     end = transport.now() + (left if seconds is None else min(left, seconds))
     while True:

@@ -100,10 +100,12 @@ class Teller:
         key: str | None = None,
         attempt: int | None = None,
         request_id: str | None = None,
+        level: int | None = None,
         **data: Any,
     ) -> None:
         """Log an event and hand it to the listener. A listener that fails breaks no call."""
-        logger, level = _LEVELS[name]
+        logger, usual = _LEVELS[name]
+        level = usual if level is None else level
         listener, logged = self.listener, logger.isEnabledFor(level)
         if listener is None and not logged:
             return

@@ -5,6 +5,7 @@ The policies say for how long; here it is waited, and told. Nobody waits past th
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from provider_kit.errors import RateLimitExceededError, StoreError
@@ -24,6 +25,8 @@ PATIENCE = 120.0
 LOOK_AGAIN = 30.0
 #: Seconds after which somebody who waits for a place looks whether those who hold one still exist.
 _LOOK_AT_HOLDERS = 1.0
+#: Seconds of waiting after which a person would think that nothing happens any more.
+_LOOKS_LIKE_A_HANG = 2.0
 
 
 async def take_place(gate: Gate, run: Run, slots: Slots) -> Place:
@@ -39,11 +42,18 @@ async def take_place(gate: Gate, run: Run, slots: Slots) -> Place:
         transport = run.transport
         place.waiter = waiter = transport.waiter()
         await gate.teller.tell(run, "concurrency_wait", f"{slots.limit} calls are in flight; waiting for a place")
+        began, told = transport.now(), False
         while not place.granted:
+            waited = transport.now() - began
+            if not told and waited >= _LOOKS_LIKE_A_HANG:
+                told = True
+                text = f"waiting for a place for {waited:.0f} s: {slots.limit} calls are in flight, {len(slots)} wait"
+                await gate.teller.tell(run, "concurrency_wait", text, level=logging.INFO, waiting=len(slots))
             left = run.left(transport.now())
             if left <= 0:
                 raise RateLimitExceededError(
-                    f"{slots.limit} calls were in flight until the call's deadline.",
+                    f"{slots.limit} calls were in flight for the {waited:.1f} s until the call's deadline; "
+                    f"{len(slots)} wait.",
                     hint="Raise max_concurrency= or total_timeout=, or make fewer calls at once.",
                     **run.facts(),
                 )
@@ -89,10 +99,11 @@ async def wait_for_turn(gate: Gate, run: Run, lease: Lease, limiter: SlidingWind
         if gate.limits is not None and gate.limits.max_wait is not None:
             allowed = min(allowed, gate.limits.max_wait - (now - began))
         if expected > allowed or allowed <= 0:
-            raise _limit_error(gate, run, max(expected, limiter.expected(ticket, now)))
+            raise _limit_error(gate, run, max(expected, limiter.expected(ticket, now)), allowed)
         if not told:
             told = True
-            await gate.teller.tell(run, "rate_limit", f"waiting {expected:.1f} s for the rate limit", wait=expected)
+            text = f"waiting {expected:.1f} s for the rate limit; {len(limiter)} calls wait"
+            await gate.teller.tell(run, "rate_limit", text, wait=expected, waiting=len(limiter))
         if waiter is None:
             waiter = ticket.waiter = transport.waiter()
             if shared is None or (limiter.is_head(ticket) and wait == float("inf")):
@@ -168,15 +179,16 @@ async def pause(gate: Gate, run: Run, wait: float, *, patience: float = float("i
     """
     if wait <= 0:
         return
-    if wait > patience or wait >= run.left(run.transport.now()):
-        raise _limit_error(gate, run, wait)
+    left = run.left(run.transport.now())
+    if wait > patience or wait >= left:
+        raise _limit_error(gate, run, wait, min(patience, left))
     await gate.teller.tell(run, "rate_limit", f"waiting {wait:.1f} s for the rate limit", wait=wait)
     await run.transport.sleep(wait)
 
 
-def _limit_error(gate: Gate, run: Run, wait: float) -> RateLimitExceededError:
+def _limit_error(gate: Gate, run: Run, wait: float, allowed: float) -> RateLimitExceededError:
     return RateLimitExceededError(
-        f"The rate limit would delay this call by {wait:.1f} s, longer than it may take.",
+        f"The rate limit would delay this call by {wait:.1f} s, longer than the {max(0.0, allowed):.1f} s it may wait.",
         retry_after=wait,
         hint="Raise total_timeout= or RateLimitConfig(max_wait=…), spread the calls, or add keys.",
         **run.facts(),

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from attrs import Attribute, evolve, field, fields, frozen
 
 from provider_kit.errors import ConfigError
-from provider_kit.model.http_config import DEFAULT_MAX_RESPONSE_BYTES, HTTPConfig, positive_seconds
+from provider_kit.model.http_config import DEFAULT_MAX_RESPONSE_BYTES, HTTPConfig, flag, positive_seconds
 from provider_kit.model.oauth import OAuthConfig, OAuthCredentialSet
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "ProviderConfig",
     "RateLimitConfig",
     "Timeout",
+    "no_keys",
 ]
 
 #: Seconds to connect, to wait for a stream's first content, and between its contents.
@@ -107,16 +108,17 @@ def _share(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 class RateLimitConfig:
     """What one key may send in which time; ``None`` for no limit.
 
-    In any rolling minute (day), never more than the limit is sent. A call waits for its turn; it fails at
-    once if that would take longer than ``max_wait`` or the call's deadline. Limits that the provider's
-    headers tell, and which are lower, take their place.
+    In any rolling minute (day), never more than the limit is sent, with one exception: a single call that is
+    larger than ``tokens_per_minute`` can never fit, so it is sent alone, and a warning in the log says so. A
+    call waits for its turn; it fails at once if that would take longer than ``max_wait`` or the call's
+    deadline. Limits that the provider's headers tell, and which are lower, take their place.
     """
 
     requests_per_minute: int | None = field(default=None, validator=_count)
     #: Input and output together. A call claims an estimate and gives back what it did not use.
     tokens_per_minute: int | None = field(default=None, validator=_count)
     requests_per_day: int | None = field(default=None, validator=_count)
-    enabled: bool = True
+    enabled: bool = field(default=True, validator=flag)
     #: Seconds a call waits for its turn at most; ``None``: as long as its deadline allows.
     max_wait: float | None = field(default=None, validator=positive_seconds)
     #: Share of a limit told by the provider beyond which calls are spaced out.
@@ -124,6 +126,17 @@ class RateLimitConfig:
     #: Keep the count of the day in a file, so that it survives a restart: ``True`` for the user's state
     #: directory, or the path of a file.
     persist: bool | str = False
+    #: ``smooth`` spreads a minute's calls evenly, for providers that refuse bursts; ``burst`` sends them at once
+    #: while there is room.
+    pacing: Literal["burst", "smooth"] = "burst"
+
+    def __attrs_post_init__(self) -> None:
+        if self.pacing not in ("burst", "smooth"):
+            raise ConfigError(f"pacing {self.pacing!r} is not understood.", hint="Use 'burst' or 'smooth'.")
+        if self.pacing == "smooth" and self.requests_per_minute is None:
+            raise ConfigError("pacing='smooth' needs requests_per_minute.", hint="It spreads the calls of a minute.")
+        if not isinstance(self.persist, (bool, str)):
+            raise ConfigError(f"persist must be True, False or a path, not {self.persist!r}.")
 
 
 @frozen(kw_only=True)
@@ -145,7 +158,15 @@ class CircuitBreakerConfig:
 def _keys(value: Any) -> tuple[Any, ...]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise ConfigError("api_keys must be a list of keys.", hint="For one key use api_key=.")
-    return tuple(value)
+    found = tuple(value)
+    if not found and type(value) is not tuple:
+        raise no_keys()
+    return found
+
+
+def no_keys() -> ConfigError:
+    """The error for a list of keys that is empty: whoever filled it found nothing, and no other key is meant."""
+    return ConfigError("api_keys is empty.", hint="Look at what fills it; leave it out to use the environment's keys.")
 
 
 def _mask_list(keys: Any) -> str:
@@ -183,7 +204,7 @@ class ProviderConfig:
     wait_for_key: bool | float | None = None
     #: Whether a request whose answer was lost or late is sent again. It may then be carried out, and
     #: billed, twice.
-    retry_on_read_timeout: bool = False
+    retry_on_read_timeout: bool = field(default=False, validator=flag)
     #: Leave a failing provider alone for a while: ``True`` for the usual numbers.
     circuit_breaker: bool | CircuitBreakerConfig = False
     #: Answer from what was answered before: ``True`` for memory, the path of an SQLite file, or ``redis://…``.
@@ -200,9 +221,9 @@ class ProviderConfig:
     http: HTTPConfig = field(factory=HTTPConfig)
     on_unsupported: OnUnsupported = "warn"
     #: Show every request and answer in the log, secrets masked.
-    debug_http: bool = False
+    debug_http: bool = field(default=False, validator=flag)
     #: Allow a key to travel over plain ``http://`` to another machine.
-    allow_insecure_http: bool = False
+    allow_insecure_http: bool = field(default=False, validator=flag)
     #: What only this provider knows, e.g. ``organization``, ``project_id``, ``use_responses_api``.
     options: Mapping[str, Any] = field(factory=dict)
 

@@ -10,7 +10,7 @@ from attrs import Attribute, field, frozen
 
 from provider_kit.errors import ConfigError
 
-__all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "HTTPConfig", "positive_seconds"]
+__all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "HTTPConfig", "flag", "positive_seconds"]
 
 #: Bytes of one answer, after decompression.
 DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
@@ -32,6 +32,15 @@ def _count(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         raise ConfigError(f"{attribute.name} must be a whole number above 0, not {value!r}.")
 
 
+def flag(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    """An attrs validator: ``True`` or ``False``. A word such as ``"no"`` would count as true."""
+    if not isinstance(value, bool):
+        raise ConfigError(
+            f"{attribute.name} must be True or False, not {value!r}.",
+            hint="Words such as 'yes' and 'no' are not taken; a variable of the environment is always text.",
+        )
+
+
 @frozen(kw_only=True)
 class HTTPConfig:
     """Connections: pools, proxies, certificates, sizes. The same meaning in both worlds."""
@@ -49,7 +58,7 @@ class HTTPConfig:
         default=None, repr=lambda proxy: "None" if proxy is None else "<proxy>"
     )
     #: Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` and the CA variables count.
-    trust_env: bool = True
+    trust_env: bool = field(default=True, validator=flag)
     #: ``True``, ``False`` (never in production), or the path of a CA bundle.
     verify: bool | str = True
     #: Path of a client certificate with its key, or ``(certificate, key)``.

@@ -340,7 +340,7 @@ class SlidingWindows:
         """The provider says that the limit of a minute is lower than configured."""
         with self._lock:
             for window in self.windows:
-                if requests is not None and requests >= 1 and window.seconds <= 60:
+                if requests is not None and requests >= 1 and window.limit > 1 and window.seconds <= 60:
                     window.limit = min(window.limit, requests)
             if tokens is not None and tokens >= 1 and self.token_window is not None:
                 self.token_window.limit = min(self.token_window.limit, tokens)

@@ -195,6 +195,9 @@ class ResponseCache:
             raise ConfigError(
                 f"max_bytes must be a whole number above 0, not {max_bytes!r}.", hint="64 * 1024 * 1024 is the default."
             )
+        for name, flag in (("tool_calls", tool_calls), ("single_flight", single_flight)):
+            if not isinstance(flag, bool):
+                raise ConfigError(f"{name} must be True or False, not {flag!r}.")
         if isinstance(store, os.PathLike):
             store = os.fspath(store)
         known = store is None or (isinstance(store, (str, CacheStore)) and not isinstance(store, type))

@@ -9,6 +9,8 @@ from provider_kit.model.oauth import OAuthToken
 
 __all__ = ["TokenState"]
 
+#: Seconds that a request may be on its way.
+_ON_ITS_WAY = 1.0
 _FOREVER = float("inf")
 #: Seconds without a refresh after failed ones in a row: 1, 2, 4, … 60, and from the fifth on 60 to 480.
 _FIRST_REST, _LONGEST_REST, _MANY, _LONGEST_OF_MANY = 1.0, 60.0, 5, 480.0
@@ -70,9 +72,14 @@ class TokenState:
         return self.enabled and token is not None and bool(token.refresh_token)
 
     def usable(self, now: float, rejected: str | None) -> OAuthToken | None:
-        """The token, if it is good and not the one that was refused."""
+        """The token, if it is good long enough to arrive, and not the one that was refused."""
         token = self.token
-        return token if token is not None and now < self._good_until and token.access_token != rejected else None
+        if token is None or token.access_token == rejected:
+            return None
+        # One that ends on its way would be refused; one that can be refreshed is refreshed before.
+        least = _ON_ITS_WAY if now >= self.fresh_until and self.can_refresh(token) else 0.0
+        left = self._good_until - now
+        return token if left > 0 and left >= least else None
 
     def fresh(self, now: float, rejected: str | None) -> OAuthToken | None:
         """The token, if it need not even be refreshed."""

@@ -15,7 +15,7 @@ def fetch(where: str) -> str:
     """The content of a file, without the line break at its end."""
     path = os.path.expanduser(where)
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # editors may put a byte order mark first
             text = file.read(_LARGEST + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
