@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,11 @@ import secret_watch
 
 settings.register_profile("suite", database=None, deadline=None)
 settings.load_profile("suite")
+
+# A shell gives what it runs in the background SIGINT ignored, and its children inherit that: Ctrl-C, pressed by a
+# test, would then be heard by nobody.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Blocking:

@@ -31,6 +31,7 @@ LAYERS = (
     "client_policies",
     "client_scopes",
     "client_secrets",
+    "frozen",
     "config",
     "doctor",
     "client",

@@ -132,7 +132,6 @@ def _is_callers_mistake(error: Exception) -> bool:
         AttributeError,
         NameError,
         AssertionError,
-        ArithmeticError,
         SyntaxError,
     )
     return isinstance(error, (*mistakes, ImportError, NotImplementedError)) and not isinstance(error, OSError)

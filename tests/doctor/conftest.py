@@ -132,6 +132,8 @@ def make_certificate(folder, *, issuer="Nobody Knows Ltd", host="127.0.0.1", day
         [
             (x509.BasicConstraints(ca=True, path_length=None), True),
             (x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), False),
+            # Python 3.13 checks strictly, by RFC 5280.
+            (x509.KeyUsage(True, False, False, False, False, True, True, False, False), True),
         ],
         -400,
         3650,

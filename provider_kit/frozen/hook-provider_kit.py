@@ -1,0 +1,13 @@
+"""What a frozen program needs and PyInstaller cannot see: modules that are imported by name, when first used."""
+
+from PyInstaller.utils.hooks import collect_submodules, copy_metadata
+
+
+def _is_needed(name: str) -> bool:
+    """Whether a program can come to need a module: not this folder, nor what would draw pytest in."""
+    return ".frozen" not in name and not name.endswith(".pytest_plugin")
+
+
+hiddenimports = collect_submodules("provider_kit", filter=_is_needed)
+# Entry points of secrets and storages are looked up by the names in it.
+datas = copy_metadata("provider-kit")
