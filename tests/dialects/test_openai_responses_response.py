@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from provider_kit import Client, ScriptedTransport
@@ -215,6 +215,8 @@ def test_no_answer_ever_breaks_the_reader(payload, item):
 EVENT = st.builds(lambda kind, more: {**more, "type": kind}, st.sampled_from(TYPES.split()), st.dictionaries(st.sampled_from(KEYS.split()), JSON, max_size=4))  # fmt: skip  # noqa: E501
 
 
+@example([{"response": {"output": None, "usage": True}, "type": "message"}])
+@example([{"response": {"output": None, "usage": "message"}, "type": "message"}])
 @given(st.lists(EVENT | JSON, max_size=5))
 def test_no_stream_ever_breaks_the_reader(events):
     """Any events give an answer or an error of this library."""

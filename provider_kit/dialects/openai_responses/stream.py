@@ -307,8 +307,8 @@ class ResponsesStreamDecoder(EventReader):
     def response(self) -> ChatResponse:
         """The answer as far as it was received."""
         response = self._final or self._started
-        if self._started.get("usage"):
-            response = {**response, "usage": merge_usage(dict(self._started["usage"]), response.get("usage"))}
+        if isinstance(used := self._started.get("usage"), dict):
+            response = {**response, "usage": merge_usage(dict(used), response.get("usage"))}
         ordered = sorted(self._items, key=lambda item: item.number if item.index is None else item.index)
         closed = [item.close() for item in ordered]
         parts = [part for item in closed for part in parts_of(item, runs_custom_tools=self._runs_custom_tools)]
