@@ -19,7 +19,7 @@ from provider_kit.model.config import DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT, DEFAU
 from provider_kit.policies.estimate import estimate_tokens
 from provider_kit.policies.matrix import TOKEN_REFUSED, KeyFate, Row, row_for
 from provider_kit.policies.retry import RetryPolicy
-from provider_kit.transports.base import Transport
+from provider_kit.transports.base import Transport, Waiter
 from provider_kit.wire.http import HttpRequest, Limits
 from provider_kit.wire.rate_limit_headers import wait_told
 from provider_kit.wire.response_headers import request_id, retry_after
@@ -51,6 +51,10 @@ def make_limits(timeout: Timeout | None, total: float | None, *, now: float, str
 def _bound(seconds: float | None) -> float | None:
     """No library's clock takes infinity; ``None`` is what they call it."""
     return None if seconds == math.inf else seconds
+
+
+class CallerLeft(BaseException):
+    """The caller of a stream has left while its turn was waited for. It never leaves the engine."""
 
 
 @define(eq=False)
@@ -109,6 +113,45 @@ class Run:
     _attempt_time: float = 0.0
     _call_id: str | None = None
     _tokens: float | None = None
+
+    #: Whether the caller of a stream has left, from another thread or task than the one that waits here.
+    gone: bool = False
+    _waiting: Waiter | None = None
+
+    # -------------------------------------------------------------------------------------------- waiting
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long; a stream no longer than its caller is there.
+
+        Raises:
+            CallerLeft: Nobody wants to know what comes.
+        """
+        if self.operation == "stream":
+            await self.wait(self.transport.waiter(), seconds)
+        else:
+            await self.transport.sleep(seconds)
+
+    async def wait(self, waiter: Waiter, seconds: float) -> None:
+        """Wait until woken, for ``seconds`` at most.
+
+        Raises:
+            CallerLeft: Nobody wants to know what comes.
+        """
+        self._waiting = waiter
+        try:
+            if not self.gone:
+                await waiter.wait(seconds)
+        finally:
+            self._waiting = None
+        if self.gone:
+            raise CallerLeft
+
+    def leave(self) -> None:
+        """The caller leaves: whatever is waited for, nothing will be sent any more."""
+        self.gone = True
+        waiting = self._waiting
+        if waiting is not None:
+            waiting.wake()
 
     # -------------------------------------------------------------------------------------------- facts
 
@@ -227,7 +270,7 @@ class Run:
         if wait is None:
             raise self.final(error)
         if wait > 0:
-            await self.transport.sleep(wait)
+            await self.sleep(wait)
 
     def abandon(self) -> None:
         """The caller went away in the middle of an attempt."""

@@ -95,7 +95,7 @@ async def look_up(run: Run, request: ChatRequest, dialect: Dialect, call: WireCa
         left = run.left(run.transport.now())
         if left <= 0:
             break
-        await waiter.wait(min(left, LOOK_AT_LEADER))
+        await run.wait(waiter, min(left, LOOK_AT_LEADER))
     if run.minute:
         hit = found.read is not None
         try:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from attrs import define
 
 from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFailure
-from provider_kit.engine.attempts import Run
+from provider_kit.engine.attempts import CallerLeft, Run
 from provider_kit.engine.caching import Lookup, from_cache, look_up
 from provider_kit.engine.endpoint import Draft
 from provider_kit.engine.unreadable import UNREADABLE, read_answer, unreadable
@@ -59,12 +59,10 @@ class StreamState:
     collected_bytes: int = 0
     #: Whether the cache had it.
     hit: bool = False
-    #: Whether the caller has left while somebody else reads: what comes of it matters to nobody.
-    left: bool = False
 
     def interrupt(self) -> None:
-        """End a read that is under way in another thread, or in another task."""
-        self.left = True
+        """The caller has left while another thread, or another task, waits or reads: end that."""
+        self.run.leave()
         body = self.body
         if body is None:
             getattr(self.run.transport, "interrupt", _no_interrupt)(self.run.limits)
@@ -147,15 +145,16 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
     """
     run = state.run
     endpoint, transport = run.endpoint, run.transport
-    lookup = await look_up(run, state.request, state.dialect)
-    kept = _replayed(state, lookup)
-    if kept is not None:
-        for chunk in kept:
-            yield chunk
-        return
-    collected = state.collected = [] if lookup is not None else None
+    lookup: Lookup | None = None
     wait: float | None = 0.0
     try:
+        lookup = await look_up(run, state.request, state.dialect)
+        kept = _replayed(state, lookup)
+        if kept is not None:
+            for chunk in kept:
+                yield chunk
+            return
+        collected = state.collected = [] if lookup is not None else None
         while True:
             committed = settled = False
             body: ByteStream | None = None
@@ -165,8 +164,10 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
                 state.collected_bytes = 0
             http = run.begin_at_once(state.draft, True) or await run.begin(state.draft, True)
             try:
+                if run.gone:
+                    return
                 body = state.body = await transport.open_stream(http, run.limits)
-                if state.left:
+                if run.gone:
                     return
                 if body.status >= 300:
                     raise endpoint.error(body.status, body.headers, await _read_all(body))
@@ -194,7 +195,7 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
                             yield chunk
                         break
                     progressed = False
-                    if state.left:
+                    if run.gone:
                         return
                     for chunk in feed(data):
                         if not committed:
@@ -212,7 +213,7 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
             except (StreamFailure, ProviderKitError, *UNREADABLE) as error:
                 if settled or callers_own([error]) is not None:
                     raise
-                if state.left:
+                if run.gone:
                     return  # closed from elsewhere: what came of it is the stream's end
                 settled = True
                 now = transport.now()
@@ -242,7 +243,9 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
                     # A caller who stops at the last chunk leaves the connection fit for the next call.
                     await (body.drain() if complete else body.aclose())
             if wait > 0:
-                await transport.sleep(wait)
+                await run.sleep(wait)
+    except CallerLeft:
+        return
     finally:
         if lookup is not None:
             lookup.done()

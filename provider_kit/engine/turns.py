@@ -57,7 +57,7 @@ async def take_place(gate: Gate, run: Run, slots: Slots) -> Place:
                     hint="Raise max_concurrency= or total_timeout=, or make fewer calls at once.",
                     **run.facts(),
                 )
-            await waiter.wait(min(left, _LOOK_AT_HOLDERS))
+            await run.wait(waiter, min(left, _LOOK_AT_HOLDERS))
             slots.reclaim()
     except BaseException:  # cancelled too: a place that nobody holds would never be free again
         slots.leave(place)
@@ -109,7 +109,7 @@ async def wait_for_turn(gate: Gate, run: Run, lease: Lease, limiter: SlidingWind
             if shared is None or (limiter.is_head(ticket) and wait == float("inf")):
                 now = transport.now()
                 continue  # it became the head, or got room, before it could be woken
-        await waiter.wait(min(wait, allowed, LOOK_AGAIN if limiter.is_head(ticket) else _LOOK_AT_HOLDERS))
+        await run.wait(waiter, min(wait, allowed, LOOK_AGAIN if limiter.is_head(ticket) else _LOOK_AT_HOLDERS))
         now = transport.now()
 
 
@@ -183,7 +183,7 @@ async def pause(gate: Gate, run: Run, wait: float, *, patience: float = float("i
     if wait > patience or wait >= left:
         raise _limit_error(gate, run, wait, min(patience, left))
     await gate.teller.tell(run, "rate_limit", f"waiting {wait:.1f} s for the rate limit", wait=wait)
-    await run.transport.sleep(wait)
+    await run.sleep(wait)
 
 
 def _limit_error(gate: Gate, run: Run, wait: float, allowed: float) -> RateLimitExceededError:

@@ -11,7 +11,6 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from attrs import define, field
 
@@ -19,6 +18,14 @@ from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.policies.rate_limit import Wakes
 
 __all__ = ["Place", "Slots"]
+
+
+class _Ref(weakref.ref["Place"]):
+    """Known by its own identity, which does not end with the place."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
 
 
 @define(eq=False)
@@ -31,7 +38,12 @@ class Place:
     #: The slots it holds one of.
     _slots: Slots | None = None
     #: What the slots know it by.
-    ref: Any = field(default=None, repr=False)
+    ref: _Ref | None = field(default=None, repr=False)
+
+    def leave(self) -> None:
+        """Free the slot, or give up waiting for one; again does nothing."""
+        if self._slots is not None:
+            self._slots.leave(self)
 
     @property
     def granted(self) -> bool:
@@ -45,8 +57,8 @@ class Slots:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         #: Those who hold a slot.
-        self.holders: set[weakref.ref[Place]] = set()
-        self._queue: deque[weakref.ref[Place]] = deque()
+        self.holders: set[_Ref] = set()
+        self._queue: deque[_Ref] = deque()
         self._lock = threading.RLock()
         renew_after_fork(self)
 
@@ -71,7 +83,7 @@ class Slots:
             ended: Tells whether the event loop of the call has been closed.
         """
         place = Place(None, ended, self)
-        place.ref = ref = weakref.ref(place, self._lost)
+        place.ref = ref = _Ref(place, self._lost)
         with self._lock:
             if len(self.holders) < self.limit and not self._queue:
                 self.holders.add(ref)
@@ -82,12 +94,16 @@ class Slots:
 
     def leave(self, place: Place) -> None:
         """Free the slot, or give up waiting for one."""
+        ref = place.ref
+        if ref is None:
+            return
         with self._lock:
-            if place.ref in self.holders:
-                self.holders.discard(place.ref)
-            elif place.ref in self._queue:
-                self._queue.remove(place.ref)
+            if ref in self.holders:
+                self.holders.discard(ref)
+            elif ref in self._queue:
+                self._queue.remove(ref)
             self._promote()
+        place.ref = None  # no callback any more: an exception in one is swallowed by Python
 
     def reclaim(self) -> None:
         """Take back the slots of calls whose event loop has been closed."""
@@ -98,7 +114,7 @@ class Slots:
                     self.holders.discard(ref)
             self._promote()
 
-    def _lost(self, ref: weakref.ref[Place]) -> None:
+    def _lost(self, ref: _Ref) -> None:
         """A place is gone without having been given back."""
         with self._lock:
             self.holders.discard(ref)

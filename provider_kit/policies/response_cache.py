@@ -258,14 +258,17 @@ class ResponseCache:
             holder: An object that lives as long as the caller's call.
             ended: Tells whether the event loop of the call has been closed.
         """
+        made = _Lead([], ended)
+        if holder is not None:  # before anybody knows of it: an interrupt must not leave a lead without a holder
+            made.holder = weakref.ref(holder, lambda _: self._leader_lost(key, made))
         with self._lock:
             lead = self._leaders.get(key)
             if lead is not None and not lead.is_gone():
                 lead.waiting.append(waiter)
                 return False
-            made = self._leaders[key] = _Lead([] if lead is None else lead.waiting, ended)
-            if holder is not None:
-                made.holder = weakref.ref(holder, lambda _: self._leader_lost(key, made))
+            if lead is not None:
+                made.waiting = lead.waiting
+            self._leaders[key] = made
             return True
 
     def _leader_lost(self, key: str, lead: _Lead) -> None:

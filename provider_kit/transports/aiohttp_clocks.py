@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from provider_kit.wire.http import Limits
@@ -50,6 +51,12 @@ class Watchdog:
             self._at = end
             self._handle = self.loop.call_at(end, self._look)
 
+    def end_now(self, guard: Guard) -> None:
+        """Let the time of a guard be over, if it is still watched."""
+        if guard in self._guards:
+            self._guards.discard(guard)
+            guard.expire()
+
     def stop(self) -> None:
         """Watch nothing any more."""
         self._guards.clear()
@@ -84,6 +91,7 @@ class Guard:
     """
 
     __slots__ = (
+        "__weakref__",
         "_budget",
         "_cancelling",
         "_close",
@@ -136,6 +144,11 @@ class Guard:
             self._close()
         elif self._task is not None:
             self._task.cancel()
+
+    def break_off(self) -> None:
+        """Let the time run out now; from any thread."""
+        with suppress(RuntimeError):  # the loop is closed, so nobody waits in it any more
+            self._watchdog.loop.call_soon_threadsafe(self._watchdog.end_now, self)
 
     def was_cancelled_by_clock(self) -> bool:
         """Whether a cancellation that was just caught is the clock's, and not somebody else's too."""

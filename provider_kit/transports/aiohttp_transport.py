@@ -135,6 +135,8 @@ class AiohttpTransport(AsyncioWaiting):
         self._routes: dict[str, tuple[str | None, dict[str, str] | None, Any]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._urls: dict[str, URL] = {}
+        #: Streams whose headers are waited for, by the identity of their limits.
+        self._opening: weakref.WeakValueDictionary[int, Guard] = weakref.WeakValueDictionary()
         _transports.add(self)
 
     # -------------------------------------------------------------------------------------------- protocol
@@ -163,12 +165,14 @@ class AiohttpTransport(AsyncioWaiting):
         """Send a request and return as soon as the answer's headers are here."""
         here = self._here() or await self._settle()
         session = here.session
-        guard = Guard(here.watchdog, limits, streaming=True)
+        guard = self._opening[id(limits)] = Guard(here.watchdog, limits, streaming=True)
         try:
             response = await self._request(session, request, limits, guard)
         except BaseException as error:
             guard.stop()
             _raise(error, guard, limits, request)
+        finally:
+            self._opening.pop(id(limits), None)
         guard.answered = True
         return _Stream(response, guard, limits, request)
 
@@ -203,7 +207,10 @@ class AiohttpTransport(AsyncioWaiting):
                 await asyncio.gather(*running, return_exceptions=True)
 
     def interrupt(self, limits: Limits) -> None:
-        """Nothing: a task that waits for headers is cancelled by whoever has it."""
+        """End the wait for headers, as if its time had run out."""
+        guard = self._opening.get(id(limits))
+        if guard is not None:
+            guard.break_off()
 
     async def aclose(self) -> None:
         """Close the running loop's session; those of other loops close with their loops."""
@@ -512,9 +519,12 @@ def _queue_traces() -> list[aiohttp.TraceConfig]:
 
 def _raise(error: BaseException, guard: Guard, limits: Limits, request: HttpRequest) -> NoReturn:
     found = _translate(error, guard, limits, request)
-    if found is error:
-        raise error
-    raise found from (error if isinstance(found, ProviderKitError) else found.__cause__)
+    try:
+        if found is error:
+            raise error
+        raise found from (error if isinstance(found, ProviderKitError) else found.__cause__)
+    finally:
+        del error, found  # or the error and this frame would hold each other, and all that the call had
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

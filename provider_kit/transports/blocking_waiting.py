@@ -5,10 +5,12 @@ A waiter is woken from anywhere in the process. A wake-up that comes before the 
 
 from __future__ import annotations
 
+import queue
 import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from provider_kit.transports.drive import run_to_completion
@@ -22,19 +24,22 @@ class BlockingWaiter:
     """Blocks a thread until woken."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        # Made in C: an exception of a signal's handler never leaves its lock taken, as it may that of an Event.
+        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         asyncio = sys.modules.get("asyncio")
         #: The event loop that is held up by this wait, if somebody waits inside one.
         self.loop = asyncio._get_running_loop() if asyncio is not None else None
 
     def wake(self) -> None:
         """End the present wait, or the next one."""
-        self._event.set()
+        self._calls.put(None)
 
     async def wait(self, seconds: float | None) -> None:
         """Block until woken, for ``seconds`` at most."""
-        self._event.wait(seconds)
-        self._event.clear()
+        with suppress(queue.Empty):
+            self._calls.get(timeout=None if seconds is None else max(0.0, seconds))
+            while True:
+                self._calls.get_nowait()
 
 
 class BlockingWaiting:

@@ -19,6 +19,8 @@ import io
 import queue
 import ssl
 import threading
+import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +31,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, proxy_
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from provider_kit.model.config import HTTPConfig
+from provider_kit.policies.concurrency import Place, Slots
+from provider_kit.transports.blocking_waiting import BlockingWaiter
 from provider_kit.transports.environment import proxy_credentials, ssl_context, without_credentials
 from provider_kit.wire.http import Limits
 
@@ -43,7 +47,18 @@ _MOST_HEADS = 100
 class Exchange:
     """The clocks of one request and its answer."""
 
-    __slots__ = ("_budget", "_limits", "began", "connection", "now", "sent", "streaming", "timed_out")
+    __slots__ = (
+        "__weakref__",
+        "_budget",
+        "_limits",
+        "began",
+        "connection",
+        "now",
+        "place",
+        "sent",
+        "streaming",
+        "timed_out",
+    )
 
     def __init__(self, limits: Limits, now: Callable[[], float], *, streaming: bool) -> None:
         self._limits = limits
@@ -53,8 +68,10 @@ class Exchange:
         self.streaming = streaming
         #: Whether a byte of the request may have left.
         self.sent = False
-        #: What it is sent on, once that is known.
-        self.connection: Any = None
+        #: What it is sent on, once that is known; weakly, for the connection knows its exchange.
+        self.connection: Callable[[], Any] = bool
+        #: What it has of a limited number of connections.
+        self.place: Place | None = None
         #: Whether content has arrived.
         self.began = False
         #: Whether a read ran out of time.
@@ -87,6 +104,11 @@ class Exchange:
         limits = self._limits
         return Exchange(Limits(None, limits.connect, None, limits.deadline), self.now, streaming=self.streaming)
 
+    def over(self) -> None:
+        """The connection is back in its pool or closed: somebody else may have one."""
+        if self.place is not None:
+            self.place.leave()
+
     def patience(self) -> float | None:
         """Seconds a connection may be waited for."""
         waits = [wait for wait in (self._limits.connect, self.left()) if wait is not None]
@@ -107,14 +129,16 @@ class _TimedReader(io.RawIOBase):
     def __init__(self, sock: Any, connection: _TimedConnectionMixin) -> None:
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)
-        self._connection = connection
+        # Weakly: in a circle, a connection that an interrupt left behind would be closed who knows when.
+        self._connection = weakref.ref(connection)
         self.ended = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        exchange = self._connection.exchange
+        connection = self._connection()
+        exchange = None if connection is None else connection.exchange
         if exchange is not None:
             left = exchange.left()
             if left is not None:
@@ -204,7 +228,7 @@ class _TimedConnectionMixin:
             self.connect()
         self.exchange = current.exchange
         if self.exchange is not None:
-            self.exchange.connection = self
+            self.exchange.connection = weakref.ref(self)
         self.asking = True
         try:
             super().request(*args, **kwargs)  # type: ignore[misc]  # urllib3's connection follows in the MRO
@@ -235,50 +259,56 @@ class _TimedConnectionMixin:
         return alive and self.clock() - self.idle_since < self.idle_timeout
 
 
-class _IdleQueue(queue.LifoQueue[Any]):
-    """Idle connections, newest first. Once a second the surplus and the stale are closed."""
+class _IdleConnections:
+    """What urllib3 keeps its idle connections in, newest first. Once a second the surplus and the stale are closed.
+
+    It takes the place of :class:`queue.LifoQueue`, whose lock stays taken for ever if a signal's handler raises
+    at the wrong moment, and knows nothing of limits: see :class:`TimedAdapter`.
+    """
 
     def __init__(self, maxsize: int, *, keep: int, idle_timeout: float, clock: Callable[[], float]) -> None:
+        self._most = maxsize
         self._keep = keep
         self._idle_timeout = idle_timeout
         self._clock = clock
         self._swept = 0.0
-        super().__init__(maxsize)
+        self._idle: deque[Any] = deque()  # its methods are atomic
 
-    def _put(self, item: Any) -> None:
-        super()._put(item)
+    def qsize(self) -> int:
+        """How many there are."""
+        return len(self._idle)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """The newest; urllib3 makes a connection if there is none."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Keep a connection; ``None`` stands for one that is still to be made."""
         if item is None:
             return
+        if len(self._idle) >= self._most:
+            raise queue.Full
         now = self._clock()
         item.idle_since = now
         item.exchange = None
+        self._idle.append(item)
         if now - self._swept >= 1.0:
             self._swept = now
             self._sweep(now)
 
     def _sweep(self, now: float) -> None:
-        kept = 0
-        entries = self.queue
-        for position in range(len(entries) - 1, -1, -1):
-            connection = entries[position]
-            if connection is None:
-                continue
-            kept += 1
+        for kept, connection in enumerate(reversed(self._idle.copy()), 1):
             idle = now - connection.idle_since
             # Surplus connections survive five seconds: the next wave of a burst may need them.
             if idle >= self._idle_timeout or (kept > self._keep and idle >= 5.0):
+                try:
+                    self._idle.remove(connection)
+                except ValueError:
+                    continue  # somebody has taken it meanwhile
                 connection.close()
-                entries[position] = None
-
-
-class _LimitedQueue(_IdleQueue):
-    """Where connections are limited, a call waits for one no longer than its clocks allow."""
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        exchange = current.exchange
-        if timeout is None and exchange is not None:
-            timeout = exchange.patience()
-        return super().get(block, timeout)
 
 
 def _pool_classes(config: HTTPConfig, clock: Callable[[], float]) -> dict[str, Any]:
@@ -286,9 +316,9 @@ def _pool_classes(config: HTTPConfig, clock: Callable[[], float]) -> dict[str, A
     plain = type("TimedHTTPConnection", (_TimedConnectionMixin, HTTPConnection), attributes)
     secure = type("TimedHTTPSConnection", (_TimedConnectionMixin, HTTPSConnection), attributes)
 
-    def make_queue(maxsize: int) -> _IdleQueue:
-        kind = _IdleQueue if config.max_connections is None else _LimitedQueue
-        return kind(maxsize, keep=config.max_idle_connections_per_host, idle_timeout=config.idle_timeout, clock=clock)
+    def make_queue(maxsize: int) -> _IdleConnections:
+        keep = config.max_idle_connections_per_host
+        return _IdleConnections(maxsize, keep=keep, idle_timeout=config.idle_timeout, clock=clock)
 
     shared = {"QueueCls": staticmethod(make_queue)}
     return {
@@ -305,13 +335,39 @@ class TimedAdapter(HTTPAdapter):
         self._clock = clock
         self._classes = _pool_classes(config, clock)
         self._pools: dict[tuple[str, str | None], Any] = {}
-        limited = config.max_connections is not None
+        #: Who may have a connection to an origin, where they are limited.
+        self._places: dict[str, Slots] = {}
         super().__init__(
             pool_connections=config.max_idle_connections,
-            pool_maxsize=config.max_connections or max(_BURST, config.max_idle_connections_per_host),
+            pool_maxsize=max(_BURST, config.max_idle_connections_per_host),
             max_retries=0,
-            pool_block=limited,
         )
+
+    async def take_place(self, url: str, exchange: Exchange, waiter: Callable[[], BlockingWaiter]) -> bool:
+        """Wait until another connection to the origin of ``url`` may be used, no longer than the clocks allow.
+
+        The place is the exchange's, and free again when that is over; so none can be lost with a connection.
+        """
+        most = self._config.max_connections
+        if most is None:
+            return True
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        slots = self._places.get(origin)
+        if slots is None:
+            slots = self._places.setdefault(origin, Slots(most))
+        place = exchange.place = slots.take()
+        if place.granted:
+            return True
+        place.waiter = woken = waiter()
+        patience = exchange.patience()
+        ends = None if patience is None else exchange.now() + patience
+        while not place.granted:
+            left = None if ends is None else ends - exchange.now()
+            if left is not None and left <= 0:
+                return False
+            await woken.wait(left)
+        return True
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
         """Pools of timed connections."""

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from requests import exceptions as failures
@@ -77,7 +78,7 @@ class RequestsTransport(BlockingWaiting):
         self._proxies: dict[str, dict[str, str] | None] = {}
         self._timeouts: dict[float | None, PoolTimeout] = {}
         #: Streams whose headers are waited for, by the identity of their limits.
-        self._opening: dict[int, Exchange] = {}
+        self._opening: weakref.WeakValueDictionary[int, Exchange] = weakref.WeakValueDictionary()
         _transports.add(self)
 
     # -------------------------------------------------------------------------------------------- protocol
@@ -85,16 +86,19 @@ class RequestsTransport(BlockingWaiting):
     async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:
         """Send a request and read the whole answer."""
         exchange = Exchange(limits, time.monotonic, streaming=False)
-        response = self._exchange(request, limits, exchange)
-        raw = response.raw
         try:
-            body = self._read_whole(response, limits)
-        except BaseException as error:
-            _abandon(raw)
-            if isinstance(error, ProviderKitError) or not isinstance(error, Exception):
-                raise
-            _raise(error, exchange, limits, request)
-        raw.release_conn()
+            response = await self._exchange(request, limits, exchange)
+            raw = response.raw
+            try:
+                body = self._read_whole(response, limits)
+            except BaseException as error:
+                _abandon(raw)
+                if isinstance(error, ProviderKitError) or not isinstance(error, Exception):
+                    raise
+                _raise(error, exchange, limits, request)
+            raw.release_conn()
+        finally:
+            exchange.over()
         return HttpResponse(response.status_code, response.headers, body)
 
     async def open_stream(self, request: HttpRequest, limits: Limits) -> _Stream:
@@ -102,16 +106,19 @@ class RequestsTransport(BlockingWaiting):
         exchange = Exchange(limits, time.monotonic, streaming=True)
         self._opening[id(limits)] = exchange
         try:
-            response = self._exchange(request, limits, exchange)
+            response = await self._exchange(request, limits, exchange)
+            return _Stream(response, exchange, limits, request)
+        except BaseException:
+            exchange.over()
+            raise
         finally:
-            del self._opening[id(limits)]
-        return _Stream(response, exchange, limits, request)
+            self._opening.pop(id(limits), None)
 
     def interrupt(self, limits: Limits) -> None:
         """Close the connection on which an answer is waited for."""
         exchange = self._opening.get(id(limits))
         if exchange is not None:
-            _shut(exchange.connection)
+            _shut(exchange.connection())
 
     async def run_all(
         self, thunks: Sequence[Callable[[], Awaitable[T]]], limit: int | None = None
@@ -158,7 +165,7 @@ class RequestsTransport(BlockingWaiting):
 
     # -------------------------------------------------------------------------------------------- sending
 
-    def _exchange(self, request: HttpRequest, limits: Limits, exchange: Exchange) -> requests.Response:
+    async def _exchange(self, request: HttpRequest, limits: Limits, exchange: Exchange) -> requests.Response:
         left = exchange.left()
         if left is not None and left <= 0:
             raise late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
@@ -171,28 +178,28 @@ class RequestsTransport(BlockingWaiting):
             if self._session is not None:
                 response = self._send_by_session(self._session, request, connect, left)
             else:
-                response = self._send_by_adapter(request, connect, limits.connect)
+                response = await self._send_by_adapter(request, exchange, connect, limits)
             exchange.sent = True
             return response
         except Exception as error:
             if self._session is not None:
                 exchange.sent = _may_have_been_sent(error)
-            found = _translate(error, exchange, limits, request)
-            if found is error:
-                raise
-            if not isinstance(found, ProviderKitError):
-                raise found from found.__cause__  # the caller's own, as it was raised
-            if isinstance(found, ConfigError):
-                raise found from None  # the cause may show a header's value
-            raise found from _presentable(error, request)
+            _raise(error, exchange, limits, request)
         finally:
             current.exchange = None
 
-    def _send_by_adapter(self, request: HttpRequest, connect: float | None, usual: float | None) -> requests.Response:
+    async def _send_by_adapter(
+        self, request: HttpRequest, exchange: Exchange, connect: float | None, limits: Limits
+    ) -> requests.Response:
         adapter = self._adapter
         if adapter is None:
             with self._lock:
                 adapter = self._adapter = self._adapter or TimedAdapter(self._config, time.monotonic)
+        if not await adapter.take_place(request.url, exchange, self.waiter):
+            over = late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
+            if isinstance(over, DeadlineExceededError):
+                raise over
+            raise PoolTimeoutError(f"No connection to {urlsplit(request.url).netloc} became free in time.")
         prepared = requests.PreparedRequest()
         prepared.method = request.method
         prepared.url = request.url
@@ -201,7 +208,7 @@ class RequestsTransport(BlockingWaiting):
         if request.body is not None:
             request.headers["Content-Length"] = str(len(request.body))
         return adapter.send(
-            prepared, stream=True, timeout=self._timeout(connect, usual), proxies=self._proxies_for(request)
+            prepared, stream=True, timeout=self._timeout(connect, limits.connect), proxies=self._proxies_for(request)
         )
 
     def _timeout(self, connect: float | None, usual: float | None) -> Any:
@@ -319,8 +326,7 @@ class _Stream:
                 self._give_up()
                 raise late(self._limits, time.monotonic(), streaming=True, began=self._exchange.began)
         elif self._open:
-            self._open = False
-            self._raw.release_conn()
+            self._end()
         return data
 
     def interrupt(self) -> None:
@@ -342,8 +348,7 @@ class _Stream:
                 if left < 0:
                     break
             else:
-                self._open = False
-                self._raw.release_conn()
+                self._end()
         except (failures.RequestException, pool_failures.HTTPError, OSError):
             pass  # the answer was complete; only the connection is lost
         finally:
@@ -354,10 +359,18 @@ class _Stream:
         if self._open:
             self._give_up()
 
+    def _end(self) -> None:
+        self._raw.release_conn()
+        self._exchange.over()
+        self._open = False  # last: what an interrupt leaves undone is done by aclose()
+
     def _give_up(self) -> None:
+        try:
+            self._pieces.close()  # type: ignore[attr-defined]  # it is a generator
+            _abandon(self._raw)
+        finally:
+            self._exchange.over()
         self._open = False
-        self._pieces.close()  # type: ignore[attr-defined]  # it is a generator
-        _abandon(self._raw)
 
 
 def _shut(connection: Any) -> None:
@@ -377,9 +390,16 @@ def _abandon(raw: Any) -> None:
 
 def _raise(error: Exception, exchange: Exchange, limits: Limits, request: HttpRequest) -> NoReturn:
     found = _translate(error, exchange, limits, request)
-    if found is error:
-        raise error
-    raise found from (_presentable(error, request) if isinstance(found, ProviderKitError) else found.__cause__)
+    try:
+        if found is error:
+            raise error
+        if not isinstance(found, ProviderKitError):
+            raise found from found.__cause__  # the caller's own, as it was raised
+        if isinstance(found, ConfigError):
+            raise found from None  # the cause may show a header's value
+        raise found from _presentable(error, request)
+    finally:
+        del error, found  # or the error and this frame would hold each other, and all that the call had
 
 
 def _translate(error: Exception, exchange: Exchange, limits: Limits, request: HttpRequest) -> Exception:
@@ -392,11 +412,6 @@ def _translate(error: Exception, exchange: Exchange, limits: Limits, request: Ht
         return own  # type: ignore[return-value]  # what was wrapped is an Exception
     host = request.url.split("/", 3)[2]
     reason = _reason(causes)
-    if any(isinstance(cause, pool_failures.EmptyPoolError) for cause in causes):
-        over = late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
-        if isinstance(over, DeadlineExceededError):
-            return over
-        return PoolTimeoutError(f"No connection to {host} became free in time.")
     read_timed_out = any(isinstance(cause, (failures.ReadTimeout, pool_failures.ReadTimeoutError)) for cause in causes)
     if exchange.timed_out or (read_timed_out and exchange.sent):
         return late(limits, time.monotonic(), streaming=exchange.streaming, began=exchange.began)

@@ -11,6 +11,7 @@ import re
 import runpy
 import subprocess
 import sys
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -167,8 +168,23 @@ def offline(server, monkeypatch, tmp_path):
         logger.setLevel(level)
 
 
-def run_doctest(text, namespace, name, line):
+class WholeMessages:
+    """The traceback module as doctest sees it: the notes of an error belong to its message.
+
+    Before Python 3.11.4 doctest took the last line of an error for its message, which is the last line of its notes.
+    """
+
+    def __getattr__(self, name):
+        return getattr(traceback, name)
+
+    @staticmethod
+    def format_exception_only(*error):
+        return ["".join(traceback.format_exception_only(*error))]
+
+
+def run_doctest(text, namespace, name, line, monkeypatch):
     """Run a doctest in a namespace that later blocks share."""
+    monkeypatch.setattr(doctest, "traceback", WholeMessages())
     test = doctest.DocTestParser().get_doctest(text, {}, name, name, line - 1)
     test.globs = namespace
     report = []
@@ -188,7 +204,7 @@ def run_its_tests(namespace, done):
 
 
 @pytest.mark.parametrize("path", PAGES, ids=by_name)
-def test_the_python_of_a_page_runs(path, offline):
+def test_the_python_of_a_page_runs(path, offline, monkeypatch):
     """Its blocks run one after the other in one namespace; tests that they define pass."""
     namespace = {"__name__": "snippet"}
     done = set()
@@ -200,7 +216,7 @@ def test_the_python_of_a_page_runs(path, offline):
             exec(code, namespace)  # the documents are ours
             run_its_tests(namespace, done)
         elif kind in ("doctest", "pycon"):
-            run_doctest(text, namespace, by_name(path), line)
+            run_doctest(text, namespace, by_name(path), line, monkeypatch)
 
 
 def test_the_reader_sees_every_block():

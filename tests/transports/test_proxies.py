@@ -3,11 +3,23 @@
 import base64
 import socket
 import threading
+import traceback
 
 import pytest
 
-from provider_kit import APIConnectionError, APITimeoutError, ConfigError, MissingDependencyError
-from provider_kit.model.config import Timeout
+from provider_kit import (
+    APIConnectionError,
+    APITimeoutError,
+    Client,
+    ConfigError,
+    MissingDependencyError,
+    PermissionDeniedError,
+    ProviderKitError,
+)
+from provider_kit.model.config import HTTPConfig, Timeout
+from provider_kit.testing import FakeServer, OAuthServer
+from provider_kit.testing import demo as demo_server
+from provider_kit.transports.environment import find_proxy
 
 
 @pytest.fixture
@@ -216,6 +228,199 @@ def test_a_proxy_of_another_kind_is_refused(world, client, address):
         assert "proxy" in f"{caught.value} {caught.value.hint}"
         if isinstance(caught.value, MissingDependencyError):
             assert "provider-kit[socks]" in caught.value.hint
+        await world.close(made)
+
+    world.run(scenario())
+
+
+#: As they stand in an address, and what they mean.
+LOGINS = {
+    "user": "user:",
+    "user:": "user:",
+    ":word": ":word",
+    "us%40er:p%25%3Aw%2Frd": "us@er:p%:w/rd",
+    "user:p+w": "user:p+w",
+    "user:p%C3%A4ss": "user:päss",
+    "user:a:b": "user:a:b",
+    "user:100%": "user:100%",
+}
+
+
+@pytest.mark.parametrize("how", ["configured", "environment"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("login", LOGINS)
+def test_names_and_passwords_of_every_kind(
+    serve, talk, proxy, world, client, certificates, monkeypatch, scheme, how, login
+):
+    """Without a password (RFC 7617: the colon is sent), without a name, with escapes; alike in both worlds."""
+    server = serve(talk, tls=certificates.context())
+    address = f"http://{login}@127.0.0.1:{proxy.port}"
+    options = {"verify": certificates.authority}
+    if how == "configured":
+        options["proxy"] = address
+    else:
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", address)
+    made = client(server if scheme == "https" else "http://api.invalid", **options)
+    world.run(call_both(world, made))
+    wanted = "Basic " + base64.b64encode(LOGINS[login].encode()).decode()
+    assert {request.headers.get("proxy-authorization") for request in proxy.requests} == {wanted}
+    assert "proxy-authorization" not in {name for request in server.requests for name in request.headers}
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_servers_of_this_process_are_no_proxys_business(proxy, call, monkeypatch, variable):
+    """The fake ones and the demo are asked directly, with a key and without."""
+    monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
+    with FakeServer() as server:
+        for target in ("openai/gpt-4o", "anthropic/claude-sonnet-4-5", "ollama/llama3"):
+            with server.client(target, max_retries=0) as made:
+                assert call.chat(made, "What is 20 + 22?").text == "20 + 22 = 42"
+                assert call.stream(made, "What is 20 + 22?")[1].text == "20 + 22 = 42"
+        with Client(server.base_url(), model="m", max_retries=0) as made:
+            assert call.chat(made, "What is 20 + 22?").text == "20 + 22 = 42"
+    try:
+        with Client("demo/echo") as made:
+            assert call.chat(made, "Hello").text == "Hello"
+    finally:
+        demo_server.stop_demo()
+    assert proxy.connections == 0
+
+
+def test_the_authorization_server_of_this_process_is_no_proxys_business(proxy, monkeypatch):
+    """Its discovery and its token endpoint are asked directly."""
+    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
+    with OAuthServer() as server:
+        assert find_proxy(f"{server.url}/token", HTTPConfig()) is None
+        address = server.url
+    assert find_proxy(f"{address}/token", HTTPConfig()) == f"http://127.0.0.1:{proxy.port}"
+    assert proxy.connections == 0
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_a_key_for_this_machine_is_not_shown_to_a_proxy_of_the_environment(
+    serve, talk, proxy, world, client, monkeypatch, secret, name, variable
+):
+    """The server on this machine is asked directly. Without a key, the environment decides."""
+    server = serve(talk)
+    monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
+    made = client(f"http://{name}:{server.port}", api_key=secret)
+    world.run(call_both(world, made))
+    assert {request.headers["authorization"] for request in server.requests} == {f"Bearer {secret}"}
+    assert proxy.connections == 0
+    keyless = client(f"http://{name}:{server.port}")
+    world.run(call_both(world, keyless))
+    assert len(server.requests) == 2
+    assert {request.target for request in proxy.requests} == {f"http://{name}:{server.port}/v1/chat/completions"}
+    assert not any("authorization" in request.headers for request in proxy.requests)
+
+
+@pytest.mark.parametrize("name", ["X-Api-Key", "Authorization", "Ocp-Apim-Subscription-Key", "Cookie"])
+@pytest.mark.parametrize("once", [True, False], ids=["of one call", "of every call"])
+def test_a_credential_in_a_header_is_a_key_too(serve, talk, proxy, world, client, monkeypatch, secret, name, once):
+    """Whichever header holds it, and also where only one call has it."""
+    server = serve(talk)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+    made = client(server, **({} if once else {"headers": {name: secret}}))
+    world.run(world.chat(made, "Hi", **({"extra_headers": {name: secret}} if once else {})))
+    assert [request.headers[name.lower()] for request in server.requests] == [secret]
+    assert proxy.connections == 0
+
+
+def test_a_proxy_that_was_configured_is_taken_at_its_word(serve, talk, proxy, world, client, secret):
+    """Whoever writes proxy= means it, for this machine too."""
+    server = serve(talk)
+    made = client(server, api_key=secret, proxy=f"http://127.0.0.1:{proxy.port}")
+    world.run(call_both(world, made))
+    assert server.connections == 0
+    assert {request.headers["authorization"] for request in proxy.requests} == {f"Bearer {secret}"}
+
+
+def everything_of(error):
+    """All that a report of an error can show: its chain, their attributes and arguments, their tracebacks."""
+    shown, waiting, seen = [], [error], set()
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, BaseException):
+            shown.append("".join(traceback.format_exception(item, chain=False)))
+            shown += [repr(item), str(item)]
+            # urllib3's errors refer to their whole pool, which is no part of any report.
+            hanging = [value for name, value in vars(item).items() if name not in ("pool", "conn")]
+            waiting += [item.__cause__, item.__context__, *hanging]
+            waiting += [one for one in item.args if not hasattr(one, "proxy_headers")]
+        elif isinstance(item, (list, tuple, set)):
+            waiting += item
+        elif isinstance(item, dict):
+            waiting += [*item.keys(), *item.values()]
+        elif item is not None:
+            shown.append(repr(item))
+            waiting += vars(item).values() if hasattr(item, "__dict__") and not callable(item) else ()
+            waiting += [
+                getattr(item, name) for name in ("proxy", "url", "headers", "proxy_headers") if hasattr(item, name)
+            ]
+    return "\n".join(shown)
+
+
+@pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "403 Forbidden", "502 Bad Gateway"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("how", ["configured", "environment"])
+@pytest.mark.parametrize("verb", ["chat", "stream"])
+def test_no_password_of_a_proxy_is_in_an_error(serve, wire, world, client, monkeypatch, status, scheme, how, verb):
+    """Neither in its words nor in those of its causes, nor in anything that hangs on them."""
+    encoded = base64.b64encode(b"somebody:s3cret-w0rd").decode()
+    page = f"<html>{encoded} is not welcome</html>".encode()
+    server = serve(wire.whole(page, "Proxy-Authenticate: Basic realm=x", status=status, kind="text/html"))
+    address = f"http://somebody:s3cret-w0rd@127.0.0.1:{server.port}"
+    if how == "environment":
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", address)
+    made = client(f"{scheme}://api.invalid", **({"proxy": address} if how == "configured" else {}))
+
+    async def scenario():
+        with pytest.raises(ProviderKitError) as caught:
+            if verb == "chat":
+                await world.chat(made, "Hi")
+            else:
+                async for _ in world.stream(made, "Hi"):
+                    pass
+        shown = everything_of(caught.value)
+        assert "s3cret-w0rd" not in shown
+        if scheme == "https":
+            assert isinstance(caught.value, APIConnectionError)
+            assert encoded not in shown
+        elif status.startswith("403"):
+            assert isinstance(caught.value, PermissionDeniedError)
+        await world.close(made)
+
+    world.run(scenario())
+    assert server.requests[0].headers["proxy-authorization"] == f"Basic {encoded}"
+
+
+@pytest.mark.parametrize("what", ["nobody listens", "it hangs up", "it resets", "it is no proxy"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_no_password_of_a_proxy_that_fails_is_in_an_error(serve, world, client, scheme, what):
+    """The same where the proxy says nothing of use."""
+
+    def handle(connection, request):
+        if what == "it resets":
+            connection.reset()
+        elif what == "it is no proxy":
+            connection.send(b"\x16\x03\x01 no HTTP\r\n\r\n")
+            connection.finish()
+        else:
+            connection.finish()
+
+    port = 9 if what == "nobody listens" else serve(handle).port
+    made = client(f"{scheme}://api.invalid", proxy=f"http://somebody:s3cret-w0rd@127.0.0.1:{port}")
+
+    async def scenario():
+        with pytest.raises(ProviderKitError) as caught:
+            await world.chat(made, "Hi")
+        shown = everything_of(caught.value)
+        assert "s3cret-w0rd" not in shown
+        assert base64.b64encode(b"somebody:s3cret-w0rd").decode() not in shown
         await world.close(made)
 
     world.run(scenario())
