@@ -18,6 +18,8 @@ __all__ = ["LockLike", "TokenStorage", "check_key_name", "read_record", "reporte
 
 #: Version of the written form.
 VERSION = 1
+#: Seconds since 1970 at which no token is valid any more.
+_END_OF_TIME = 1e12
 _FIELDS = ("access_token", "refresh_token", "expires_at", "obtained_at", "scopes", "token_type", "client", "extra",
            "refreshing_since")  # fmt: skip
 
@@ -117,7 +119,7 @@ def from_fields(fields: Any, where: str) -> OAuthToken:
     maps = [values.get(name) for name in ("client", "extra")]
     scopes = values.get("scopes", [])
     if (
-        not all(one is None or (isinstance(one, (int, float)) and not isinstance(one, bool)) for one in numbers)
+        not all(one is None or _is_time(one) for one in numbers)
         or not all(one is None or isinstance(one, str) for one in texts)
         or not all(one is None or isinstance(one, Mapping) for one in maps)
         or not (isinstance(scopes, list) and all(isinstance(scope, str) for scope in scopes))
@@ -125,6 +127,11 @@ def from_fields(fields: Any, where: str) -> OAuthToken:
     ):
         raise _damaged(where, "is no token")
     return OAuthToken(**values)
+
+
+def _is_time(value: Any) -> bool:
+    """Whether it is a number of seconds that a clock could show."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _END_OF_TIME
 
 
 def _damaged(where: str, how: str) -> StorageError:

@@ -152,6 +152,7 @@ _EMBEDDED: tuple[tuple[str, type[APIError]], ...] = (
     ("currently unavailable", OverloadedError),
 )
 
+_NO_REASON = "The provider gave no reason."
 #: Characters at either end of a message that are searched.
 _SEARCHED = 1000
 #: Longest text of a body that an error keeps.
@@ -219,24 +220,19 @@ def error_from_response(
         )
     try:
         payload: Any = loads(body) if body.strip() else None
-    except ValueError:
-        payload = None
-    if payload is None:
-        text = body[:_BODY_LIMIT].decode("utf-8", "replace")
-        error = _make(
-            Reported(_page_title(text) if looks_like_html(body) else text.strip()[:500] or f"HTTP {status}"),
-            status,
-            headers,
-            text or None,
-            provider,
-            overrides,
+        if payload is not None:
+            return error_from_body(payload, status=status, headers=headers, provider=provider, overrides=overrides)
+    except (ValueError, RecursionError):
+        pass  # it is no JSON, or nested as deeply as no error is: its text is told
+    text = body[:_BODY_LIMIT].decode("utf-8", "replace")
+    page = looks_like_html(body)
+    told = Reported(_page_title(text) if page else text.strip()[:500] or f"HTTP {status}")
+    error = _make(told, status, headers, text or None, provider, overrides)
+    if page and status in (403, 404, 407, 502):
+        error.with_hint(
+            "The answer is a web page, not the API's: check base_url (does it need /v1?) and any proxy in between."
         )
-        if looks_like_html(body) and status in (403, 404, 407, 502):
-            error.with_hint(
-                "The answer is a web page, not the API's: check base_url (does it need /v1?) and any proxy in between."
-            )
-        return error
-    return error_from_body(payload, status=status, headers=headers, provider=provider, overrides=overrides)
+    return error
 
 
 def error_from_body(
@@ -255,13 +251,13 @@ def _read(payload: Any) -> Reported:
     if isinstance(payload, list) and payload:
         payload = payload[0]
     if not isinstance(payload, Mapping):
-        return Reported(str(payload)[:500].strip() or "The provider gave no reason.")
+        return Reported(str(payload)[:500].strip() or _NO_REASON)
     inner = payload.get("error")
     several = payload.get("errors")
     if not inner and several:
         inner = several[0] if isinstance(several, list) else several
-    if isinstance(inner, str):
-        return Reported(inner, code=_word(payload.get("code")), type=_word(payload.get("type")))
+    if isinstance(inner, str) and (inner.strip() or several):
+        return Reported(inner.strip() or _NO_REASON, code=_word(payload.get("code")), type=_word(payload.get("type")))
     if not isinstance(inner, Mapping):
         inner = payload.get("response", {}).get("error") if isinstance(payload.get("response"), Mapping) else None
     if not isinstance(inner, Mapping):
@@ -281,11 +277,9 @@ def _read(payload: Any) -> Reported:
     text = message if isinstance(message, str) else _validation(message)
     if isinstance(upstream, str) and upstream and upstream not in text:
         text = f"{text}: {upstream[:500]}"
-    numeric = (
-        code if isinstance(code, int) else int(code) if isinstance(code, str) and re.fullmatch(r"\d{3}", code) else None
-    )
+    numeric = int(code) if isinstance(code, str) and re.fullmatch(r"\d{3}", code) else _status(code)
     return Reported(
-        text or "The provider gave no reason.",
+        text if text.strip() else _NO_REASON,
         code=_word(detail_code)
         or (_word(metadata.get("error_type")) if metadata else None)
         or _word(reason)
@@ -293,7 +287,7 @@ def _read(payload: Any) -> Reported:
         or _word(inner.get("status") if not isinstance(inner.get("status"), int) else None),
         type=_word(inner.get("type")),
         param=_word(inner.get("param")),
-        status=numeric or (inner["status_code"] if isinstance(inner.get("status_code"), int) else None),
+        status=numeric or _status(inner.get("status_code")),
         metadata=metadata,
         details=found,
     )
@@ -309,6 +303,10 @@ def _validation(detail: Any) -> str:
             for item in detail
         )
     return str(detail)
+
+
+def _status(value: Any) -> int | None:
+    return value if type(value) is int and 100 <= value <= 999 else None
 
 
 def _list(value: Any) -> list[Any]:

@@ -6,7 +6,7 @@ import base64
 import struct
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from provider_kit.dialects.base import Dialect, WireCall, expect_object
@@ -143,7 +143,7 @@ def _pricing(entry: Mapping[str, Any]) -> Pricing | None:
         try:
             value = Decimal(str(prices.get(name)))
             return value * 1_000_000 if value >= 0 else None
-        except InvalidOperation:
+        except ArithmeticError:
             return None
 
     return Pricing(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from typing import Any
 
 from provider_kit.model.chat import Usage
 
 #: Characters of a price.
 _LONGEST_NUMBER = 50
+#: More tokens than any call can use; a number beyond is none.
+_MOST_TOKENS = 10**15
+#: Fields of a usage object that are kept; no provider has a tenth of them.
+_MOST_FIELDS = 200
 
 __all__ = ["as_object", "merge_usage", "read_count", "read_usage"]
 
@@ -50,17 +55,17 @@ def merge_usage(known: dict[str, Any] | None, new: Any) -> dict[str, Any] | None
     """
     if type(new) is not dict or not new:
         return known
-    if known is None:
-        return dict(new)
-    merged = dict(known)
-    for name, value in new.items():
+    merged = {} if known is None else dict(known)
+    for name, value in islice(new.items(), _MOST_FIELDS):
+        if name not in merged and len(merged) >= _MOST_FIELDS:
+            continue
         before = merged.get(name)
         if type(value) is dict and type(before) is dict:
             merged[name] = merge_usage(before, value)
         elif value or not before:
             merged[name] = value
     for total in ("total_tokens", "totalTokenCount"):
-        if total not in new and merged != known:
+        if known is not None and total not in new and merged != known:
             merged.pop(total, None)  # it was of fewer tokens
     return merged
 
@@ -72,7 +77,7 @@ def as_object(value: Any) -> dict[str, Any]:
 
 def read_count(value: Any) -> int | None:
     """A number of tokens, or of seconds; ``None`` if it is none."""
-    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS
     return int(value) if known else None
 
 

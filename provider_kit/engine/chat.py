@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from provider_kit.dialects.base import Dialect, Notes
+from provider_kit.dialects.openai_usage import read_count
 from provider_kit.engine.attempts import Run
 from provider_kit.engine.caching import Lookup, from_cache, look_up
 from provider_kit.engine.endpoint import Draft
@@ -83,4 +84,4 @@ def total_tokens(answer: ChatResponse) -> int | None:
     """All tokens of an answer; where it names the sum, the buckets need not be worked out."""
     usage = answer.raw.get("usage") if type(answer.raw) is dict else None
     total = usage.get("total_tokens") if type(usage) is dict else None
-    return total if type(total) is int else answer.usage.total_tokens
+    return read_count(total) if type(total) is int else answer.usage.total_tokens

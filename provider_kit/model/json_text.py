@@ -18,7 +18,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-__all__ = ["canonical", "dumps", "dumps_text", "loads"]
+__all__ = ["canonical", "dumps", "dumps_text", "loads", "text_of_received"]
 
 #: JSON text or bytes to a value; ``ValueError`` if it is none.
 loads: Callable[[bytes | str], Any]
@@ -41,6 +41,7 @@ _scan = json.JSONDecoder().raw_decode
 _encode = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False, default=_foreign
 ).encode
+_encode_all = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _canonical = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=True, check_circular=False, default=_foreign
 ).encode
@@ -72,6 +73,14 @@ def _write(value: Any) -> bytes:
 def dumps_text(value: Any) -> str:
     """A value to compact JSON text; errors as :func:`dumps`."""
     return dumps(value).decode("utf-8")
+
+
+def text_of_received(value: Any) -> str:
+    """What a server sent, as JSON text again: with NaN and infinities, where it sent them."""
+    try:
+        return dumps_text(value)
+    except ValueError:
+        return _encode_all(value)
 
 
 try:

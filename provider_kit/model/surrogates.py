@@ -90,14 +90,24 @@ def _label(value: Any) -> Any:
     return label or None
 
 
-def _step(container: Any, step: Any) -> Any:
-    """What stands in a place, or has a label."""
-    if type(container) is list and type(step) is tuple:
-        for position, item in enumerate(container):
-            if _label(item) == step:
-                return position
-        raise KeyError(step)
-    return step
+class _Steps:
+    """Finds what stands in a place of an event, or has a label; each list is looked through once."""
+
+    __slots__ = ("_positions",)
+
+    def __init__(self) -> None:
+        self._positions: dict[int, dict[Any, int]] = {}
+
+    def place(self, container: Any, step: Any) -> Any:
+        """The key or index of a step."""
+        if type(container) is not list or type(step) is not tuple:
+            return step
+        positions = self._positions.get(id(container))
+        if positions is None:
+            positions = self._positions[id(container)] = {}
+            for position, item in enumerate(container):
+                positions.setdefault(_label(item), position)
+        return positions[step]
 
 
 class PairJoiner:
@@ -138,14 +148,15 @@ class PairJoiner:
 
     def _close(self, event: Any) -> None:
         """Give what waits its second half, where the event brings it, or the text that shows there is none."""
+        steps, label = _Steps(), _label(event)
         for path, (item, place) in list(self._open.items()):
-            if path[0] != _label(event):
+            if path[0] != label:
                 continue
             inner, last = event, None
             for step in path[1:]:
                 container = inner
                 try:
-                    last = _step(container, step)
+                    last = steps.place(container, step)
                     inner = container[last]
                 except (KeyError, IndexError, TypeError):
                     break

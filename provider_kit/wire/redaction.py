@@ -26,7 +26,8 @@ __all__ = [
 # Each alternative takes time that grows with the text alone: what may repeat is bounded, or cannot begin anew
 # inside itself.
 _SHAPES = re.compile(
-    r"(?P<url>://)(?:[^\s\"'<>?#/]{0,256}|[^\s/@:]{1,128}:(?!\d{1,5}/)[^\s\"'<>?#]{0,256})(?=@)"
+    r"(?P<url>://)(?:[^\s\"'<>?#/@]{0,256}+(?:@[^\s\"'<>?#/@]{0,256}+(?=@)){0,3}+"
+    r"|[^\s/@:]{0,128}+:(?!\d{1,5}[/?#])[^\s\"'<>@]{0,256}+(?:@[^\s\"'<>@]{0,256}+(?=@)){0,3}+)(?=@)"
     r"|(?P<bearer>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
     r"|(?P<query>(?:^|[?&#\s])(?:[a-z_-]*key|[a-z_-]*token|[a-z_-]*secret|sig|signature|code|device_code|code_verifier|password)=)(?!…(?:\W|$))[^&\s\"'#]+"
     r"|(?P<field>\"(?:api_key|access_token|refresh_token|client_secret|id_token|device_code|code_verifier|password)\"\s*:\s*\")[^\"]+"

@@ -12,7 +12,7 @@ from provider_kit.dialects.assembly import tool_finish, with_distinct_ids
 from provider_kit.dialects.base import expect_object
 from provider_kit.dialects.failures import error_from_body, holds_error
 from provider_kit.model.chat import ChatResponse, Usage
-from provider_kit.model.json_text import dumps_text
+from provider_kit.model.json_text import text_of_received
 from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall
 
 __all__ = ["finish_of", "message_of", "parse_message", "part_of", "read_anthropic_usage"]
@@ -57,7 +57,7 @@ def part_of(block: Mapping[str, Any]) -> Part:
         return ToolCall(
             str(block.get("id") or ""),
             str(block.get("name") or ""),
-            given if isinstance(given, str) else dumps_text(given if given is not None else {}),
+            given if isinstance(given, str) else text_of_received(given if given is not None else {}),
             native=dict(block) if block.get("caller") else None,
         )
     if kind == "thinking":

@@ -16,7 +16,7 @@ from provider_kit.dialects.base import decode_event
 from provider_kit.dialects.event_stream import EventReader
 from provider_kit.dialects.openai_usage import merge_usage
 from provider_kit.model.chat import ChatResponse, Chunk, ToolCallDelta
-from provider_kit.model.json_text import dumps_text, loads
+from provider_kit.model.json_text import loads, text_of_received
 from provider_kit.model.messages import Native, Part, Text, ToolCall
 
 __all__ = ["AnthropicStreamDecoder"]
@@ -39,6 +39,8 @@ class _Block:
     #: The call it is, with its position among the calls.
     call: OpenCall | None = None
     stopped: bool = False
+    #: Whether the chunks have it, as a part.
+    told: bool = False
 
     @property
     def kind(self) -> Any:
@@ -159,7 +161,11 @@ class AnthropicStreamDecoder(EventReader):
         if opened.call is not None:
             given_input = block.get("input")
             arguments = (
-                "" if not given_input else given_input if isinstance(given_input, str) else dumps_text(given_input)
+                ""
+                if not given_input
+                else given_input
+                if isinstance(given_input, str)
+                else text_of_received(given_input)
             )
             # Some servers announce the input whole and then stream it: the announcement is told in the end only.
             block["input"] = arguments
@@ -190,7 +196,9 @@ class AnthropicStreamDecoder(EventReader):
             call.id, call.local_id = news_id, False
             self._ids.add(news_id)
         call.name = call.name or name
-        known.block = {**block, **{key: value for key, value in known.block.items() if value}}
+        for key, value in block.items():
+            if not known.block.get(key):
+                known.block[key] = value
         if not (news_id or news_name):
             return None
         return Chunk("", payload, "", [ToolCallDelta(call.position, news_id, news_name, "")])
@@ -280,6 +288,9 @@ class AnthropicStreamDecoder(EventReader):
         block.stopped = True
         if block.call is not None:
             return self._announced(block, payload)
+        if block.kind in _WELL_KNOWN or block.told:
+            return None
+        block.told = True
         made = block.close()
         return Chunk("", payload, parts=[made]) if type(made) is Native else None
 

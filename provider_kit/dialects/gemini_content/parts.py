@@ -11,7 +11,7 @@ from typing import Any
 from attrs import define, field
 
 from provider_kit.dialects.assembly import new_call_id
-from provider_kit.model.json_text import dumps_text, loads
+from provider_kit.model.json_text import loads, text_of_received
 from provider_kit.model.messages import Audio, Image, Native, Part, Text, Thinking, ToolCall
 
 __all__ = ["PartCollector", "PartialCall", "notes_of", "read_part", "with_notes"]
@@ -21,6 +21,8 @@ _NOTES = ("groundingMetadata", "citationMetadata", "urlContextMetadata")
 _STEP = re.compile(r"\.([^.\[\]]{1,200})|\[(\d{1,5})\]|\['([^']{0,200})'\]|\[\"([^\"]{0,200})\"\]")
 #: Steps of a path; deeper arguments are nonsense.
 _DEEPEST = 50
+#: Places of a list that one piece may leave empty.
+_MOST_SKIPPED = 16
 
 
 def _signature(part: Mapping[str, Any]) -> Any:
@@ -41,7 +43,7 @@ def read_part(part: Mapping[str, Any]) -> Part:
         return ToolCall(
             str(given) if given else new_call_id(),
             str(call.get("name") or ""),
-            dumps_text(call.get("args") or {}),
+            text_of_received(call.get("args") or {}),
             local_id=not given,
             signature=signature,
         )
@@ -188,7 +190,7 @@ class PartialCall:
 
     def close(self) -> ToolCall:
         """The call as it stands."""
-        self.call.arguments_json = dumps_text(_joined(self.arguments))
+        self.call.arguments_json = text_of_received(_joined(self.arguments))
         return self.call
 
 
@@ -232,6 +234,8 @@ def _get(here: Any, step: str | int) -> Any:
 def _set(here: Any, step: str | int, value: Any) -> None:
     if isinstance(here, list):
         if isinstance(step, int):
+            if step > len(here) + _MOST_SKIPPED:
+                raise ValueError(f"an argument's place, [{step}], is far beyond the end of its list")
             here.extend([None] * (step + 1 - len(here)))
             here[step] = value
     else:

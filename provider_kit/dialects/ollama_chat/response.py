@@ -12,7 +12,7 @@ from provider_kit.dialects.failures import error_from_body, holds_error
 from provider_kit.dialects.generated import read_image
 from provider_kit.errors import InvalidResponseError
 from provider_kit.model.chat import ChatResponse, Chunk, ToolCallDelta, Usage
-from provider_kit.model.json_text import dumps_text
+from provider_kit.model.json_text import text_of_received
 from provider_kit.model.messages import Message, Part, Text, Thinking, ToolCall
 from provider_kit.model.surrogates import PairJoiner, may_hold_halves
 from provider_kit.wire.json_lines import LineDecoder
@@ -67,7 +67,7 @@ def _calls(message: Mapping[str, Any], seen: set[str]) -> list[ToolCall]:
                 ToolCall(
                     call_id,
                     str(function.get("name") or ""),
-                    arguments if isinstance(arguments, str) else dumps_text(arguments or {}),
+                    arguments if isinstance(arguments, str) else text_of_received(arguments or {}),
                     local_id=local,
                 )
             )

@@ -10,7 +10,7 @@ from attrs import define, field
 from provider_kit.dialects.assembly import OpenCall, tool_finish, with_distinct_ids
 from provider_kit.dialects.generated import read_audio, read_image
 from provider_kit.dialects.openai_usage import as_object
-from provider_kit.model.json_text import dumps_text
+from provider_kit.model.json_text import text_of_received
 from provider_kit.model.messages import Native, Part, Refusal, Text, Thinking, ToolCall
 
 __all__ = [
@@ -161,7 +161,7 @@ def arguments_of(value: Any) -> str:
     """Arguments as JSON text, however they came."""
     if isinstance(value, str):
         return value
-    return "" if value is None else dumps_text(value)
+    return "" if value is None else text_of_received(value)
 
 
 def is_custom(item: Mapping[str, Any]) -> bool:

@@ -268,22 +268,21 @@ class ChatStreamDecoder(EventReader):
 
     def _unseen_calls(self, message: Mapping[str, Any]) -> list[ToolCallDelta]:
         """What of the calls of a ``message`` has not been streamed yet."""
-        known = list(self._calls.calls)
+        known, count = self._calls.calls, len(self._calls.calls)
         deltas: list[ToolCallDelta] = []
         for position, item in enumerate(as_list(message.get("tool_calls"))):
-            if position >= len(known):
+            if position >= count:
                 deltas.extend(self._pieces({"tool_calls": [item]}))
             elif isinstance(item, dict):
                 call = known[position]
                 given = arguments_of(as_object(item.get("function")).get("arguments"))
-                so_far = "".join(call.arguments)
-                if given.startswith(so_far):
-                    added = call.append(given[len(so_far) :]) if len(given) > len(so_far) else ""
+                if len(given) >= call.size and given.startswith("".join(call.arguments)):
+                    added = call.append(given[call.size :]) if len(given) > call.size else ""
                     call.withheld = "" if added else call.withheld
                     deltas.extend([ToolCallDelta(call.position, None, None, added)] if added else [])
                 elif not self._by_delta:
                     deltas.extend(self._pieces({"tool_calls": [item]}))
-        if not known:
+        if not count:
             deltas.extend(self._pieces({"function_call": message.get("function_call")}))
         return deltas
 

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 
 from provider_kit.model.chat import ToolCallDelta
-from provider_kit.model.json_text import dumps_text
+from provider_kit.model.json_text import text_of_received
 
 __all__ = ["CALLS", "OpenItem"]
 
@@ -151,7 +151,7 @@ class OpenItem:
     def rest_of_call(self, whole: Any) -> ToolCallDelta | None:
         """What of a whole call was not streamed."""
         if whole is not None and not isinstance(whole, str):
-            whole = dumps_text(whole)
+            whole = text_of_received(whole)
         return self._delta(_rest(self.arguments, whole))
 
     # -------------------------------------------------------------------------------------------- the end
@@ -163,7 +163,7 @@ class OpenItem:
             What of it was not streamed: text, thinking, refusal, call and notes.
         """
         # What is empty in the end does not wipe what was known before.
-        self.item = {**self.item, **{key: value for key, value in given.items() if value not in _EMPTY}}
+        self.item.update({key: value for key, value in given.items() if value not in _EMPTY})
         self.done = True
         text: list[str] = []
         thinking: list[str] = []

@@ -9,8 +9,9 @@ from typing import Any
 from provider_kit.dialects.assembly import tool_finish, with_distinct_ids
 from provider_kit.dialects.base import expect_object
 from provider_kit.dialects.failures import error_from_body, holds_error
+from provider_kit.dialects.openai_usage import read_count
 from provider_kit.model.chat import ChatResponse, Usage
-from provider_kit.model.json_text import dumps_text
+from provider_kit.model.json_text import text_of_received
 from provider_kit.model.messages import Image, Message, Native, Part, Refusal, Text, Thinking, ToolCall, sniff
 
 __all__ = ["answer_of", "parse_response", "parts_of", "read_responses_usage"]
@@ -25,11 +26,11 @@ def _list(value: Any) -> list[Any]:
 
 
 def _count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+    return read_count(value) if type(value) is int else None
 
 
 def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else dumps_text(value)
+    return value if isinstance(value, str) else "" if value is None else text_of_received(value)
 
 
 def read_responses_usage(usage: Any) -> Usage:

@@ -186,7 +186,8 @@ class ResponsesStreamDecoder(EventReader):
         kind = "custom_tool_call" if "custom" in str(payload.get("type")) else "function_call"
         item = self._item(payload, kind)
         told = {name: payload[name] for name in ("name", "call_id") if payload.get(name)}
-        item.item = {**told, **item.item}
+        for name, value in told.items():
+            item.item.setdefault(name, value)
         self._take_id(item)
         delta = item.rest_of_call(payload.get("arguments") or payload.get("input"))
         return None if delta is None else Chunk("", payload, "", [delta])
@@ -199,7 +200,7 @@ class ResponsesStreamDecoder(EventReader):
         if known is not None and (known.done or not known.is_same(given)):
             known = None  # the same place for another item
         item = known or self._begin(given, index, payload.get("item_id"))
-        item.item = {**item.item, **given}
+        item.item.update(given)
         if item.position is None:
             return None
         self._take_id(item)
