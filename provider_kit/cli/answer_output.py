@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 
 import click
 
-from provider_kit.cli.terminal_text import harmless, is_terminal, may_draw
+from provider_kit.cli.terminal_text import harmless, may_draw, say, shown
 
 __all__ = ["AnswerOutput", "answer_output"]
 
@@ -49,7 +49,7 @@ class _Plain:
 
     def write(self, text: str) -> None:
         self._begun = self._begun or bool(text)
-        click.echo(harmless(text) if is_terminal(sys.stdout) else text, nl=False)
+        click.echo(shown(text), nl=False)
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +58,7 @@ class _Plain:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if not isinstance(error, BrokenPipeError) and (self._begun or error is None):
-            click.echo()
+            say()
 
 
 class _Rendered:

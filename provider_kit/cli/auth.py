@@ -7,19 +7,16 @@ import sys
 import time
 from typing import Any
 
-import click
-
 from provider_kit.authenticators.oauth import OAuthAuthenticator
 from provider_kit.authenticators.presets import oauth_config
 from provider_kit.authenticators.shared_logins import is_login_key
 from provider_kit.cli.device_code import show_code
 from provider_kit.cli.target import read_configuration_if_any
-from provider_kit.cli.terminal_text import harmless
+from provider_kit.cli.terminal_text import say, say_json
 from provider_kit.config.entries import ProviderEntry
 from provider_kit.config.opening import open_configuration
 from provider_kit.engine.login import can_open_browser
 from provider_kit.errors import AuthError, ProviderKitError
-from provider_kit.model.json_text import dumps_text
 from provider_kit.model.nearest import nearest
 from provider_kit.model.oauth import OAuthConfig, TokenInfo
 from provider_kit.providers.base import variable_prefix
@@ -72,7 +69,7 @@ def run_login(
             )
         _tell_success(provider, info, repr(authenticator.storage))
         if provider in provider_names() or entry is not None:
-            click.echo(f'Try: provider-kit chat -m {provider} "Hello"')
+            say(f'Try: provider-kit chat -m {provider} "Hello"')
 
 
 def _config(
@@ -139,20 +136,20 @@ def _authenticator(provider: str, *, needed: bool = True) -> OAuthAuthenticator:
         if needed:
             raise
         told = f"The configuration file is left aside: {' '.join(str(error).split())}"
-        click.secho(harmless(told[:300]), err=True, fg="yellow")
+        say(told[:300], err=True, fg="yellow")
     return OAuthAuthenticator(provider, config=config)
 
 
 def _tell_where(browser: bool | None) -> None:
     if browser or (browser is None and can_open_browser()):
-        click.echo("Opening your browser ...", err=True)
+        say("Opening your browser ...", err=True)
 
 
 def _show_address(url: str) -> None:
-    click.echo("Open this address to log in:\n", err=True)
-    click.secho(f"  {url}\n", err=True, fg="cyan")
+    say("Open this address to log in:\n", err=True)
+    say(f"  {url}\n", err=True, fg="cyan")
     if sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty():
-        click.echo(
+        say(
             "Waiting until the browser comes back. If it runs on another machine, it\n"
             "cannot show its last page: copy the address of that page from the\n"
             "browser, paste it here and press Enter.",
@@ -161,19 +158,19 @@ def _show_address(url: str) -> None:
 
 
 def _complain(error: AuthError) -> None:
-    click.secho("That is not the address this login ends at:", err=True, fg="yellow")
-    click.echo(f"{error.details or error.message}\nPaste the whole address that the browser ended at.", err=True)
+    say("That is not the address this login ends at:", err=True, fg="yellow")
+    say(f"{error.details or error.message}\nPaste the whole address that the browser ended at.", err=True)
 
 
 def _tell_success(provider: str, info: TokenInfo, where: str) -> None:
-    click.secho(f"Logged in to {provider}.", fg="green")
+    say(f"Logged in to {provider}.", fg="green")
     if info.expires_in is None:
-        click.echo("The access has no end that the server told.")
+        say("The access has no end that the server told.")
     elif info.can_refresh:
-        click.echo(f"The access token is good for {_span(info.expires_in)} and is refreshed by itself.")
+        say(f"The access token is good for {_span(info.expires_in)} and is refreshed by itself.")
     else:
-        click.echo(f"The access ends in {_span(info.expires_in)}; the server gave no refresh token.")
-    click.echo(f"Kept in {where.strip('<>')}.")
+        say(f"The access ends in {_span(info.expires_in)}; the server gave no refresh token.")
+    say(f"Kept in {where.strip('<>')}.")
 
 
 # ------------------------------------------------------------------------------------------------ the others
@@ -185,17 +182,17 @@ def run_status(provider: str | None, as_json: bool) -> None:
     names = [provider] if provider is not None else [n for n in storage.list_tokens() if not is_login_key(n)]
     rows = [_row(storage, name) for name in names]
     if as_json:
-        click.echo(dumps_text(rows))
+        say_json(rows)
     elif not rows:
-        click.echo(f"Nobody is logged in ({repr(storage).strip('<>')}).")
-        click.echo("Log in with: provider-kit auth login PROVIDER")
+        say(f"Nobody is logged in ({repr(storage).strip('<>')}).")
+        say("Log in with: provider-kit auth login PROVIDER")
     else:
         width = max(12, *(len(row["provider"]) for row in rows))
         for row in rows:
             color = {"logged in": "green", "expired": "yellow"}.get(row["state"], "red")
-            click.echo(f"{row['provider']:<{width}}  ", nl=False)
-            click.secho(f"{row['state']:<14}", fg=color, nl=False)
-            click.echo(row["text"])
+            say(f"{row['provider']:<{width}}  ", nl=False)
+            say(f"{row['state']:<14}", fg=color, nl=False)
+            say(row["text"])
     if any(row["state"] not in ("logged in", "expired") for row in rows) or (provider is None and not rows):
         sys.exit(1)
 
@@ -235,7 +232,7 @@ def run_refresh(provider: str) -> None:
     with _authenticator(provider) as authenticator:
         info = authenticator.refresh_token()
         good = "no end is known" if info.expires_in is None else f"good for {_span(info.expires_in)}"
-        click.echo(f"Refreshed the token of {provider}; {good}.")
+        say(f"Refreshed the token of {provider}; {good}.")
 
 
 def run_logout(provider: str, revoke: bool) -> None:
@@ -243,9 +240,9 @@ def run_logout(provider: str, revoke: bool) -> None:
     with _authenticator(provider, needed=False) as authenticator:
         had = authenticator.logout(revoke=revoke)
     if not had:
-        click.echo(f"Nobody was logged in to {provider}.")
+        say(f"Nobody was logged in to {provider}.")
         return
-    click.echo(f"Logged out of {provider}.")
+    say(f"Logged out of {provider}.")
 
 
 def _span(seconds: float) -> str:

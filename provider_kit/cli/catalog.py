@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import click
-
 from provider_kit.cli.model_cache import ModelCache
 from provider_kit.cli.tables import print_table
 from provider_kit.cli.target import open_client, read_configuration_if_any
+from provider_kit.cli.terminal_text import say, say_json
 from provider_kit.config.configuration import Configuration
-from provider_kit.model.json_text import dumps_text
 from provider_kit.model.models import Model
 from provider_kit.providers.registry import find_provider, provider_names
 from provider_kit.stores.tokens.opening import stored_credential
@@ -32,7 +30,7 @@ def run_models(
         words = (search or "").lower().split()
         shown = [model for model in models if all(word in f"{model.id} {model.name or ''}".lower() for word in words)]
         if as_json:
-            click.echo(dumps_text([model.raw or {"id": model.id} for model in shown]))
+            say_json([model.raw or {"id": model.id} for model in shown])
             return
         heads, widths = ["Model", "Context"], [50, 18 if prices else 0]
         rows = [[f"{client.provider}/{one.id}", _window(one)] for one in shown]
@@ -41,7 +39,7 @@ def run_models(
             rows = [[*row, _prices(one)] for row, one in zip(rows, shown, strict=True)]
         print_table(heads, rows, widths)
         if not shown and words:
-            click.echo(f"None of the {len(models)} models has {' and '.join(words)} in its name.", err=True)
+            say(f"None of the {len(models)} models has {' and '.join(words)} in its name.", err=True)
 
 
 def _window(model: Model) -> str:
@@ -81,7 +79,7 @@ def run_providers(as_json: bool) -> None:
             }
         )
     if as_json:
-        click.echo(dumps_text(rows))
+        say_json(rows)
         return
     table = [[row["name"], row["title"], row["state"] or f"set {row['key_variables'][0]}"] for row in rows]
     print_table(["Name", "Provider", "Key"], table, [18, 28, 0])

@@ -11,11 +11,10 @@ import click
 
 from provider_kit.cli.answer_output import answer_output
 from provider_kit.cli.target import open_client
-from provider_kit.cli.terminal_text import harmless, is_terminal
+from provider_kit.cli.terminal_text import is_terminal, say, say_json, shown
 from provider_kit.client import Client
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatResponse
-from provider_kit.model.json_text import dumps_text
 
 __all__ = ["describe", "run_chat", "tell_rest"]
 
@@ -51,10 +50,10 @@ def run_chat(
         options["files"] = files
     with open_client(model, os.environ, base_url=base_url, timeout=timeout, max_retries=max_retries) as client:
         if as_json:
-            click.echo(dumps_text(describe(client.chat(question, **options))))
+            say_json(describe(client.chat(question, **options)))
         elif no_stream:
             answer = client.chat(question, **options)
-            click.echo(_shown(answer.text or answer.refusal or ""))
+            click.echo(shown(answer.text or answer.refusal or ""))
             tell_rest(answer)
         else:
             _stream(client, question, options)
@@ -68,7 +67,7 @@ def _stream(client: Client, question: str, options: dict[str, Any]) -> None:
                 for chunk in stream:
                     output.write(chunk.text or chunk.refusal or "")
         except KeyboardInterrupt:
-            click.secho("(interrupted)", err=True, fg="yellow")
+            say("(interrupted)", err=True, fg="yellow")
             sys.exit(130)
         tell_rest(stream.response)
 
@@ -96,11 +95,6 @@ def _schema(given: str) -> Any:
     return found
 
 
-def _shown(text: str) -> str:
-    """A model's words: on a terminal without what could move the cursor."""
-    return harmless(text) if is_terminal(sys.stdout) else text
-
-
 def _question(prompt: str | None) -> str:
     """The prompt, with what was piped in behind it."""
     piped = "" if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty() else _read_piped().strip()
@@ -118,11 +112,11 @@ def _read_piped() -> str:
 def tell_rest(answer: ChatResponse) -> None:
     """What is not the text: tool calls, warnings, a cut answer."""
     for call in answer.tool_calls:
-        click.echo(harmless(f"Tool call: {call.name}({call.arguments_json})"), err=True)
+        say(f"Tool call: {call.name}({call.arguments_json})", err=True)
     for warning in answer.warnings:
-        click.echo(harmless(f"Warning: {warning}"), err=True)
+        say(f"Warning: {warning}", err=True)
     if answer.finish_reason not in ("stop", "tool_calls"):
-        click.echo(f"Warning: the answer ended early: {answer.finish_reason}.", err=True)
+        say(f"Warning: the answer ended early: {answer.finish_reason}.", err=True)
 
 
 def describe(answer: ChatResponse) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from provider_kit.cli.terminal_text import say
 from provider_kit.errors import InvalidRequestError
 
 __all__ = ["complete_code", "complete_model", "complete_provider", "complete_stored", "run_completion"]
@@ -17,7 +18,7 @@ def run_completion(shell: str) -> None:
         raise InvalidRequestError(f"There is no completion for {shell}.", hint="bash, zsh and fish are known.")
     from provider_kit.cli.main import cli
 
-    click.echo(kind(cli, {}, "provider-kit", "_PROVIDER_KIT_COMPLETE").source())
+    say(kind(cli, {}, "provider-kit", "_PROVIDER_KIT_COMPLETE").source())
 
 
 def complete_provider(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -9,7 +9,7 @@ from contextlib import suppress
 import click
 
 from provider_kit.cli.masked_lines import masked_line
-from provider_kit.cli.terminal_text import is_terminal
+from provider_kit.cli.terminal_text import is_terminal, say, say_json, shown
 from provider_kit.config.configuration import read_configuration
 from provider_kit.config.discovery import find_config_file, read_text, user_config_file
 from provider_kit.config.effective import effective_values
@@ -19,7 +19,6 @@ from provider_kit.config.opening import open_configuration
 from provider_kit.config.problems import Problem
 from provider_kit.config.starter import starter_config
 from provider_kit.errors import ConfigError
-from provider_kit.model.json_text import dumps_text
 from provider_kit.providers.default_choice import default_target
 from provider_kit.providers.registry import find_provider, provider_names
 from provider_kit.stores.user_folders import user_folder
@@ -58,7 +57,7 @@ def run_check(path: str | None, as_json: bool) -> None:
             {name: getattr(one, name) for name in ("severity", "file", "line", "column", "path", "message", "remedy")}
             for one in found.problems
         ]
-        click.echo(dumps_text(rows))
+        say_json(rows)
         sys.exit(2 if errors else 0)
     lines = text.removeprefix("\ufeff").splitlines()
     for problem in found.problems:
@@ -66,12 +65,12 @@ def run_check(path: str | None, as_json: bool) -> None:
     warnings = len(found.problems) - errors
     if errors:
         told = _count(errors, "error") + (f", {_count(warnings, 'warning')}" if warnings else "")
-        click.secho(f"{file}: {told}.", fg="red", err=True)
+        say(f"{file}: {told}.", fg="red", err=True)
         sys.exit(2)
     on = ", ".join(found.entries) or "none"
     told = f", with {_count(warnings, 'warning')}" if warnings else ""
-    click.secho(f"{file} is right{told}. ", fg="green", nl=False)
-    click.echo(f"Providers: {on}.")
+    say(f"{file} is right{told}. ", fg="green", nl=False)
+    say(f"Providers: {on}.")
 
 
 def _count(number: int, what: str) -> str:
@@ -80,15 +79,15 @@ def _count(number: int, what: str) -> str:
 
 def _print(problem: Problem, lines: list[str]) -> None:
     color = "red" if problem.severity == "error" else "yellow"
-    click.secho(f"{problem.file}:{problem.line}:{problem.column}: ", nl=False, bold=True)
-    click.secho(f"{problem.severity}: ", nl=False, fg=color)
-    click.echo(f"{f'{problem.path}: ' if problem.path else ''}{problem.message}")
+    say(f"{problem.file}:{problem.line}:{problem.column}: ", nl=False, bold=True)
+    say(f"{problem.severity}: ", nl=False, fg=color)
+    say(f"{f'{problem.path}: ' if problem.path else ''}{problem.message}")
     if 0 < problem.line <= len(lines) and lines[problem.line - 1].strip():
         shown = masked_line(lines[problem.line - 1])
-        click.echo(f"{problem.line:>5} | {shown}")
+        say(f"{problem.line:>5} | {shown}")
         if problem.column <= len(shown):
-            click.secho(f"      | {' ' * (problem.column - 1)}^", fg=color)
-    click.echo(f"        {problem.remedy}")
+            say(f"      | {' ' * (problem.column - 1)}^", fg=color)
+    say(f"        {problem.remedy}")
 
 
 def run_show(path: str | None, as_json: bool) -> None:
@@ -101,13 +100,13 @@ def run_show(path: str | None, as_json: bool) -> None:
     assert found is not None
     values = effective_values(found, os.environ)
     if as_json:
-        click.echo(dumps_text([{"path": one.path, "value": one.shown, "origin": one.origin} for one in values]))
+        say_json([{"path": one.path, "value": one.shown, "origin": one.origin} for one in values])
         return
-    click.echo(f"# {file}")
+    say(f"# {file}")
     width = min(44, max((len(one.path) for one in values), default=0))
     for one in values:
-        click.echo(f"{one.path:<{width}}  {one.shown:<24}", nl=False)
-        click.secho(f"  # {one.origin}" if one.origin else "", fg="bright_black")
+        say(f"{one.path:<{width}}  {one.shown:<24}", nl=False)
+        say(f"  # {one.origin}" if one.origin else "", fg="bright_black")
 
 
 def _show_environment(as_json: bool) -> None:
@@ -121,11 +120,11 @@ def _show_environment(as_json: bool) -> None:
             )
     rows.append({"path": "default", "value": target, "origin": "PROVIDER_KIT_MODEL, else the first key, else the demo"})
     if as_json:
-        click.echo(dumps_text(rows))
+        say_json(rows)
         return
-    click.echo("# no configuration file; the environment decides")
+    say("# no configuration file; the environment decides")
     for row in rows:
-        click.echo(f"{row['path']:<36}  {row['value']:<24}  # {row['origin']}")
+        say(f"{row['path']:<36}  {row['value']:<24}  # {row['origin']}")
 
 
 def run_init(path: str | None, providers: tuple[str, ...], force: bool) -> None:
@@ -138,19 +137,19 @@ def run_init(path: str | None, providers: tuple[str, ...], force: bool) -> None:
     descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(text)
-    click.secho(f"Wrote {file}.", fg="green")
+    say(f"Wrote {file}.", fg="green")
     missing = [
         name for name in names if find_provider(name).key_required and not find_provider(name).find_key(os.environ)[0]
     ]
     if missing:
         variables = ", ".join((find_provider(name).key_variables or ("",))[0] for name in missing)
-        click.echo(f"Set {variables}, or switch off what you do not use (enabled: false).")
-    click.echo(f"Then: provider-kit config check {file}")
+        say(f"Set {variables}, or switch off what you do not use (enabled: false).")
+    say(f"Then: provider-kit config check {file}")
 
 
 def run_schema() -> None:
     """Print the JSON Schema of the file."""
-    click.echo(dumps_text(config_schema()))
+    say_json(config_schema())
 
 
 def run_path() -> None:
@@ -158,7 +157,7 @@ def run_path() -> None:
     found = find_config_file()
     if found is None and user_folder("config") is None:
         found = "none; there is no home directory for one of the user's own"
-    click.echo(found if found is not None else f"none; the user's own would be {user_config_file()}")
+    say(found if found is not None else f"none; the user's own would be {user_config_file()}")
 
 
 def run_encrypt(path: str, output: str | None) -> None:
@@ -169,7 +168,7 @@ def run_encrypt(path: str, output: str | None) -> None:
     found = read_configuration(text, path)
     wrong = [one for one in found.problems if one.severity == "error" and "environment variable" not in one.message]
     if wrong:
-        click.secho(f"{path} has problems; see: provider-kit config check {path}", err=True, fg="yellow")
+        say(f"{path} has problems; see: provider-kit config check {path}", err=True, fg="yellow")
     _write(encrypt_config(text, _key(confirm=True)), output)
 
 
@@ -191,7 +190,7 @@ def _key(*, confirm: bool) -> str | None:
 
 def _write(text: str, output: str | None) -> None:
     if output is None:
-        click.echo(text, nl=False)
+        click.echo(shown(text), nl=False)
         return
     # A new file in its place: neither the mode of an older one stays, nor is a link followed.
     temporary = f"{output}.{os.getpid()}.new"
@@ -204,4 +203,4 @@ def _write(text: str, output: str | None) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    click.secho(f"Wrote {output}.", fg="green", err=True)
+    say(f"Wrote {output}.", fg="green", err=True)

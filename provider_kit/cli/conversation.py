@@ -6,14 +6,13 @@ import os
 import sys
 from typing import Any
 
-import click
 from attrs import define, field
 
 from provider_kit.cli.answer_output import answer_output
 from provider_kit.cli.line_reader import LineReader
 from provider_kit.cli.slash_commands import is_command, run_command
 from provider_kit.cli.target import open_client
-from provider_kit.cli.terminal_text import harmless
+from provider_kit.cli.terminal_text import say
 from provider_kit.cli.wrapping import wrapped
 from provider_kit.client import Client
 from provider_kit.errors import InvalidRequestError, ProviderKitError, StreamError
@@ -104,16 +103,18 @@ def run_conversation(
     talk = Conversation(reopen(model), reopen, system, dict(options), files=list(files))
     first += [talk.client.provider, talk.client.config.type]
     reader = LineReader()
-    click.echo(f"Talking to {click.style(talk.target, bold=True)}. /help lists the commands, Ctrl-D leaves.")
+    say("Talking to ", nl=False)
+    say(talk.target, nl=False, bold=True)
+    say(". /help lists the commands, Ctrl-D leaves.")
     try:
         while True:
             try:
                 text = reader.read()
             except KeyboardInterrupt:
-                click.echo()
+                say()
                 continue
             except EOFError:
-                click.echo()
+                say()
                 return
             if not text.strip():
                 continue
@@ -141,14 +142,14 @@ def _answer(talk: Conversation, text: str) -> None:
     except KeyboardInterrupt:
         part = stream.response.text if stream is not None else ""
         what = "the part above stays in the conversation" if part else "nothing was said"
-        click.secho(f"(interrupted; {what})", err=True, fg="yellow")
+        say(f"(interrupted; {what})", err=True, fg="yellow")
         if stream is not None and part:
             _keep(talk, question, stream.response)
         return
     except ProviderKitError as error:
         if isinstance(error, InvalidRequestError) and talk.files:
             talk.files.clear()
-            click.echo("The attached files are taken off again.", err=True)
+            say("The attached files are taken off again.", err=True)
         if isinstance(error, StreamError) and error.partial is not None:
             _keep(talk, question, error.partial)
         _tell(error)
@@ -170,8 +171,8 @@ def _keep(talk: Conversation, question: Message, answer: ChatResponse) -> None:
 
 
 def _tell(error: ProviderKitError) -> None:
-    click.secho(wrapped(harmless(" ".join(str(error).split()))), err=True, fg="red")
+    say(wrapped(" ".join(str(error).split())), err=True, fg="red")
     if error.hint:
-        click.echo(wrapped(harmless(f"Hint: {error.hint}")), err=True)
-    click.echo(f"More: provider-kit explain {error.topic}", err=True)
+        say(wrapped(f"Hint: {error.hint}"), err=True)
+    say(f"More: provider-kit explain {error.topic}", err=True)
     sys.stderr.flush()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 
-import click
-
 from provider_kit.cli.target import default_target
+from provider_kit.cli.terminal_text import say
 from provider_kit.client import Client
 from provider_kit.model.messages import Message
 
@@ -18,30 +17,28 @@ def run_demo(model: str | None) -> None:
     """Talk in three turns: blocking, asyncio, streamed."""
     target = model or default_target(os.environ)
     with Client(target) as client:
-        click.echo(f"Talking to {client.provider}/{client.model} at {client.base_url}")
+        say(f"Talking to {client.provider}/{client.model} at {client.base_url}")
         if client.provider == "demo":
-            click.echo(
-                "(a few rules in this process, over real HTTP; set OPENAI_API_KEY or another key to change that)"
-            )
+            say("(a few rules in this process, over real HTTP; set OPENAI_API_KEY or another key to change that)")
         conversation = [Message.user("Hello! My name is Ada.")]
         _say("blocking", conversation)
         answer = client.chat(conversation)
-        click.echo(f"  model: {answer.text}")
+        say(f"  model: {answer.text}")
 
         conversation += [answer.message, Message.user("What is my name?")]
         _say("asyncio", conversation)
         answer = asyncio.run(client.achat(conversation))
-        click.echo(f"  model: {answer.text}")
+        say(f"  model: {answer.text}")
 
         conversation += [answer.message, Message.user("What is 20 + 22?")]
         _say("streamed", conversation)
-        click.echo("  model: ", nl=False)
+        say("  model: ", nl=False)
         stream = client.stream(conversation)
         for chunk in stream:
-            click.echo(chunk.text, nl=False)
+            say(chunk.text, nl=False)
         usage = stream.response.usage
-        click.echo(f"\n\nThat was {usage.prompt_tokens} tokens in and {usage.completion_tokens} out, the last time.")
+        say(f"\n\nThat was {usage.prompt_tokens} tokens in and {usage.completion_tokens} out, the last time.")
 
 
 def _say(way: str, conversation: list[Message]) -> None:
-    click.echo(f"\n[{way}]\n  you:   {conversation[-1].text}")
+    say(f"\n[{way}]\n  you:   {conversation[-1].text}")

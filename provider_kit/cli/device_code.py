@@ -6,8 +6,7 @@ import base64
 import shutil
 import sys
 
-import click
-
+from provider_kit.cli.terminal_text import say
 from provider_kit.model.oauth import DeviceCode
 
 __all__ = ["copy_sequence", "large", "show_code"]
@@ -34,15 +33,15 @@ def copy_sequence(text: str) -> str:
 def show_code(device: DeviceCode) -> None:
     """Tell a person where to go and what to enter."""
     columns = shutil.get_terminal_size().columns
-    click.echo("On any device, open", err=True)
-    click.secho(f"\n  {device.verification_uri}\n", err=True, fg="cyan", bold=True)
-    click.echo("and enter the code", err=True)
+    say("On any device, open", err=True)
+    say(f"\n  {device.verification_uri}\n", err=True, fg="cyan", bold=True)
+    say("and enter the code", err=True)
     shown = large(device.user_code, columns) if sys.stderr.isatty() else None
     plain = f"  {device.user_code}"
-    click.secho(f"\n{shown}\n\n{plain}\n" if shown else f"\n{plain}\n", err=True, bold=True)
+    say(f"\n{shown}\n\n{plain}\n" if shown else f"\n{plain}\n", err=True, bold=True)
     if device.verification_uri_complete:
-        click.echo(f"or open {device.verification_uri_complete}", err=True)
+        say(f"or open {device.verification_uri_complete}", err=True)
     if sys.stderr.isatty():
         sys.stderr.write(copy_sequence(device.user_code))
-        click.echo("The code is on your clipboard, if your terminal allows that.", err=True)
-    click.echo("Waiting until you have agreed ...", err=True)
+        say("The code is on your clipboard, if your terminal allows that.", err=True)
+    say("Waiting until you have agreed ...", err=True)

@@ -9,10 +9,8 @@ import time
 from contextlib import nullcontext
 from typing import Any
 
-import click
-
 from provider_kit.cli.target import need_configured, open_client
-from provider_kit.cli.terminal_text import is_terminal, may_draw
+from provider_kit.cli.terminal_text import is_terminal, may_draw, say, say_json
 from provider_kit.cli.wrapping import screen_width
 from provider_kit.config.configuration import Configuration
 from provider_kit.config.opening import open_configuration
@@ -55,11 +53,11 @@ def run_doctor(
     failed = sum(len(one.failed) for one in found)
     warnings = sum(len(one.warnings) for one in found)
     if as_json:
-        click.echo(dumps_text([one.as_dict() for one in found]))
+        say_json([one.as_dict() for one in found])
     elif failed:
-        click.secho(f"\n{failed} {'check' if failed == 1 else 'checks'} failed.", fg="red")
+        say(f"\n{failed} {'check' if failed == 1 else 'checks'} failed.", fg="red")
     else:
-        click.secho(f"\nAll is well{f', with {warnings} to look at' if warnings else ''}.", fg="green")
+        say(f"\nAll is well{f', with {warnings} to look at' if warnings else ''}.", fg="green")
     sys.exit(1 if failed else 0)
 
 
@@ -123,8 +121,8 @@ def _spinner(text: str, *, quiet: bool) -> Any:
 
 def _print(one: Diagnosis, verbose: bool) -> None:
     """A table for people; what is well takes a line, what is not says what to do."""
-    click.secho(f"\n{one.provider}", bold=True, nl=False)
-    click.echo(f"  {one.base_url}{f'  {one.model}' if one.model else ''}".rstrip())
+    say(f"\n{one.provider}", bold=True, nl=False)
+    say(f"  {one.base_url}{f'  {one.model}' if one.model else ''}".rstrip())
     plain = not is_terminal(sys.stdout)
     width = screen_width()
     for finding in one.findings:
@@ -132,15 +130,15 @@ def _print(one: Diagnosis, verbose: bool) -> None:
             continue
         mark, color = _MARKS[finding.status]
         mark = {"✓": "ok", "!": "warn", "✗": "FAIL", "·": "skip"}[mark] if plain else mark
-        click.secho(f"  {mark:<4} " if plain else f"  {mark} ", fg=color, nl=False)
+        say(f"  {mark:<4} " if plain else f"  {mark} ", fg=color, nl=False)
         time = f" ({finding.seconds * 1000:.0f} ms)" if finding.seconds is not None else ""
         text = f"{finding.message}{time}"
         indent = 22 if plain else 19
-        click.echo(_wrapped(f"{finding.check:<14} ", text, width, indent))
+        say(_wrapped(f"{finding.check:<14} ", text, width, indent))
         if finding.hint and finding.status in ("failed", "warning"):
-            click.secho(_wrapped(" " * indent + "→ ", finding.hint, width, indent + 2), fg="cyan")
+            say(_wrapped(" " * indent + "→ ", finding.hint, width, indent + 2), fg="cyan")
         if verbose and finding.data:
-            click.secho(_wrapped(" " * indent, dumps_text(dict(finding.data)), width, indent), fg="bright_black")
+            say(_wrapped(" " * indent, dumps_text(dict(finding.data)), width, indent), fg="bright_black")
 
 
 def _wrapped(head: str, text: str, width: int, indent: int) -> str:
@@ -185,22 +183,20 @@ def run_test(name: str, prompt: str, as_json: bool) -> None:
             "explain": error.topic,
         }
     if as_json:
-        click.echo(dumps_text(result))
+        say_json(result)
     elif error is None:
-        click.secho(f"{name} works.", fg="green", nl=False)
-        click.echo(f" It {result['models']}." if result.get("models") else "")
+        say(f"{name} works.", fg="green", nl=False)
+        say(f" It {result['models']}." if result.get("models") else "")
         if answer is not None:
             seconds = f" after {answer.timings.total:.1f} s" if answer.timings and answer.timings.total else ""
-            click.echo(f"{client.provider}/{client.model}{seconds}: {' '.join(answer.text.split())[:200]}")
+            say(f"{client.provider}/{client.model}{seconds}: {' '.join(answer.text.split())[:200]}")
         else:
-            click.echo("No model is chosen, so none was asked.")
+            say("No model is chosen, so none was asked.")
     else:
-        click.secho(
-            f"{name} fails at {result['phase'].replace('_', ' ')}: {' '.join(str(error).split())}", fg="red", err=True
-        )
+        say(f"{name} fails at {result['phase'].replace('_', ' ')}: {' '.join(str(error).split())}", fg="red", err=True)
         if error.hint:
-            click.echo(f"Hint: {error.hint}", err=True)
-        click.echo(f"More: provider-kit doctor {name}, or provider-kit explain {error.topic}", err=True)
+            say(f"Hint: {error.hint}", err=True)
+        say(f"More: provider-kit doctor {name}, or provider-kit explain {error.topic}", err=True)
     if error is not None:
         sys.exit(1)
 

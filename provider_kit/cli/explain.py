@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import click
-
+from provider_kit.cli.terminal_text import say, say_json
 from provider_kit.cli.wrapping import wrapped
 from provider_kit.error_guide import codes, entry_for, find_entry, guide
 from provider_kit.errors import InvalidRequestError
-from provider_kit.model.json_text import dumps_text
 from provider_kit.model.nearest import nearest
 
 __all__ = ["run_explain"]
@@ -17,11 +15,11 @@ def run_explain(code: str | None, as_json: bool) -> None:
     """Explain a code, an exception's name or an HTTP status; without one list all."""
     if code is None:
         if as_json:
-            click.echo(dumps_text([entry._asdict() for entry in guide().values()]))
+            say_json([entry._asdict() for entry in guide().values()])
             return
         for name in codes():
             entry = entry_for(name)
-            click.echo(wrapped(f"{name:<24} {entry.meaning.partition('. ')[0].rstrip('.')}."))
+            say(wrapped(f"{name:<24} {entry.meaning.partition('. ')[0].rstrip('.')}."))
         return
     found = find_entry(code)
     if found is None:
@@ -29,4 +27,7 @@ def run_explain(code: str | None, as_json: bool) -> None:
             f"There is nothing about {code[:60]!r}.",
             hint=f"{nearest(code, codes())}provider-kit explain lists all codes.",
         )
-    click.echo(dumps_text(found._asdict()) if as_json else wrapped(found.as_text()))
+    if as_json:
+        say_json(found._asdict())
+    else:
+        say(wrapped(found.as_text()))

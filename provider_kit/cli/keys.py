@@ -9,9 +9,9 @@ import click
 from provider_kit.auth.api_keys import check_key
 from provider_kit.auth.key_shape import shape_warning
 from provider_kit.cli.tables import print_table
+from provider_kit.cli.terminal_text import say, say_json
 from provider_kit.errors import ConfigError, UnknownProviderError
 from provider_kit.model.hidden import HiddenText
-from provider_kit.model.json_text import dumps_text
 from provider_kit.model.nearest import nearest
 from provider_kit.model.oauth import OAuthToken
 from provider_kit.policies.key_state import mask
@@ -40,19 +40,19 @@ def run_set(provider: str, force: bool) -> None:
     text = text.strip()
     if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1]
-        click.secho("The quotes around the key are left out.", err=True, fg="yellow")
+        say("The quotes around the key are left out.", err=True, fg="yellow")
     key = HiddenText(check_key(text, provider))
     if is_known(provider):
         warning = shape_warning(find_provider(provider), key)
         if warning is not None:
-            click.secho(f"{warning[0]} {warning[1]}", err=True, fg="yellow")
+            say(f"{warning[0]} {warning[1]}", err=True, fg="yellow")
     else:
         hint = nearest(provider, provider_names())
         told = f"No provider of the library is called {provider}. {hint}"
-        click.secho(f"{told}It counts for a provider of this name in your file.", err=True, fg="yellow")
+        say(f"{told}It counts for a provider of this name in your file.", err=True, fg="yellow")
     storage.store_token(provider, OAuthToken(access_token=key, token_type="api_key"))  # noqa: S106  # a kind
-    click.secho(f"The key of {provider} ({mask(key)}) is kept in {str(storage).strip('<>')}.", fg="green")
-    click.echo(f"It is used where no other key is given. Try: provider-kit test {provider}")
+    say(f"The key of {provider} ({mask(key)}) is kept in {str(storage).strip('<>')}.", fg="green")
+    say(f"It is used where no other key is given. Try: provider-kit test {provider}")
 
 
 def _check_name(provider: str) -> None:
@@ -70,11 +70,11 @@ def run_list(as_json: bool) -> None:
             kind = "key" if token.token_type == "api_key" else "login"
             rows.append({"provider": name, "kind": kind, "key": mask(token.access_token) if kind == "key" else ""})
     if as_json:
-        click.echo(dumps_text(rows))
+        say_json(rows)
         return
     if not rows:
-        click.echo(f"Nothing is stored in {str(storage).strip('<>')}.")
-        click.echo("Store a key with: provider-kit keys set PROVIDER")
+        say(f"Nothing is stored in {str(storage).strip('<>')}.")
+        say("Store a key with: provider-kit keys set PROVIDER")
     print_table(["Name", "Kind", "Key"], [[row["provider"], row["kind"], row["key"]] for row in rows], [18, 6, 0])
 
 
@@ -87,4 +87,4 @@ def run_remove(provider: str) -> None:
     if found.token_type != "api_key":
         raise ConfigError(f"{provider} has a login, no key.", hint=f"provider-kit auth logout {provider}")
     storage.delete_token(provider)
-    click.echo(f"The key of {provider} is forgotten here. Revoke it at the provider too if it got into wrong hands.")
+    say(f"The key of {provider} is forgotten here. Revoke it at the provider too if it got into wrong hands.")

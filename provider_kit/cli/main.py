@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +18,7 @@ import click
 from provider_kit._version import __version__
 from provider_kit.cli.command_groups import auth, config, keys
 from provider_kit.cli.completion import complete_code, complete_model, complete_provider
-from provider_kit.cli.terminal_text import harmless
+from provider_kit.cli.terminal_text import is_terminal, say
 from provider_kit.errors import AuthError, ConfigError, InvalidRequestError, ProviderKitError
 
 __all__ = ["cli"]
@@ -31,6 +32,7 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except ProviderKitError as error:
             if ctx.params.get("debug"):
+                _tell_everything(ctx)
                 raise
             _tell(error)
             ctx.exit(_exit_code(error))
@@ -49,6 +51,13 @@ def _leave_quietly(ctx: click.Context) -> None:
     ctx.exit(0)
 
 
+def _tell_everything(ctx: click.Context) -> None:
+    """The traceback, where a terminal would obey what a server put into it; elsewhere Python shows it."""
+    if is_terminal(sys.stderr):
+        say(traceback.format_exc(), err=True, nl=False)
+        ctx.exit(1)
+
+
 def _tell_system(error: Exception) -> None:
     """A file, a folder or an output that cannot be used."""
     name = getattr(error, "filename", None)
@@ -58,7 +67,7 @@ def _tell_system(error: Exception) -> None:
         with suppress(OSError, ValueError):  # a stdout that is no file; the error itself is told below
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         name = "standard output"
-    click.secho(f"Error: {f'{name}: ' if name else ''}{reason}.", err=True, fg="red")
+    say(f"Error: {f'{name}: ' if name else ''}{reason}.", err=True, fg="red")
 
 
 def _exit_code(error: ProviderKitError) -> int:
@@ -71,11 +80,11 @@ def _exit_code(error: ProviderKitError) -> int:
 def _tell(error: ProviderKitError) -> None:
     text = str(error)
     lines = [line.strip() for line in text.splitlines()] if getattr(error, "problems", ()) else [" ".join(text.split())]
-    told = "\n  ".join(harmless(line) for line in ("Error: " + (lines[0] if lines else ""), *lines[1:]))
-    click.secho(told, err=True, fg="red")
+    told = "\n  ".join(("Error: " + (lines[0] if lines else ""), *lines[1:]))
+    say(told, err=True, fg="red")
     if error.hint:
-        click.echo(harmless(f"Hint: {error.hint}"), err=True)
-    click.echo(f"More: provider-kit explain {error.topic}", err=True)
+        say(f"Hint: {error.hint}", err=True)
+    say(f"More: provider-kit explain {error.topic}", err=True)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -7,9 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import click
-
-from provider_kit.cli.terminal_text import harmless
+from provider_kit.cli.terminal_text import say
 from provider_kit.cli.wrapping import wrapped
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.nearest import nearest
@@ -33,61 +31,62 @@ def run_command(talk: Conversation, line: str) -> bool:
     if found is None:
         near = nearest(name, COMMANDS).replace("'", "/", 1).replace("'", "")
         told = f"There is no command /{name}. {near}/help lists them; a question that begins with / is written //."
-        click.echo(wrapped(told), err=True)
+        say(wrapped(told), err=True)
         return True
     if found is _exit:
         return False
     try:
         found(talk, rest.strip())
     except ProviderKitError as error:
-        click.secho(wrapped(harmless(" ".join(str(error).split()))), err=True, fg="red")
+        say(wrapped(" ".join(str(error).split())), err=True, fg="red")
         if error.hint:
-            click.echo(wrapped(harmless(f"Hint: {error.hint}")), err=True)
+            say(wrapped(f"Hint: {error.hint}"), err=True)
     return True
 
 
 def _help(talk: Conversation, rest: str) -> None:
     """List the commands."""
     for name, function in COMMANDS.items():
-        click.echo(wrapped(f"  /{name:<10} {(function.__doc__ or '').splitlines()[0]}"))
-    click.echo(wrapped('\n  A line that ends with \\ goes on in the next; """ begins and ends several lines.'))
-    click.echo("  Ctrl-C ends an answer, Ctrl-D leaves.")
+        say(wrapped(f"  /{name:<10} {(function.__doc__ or '').splitlines()[0]}"))
+    say(wrapped('\n  A line that ends with \\ goes on in the next; """ begins and ends several lines.'))
+    say("  Ctrl-C ends an answer, Ctrl-D leaves.")
 
 
 def _model(talk: Conversation, rest: str) -> None:
     """Show the model, or go on with another one: /model gpt-5-mini"""
     if rest:
         talk.choose_model(rest)
-    click.echo(f"Talking to {talk.target}.")
+    say(f"Talking to {talk.target}.")
 
 
 def _provider(talk: Conversation, rest: str) -> None:
     """Show the provider, or go on with another one: /provider anthropic"""
     if rest:
         talk.switch(rest)
-    click.echo(f"Talking to {talk.target} at {talk.client.base_url}.")
+    say(f"Talking to {talk.target} at {talk.client.base_url}.")
 
 
 def _system(talk: Conversation, rest: str) -> None:
     """Show the system prompt, set it, or remove it with /system -"""
     if rest:
         talk.system = None if rest == "-" else rest
-    click.echo(f"System prompt: {talk.system or 'none'}")
+    say(f"System prompt: {talk.system or 'none'}")
 
 
 def _history(talk: Conversation, rest: str) -> None:
     """Show the conversation so far."""
     if not talk.messages:
-        click.echo("Nothing was said yet.")
+        say("Nothing was said yet.")
     for message in talk.messages:
         who = "you" if message.role == "user" else message.role
-        click.echo(f"{click.style(f'{who}:', bold=True)} {harmless(message.text)}")
+        say(f"{who}:", bold=True, nl=False)
+        say(f" {message.text}")
 
 
 def _usage(talk: Conversation, rest: str) -> None:
     """Show the tokens used so far, and what they cost where the provider tells."""
     cost = "" if talk.cost is None else f", {talk.cost} US dollars"
-    click.echo(
+    say(
         f"{talk.answers} answer{'' if talk.answers == 1 else 's'}, {talk.input_tokens:,} tokens in, "
         f"{talk.output_tokens:,} tokens out{cost}; "
         f"{len(talk.messages)} messages in the conversation."
@@ -101,17 +100,17 @@ def _file(talk: Conversation, rest: str) -> None:
     elif rest:
         path = os.path.expanduser(rest.strip("\"'"))
         if not os.path.isfile(path) and "://" not in path:
-            click.echo(f"There is no file {rest}.", err=True)
+            say(f"There is no file {rest}.", err=True)
             return
         talk.files.append(path)
-    click.echo(f"Attached to the next question: {', '.join(talk.files) or 'nothing'}.")
+    say(f"Attached to the next question: {', '.join(talk.files) or 'nothing'}.")
 
 
 def _clear(talk: Conversation, rest: str) -> None:
     """Forget the conversation and begin anew."""
     talk.messages.clear()
     talk.files.clear()
-    click.echo("The conversation is forgotten.")
+    say("The conversation is forgotten.")
 
 
 def _exit(talk: Conversation, rest: str) -> None:

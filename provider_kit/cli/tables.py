@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
-
-from provider_kit.cli.terminal_text import may_draw
+from provider_kit.cli.terminal_text import harmless, may_draw, say
 
 __all__ = ["print_table"]
 
@@ -28,8 +26,8 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], widths: Seq
         for head in heads:
             table.add_column(head, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Text(harmless(cell)) for cell in row))
         Console(highlight=False).print(table)
         return
     for row in rows:
-        click.echo(" ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        say(" ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

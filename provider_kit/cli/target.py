@@ -6,8 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import click
-
+from provider_kit.cli.terminal_text import say
 from provider_kit.client import Client
 from provider_kit.config.configuration import Configuration
 from provider_kit.config.opening import choose_entry, open_configuration
@@ -28,7 +27,7 @@ def read_configuration_if_any() -> Configuration | None:
     wrong = sum(problem.severity == "error" for problem in found.problems)
     if wrong:
         count = "a problem" if wrong == 1 else f"{wrong} problems"
-        click.secho(f"{found.file} has {count}; see: provider-kit config check", err=True, fg="yellow")
+        say(f"{found.file} has {count}; see: provider-kit config check", err=True, fg="yellow")
     return found
 
 

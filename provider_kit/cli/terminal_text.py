@@ -7,12 +7,40 @@ import re
 import sys
 from typing import Any
 
-__all__ = ["harmless", "is_terminal", "make_output_robust", "may_draw"]
+import click
+
+__all__ = ["harmless", "is_terminal", "make_output_robust", "may_draw", "say", "say_json", "shown"]
+
+#: Control characters that JSON text may hold as they are, as the escapes it may hold instead.
+_ESCAPED = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
 def harmless(text: str) -> str:
     """Without control characters, with which a model or a server could move the cursor or rename the window."""
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
+
+
+def say(text: str = "", *, err: bool = False, nl: bool = True, **style: Any) -> None:
+    """Print a line that may hold text of others; the style is ours."""
+    said = harmless(text)
+    click.echo(click.style(said, **style) if style and _may_colour() else said, err=err, nl=nl)
+
+
+def say_json(value: Any) -> None:
+    """Print a JSON value; what a terminal would obey is escaped."""
+    from provider_kit.model.json_text import dumps_text
+
+    click.echo(dumps_text(value).translate(_ESCAPED))
+
+
+def shown(text: str) -> str:
+    """What a model wrote, for standard output: as it is where that is no terminal."""
+    return harmless(text) if is_terminal(sys.stdout) else text
+
+
+def _may_colour() -> bool:
+    """Source: no-color.org; a dumb terminal shows the codes as they are."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def is_terminal(stream: Any) -> bool:
@@ -22,7 +50,7 @@ def is_terminal(stream: Any) -> bool:
 
 def may_draw() -> bool:
     """Whether output goes to a terminal that may be drawn on, and ``rich`` is installed."""
-    if not is_terminal(sys.stdout) or os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown"):
+    if not is_terminal(sys.stdout) or not _may_colour():
         return False
     from importlib.util import find_spec
 

@@ -20,7 +20,7 @@ from urllib.request import getproxies, proxy_bypass
 from provider_kit.errors import ConfigError
 from provider_kit.model.config import HTTPConfig
 from provider_kit.wire.http import is_loopback
-from provider_kit.wire.redaction import is_secret_header
+from provider_kit.wire.redaction import is_secret_header, looks_secret
 
 __all__ = [
     "find_proxy",
@@ -61,12 +61,16 @@ def find_proxy(url: str, config: HTTPConfig) -> str | None:
 def goes_direct(url: str, headers: Mapping[str, str], config: HTTPConfig) -> bool:
     """Whether a request must not take the proxy that the environment names.
 
-    What is meant for this machine, unencrypted and with a credential in it, would show the credential to the
-    proxy, which may be anywhere. A proxy that was configured for this client is taken at its word.
+    What is meant for this machine, unencrypted and with a credential in a header or in its address, would show
+    the credential to the proxy, which may be anywhere. A proxy that was configured for this client is taken at
+    its word.
     """
     if config.proxy is not None or not url.startswith("http:"):
         return False
-    return is_loopback(urlsplit(url).hostname or "") and any(is_secret_header(name) for name in headers)
+    parts = urlsplit(url)
+    return is_loopback(parts.hostname or "", unspecified=True) and (
+        bool(parts.query) or any(is_secret_header(name) or looks_secret(value) for name, value in headers.items())
+    )
 
 
 def proxy_credentials(proxy: str) -> str | None:

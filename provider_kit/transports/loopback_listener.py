@@ -113,7 +113,7 @@ def _bind(families: list[tuple[socket.AddressFamily, str]], port: int) -> tuple[
                 one.close()  # IPv6 without a loopback address
                 made.remove(one)
                 continue
-            one.listen(16)
+            one.listen(2 * _MOST_CONNECTIONS)
             one.setblocking(False)
             port = one.getsockname()[1]
     except OSError:
@@ -186,7 +186,7 @@ class BlockingListener:
                     self._accept(key.fileobj)
                 elif key.fileobj == self._paste:
                     self._read_lines()
-                else:
+                elif key.fileobj in self._open:  # not dropped for a newer one meanwhile
                     visit = self._read(key.fileobj)
                     if visit is not None:
                         return visit
@@ -201,8 +201,7 @@ class BlockingListener:
             return
         with suppress(OSError):  # the browser has gone away again; it comes back if it wants something
             if len(self._open) >= _MOST_CONNECTIONS:
-                connection.close()
-                return
+                self._drop(next(iter(self._open)))  # the oldest: a browser says at once what it wants
             connection.setblocking(False)
             self._open[connection] = (b"", time.monotonic() + _PATIENCE)
             self._selector.register(connection, selectors.EVENT_READ)
@@ -248,9 +247,12 @@ class BlockingListener:
     def _drop_silent(self, now: float) -> None:
         for connection, (_, until) in list(self._open.items()):
             if until <= now:
-                self._selector.unregister(connection)
-                del self._open[connection]
-                connection.close()
+                self._drop(connection)
+
+    def _drop(self, connection: socket.socket) -> None:
+        self._selector.unregister(connection)
+        del self._open[connection]
+        connection.close()
 
     async def aclose(self) -> None:
         """Stop listening and close every connection."""
@@ -290,6 +292,8 @@ class AsyncioListener:
         self._loop = asyncio.get_running_loop()
         self._found: asyncio.Queue[AsyncioVisit | str] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
+        #: Connections that have not said yet what they want, the oldest first.
+        self._silent: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._servers: list[asyncio.Server] = []
         self._pasted = b""
         self._paste = _descriptor(paste)
@@ -325,10 +329,10 @@ class AsyncioListener:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._tasks) >= _MOST_CONNECTIONS:
-            writer.close()
-            return
         self._tasks.add(task)
+        if len(self._silent) >= _MOST_CONNECTIONS:  # drop the oldest: a browser says at once what it wants
+            self._silent.pop(next(iter(self._silent))).close()
+        self._silent[task] = writer
         visit = AsyncioVisit(writer)
         try:
             head = b""
@@ -339,6 +343,7 @@ class AsyncioListener:
                     head += data
                     told = callback_target(head, self._path, self._port) if data else (0, "")
             status, visit.target = told
+            self._silent.pop(task, None)
             if status == 200:
                 self._found.put_nowait(visit)
                 await visit.done.wait()
@@ -348,6 +353,7 @@ class AsyncioListener:
             pass  # it went away, said nothing, or the listener was closed
         finally:
             self._tasks.discard(task)
+            self._silent.pop(task, None)
             writer.close()
             with suppress(OSError, asyncio.CancelledError):  # it is closed, one way or the other
                 await writer.wait_closed()
