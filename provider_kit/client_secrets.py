@@ -2,50 +2,63 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from copy import copy
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from attrs import evolve
 
-from provider_kit.model.config import ProviderConfig
+from provider_kit.model.config import HTTPConfig, ProviderConfig
 from provider_kit.policies.response_cache import ResponseCache
-from provider_kit.wire.redaction import is_secret_header, looks_secret
+from provider_kit.wire.redaction import MASK, is_secret_header, looks_secret, redact
 
 __all__ = ["cache_without_secrets", "defaults_without_secrets", "without_secrets"]
+
+#: Fields of a body that hold credentials; many others speak of tokens and keys without being any.
+_SECRET_FIELDS = re.compile(
+    r"api[_-]?key|private_?key|^key$|^token$|(?:access|auth|refresh|id)_?token|authorization|bearer|secret|passw|credential",
+    re.IGNORECASE,
+)
 
 
 def without_secrets(config: ProviderConfig) -> ProviderConfig:
     """The configuration without keys, passwords in addresses, and headers that look like credentials."""
-    http, proxy = config.http, config.http.proxy
-    if proxy is not None:
-        bare = (
-            _bare_address(proxy)
-            if isinstance(proxy, str)
-            else {scheme: _bare_address(address) for scheme, address in proxy.items()}
-        )
-        http = evolve(http, proxy=bare)
     cache = config.response_cache
     return config.replace(
         api_key=None,
         api_keys=(),
         oauth=config.oauth.replace(client_secret=None) if config.oauth is not None else None,
         headers=_harmless(config.headers),
-        http=http,
+        http=_http_without_secrets(config.http),
         base_url=None if config.base_url is None else _bare_address(config.base_url),
         store=None if config.store is None else _bare_address(config.store),
         response_cache=_bare_address(cache) if isinstance(cache, str) else cache,
-        options={name: value for name, value in config.options.items() if not is_secret_header(name)},
+        options={
+            name: value
+            for name, value in config.options.items()
+            if not is_secret_header(name) and redact(str(value)) == str(value)
+        },
     )
 
 
+def _http_without_secrets(http: HTTPConfig) -> HTTPConfig:
+    proxy, agent = http.proxy, http.user_agent
+    if isinstance(proxy, str):
+        http = evolve(http, proxy=_bare_proxy(proxy))
+    elif proxy is not None:
+        http = evolve(http, proxy={scheme: _bare_proxy(address) for scheme, address in proxy.items()})
+    return http if agent is None or redact(agent) == agent else evolve(http, user_agent=None)
+
+
 def defaults_without_secrets(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of every call, without credentials among their headers and queries."""
+    """The arguments of every call, without credentials among their queries and the fields of their bodies."""
     made = dict(defaults)
-    for name in ("extra_headers", "extra_query"):
-        if isinstance(made.get(name), Mapping):
-            made[name] = _harmless(made[name])
+    if isinstance(made.get("extra_query"), Mapping):
+        made["extra_query"] = _harmless(made["extra_query"])
+    if isinstance(made.get("extra_body"), Mapping):
+        made["extra_body"] = _harmless_body(made["extra_body"])
     return made
 
 
@@ -64,15 +77,33 @@ def _harmless(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _harmless_body(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            name: _harmless_body(inner)
+            for name, inner in value.items()
+            if not isinstance(inner, str) or not (_SECRET_FIELDS.search(str(name)) or redact(inner) != inner)
+        }
+    if isinstance(value, (list, tuple)):
+        return [_harmless_body(inner) for inner in value if not isinstance(inner, str) or redact(inner) == inner]
+    return value
+
+
+def _bare_proxy(address: str) -> str:
+    """A proxy's address without user and password; a scheme is no must."""
+    return _bare_address(address) if "://" in address else address.rpartition("@")[2]
+
+
 def _bare_address(address: str) -> str:
-    """An address without user, password, and what looks like a key in its query."""
+    """An address without user, password, fragment, and what looks like a key in its query. A path stays as it is."""
     if "://" not in address:
-        head, at, rest = address.rpartition("@")
-        return rest if at and ":" in head else address
-    parts = urlsplit(address)
-    query = [
-        (name, value)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-        if not is_secret_header(name) and not looks_secret(value)
-    ]
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, urlencode(query), parts.fragment))
+        return address
+    text = redact(address).replace(f"://{MASK}@", "://").partition("#")[0]
+    bare, _, query = text.partition("?")
+    kept = [pair for pair in query.split("&") if pair and not _is_secret_pair(pair)]
+    return f"{bare}?{'&'.join(kept)}" if kept else bare
+
+
+def _is_secret_pair(pair: str) -> bool:
+    name, _, value = pair.partition("=")
+    return is_secret_header(unquote(name)) or looks_secret(unquote(value))

@@ -40,6 +40,28 @@ SECRETS = {
     "a bearer token in a plain header": {"headers": {"X-Team": f"Bearer {PASSWORD}-{PASSWORD}"}},
     "extra_query of every call": {"defaults": {"extra_query": {"key": PASSWORD}}},
     "a token in extra_query of every call": {"defaults": {"extra_query": {"team": TOKEN}}},
+    "a proxy of a token alone": {"http": HTTPConfig(proxy=f"{TOKEN}@proxy:3128")},
+    "proxy, slash in the password": {"http": HTTPConfig(proxy=f"http://user:{PASSWORD}/x@proxy:3128")},
+    "proxy, hash in the password": {"http": HTTPConfig(proxy=f"http://user:a#{PASSWORD}@proxy:3128")},
+    "store, slash in the password": {"store": f"redis://:ab/{PASSWORD}@localhost:6379/0"},
+    "store, hash in the password": {"store": f"redis://:ab#{PASSWORD}@localhost:6379/0"},
+    "store on a socket": {"store": f"unix://:{PASSWORD}@/tmp/redis.sock"},
+    "ResponseCache, hash in the password": {
+        "response_cache": ResponseCache(f"redis://:ab#{PASSWORD}@localhost:6379/0", ttl=7)
+    },
+    "a signature in base_url": {"base_url": f"https://gateway.invalid/v1?sig={PASSWORD}"},
+    "a code in base_url": {"base_url": f"https://gateway.invalid/v1?code={PASSWORD}"},
+    "a fragment of base_url": {"base_url": f"https://gateway.invalid/v1#key={PASSWORD}"},
+    "a key in the path of base_url": {"base_url": f"https://gateway.invalid/v1/{KEY}/x"},
+    "a base64 token in a plain header": {"headers": {"X-Team": f"ab/{TOKEN}=="}},
+    "a short name for a password": {"headers": {"X-Pass": PASSWORD, "X-Pwd": PASSWORD}},
+    "a session": {"headers": {"X-Session": PASSWORD}},
+    "a signature in extra_query of every call": {"defaults": {"extra_query": {"sig": PASSWORD}}},
+    "extra_body of every call": {"defaults": {"extra_body": {"api_key": PASSWORD, "user": KEY}}},
+    "deep in extra_body of every call": {
+        "defaults": {"extra_body": {"provider": [{"headers": {"authorization": f"Bearer {TOKEN}"}}, KEY]}}
+    },
+    "the name of the program": {"http": HTTPConfig(user_agent=f"app/1 {KEY}")},
 }
 
 
@@ -67,12 +89,17 @@ def test_a_pickle_holds_no_secret(where, protocol):
     assert again.config.default_model == "gpt-4o"
 
 
-@pytest.mark.parametrize("where", SECRETS)
+def _is_configuration(options):
+    """Whether a ProviderConfig takes these options."""
+    return not isinstance(options.get("response_cache"), ResponseCache) and not isinstance(
+        options.get("api_keys"), dict
+    )
+
+
+@pytest.mark.parametrize("where", [where for where, options in SECRETS.items() if _is_configuration(options)])
 def test_a_configuration_object_makes_no_difference(where):
     """The same in a ProviderConfig, as a configuration file makes it."""
     given = {name: value for name, value in SECRETS[where].items() if name != "defaults"}
-    if isinstance(given.get("response_cache"), ResponseCache) or isinstance(given.get("api_keys"), dict):
-        pytest.skip("no part of a ProviderConfig")
     client = Client(ProviderConfig(type="openai", default_model="gpt-4o", **given))
     assert holds(pickle.dumps(client)) == []
 
@@ -118,7 +145,11 @@ def test_what_is_no_secret_is_kept():
         rate_limit=RateLimitConfig(requests_per_minute=3),
         timeout=4,
         max_retries=1,
-        defaults={"temperature": 0.5, "extra_query": {"region": "eu", "key": PASSWORD}},
+        defaults={
+            "temperature": 0.5,
+            "extra_query": {"region": "eu", "key": PASSWORD},
+            "extra_body": {"max_tokens": 5, "eos_token": "</s>", "plugins": [{"id": "web"}], "api_key": PASSWORD},
+        },
     )
     again = pickle.loads(pickle.dumps(client))
     config = again.config
@@ -128,7 +159,21 @@ def test_what_is_no_secret_is_kept():
     cache = again._gate.cache
     assert (cache.store, cache.ttl, cache.tool_calls) == ("rediss://[::1]:6379/3?socket_timeout=2", 7, True)
     assert (config.rate_limit.requests_per_minute, config.timeout, config.max_retries) == (3, 4, 1)
-    assert again._defaults == {"temperature": 0.5, "extra_query": {"region": "eu"}}
+    assert again._defaults == {
+        "temperature": 0.5,
+        "extra_query": {"region": "eu"},
+        "extra_body": {"max_tokens": 5, "eos_token": "</s>", "plugins": [{"id": "web"}]},
+    }
+
+
+@pytest.mark.parametrize(
+    "store", ["C:\\me@corp\\a.db", "/home/me@corp/answers.db", "unix:///tmp/redis.sock", "redis://[::1]:6379/1"]
+)
+def test_where_answers_are_kept_stays(store):
+    """A path with an @ is no address with a user, and a socket has no host."""
+    client = Client("openai/gpt-4o", api_key=KEY, response_cache=ResponseCache(store))
+    assert pickle.loads(pickle.dumps(client))._gate.cache.store == store
+    client.close()
 
 
 def test_the_copy_works(call, tmp_path):
@@ -156,11 +201,13 @@ def test_the_copy_works(call, tmp_path):
         client.close()
 
 
-@pytest.mark.parametrize("where", SECRETS)
+#: Functions and pools of keys are no part of a pickle.
+NEVER_KEPT = ("a callable that knows it", "api_keys with weights")
+
+
+@pytest.mark.parametrize("where", [where for where in SECRETS if where not in NEVER_KEPT])
 def test_whoever_allows_it_keeps_what_there_was(where):
     """The copy has all that its original had."""
-    if where in ("a callable that knows it", "api_keys with weights"):
-        pytest.skip("functions and pools are no part of a pickle")
     client = Client("openai/gpt-4o", allow_secret_pickle=True, **SECRETS[where])
     data = pickle.dumps(client)
     assert holds(data) != []

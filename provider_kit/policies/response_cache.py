@@ -73,13 +73,16 @@ class CacheEntry:
 
 
 def told_by(*groups: Mapping[str, str] | None) -> list[tuple[str, str]]:
-    """What headers say that may change an answer: without credentials, and without those that change nothing."""
+    """What headers say that may change an answer: without credentials, and without those that change nothing.
+
+    A session is a secret to others, and may change the answer all the same.
+    """
     return sorted(
         (name.lower(), str(value))
         for group in groups
         if group
         for name, value in group.items()
-        if name.lower() not in _IDLE_HEADERS and not is_secret_header(name)
+        if name.lower() not in _IDLE_HEADERS and (not is_secret_header(name) or "session" in name.lower())
     )
 
 

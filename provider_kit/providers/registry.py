@@ -7,7 +7,10 @@ when it is first used.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -62,10 +65,25 @@ _loaded: dict[str, Provider] = {}
 
 def _announced(name: str | None = None) -> list[EntryPoint]:
     """What installed packages announce; looked up only where the built-in names do not do."""
+    found = _all_announced(tuple((folder, _changed(folder)) for folder in sys.path))
+    return [entry for entry in found if name is None or entry.name == name]
+
+
+@lru_cache(maxsize=1)
+def _all_announced(folders: tuple[tuple[str, float], ...]) -> list[EntryPoint]:
+    """Read again only where a package was installed or taken away: it takes milliseconds, and a file may hold
+    thousands of unknown names."""
     from importlib.metadata import entry_points
 
-    found = entry_points(group=ENTRY_POINTS)
-    return [entry for entry in found if name is None or entry.name == name]
+    return list(entry_points(group=ENTRY_POINTS))
+
+
+def _changed(folder: str) -> float:
+    """When something was last put into a folder, or taken out of it."""
+    try:
+        return os.stat(folder or ".").st_mtime
+    except OSError:
+        return 0.0
 
 
 def register_provider(provider: Provider) -> Provider:

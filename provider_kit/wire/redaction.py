@@ -49,7 +49,11 @@ _SECRET_HEADERS = frozenset(
     }
 )
 #: Gateways have names of their own: Ocp-Apim-Subscription-Key, X-Auth, Cf-Access-Client-Secret.
-_SECRET_NAMES = re.compile(r"key|token|secret|auth|credential|cookie|password|signature", re.IGNORECASE)
+_SECRET_NAMES = re.compile(
+    r"key|token|secret|auth|credential|cookie|passw|passphrase|pass$|pwd|signature|session|^sig$|^code$", re.IGNORECASE
+)
+#: What keys and signatures are written in: base64 without the characters that words are joined with.
+_RANDOM = re.compile(r"[A-Za-z0-9+=_]{20,}")
 
 
 #: Levels of a JSON value that are shown.
@@ -85,7 +89,8 @@ def looks_secret(text: str) -> bool:
     if redact(text) != text:
         return True
     plain = text.rpartition(" ")[2]
-    return len(plain) >= 20 and any(c.isdigit() for c in plain) and any(c.isalpha() for c in plain) and "/" not in plain
+    words = _RANDOM.findall(plain) if "/" in plain else [plain]
+    return any(len(word) >= 20 and any(map(str.isdigit, word)) and any(map(str.isalpha, word)) for word in words)
 
 
 class HiddenDict(dict[str, str]):

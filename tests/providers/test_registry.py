@@ -111,11 +111,26 @@ def test_installed_packages_may_bring_providers(monkeypatch):
         return entries
 
     monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
+    monkeypatch.setattr(registry, "_loaded", {})
+    registry._all_announced.cache_clear()
     assert is_known("acme")
     assert "acme" in provider_names()
     assert find_provider("acme").title == "OpenAI"
     assert split_model("acme:m") == ("acme", "m")
     entries[0] = EntryPoint("acme", "provider_kit.providers.openai:openai_quirks", registry.ENTRY_POINTS)
+    registry._all_announced.cache_clear()
     registry._loaded.clear()
     with pytest.raises(UnknownProviderError):
         find_provider("acme")
+    registry._all_announced.cache_clear()
+
+
+def test_a_package_installed_meanwhile_is_found(monkeypatch, tmp_path):
+    """Without another start of the program."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert not is_known("meanwhile")
+    info = tmp_path / "meanwhile-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: meanwhile\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[provider_kit.providers]\nmeanwhile = meanwhile:PROVIDER\n")
+    assert is_known("meanwhile")
