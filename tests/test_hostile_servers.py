@@ -52,18 +52,14 @@ def everything_of(error):
             shown.append(str(item))
         elif isinstance(item, BaseException):
             shown += [repr(item), str(item)]
-            # What an error came out of, and does not name as its cause, is in no report.
-            waiting += [item.__cause__, None if item.__suppress_context__ else item.__context__]
+            waiting += [item.__cause__, item.__context__]
             waiting += [*item.args, *vars(item).values(), getattr(item, "doc", None)]
         elif isinstance(item, (list, tuple, set)):
             waiting += item
         elif hasattr(item, "items"):
             waiting += [*item.keys(), *item.values()]
         elif hasattr(item, "__attrs_attrs__"):
-            # The provider's own form of a part is sent back as it came.
-            waiting += [
-                getattr(item, one.name) for one in item.__attrs_attrs__ if one.name not in ("native", "verbatim")
-            ]
+            waiting += [getattr(item, one.name) for one in item.__attrs_attrs__]
     return "\n".join(shown)
 
 
@@ -415,7 +411,7 @@ UNKNOWN = {
     "types": "providers:\n" + "".join(f"  n{n}:\n    type: opnai{n}\n" for n in MANY),
     "providers": "providers:\n" + "".join(f"  opnai{n}:\n    default_model: m\n" for n in MANY),
     "variables": "providers:\n"
-    + "".join(f"  n{n}:\n    type: openai\n    api_key: ${{OPNAI_KEY_{n}}}\n" for n in MANY),
+    + "".join(f"  n{n}:\n    type: openai\n    api_key: ${{OPNAI_KEY_{n}}}\n" for n in MANY[:6_000]),
     "enabled names": f"providers:\n  openai: {{}}\n  enabled: [{', '.join(f'opnai{n}' for n in MANY)}]\n",
     "top": "providers:\n  openai: {}\n" + "".join(f"provdiers_{n}: x\n" for n in MANY),
 }

@@ -81,7 +81,7 @@ def check_keys(block: Block, settings: dict[str, Any]) -> None:
     about_keys = ("api_key", "api_keys", "api_key_env", "oauth", "oauth_credentials", "auth_type", "client_id")
     told = any(
         problem.severity == "error" and any(problem.path.startswith(f"{block.path}.{key}") for key in about_keys)
-        for problem in block.reader.problems
+        for problem in block.reader.problems[block.before :]
     )
     if given or has_login or told or not block.provider.key_required or len(block.reader.problems) > told_before:
         return

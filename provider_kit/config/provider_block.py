@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 from attrs import define
@@ -36,6 +37,8 @@ class Block:
     path: str
     reader: Reader
     provider: Provider
+    #: How many problems were told before it was begun.
+    before: int = 0
 
     def tell(self, key: str, message: str, remedy: str, *, warning: bool = False) -> None:
         """Note a problem at one of its keys, or at its name."""
@@ -73,11 +76,11 @@ def read_entry(name: str, item: Item, path: str, reader: Reader, *, custom: bool
     found = _read(item, path, reader, provider)
     if provider is None:
         return None
-    block = Block(name, item, path, reader, provider)
+    block = Block(name, item, path, reader, provider, before)
     settings = _settings(block, found)
-    origins = {
-        key.removeprefix(f"{path}."): origin for key, origin in reader.origins.items() if key.startswith(f"{path}.")
-    }
+    # The latest ones: what was read before belongs to other blocks, of which there may be thousands.
+    own = takewhile(lambda key: key.startswith(f"{path}."), reversed(reader.origins))
+    origins = {key.removeprefix(f"{path}."): reader.origins[key] for key in own}
     note_environment(provider, settings, name, origins, reader.environ)
     entry = ProviderEntry(name=name, settings=settings, origins=origins, line=item.key_line or item.line)
     own_fields = {key: value for key, value in settings.items() if key in fields_of(ProviderConfig)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from difflib import SequenceMatcher
 
 from attrs import define, field
 
@@ -19,6 +20,8 @@ from provider_kit.wire.redaction import redact
 
 __all__ = ["Expansion", "expand"]
 
+#: How names of credentials end.
+_ENDING = re.compile(r"(?:_?API)?_?(?:KEY|TOKEN|SECRET)S?$")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: How LiteLLM and Bifrost write a variable.
 _FOREIGN = re.compile(r"(?:os\.environ/([A-Za-z_][A-Za-z0-9_]*)|env\.([A-Z][A-Z0-9_]*))")
@@ -109,6 +112,19 @@ def _closing(text: str, position: int) -> int:
     return -1
 
 
+def _related(name: str, environ: Mapping[str, str]) -> list[str]:
+    """Variables that are set and whose names are a slip of the pen, or another ending, away from this one."""
+    head = _ENDING.sub("", name)
+    found = []
+    for other in environ:
+        if other[:1] != name[:1] or other == name or not other.isupper() or not environ[other]:
+            continue
+        rest = _ENDING.sub("", other)
+        if rest == head or (abs(len(rest) - len(head)) <= 3 and SequenceMatcher(None, head, rest).ratio() >= 0.8):
+            found.append(other)
+    return found
+
+
 def _reference(inner: str, environ: Mapping[str, str], result: Expansion) -> list[str | tuple[str, str]]:
     name, default_sign, default = inner.partition(":-")
     if _NAME.fullmatch(name):
@@ -118,8 +134,7 @@ def _reference(inner: str, environ: Mapping[str, str], result: Expansion) -> lis
         if default_sign:
             return _parts(default, environ, result)
         result.missing.append(name)
-        others = [one for one in environ if one.isupper() and one != name and environ[one]]
-        similar = nearest(name, others) if len(name) > 3 else ""
+        similar = nearest(name, _related(name, environ)) if len(name) > 3 else ""
         result.errors.append(
             (
                 f"The environment variable {name} is not set{'' if name not in environ else ', or empty'}.",

@@ -366,8 +366,8 @@ class Endpoint:
         try:
             return read_answer(response.body)
         except ValueError:
-            # Its cause would show all that was answered, whatever is in it.
-            raise self.not_json(response.status, response.headers, response.body) from None
+            pass  # as the context of what is raised, it would show all that was answered, whatever is in it
+        raise self.not_json(response.status, response.headers, response.body)
 
     def not_json(self, status: int, headers: Mapping[str, str], body: bytes) -> InvalidResponseError:
         """The error for an answer that claims success and is no JSON."""
@@ -381,7 +381,7 @@ class Endpoint:
         return InvalidResponseError(
             message,
             status_code=status,
-            headers=headers,
+            headers={name: redact(value, self.secrets) for name, value in headers.items()},
             body=text,
             provider=self.name,
             hint=f"Check base_url ({redact(self.base_url, self.secrets)}; does it need /v1?) and any proxy in between.",

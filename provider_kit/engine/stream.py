@@ -6,11 +6,11 @@ From then on it is a :class:`StreamError` that carries what was received.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any, Literal
 
-from attrs import define
+from attrs import define, fields
 
 from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFailure
 from provider_kit.engine.attempts import CallerLeft, Run
@@ -29,11 +29,11 @@ from provider_kit.errors import (
     StreamTimeoutError,
 )
 from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse, Chunk, Timings, ToolCallDelta
-from provider_kit.model.messages import Media, Message, Native, Part, Refusal, Text, Thinking
+from provider_kit.model.messages import Media, Message, Native, Part
 from provider_kit.policies.response_cache import CacheEntry
 from provider_kit.transports.base import ByteStream
 from provider_kit.transports.callers_own import callers_own
-from provider_kit.wire.redaction import MASK, redact, redact_headers, redact_value
+from provider_kit.wire.redaction import mask_known, redact, redact_headers, redact_value
 from provider_kit.wire.response_headers import request_id
 
 __all__ = ["StreamState", "begin_stream", "stream"]
@@ -91,21 +91,18 @@ class StreamState:
         return answer
 
 
-def _mask(message: Message, secrets: Sequence[str]) -> None:
-    """Take known secrets out of what was received: a server that fails may echo what it was sent."""
-
-    def masked(text: str) -> str:
-        for secret in secrets:
-            if len(secret) >= 8:
-                text = text.replace(secret, MASK)
-        return text
-
-    if isinstance(message.content, str):
-        message.content = masked(message.content)
-        return
-    for part in message.content:
-        if isinstance(part, (Text, Thinking, Refusal)):
-            part.text = masked(part.text)
+def _partial(state: StreamState) -> ChatResponse:
+    """What was received, without known secrets: a server that fails may echo what it was sent, anywhere."""
+    partial, secrets = state.response(), state.run.endpoint.secrets
+    content = partial.message.content
+    for holder in (partial, partial.message, *(content if isinstance(content, list) else ())):
+        for field in fields(type(holder)):
+            value = getattr(holder, field.name)
+            if isinstance(value, (str, dict, list)):
+                setattr(holder, field.name, mask_known(value, secrets))
+    partial.raw = redact_value(partial.raw, secrets)  # it may be the error's event
+    partial.headers = redact_headers(partial.headers, secrets)
+    return partial
 
 
 def _flush(decoder: StreamDecoder | None) -> None:
@@ -229,7 +226,7 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
                     failure.retryable = True  # nothing of it reached the caller
                 wait = await run.judge(failure)
                 if isinstance(failure, StreamIncompleteError):
-                    failure.partial = state.response()
+                    failure.partial = _partial(state)
                 if wait is None:
                     final = run.final(failure)
                     raise final from (
@@ -341,15 +338,19 @@ def _read_whole(state: StreamState, body: ByteStream, data: bytes) -> list[Chunk
     try:
         payload = read_answer(data)
     except ValueError:
+        payload = None  # nothing is raised from here: its context would show all that was answered
+        is_json = False
+    else:
+        is_json = True
+    if is_json:
+        state.whole = state.dialect.parse_chat(payload)
+        chunks: list[Chunk] | None = _as_chunks(state.whole)
+    else:
         chunks = _read_mislabelled(state, data)
-        if chunks is not None:
-            _collect(state, data)
-        if chunks is None:
-            raise state.run.endpoint.not_json(body.status, body.headers, data) from None
-        return chunks
-    state.whole = state.dialect.parse_chat(payload)
+    if chunks is None:
+        raise state.run.endpoint.not_json(body.status, body.headers, data)
     _collect(state, data)
-    return _as_chunks(state.whole)
+    return chunks
 
 
 def _read_mislabelled(state: StreamState, data: bytes) -> list[Chunk] | None:
@@ -392,6 +393,7 @@ def _public(state: StreamState, error: Exception) -> ProviderKitError:
         error = made
     if isinstance(error, StreamFailure):
         found = state.run.endpoint.finish_error(error.error)
+        error.args = (found.message,)  # as the server said it, it may hold what was sent
         if state.body is not None:
             told = request_id(state.body.headers)
             found.request_id = found.request_id or (told and redact(told, state.run.endpoint.secrets))
@@ -407,14 +409,9 @@ def _after_content(state: StreamState, failure: ProviderKitError) -> StreamError
     """An error after content has reached the caller, with what was received."""
     run = state.run
     _flush(state.decoder)
-    partial = state.response()
-    secrets = run.endpoint.secrets
-    partial.raw = redact_value(partial.raw, secrets)  # it may be the error's event
-    partial.headers = redact_headers(partial.headers, secrets)
-    partial.request_id = None if partial.request_id is None else redact(partial.request_id, secrets)
-    _mask(partial.message, secrets)
+    partial = _partial(state)
     if failure.request_id is not None:
-        failure.request_id = redact(failure.request_id, secrets)
+        failure.request_id = redact(failure.request_id, run.endpoint.secrets)
     known: dict[str, Any] = {
         "partial": partial,
         "provider": run.endpoint.name,

@@ -18,6 +18,7 @@ __all__ = [
     "HiddenText",
     "is_secret_header",
     "looks_secret",
+    "mask_known",
     "redact",
     "redact_headers",
     "redact_value",
@@ -66,6 +67,23 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
         if len(secret) >= 4 and secret in text:
             text = text.replace(secret, MASK)
     return _SHAPES.sub(lambda m: (m["url"] or m["bearer"] or m["query"] or m["field"] or "") + MASK, text)
+
+
+def mask_known(value: Any, secrets: Iterable[str], *, depth: int = 0) -> Any:
+    """A text, or a JSON value, without any of ``secrets``; what merely looks like one stays, for a model may write
+    such things."""
+    if isinstance(value, str):
+        for secret in secrets:
+            if len(secret) >= 8:
+                value = value.replace(secret, MASK)
+        return value
+    if depth > _DEEPEST:
+        return value
+    if isinstance(value, Mapping):
+        return {key: mask_known(inner, secrets, depth=depth + 1) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [mask_known(inner, secrets, depth=depth + 1) for inner in value]
+    return value
 
 
 def redact_value(value: Any, secrets: Iterable[str] = (), *, depth: int = 0) -> Any:
