@@ -90,11 +90,12 @@ def _make_poll(sock: Any) -> Callable[[float], Any]:
 
 
 class _Protocol(ResponseHandler):
-    """aiohttp's connections, more careful in three cases.
+    """aiohttp's connections, more careful in four cases.
 
     An idle connection whose end has arrived, but was not seen by the loop yet, is not used again. The reader
     of an answer is told when its chunks turn out to be broken, instead of waiting for ever. A connection that
-    is closed while the server takes no more of the request does not stay open for it.
+    is closed while the server takes no more of the request does not stay open for it. One whose loop is closed
+    closes its socket itself.
     """
 
     _poll: Any = None
@@ -109,6 +110,10 @@ class _Protocol(ResponseHandler):
 
     def close(self) -> None:
         transport = self.transport
+        if transport is not None and self._loop.is_closed():  # thrown away with its loop, which closes nothing any more
+            self.transport = None
+            _free_socket(transport)
+            return
         super().close()
         if transport is not None and transport.get_write_buffer_size():
             transport.abort()

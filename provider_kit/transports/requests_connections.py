@@ -31,6 +31,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, proxy_
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from provider_kit.model.config import HTTPConfig
+from provider_kit.model.hidden import HiddenText
 from provider_kit.policies.concurrency import Place, Slots
 from provider_kit.transports.blocking_waiting import BlockingWaiter
 from provider_kit.transports.environment import proxy_credentials, ssl_context, without_credentials
@@ -417,7 +418,7 @@ class TimedAdapter(HTTPAdapter):
     def proxy_headers(self, proxy: str) -> dict[str, str]:
         """What a proxy wants to know; requests forgets a user without a password."""
         credentials = proxy_credentials(proxy)
-        return {} if credentials is None else {"Proxy-Authorization": credentials}
+        return {} if credentials is None else {"Proxy-Authorization": HiddenText(credentials)}
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing to do: the pools have their context."""

@@ -10,7 +10,7 @@ import weakref
 
 import pytest
 
-from provider_kit import RateLimitConfig, ResponseCache
+from provider_kit import CircuitBreakerConfig, RateLimitConfig, ResponseCache
 from provider_kit.testing import FakeServer
 
 #: What the loops themselves say of being closed so. As errors inside uvloop's close() they would hang it.
@@ -274,3 +274,27 @@ def test_a_stream_of_a_dead_loop_can_be_closed_from_a_living_one(server, new_loo
     told = asyncio.run(leave())
     assert told is None or "closed" in str(told)
     finish(client)
+
+
+def test_a_call_that_dies_with_its_loop_is_no_failure(server, caplog):
+    """Nothing is told, tried again, or counted against the provider."""
+    client = server.client(max_retries=3, circuit_breaker=CircuitBreakerConfig(min_requests=1), timeout=20)
+    server.always(latency=3)
+    loops = []
+    with caplog.at_level(logging.WARNING, logger="provider_kit"):
+        for _ in range(4):
+            loop = asyncio.new_event_loop()
+            coroutine = client.achat("Hi")
+            task = loop.create_task(coroutine)
+            loop.run_until_complete(asyncio.sleep(0.05))
+            task._log_destroy_pending = False
+            loop.close()
+            coroutine.close()
+            loops.append(loop)
+            del task, coroutine
+            gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("provider_kit")] == []
+    server.always()
+    assert client.chat("What is 20 + 22?").text == "20 + 22 = 42"
+    assert asyncio.run(client.achat("What is 20 + 22?")).text == "20 + 22 = 42"
+    client.close()

@@ -347,10 +347,7 @@ def everything_of(error):
         if isinstance(item, BaseException):
             shown.append("".join(traceback.format_exception(item, chain=False)))
             shown += [repr(item), str(item)]
-            # urllib3's errors refer to their whole pool, which is no part of any report.
-            hanging = [value for name, value in vars(item).items() if name not in ("pool", "conn")]
-            waiting += [item.__cause__, item.__context__, *hanging]
-            waiting += [one for one in item.args if not hasattr(one, "proxy_headers")]
+            waiting += [item.__cause__, item.__context__, *vars(item).values(), *item.args]
         elif isinstance(item, (list, tuple, set)):
             waiting += item
         elif isinstance(item, dict):
