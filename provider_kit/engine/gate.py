@@ -316,7 +316,7 @@ class Gate:
             if not told:
                 told = True
                 await self.teller.tell(run, "key_wait", f"every key rests; waiting {wait:.1f} s", wait=wait)
-            await transport.sleep(min(wait, LOOK_AGAIN))  # a key may be added meanwhile
+            await run.sleep(min(wait, LOOK_AGAIN))  # a key may be added meanwhile
             now = transport.now()
 
     async def _renewed(self, key: Key, run: Run) -> bool:

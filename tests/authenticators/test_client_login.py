@@ -644,3 +644,24 @@ def test_logins_elsewhere_open_a_client_again(world, server, api, tmp_path):
     other = server.authenticator("openai", FileTokenStorage(tmp_path / "t.json"), storage_key="openai:b")
     other.login(open_browser=server.browser, show=None)
     assert world(client, "chat", SUM).text == "2 + 3 = 5"
+
+
+def test_a_call_that_is_cancelled_while_its_token_is_renewed_does_not_count(server, api):
+    """Only what was sent is a request of the credential: the refused one, and the one that came later."""
+    client = api.client("openai/gpt-4o", auth=logged_in(server, "openai"))
+    server.expire_access_tokens()
+    server.fault(0, grant="refresh_token", latency=0.3)
+
+    async def main():
+        call = asyncio.create_task(client.achat(SUM))
+        while not api.requests:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.1)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert client.keys.status()[0].requests == len(api.requests) == 1
+        return await client.achat(SUM)
+
+    assert asyncio.run(main()).text == "2 + 3 = 5"
+    assert client.keys.status()[0].requests == len(api.requests) == 2

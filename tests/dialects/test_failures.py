@@ -315,3 +315,10 @@ def test_any_body_becomes_an_error(body, status):
     assert isinstance(error, APIError)
     assert isinstance(error.message, str)
     assert str(error)
+
+
+@pytest.mark.parametrize("message", ["reduce the length of the messages", "maximum context length of the minute"])
+def test_a_429_that_speaks_of_length_is_a_429(message):
+    """A limit of tokens a minute is told in such words; a wait mends it."""
+    assert type(read(429, wrapped(message))) is RateLimitError
+    assert type(read(400, wrapped(message))) is ContextLengthExceededError

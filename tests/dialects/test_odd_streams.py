@@ -1129,3 +1129,33 @@ def test_a_call_value_by_value_that_is_never_ended_is_told(told):
     begun = gemini_call(name="f", id="c1", args={"k": 0}, willContinue=True)
     seen = told(begun, gemini_call("STOP", partialArgs=[put("$.a", stringValue="x")], willContinue=True), target=GEMINI)
     assert calls_of(seen) == [("c1", "f", '{"k":0,"a":"x"}')]
+
+
+BROKEN_OFF = {"an event": b'data: {"choices":[{"index":0,"delta":{"content":" and mo', "a line": b"da"}
+
+
+@pytest.mark.parametrize("half", BROKEN_OFF)
+def test_half_of_something_after_the_reason_to_stop_is_a_cut(call, half):
+    """A server that sends no end mark may end there; one that breaks off in the middle did not."""
+    whole = lines(piece({"content": "Hi"}), piece({}, "stop"))
+    for end, cut in ((b"", False), (BROKEN_OFF[half], True)):
+        client = Client(SERVER, model="m", transport=ScriptedTransport([{"stream": [whole + end]}]), max_retries=0)
+        if cut:
+            with pytest.raises(StreamIncompleteError) as caught:
+                call.stream(client, "Hello")
+            assert caught.value.partial.text == "Hi"
+            assert caught.value.partial.finish_reason == "error"
+            assert "whole" not in caught.value.message
+        else:
+            assert call.stream(client, "Hello")[1].finish_reason == "stop"
+
+
+def test_half_an_event_after_the_reason_to_stop_is_a_cut_at_gemini(call):
+    """Which has no end mark at all."""
+    event = {"candidates": [{"content": {"parts": [{"text": "Hi"}]}, "finishReason": "STOP"}]}
+    half = b'data: {"candidates":[{"content":{"parts":[{"text":" and mo'
+    transport = ScriptedTransport([{"stream": [lines(event) + half]}])
+    client = Client(GEMINI, api_key="test-key-0123456789", transport=transport, max_retries=0)
+    with pytest.raises(StreamIncompleteError) as caught:
+        call.stream(client, "Hello")
+    assert caught.value.partial.text == "Hi"

@@ -293,3 +293,19 @@ def test_a_time_that_is_none_is_refused(call, scripted, name, value):
 def test_an_overload_is_an_internal_error(scripted):
     """``except InternalServerError`` catches an overload too."""
     assert issubclass(OverloadedError, InternalServerError)
+
+
+@pytest.mark.parametrize("wait", [9.9, 10.0, 10.1])
+def test_a_wait_that_ends_with_the_deadline_is_not_begun(call, scripted, answers, wait):
+    """Nothing could be sent after it: the failure is told at once."""
+    client, transport = scripted(
+        answers.error(500), answers.text(), total_timeout=10, retry=Backoff(1, jitter=lambda _: wait)
+    )
+    if wait < 10:
+        assert call.chat(client, "Hello").text == "Hi"
+        assert transport.sleeps == [wait]
+        return
+    with pytest.raises(InternalServerError) as caught:
+        call.chat(client, "Hello")
+    assert transport.sleeps == []
+    assert len(caught.value.attempts) == 1

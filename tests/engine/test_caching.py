@@ -878,3 +878,14 @@ def test_a_demo_needs_no_server():
     with Client("demo", response_cache=True) as client:
         assert [client.chat("What is 2 + 3?").cache for _ in range(2)] == ["miss", "hit"]
         assert "".join(chunk.text for chunk in client.stream("What is 2 + 3?")) == client.chat("What is 2 + 3?").text
+
+
+@pytest.mark.parametrize("size", [1000, 100_000])
+def test_no_more_is_collected_than_is_kept(scripted, answers, size):
+    """A long stream does not stand in memory a second time for a cache that will not take it."""
+    cache = ResponseCache(max_bytes=64 * 1024)
+    client, _ = scripted(answers.stream(*["x" * 100] * (size // 100)), response_cache=cache)
+    stream = client.stream("Hello")
+    assert len("".join(chunk.text for chunk in stream)) == size
+    assert sum(map(len, stream._state.collected)) <= cache.max_entry_bytes
+    assert len(cache.memory) == (1 if size == 1000 else 0)

@@ -13,6 +13,7 @@ from provider_kit import (
     CircuitOpenError,
     Client,
     DeadlineExceededError,
+    PoolTimeoutError,
     ProviderKitError,
     ResponseLostError,
     ScriptedTransport,
@@ -334,3 +335,15 @@ def test_many_threads_send_three_trials_at_most(fake_server):
     client.close()
     assert sorted(outcomes) == ["answer"] * 3 + ["kept out"] * 9
     assert client.circuit.state == "closed"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_says_nothing_of_the_provider_counts_for_neither_side(fail, scripted, answers, verb):
+    """A full pool, between two failures: two of two calls failed, not two of ten."""
+    neutral = [PoolTimeoutError("No connection became free in time.")] * 8
+    config = CircuitBreakerConfig(min_requests=2, failure_ratio=0.9)
+    script = [answers.error(500), *neutral, answers.error(500)]
+    client, transport = scripted(*script, circuit_breaker=config, max_retries=0)
+    fail(client, verb, times=10)
+    assert isinstance(fail(client, verb), CircuitOpenError)
+    assert len(transport.requests) == 10

@@ -349,11 +349,17 @@ def _spent(server, client):
     client.chat("Hi")
 
 
+def _resting(server, client):
+    """The only key rests."""
+    client.keys.rest("key-0123456789ab", time.monotonic() + 1.5)
+
+
 #: What a stream waits for before it is sent: how that comes about, and the options of the client.
 WAITS = {
     "another try": (_retry, lambda: {}),
     "a place": (_occupied, lambda: {"max_concurrency": 1}),
     "a turn": (_spent, lambda: {"rate_limit": RateLimitConfig(requests_per_minute=40, pacing="smooth")}),
+    "a key": (_resting, lambda: {"api_key": "key-0123456789ab", "wait_for_key": True}),
     "the same answer": (_occupied, lambda: {"response_cache": ResponseCache(single_flight=True)}),
 }
 

@@ -3,6 +3,7 @@
 import pytest
 
 from provider_kit import (
+    APIError,
     AuthenticationError,
     Client,
     ConfigError,
@@ -313,3 +314,15 @@ def test_a_refused_key_of_another_provider_is_told(world, key, words):
         world(client, "chat", "Hi")
     assert words in caught.value.hint
     assert key not in str(caught.value.__notes__)
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+def test_an_error_keeps_no_cookie(call, scripted, status):
+    """A session of the server's is a credential; the other headers help."""
+    headers = {"Set-Cookie": "session=abc", "X-Request-Id": "req_1", "Server": "s"}
+    client, _ = scripted({"status": status, "headers": headers, "json": {"error": {"message": "no"}}}, max_retries=0)
+    with pytest.raises(APIError) as caught:
+        call.chat(client, "Hello")
+    assert {name.lower() for name in caught.value.headers} >= {"x-request-id", "server"}
+    assert "set-cookie" not in {name.lower() for name in caught.value.headers}
+    assert caught.value.request_id == "req_1"

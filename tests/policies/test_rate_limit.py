@@ -431,3 +431,34 @@ def test_a_ticket_shows_no_entries():
 def test_the_limiter_on_its_own_is_one_that_clients_take():
     """It has both methods of the protocol."""
     assert isinstance(RateLimiter(1), Limiter)
+
+
+def test_what_is_as_old_as_the_window_has_left_it():
+    """A stretch of 60 seconds does not have both of its ends."""
+    window = Window(10, 60.0)
+    window.add(5, 0.0)
+    window.expire(60.0)
+    assert (window.used, list(window.entries())) == (0.0, [])
+    window.add(4, 100.0)
+    window.add(1, 160.0)
+    assert window.used == 1
+
+
+def test_what_has_left_the_window_cannot_be_changed():
+    """At its edge no more than beyond it; inside it can."""
+    window = Window(10, 60.0)
+    first, second = window.add(5, 0.0), window.add(3, 30.0)
+    window.change(first, -2, 60.0)
+    assert window.used == 8
+    window.change(second, -2, 60.0)
+    assert window.used == 6
+
+
+def test_a_correction_takes_no_more_than_there_was():
+    """However far off an estimate was: no room appears that the limit does not have."""
+    window = Window(10, 60.0)
+    entry = window.add(5, 0.0)
+    window.add(2, 1.0)
+    window.change(entry, -9, 2.0)
+    assert window.used == 2
+    assert [amount for _, amount in window.entries()] == [0, 2]

@@ -6,6 +6,7 @@ import math
 import socket
 import threading
 import time
+import traceback
 
 import pytest
 
@@ -96,8 +97,11 @@ def test_idle_connections_beyond_their_number_are_closed(serve, wire, monkeypatc
     now = [time.monotonic()]
     monkeypatch.setattr("provider_kit.transports.requests_transport.time.monotonic", lambda: now[0])
 
+    at_once = threading.Barrier(6)
+
     def handle(connection, request):
-        connection.pause(0.1)
+        if not at_once.broken:
+            at_once.wait(5)
         connection.send(wire.whole())
 
     server = serve(handle)
@@ -107,6 +111,7 @@ def test_idle_connections_beyond_their_number_are_closed(serve, wire, monkeypatc
         thread.start()
     for thread in threads:
         thread.join()
+    at_once.abort()
     assert server.open == 6
     now[0] += 6
     made.chat("Hi")
@@ -498,3 +503,14 @@ def test_many_addresses_of_one_origin_are_remembered_within_bounds(serve, wire, 
         await transport.aclose()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("query", ["", "?region=eu"])
+def test_an_address_with_a_query_is_not_shown_by_a_cause(query):
+    """urllib3 names the whole address in its errors, and a query may hold a key; else its error is the cause."""
+    client = Client(f"http://127.0.0.1:9/v1{query}", model="m", max_retries=0)
+    with pytest.raises(APIConnectionError) as caught:
+        client.chat("Hello")
+    assert (caught.value.__cause__ is None) == bool(query)
+    assert query == "" or "region" not in "".join(traceback.format_exception(caught.value))
+    client.close()
