@@ -35,6 +35,7 @@ from provider_kit.engine.endpoint import Endpoint
 from provider_kit.engine.stream import begin_stream
 from provider_kit.engine.telling import Listener
 from provider_kit.errors import ConfigError, InvalidRequestError, ProviderKitError
+from provider_kit.model.arguments import explained
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import (
     DEFAULT_MAX_RETRIES,
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 
+@explained("Client('openai/gpt-5-mini'); all else is given by name: Client('openai/gpt-5-mini', api_key=…)")
 class Client(CallsBothWays):
     """Talks to one provider.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from provider_kit.errors import ConfigError, InvalidRequestError
 from provider_kit.model.config import Timeout
+from provider_kit.model.http_config import check_seconds
 from provider_kit.model.inputs import ChatOptions, build_request
 from provider_kit.model.nearest import nearest
 from provider_kit.providers.base import Provider
@@ -74,7 +75,7 @@ def check_times(clocks: Timeout | None, timeout: Any, total: Any) -> tuple[Timeo
         if timeout is not None:
             clocks = Timeout.parse(timeout)
         if total is not None:
-            total = Timeout(total=total).total
+            check_seconds("total_timeout", total)
         elif timeout is not None and clocks is not None:
             total = clocks.total
     except ConfigError as error:

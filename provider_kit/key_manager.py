@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from provider_kit.auth.api_keys import KeySource
 from provider_kit.engine.failover import failover
+from provider_kit.errors import ConfigError
+from provider_kit.model.arguments import explained
 from provider_kit.policies.key_pool import KeyPool
 from provider_kit.transports.base import Waiting
 from provider_kit.transports.blocking_waiting import BlockingWaiting
@@ -20,6 +22,7 @@ T = TypeVar("T")
 _LOOK_AGAIN = 30.0
 
 
+@explained("KeyManager('openai', ['sk-…', 'sk-…'])")
 class KeyManager(KeyPool):
     """The keys of one provider, with health, rotation and failover.
 
@@ -52,6 +55,11 @@ class KeyManager(KeyPool):
         wait: bool | float = False,
         **options: Any,
     ) -> None:
+        if isinstance(keys, (str, bytes)) or not (callable(keys) or isinstance(keys, Iterable)):
+            raise ConfigError(
+                f"KeyManager takes keys, not {'one text' if isinstance(keys, (str, bytes)) else repr(keys)}.",
+                hint="Pass a list of keys, a dict that gives each its weight, or a function that returns them.",
+            )
         source = keys if callable(keys) else None
         self._blocking = BlockingWaiting()
         options.setdefault("clock", self._blocking.now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from provider_kit.errors import ConfigError, InvalidRequestError, RateLimitExceededError
+from provider_kit.model.arguments import explained
 from provider_kit.policies.rate_limit import SlidingWindows, Ticket
 from provider_kit.transports.base import Waiting
 from provider_kit.transports.blocking_waiting import BlockingWaiting
@@ -16,6 +17,7 @@ __all__ = ["RateLimiter"]
 _LOOK_AGAIN = 30.0
 
 
+@explained("RateLimiter(requests_per_minute=60)")
 class RateLimiter:
     """Admits no more than its limits in any stretch of their time; who came first goes first.
 

@@ -86,7 +86,9 @@ def check_key(key: Any, provider: str, variable: str | None = None) -> str:
     clean = HiddenText(key.strip())
     where = f" in {variable}" if variable else ""
     if not clean:
-        raise AuthError(f"The API key{where} is empty.", provider=provider, hint="Pass the whole key.")
+        blank = "blank: it has nothing but white space" if key else "empty"
+        hint = f"Set {variable} to the key, or unset it." if variable else "Pass the whole key."
+        raise AuthError(f"The API key{where} is {blank}.", provider=provider, hint=hint)
     if variable is not None and (clean[0] in _QUOTES or clean[-1] in _QUOTES):
         raise AuthError(
             f"The API key{where} has quotes, or another mark, around it.",

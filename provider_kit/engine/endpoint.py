@@ -153,6 +153,8 @@ class Endpoint:
                 hint=f"Pass base_url='https://…'{f' or set {variables}' if variables else ''}.",
             )
         url = url.strip().rstrip("/")
+        if not url:
+            raise ConfigError("The base URL is blank.", provider=self.name, hint="Write it whole: 'https://…/v1'.")
         before_path = re.split(r"[/?#]", url.partition("://")[2] or url.removeprefix("//"), maxsplit=1)[0]
         if "@" in before_path:
             raise ConfigError(
@@ -166,12 +168,18 @@ class Endpoint:
         except ValueError as error:
             raise ConfigError(f"The base URL {redact(url)!r} is malformed: {error}.", provider=self.name) from None
         if parts.scheme not in ("http", "https") or not host:
-            address = re.sub(r"^[a-z]*:/+|^/+", "", redact(url), flags=re.IGNORECASE)
+            address = re.sub(r"^[a-z]*:/+|^/+", "", redact(url).partition("#")[0], flags=re.IGNORECASE)
             here = is_loopback(re.split(r"[:/]", address)[0], unspecified=True)
             raise ConfigError(
                 f"The base URL {redact(url)!r} is not an http:// or https:// address.",
                 provider=self.name,
                 hint=f"Write it with its scheme: '{'http' if here else 'https'}://{address}'.",
+            )
+        if "#" in url:
+            raise ConfigError(
+                f"The base URL {redact(url)!r} has a fragment, which is never sent.",
+                provider=self.name,
+                hint=f"Leave out the # and what follows it: '{redact(url).partition('#')[0]}'.",
             )
         ending = re.search(r"/(?:chat/completions|completions|responses|messages|api/chat)$", parts.path)
         if ending:
@@ -320,6 +328,15 @@ class Endpoint:
             content = deep_merge(call.body, extra_body) if extra_body else call.body
             try:
                 body = dumps(content)
+            except UnicodeEncodeError as error:
+                before = error.object[max(0, error.start - 20) : error.start].rpartition('"')[2]
+                raise InvalidRequestError(
+                    f"The request cannot be written as JSON: a text holds half a character "
+                    f"({error.object[error.start]!a}{f', after {before!r}' if before else ''}).",
+                    provider=self.name,
+                    hint="It comes from a text that was cut or decoded with errors='surrogateescape'. Replace it: "
+                    "text.encode('utf-8', 'replace').decode().",
+                ) from None
             except (TypeError, ValueError, RecursionError) as error:
                 raise InvalidRequestError(
                     f"The request cannot be written as JSON: {error}.",

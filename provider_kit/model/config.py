@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeAlias
 from attrs import Attribute, evolve, field, fields, frozen
 
 from provider_kit.errors import ConfigError
-from provider_kit.model.http_config import DEFAULT_MAX_RESPONSE_BYTES, HTTPConfig, flag, positive_seconds
+from provider_kit.model.arguments import explained
+from provider_kit.model.http_config import DEFAULT_MAX_RESPONSE_BYTES, HTTPConfig, check_seconds, flag, positive_seconds
 from provider_kit.model.oauth import OAuthConfig, OAuthCredentialSet
 
 __all__ = [
@@ -56,6 +57,9 @@ def _tuple(values: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(values)
 
 
+@explained(
+    "Timeout(connect=5, first_token=30, idle=30)", read="first_token=… and idle=…, or answer=… for a whole answer"
+)
 @frozen
 class Timeout:
     """How long to wait for what, in seconds; ``None`` waits without limit.
@@ -81,6 +85,7 @@ class Timeout:
         if value is None or isinstance(value, Timeout):
             return value
         if isinstance(value, (int, float)) and not isinstance(value, bool):
+            check_seconds("timeout", value)
             return cls(value, value, value, answer=value)
         if isinstance(value, tuple) and len(value) == 2:
             return cls(value[0], value[1], value[1], answer=value[1])
@@ -104,6 +109,7 @@ def _share(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         raise ConfigError(f"{attribute.name} must be above 0 and at most 1, not {value!r}.", hint="0.8 is 80 percent.")
 
 
+@explained("RateLimitConfig(requests_per_minute=60)", rpm="requests_per_minute=…", tpm="tokens_per_minute=…")
 @frozen(kw_only=True)
 class RateLimitConfig:
     """What one key may send in which time; ``None`` for no limit.
@@ -139,6 +145,7 @@ class RateLimitConfig:
             raise ConfigError(f"persist must be True, False or a path, not {self.persist!r}.")
 
 
+@explained("CircuitBreakerConfig(min_requests=5, failure_ratio=0.5)")
 @frozen(kw_only=True)
 class CircuitBreakerConfig:
     """When a failing provider is left alone, and for how long."""
@@ -173,6 +180,7 @@ def _mask_list(keys: Any) -> str:
     return f"<{len(keys)} keys>" if keys else "()"
 
 
+@explained("ProviderConfig(type='openai', default_model='gpt-5-mini')", model="default_model=…", provider="type=…")
 @frozen(kw_only=True)
 class ProviderConfig:
     """One provider as it is to be used. Only ``type`` is needed; the rest has working defaults."""

@@ -9,8 +9,9 @@ from typing import Any
 from attrs import Attribute, field, frozen
 
 from provider_kit.errors import ConfigError
+from provider_kit.model.arguments import explained
 
-__all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "HTTPConfig", "flag", "positive_seconds"]
+__all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "HTTPConfig", "check_seconds", "flag", "positive_seconds"]
 
 #: Bytes of one answer, after decompression.
 DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
@@ -18,11 +19,20 @@ DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 def positive_seconds(instance: Any, attribute: Attribute[Any], value: float | None) -> None:
     """An attrs validator: seconds above 0, or ``None``."""
+    check_seconds(attribute.name, value)
+
+
+def check_seconds(name: str, value: Any) -> None:
+    """That a setting is a number of seconds above 0, or ``None``.
+
+    Raises:
+        ConfigError: It is not.
+    """
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or value <= 0:
         raise ConfigError(
-            f"{attribute.name} must be a number of seconds above 0, not {value!r}.",
+            f"{name} must be a number of seconds above 0, not {value!r}.",
             hint="Use None, or math.inf, for no limit.",
         )
 
@@ -41,6 +51,7 @@ def flag(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         )
 
 
+@explained("HTTPConfig(max_connections=20)", timeout="Client(timeout=…)", headers="Client(headers=…)")
 @frozen(kw_only=True)
 class HTTPConfig:
     """Connections: pools, proxies, certificates, sizes. The same meaning in both worlds."""

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 from attrs import define, evolve, field, frozen
 
 from provider_kit.errors import InvalidRequestError
+from provider_kit.model.arguments import explained
 
 __all__ = ["Effort", "Reasoning", "ResponseFormat", "Tool", "ToolChoice"]
 
@@ -32,6 +33,12 @@ def _empty_schema() -> dict[str, Any]:
     return {"type": "object", "properties": {}}
 
 
+@explained(
+    "Tool('weather', 'Tell the weather.', {'type': 'object', 'properties': {…}})",
+    input_schema="parameters={…}",
+    schema="parameters={…}",
+    function="Tool.parse({…}), or its name, description and parameters",
+)
 @define
 class Tool:
     """A function the model may ask to be called."""

@@ -62,7 +62,9 @@ def configure_logging(
         except OSError as error:
             raise ConfigError(
                 f"The log file {os.fspath(file)} cannot be opened: {error.strerror}.",
-                hint="Its folder must exist and be writable.",
+                hint="It is a directory: name a file in it."
+                if os.path.isdir(os.path.expanduser(os.fspath(file)))
+                else "Its folder must exist and be writable.",
             ) from error
     logger = logging.getLogger("provider_kit")
     for place in (logger, logging.getLogger("provider_kit.http.dump")):
@@ -79,16 +81,19 @@ def configure_logging(
 
 
 def _number(level: str | int | None) -> int:
+    variable = None
     if level is None:
-        level = next((os.environ[name] for name in _VARIABLES if os.environ.get(name)), "info")
+        variable = next((name for name in _VARIABLES if os.environ.get(name, "").strip()), None)
+        level = "info" if variable is None else os.environ[variable]
     if isinstance(level, int) and not isinstance(level, bool):
         return level
     name = str(level).strip().lower()
     name = {"warn": "warning", "trace": "debug", "fatal": "critical"}.get(name, name)
     if name not in _LEVELS:
         raise ConfigError(
-            f"The log level {str(level)[:40]!r} is not known.",
-            hint=f"{nearest(name, _LEVELS)}There are: {', '.join(_LEVELS)}.",
+            f"The log level {str(level)[:40]!r}{f' in {variable}' if variable else ''} is not known.",
+            hint=f"{nearest(name, _LEVELS)}There are: {', '.join(_LEVELS)}."
+            + (" If another program needs it so, set PROVIDER_KIT_LOG_LEVEL." if variable == "LOG_LEVEL" else ""),
         )
     return int(getattr(logging, name.upper()))
 

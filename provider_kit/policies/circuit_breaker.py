@@ -16,6 +16,7 @@ from attrs import frozen
 
 from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.errors import ConfigError
+from provider_kit.model.arguments import explained
 from provider_kit.model.config import CircuitBreakerConfig
 
 __all__ = ["CircuitBreaker", "CircuitState", "CircuitStatus"]
@@ -38,6 +39,7 @@ class CircuitStatus:
     opens_in: float
 
 
+@explained("CircuitBreaker(CircuitBreakerConfig(min_requests=5))")
 class CircuitBreaker:
     """The breaker of one provider at one base URL. Give the same object to several clients to share it.
 

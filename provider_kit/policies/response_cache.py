@@ -20,6 +20,7 @@ from attrs import define, frozen
 
 from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.errors import ConfigError
+from provider_kit.model.arguments import explained
 from provider_kit.model.json_text import canonical, dumps, loads
 from provider_kit.policies.outage import Outage
 from provider_kit.policies.rate_limit import Wakes
@@ -168,6 +169,7 @@ class _Lead:
         return self.ended() or (self.holder is not None and self.holder() is None)
 
 
+@explained("ResponseCache(ttl=3600), or ResponseCache('answers.db')")
 class ResponseCache:
     """A cache of answers. Give the same object to several clients to share it.
 

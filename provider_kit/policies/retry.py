@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from attrs import frozen
 
 from provider_kit.errors import ConfigError, ProviderKitError
+from provider_kit.model.arguments import explained
 from provider_kit.model.nearest import nearest
 
 __all__ = ["PRESETS", "Backoff", "RetryPolicy", "full_jitter", "make_policy"]
@@ -44,6 +45,7 @@ def exponential(count: int, base: float, factor: float, cap: float) -> float:
     return float(next(islice(series, min(count, 200) - 1, None)))
 
 
+@explained("Backoff(max_retries=3)")
 @frozen
 class Backoff:
     """Exponential backoff with full jitter; a provider's own wish goes before it.

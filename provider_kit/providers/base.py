@@ -93,7 +93,7 @@ class Provider:
             return config.base_url
         own = f"{variable_prefix(config.label)}_BASE_URL"
         for variable in (*self.base_url_variables, own):
-            if environ.get(variable):
+            if environ.get(variable, "").strip():
                 return environ[variable]
         return self.base_url
 

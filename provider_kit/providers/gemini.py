@@ -7,11 +7,22 @@ from collections.abc import Callable, Mapping
 
 from provider_kit.dialects.base import Dialect
 from provider_kit.dialects.gemini_content import GeminiContent, GeminiProfile
+from provider_kit.errors import APIError
 from provider_kit.model.config import ProviderConfig
 from provider_kit.model.oauth import OAuthConfig
 from provider_kit.providers.base import Provider
 
 __all__ = ["PROVIDER", "GeminiProvider", "gemini_profile"]
+
+#: Source: google.rpc.ErrorInfo, reasons of the domain googleapis.com.
+_PROJECT_REASONS = frozenset(
+    {"CONSUMER_INVALID", "USER_PROJECT_DENIED", "SERVICE_DISABLED", "CONSUMER_SUSPENDED", "RESOURCE_PROJECT_INVALID"}
+)
+_PROJECT_WORDS = re.compile(
+    r"project (?:\S{1,100} )?(?:was |is )?not found|quota project|project .{0,100}not been used|required to use project"
+    r"|requires? a project|invalid project|no project",
+    re.IGNORECASE,
+)
 
 
 def gemini_profile(model: str) -> GeminiProfile:
@@ -55,6 +66,17 @@ class GeminiProvider(Provider):
         """The project that pays."""
         project = config.options.get("project_id") or environ.get("GEMINI_PROJECT_ID")
         return {"x-goog-user-project": project} if project else {}
+
+    def explain(self, error: APIError, *, base_url: str) -> None:
+        """Of a project that is missing, or may not be used, say how it is named."""
+        about = error.code in _PROJECT_REASONS or _PROJECT_WORDS.search(error.message[:1000])
+        if about and error.status_code in (400, 401, 403, 404):
+            error.with_hint(
+                "Name a Google Cloud project that this login may use and in which the Gemini API is enabled: "
+                "project_id='…', or GEMINI_PROJECT_ID. It is sent as x-goog-user-project."
+            )
+        else:
+            super().explain(error, base_url=base_url)
 
 
 PROVIDER = GeminiProvider(

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from provider_kit.errors import StoreError
-from provider_kit.stores.user_folders import lock_folder, needed_folder
+from provider_kit.stores.user_folders import file_remedy, lock_folder, needed_folder
 
 __all__ = ["DailyCounter", "default_path"]
 
@@ -71,8 +71,8 @@ class DailyCounter:
             raise StoreError(f"The file {self.path} is locked by another process.") from error
         except OSError as error:
             raise StoreError(
-                f"The daily count in {self.path} cannot be kept: {error}.",
-                hint="Check that the directory is writable, or choose another one: RateLimitConfig(persist='…').",
+                f"The daily count in {self.path} cannot be kept: {error.strerror or error}.",
+                hint=f"{file_remedy(str(self.path), 'Look at the file and its disk.')} RateLimitConfig(persist='…').",
             ) from error
 
     def _take(self, name: str, limit: int) -> float:

@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 
 from provider_kit.errors import StoreError
+from provider_kit.stores.user_folders import file_remedy
 
 __all__ = ["SQLiteCache"]
 
@@ -138,8 +139,8 @@ class SQLiteCache:
 
     def _failed(self, error: Exception) -> StoreError:
         return StoreError(
-            f"The cache file {self.path} cannot be used: {error}.",
-            hint="Check that the directory is writable, or remove the file if it is no SQLite database.",
+            f"The cache file {self.path} cannot be used: {getattr(error, 'strerror', None) or error}.",
+            hint=file_remedy(str(self.path), "Remove the file if it is no SQLite database."),
         )
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from provider_kit.errors import ProviderKitError
 
-__all__ = ["lock_folder", "needed_folder", "user_folder"]
+__all__ = ["file_remedy", "lock_folder", "needed_folder", "user_folder"]
 
 _VARIABLES = {
     "config": "XDG_CONFIG_HOME",
@@ -48,6 +48,25 @@ def needed_folder(kind: Literal["config", "data", "state", "cache"], error: type
     if found is None:
         raise error("There is no home directory to keep files in.", hint=f"Set HOME or {_VARIABLES[kind]}. {hint}")
     return found
+
+
+def file_remedy(path: str, otherwise: str) -> str:
+    """What to do about a file that cannot be used: its folder, or the file itself, may be what is wrong.
+
+    Args:
+        path: The file.
+        otherwise: What to do where nothing is wrong with the path.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path):
+        return f"{path} is a directory: name a file in it."
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        return f"{folder} is a file, no directory: choose another place."
+    if not os.path.isdir(folder):
+        return f"The directory {folder} does not exist, and cannot be made: choose another place."
+    if not os.access(folder, os.W_OK):
+        return f"The directory {folder} takes no file from this user: choose another place, or change its owner."
+    return otherwise
 
 
 def lock_folder() -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import define, field
 
 from provider_kit.client import Client
+from provider_kit.model.arguments import explained
 from provider_kit.model.json_text import dumps, loads
 from provider_kit.testing.faults import Fault
 from provider_kit.testing.http_server import Cut, Incoming, LoopbackService, Outgoing
@@ -52,6 +53,7 @@ class RecordedRequest:
     asked: Asked | None = None
 
 
+@explained("FakeServer(), and server.client('openai/gpt-4o')")
 class FakeServer(LoopbackService):
     """A real HTTP server on ``127.0.0.1`` that speaks every dialect.
 

@@ -86,4 +86,8 @@ def _reply(answer: Reply | Message | str | ProviderKitError, fields: dict[str, A
     if isinstance(answer, Message):
         calls = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in answer.tool_calls]
         return Reply(answer.text, tool_calls=calls, thinking=answer.thinking, refusal=answer.refusal or "")
+    if not isinstance(answer, str):
+        error = TypeError(f"MockProvider answers with a text, not with {answer!r}.")
+        error.add_note("Hint: Pass a str, a Reply, a Message, or an error of this library to raise.")
+        raise error
     return Reply(answer, **fields)

@@ -3,7 +3,7 @@
 import pytest
 
 from provider_kit import Client, ScriptedTransport
-from provider_kit.errors import MissingAPIKeyError
+from provider_kit.errors import APIError, MissingAPIKeyError
 from provider_kit.providers.gemini import PROVIDER, gemini_profile
 
 BASE = "https://generativelanguage.googleapis.com/v1beta"
@@ -120,3 +120,35 @@ def test_each_model_has_its_profile(model, thinking, smallest, lowest, signature
     profile = gemini_profile(model)
     assert (profile.thinking, profile.smallest_budget, profile.lowest_level) == (thinking, smallest, lowest)
     assert (profile.needs_signatures, profile.sampling, profile.media_in_results) == (signatures, sampling, media)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "reason"),
+    [
+        (404, "project not found", None),
+        (403, "Project 'projects/123' was not found or has been deleted.", "CONSUMER_INVALID"),
+        (403, "Caller does not have required permission to use project mine.", "USER_PROJECT_DENIED"),
+        (403, "This API method requires a quota project, which is not set by default.", "SERVICE_DISABLED"),
+        (403, "Gemini API has not been used in project 123 before or it is disabled.", "SERVICE_DISABLED"),
+    ],
+)
+def test_a_project_that_is_missing_is_explained(call, status, message, reason):
+    """By the name of the option, and of the variable."""
+    details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}] if reason else []
+    body = {"error": {"code": status, "message": message, "status": "PERMISSION_DENIED", "details": details}}
+    transport = ScriptedTransport([{"status": status, "json": body}])
+    client = Client("gemini/gemini-2.5-flash", api_key="k" * 39, transport=transport, max_retries=0)
+    with pytest.raises(APIError) as caught:
+        call.chat(client, "Hi")
+    assert "project_id=" in caught.value.hint
+    assert "GEMINI_PROJECT_ID" in caught.value.hint
+
+
+@pytest.mark.parametrize("message", ["models/x is not found for API version v1beta", "API key not valid."])
+def test_other_errors_do_not_speak_of_projects(call, message):
+    """The hint is for those whom it helps."""
+    transport = ScriptedTransport([{"status": 404, "json": {"error": {"message": message, "status": "NOT_FOUND"}}}])
+    client = Client("gemini/gemini-2.5-flash", api_key="k" * 39, transport=transport, max_retries=0)
+    with pytest.raises(APIError) as caught:
+        call.chat(client, "Hi")
+    assert "project" not in (caught.value.hint or "")

@@ -1,0 +1,53 @@
+"""What a constructor takes, told to whoever calls it wrongly: Python's own words name the slip, not the remedy."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from provider_kit.model.nearest import nearest
+
+__all__ = ["explained"]
+
+T = TypeVar("T", bound=type)
+
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+
+
+def explained(example: str, **meant: str) -> Callable[[T], T]:
+    """A class decorator: a ``TypeError`` about the arguments themselves carries a hint.
+
+    Args:
+        example: A call that is right.
+        meant: By a name that people take for one of its arguments: what to write instead.
+    """
+
+    def decorate(cls: T) -> T:
+        original: Any = cls.__dict__["__init__"]
+
+        @wraps(original)
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+            try:
+                original(self, *args, **kwargs)
+            except TypeError as error:
+                if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # it was never entered
+                    error.add_note(f"Hint: {_hint(original, str(error), example, meant)}")
+                raise
+
+        cls.__init__ = __init__  # type: ignore[misc]  # the same signature
+        return cls
+
+    return decorate
+
+
+def _hint(function: Callable[..., Any], text: str, example: str, meant: dict[str, str]) -> str:
+    found = _UNEXPECTED.search(text)
+    if found is None:
+        return f"Write {example}."
+    if found[1] in meant:
+        return f"Write {meant[found[1]]}."
+    known = [name for name in inspect.signature(function).parameters if name not in ("self", "kwargs")]
+    return f"{nearest(found[1], known)}It takes {', '.join(known)}."
