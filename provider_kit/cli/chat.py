@@ -11,10 +11,11 @@ import click
 
 from provider_kit.cli.answer_output import answer_output
 from provider_kit.cli.target import open_client
-from provider_kit.cli.terminal_text import is_terminal, say, say_json, shown
+from provider_kit.cli.terminal_text import is_terminal, readable, say, say_json, shown
 from provider_kit.client import Client
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatResponse
+from provider_kit.model.text_bytes import decode_text
 
 __all__ = ["describe", "run_chat", "tell_rest"]
 
@@ -34,6 +35,7 @@ def run_chat(
     as_json: bool,
 ) -> None:
     """Ask and print."""
+    prompt, system, schema = (text if text is None else readable(text) for text in (prompt, system, schema))
     given = {"temperature": temperature, "max_tokens": max_tokens}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if schema is not None:
@@ -77,11 +79,11 @@ def _schema(given: str) -> Any:
     text = given
     if not given.lstrip().startswith(("{", "[")):
         try:
-            with open(given, encoding="utf-8") as file:
-                text = file.read()
-        except (OSError, UnicodeError) as error:
+            with open(given, "rb") as file:
+                text = decode_text(file.read())
+        except OSError as error:
             raise InvalidRequestError(
-                f"The schema file {given} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.",
+                f"The schema file {given} cannot be read: {error.strerror or error}.",
                 hint='Name a file, or write the schema: --schema \'{"type": "object", …}\'.',
             ) from None
     try:
@@ -105,8 +107,8 @@ def _question(prompt: str | None) -> str:
 
 
 def _read_piped() -> str:
-    """What was piped in; bytes that are no UTF-8 are replaced, not fatal."""
-    return sys.stdin.buffer.read().decode("utf-8", "replace")
+    """What was piped in; bytes that are no text are replaced, not fatal."""
+    return decode_text(sys.stdin.buffer.read())
 
 
 def tell_rest(answer: ChatResponse) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import define, field
 
 from provider_kit.cli.answer_output import answer_output
+from provider_kit.cli.hints import at_the_command
 from provider_kit.cli.line_reader import LineReader
 from provider_kit.cli.slash_commands import is_command, run_command
 from provider_kit.cli.target import open_client
@@ -173,6 +174,6 @@ def _keep(talk: Conversation, question: Message, answer: ChatResponse) -> None:
 def _tell(error: ProviderKitError) -> None:
     say(wrapped(" ".join(str(error).split())), err=True, fg="red")
     if error.hint:
-        say(wrapped(f"Hint: {error.hint}"), err=True)
+        say(wrapped(f"Hint: {at_the_command(error.hint)}"), err=True)
     say(f"More: provider-kit explain {error.topic}", err=True)
     sys.stderr.flush()

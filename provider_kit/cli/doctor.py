@@ -9,8 +9,9 @@ import time
 from contextlib import nullcontext
 from typing import Any
 
+from provider_kit.cli.hints import at_the_command
 from provider_kit.cli.target import need_configured, open_client
-from provider_kit.cli.terminal_text import is_terminal, may_draw, say, say_json
+from provider_kit.cli.terminal_text import is_terminal, may_draw, readable, say, say_json
 from provider_kit.cli.wrapping import screen_width
 from provider_kit.config.configuration import Configuration
 from provider_kit.config.opening import open_configuration
@@ -136,7 +137,7 @@ def _print(one: Diagnosis, verbose: bool) -> None:
         indent = 22 if plain else 19
         say(_wrapped(f"{finding.check:<14} ", text, width, indent))
         if finding.hint and finding.status in ("failed", "warning"):
-            say(_wrapped(" " * indent + "→ ", finding.hint, width, indent + 2), fg="cyan")
+            say(_wrapped(" " * indent + "→ ", at_the_command(finding.hint), width, indent + 2), fg="cyan")
         if verbose and finding.data:
             say(_wrapped(" " * indent, dumps_text(dict(finding.data)), width, indent), fg="bright_black")
 
@@ -156,6 +157,7 @@ def run_test(name: str, prompt: str, as_json: bool) -> None:
     result: dict[str, Any] = {"provider": name, "status": "success", "phase": "configuration"}
     error: ProviderKitError | None = None
     answer = None
+    prompt = readable(prompt)
     try:
         with open_client(name, os.environ) as client:
             result |= {"model": client.model, "base_url": client.base_url, "phase": "model_fetch"}
@@ -195,7 +197,7 @@ def run_test(name: str, prompt: str, as_json: bool) -> None:
     else:
         say(f"{name} fails at {result['phase'].replace('_', ' ')}: {' '.join(str(error).split())}", fg="red", err=True)
         if error.hint:
-            say(f"Hint: {error.hint}", err=True)
+            say(f"Hint: {at_the_command(error.hint)}", err=True)
         say(f"More: provider-kit doctor {name}, or provider-kit explain {error.topic}", err=True)
     if error is not None:
         sys.exit(1)

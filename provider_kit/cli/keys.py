@@ -14,6 +14,7 @@ from provider_kit.errors import ConfigError, UnknownProviderError
 from provider_kit.model.hidden import HiddenText
 from provider_kit.model.nearest import nearest
 from provider_kit.model.oauth import OAuthToken
+from provider_kit.model.text_bytes import decode_text
 from provider_kit.policies.key_state import mask
 from provider_kit.providers.registry import find_provider, is_known, provider_names
 from provider_kit.stores.tokens.opening import open_token_storage
@@ -36,8 +37,8 @@ def run_set(provider: str, force: bool) -> None:
             "There is nobody to ask for the key.", hint=f"Pipe it in: provider-kit keys set {provider} < file"
         )
     at_terminal = sys.stdin.isatty()
-    text = str(click.prompt(f"Key of {provider}", hide_input=True)) if at_terminal else sys.stdin.readline()
-    text = text.strip()
+    asked = str(click.prompt(f"Key of {provider}", hide_input=True)) if at_terminal else None
+    text = (decode_text(sys.stdin.buffer.readline()) if asked is None else asked).strip()
     if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1]
         say("The quotes around the key are left out.", err=True, fg="yellow")

@@ -18,6 +18,7 @@ import click
 from provider_kit._version import __version__
 from provider_kit.cli.command_groups import auth, config, keys
 from provider_kit.cli.completion import complete_code, complete_model, complete_provider
+from provider_kit.cli.hints import at_the_command
 from provider_kit.cli.terminal_text import is_terminal, say
 from provider_kit.errors import AuthError, ConfigError, InvalidRequestError, ProviderKitError
 
@@ -27,6 +28,17 @@ __all__ = ["cli"]
 class _Group(click.Group):
     """Commands whose errors are told in one line."""
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Also where --help or --version cannot be written."""
+        try:
+            return super().make_context(*args, **extra)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                _send_to_nowhere()
+                sys.exit(0)
+            _tell_system(error)
+            sys.exit(2)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -34,7 +46,7 @@ class _Group(click.Group):
             if ctx.params.get("debug"):
                 _tell_everything(ctx)
                 raise
-            _tell(error)
+            _tell(error, self.get_command(ctx, ctx.invoked_subcommand or ""))
             ctx.exit(_exit_code(error))
         except (OSError, UnicodeError, RecursionError) as error:
             if isinstance(error, BrokenPipeError) or getattr(error, "errno", None) == errno.EPIPE:
@@ -47,8 +59,14 @@ class _Group(click.Group):
 
 def _leave_quietly(ctx: click.Context) -> None:
     """Whoever read our output has gone (``| head``); nobody is left to be told anything."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _send_to_nowhere()
     ctx.exit(0)
+
+
+def _send_to_nowhere() -> None:
+    """What is left in the buffer of standard output is not tried again at the end."""
+    with suppress(OSError, ValueError):  # a stdout that is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell_everything(ctx: click.Context) -> None:
@@ -63,9 +81,7 @@ def _tell_system(error: Exception) -> None:
     name = getattr(error, "filename", None)
     reason = getattr(error, "strerror", None) or type(error).__name__
     if name is None and isinstance(error, OSError) and sys.stdout is not None:
-        # It cannot be written to, and what is left in its buffer is not tried again at the end.
-        with suppress(OSError, ValueError):  # a stdout that is no file; the error itself is told below
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _send_to_nowhere()
         name = "standard output"
     say(f"Error: {f'{name}: ' if name else ''}{reason}.", err=True, fg="red")
 
@@ -77,13 +93,13 @@ def _exit_code(error: ProviderKitError) -> int:
     return 2 if isinstance(error, (ConfigError, InvalidRequestError)) else 1
 
 
-def _tell(error: ProviderKitError) -> None:
+def _tell(error: ProviderKitError, command: click.Command | None) -> None:
     text = str(error)
     lines = [line.strip() for line in text.splitlines()] if getattr(error, "problems", ()) else [" ".join(text.split())]
     told = "\n  ".join(("Error: " + (lines[0] if lines else ""), *lines[1:]))
     say(told, err=True, fg="red")
     if error.hint:
-        say(f"Hint: {error.hint}", err=True)
+        say(f"Hint: {at_the_command(error.hint, command)}", err=True)
     say(f"More: provider-kit explain {error.topic}", err=True)
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from provider_kit.cli.hints import at_the_command
 from provider_kit.cli.terminal_text import say
 from provider_kit.cli.wrapping import wrapped
 from provider_kit.errors import ProviderKitError
@@ -40,7 +41,7 @@ def run_command(talk: Conversation, line: str) -> bool:
     except ProviderKitError as error:
         say(wrapped(" ".join(str(error).split())), err=True, fg="red")
         if error.hint:
-            say(wrapped(f"Hint: {error.hint}"), err=True)
+            say(wrapped(f"Hint: {at_the_command(error.hint)}"), err=True)
     return True
 
 

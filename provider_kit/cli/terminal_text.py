@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-__all__ = ["harmless", "is_terminal", "make_output_robust", "may_draw", "say", "say_json", "shown"]
+__all__ = ["harmless", "is_terminal", "make_output_robust", "may_draw", "readable", "say", "say_json", "shown"]
 
 #: Control characters that JSON text may hold as they are, as the escapes it may hold instead.
 _ESCAPED = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
@@ -41,6 +41,16 @@ def shown(text: str) -> str:
 def _may_colour() -> bool:
     """Source: no-color.org; a dumb terminal shows the codes as they are."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def readable(argument: str) -> str:
+    """A text of the command line, whatever the locale says it is written in; bytes that are no UTF-8 are replaced.
+
+    Names of files are left as they are: the system wants back what it gave.
+    """
+    if not any("\udc80" <= char <= "\udcff" for char in argument):
+        return argument
+    return os.fsencode(argument).decode("utf-8", "replace")
 
 
 def is_terminal(stream: Any) -> bool:

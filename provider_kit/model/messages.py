@@ -24,6 +24,7 @@ from attrs import define, field
 from provider_kit.errors import InvalidRequestError, ToolCallParseError
 from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.surrogates import mend_all
+from provider_kit.model.text_bytes import decode_text, is_text
 
 __all__ = [
     "Audio",
@@ -119,7 +120,7 @@ class Media:
             )
         if self.data is not None and self.media_type is None:
             self.media_type = sniff(self.data) or mimetypes.guess_type(self.filename or "")[0]
-            if self.media_type is None and isinstance(self, Document) and _is_text(self.data):
+            if self.media_type is None and isinstance(self, Document) and is_text(self.data):
                 self.media_type = "text/plain"
             if self.media_type is None:
                 raise InvalidRequestError(
@@ -165,7 +166,7 @@ class Media:
         media_type = given or sniff(data)
         if media_type is None:
             media_type = mimetypes.guess_type(options.get("filename") or "")[0]
-            written = _is_text(data)
+            written = is_text(data)
             if written and media_type != "image/svg+xml" and (media_type or "").startswith(("image/", "audio/")):
                 raise InvalidRequestError(
                     f"The file {options.get('filename')!r} is no {media_type}: it holds text.",
@@ -207,7 +208,7 @@ class Document(Media):
         kind = self.media_type or ""
         if self.data is None or not (kind.startswith("text/") or kind in _TEXT_TYPES or kind.endswith(_TEXT_ENDS)):
             return None
-        return self.data.decode("utf-8", "replace")
+        return decode_text(self.data)
 
 
 @define(kw_only=True)
@@ -482,13 +483,6 @@ def sniff(data: bytes) -> str | None:
     if data[4:8] == b"ftyp":
         return _BRANDS.get(data[8:12], "video/mp4")
     return None
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        return "\0" not in data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
 
 
 def _class_for(media_type: str) -> type[Media]:
