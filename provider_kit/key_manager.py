@@ -55,9 +55,9 @@ class KeyManager(KeyPool):
         wait: bool | float = False,
         **options: Any,
     ) -> None:
-        if isinstance(keys, (str, bytes)) or not (callable(keys) or isinstance(keys, Iterable)):
+        if not (callable(keys) or isinstance(keys, Iterable)):
             raise ConfigError(
-                f"KeyManager takes keys, not {'one text' if isinstance(keys, (str, bytes)) else repr(keys)}.",
+                f"KeyManager takes keys, not {keys!r}.",
                 hint="Pass a list of keys, a dict that gives each its weight, or a function that returns them.",
             )
         source = keys if callable(keys) else None

@@ -51,7 +51,6 @@ SECRETS = {
     },
     "a signature in base_url": {"base_url": f"https://gateway.invalid/v1?sig={PASSWORD}"},
     "a code in base_url": {"base_url": f"https://gateway.invalid/v1?code={PASSWORD}"},
-    "a fragment of base_url": {"base_url": f"https://gateway.invalid/v1#key={PASSWORD}"},
     "a key in the path of base_url": {"base_url": f"https://gateway.invalid/v1/{KEY}/x"},
     "a base64 token in a plain header": {"headers": {"X-Team": f"ab/{TOKEN}=="}},
     "a short name for a password": {"headers": {"X-Pass": PASSWORD, "X-Pwd": PASSWORD}},

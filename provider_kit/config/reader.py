@@ -289,11 +289,16 @@ class Reader:
         return made
 
     def try_fields(self, item: Item, kind: type, found: Mapping[str, Any], path: str) -> bool:
-        """Whether the class takes each value on its own; what it refuses is told at the value's line."""
+        """Whether the class takes the values; each that it refuses on its own is told at the value's line."""
         resolved = {name: fetched(value, fetch=False) for name, value in found.items()}
         known = fields_of(cast(Any, kind))
         needed = {name: resolved[name] for name, one in known.items() if one.required and name in resolved}
-        good = True
+        try:
+            kind(**resolved)
+        except ConfigError:
+            good = True
+        else:
+            return True  # some are good together only
         for name, value in resolved.items():
             try:
                 kind(**{**needed, name: value})

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from provider_kit.dialects.base import Notes, WireCall
 from provider_kit.engine.attempts import Run
 from provider_kit.engine.unreadable import UNREADABLE, unreadable
-from provider_kit.errors import APIError, InvalidResponseError, ProviderKitError
+from provider_kit.errors import APIError, InvalidResponseError, NotSupportedError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, Usage
 from provider_kit.model.models import Embeddings, Model
 from provider_kit.policies.estimate import estimate_text
@@ -72,6 +72,12 @@ async def embed(
     """Vectors for all texts, in as many requests as the provider's batch size asks for."""
     dialect = run.endpoint.dialect_for(model)
     size = run.endpoint.provider.embed_batch
+    if not run.endpoint.provider.has_embeddings:
+        raise NotSupportedError(
+            f"{run.endpoint.name} has no endpoint for embeddings.",
+            provider=run.endpoint.name,
+            hint="Use another provider for this: OpenAI, Gemini, Mistral, Qwen, OpenRouter and Ollama have one.",
+        )
     result = Embeddings([], model, provider=run.endpoint.name)
     for start in range(0, len(texts), size):
         batch = texts[start : start + size]

@@ -62,6 +62,8 @@ class Provider:
     requests_limit_per: float = 60.0
     #: Hours from UTC of the place whose midnight renews its daily quotas.
     day_begins: float = 0.0
+    #: Whether it has an endpoint for embeddings, where its dialect has one.
+    has_embeddings: bool = True
     #: Most texts in one embeddings request.
     embed_batch: int = 2048
     #: Options of a client that only this provider knows.

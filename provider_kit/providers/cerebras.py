@@ -30,6 +30,7 @@ PROVIDER = CerebrasProvider(
     key_variables=("CEREBRAS_API_KEY",),
     base_url_variables=("CEREBRAS_BASE_URL",),
     key_prefix="csk-",
+    has_embeddings=False,  # Source: Cerebras API reference, which lists none.
     default_model="gpt-oss-120b",
     quirks=ChatQuirks(
         max_tokens_field="max_completion_tokens",

@@ -43,6 +43,7 @@ PROVIDER = DeepSeekProvider(
     key_variables=("DEEPSEEK_API_KEY",),
     base_url_variables=("DEEPSEEK_BASE_URL",),
     key_prefix="sk-",
+    has_embeddings=False,  # Source: DeepSeek API reference, which lists none.
     default_model="deepseek-flash",
     quirks=ChatQuirks(
         max_stop=16,

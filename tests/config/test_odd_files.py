@@ -447,3 +447,20 @@ def test_clients_are_closed_while_others_are_made(write):
         with pytest.raises(KeyError):
             clients[name]
     assert clients.get("nobody") is None
+
+
+def test_settings_that_are_good_together_only(tmp_path):
+    """One alone would be refused; and where both are there, a mistake in one is told at its line."""
+    path = tmp_path / "config.yaml"
+    head = "providers:\n  openai:\n    api_key: sk-test-0123456789abcdef\n    rate_limit: "
+    path.write_text(head + "{requests_per_minute: 6, pacing: smooth}\n")
+    limit = load_config(path)["openai"].config.rate_limit
+    assert (limit.requests_per_minute, limit.pacing) == (6, "smooth")
+    for wrong, told in (
+        ("{pacing: smooth}", "needs requests_per_minute"),
+        ("{requests_per_minute: 6, pacing: smoth}", "smoth"),
+        ("{requests_per_minute: -6, pacing: smooth}", "requests_per_minute must be"),
+    ):
+        path.write_text(head + wrong + "\n")
+        with pytest.raises(ConfigError, match=told):
+            load_config(path)
