@@ -148,7 +148,7 @@ class Client(CallsBothWays):
         *,
         model: str | None = None,
         api_key: APIKey | None = None,
-        api_keys: Sequence[str] | Mapping[str, float] | KeyPool | Callable[[], Any] = (),
+        api_keys: Sequence[str] | Mapping[str, float] | KeyPool | Callable[[], Any] | None = None,
         auth: str | Authenticator | OAuthKeyManager | None = None,
         key_strategy: KeyStrategy = "round_robin",
         wait_for_key: bool | float | None = None,
@@ -202,7 +202,7 @@ class Client(CallsBothWays):
                 type=provider_name,
                 name=name,
                 api_key=api_key,
-                api_keys=api_keys if not isinstance(api_keys, (KeyPool, Mapping)) and not callable(api_keys) else (),
+                api_keys=() if isinstance(api_keys, (KeyPool, Mapping)) or callable(api_keys) else api_keys or (),
                 key_strategy=key_strategy,
                 wait_for_key=wait_for_key,
                 base_url=target if base_url is None and target is not None and "://" in target else base_url,
@@ -223,7 +223,9 @@ class Client(CallsBothWays):
                 debug_http=debug_http,
                 options=check_options(provider_name, options, Client.__init__.__annotations__),
             )
-        if not isinstance(api_keys, (tuple, KeyPool, Mapping)) and not callable(api_keys) and not api_keys:
+        if api_keys is None:
+            api_keys = ()
+        elif not isinstance(api_keys, (KeyPool, Mapping)) and not callable(api_keys) and not api_keys:
             raise no_keys()
         check_flag("allow_secret_pickle", allow_secret_pickle)
         check_parts(session, async_session, transport)

@@ -133,8 +133,12 @@ def _is_callers_mistake(error: Exception) -> bool:
         NameError,
         AssertionError,
         SyntaxError,
+        ArithmeticError,
+        ImportError,
+        NotImplementedError,
+        RecursionError,
     )
-    return isinstance(error, (*mistakes, ImportError, NotImplementedError)) and not isinstance(error, OSError)
+    return isinstance(error, mistakes) and not isinstance(error, OSError)
 
 
 def _now(pool: KeyPool) -> float:
