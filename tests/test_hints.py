@@ -18,13 +18,14 @@ from provider_kit import (
     RateLimitConfig,
     RateLimiter,
     ResponseCache,
+    SQLiteTokenStorage,
     StoreError,
     Timeout,
     Tool,
     configure_logging,
     load_config,
 )
-from provider_kit.errors import AuthError
+from provider_kit.errors import AuthError, StorageError
 from provider_kit.testing import FakeServer, MockProvider
 
 KEY = "test-key-0123456789abcdef"
@@ -172,6 +173,7 @@ def test_a_log_file_that_is_a_directory(tmp_path, logger):
 def test_a_file_that_cannot_be_is_told_with_its_folder(call, tmp_path, where, what):
     """Which of the two is wrong, and what to choose instead."""
     (tmp_path / "file").write_text("x")
+    tmp_path.chmod(0o755)
     path, hint = {
         "a directory": (tmp_path, "is a directory: name a file in it"),
         "below a file": (tmp_path / "file" / "x.db", "is a file, no directory"),
@@ -189,6 +191,16 @@ def test_a_file_that_cannot_be_is_told_with_its_folder(call, tmp_path, where, wh
         assert hint in caught.value.hint
         assert "Errno" not in str(caught.value)
         client.close()
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_directory_is_no_database_of_tokens(tmp_path):
+    """It is told, and keeps its rights: advice to take them away from others would do harm."""
+    tmp_path.chmod(0o755)
+    with pytest.raises(StorageError, match="is no file") as caught:
+        SQLiteTokenStorage(tmp_path).list_tokens()
+    assert "name a file in it" in caught.value.hint
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,8 @@ class SQLiteCache:
             found = os.lstat(self.path)
             if stat.S_ISLNK(found.st_mode):
                 raise OSError("it is a link, and may lead to a file of somebody else's")
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError("it is no file")
             if hasattr(os, "getuid") and found.st_uid == os.getuid() and found.st_mode & 0o077:
                 os.chmod(self.path, 0o600)  # answers are private
         except OSError as error:

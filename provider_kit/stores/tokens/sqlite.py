@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 
@@ -11,7 +12,7 @@ from provider_kit.auth.token_storage import check_key_name, read_record, reporte
 from provider_kit.errors import StorageError
 from provider_kit.model.oauth import OAuthToken
 from provider_kit.stores.tokens.base import FileLock, StorageBase, file_lock
-from provider_kit.stores.user_folders import lock_folder
+from provider_kit.stores.user_folders import file_remedy, lock_folder
 
 __all__ = ["SQLiteTokenStorage"]
 
@@ -84,7 +85,14 @@ class SQLiteTokenStorage(StorageBase):
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
             with suppress(FileExistsError):  # the usual case; what counts is that a new one is ours alone
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            if os.name == "posix" and os.stat(self.path).st_mode & 0o077:
+            found = os.stat(self.path)
+            if not stat.S_ISREG(found.st_mode):
+                raise StorageError(
+                    f"The token database {self.path} is no file.",
+                    hint=file_remedy(self.path, "Name a file."),
+                    retryable=False,
+                )
+            if os.name == "posix" and found.st_mode & 0o077:
                 raise StorageError(
                     f"The token database {self.path} can be read by other users.",
                     hint=f"chmod 600 {self.path}; if others may have read it, log in again.",
