@@ -39,7 +39,7 @@ from provider_kit.errors import (
     StreamError,
 )
 from provider_kit.model.config import ProviderConfig
-from provider_kit.model.json_text import dumps, dumps_text
+from provider_kit.model.json_text import dumps, dumps_text, loads
 from provider_kit.model.nearest import nearest
 from provider_kit.policies.key_pool import KeyPool
 from provider_kit.policies.response_cache import told_by
@@ -381,7 +381,8 @@ class Endpoint:
         if response.status >= 300:
             raise self.error(response.status, response.headers, response.body)
         try:
-            return read_answer(response.body)
+            body = response.body
+            return read_answer(body) if b"\\u" in body else loads(body)
         except ValueError:
             pass  # as the context of what is raised, it would show all that was answered, whatever is in it
         raise self.not_json(response.status, response.headers, response.body)

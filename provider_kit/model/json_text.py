@@ -54,12 +54,15 @@ def canonical(value: Any) -> bytes:
 
 def _read(data: bytes | str) -> Any:
     """Decode one JSON value. ``raw_decode`` halves the cost of ``json.loads`` on small texts."""
-    text = data if isinstance(data, str) else bytes(data).decode("utf-8")
-    text = text.removeprefix(_BYTE_ORDER_MARK).strip()
+    text = (data if type(data) is str else bytes(data).decode("utf-8")).strip()  # type: ignore[arg-type]  # else bytes
     try:
         value, end = _scan(text)
     except RecursionError as error:
         raise ValueError("the JSON value is nested too deeply") from error
+    except ValueError:
+        if not text.startswith(_BYTE_ORDER_MARK):
+            raise
+        return _read(text[1:])
     if end != len(text):
         raise ValueError(f"extra data after the JSON value at position {end}")
     return value

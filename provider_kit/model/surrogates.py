@@ -28,7 +28,7 @@ def has_lone_half(text: str) -> bool:
 
 def may_hold_halves(data: bytes) -> bool:
     """Whether JSON may have escaped halves, paired or not."""
-    return b"\\ud" in data or b"\\uD" in data
+    return b"\\u" in data and (b"\\ud" in data or b"\\uD" in data)
 
 
 def mend(text: str) -> str:

@@ -27,7 +27,10 @@ def parse_answer(
     Raises:
         APIError: The answer holds an error instead of a choice, or is no chat answer at all.
     """
-    choice = first_choice(payload.get("choices")) if isinstance(payload, dict) else None
+    choices = payload.get("choices") if isinstance(payload, dict) else None
+    choice: Any = choices[0] if type(choices) is list and len(choices) == 1 else None
+    if type(choice) is not dict:
+        choice = first_choice(choices)
     if choice is None or choice.get("error") or payload.get("error"):
         _raise_embedded(choice, payload, provider, error_codes)
     assert choice is not None
@@ -52,7 +55,7 @@ def parse_answer(
         Message(
             "assistant", content, origin=origin, model=model, extra={"reasoning_details": details} if details else None
         ),
-        finish_of(raw_reason, bool(calls)),
+        "stop" if raw_reason == "stop" and not calls else finish_of(raw_reason, bool(calls)),
         raw_reason if isinstance(raw_reason, str) else None,
         lambda: read_usage(payload.get("usage")),
         payload.get("id") or None,
