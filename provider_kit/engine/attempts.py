@@ -266,9 +266,12 @@ class Run:
 
     async def failed(self, error: ProviderKitError) -> None:
         """The attempt failed: wait before the next one, or raise the error if there is to be none."""
-        wait = await self.judge(error)
-        if wait is None:
-            raise self.final(error)
+        try:
+            wait = await self.judge(error)
+            if wait is None:
+                raise self.final(error)
+        finally:
+            del error  # or the error and this frame would hold each other, and all that the call had
         if wait > 0:
             await self.sleep(wait)
 
@@ -364,6 +367,7 @@ class Run:
 
     def final(self, error: ProviderKitError) -> ProviderKitError:
         """The error to raise: of a pool that has no key left it says so."""
+        self.trail = NO_TRAIL  # it holds errors, which hold frames, which hold this call
         key = self.lease.key
         if key is None or not isinstance(error, APIError) or row_for(error).key not in (KeyFate.DEAD, KeyFate.PARKED):
             return error

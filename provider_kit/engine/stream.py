@@ -229,9 +229,10 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
                     failure.partial = _partial(state)
                 if wait is None:
                     final = run.final(failure)
-                    raise final from (
-                        (failure if failure is not error else error).__cause__ if final is failure else failure
-                    )
+                    try:
+                        raise final from (failure.__cause__ if final is failure else failure)
+                    finally:
+                        del final, failure  # or the error and this frame would hold each other
             finally:
                 complete = state.decoder is not None and state.decoder.complete
                 if not settled:

@@ -60,6 +60,8 @@ _DRAIN_BYTES = 65536
 _LARGE_BODY = 1 << 20
 #: Bytes of one header, as http.client has it; aiohttp's 8 KiB are too few for some gateways.
 _HEADER_BYTES = 65536
+#: Bytes beyond which older versions of aiohttp (before 3.14.5) decompress no piece of an answer.
+_MOST_DECOMPRESSED = 1 << 25
 #: Seconds; an event loop takes no infinity.
 _LONGEST_IDLE = 86400.0
 #: Addresses and timeouts that are kept ready.
@@ -564,6 +566,8 @@ def _translate(error: BaseException, guard: Guard, limits: Limits, request: Http
     if own is not None:
         return own
     reason = _reason(error)
+    if any(type(cause).__name__ == "DecompressSizeError" for cause in _chain(error)):
+        return too_large(min(limits.max_bytes, _MOST_DECOMPRESSED))
     if guard.expired or isinstance(error, TimeoutError):
         return late(limits, time.monotonic(), streaming=guard.streaming, began=guard.began)
     if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
