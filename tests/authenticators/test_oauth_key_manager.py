@@ -238,8 +238,12 @@ def test_calls_of_your_own_are_counted_too(world, server):
     manager = OAuthKeyManager("acme", [credential(server, "a")], config=server.config())
     for _ in range(70):
         run(world, manager, guard(server))
+
+    def broken(token):
+        raise ConnectionError
+
     with pytest.raises(AllKeysExhaustedError):
-        run(world, manager, lambda token: 1 / 0)
+        run(world, manager, broken)
     metrics = manager.get_metrics()["a"]
     assert (metrics.request_count, metrics.success_count, metrics.error_count) == (71, 70, 1)
 
