@@ -1,4 +1,4 @@
-"""What a constructor takes, told to whoever calls it wrongly: Python's own words name the slip, not the remedy."""
+"""Hints for constructors that are called with wrong arguments: Python's own words name the slip, not the remedy."""
 
 from __future__ import annotations
 

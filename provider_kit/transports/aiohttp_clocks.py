@@ -147,7 +147,7 @@ class Guard:
 
     def break_off(self) -> None:
         """Let the time run out now; from any thread."""
-        with suppress(RuntimeError):  # the loop is closed, so nobody waits in it any more
+        with suppress(RuntimeError):  # the loop is closed, and no task waits in it
             self._watchdog.loop.call_soon_threadsafe(self._watchdog.end_now, self)
 
     def was_cancelled_by_clock(self) -> bool:
