@@ -82,11 +82,19 @@ def _harmless_body(value: Any) -> Any:
         return {
             name: _harmless_body(inner)
             for name, inner in value.items()
-            if not isinstance(inner, str) or not (_SECRET_FIELDS.search(str(name)) or redact(inner) != inner)
+            if not (_SECRET_FIELDS.search(str(name)) and _has_text(inner))
+            and not (isinstance(inner, str) and redact(inner) != inner)
         }
     if isinstance(value, (list, tuple)):
         return [_harmless_body(inner) for inner in value if not isinstance(inner, str) or redact(inner) == inner]
     return value
+
+
+def _has_text(value: Any) -> bool:
+    """Whether a value holds text of the user's; a JSON Schema of a field of that name does not."""
+    if isinstance(value, Mapping):
+        return "type" not in value and any(map(_has_text, value.values()))
+    return isinstance(value, str) or (isinstance(value, (list, tuple)) and any(map(_has_text, value)))
 
 
 def _bare_proxy(address: str) -> str:
@@ -98,8 +106,11 @@ def _bare_address(address: str) -> str:
     """An address without user, password, fragment, and what looks like a key in its query. A path stays as it is."""
     if "://" not in address:
         return address
-    text = redact(address).replace(f"://{MASK}@", "://").partition("#")[0]
-    bare, _, query = text.partition("?")
+    scheme, _, rest = address.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in authority or not rest.startswith("["):  # a password may hold what should have been escaped
+        rest = redact(f"{scheme}://{rest}").partition("://")[2].removeprefix(f"{MASK}@")
+    bare, _, query = f"{scheme}://{rest}".partition("#")[0].partition("?")
     kept = [pair for pair in query.split("&") if pair and not _is_secret_pair(pair)]
     return f"{bare}?{'&'.join(kept)}" if kept else bare
 

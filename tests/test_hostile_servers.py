@@ -11,7 +11,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from click.testing import CliRunner
 
-from provider_kit import Client, ConfigError, InvalidRequestError, ProviderKitError, ScriptedTransport, load_config
+from provider_kit import (
+    Client,
+    ConfigError,
+    InvalidRequestError,
+    ProviderKitError,
+    ScriptedTransport,
+    StreamError,
+    load_config,
+)
 from provider_kit.cli import cli
 from provider_kit.testing import FakeServer, OAuthServer, Reply
 
@@ -442,4 +450,21 @@ def test_many_calls_to_a_mad_server_leave_nothing(server):
     assert [one for one in results if isinstance(one, Exception) and not isinstance(one, ProviderKitError)] == []
     assert (client._gate.slots.taken, len(client._gate.slots)) == (0, 0)
     assert client.chat("What is 20 + 22?").text == "20 + 22 = 42"
+    client.close()
+
+
+def test_what_was_received_is_left_as_it_is_where_no_secret_is_in_it(server, call):
+    """Harmless headers and the stand-in key of a local server are words that a model may write."""
+    text = "Send application/json to the Research Assistant on lm-studio and so on and so on"
+    client = server.client(
+        api_key="lm-studio", headers={"Accept": "application/json", "X-Title": "Research Assistant"}, max_retries=0
+    )
+    server.reply(text)
+    server.fault(cut_after=12)
+    with pytest.raises(StreamError) as caught:
+        call.stream(client, "Hi")
+    received = caught.value.partial.text
+    assert received
+    assert text.startswith(received)
+    assert "application/json" in received
     client.close()

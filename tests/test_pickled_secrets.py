@@ -60,6 +60,9 @@ SECRETS = {
     "deep in extra_body of every call": {
         "defaults": {"extra_body": {"provider": [{"headers": {"authorization": f"Bearer {TOKEN}"}}, KEY]}}
     },
+    "lists and objects in extra_body of every call": {
+        "defaults": {"extra_body": {"passwords": [PASSWORD], "credentials": {"value": PASSWORD}}}
+    },
     "the name of the program": {"http": HTTPConfig(user_agent=f"app/1 {KEY}")},
 }
 
@@ -163,6 +166,29 @@ def test_what_is_no_secret_is_kept():
         "extra_query": {"region": "eu"},
         "extra_body": {"max_tokens": 5, "eos_token": "</s>", "plugins": [{"id": "web"}]},
     }
+
+
+def test_names_and_versions_are_no_secrets():
+    """Long words of letters and digits, as headers and queries have them; a schema may have a field "password"."""
+    headers = {
+        "anthropic-beta": "interleaved-thinking-2025-05-14",
+        "OpenAI-Beta": "responses_multi_agent=v1",
+        "x-goog-user-project": "my-company-project-123456",
+        "X-Model": "claude-sonnet-4-5-20250929",
+    }
+    schema = {"properties": {"password": {"type": "string"}}}
+    client = Client(
+        "openai/gpt-4o",
+        api_key=KEY,
+        headers=headers,
+        base_url="http://[::1]:8080/@org/v1?model=claude-sonnet-4-5-20250929",
+        defaults={"extra_body": {"schema": schema}},
+    )
+    again = pickle.loads(pickle.dumps(client))
+    assert again.config.headers == headers
+    assert again.config.base_url == client.config.base_url
+    assert again._defaults == {"extra_body": {"schema": schema}}
+    client.close()
 
 
 @pytest.mark.parametrize(

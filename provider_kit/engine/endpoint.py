@@ -46,7 +46,7 @@ from provider_kit.policies.response_cache import told_by
 from provider_kit.providers.base import Provider
 from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.wire.http import HttpRequest, HttpResponse, is_loopback, join_url
-from provider_kit.wire.redaction import HiddenText, is_secret_header, redact, redact_value
+from provider_kit.wire.redaction import HiddenText, is_secret_header, looks_secret, redact, redact_value
 
 __all__ = ["Draft", "Endpoint"]
 
@@ -307,6 +307,16 @@ class Endpoint:
             known = (key for key in (config.api_key, *config.api_keys) if isinstance(key, str))
         given = (str(value) for value in self.config.headers.values())
         return (*known, *(value for value in given if len(value) >= 12))
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """What must not appear in a model's own words: of the above what is certainly a credential, and no word."""
+        harmless = {str(value) for name, value in self.config.headers.items() if not is_secret_header(name)}
+        return tuple(
+            secret
+            for secret in self.secrets
+            if (len(secret) >= 12 or looks_secret(secret)) and (secret not in harmless or looks_secret(secret))
+        )
 
     # -------------------------------------------------------------------------------------------- requests
 

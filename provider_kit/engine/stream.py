@@ -93,13 +93,14 @@ class StreamState:
 
 def _partial(state: StreamState) -> ChatResponse:
     """What was received, without known secrets: a server that fails may echo what it was sent, anywhere."""
-    partial, secrets = state.response(), state.run.endpoint.secrets
+    partial, endpoint = state.response(), state.run.endpoint
+    secrets, credentials = endpoint.secrets, endpoint.credentials
     content = partial.message.content
     for holder in (partial, partial.message, *(content if isinstance(content, list) else ())):
         for field in fields(type(holder)):
             value = getattr(holder, field.name)
             if isinstance(value, (str, dict, list)):
-                setattr(holder, field.name, mask_known(value, secrets))
+                setattr(holder, field.name, mask_known(value, credentials))
     partial.raw = redact_value(partial.raw, secrets)  # it may be the error's event
     partial.headers = redact_headers(partial.headers, secrets)
     return partial

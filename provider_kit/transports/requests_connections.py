@@ -54,11 +54,13 @@ class Exchange:
         "_limits",
         "began",
         "connection",
+        "gone",
         "now",
         "place",
         "sent",
         "streaming",
         "timed_out",
+        "woken",
     )
 
     def __init__(self, limits: Limits, now: Callable[[], float], *, streaming: bool) -> None:
@@ -71,8 +73,11 @@ class Exchange:
         self.sent = False
         #: What it is sent on, once that is known; weakly, for the connection knows its exchange.
         self.connection: Callable[[], Any] = bool
-        #: What it has of a limited number of connections.
+        #: What it has of a limited number of connections, and what wakes it while it waits for that.
         self.place: Place | None = None
+        self.woken: BlockingWaiter | None = None
+        #: Whether its caller has left, from another thread: nothing is sent any more.
+        self.gone = False
         #: Whether content has arrived.
         self.began = False
         #: Whether a read ran out of time.
@@ -222,6 +227,8 @@ class _TimedConnectionMixin:
     def connect(self) -> None:
         exchange = current.exchange
         self.exchange = None if exchange is None else exchange.connecting()
+        if exchange is not None:
+            exchange.connection = weakref.ref(self)
         super().connect()  # type: ignore[misc]  # urllib3's connection follows in the MRO
 
     def request(self, *args: Any, **kwargs: Any) -> None:
@@ -230,6 +237,8 @@ class _TimedConnectionMixin:
         self.exchange = current.exchange
         if self.exchange is not None:
             self.exchange.connection = weakref.ref(self)
+            if self.exchange.gone:  # while the connection was made
+                raise ConnectionAbortedError("the caller has left")
         self.asking = True
         try:
             super().request(*args, **kwargs)  # type: ignore[misc]  # urllib3's connection follows in the MRO
@@ -360,15 +369,15 @@ class TimedAdapter(HTTPAdapter):
         place = exchange.place = slots.take()
         if place.granted:
             return True
-        place.waiter = woken = waiter()
+        place.waiter = woken = exchange.woken = waiter()
         patience = exchange.patience()
         ends = None if patience is None else exchange.now() + patience
-        while not place.granted:
+        while not place.granted and not exchange.gone:
             left = None if ends is None else ends - exchange.now()
             if left is not None and left <= 0:
                 return False
             await woken.wait(left)
-        return True
+        return not exchange.gone
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
         """Pools of timed connections."""

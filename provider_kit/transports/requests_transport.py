@@ -115,9 +115,12 @@ class RequestsTransport(BlockingWaiting):
             self._opening.pop(id(limits), None)
 
     def interrupt(self, limits: Limits) -> None:
-        """Close the connection on which an answer is waited for."""
+        """Send nothing any more, and close the connection on which an answer is waited for."""
         exchange = self._opening.get(id(limits))
         if exchange is not None:
+            exchange.gone = True
+            if exchange.woken is not None:
+                exchange.woken.wake()
             _shut(exchange.connection())
 
     async def run_all(
@@ -169,16 +172,12 @@ class RequestsTransport(BlockingWaiting):
         left = exchange.left()
         if left is not None and left <= 0:
             raise late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
-        connect = limits.connect
-        if limits.deadline is not None:
-            remaining = limits.deadline - time.monotonic()
-            connect = remaining if connect is None else min(connect, remaining)
         current.exchange = exchange
         try:
             if self._session is not None:
-                response = self._send_by_session(self._session, request, connect, left)
+                response = self._send_by_session(self._session, request, _to_connect(limits), left)
             else:
-                response = await self._send_by_adapter(request, exchange, connect, limits)
+                response = await self._send_by_adapter(request, exchange, limits)
             exchange.sent = True
             return response
         except Exception as error:
@@ -188,14 +187,13 @@ class RequestsTransport(BlockingWaiting):
         finally:
             current.exchange = None
 
-    async def _send_by_adapter(
-        self, request: HttpRequest, exchange: Exchange, connect: float | None, limits: Limits
-    ) -> requests.Response:
+    async def _send_by_adapter(self, request: HttpRequest, exchange: Exchange, limits: Limits) -> requests.Response:
         adapter = self._adapter
         if adapter is None:
             with self._lock:
                 adapter = self._adapter = self._adapter or TimedAdapter(self._config, time.monotonic)
-        if not await adapter.take_place(request.url, exchange, self.waiter):
+        connect = _to_connect(limits) if await adapter.take_place(request.url, exchange, self.waiter) else 0.0
+        if connect is not None and connect <= 0:
             over = late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
             if isinstance(over, DeadlineExceededError):
                 raise over
@@ -293,6 +291,14 @@ def _pieces(raw: Any) -> Iterator[bytes]:
         if not piece:
             return
         yield piece
+
+
+def _to_connect(limits: Limits) -> float | None:
+    """Seconds a connection may take to be made from now on."""
+    if limits.deadline is None:
+        return limits.connect
+    left = limits.deadline - time.monotonic()
+    return left if limits.connect is None else min(limits.connect, left)
 
 
 class _Stream:

@@ -55,6 +55,8 @@ _SECRET_NAMES = re.compile(
 )
 #: What keys and signatures are written in: base64 without the characters that words are joined with.
 _RANDOM = re.compile(r"[A-Za-z0-9+=_]{20,}")
+#: Names of models, versions and projects: words and numbers that a dash joins.
+_NAME = re.compile(r"[a-z]*+\d{0,8}+[a-z]{0,2}+(?:[-_.=][a-z]*+\d{0,8}+[a-z]{0,2}+){1,9}+")
 
 
 #: Levels of a JSON value that are shown.
@@ -107,6 +109,8 @@ def looks_secret(text: str) -> bool:
     if redact(text) != text:
         return True
     plain = text.rpartition(" ")[2]
+    if _NAME.fullmatch(plain):
+        return False
     words = _RANDOM.findall(plain) if "/" in plain else [plain]
     return any(len(word) >= 20 and any(map(str.isdigit, word)) and any(map(str.isalpha, word)) for word in words)
 

@@ -354,19 +354,24 @@ def _resting(server, client):
     client.keys.rest("key-0123456789ab", time.monotonic() + 1.5)
 
 
+_OTHERS = ("a connection", "asyncio")
 #: What a stream waits for before it is sent: how that comes about, and the options of the client.
 WAITS = {
     "another try": (_retry, lambda: {}),
     "a place": (_occupied, lambda: {"max_concurrency": 1}),
+    "a connection": (_occupied, lambda: {"http": HTTPConfig(max_connections=1)}),
     "a turn": (_spent, lambda: {"rate_limit": RateLimitConfig(requests_per_minute=40, pacing="smooth")}),
     "a key": (_resting, lambda: {"api_key": "key-0123456789ab", "wait_for_key": True}),
     "the same answer": (_occupied, lambda: {"response_cache": ResponseCache(single_flight=True)}),
 }
 
 
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["blocking", "asyncio"])
-@pytest.mark.parametrize("what", WAITS)
-def test_a_stream_that_waits_is_closed_from_elsewhere(server, what, asynchronous):
+#: Each world has connections of its own, and it is a blocking call that occupies them.
+WAITS_OF_WORLDS = [(what, world) for what in WAITS for world in ("blocking", "asyncio") if (what, world) != _OTHERS]
+
+
+@pytest.mark.parametrize(("what", "world"), WAITS_OF_WORLDS)
+def test_a_stream_that_waits_is_closed_from_elsewhere(server, what, world):
     """It waits no longer, and sends nothing any more."""
     bring_about, options = WAITS[what]
     client = server.client(max_retries=3, **options())
@@ -396,7 +401,7 @@ def test_a_stream_that_waits_is_closed_from_elsewhere(server, what, asynchronous
             chunks = await task
         return asked, time.monotonic() - began, chunks
 
-    asked, seconds, chunks = asyncio.run(other()) if asynchronous else blocking()
+    asked, seconds, chunks = asyncio.run(other()) if world == "asyncio" else blocking()
     assert chunks == []
     assert seconds < 0.4
     if holder is not None:

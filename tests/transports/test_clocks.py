@@ -9,6 +9,7 @@ import pytest
 from provider_kit import APITimeoutError, Client, DeadlineExceededError, StreamError
 from provider_kit.errors import StreamTimeoutError
 from provider_kit.model.config import Timeout
+from provider_kit.transports.requests_transport import RequestsTransport
 from provider_kit.wire.http import Limits
 
 #: Longer than any clock of these tests.
@@ -416,3 +417,30 @@ def test_a_stream_may_be_read_in_another_thread_and_its_clock_still_runs(serve, 
         thread.start()
         thread.join(3)
         assert caught
+
+
+def test_the_wait_for_a_connection_is_part_of_the_call(serve, wire, client, monkeypatch):
+    """What was waited for one is not given again to make it."""
+    given = []
+    real = RequestsTransport._timeout
+
+    def remembered(self, connect, usual):
+        given.append(connect)
+        return real(self, connect, usual)
+
+    monkeypatch.setattr(RequestsTransport, "_timeout", remembered)
+
+    def handle(connection, request):
+        connection.pause(0.5)
+        connection.send(wire.whole())
+
+    server = serve(handle)
+    made = client(server, max_connections=1, total_timeout=5)
+    threads = [threading.Thread(target=made.chat, args=("Hi",)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    first, second = sorted(given, reverse=True)
+    assert first <= 5
+    assert second <= 4.6
