@@ -15,7 +15,7 @@ from provider_kit.cli.terminal_text import is_terminal, readable, say, say_json,
 from provider_kit.client import Client
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatResponse
-from provider_kit.model.text_bytes import decode_text
+from provider_kit.model.text_bytes import decode_text, read_text
 
 __all__ = ["describe", "run_chat", "tell_rest"]
 
@@ -80,12 +80,15 @@ def _schema(given: str) -> Any:
     if not given.lstrip().startswith(("{", "[")):
         try:
             with open(given, "rb") as file:
-                text = decode_text(file.read())
+                read = read_text(file.read())
         except OSError as error:
             raise InvalidRequestError(
                 f"The schema file {given} cannot be read: {error.strerror or error}.",
                 hint='Name a file, or write the schema: --schema \'{"type": "object", …}\'.',
             ) from None
+        if read is None:
+            raise InvalidRequestError(f"The schema file {given} is not text in UTF-8.", hint="Save it as UTF-8.")
+        text = read
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -107,8 +110,12 @@ def _question(prompt: str | None) -> str:
 
 
 def _read_piped() -> str:
-    """What was piped in; bytes that are no text are replaced, not fatal."""
-    return decode_text(sys.stdin.buffer.read())
+    """What was piped in; bytes that are no text are replaced, not fatal, but not without a word."""
+    data = sys.stdin.buffer.read()
+    text = read_text(data)
+    if text is None:
+        say("Warning: what was piped in is not all text in UTF-8; the rest is replaced.", err=True, fg="yellow")
+    return decode_text(data) if text is None else text
 
 
 def tell_rest(answer: ChatResponse) -> None:

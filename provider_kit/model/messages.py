@@ -24,7 +24,7 @@ from attrs import define, field
 from provider_kit.errors import InvalidRequestError, ToolCallParseError
 from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.surrogates import mend_all
-from provider_kit.model.text_bytes import decode_text, is_text
+from provider_kit.model.text_bytes import is_text, read_text
 
 __all__ = [
     "Audio",
@@ -204,11 +204,21 @@ class Document(Media):
 
     @property
     def as_text(self) -> str | None:
-        """What it says, if it is written in plain text (source code, JSON, CSV …), else ``None``."""
+        """What it says, if it is written in plain text (source code, JSON, CSV …), else ``None``.
+
+        Raises:
+            InvalidRequestError: It is in an encoding that cannot be told: neither UTF-8 nor with a byte order mark.
+        """
         kind = self.media_type or ""
         if self.data is None or not (kind.startswith("text/") or kind in _TEXT_TYPES or kind.endswith(_TEXT_ENDS)):
             return None
-        return decode_text(self.data)
+        text = read_text(self.data)
+        if text is None:
+            raise InvalidRequestError(
+                f"{f'The file {self.filename!r}' if self.filename else 'The document'} is {kind}, but not in UTF-8.",
+                hint="Save it as UTF-8, or give what it says as a string.",
+            )
+        return text
 
 
 @define(kw_only=True)

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import codecs
 
-__all__ = ["decode_text", "is_text"]
+__all__ = ["decode_text", "is_text", "read_text"]
 
-_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+#: The wider mark first: that of UTF-32 begins as that of UTF-16 does.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def read_text(data: bytes) -> str | None:
+    """The text, without its byte order mark; ``None`` if the bytes are not text, or in another encoding."""
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
 
 
 def decode_text(data: bytes) -> str:
     """The text, without its byte order mark; bytes that fit no character are replaced."""
-    if data.startswith(_WIDE) and is_text(data):
-        return data.decode("utf-16")
-    return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
+    text = read_text(data)
+    return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace") if text is None else text
 
 
 def is_text(data: bytes) -> bool:
     """Whether bytes are text and nothing else."""
-    try:
-        return "\0" not in data.decode("utf-16" if data.startswith(_WIDE) else "utf-8")
-    except UnicodeDecodeError:
-        return False
+    return read_text(data) is not None

@@ -30,6 +30,7 @@ from provider_kit.model.messages import (
     ToolCall,
     ToolResult,
 )
+from provider_kit.model.text_bytes import read_text
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
 __all__ = ["AnthropicRequestWriter", "ClaudeProfile"]
@@ -461,13 +462,13 @@ def _source(media: Media) -> dict[str, Any]:
 def _document(document: Document) -> dict[str, Any]:
     refuse_video(document)
     if document.data is not None and document.media_type != "application/pdf":
-        plain = document.as_text is not None
-        try:
-            text = document.data.decode("utf-8", "replace" if plain else "strict")
-        except UnicodeDecodeError:
+        text = document.as_text
+        if text is None:
+            text = read_text(document.data)  # text under a type of its own
+        if text is None:
             raise InvalidRequestError(
                 f"This API takes PDF and plain text, not {document.media_type}.", hint="Convert the document first."
-            ) from None
+            )
         source: dict[str, Any] = {"type": "text", "media_type": "text/plain", "data": text}
     else:
         source = _source(document)

@@ -17,7 +17,7 @@ from provider_kit.dialects.generated import spoken_words
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.json_text import loads
-from provider_kit.model.messages import Media, Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult
+from provider_kit.model.messages import Document, Media, Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
 __all__ = ["GeminiProfile", "GeminiRequestWriter"]
@@ -280,7 +280,9 @@ def _json_or_text(text: str) -> Any:
 
 def _media(media: Media) -> dict[str, Any]:
     if media.data is not None:
-        return {"inlineData": {"mimeType": media.media_type, "data": base64.b64encode(media.data).decode("ascii")}}
+        text = media.as_text if isinstance(media, Document) else None
+        content = media.data if text is None else text.encode()  # the API reads UTF-8
+        return {"inlineData": {"mimeType": media.media_type, "data": base64.b64encode(content).decode("ascii")}}
     uri = media.file_id or media.url
     data = {"fileUri": uri}
     if media.media_type:
