@@ -431,6 +431,7 @@ class BadRequestError(APIError):
     """400: the provider refuses the request as it is."""
 
     kind = "invalid_request"
+    hint = "Correct what the provider's words name; debug_http=True shows what was sent."
 
 
 class ContextLengthExceededError(BadRequestError):
@@ -487,6 +488,7 @@ class ConflictError(APIError):
 
     kind = "server_error"
     retryable = True
+    hint = "Something else is changing the same object; try again in a moment."
 
 
 class RequestTooLargeError(APIError):
@@ -500,6 +502,7 @@ class UnprocessableEntityError(APIError):
     """422: the request is well formed but a value is not acceptable."""
 
     kind = "invalid_request"
+    hint = "Correct the value that the provider's words name; debug_http=True shows what was sent."
 
 
 class RateLimitError(APIError):
@@ -507,7 +510,7 @@ class RateLimitError(APIError):
 
     kind = "rate_limit"
     retryable = True
-    hint = "Wait retry_after seconds, or lower the request rate."
+    hint = "Wait a moment, or lower the request rate."
 
 
 class InsufficientQuotaError(RateLimitError):
@@ -525,6 +528,7 @@ class RequestTimeoutError(APIError):
 
     kind = "timeout"
     retryable = True
+    hint = "The provider was too slow for the gateway before it; try again, or ask for less (max_tokens=)."
 
 
 class InternalServerError(APIError):

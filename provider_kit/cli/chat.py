@@ -95,8 +95,11 @@ def _schema(given: str) -> Any:
         raise InvalidRequestError(
             f"The schema is not valid JSON: {error}.", hint="Check it with python -m json.tool."
         ) from None
-    if not isinstance(found, dict):
-        raise InvalidRequestError("A JSON Schema is an object.", hint='{"type": "object", "properties": {…}}')
+    if not isinstance(found, dict) or not found:
+        raise InvalidRequestError(
+            "A JSON Schema is an object that is not empty.",
+            hint='Write what the answer has: --schema \'{"type": "object", "properties": {…}}\'.',
+        )
     return found
 
 

@@ -173,7 +173,8 @@ def _keep(talk: Conversation, question: Message, answer: ChatResponse) -> None:
 
 def _tell(error: ProviderKitError) -> None:
     say(wrapped(" ".join(str(error).split())), err=True, fg="red")
-    if error.hint:
-        say(wrapped(f"Hint: {at_the_command(error.hint)}"), err=True)
+    hint = at_the_command(error.hint or "")
+    if hint:
+        say(wrapped(f"Hint: {hint}"), err=True)
     say(f"More: provider-kit explain {error.topic}", err=True)
     sys.stderr.flush()

@@ -136,8 +136,9 @@ def _print(one: Diagnosis, verbose: bool) -> None:
         text = f"{finding.message}{time}"
         indent = 22 if plain else 19
         say(_wrapped(f"{finding.check:<14} ", text, width, indent))
-        if finding.hint and finding.status in ("failed", "warning"):
-            say(_wrapped(" " * indent + "→ ", at_the_command(finding.hint), width, indent + 2), fg="cyan")
+        hint = at_the_command(finding.hint or "") if finding.status in ("failed", "warning") else ""
+        if hint:
+            say(_wrapped(" " * indent + "→ ", hint, width, indent + 2), fg="cyan")
         if verbose and finding.data:
             say(_wrapped(" " * indent, dumps_text(dict(finding.data)), width, indent), fg="bright_black")
 
@@ -196,8 +197,9 @@ def run_test(name: str, prompt: str, as_json: bool) -> None:
             say("No model is chosen, so none was asked.")
     else:
         say(f"{name} fails at {result['phase'].replace('_', ' ')}: {' '.join(str(error).split())}", fg="red", err=True)
-        if error.hint:
-            say(f"Hint: {at_the_command(error.hint)}", err=True)
+        hint = at_the_command(error.hint or "")
+        if hint:
+            say(f"Hint: {hint}", err=True)
         say(f"More: provider-kit doctor {name}, or provider-kit explain {error.topic}", err=True)
     if error is not None:
         sys.exit(1)

@@ -1,6 +1,7 @@
 """Hints as somebody at the command can follow them: options of the command, settings of the configuration file.
 
-The errors of the library speak of Python's arguments; a person at a terminal has none to pass.
+The errors of the library speak of Python's arguments; a person at a terminal has none to pass. What cannot be said
+in the command's words is left out.
 """
 
 from __future__ import annotations
@@ -11,54 +12,111 @@ import click
 
 __all__ = ["at_the_command"]
 
-#: An argument of Python's, with its value.
-_ARGUMENT = re.compile(r"(?<![\w.])([a-z_]+)=('[^']*'|\"[^\"]*\"|…|True|False|[\d.]+(?<!\.))?(?![\w=(])")
-#: A call in Python stays one.
-_CALL = re.compile(r"(\w+\([^()]*\))")
+#: Blocks of the configuration file, by the class that a program gives.
+_BLOCKS = {
+    "HTTPConfig": "http",
+    "RateLimitConfig": "rate_limit",
+    "CircuitBreakerConfig": "circuit_breaker",
+    "Timeout": "timeout",
+    "OAuthConfig": "oauth",
+}
+#: A setting of a block, or an argument of Python's with its value.
+_PYTHON = re.compile(
+    r"(?:(?<![\w.])[a-z_]+=)?\b(?P<block>" + "|".join(_BLOCKS) + r")\((?P<field>[a-z_]+)=[^()]*\)"
+    r"|(?<![\w.?&/-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|\"[^\"]*\"|…|True|False|[\d.]+(?<!\.))?(?![\w=(\[{])"
+    r"|(?P<call>\b\w+\([^()]*\))"
+)
 #: A setting is not passed.
-_PASSED = re.compile(r"\bpass (\w+(?:: \S+)? in the configuration file)")
+_PASSED = re.compile(r"\b(?:pass|give) ([\w.]+(?:: \S+)? in the configuration file)")
 #: Whole phrases that have another meaning here.
 _PHRASES = (
     (" pass api_key=…,", ""),
     ("pass api_key=…", "store it: provider-kit keys set PROVIDER"),
     ("Pass the key as api_key=", "Set the key in the environment, or store it with provider-kit keys set"),
-    (", or stream the answer with stream()", ", or leave out --no-stream"),
     ("client.models() lists", "provider-kit models lists"),
+    (", or make the client with one: Client('openai/gpt-5-mini')", ", for example openai/gpt-5-mini"),
+    ("Client(base_url='http://…/v1', model='…')", "base_url=http://…/v1, model=…"),
+    ("Client('openai/gpt-5-mini')", "model='openai/gpt-5-mini'"),
+    ("Client(base_url='http://…/v1')", "base_url='http://…/v1'"),
+    ("load_config('config.yaml'), or PROVIDER_KIT_CONFIG", "PROVIDER_KIT_CONFIG"),
+    ("point verify= or", "point http.verify in the configuration file or"),
+    ("Check verify=, cert= and", "Check http.verify and http.cert in the configuration file and"),
+    (" client.keys.status() tells more.", " provider-kit doctor tells more."),
+    ("attach its bytes or path: files=['photo.png']", "attach it: --file photo.png"),
+    ("What was received is in error.partial", "What was received stands above"),
+    ("what was received is in error.partial", "what was received stands above"),
+    ("error.partial is the whole answer", "What stands above is the whole answer"),
+    ("raise timeout= (connect, first_token, idle)", "raise timeout="),
+    ("Raise timeout= (connect, first_token, idle)", "Raise timeout="),
+    ("Raise timeout= (idle)", "Raise timeout="),
+    ("Raise timeout= (first_token)", "Raise timeout="),
 )
+#: Where the answer is not streamed because of an option.
+_STREAMED = "stream the answer with stream()"
+#: Arguments that an option of another name stands for.
+_OPTIONS = {"response_format": "schema", "files": "file", "log_level": "log_level"}
 #: Options of providers; like the fields of ProviderConfig, they stand in the file.
 _OF_PROVIDERS = frozenset({"project_id", "project", "organization", "api_version", "use_responses_api"})
+#: What only a program can use.
+_ONLY_PYTHON = re.compile(
+    r"(?<![\w.?&/-])[a-z_]+=(?!\w*/)|\b[A-Za-z_.]+\((?!s\))[^)]*\)|\b(?:error|client|config|factory)\.[a-z_]+|[{\[]'"
+)
+_SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z'])")
+_ALTERNATIVE = re.compile(r",? or ")
+#: How an alternative begins that can stand alone.
+_REMEDY = re.compile(r"(?i)(?:add|ask|call|choose|close|give|leave|let|log|look|lower|raise|set|store|try|use|wait)\b")
 
 
 def at_the_command(hint: str, command: click.Command | None = None) -> str:
-    """The hint in the words of the command.
+    """The hint in the words of the command; empty if it is of no use there.
 
     Args:
         hint: An error's hint.
         command: What was run; its options can be named. Default: the running one.
     """
-    if "=" not in hint and "(" not in hint:
+    if not re.search(r"[=(]|error\.|_", hint):
         return hint
-    for phrase, here in _PHRASES:
-        hint = hint.replace(phrase, here)
     context = click.get_current_context(silent=True)
     known = command or (context.command if context is not None else None)
     options = (
         {one.name: max(one.opts, key=len) for one in known.params if isinstance(one, click.Option)} if known else {}
     )
+    for phrase, here in _PHRASES:
+        hint = hint.replace(phrase, here)
+    if "no_stream" in options:
+        hint = hint.replace(_STREAMED, "let it stream, without --no-stream and --json")
     settings = _settings()
 
     def here_as(match: re.Match[str]) -> str:
-        name, value = match[1], (match[2] or "").strip("'\"")
-        if name in options:
-            return f"{options[name]} {value}".strip() if value != "…" else options[name]
+        if match["call"]:
+            return match[0]
+        if match["block"]:
+            return f"{_BLOCKS[match['block']]}.{match['field']} in the configuration file"
+        name, value = match["name"], (match["value"] or "").strip("'\"")
+        option = options.get(name) or options.get(_OPTIONS.get(name, ""))
+        if option:
+            return f"{option} {value}".strip() if value != "…" else option
         if name in settings:
             shown = {"True": ": true", "False": ": false", "": "", "…": ""}.get(value, f": {value}")
             return f"{name}{shown} in the configuration file"
         return match[0]
 
-    parts = _CALL.split(hint)
-    parts[::2] = [_ARGUMENT.sub(here_as, part) for part in parts[::2]]
-    return _PASSED.sub(r"set \1", "".join(parts))
+    hint = _PASSED.sub(r"set \1", _PYTHON.sub(here_as, hint))
+    for name in ("base_url", "max_tokens"):
+        if name in options:
+            hint = re.sub(rf"(?<![\w.-]){name}\b(?! in the)", options[name], hint)
+    return " ".join(filter(None, map(_without_python, _SENTENCE.split(hint))))
+
+
+def _without_python(sentence: str) -> str:
+    """A sentence, or those of its alternatives that are not for programs only."""
+    if not _ONLY_PYTHON.search(sentence):
+        return sentence
+    left = [one for one in _ALTERNATIVE.split(sentence) if not _ONLY_PYTHON.search(one)]
+    if not left or not (sentence.startswith(left[0]) or _REMEDY.match(left[0])):
+        return ""
+    joined = ", or ".join(one.rstrip(" .") for one in left)
+    return f"{joined[:1].upper()}{joined[1:]}."
 
 
 def _settings() -> frozenset[str]:

@@ -98,8 +98,9 @@ def _tell(error: ProviderKitError, command: click.Command | None) -> None:
     lines = [line.strip() for line in text.splitlines()] if getattr(error, "problems", ()) else [" ".join(text.split())]
     told = "\n  ".join(("Error: " + (lines[0] if lines else ""), *lines[1:]))
     say(told, err=True, fg="red")
-    if error.hint:
-        say(f"Hint: {at_the_command(error.hint, command)}", err=True)
+    hint = at_the_command(error.hint or "", command)
+    if hint:
+        say(f"Hint: {hint}", err=True)
     say(f"More: provider-kit explain {error.topic}", err=True)
 
 

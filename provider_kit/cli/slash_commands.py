@@ -40,8 +40,9 @@ def run_command(talk: Conversation, line: str) -> bool:
         found(talk, rest.strip())
     except ProviderKitError as error:
         say(wrapped(" ".join(str(error).split())), err=True, fg="red")
-        if error.hint:
-            say(wrapped(f"Hint: {at_the_command(error.hint)}"), err=True)
+        hint = at_the_command(error.hint or "")
+        if hint:
+            say(wrapped(f"Hint: {hint}"), err=True)
     return True
 
 

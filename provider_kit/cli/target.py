@@ -38,7 +38,9 @@ def open_client(target: str | None, environ: Mapping[str, str], **options: Any) 
     is never replaced by something else of the same name.
     """
     options = {name: value for name, value in options.items() if value is not None}
-    target = target or environ.get("PROVIDER_KIT_MODEL")
+    if target is not None and not target.strip():
+        raise ConfigError("The name of the model is empty.", hint="Write it as provider/model: -m openai/gpt-5-mini.")
+    target = target or environ.get("PROVIDER_KIT_MODEL", "").strip() or None
     if target is None or "://" not in target:
         found = read_configuration_if_any()
         if found is not None:

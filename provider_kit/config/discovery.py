@@ -45,7 +45,7 @@ def find_config_file(
         found = os.path.expanduser(os.fspath(path))
         return _existing(found, "")
     for variable in CONFIG_VARIABLES:
-        if environ.get(variable):
+        if environ.get(variable, "").strip():
             return _existing(os.path.expanduser(environ[variable]), f" ({variable} names it)")
     for name in _NAMES:
         if os.path.isfile(name) and (name.startswith("provider_kit") or _is_ours(name)):

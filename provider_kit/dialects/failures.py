@@ -211,7 +211,8 @@ def error_from_response(
     """
     if 300 <= status < 400:
         return InvalidResponseError(
-            f"The server redirects to {headers.get('location', 'another address')!r}; redirects are not followed, "
+            f"The server redirects to {repr(headers['location']) if 'location' in headers else 'another address'}; "
+            "redirects are not followed, "
             "so that no credential travels to another host.",
             status_code=status,
             headers=headers,
@@ -226,7 +227,7 @@ def error_from_response(
         pass  # it is no JSON, or nested as deeply as no error is: its text is told
     text = body[:_BODY_LIMIT].decode("utf-8", "replace")
     page = looks_like_html(body)
-    told = Reported(_page_title(text) if page else text.strip()[:500] or f"HTTP {status}")
+    told = Reported(_page_title(text) if page else text.strip()[:500] or _NO_REASON)
     error = _make(told, status, headers, text or None, provider, overrides)
     if page and status in (403, 404, 407, 502):
         error.with_hint(
@@ -353,6 +354,8 @@ def _make(
     )
     if isinstance(error, InsufficientQuotaError):
         error.daily = _of_a_day(reported)
+    elif isinstance(error, RateLimitError) and wait is not None:
+        error.hint = f"Wait {wait:g} s, or lower the request rate."
     if headers.get("x-should-retry") == "true":
         error.retryable = True
     elif headers.get("x-should-retry") == "false":
@@ -398,7 +401,7 @@ def _class_of(
         found = _BY_CODE.get(word) or _BY_CODE.get(word.split(".", 1)[0])
         # A status below 500 is not turned into a server error by a vague type such as "api_error".
         if found is not None and not (found is InternalServerError and 400 <= status < 500):
-            return OverloadedError if found is InternalServerError and status in (503, 529) else found
+            return _BY_STATUS.get(status, found) if found is InternalServerError else found
     if status == 200:
         lowered = f"{message} {reported.code}".lower()
         for phrase, found in _EMBEDDED:

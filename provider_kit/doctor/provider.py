@@ -91,9 +91,7 @@ def tell_call_error(one: Examination, error: ProviderKitError, title: str | None
         mild: Whether calls are still to decide; it is then a warning.
     """
     check, hint = _check_of(error), error.hint
-    if isinstance(error, RateLimitError) and error.retry_after:
-        hint = f"{hint} Wait {error.retry_after:g} s."
-    elif isinstance(error, APITimeoutError):
+    if isinstance(error, APITimeoutError):
         hint = "The provider is slow or silent; raise timeout=, or look at its status page."
     elif isinstance(error, APIConnectionError):
         hint = "The connection is made and then broken: a firewall, a proxy, or no HTTP server."

@@ -119,13 +119,13 @@ class Media:
                 hint=f"{type(self).__name__}.from_path('…') reads a file.",
             )
         if self.data is not None and self.media_type is None:
-            self.media_type = sniff(self.data) or mimetypes.guess_type(self.filename or "")[0]
+            self.media_type = sniff(self.data) or _named(self.filename)
             if self.media_type is None and isinstance(self, Document) and is_text(self.data):
                 self.media_type = "text/plain"
             if self.media_type is None:
                 raise InvalidRequestError(
                     f"The type of the {type(self).__name__.lower()} is unknown.",
-                    hint="Pass media_type=, e.g. 'image/png'.",
+                    hint="Give its name the ending of its type, e.g. photo.png, or pass media_type=.",
                 )
             self._check_kind(self.media_type)
 
@@ -165,7 +165,7 @@ class Media:
         given = options.pop("media_type", None)
         media_type = given or sniff(data)
         if media_type is None:
-            media_type = mimetypes.guess_type(options.get("filename") or "")[0]
+            media_type = _named(options.get("filename"))
             written = is_text(data)
             if written and media_type != "image/svg+xml" and (media_type or "").startswith(("image/", "audio/")):
                 raise InvalidRequestError(
@@ -175,7 +175,8 @@ class Media:
             media_type = media_type or ("text/plain" if written else None)
         if media_type is None:
             raise InvalidRequestError(
-                "Cannot tell the type of the file.", hint="Pass media_type=, e.g. media_type='application/pdf'."
+                f"Cannot tell the type of the file{f' {named!r}' if (named := options.get('filename')) else ''}.",
+                hint="Give its name the ending of its type, e.g. report.pdf, or pass media_type='application/pdf'.",
             )
         part = cls if cls is not Media else _class_for(media_type)
         if given is None and not _fits(part, media_type):
@@ -224,6 +225,12 @@ class Document(Media):
 @define(kw_only=True)
 class Audio(Media):
     """Sound, usually WAV or MP3."""
+
+
+def _named(filename: str | None) -> str | None:
+    """The type that a file's name tells; that it is bytes is no type."""
+    found = mimetypes.guess_type(filename or "")[0]
+    return None if found == "application/octet-stream" else found
 
 
 def _arguments_text(arguments: str | Mapping[str, Any] | None) -> str:

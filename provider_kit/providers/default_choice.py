@@ -19,8 +19,9 @@ def default_target(environ: Mapping[str, str], stored: Container[str] = ()) -> s
         environ: The environment, whose keys go first.
         stored: Names of the providers of which a key or a login is stored.
     """
-    if environ.get("PROVIDER_KIT_MODEL"):
-        return environ["PROVIDER_KIT_MODEL"]
+    named = environ.get("PROVIDER_KIT_MODEL", "").strip()
+    if named:
+        return named
     names = provider_names()
     for name in (*_ORDER, *(name for name in names if name not in _ORDER)):
         if name in names:

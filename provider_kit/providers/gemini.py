@@ -64,7 +64,7 @@ class GeminiProvider(Provider):
 
     def extra_headers(self, config: ProviderConfig, environ: Mapping[str, str]) -> dict[str, str]:
         """The project that pays."""
-        project = config.options.get("project_id") or environ.get("GEMINI_PROJECT_ID")
+        project = config.options.get("project_id") or environ.get("GEMINI_PROJECT_ID", "").strip()
         return {"x-goog-user-project": project} if project else {}
 
     def explain(self, error: APIError, *, base_url: str) -> None:

@@ -111,8 +111,8 @@ class OpenAIProvider(Provider):
     def extra_headers(self, config: ProviderConfig, environ: Mapping[str, str]) -> dict[str, str]:
         """Organization and project."""
         headers = custom_headers(environ.get("OPENAI_CUSTOM_HEADERS"))
-        organization = config.options.get("organization") or environ.get("OPENAI_ORG_ID")
-        project = config.options.get("project") or environ.get("OPENAI_PROJECT_ID")
+        organization = config.options.get("organization") or environ.get("OPENAI_ORG_ID", "").strip()
+        project = config.options.get("project") or environ.get("OPENAI_PROJECT_ID", "").strip()
         if organization:
             headers["OpenAI-Organization"] = organization
         if project:

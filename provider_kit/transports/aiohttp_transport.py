@@ -28,7 +28,6 @@ from yarl import URL
 
 from provider_kit.errors import (
     APIConnectionError,
-    APITimeoutError,
     ConfigError,
     DeadlineExceededError,
     PoolTimeoutError,
@@ -39,7 +38,7 @@ from provider_kit.model.config import HTTPConfig
 from provider_kit.model.hidden import HiddenText
 from provider_kit.transports.aiohttp_clocks import Guard, Watchdog
 from provider_kit.transports.asyncio_waiting import AsyncioWaiting
-from provider_kit.transports.base import certificate_error, late, one_line, proxy_error, too_large
+from provider_kit.transports.base import certificate_error, late, not_connected, one_line, proxy_error, too_large
 from provider_kit.transports.callers_own import callers_own
 from provider_kit.transports.environment import (
     find_proxy,
@@ -559,7 +558,7 @@ def _translate(error: BaseException, guard: Guard, limits: Limits, request: Http
             return PoolTimeoutError(f"No connection to {host} became free in time.")
         if guard.expired:
             return over
-        return APITimeoutError(f"No connection to {host} within {limits.connect or 0:g} s.")
+        return not_connected(host, limits)
     if not isinstance(error, Exception):
         return error
     own = callers_own(_chain(error))

@@ -157,7 +157,19 @@ def late(limits: Limits, now: float, *, streaming: bool, began: bool) -> APITime
     what = "The stream brought no content" if streaming else "There was no complete answer"
     waited = limits.first if limits.first is not None else limits.idle
     return APITimeoutError(
-        f"{what} within {waited:g} s." if waited is not None else f"{what} in time.", retryable=False
+        f"{what} within {waited:g} s." if waited is not None else f"{what} in time.",
+        retryable=False,
+        hint="Raise timeout= (first_token); or look at the provider's status page."
+        if streaming
+        else "Raise timeout= (first_token), or stream the answer with stream().",
+    )
+
+
+def not_connected(host: str, limits: Limits) -> APITimeoutError:
+    """The error for a connection that was not made in time; nothing was sent."""
+    return APITimeoutError(
+        f"No connection to {host} within {limits.connect or 0:g} s.",
+        hint="Check the address, the network and the proxy settings; or raise timeout=Timeout(connect=…).",
     )
 
 

@@ -28,7 +28,6 @@ from urllib3.util import Timeout as PoolTimeout
 
 from provider_kit.errors import (
     APIConnectionError,
-    APITimeoutError,
     ConfigError,
     DeadlineExceededError,
     MissingDependencyError,
@@ -37,7 +36,7 @@ from provider_kit.errors import (
     ResponseLostError,
 )
 from provider_kit.model.config import HTTPConfig
-from provider_kit.transports.base import certificate_error, late, one_line, proxy_error, too_large
+from provider_kit.transports.base import certificate_error, late, not_connected, one_line, proxy_error, too_large
 from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.transports.callers_own import callers_own
 from provider_kit.transports.drive import run_to_completion
@@ -429,7 +428,7 @@ def _translate(error: Exception, exchange: Exchange, limits: Limits, request: Ht
         over = late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
         if isinstance(over, DeadlineExceededError):
             return over
-        return APITimeoutError(f"No connection to {host} within {limits.connect or 0:g} s.")
+        return not_connected(host, limits)
     if any(
         isinstance(
             cause,

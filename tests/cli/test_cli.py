@@ -8,7 +8,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from provider_kit import __version__, provider_names
+from provider_kit import ConfigError, __version__, provider_names
 from provider_kit.cli import cli, main
 from provider_kit.cli.target import default_target
 from provider_kit.testing import Reply, demo
@@ -204,13 +204,17 @@ def test_a_failure_of_the_provider_is_told_in_one_line(run, fake_server, served,
     assert result.exit_code == 1
 
 
-def test_an_error_without_a_hint_is_one_line(run, fake_server, served):
-    """No empty hint."""
-    fake_server.fault(400, message="no")
-    result = run("chat", "Hello", **served)
-    assert len(result.stderr.splitlines()) == 2
-    assert result.stderr.endswith("\nMore: provider-kit explain bad_request\n")
-    assert result.exit_code == 1
+def test_an_error_without_a_hint_is_one_line(run, monkeypatch):
+    """No empty hint, nor one that only a program can follow."""
+    for hint in (None, "Call Client('openai/gpt-5-mini').with_options()."):
+
+        def failing(*args, hint=hint, **options):
+            raise ConfigError("no", hint=hint)
+
+        monkeypatch.setattr("provider_kit.cli.chat.open_client", failing)
+        result = run("chat", "Hello")
+        assert result.stderr == "Error: no\nMore: provider-kit explain invalid_config\n"
+        assert result.exit_code == 2
 
 
 def test_a_stream_that_breaks_is_told_below_its_text(run, fake_server, served):
@@ -328,9 +332,10 @@ def test_a_failure_of_a_real_process_shows_no_traceback(served, fake_server):
 
 
 def test_bytes_that_are_no_text_can_be_piped_in(fake_server, served):
-    """They are replaced, not fatal."""
+    """They are replaced, not fatal, and not without a word."""
     done = process("chat", "Look:", environment=served, input=b"\xff\xfe\x00ok")
-    assert (done.stderr, done.returncode) == (b"", 0)
+    assert done.stderr == b"Warning: what was piped in is not all text in UTF-8; the rest is replaced.\n"
+    assert done.returncode == 0
     assert fake_server.requests[0].asked.last[1].endswith("ok")
 
 

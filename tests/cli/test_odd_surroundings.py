@@ -3,6 +3,7 @@
 import codecs
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -141,8 +142,16 @@ def test_a_full_disk_is_told(command, arguments):
             "Set OPENAI_API_KEY in the environment, or store it: provider-kit keys set openai.",
         ),
         ("Name it: project_id='…', or GEMINI_PROJECT_ID.", "Name it: project_id in the configuration file, or"),
-        ("Check HTTPConfig(proxy=…) and HTTPS_PROXY.", "Check HTTPConfig(proxy=…) and HTTPS_PROXY."),
-        ("Client('x', timeout=5), or max_tokens=5.", "Client('x', timeout=5), or --max-tokens 5."),
+        ("Check HTTPConfig(proxy=…) and HTTPS_PROXY.", "Check http.proxy in the configuration file and HTTPS_PROXY."),
+        ("Raise total_timeout=, or Client('x', timeout=5).", "Raise total_timeout in the configuration file."),
+        ("Log in: provider-kit auth login x, or login().", "Log in: provider-kit auth login x."),
+        ("Look at it. Then error.partial has it.", "Look at it."),
+        ("What was received is in error.partial.", "What was received stands above."),
+        ("Raise timeout= (connect, first_token, idle).", "Raise --timeout."),
+        ("ask in words, or use response_format=.", "ask in words, or use --schema."),
+        ("Name it as its type, or pass media_type='text/plain'.", "Name it as its type."),
+        ("Raise timeout=Timeout(connect=…).", "Raise timeout.connect in the configuration file."),
+        ("Pass model=, or make the client with one: Client('openai/gpt-5-mini').", "Pass --model, for example openai/"),
         ("Look at the network.", "Look at the network."),
     ],
 )
@@ -189,3 +198,51 @@ def test_no_colour_where_none_is_wanted(settings, monkeypatch):
     terminal_text.say("red", fg="red")
     assert said == ["red"]
     assert not terminal_text.may_draw()
+
+
+FAILING = {
+    "a file of no type": (("-f", "{folder}/data.bin"), {}, {}, r"ending of its type, e\.g\. report\.pdf\.$"),
+    "an empty schema": (("--schema", "{{}}"), {}, {}, r"--schema '\{\"type\": \"object\""),
+    "an empty model": (("-m", " "), {}, {}, "-m openai/gpt-5-mini"),
+    "a misspelt provider": (("-m", "opnai/gpt-5"), {}, {}, r"Did you mean 'openai'"),
+    "too many requests": ((), {}, {"status": 429, "headers": {"retry-after": "7"}}, r"Hint: Wait 7 s, or lower the"),
+    "a late stream": (("--timeout", "0.2"), {}, {"latency": 3}, r"Raise --timeout; or look at the provider's status"),
+    "a late answer": (("--timeout", "0.2", "--no-stream"), {}, {"latency": 3}, "or let it stream, without --no-stream"),
+    "a cut stream": ((), {}, {"cut_after": 3}, "what was received stands above"),
+    "a proxy that is not there": (
+        (),
+        {"HTTPS_PROXY": "http://127.0.0.1:9"},
+        {},
+        r"http\.proxy in the configuration file",
+    ),
+    "a refused request": ((), {}, {"status": 400}, "debug_http: true in the configuration file shows what was sent"),
+    "a gateway that gave up": ((), {}, {"status": 504}, r"ask for less \(--max-tokens\)"),
+}
+
+
+@pytest.mark.parametrize("what", FAILING)
+def test_a_hint_names_what_can_be_typed(run, tmp_path, what):
+    """Options, settings, files and variables; nothing of Python's."""
+    arguments, environment, fault, hint = FAILING[what]
+    (tmp_path / "data.bin").write_bytes(b"\x00\x01\x02\xff")
+    with FakeServer() as server:
+        if fault:
+            server.always(**fault)
+        target = () if "-m" in arguments else ("-m", "openai/gpt-5-mini", "--base-url", server.base_url("openai"))
+        if "HTTPS_PROXY" in environment:
+            target = ("-m", "openai/gpt-5-mini", "--base-url", "https://provider.test/v1")
+        result = run(
+            *("chat", "hi", *target, "--max-retries", "0"),
+            *(argument.format(folder=tmp_path) for argument in arguments),
+            **{"OPENAI_API_KEY": "test-key-0123456789", **environment},
+        )
+    (told,) = [line for line in result.stderr.splitlines() if line.startswith("Hint: ")]
+    assert re.search(hint, told), told
+    assert not re.search(r"[a-z_]=|\w\((?!-)|error\.|Client", told), told
+
+
+@pytest.mark.parametrize("name", ["PROVIDER_KIT_MODEL", "PROVIDER_KIT_CONFIG", "PROVIDER_KIT_TOKEN_STORAGE"])
+def test_a_blank_variable_counts_as_unset(run, name):
+    """As shells and files of settings leave them."""
+    result = run("chat", "Tell me a story.", **{name: "  "})
+    assert (result.exit_code, result.stdout) == (0, "You said: Tell me a story.\n"), result.stderr

@@ -234,7 +234,7 @@ def test_documents_travel_as_pdf_text_or_link(sent):
     body, _ = sent(
         Message.user(
             Document(data=b"%PDF-1", media_type="application/pdf", filename="a.pdf"),
-            Document(data=b"caf\xe9", media_type="text/plain"),
+            Document(data="café".encode(), media_type="text/plain"),
             Document(data=b'{"a":1}', media_type="application/json"),
             Document(url="https://x.test/a.pdf", media_type="application/pdf"),
         )
@@ -242,7 +242,7 @@ def test_documents_travel_as_pdf_text_or_link(sent):
     pdf, text, other, link = body["messages"][0]["content"]
     assert pdf["title"] == "a.pdf"
     assert pdf["source"] == {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0x"}
-    assert text["source"] == {"type": "text", "media_type": "text/plain", "data": "caf\ufffd"}
+    assert text["source"] == {"type": "text", "media_type": "text/plain", "data": "café"}
     assert other["source"]["data"] == '{"a":1}'
     assert link["source"] == {"type": "url", "url": "https://x.test/a.pdf"}
 

@@ -216,7 +216,7 @@ def test_a_provider_may_mean_something_else_by_a_code():
         ([], "[]"),
         (7, "7"),
         (b"plain words", "plain words"),
-        (b"", "HTTP 500"),
+        (b"", "The provider gave no reason."),
         (b"<html><head><title>Bad\n gateway</title>", "The server answered with a web page: 'Bad\\n gateway'"),
         (b"  <!DOCTYPE html>", "The server answered with a web page"),
     ],

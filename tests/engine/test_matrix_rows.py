@@ -100,7 +100,7 @@ PASSING = {
     "409": (Fault(status=409), ConflictError),
     "500": (Fault(status=500), InternalServerError),
     "502": (Fault(status=502), InternalServerError),
-    "504": (Fault(status=504), InternalServerError),
+    "504": (Fault(status=504), RequestTimeoutError),
     "503": (Fault(status=503), OverloadedError),
     "529": (Fault(status=529), OverloadedError),
     "told to": (Fault(status=400, headers={"x-should-retry": "true"}), BadRequestError),

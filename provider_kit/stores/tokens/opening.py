@@ -89,7 +89,7 @@ def open_token_storage(
         EncryptionError: The key is malformed.
     """
     if where is None:
-        where = next((os.environ[name] for name in _VARIABLES if os.environ.get(name)), "file")
+        where = next((os.environ[name] for name in _VARIABLES if os.environ.get(name, "").strip()), "file")
     storage = _open(os.fspath(where))
     key = encryption_key or os.environ.get("PROVIDER_KIT_ENCRYPTION_KEY")
     if not key or getattr(storage, "is_encrypted", False):
