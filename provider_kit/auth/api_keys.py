@@ -129,7 +129,9 @@ def find_keys(config: ProviderConfig, provider: Provider, environ: Mapping[str, 
         return KeySource((), provider=label)
     where = f" Get a key at {provider.console}." if provider.console else ""
     raise MissingAPIKeyError(
-        f"No API key: none was given, and none of {', '.join(variables)} is set.",
+        f"No API key: none was given, and {variables[0]} is not set."
+        if len(variables) == 1
+        else f"No API key: none was given, and none of {', '.join(variables)} is set.",
         provider=label,
         hint=f"Set {variables[0]} in the environment, pass api_key=…, "
         f"or store it: provider-kit keys set {label}.{where}",

@@ -71,6 +71,21 @@ def check_key_name(key: str) -> str:
     return key
 
 
+def check_token(token: Any) -> OAuthToken:
+    """What can be stored.
+
+    Raises:
+        StorageError: It is no token.
+    """
+    if not isinstance(token, OAuthToken):
+        raise StorageError(
+            f"A {type(token).__name__} cannot be stored as a token.",
+            hint="Store OAuthToken(access_token='…', refresh_token='…', expires_at=…).",
+            retryable=False,
+        )
+    return token
+
+
 def write_record(token: OAuthToken) -> str:
     """A token as JSON. Holds its secrets."""
     return json.dumps(to_fields(token), separators=(",", ":"))
@@ -78,6 +93,7 @@ def write_record(token: OAuthToken) -> str:
 
 def to_fields(token: OAuthToken) -> dict[str, Any]:
     """A token as a JSON object; what is not set is left out."""
+    check_token(token)
     values = {name: getattr(token, name) for name in _FIELDS}
     values["scopes"] = list(token.scopes)
     values["client"] = dict(token.client)

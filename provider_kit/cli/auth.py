@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from provider_kit.authenticators.oauth import OAuthAuthenticator
@@ -16,7 +17,7 @@ from provider_kit.cli.terminal_text import say, say_json
 from provider_kit.config.entries import ProviderEntry
 from provider_kit.config.opening import open_configuration
 from provider_kit.engine.login import can_open_browser
-from provider_kit.errors import AuthError, ProviderKitError
+from provider_kit.errors import AuthError, ConfigError, ProviderKitError
 from provider_kit.model.nearest import nearest
 from provider_kit.model.oauth import OAuthConfig, TokenInfo
 from provider_kit.providers.base import variable_prefix
@@ -181,6 +182,8 @@ def run_status(provider: str | None, as_json: bool) -> None:
     storage = open_token_storage()
     names = [provider] if provider is not None else [n for n in storage.list_tokens() if not is_login_key(n)]
     rows = [_row(storage, name) for name in names]
+    if provider is None:
+        rows = [row for row in rows if row["state"] != "key"]
     if as_json:
         say_json(rows)
     elif not rows:
@@ -212,6 +215,8 @@ def _row(storage: Any, name: str) -> dict[str, Any]:
         return {**row, "state": "unreadable", "text": f"{error.message} {error.hint or ''}".strip()}
     if token is None:
         return row
+    if token.token_type == "api_key":
+        return {**row, "state": "key", "text": "a key is stored, which needs no login; see: provider-kit keys list"}
     left = token.remaining(time.time())
     can_refresh = bool(token.refresh_token)
     row |= {"expires_at": token.expires_at, "can_refresh": can_refresh, "scopes": list(token.scopes)}
@@ -237,6 +242,15 @@ def run_refresh(provider: str) -> None:
 
 def run_logout(provider: str, revoke: bool) -> None:
     """Forget a token, and end it at the server."""
+    is_key = False
+    with suppress(ProviderKitError):  # what cannot be read is told below
+        stored = open_token_storage().retrieve_token(provider)
+        if stored is not None and stored.token_type == "api_key":
+            is_key = True
+    if is_key:
+        raise ConfigError(
+            f"What is stored of {provider} is a key, not a login.", hint=f"provider-kit keys rm {provider} forgets it."
+        )
     with _authenticator(provider, needed=False) as authenticator:
         had = authenticator.logout(revoke=revoke)
     if not had:

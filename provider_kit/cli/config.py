@@ -129,7 +129,11 @@ def _show_environment(as_json: bool) -> None:
 
 def run_init(path: str | None, providers: tuple[str, ...], force: bool) -> None:
     """Write a configuration file to begin with; it holds no secret."""
-    file = path or "config.yaml"
+    file = "config.yaml" if path is None else path
+    if not file.strip():
+        raise ConfigError("The name of the file is empty.", hint="provider-kit config init config.yaml")
+    if os.path.isdir(file):
+        raise ConfigError(f"{file} is a directory.", hint=f"Name the file: {os.path.join(file, 'config.yaml')}.")
     if os.path.exists(file) and not force:
         raise ConfigError(f"{file} exists.", hint="Name another file, or --force.")
     names = providers or ("openai", "anthropic", "ollama")

@@ -40,6 +40,9 @@ class _Group(click.Group):
             sys.exit(2)
 
     def invoke(self, ctx: click.Context) -> Any:
+        if sys.stdout is None:  # closed by whoever started us; an answer, paid for, would go nowhere
+            say("Error: standard output is closed.", err=True, fg="red")
+            ctx.exit(2)
         try:
             return super().invoke(ctx)
         except ProviderKitError as error:

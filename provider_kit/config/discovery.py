@@ -42,7 +42,14 @@ def find_config_file(
     """
     environ = os.environ if environ is None else environ
     if path is not None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise ConfigError(
+                f"A configuration file is named by its path, not by {type(path).__name__}.",
+                hint="load_config('config.yaml').",
+            )
         found = os.path.expanduser(os.fspath(path))
+        if not found.strip():
+            raise ConfigError("The name of the configuration file is empty.", hint="load_config('config.yaml').")
         return _existing(found, "")
     for variable in CONFIG_VARIABLES:
         if environ.get(variable, "").strip():
@@ -102,5 +109,5 @@ def read_text(path: str) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ConfigError(
-            f"{path}:{line}: error: There are bytes that are no UTF-8.", hint="Save the file as UTF-8."
+            f"{path}:{line}: error: There are bytes that are not UTF-8.", hint="Save the file as UTF-8."
         ) from None

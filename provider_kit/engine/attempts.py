@@ -18,7 +18,7 @@ from provider_kit.model.chat import Attempt, ChatRequest
 from provider_kit.model.config import DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, Timeout
 from provider_kit.policies.estimate import estimate_tokens
 from provider_kit.policies.matrix import TOKEN_REFUSED, KeyFate, Row, row_for
-from provider_kit.policies.retry import RetryPolicy
+from provider_kit.policies.retry import RetryPolicy, ask
 from provider_kit.transports.base import Transport, Waiter
 from provider_kit.wire.http import HttpRequest, Limits
 from provider_kit.wire.rate_limit_headers import wait_told
@@ -353,7 +353,7 @@ class Run:
                 trail.excluded = {one for one in trail.excluded if pool.refused(one)}
             if len(trail.used) >= most:
                 trail.excluded |= pool.others(trail.used)
-        wait = self.policy(error, trail.retries + 1)
+        wait = ask(self.policy, error, trail.retries + 1)
         if wait is None:
             return None
         trail.retries += 1
@@ -404,7 +404,8 @@ class Run:
         return key.shown if key is not None and self.gate.endpoint.keys.several else ""
 
     async def _tell_error(self, error: ProviderKitError) -> None:
-        text = f"{self.operation} failed after {len(self.attempts)} attempts: {type(error).__name__}"
+        tries = len(self.attempts)
+        text = f"{self.operation} failed after {tries} attempt{'s' if tries != 1 else ''}: {type(error).__name__}"
         await self.gate.teller.tell(self, "error", text, error=error, attempt=len(self.attempts))
 
     def describe(self, error: ProviderKitError) -> None:

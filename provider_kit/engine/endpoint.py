@@ -492,6 +492,11 @@ def merge_headers(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str
                 f"The header {name!r} cannot be sent.",
                 hint="A name holds letters, digits and '-', and no value holds a line break.",
             )
+        if not str(value).isascii():
+            raise InvalidRequestError(
+                f"The value of the header {name!r} is not ASCII, which each server reads in its own way.",
+                hint="Encode it, for example with urllib.parse.quote(value).",
+            )
     replaced = {name.lower() for name in extra}
     merged = {name: value for name, value in base.items() if name.lower() not in replaced}
     merged.update(

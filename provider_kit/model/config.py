@@ -237,7 +237,10 @@ class ProviderConfig:
 
     def __attrs_post_init__(self) -> None:
         if not self.type or not isinstance(self.type, str):
-            raise ConfigError("type is missing.", hint="Name a provider, e.g. type='openai'.")
+            raise ConfigError(
+                f"type must be the name of a provider, not {self.type!r}." if self.type else "type is missing.",
+                hint="Name a provider, e.g. type='openai'.",
+            )
         for name in ("name", "base_url", "default_model"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
@@ -246,13 +249,13 @@ class ProviderConfig:
             raise ConfigError("headers must be a dict of names and values.", hint="headers={'X-Team': 'search'}.")
         if not isinstance(self.http, HTTPConfig):
             raise ConfigError("http must be an HTTPConfig.", hint="http=HTTPConfig(proxy='http://proxy:3128').")
-        for name, kind, hint in (
+        for name, allowed, hint in (
             ("rate_limit", RateLimitConfig, "RateLimitConfig(requests_per_minute=60)"),
             ("circuit_breaker", (bool, CircuitBreakerConfig), "True, or CircuitBreakerConfig(…)"),
             ("response_cache", (bool, str), "True, 'answers.db' or 'redis://…'"),
         ):
             value = getattr(self, name)
-            if value is not None and not isinstance(value, kind):
+            if value is not None and not isinstance(value, allowed):
                 raise ConfigError(f"{name} must not be {type(value).__name__}.", hint=f"{name}={hint}.")
         if self.on_store_failure not in ("local", "raise"):
             raise ConfigError(

@@ -141,12 +141,18 @@ def _check_turns(messages: list[Message], special: bool, waiting: bool) -> None:
                 f"Message {position}: content must be a string or a list of parts, "
                 f"not {type(message.content).__name__}."
             )
+        if not message.content and message.role != "assistant" and not waiting:
+            raise InvalidRequestError(
+                f"Message {position} has no content.", hint="Leave it out, or write something to the model."
+            )
         if not all(isinstance(part, PART_CLASSES) for part in message.content):
             messages[position] = evolve(message, content=parts_of(message.content))
         answers = False
         for part in messages[position].parts:
             if type(part) is Text and not isinstance(part.text, str):
                 raise InvalidRequestError(f"Message {position}: the text of a part must be a string.")
+            if message.role == "user" and isinstance(part, Media):
+                part.check()
             if type(part) is ToolResult:
                 answers = True
                 if part.tool_call_id not in open_calls:
@@ -230,6 +236,9 @@ def attach_files(messages: list[Message], files: Any) -> list[Message]:
     if isinstance(files, (str, bytes)) or not isinstance(files, Iterable):
         files = [files]
     parts = [attachment(file) for file in files]
+    for part in parts:
+        if isinstance(part, Media):
+            part.check()
     for index in range(len(messages) - 1, -1, -1):
         if messages[index].role == "user":
             last = messages[index]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,6 +53,67 @@ def flag(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         )
 
 
+#: A password may hold anything.
+_PROXY = re.compile(
+    r"(?:(?P<scheme>[^:/?#@]*)://)?(?:.*@)?(?P<host>[^/?#@]*[^/?#@:])/*"
+)  # a password may hold anything
+_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
+
+def _proxy(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is None or value == "":
+        return
+    if not isinstance(value, Mapping):
+        _check_proxy(value)
+        return
+    for scheme, address in value.items():
+        if scheme not in ("http", "https"):
+            raise ConfigError(
+                f"proxy has an address for {scheme!r}, which is neither 'http' nor 'https'.",
+                hint="proxy={'https': 'http://proxy:3128'}, or one address for both.",
+            )
+        _check_proxy(address)
+
+
+def _check_proxy(address: Any) -> None:
+    """The address of a proxy; it may hold a password, so the error does not repeat it."""
+    found = _PROXY.fullmatch(address.strip()) if isinstance(address, str) else None
+    scheme = (found["scheme"] or "http").lower() if found else None
+    if found is None or not found["host"].partition(":")[0]:
+        shown = "it is no address" if isinstance(address, str) else f"it is {type(address).__name__}"
+        raise ConfigError(f"proxy cannot be used: {shown}.", hint="Write it as 'http://proxy:3128'.")
+    if scheme not in _PROXY_SCHEMES:
+        raise ConfigError(
+            f"proxy cannot be used: a proxy of the kind {scheme}:// is not known.",
+            hint=f"There are: {', '.join(_PROXY_SCHEMES)}.",
+        )
+
+
+def _path(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _path_or_flag(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if not isinstance(value, (bool, str)) or value == "":
+        raise ConfigError(
+            f"verify must be True, False or the path of a CA bundle, not {value!r}.", hint="Leave it out for True."
+        )
+
+
+def _certificate(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    files = value if isinstance(value, tuple) and len(value) == 2 else (value,)
+    if value is not None and not all(isinstance(file, (str, os.PathLike)) and str(file) for file in files):
+        raise ConfigError(
+            f"cert must be a path, or two of them, not {type(value).__name__}.",
+            hint="cert='client.pem', or cert=('client.crt', 'client.key').",
+        )
+
+
+def _one_line(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is not None and (not isinstance(value, str) or not value.strip() or not value.isascii() or "\n" in value):
+        raise ConfigError(f"{attribute.name} must be one line of ASCII, not {value!r}.", hint="'my-program/1.0'.")
+
+
 @explained("HTTPConfig(max_connections=20)", timeout="Client(timeout=…)", headers="Client(headers=…)")
 @frozen(kw_only=True)
 class HTTPConfig:
@@ -66,15 +129,19 @@ class HTTPConfig:
     max_connections: int | None = field(default=None, validator=_count)
     #: Proxy URL, or one for each scheme: ``{"https": "http://proxy:3128"}``. Default: the environment.
     proxy: str | Mapping[str, str] | None = field(
-        default=None, repr=lambda proxy: "None" if proxy is None else "<proxy>"
+        default=None, validator=_proxy, repr=lambda proxy: "None" if proxy is None else "<proxy>"
     )
     #: Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` and the CA variables count.
     trust_env: bool = field(default=True, validator=flag)
     #: ``True``, ``False`` (never in production), or the path of a CA bundle.
-    verify: bool | str = True
+    verify: bool | str = field(
+        default=True,
+        converter=_path,
+        validator=_path_or_flag,
+    )
     #: Path of a client certificate with its key, or ``(certificate, key)``.
-    cert: str | tuple[str, str] | None = None
+    cert: str | tuple[str, str] | None = field(default=None, validator=_certificate)
     #: Most bytes of one answer, after decompression.
     max_response_bytes: int = field(default=DEFAULT_MAX_RESPONSE_BYTES, validator=_count)
     #: Sent as ``User-Agent``; default ``provider-kit/<version> (python/…)``.
-    user_agent: str | None = None
+    user_agent: str | None = field(default=None, validator=_one_line)

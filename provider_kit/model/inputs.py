@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypedDict
 
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
-from provider_kit.model.config import OnUnsupported, Timeout
+from provider_kit.model.config import CONFIG_FIELDS, OnUnsupported, Timeout
 from provider_kit.model.conversation import attach_files, bare_text, to_messages
 from provider_kit.model.messages import Message, Part
 from provider_kit.model.nearest import nearest
@@ -78,6 +78,8 @@ class ChatOptions(TypedDict, total=False):
 
 
 _KNOWN = frozenset(ChatOptions.__annotations__)
+#: Arguments of clients, which people give to calls.
+_OF_CLIENTS = CONFIG_FIELDS | {"auth", "retry", "rate_limiter", "on_event", "session", "async_session", "transport"}
 _PLAIN = {
     "temperature": (int, float),
     "top_p": (int, float),
@@ -89,6 +91,13 @@ _PLAIN = {
     "parallel_tool_calls": (bool,),
     "user": (str,),
     "cache": (bool, str),
+}
+_KINDS = {
+    (int, float): "a number",
+    (int,): "a whole number",
+    (bool,): "True or False",
+    (str,): "a text",
+    (bool, str): "True, False, or a text such as '5m'",
 }
 _MAPPINGS = ("metadata", "extra_body", "extra_headers", "extra_query")
 
@@ -135,9 +144,7 @@ def build_request(
             value = get(name)
             if value is not None:
                 if type(value) not in kinds and not _is_a(value, kinds):
-                    raise InvalidRequestError(
-                        f"{name} must be {' or '.join(t.__name__ for t in kinds)}, not {value!r}."
-                    )
+                    raise InvalidRequestError(f"{name} must be {_KINDS[kinds]}, not {value!r}.")
                 if type(value) is float and not isfinite(value):
                     raise InvalidRequestError(f"{name} must be a finite number, not {value!r}.")
                 setattr(request, name, value)
@@ -160,10 +167,15 @@ def check_options(options: Mapping[str, Any]) -> None:
     """Refuse unknown keyword arguments, naming the nearest known ones."""
     for name in options:
         if name not in _KNOWN:
-            raise InvalidRequestError(
-                f"Unknown argument {name!r}.",
-                hint=nearest(name, _KNOWN) + "Fields only your provider knows go into extra_body={…}.",
-            )
+            raise InvalidRequestError(f"Unknown argument {name!r}.", hint=_instead_of(name))
+
+
+def _instead_of(name: str) -> str:
+    if name == "stream":
+        return "Call client.stream(…), or client.astream(…) in asyncio, to read an answer while it is written."
+    if name in _OF_CLIENTS:
+        return f"It is an argument of the client: Client('…', {name}=…)."
+    return nearest(name, _KNOWN) + "Fields only your provider knows go into extra_body={…}."
 
 
 def _max_tokens(request: ChatRequest, value: Any) -> None:
@@ -197,6 +209,14 @@ def _reasoning(request: ChatRequest, value: Any) -> None:
     request.reasoning = Reasoning.parse(value)
 
 
+def _response_cache(request: ChatRequest, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise InvalidRequestError(
+            f"response_cache of a call must be True or False, not {value!r}.",
+            hint="Which cache there is, the client is told: Client('…', response_cache='answers.db').",
+        )
+
+
 def _mapping(name: str) -> Callable[[ChatRequest, Any], None]:
     def set_mapping(request: ChatRequest, value: Any) -> None:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
@@ -213,5 +233,6 @@ _NORMALISE: dict[str, Callable[[ChatRequest, Any], None]] = {
     "tools": _tools,
     "response_format": _response_format,
     "reasoning": _reasoning,
+    "response_cache": _response_cache,
     **{name: _mapping(name) for name in _MAPPINGS},
 }

@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import mimetypes
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -22,6 +23,7 @@ from typing import Any, Literal, TypeAlias
 from attrs import define, field
 
 from provider_kit.errors import InvalidRequestError, ToolCallParseError
+from provider_kit.model.arguments import explained
 from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.surrogates import mend_all
 from provider_kit.model.text_bytes import is_text, read_text
@@ -118,6 +120,14 @@ class Media:
                 f"{type(self).__name__} needs exactly one of data=, url= and file_id=.",
                 hint=f"{type(self).__name__}.from_path('…') reads a file.",
             )
+        if isinstance(self.data, (bytearray, memoryview)):
+            self.data = bytes(self.data)
+        if self.data is not None and not isinstance(self.data, bytes):
+            raise InvalidRequestError(
+                f"data= takes bytes, not {type(self.data).__name__}.",
+                hint=f"{type(self).__name__}.from_path('…') reads a file, url='https://…' names an address; "
+                "base64.b64decode(text) makes bytes of base64.",
+            )
         if self.data is not None and self.media_type is None:
             self.media_type = sniff(self.data) or _named(self.filename)
             if self.media_type is None and isinstance(self, Document) and is_text(self.data):
@@ -128,6 +138,19 @@ class Media:
                     hint="Give its name the ending of its type, e.g. photo.png, or pass media_type=.",
                 )
             self._check_kind(self.media_type)
+
+    def check(self) -> None:
+        """Whether a provider could read it.
+
+        Raises:
+            InvalidRequestError: A field of text is something else, or the address is none.
+        """
+        for name in ("url", "file_id", "media_type", "filename"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value):
+                raise InvalidRequestError(f"{name}= of {type(self).__name__} must be a text, not {value!r}.")
+        if self.url is not None:
+            _check_address(self.url, type(self).__name__)
 
     def _check_kind(self, media_type: str) -> None:
         """A type that was found by content or name, not given, must be of the class: a program is no picture."""
@@ -194,11 +217,13 @@ class Media:
         return f"data:{self.media_type or 'application/octet-stream'};base64,{self.base64}"
 
 
+@explained("Image.from_path('photo.png'), or Image(url='https://…')")
 @define(kw_only=True)
 class Image(Media):
     """A picture (PNG, JPEG, WebP, GIF)."""
 
 
+@explained("Document.from_path('report.pdf'), or Document(url='https://…')")
 @define(kw_only=True)
 class Document(Media):
     """A document, usually PDF or plain text."""
@@ -222,9 +247,32 @@ class Document(Media):
         return text
 
 
+@explained("Audio.from_path('speech.mp3')")
 @define(kw_only=True)
 class Audio(Media):
     """Sound, usually WAV or MP3."""
+
+
+#: Addresses that no provider fetches from.
+_OUT_OF_REACH = frozenset({"file", "ftp", "sftp", "ssh"})
+
+
+def _check_address(url: str, kind: str) -> None:
+    """Whether a provider could fetch it.
+
+    Raises:
+        InvalidRequestError: It is a path of this machine, has no host, or is cut.
+    """
+    scheme, mark, rest = url.partition(":")
+    scheme = scheme.lower()
+    if scheme == "data" and "," in rest:
+        return
+    if mark and rest.startswith("//") and len(rest) > 2 and rest[2] not in "/?#" and scheme not in _OUT_OF_REACH:
+        return
+    raise InvalidRequestError(
+        f"{url[:100]!r} is no address that a provider could fetch.",
+        hint=f"Write it whole: 'https://…'. {kind}.from_path('…') reads a file of this machine.",
+    )
 
 
 def _named(filename: str | None) -> str | None:
@@ -535,7 +583,7 @@ def attachment(file: Any) -> Part:
         return file  # type: ignore[return-value]  # Media itself is never instantiated by users
     if isinstance(file, (bytes, bytearray)):
         return Media.from_bytes(bytes(file))  # type: ignore[return-value]  # always one of its subclasses
-    if isinstance(file, str) and file.startswith(("http://", "https://", "data:")):
+    if isinstance(file, str) and (file[:5].lower() == "data:" or re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", file)):
         return from_url(file)
     if isinstance(file, (str, os.PathLike)):
         return Media.from_path(file)  # type: ignore[return-value]  # always one of its subclasses
@@ -551,8 +599,12 @@ def attachment(file: Any) -> Part:
 
 def from_url(url: str, *, kind: type[Media] | None = None, **options: Any) -> Part:
     """Make a part that points to ``url``; a data URL becomes its bytes."""
-    if url.startswith("data:"):
-        head, _, payload = url[5:].partition(",")
+    if url[:5].lower() == "data:":
+        head, comma, payload = url[5:].partition(",")
+        if not comma:
+            raise InvalidRequestError(
+                f"The data URL {url[:40]!r} has no data.", hint="Write it whole: 'data:image/png;base64,…'."
+            )
         media_type = head.partition(";")[0] or "text/plain"
         try:
             data = base64.b64decode(payload, validate=True) if head.endswith(";base64") else payload.encode()

@@ -115,7 +115,9 @@ class Tool:
         if isinstance(function, Mapping):
             tool = {**function, **{k: v for k, v in tool.items() if k not in ("type", "function")}}
         elif tool.get("type", "function") not in ("function", "custom") or not (
-            {"parameters", "input_schema", "description"} & tool.keys() or tool.get("type") == "function"
+            {"parameters", "input_schema", "description"} & tool.keys()
+            or tool.get("type") == "function"
+            or tool.keys() == {"name"}
         ):
             return cls(str(tool.get("name") or tool.get("type") or next(iter(tool), "")), native=dict(tool))
         elif tool.get("type") == "custom" and "input_schema" not in tool:
@@ -157,6 +159,7 @@ def _tuple(names: Any) -> tuple[str, ...]:
     return found
 
 
+@explained("ToolChoice('required', ('weather',))")
 @frozen
 class ToolChoice:
     """Whether and which tools the model must use."""
@@ -225,6 +228,7 @@ def _bad_choice(choice: Any) -> InvalidRequestError:
     )
 
 
+@explained("ResponseFormat('json_schema', {…})")
 @define
 class ResponseFormat:
     """How the answer must be written: free text, JSON, or JSON that fits a schema."""
@@ -310,6 +314,7 @@ def _schema_name(schema: Mapping[str, Any]) -> str:
     return title[:64] or "response"
 
 
+@explained("Reasoning(effort='high'), or Reasoning(budget_tokens=4000)")
 @frozen
 class Reasoning:
     """How much the model should think before it answers."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import Attribute, field, frozen
 
 from provider_kit.errors import ConfigError, ProviderKitError
 from provider_kit.model.arguments import explained
 from provider_kit.model.nearest import nearest
 
-__all__ = ["PRESETS", "Backoff", "RetryPolicy", "full_jitter", "make_policy"]
+__all__ = ["PRESETS", "Backoff", "RetryPolicy", "ask", "full_jitter", "make_policy"]
 
 
 class RetryPolicy(Protocol):
@@ -45,6 +47,30 @@ def exponential(count: int, base: float, factor: float, cap: float) -> float:
     return float(next(islice(series, min(count, 200) - 1, None)))
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _tries(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigError(f"max_retries must be a whole number of 0 or more, not {value!r}.", hint="0 tries only once.")
+
+
+def _not_negative(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if not _is_number(value) or not value >= 0:
+        raise ConfigError(f"{attribute.name} must be a number of 0 or more, not {value!r}.", hint="It is in seconds.")
+
+
+def _growth(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if not _is_number(value) or not 1 <= value < math.inf:
+        raise ConfigError(f"factor must be a number of 1 or more, not {value!r}.", hint="2 doubles each wait.")
+
+
+def _function(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if not callable(value):
+        raise ConfigError(f"jitter must be a function, not {value!r}.", hint="It takes seconds and returns seconds.")
+
+
 @explained("Backoff(max_retries=3)")
 @frozen
 class Backoff:
@@ -58,17 +84,17 @@ class Backoff:
     """
 
     #: Tries after the first one.
-    max_retries: int = 3
+    max_retries: int = field(default=3, validator=_tries)
     #: Seconds the first wait may last at most.
-    base: float = 0.5
+    base: float = field(default=0.5, validator=_not_negative)
     #: Seconds any computed wait may last at most.
-    cap: float = 60.0
+    cap: float = field(default=60.0, validator=_not_negative)
     #: Seconds a provider may ask for.
-    longest: float = 120.0
+    longest: float = field(default=120.0, validator=_not_negative)
     #: Spreads a wait: takes seconds, returns seconds.
-    jitter: Callable[[float], float] = full_jitter
+    jitter: Callable[[float], float] = field(default=full_jitter, validator=_function)
     #: How much longer each wait may be than the one before.
-    factor: float = 2.0
+    factor: float = field(default=2.0, validator=_growth)
 
     def __call__(self, error: ProviderKitError, attempt: int, /) -> float | None:
         """Seconds to wait, or ``None``."""
@@ -124,4 +150,36 @@ def make_policy(given: Any, max_retries: int) -> RetryPolicy:
         return PRESETS[given]()
     if not callable(given):
         raise ConfigError(f"retry must be a function or a preset's name, not {given!r}.", hint="retry='conservative'.")
+    if isinstance(given, type):
+        raise ConfigError(f"retry is the class {given.__name__}, not one of its objects.", hint="retry=Backoff(3).")
+    if inspect.iscoroutinefunction(given) or not _takes_two(given):
+        raise ConfigError(
+            "retry must be a plain function of two arguments.",
+            hint="def policy(error, attempt): return seconds to wait, or None to give up.",
+        )
     return given  # type: ignore[no-any-return]  # a function of the protocol's shape
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(None, 1)
+    except TypeError:
+        return False
+    except ValueError:  # written in C, and it does not say
+        return True
+    return True
+
+
+def ask(policy: RetryPolicy, error: ProviderKitError, attempt: int) -> float | None:
+    """What a policy says, if it is an answer.
+
+    Raises:
+        ConfigError: A function of the caller's own returned something else than seconds or ``None``.
+    """
+    wait = policy(error, attempt)
+    if wait is None or (_is_number(wait) and 0 <= wait < math.inf):
+        return wait
+    raise ConfigError(
+        f"The retry policy returned {wait!r} for a {type(error).__name__}: {error.message}",
+        hint="It returns seconds to wait, or None to give up.",
+    ) from error

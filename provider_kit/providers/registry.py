@@ -49,6 +49,10 @@ _BUILT_IN = {
 
 _ALIASES = {"google": "gemini", "dashscope": "qwen", "lm_studio": "lmstudio", "llama.cpp": "llamacpp", "grok": "xai"}
 
+#: A host with a port, this machine, or a host with the path of an API.
+_ADDRESS = re.compile(
+    r"(?:localhost|\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:]+\]|[\w.-]+:\d{3,5}|[\w-]+(?:\.[\w-]+)+(?=/v\d))(?::\d+)?(?:/|$)"
+)
 #: Names that tell their provider without a prefix.
 _BARE = (
     (re.compile(r"^(?:gpt-\d|o\d(?:-|$)|chatgpt-|text-embedding-)"), "openai"),
@@ -176,6 +180,11 @@ def split_model(text: str) -> tuple[str, str | None]:
     if redact(text) != text:
         raise UnknownProviderError(
             "The first argument looks like an API key.", hint="Client('openai/gpt-5-mini', api_key=…)."
+        )
+    if _ADDRESS.match(text):
+        raise UnknownProviderError(
+            f"{text!r} is an address without its scheme.",
+            hint=f"Write it as 'http://{text}', or 'https://{text}' for a server that has a certificate.",
         )
     raise UnknownProviderError(
         f"{text!r} names no known provider.",

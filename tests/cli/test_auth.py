@@ -419,3 +419,17 @@ def test_help_is_quick():
     )
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not {"requests", "aiohttp", "oauthlib", "cryptography", "asyncio"} & loaded
+
+
+def test_a_stored_key_is_no_login(run):
+    """It is not listed, nor forgotten, nor ended at a server by the commands of logins."""
+    assert run("keys", "set", "openai", input="sk-proj-0123456789abcdef\n").exit_code == 0
+    listed = run("auth", "status")
+    assert (listed.exit_code, "openai" in listed.output) == (1, False)
+    named = run("auth", "status", "openai")
+    assert named.exit_code == 1
+    assert "a key is stored" in named.output
+    ended = run("auth", "logout", "openai")
+    assert ended.exit_code == 2
+    assert "provider-kit keys rm openai" in ended.output
+    assert "openai" in run("keys", "list").output

@@ -4,6 +4,7 @@ import codecs
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -246,3 +247,11 @@ def test_a_blank_variable_counts_as_unset(run, name):
     """As shells and files of settings leave them."""
     result = run("chat", "Tell me a story.", **{name: "  "})
     assert (result.exit_code, result.stdout) == (0, "You said: Tell me a story.\n"), result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes it otherwise there")
+def test_a_closed_output_is_told_before_anything_is_asked(tmp_path):
+    """``>&-``: the answer would go nowhere."""
+    line = f"{shlex.quote(sys.executable)} -m provider_kit chat -m demo hi >&-"
+    result = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (2, "Error: standard output is closed.\n")

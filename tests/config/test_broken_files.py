@@ -225,7 +225,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path, monkeypatch):
         load_config(tmp_path / "nothing.yaml")
     odd = tmp_path / "odd.yaml"
     odd.write_bytes(b"providers:\n  demo:\n    model: \xff\xfe\n")
-    with pytest.raises(ConfigError, match=r"odd.yaml:3: error: .* no UTF-8"):
+    with pytest.raises(ConfigError, match=r"odd.yaml:3: error: .* not UTF-8"):
         load_config(odd)
     odd.write_bytes(b"#" * (1 << 21))
     with pytest.raises(ConfigError, match="larger than"):

@@ -253,7 +253,7 @@ def test_turns_of_another_api_are_written_anew():
     ]
     assert warned == ["messages"]
     assert items(["Hi", Message.assistant("a", Native("x", {"type": "x"}))])[2] == {"type": "x"}
-    assert build(["Hi", Message("assistant", [Text("a"), Image(url="u")])])[1] == ["messages"]
+    assert build(["Hi", Message("assistant", [Text("a"), Image(url="https://h/u")])])[1] == ["messages"]
 
 
 def test_results_may_be_errors_parts_or_answers_to_custom_tools():
@@ -266,7 +266,7 @@ def test_results_may_be_errors_parts_or_answers_to_custom_tools():
     )
     results = [
         ToolResult("c1", "no", is_error=True),
-        ToolResult("c2", [Text("a"), Image(url="u")]),
+        ToolResult("c2", [Text("a"), Image(url="https://h/u")]),
         ToolResult("c3", "Error: no", is_error=True),
         Text("left out"),
     ]
@@ -276,7 +276,7 @@ def test_results_may_be_errors_parts_or_answers_to_custom_tools():
         {
             "type": "function_call_output",
             "call_id": "c2",
-            "output": [{"type": "input_text", "text": "a"}, {"type": "input_image", "image_url": "u"}],
+            "output": [{"type": "input_text", "text": "a"}, {"type": "input_image", "image_url": "https://h/u"}],
         },
         {"type": "custom_tool_call_output", "call_id": "c3", "output": "Error: no"},
     ]

@@ -41,12 +41,18 @@ CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "
         ({"role": "user", "content": "Hi"}, [Message("user", "Hi")]),
         (Message.user("Hi"), [Message("user", "Hi")]),
         (Text("Hi"), [Message("user", [Text("Hi")])]),
-        (Image(url="u"), [Message("user", [Image(url="u")])]),
-        (["Look", Image(url="u"), Text("!")], [Message("user", [Text("Look"), Image(url="u"), Text("!")])]),
-        ([Message.assistant("a"), Image(url="u")], [Message("assistant", "a"), Message("user", [Image(url="u")])]),
+        (Image(url="https://h/u"), [Message("user", [Image(url="https://h/u")])]),
         (
-            [Message("user", "Look", name="Ann"), Image(url="u")],
-            [Message("user", [Text("Look"), Image(url="u")], name="Ann")],
+            ["Look", Image(url="https://h/u"), Text("!")],
+            [Message("user", [Text("Look"), Image(url="https://h/u"), Text("!")])],
+        ),
+        (
+            [Message.assistant("a"), Image(url="https://h/u")],
+            [Message("assistant", "a"), Message("user", [Image(url="https://h/u")])],
+        ),
+        (
+            [Message("user", "Look", name="Ann"), Image(url="https://h/u")],
+            [Message("user", [Text("Look"), Image(url="https://h/u")], name="Ann")],
         ),
         (
             [{"role": "user", "content": "Hi", "name": "Ann", "x": 1}],
@@ -330,10 +336,10 @@ def test_files_are_attached_to_the_last_user_message():
     [
         ({"temprature": 1}, "Unknown argument 'temprature'"),
         ({"model": 7}, "model must be a string"),
-        ({"temperature": "hot"}, "temperature must be int or float"),
+        ({"temperature": "hot"}, "temperature must be a number"),
         ({"temperature": True}, "temperature"),
-        ({"top_k": 1.5}, "top_k must be int"),
-        ({"parallel_tool_calls": 1}, "parallel_tool_calls must be bool"),
+        ({"top_k": 1.5}, "top_k must be a whole number"),
+        ({"parallel_tool_calls": 1}, "parallel_tool_calls must be True or False"),
         ({"max_tokens": -1}, "must not be negative"),
         ({"max_output_tokens": "9"}, "max_tokens must be a whole number"),
         ({"max_output_tokens": True}, "max_tokens must be a whole number"),

@@ -46,7 +46,7 @@ def test_a_plain_message_has_its_string_as_its_one_part():
     assert Message("assistant", "").parts == []
     assert Message.assistant("Hi").refusal is None
     assert Message.system("Be kind").role == "system"
-    assert Message.user("a", Image(url="u")).content == [Text("a"), Image(url="u")]
+    assert Message.user("a", Image(url="https://h/u")).content == [Text("a"), Image(url="https://h/u")]
 
 
 def test_a_tool_message_holds_one_result():

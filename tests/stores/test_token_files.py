@@ -262,3 +262,18 @@ def test_a_database_that_is_none_or_open_to_others_is_told(tmp_path):
         storage.retrieve_token("a")
     assert caught.value.hint.startswith("chmod 600")
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
+def test_a_folder_that_everybody_may_write_keeps_no_tokens(tmp_path):
+    """Unless only the owner of a file may replace it there, as in /tmp."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    for storage in (FileTokenStorage(folder / "tokens.json"), FileTokenStorage(folder)):
+        with pytest.raises(StorageError, match="Everybody may write into") as caught:
+            storage.store_token("a", OAuthToken(access_token="t"))
+        assert "chmod o-w" in caught.value.hint
+        assert [path.name for path in folder.iterdir()] == []
+    folder.chmod(0o1777)
+    FileTokenStorage(folder / "tokens.json").store_token("a", OAuthToken(access_token="t"))

@@ -215,7 +215,18 @@ def test_a_proxy_that_loses_the_answer_lost_it(serve, world, client):
     world.run(scenario())
 
 
-@pytest.mark.parametrize("address", ["socks5://127.0.0.1:9", "ftp://127.0.0.1:9"])
+@pytest.mark.parametrize("address", ["ftp://127.0.0.1:9", "htp://proxy:1", "http://", ":3128", 5, {"htps": "proxy"}])
+def test_what_is_no_proxy_is_refused_at_once(address):
+    """Not taken for an address of something else when the first call is made; a password is not shown."""
+    with pytest.raises(ConfigError, match=r"^proxy ") as caught:
+        HTTPConfig(proxy=address)
+    assert caught.value.hint
+    with pytest.raises(ConfigError, match="ftp") as caught:
+        HTTPConfig(proxy="ftp://user:the-password@proxy:1")
+    assert "the-password" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["socks5://127.0.0.1:9"])
 def test_a_proxy_of_another_kind_is_refused(world, client, address):
     """SOCKS needs a package more, and is not known to asyncio; the error names the proxy."""
     made = client("https://api.invalid", proxy=address)

@@ -5,6 +5,7 @@ Source: Anthropic API reference, "Messages", "Extended thinking", "Prompt cachin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -73,7 +74,11 @@ class ClaudeProfile:
 
 
 def _mark(cache: bool | str) -> dict[str, str]:
-    return {"type": "ephemeral", "ttl": cache} if isinstance(cache, str) else {"type": "ephemeral"}
+    if not isinstance(cache, str):
+        return {"type": "ephemeral"}
+    if not re.fullmatch(r"[1-9]\d*[mh]", cache):
+        raise InvalidRequestError(f"cache={cache!r} is no time that this API knows.", hint="Use True, '5m' or '1h'.")
+    return {"type": "ephemeral", "ttl": cache}
 
 
 class AnthropicRequestWriter:

@@ -166,6 +166,7 @@ class FileTokenStorage(StorageBase):
     def _writing(self) -> Iterator[None]:
         with self._reporting(self._folder):
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
+            _check_folder(self._folder)
             lock = file_lock(self._folder, self.path)
         lock.wait(_WAIT)
         try:
@@ -276,6 +277,17 @@ def _link(path: str) -> StorageError:
         hint="Give the path of the file itself.",
         retryable=False,
     )
+
+
+def _check_folder(folder: str) -> None:
+    """Where everybody may write, anybody may put another file in the place of ours."""
+    mode = os.stat(folder).st_mode
+    if os.name == "posix" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise StorageError(
+            f"Everybody may write into {folder} (mode {mode & 0o777:03o}); tokens are not kept there.",
+            hint=f"chmod o-w {folder}, or choose another place for tokens.",
+            retryable=False,
+        )
 
 
 def _sync_folder(folder: str) -> None:

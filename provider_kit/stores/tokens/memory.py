@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provider_kit.auth.token_storage import check_key_name
+from provider_kit.auth.token_storage import check_key_name, check_token
 from provider_kit.model.oauth import OAuthToken
 from provider_kit.stores.tokens.base import StorageBase
 
@@ -20,7 +20,7 @@ class MemoryTokenStorage(StorageBase):
 
     def store_token(self, key: str, token: OAuthToken) -> None:
         """Keep a token under a name."""
-        self._tokens[check_key_name(key)] = token
+        self._tokens[check_key_name(key)] = check_token(token)
 
     def retrieve_token(self, key: str) -> OAuthToken | None:
         """The token under a name, or ``None``."""
