@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
 from types import TracebackType
 from typing import NoReturn, Self
 
@@ -23,12 +23,13 @@ class ChatStream:
         self._state = state
         self._source: AsyncGenerator[Chunk, None] = stream(state)
         self._chunks: Generator[Chunk, None, None] = iterate_blocking(self._source)  # type: ignore[assignment]  # it is a generator
+        self._reader = _read(self._chunks, state)
 
     def __iter__(self) -> Iterator[Chunk]:
-        return self._chunks
+        return self._reader
 
     def __next__(self) -> Chunk:
-        return next(self._chunks)
+        return next(self._reader)
 
     @property
     def response(self) -> ChatResponse:
@@ -42,12 +43,13 @@ class ChatStream:
 
     def text(self) -> Iterator[str]:
         """Only the pieces of text."""
-        for chunk in self._chunks:
+        for chunk in self._reader:
             if chunk.text:
                 yield chunk.text
 
     def close(self) -> None:
         """Stop and free the connection. Safe to call twice, and from another thread, whose loop ends then."""
+        self._state.closing = True
         try:
             self._chunks.close()
         except ValueError:  # it is being read in another thread
@@ -76,6 +78,19 @@ class ChatStream:
         raise TypeError("stream() is not awaited; in asyncio write: async for chunk in client.astream(…)")
 
 
+def _read(chunks: Generator[Chunk, None, None], state: StreamState) -> Iterator[Chunk]:
+    """The chunks, for whoever reads them; :meth:`ChatStream.close` of another thread is their end."""
+    try:
+        yield from chunks
+    except ValueError as error:  # the closing thread is in there
+        if not state.closing or type(error) is not ValueError:
+            raise
+
+
+async def _ended() -> Chunk:
+    raise StopAsyncIteration
+
+
 class AsyncChatStream:
     """A streamed answer, read by an ``async for`` loop.
 
@@ -88,10 +103,11 @@ class AsyncChatStream:
         self._chunks: AsyncGenerator[Chunk, None] = stream(state)
 
     def __aiter__(self) -> AsyncIterator[Chunk]:
-        return self._chunks
+        return self
 
-    async def __anext__(self) -> Chunk:
-        return await self._chunks.__anext__()
+    def __anext__(self) -> Awaitable[Chunk]:
+        # While another task closes it, a generator refuses to be asked.
+        return _ended() if self._state.closing else self._chunks.__anext__()
 
     @property
     def response(self) -> ChatResponse:
@@ -105,12 +121,13 @@ class AsyncChatStream:
 
     async def text(self) -> AsyncIterator[str]:
         """Only the pieces of text."""
-        async for chunk in self._chunks:
+        async for chunk in self:
             if chunk.text:
                 yield chunk.text
 
     async def aclose(self) -> None:
         """Stop and free the connection. Safe to call twice, and from another task, whose loop ends then."""
+        self._state.closing = True
         try:
             await self._chunks.aclose()
         except RuntimeError:

@@ -81,7 +81,7 @@ def run_providers(as_json: bool) -> None:
     if as_json:
         say_json(rows)
         return
-    table = [[row["name"], row["title"], row["state"] or f"set {row['key_variables'][0]}"] for row in rows]
+    table = [[row["name"], row["title"], row["state"] or f"set {' or '.join(row['key_variables'])}"] for row in rows]
     print_table(["Name", "Provider", "Key"], table, [18, 28, 0])
 
 

@@ -137,7 +137,9 @@ class Endpoint:
         several = kind is list and isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
         if value is None or several or (isinstance(value, str) if kind in (str, list) else isinstance(value, kind)):
             return
-        wanted = {str: "a text", bool: "True or False", list: "a text, or a list of texts"}.get(kind, kind.__name__)
+        wanted = {str: "a text", bool: "True or False", list: "a text, or a list of texts", int: "a number"}.get(
+            kind, kind.__name__
+        )
         raise ConfigError(
             f"The option {name} must be {wanted}, not {type(value).__name__}.",
             provider=self.name,
@@ -173,7 +175,9 @@ class Endpoint:
             raise ConfigError(
                 f"The base URL {redact(url)!r} is not an http:// or https:// address.",
                 provider=self.name,
-                hint=f"Write it with its scheme: '{'http' if here else 'https'}://{address}'.",
+                hint=f"Write it with its scheme: '{'http' if here else 'https'}://{address}'."
+                if address
+                else "Write it whole: 'https://…/v1'.",
             )
         if "#" in url:
             raise ConfigError(

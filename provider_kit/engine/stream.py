@@ -59,6 +59,8 @@ class StreamState:
     collected_bytes: int = 0
     #: Whether the cache had it.
     hit: bool = False
+    #: Whether its reader's side has begun to close it.
+    closing: bool = False
 
     def interrupt(self) -> None:
         """The caller has left while another thread, or another task, waits or reads: end that."""

@@ -27,7 +27,6 @@ from attrs import define
 from yarl import URL
 
 from provider_kit.errors import (
-    APIConnectionError,
     ConfigError,
     DeadlineExceededError,
     PoolTimeoutError,
@@ -38,7 +37,15 @@ from provider_kit.model.config import HTTPConfig
 from provider_kit.model.hidden import HiddenText
 from provider_kit.transports.aiohttp_clocks import Guard, Watchdog
 from provider_kit.transports.asyncio_waiting import AsyncioWaiting
-from provider_kit.transports.base import certificate_error, late, not_connected, one_line, proxy_error, too_large
+from provider_kit.transports.base import (
+    certificate_error,
+    late,
+    not_connected,
+    one_line,
+    proxy_error,
+    refused,
+    too_large,
+)
 from provider_kit.transports.callers_own import callers_own
 from provider_kit.transports.environment import (
     find_proxy,
@@ -172,6 +179,8 @@ class AiohttpTransport(AsyncioWaiting):
         here = self._here() or await self._settle()
         session = here.session
         guard = self._opening[id(limits)] = Guard(here.watchdog, limits, streaming=True)
+        if limits.left:  # an interrupt before that line found nobody
+            guard.break_off()
         try:
             response = await self._request(session, request, limits, guard)
         except BaseException as error:
@@ -214,6 +223,7 @@ class AiohttpTransport(AsyncioWaiting):
 
     def interrupt(self, limits: Limits) -> None:
         """End the wait for headers, as if its time had run out."""
+        limits.left = True
         guard = self._opening.get(id(limits))
         if guard is not None:
             guard.break_off()
@@ -576,7 +586,7 @@ def _translate(error: BaseException, guard: Guard, limits: Limits, request: Http
     if isinstance(error, (aiohttp.ClientConnectorSSLError, aiohttp.ClientConnectorCertificateError)):
         return certificate_error(host, reason)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return APIConnectionError(f"No connection to {host}: {reason}.")
+        return refused(host, reason)
     if isinstance(error, (ValueError, TypeError)) and not guard.answered:
         return ConfigError(
             f"The request to {host} cannot be written: {reason}.",

@@ -25,7 +25,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from provider_kit.errors import APIConnectionError, APITimeoutError, DeadlineExceededError, InvalidResponseError
-from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
+from provider_kit.wire.http import HttpRequest, HttpResponse, Limits, is_loopback
 
 __all__ = ["ByteStream", "Transport", "Waiter", "Waiting", "certificate_error", "late", "proxy_error", "too_large"]
 
@@ -184,6 +184,16 @@ def too_large(limit: int) -> InvalidResponseError:
     return InvalidResponseError(
         f"The answer is larger than {limit:,} bytes and was cut off.",
         hint="Raise HTTPConfig(max_response_bytes=…) if such an answer is expected.",
+    )
+
+
+def refused(host: str, reason: str) -> APIConnectionError:
+    """Nobody answers at an address; nothing was sent."""
+    name = host.rpartition(":")[0] or host
+    here = is_loopback(name.strip("[]"), unspecified=True)
+    return APIConnectionError(
+        f"No connection to {host}: {reason}.",
+        hint="Is the server of this machine running, and does it listen on this port?" if here else None,
     )
 
 

@@ -27,7 +27,6 @@ from urllib3 import exceptions as pool_failures
 from urllib3.util import Timeout as PoolTimeout
 
 from provider_kit.errors import (
-    APIConnectionError,
     ConfigError,
     DeadlineExceededError,
     MissingDependencyError,
@@ -36,7 +35,15 @@ from provider_kit.errors import (
     ResponseLostError,
 )
 from provider_kit.model.config import HTTPConfig
-from provider_kit.transports.base import certificate_error, late, not_connected, one_line, proxy_error, too_large
+from provider_kit.transports.base import (
+    certificate_error,
+    late,
+    not_connected,
+    one_line,
+    proxy_error,
+    refused,
+    too_large,
+)
 from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.transports.callers_own import callers_own
 from provider_kit.transports.drive import run_to_completion
@@ -104,6 +111,7 @@ class RequestsTransport(BlockingWaiting):
         """Send a request and return as soon as the answer's headers are here."""
         exchange = Exchange(limits, time.monotonic, streaming=True)
         self._opening[id(limits)] = exchange
+        exchange.gone = limits.left  # an interrupt before that line found nobody
         try:
             response = await self._exchange(request, limits, exchange)
             return _Stream(response, exchange, limits, request)
@@ -115,6 +123,7 @@ class RequestsTransport(BlockingWaiting):
 
     def interrupt(self, limits: Limits) -> None:
         """Send nothing any more, and close the connection on which an answer is waited for."""
+        limits.left = True
         exchange = self._opening.get(id(limits))
         if exchange is not None:
             exchange.gone = True
@@ -451,7 +460,7 @@ def _translate(error: Exception, exchange: Exchange, limits: Limits, request: Ht
             return proxy_error(host, reason)
         if any(isinstance(cause, ssl.SSLError) and not isinstance(cause, _CUT_TLS) for cause in causes):
             return certificate_error(host, reason)
-        return APIConnectionError(f"No connection to {host}: {reason}.")
+        return refused(host, reason)
     return ResponseLostError(f"The connection to {host} broke before the answer was complete: {reason}.")
 
 

@@ -411,3 +411,82 @@ def test_a_stream_that_waits_is_closed_from_elsewhere(server, what, world):
     assert client._gate.slots is None or (client._gate.slots.taken, len(client._gate.slots)) == (0, 0)
     assert not any(len(limiter) for limiter in client._gate._limiters.values())
     client.close()
+
+
+@pytest.mark.parametrize("read", [list, one_by_one, texts], ids=lambda read: read.__name__)
+def test_a_reader_that_comes_while_the_connection_is_drained_finds_the_end(server, monkeypatch, read):
+    """Closing may take a moment; who asks for the next chunk meanwhile is not refused, the loop just ends."""
+    server.reply("one two")
+    with server.client() as client:
+        stream = client.stream("Hi")
+        while not next(stream).finish_reason:
+            pass
+        body = stream._state.body
+        draining, go = threading.Event(), threading.Event()
+
+        async def drain():
+            draining.set()
+            assert go.wait(5)
+            await body.aclose()
+
+        monkeypatch.setattr(body, "drain", drain, raising=False)
+        closer = threading.Thread(target=stream.close)
+        closer.start()
+        assert draining.wait(5)
+        assert read(stream) == []
+        go.set()
+        closer.join(5)
+        assert list(stream) == []
+
+
+def test_a_task_that_reads_while_another_one_closes_finds_the_end(server, monkeypatch):
+    """The same in asyncio."""
+    server.reply("one two")
+
+    async def main():
+        async with server.client() as client:
+            stream = client.astream("Hi")
+            async for chunk in stream:
+                if chunk.finish_reason:
+                    break
+            body = stream._state.body
+            draining, go = asyncio.Event(), asyncio.Event()
+
+            async def drain():
+                draining.set()
+                await go.wait()
+                await body.aclose()
+
+            monkeypatch.setattr(body, "drain", drain, raising=False)
+            closer = asyncio.create_task(stream.aclose())
+            async with asyncio.timeout(5):
+                await draining.wait()
+                assert [chunk async for chunk in stream] == []
+                assert [text async for text in stream.text()] == []
+                go.set()
+                await closer
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("world", ["blocking", "asyncio"])
+def test_a_stream_closed_in_the_last_moment_sends_nothing(server, monkeypatch, world):
+    """Between the engine's last look and the transport's first."""
+    with server.client() as client:
+        transport = client._pair.make_blocking() if world == "blocking" else client._pair.make_asyncio()
+        stream = client.stream("Hi") if world == "blocking" else client.astream("Hi")
+        opened = transport.open_stream
+
+        async def late(request, limits):
+            stream._state.interrupt()
+            return await opened(request, limits)
+
+        monkeypatch.setattr(transport, "open_stream", late, raising=False)
+
+        async def other():
+            return [chunk async for chunk in stream]
+
+        chunks = list(stream) if world == "blocking" else asyncio.run(other())
+        assert chunks == []
+        time.sleep(0.05)
+        assert not server.requests

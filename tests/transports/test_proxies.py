@@ -432,3 +432,21 @@ def test_no_password_of_a_proxy_that_fails_is_in_an_error(serve, world, client, 
         await world.close(made)
 
     world.run(scenario())
+
+
+def test_a_server_of_this_machine_that_is_away_may_not_be_running(world, client):
+    """That is asked first; of another machine it is the address and the network."""
+
+    async def scenario(address, hint):
+        made = client(address, proxy="")
+        with pytest.raises(APIConnectionError, match="No connection to") as caught:
+            await world.chat(made, "Hi")
+        assert hint in caught.value.hint
+        await world.close(made)
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    world.run(scenario(f"http://127.0.0.1:{port}", "running, and does it listen on this port"))
+    world.run(scenario(f"http://localhost:{port}", "running, and does it listen on this port"))
+    world.run(scenario("http://nobody.invalid", "Check the base URL, the network"))
