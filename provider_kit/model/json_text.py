@@ -38,9 +38,25 @@ def _foreign(value: Any) -> Any:
 
 
 _scan = json.JSONDecoder().raw_decode
-_encode = json.JSONEncoder(
-    separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False, default=_foreign
-).encode
+
+
+def _make_encoder() -> Callable[[Any], str]:
+    """``json.JSONEncoder.encode``, without making its encoder in C anew for each value, which is half of the cost."""
+    plain = json.JSONEncoder(
+        separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False, default=_foreign
+    )
+    try:  # what encode() does itself; other Pythons may have another one, or none
+        made: Any = getattr(json.encoder, "c_make_encoder")(  # noqa: B009  # typeshed does not know it
+            None, _foreign, json.encoder.encode_basestring, None, ":", ",", False, False, False
+        )
+        if "".join(made({"a": [1, "é", None, 0.5, True]}, 0)) != '{"a":[1,"é",null,0.5,true]}':
+            return plain.encode
+    except (AttributeError, TypeError):
+        return plain.encode
+    return lambda value: "".join(made(value, 0))
+
+
+_encode = _make_encoder()
 _encode_all = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _canonical = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=True, check_circular=False, default=_foreign
