@@ -171,3 +171,42 @@ def test_fast_libraries_are_used_where_they_are_installed(monkeypatch):
     assert made["dumps"]("refused") == b'"refused"'
     assert made["dumps"]([None]) == b"[null]"
     assert calls == ["read", "write", "write"]
+
+
+@pytest.fixture(scope="module")
+def without_encoder():
+    """The functions where Python has no encoder in C, or another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json.encoder, "c_make_encoder", None)
+        none = load_module(patch, orjson=None, msgspec=None)
+        patch.setattr(json.encoder, "c_make_encoder", lambda *_: lambda value, level: ["other"])
+        other = load_module(patch, orjson=None, msgspec=None)
+    return none["_encode"], other["_encode"]
+
+
+@given(VALUES)
+def test_an_encoder_that_is_made_once_writes_what_json_dumps_writes(meanings, without_encoder, value):
+    """And refuses what it refuses; so does what takes its place."""
+    expected = outcome(
+        json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=json_text._foreign).encode,
+        value,
+    )
+    for encode in (meanings[0]["_encode"], *without_encoder):
+        assert outcome(encode, value) == expected
+
+
+@pytest.mark.parametrize("depth", [500, 100_000])
+def test_what_holds_itself_or_is_bottomless_is_refused(depth):
+    """An error, not a crash of the interpreter."""
+    circle = {}
+    circle["me"] = circle
+    deep = []
+    for _ in range(depth):
+        deep = [deep]
+    with pytest.raises((ValueError, RecursionError)):
+        dumps(circle)
+    if depth > 1000:
+        with pytest.raises((ValueError, RecursionError)):
+            dumps(deep)
+    else:
+        assert dumps(deep) == b"[" * 501 + b"]" * 501
