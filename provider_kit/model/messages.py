@@ -368,6 +368,31 @@ class ToolResult:
     cache: bool | str | None = field(default=None, kw_only=True)
     extra: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
 
+    @property
+    def text(self) -> str:
+        """Its text alone: the parts of text, which belong together, and text files, set apart by blank lines.
+
+        Raises:
+            InvalidRequestError: A text file is in an encoding that cannot be told.
+        """
+        if isinstance(self.content, str):
+            return self.content
+        pieces = [""]
+        for part in self.content:
+            text = written_in(part)
+            if isinstance(part, Text):
+                pieces[-1] += part.text
+            elif text is not None:
+                pieces += [text, ""]
+        return "\n\n".join(filter(None, pieces))
+
+
+def written_in(part: Any) -> str | None:
+    """What a part of text or a text file says; ``None`` for any other part."""
+    if isinstance(part, Text):
+        return part.text
+    return part.as_text if isinstance(part, Document) else None
+
 
 @define
 class Thinking:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from provider_kit import Client, Document, InvalidRequestError, ScriptedTransport
+from provider_kit import Client, Document, InvalidRequestError, Message, ScriptedTransport, Text, ToolCall, ToolResult
 
 TARGETS = {
     "chat completions": "openai/gpt-4o",
@@ -89,3 +89,21 @@ def test_a_document_without_a_name_says_so_too():
     """Made from bytes."""
     with pytest.raises(InvalidRequestError, match=r"^The document is text/csv"):
         _ = Document(data=b"\xff\xfe\xfd", media_type="text/csv").as_text
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_text_files_of_a_tool_result_do_not_run_together(call, target):
+    """They stay apart from the text and from each other: as parts, or with a blank line between them."""
+    transport = ScriptedTransport([Nowhere()])
+    client = Client(TARGETS[target], api_key="test-key-0123456789", transport=transport, max_retries=0)
+    asked = ToolCall("c1", "look", {})
+    notes = Document(data=WRITTEN.encode(), media_type="text/plain", filename="notes.txt")
+    result = ToolResult("c1", [Text("fir"), Text("st"), notes, notes, Text("last")])
+    with pytest.raises(Nowhere):
+        call.chat(client, ["Look.", Message("assistant", [asked]), Message("tool", [result])])
+    body = json.dumps(json.loads(transport.requests[-1].body), ensure_ascii=False)
+    for together in (f"st{WRITTEN}", f"{WRITTEN}{WRITTEN}", f"{WRITTEN}last"):
+        assert together not in body
+    assert WRITTEN in body
+    assert result.text == f"first\n\n{WRITTEN}\n\n{WRITTEN}\n\nlast"
+    assert ToolResult("c1", "alone").text == "alone"

@@ -17,7 +17,18 @@ from provider_kit.dialects.generated import spoken_words
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.json_text import loads
-from provider_kit.model.messages import Document, Media, Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult
+from provider_kit.model.messages import (
+    Document,
+    Media,
+    Message,
+    Native,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    written_in,
+)
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
 __all__ = ["GeminiProfile", "GeminiRequestWriter"]
@@ -168,8 +179,8 @@ class GeminiRequestWriter:
         if isinstance(content, str):
             value: Any = _json_or_text(content)
         else:
-            value = "".join(part.text for part in content if isinstance(part, Text))
-            media = [_media(part) for part in content if isinstance(part, Media)]
+            value = result.text
+            media = [_media(part) for part in content if isinstance(part, Media) and written_in(part) is None]
         if result.is_error:
             written["response"] = {"error": value}
         else:

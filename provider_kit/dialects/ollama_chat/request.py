@@ -21,6 +21,7 @@ from provider_kit.model.messages import (
     Thinking,
     ToolCall,
     ToolResult,
+    written_in,
 )
 from provider_kit.model.tools import Reasoning
 
@@ -174,9 +175,9 @@ class OllamaRequestWriter:
     def _result(self, result: ToolResult) -> dict[str, Any]:
         content = result.content
         if not isinstance(content, str):
-            if not all(isinstance(item, Text) for item in content):
+            if any(written_in(part) is None for part in content):
                 self.notes.leave_out("messages", "only the text of a tool result was sent.")
-            content = "".join(item.text for item in content if isinstance(item, Text))
+            content = result.text
         if result.is_error and not content.lower().startswith("error"):
             content = f"Error: {content}"
         name = result.name or self._calls.get(result.tool_call_id, (0, result.tool_call_id))[1]

@@ -29,6 +29,7 @@ from provider_kit.model.messages import (
     Thinking,
     ToolCall,
     ToolResult,
+    written_in,
 )
 from provider_kit.model.tools import ResponseFormat, Tool, ToolChoice
 
@@ -305,15 +306,15 @@ class RequestWriter:
         content = result.content
         if isinstance(content, str):
             return f"Error: {content}" if result.is_error and not content.lower().startswith("error") else content
-        items = [{"type": "text", "text": "Error: "}] if result.is_error else []
+        items = []
         for part in content:
-            if isinstance(part, Media) and not (isinstance(part, Document) and part.as_text is not None):
+            if isinstance(part, Media) and written_in(part) is None:
                 self.notes.leave_out("messages", "images in tool results are not taken by this API.")
             elif (item := self._part(part, "tool")) is not None:
                 items.append(item)
         if all(item.keys() == {"type", "text"} for item in items):
-            return "".join(item["text"] for item in items)
-        return items
+            return f"Error: {result.text}" if result.is_error else result.text
+        return [{"type": "text", "text": "Error: "}, *items] if result.is_error else items
 
     def _require_reasoning(self, written: list[dict[str, Any]]) -> None:
         field = self.quirks.reasoning_field

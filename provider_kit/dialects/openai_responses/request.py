@@ -30,6 +30,7 @@ from provider_kit.model.messages import (
     Thinking,
     ToolCall,
     ToolResult,
+    written_in,
 )
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
@@ -150,7 +151,7 @@ class ResponsesRequestWriter:
         """A system message holds only text."""
         texts = []
         for part in message.parts:
-            text = part.text if isinstance(part, Text) else part.as_text if isinstance(part, Document) else None
+            text = written_in(part)
             if text is None:
                 raise InvalidRequestError("A system message holds only text at this provider.")
             texts.append(text)
