@@ -109,11 +109,12 @@ class Wire:
         self.sock.shutdown(socket.SHUT_WR)
         self.pause(0.1)
 
-    def half_close(self):
-        """Send the end of the connection and go on listening, as a proxy does that lost its server."""
+    def half_close(self, then=lambda: None):
+        """Send the end of the connection, call ``then``, and go on listening, as a proxy does that lost its server."""
         self.closed = True
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
+        then()
         self.hold()
 
     # ---------------------------------------------------------------------------------------- answers

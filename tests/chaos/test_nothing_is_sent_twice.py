@@ -1,5 +1,7 @@
 """What may have been carried out, and billed, is not asked for again; what was surely not sent, is."""
 
+import threading
+
 import pytest
 
 from provider_kit import APIConnectionError, Backoff, ResponseLostError, StreamIncompleteError
@@ -166,8 +168,8 @@ def test_a_connection_that_is_refused_is_tried_again(fault_server, client, world
 # ------------------------------------------------------------------------------------- connections that were idle
 
 ENDINGS = {
-    "closed": lambda wire: wire.half_close(),
-    "reset": lambda wire: wire.reset(),
+    "closed": lambda wire, then: wire.half_close(then),
+    "reset": lambda wire, then: (wire.reset(), then()),
 }
 
 
@@ -176,9 +178,12 @@ ENDINGS = {
 def test_a_connection_that_ended_while_idle_is_not_used(fault_server, client, world, belongings, ending, verb):
     """Its end has arrived, whether or not the event loop has seen it: the next call goes out on a new one, once."""
 
+    read, ended = threading.Semaphore(0), threading.Semaphore(0)
+
     def answer_and_end(wire):
         wire.answer()
-        ENDINGS[ending](wire)
+        assert read.acquire(timeout=10)  # a reset that comes before the answer was read takes it away
+        ENDINGS[ending](wire, ended.release)
 
     server = fault_server({"last": answer_and_end})
     made = client(server, retry=QUICK)
@@ -188,7 +193,8 @@ def test_a_connection_that_ended_while_idle_is_not_used(fault_server, client, wo
         for number in range(8):
             answers.append(await world.call(made, verb, f"Prompt {number}", model="last"))
             # Asyncio's loop stands still meanwhile, so that it learns of the end when it is too late.
-            server.stopping.wait(0.03)
+            read.release()
+            assert ended.acquire(timeout=10)
         await world.close(made)
         return answers
 
