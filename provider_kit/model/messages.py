@@ -370,7 +370,7 @@ class ToolResult:
 
     @property
     def text(self) -> str:
-        """Its text alone: the parts of text, which belong together, and text files, set apart by blank lines.
+        """Its text alone, which is the parts of text, as they follow each other, and the text files, set apart.
 
         Raises:
             InvalidRequestError: A text file is in an encoding that cannot be told.
