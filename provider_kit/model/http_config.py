@@ -54,15 +54,11 @@ def flag(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 #: A password may hold anything.
-_PROXY = re.compile(
-    r"(?:(?P<scheme>[^:/?#@]*)://)?(?:.*@)?(?P<host>[^/?#@]*[^/?#@:])/*"
-)  # a password may hold anything
+_PROXY = re.compile(r"(?:(?P<scheme>[^:/?#@]*)://)?(?:.*@)?(?P<host>[^/?#@]*[^/?#@:])(?:/[^@]*)?")
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
 def _proxy(instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if value is None or value == "":
-        return
     if not isinstance(value, Mapping):
         _check_proxy(value)
         return
@@ -76,7 +72,9 @@ def _proxy(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def _check_proxy(address: Any) -> None:
-    """The address of a proxy; it may hold a password, so the error does not repeat it."""
+    """The address of a proxy, empty for none; it may hold a password, so the error does not repeat it."""
+    if address is None or address == "":
+        return
     found = _PROXY.fullmatch(address.strip()) if isinstance(address, str) else None
     scheme = (found["scheme"] or "http").lower() if found else None
     if found is None or not found["host"].partition(":")[0]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Protocol
 
@@ -176,9 +177,14 @@ def ask(policy: RetryPolicy, error: ProviderKitError, attempt: int) -> float | N
     Raises:
         ConfigError: A function of the caller's own returned something else than seconds or ``None``.
     """
-    wait = policy(error, attempt)
-    if wait is None or (_is_number(wait) and 0 <= wait < math.inf):
-        return wait
+    wait: Any = policy(error, attempt)
+    if wait is None:
+        return None
+    if not isinstance(wait, (bool, str, bytes)):
+        with suppress(TypeError, ValueError, OverflowError):
+            seconds = float(wait)  # a Decimal or a number of NumPy's is one too
+            if 0 <= seconds < math.inf:
+                return seconds
     raise ConfigError(
         f"The retry policy returned {wait!r} for a {type(error).__name__}: {error.message}",
         hint="It returns seconds to wait, or None to give up.",

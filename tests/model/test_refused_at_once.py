@@ -2,6 +2,9 @@
 
 import base64
 import re
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
 
 import pytest
 
@@ -163,6 +166,35 @@ def test_bytes_of_another_class_are_bytes():
     """A bytearray and a view of memory."""
     data = base64.b64decode("iVBORw0KGgo=")
     assert Image(data=bytearray(data)).data == Image(data=memoryview(data)).data == data
+
+
+@pytest.mark.parametrize("said", [0, 0.0, Decimal("0.0"), Fraction(0)], ids=repr)
+def test_a_policy_may_answer_with_any_number(call, said):
+    """Seconds of another library are seconds."""
+    refused = {"status": 429, "json": {"error": {"message": "Slow down."}}}
+    transport = ScriptedTransport([refused, ANSWER])
+    client = Client("openai/gpt-4o", api_key=KEY, transport=transport, retry=lambda error, attempt: said)
+    assert call.chat(client, "Hello").text == "Hi"
+
+
+def every(*given):
+    """A policy of any number of arguments."""
+
+
+class Policy:
+    """Objects and their methods."""
+
+    def __call__(self, error, attempt):
+        """Gives up."""
+
+    def of(self, error, attempt, extra=1):
+        """Gives up."""
+
+
+@pytest.mark.parametrize("policy", [every, Policy(), Policy().of, partial(Policy().of, extra=2), Backoff(2), "none"])
+def test_every_kind_of_policy_is_taken(policy):
+    """Whatever can be called with an error and a number."""
+    Client("openai/gpt-4o", api_key=KEY, retry=policy)
 
 
 @pytest.mark.parametrize("said", ["soon", -1, True, float("nan"), float("inf")], ids=repr)

@@ -226,6 +226,19 @@ def test_what_is_no_proxy_is_refused_at_once(address):
     assert "the-password" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("proxy", "proxy:1", "HTTP://proxy", "http://[::1]:1", "[::1]:1", "socks5h://u:p@h:1"),
+        *("http://u:p@ss@proxy:1", "http://u:p/w@proxy:1/", "http://proxy:1/path", " http://proxy:1 ", "", None),
+        *({"https": "proxy:1", "http": ""}, {"http": None}),
+    ],
+)
+def test_every_form_of_a_proxy_is_taken(address):
+    """As people and environments write them."""
+    assert HTTPConfig(proxy=address).proxy == address
+
+
 @pytest.mark.parametrize("address", ["socks5://127.0.0.1:9"])
 def test_a_proxy_of_another_kind_is_refused(world, client, address):
     """SOCKS needs a package more, and is not known to asyncio; the error names the proxy."""
