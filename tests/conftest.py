@@ -9,14 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from provider_kit import Client, ProviderKitError, ScriptedTransport, StreamError
 
 sys.path.insert(0, str(Path(__file__).parent))
 import secret_watch
 
-settings.register_profile("suite", database=None, deadline=None)
+# A loaded machine is slow, which is no fault of what is generated.
+settings.register_profile("suite", database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
 # A shell gives what it runs in the background SIGINT ignored, and its children inherit that: Ctrl-C, pressed by a
