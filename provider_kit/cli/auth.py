@@ -234,23 +234,29 @@ def _row(storage: Any, name: str) -> dict[str, Any]:
 
 def run_refresh(provider: str) -> None:
     """Refresh a token now."""
+    _refuse_key(provider)
     with _authenticator(provider) as authenticator:
         info = authenticator.refresh_token()
         good = "no end is known" if info.expires_in is None else f"good for {_span(info.expires_in)}"
         say(f"Refreshed the token of {provider}; {good}.")
 
 
-def run_logout(provider: str, revoke: bool) -> None:
-    """Forget a token, and end it at the server."""
+def _refuse_key(provider: str) -> None:
+    """What is stored under the name must not be a key."""
     is_key = False
-    with suppress(ProviderKitError):  # what cannot be read is told below
+    with suppress(ProviderKitError):  # what cannot be read is told by whoever needs it
         stored = open_token_storage().retrieve_token(provider)
-        if stored is not None and stored.token_type == "api_key":
-            is_key = True
+        is_key = stored is not None and stored.token_type == "api_key"
     if is_key:
         raise ConfigError(
-            f"What is stored of {provider} is a key, not a login.", hint=f"provider-kit keys rm {provider} forgets it."
+            f"What is stored of {provider} is a key, not a login.",
+            hint=f"It needs no refresh; provider-kit keys rm {provider} forgets it.",
         )
+
+
+def run_logout(provider: str, revoke: bool) -> None:
+    """Forget a token, and end it at the server."""
+    _refuse_key(provider)
     with _authenticator(provider, needed=False) as authenticator:
         had = authenticator.logout(revoke=revoke)
     if not had:

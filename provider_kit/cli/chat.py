@@ -117,7 +117,7 @@ def _read_piped() -> str:
     data = sys.stdin.buffer.read()
     text = read_text(data)
     if text is None:
-        say("Warning: what was piped in is not all text in UTF-8; the rest is replaced.", err=True, fg="yellow")
+        say("Warning: what was piped in is not all plain text in UTF-8.", err=True, fg="yellow")
     return decode_text(data) if text is None else text
 
 

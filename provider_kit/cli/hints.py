@@ -27,7 +27,7 @@ _PYTHON = re.compile(
     r"|(?P<call>\b\w+\([^()]*\))"
 )
 #: A setting is not passed.
-_PASSED = re.compile(r"\b(?:pass|give) ([\w.]+(?:: \S+)? in the configuration file)")
+_PASSED = re.compile(r"(?i)\b(p)ass ([\w.]+(?:: \S+)? in the configuration file)")
 #: Whole phrases that have another meaning here.
 _PHRASES = (
     (" pass api_key=…,", ""),
@@ -43,13 +43,19 @@ _PHRASES = (
     ("Check verify=, cert= and", "Check http.verify and http.cert in the configuration file and"),
     (" client.keys.status() tells more.", " provider-kit doctor tells more."),
     ("attach its bytes or path: files=['photo.png']", "attach it: --file photo.png"),
-    ("What was received is in error.partial", "What was received stands above"),
-    ("what was received is in error.partial", "what was received stands above"),
-    ("error.partial is the whole answer", "What stands above is the whole answer"),
+    (
+        "Client('openai/gpt-5-mini', api_key=…)",
+        "Name a model, --model openai/gpt-5-mini, and set the key in the environment",
+    ),
     ("raise timeout= (connect, first_token, idle)", "raise timeout="),
     ("Raise timeout= (connect, first_token, idle)", "Raise timeout="),
     ("Raise timeout= (idle)", "Raise timeout="),
     ("Raise timeout= (first_token)", "Raise timeout="),
+)
+#: Of an answer that was printed while it came.
+_PRINTED = (
+    ("hat was received is in error.partial", "hat was received stands above"),
+    ("error.partial is the whole answer", "What stands above is the whole answer"),
 )
 #: Where the answer is not streamed because of an option.
 _STREAMED = "stream the answer with stream()"
@@ -59,12 +65,16 @@ _OPTIONS = {"response_format": "schema", "files": "file", "log_level": "log_leve
 _OF_PROVIDERS = frozenset({"project_id", "project", "organization", "api_version", "use_responses_api"})
 #: What only a program can use.
 _ONLY_PYTHON = re.compile(
-    r"(?<![\w.?&/-])[a-z_]+=(?!\w*/)|\b[A-Za-z_.]+\((?!s\))[^)]*\)|\b(?:error|client|config|factory)\.[a-z_]+|[{\[]'"
+    r"(?<![\w.?&/-])[a-z_]+=(?!\w*/)|(?<![\w./-])[A-Za-z_][\w.]*\((?!s\))[^)]*\)"
+    r"|(?<![\w./-])(?:(?:error|client|factory)\.[a-z_]+|config\.(?:replace|get)\b)|[{\[]'"
 )
 _SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z'])")
 _ALTERNATIVE = re.compile(r",? or ")
 #: How an alternative begins that can stand alone.
-_REMEDY = re.compile(r"(?i)(?:add|ask|call|choose|close|give|leave|let|log|look|lower|raise|set|store|try|use|wait)\b")
+_REMEDY = re.compile(
+    r"(?i)(?:add|ask|call|check|choose|close|correct|end|give|leave|let|log|look|lower|name|pass|put|raise|set|store|try"
+    r"|use|wait|write)\b"
+)
 
 
 def at_the_command(hint: str, command: click.Command | None = None) -> str:
@@ -82,9 +92,12 @@ def at_the_command(hint: str, command: click.Command | None = None) -> str:
         {one.name: max(one.opts, key=len) for one in known.params if isinstance(one, click.Option)} if known else {}
     )
     for phrase, here in _PHRASES:
-        hint = hint.replace(phrase, here)
+        if phrase in hint:
+            hint = re.sub(re.escape(phrase) + r"(?!\.\w)", here, hint)  # not a method of it
     if "no_stream" in options:
         hint = hint.replace(_STREAMED, "let it stream, without --no-stream and --json")
+        for phrase, here in _PRINTED:
+            hint = hint.replace(phrase, here)
     settings = _settings()
 
     def here_as(match: re.Match[str]) -> str:
@@ -101,7 +114,7 @@ def at_the_command(hint: str, command: click.Command | None = None) -> str:
             return f"{name}{shown} in the configuration file"
         return match[0]
 
-    hint = _PASSED.sub(r"set \1", _PYTHON.sub(here_as, hint))
+    hint = _PASSED.sub(lambda match: ("Set " if match[1] == "P" else "set ") + match[2], _PYTHON.sub(here_as, hint))
     for name in ("base_url", "max_tokens"):
         if name in options:
             hint = re.sub(rf"(?<![\w.-]){name}\b(?! in the)", options[name], hint)
@@ -113,7 +126,7 @@ def _without_python(sentence: str) -> str:
     if not _ONLY_PYTHON.search(sentence):
         return sentence
     left = [one for one in _ALTERNATIVE.split(sentence) if not _ONLY_PYTHON.search(one)]
-    if not left or not (sentence.startswith(left[0]) or _REMEDY.match(left[0])):
+    if not left or not _REMEDY.match(left[0]):
         return ""
     joined = ", or ".join(one.rstrip(" .") for one in left)
     return f"{joined[:1].upper()}{joined[1:]}."

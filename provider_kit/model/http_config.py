@@ -53,9 +53,25 @@ def flag(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         )
 
 
-#: A password may hold anything.
-_PROXY = re.compile(r"(?:(?P<scheme>[^:/?#@]*)://)?(?:.*@)?(?P<host>[^/?#@]*[^/?#@:])(?:/[^@]*)?")
+#: The scheme, a user and a password that may hold anything, the host with its port, and a path that nobody reads.
+_PROXY = re.compile(
+    r"(?:(?P<scheme>[^:/?#@]*)://)?(?:(?P<user>.*)@)?"
+    r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\[\]/?#@\s]+)(?::(?P<port>\d{1,5}))?(?P<path>/[^@]*)?"
+)
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
+
+def _readable(value: Any) -> Any:
+    """Addresses as every library reads them: nothing around them, the scheme small, marks of a password escaped."""
+    if isinstance(value, Mapping):
+        return {scheme: _readable(address) for scheme, address in value.items()}
+    found = _PROXY.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        return value
+    scheme = "" if found["scheme"] is None else f"{found['scheme'].lower()}://"
+    user = "" if found["user"] is None else re.sub(r"[/?#@]", lambda mark: f"%{ord(mark[0]):02X}", found["user"]) + "@"
+    port = "" if found["port"] is None else f":{found['port']}"
+    return f"{scheme}{user}{found['host']}{port}{found['path'] or ''}"
 
 
 def _proxy(instance: Any, attribute: Attribute[Any], value: Any) -> None:
@@ -66,7 +82,7 @@ def _proxy(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         if scheme not in ("http", "https"):
             raise ConfigError(
                 f"proxy has an address for {scheme!r}, which is neither 'http' nor 'https'.",
-                hint="proxy={'https': 'http://proxy:3128'}, or one address for both.",
+                hint="Give 'http://proxy:3128' for both, or an address for each of http and https.",
             )
         _check_proxy(address)
 
@@ -77,7 +93,7 @@ def _check_proxy(address: Any) -> None:
         return
     found = _PROXY.fullmatch(address.strip()) if isinstance(address, str) else None
     scheme = (found["scheme"] or "http").lower() if found else None
-    if found is None or not found["host"].partition(":")[0]:
+    if found is None or int(found["port"] or 1) > 65535:
         shown = "it is no address" if isinstance(address, str) else f"it is {type(address).__name__}"
         raise ConfigError(f"proxy cannot be used: {shown}.", hint="Write it as 'http://proxy:3128'.")
     if scheme not in _PROXY_SCHEMES:
@@ -88,6 +104,8 @@ def _check_proxy(address: Any) -> None:
 
 
 def _path(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_path, value))
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
@@ -99,10 +117,10 @@ def _path_or_flag(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def _certificate(instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    files = value if isinstance(value, tuple) and len(value) == 2 else (value,)
-    if value is not None and not all(isinstance(file, (str, os.PathLike)) and str(file) for file in files):
+    files = value if isinstance(value, tuple) and len(value) in (2, 3) else (value,)
+    if value is not None and not all(isinstance(file, str) and file for file in files):
         raise ConfigError(
-            f"cert must be a path, or two of them, not {type(value).__name__}.",
+            "cert must be a path, or the paths of a certificate and its key.",
             hint="cert='client.pem', or cert=('client.crt', 'client.key').",
         )
 
@@ -127,7 +145,7 @@ class HTTPConfig:
     max_connections: int | None = field(default=None, validator=_count)
     #: Proxy URL, or one for each scheme: ``{"https": "http://proxy:3128"}``. Default: the environment.
     proxy: str | Mapping[str, str] | None = field(
-        default=None, validator=_proxy, repr=lambda proxy: "None" if proxy is None else "<proxy>"
+        default=None, converter=_readable, validator=_proxy, repr=lambda proxy: "None" if proxy is None else "<proxy>"
     )
     #: Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` and the CA variables count.
     trust_env: bool = field(default=True, validator=flag)
@@ -138,7 +156,7 @@ class HTTPConfig:
         validator=_path_or_flag,
     )
     #: Path of a client certificate with its key, or ``(certificate, key)``.
-    cert: str | tuple[str, str] | None = field(default=None, validator=_certificate)
+    cert: str | tuple[str, str] | None = field(default=None, converter=_path, validator=_certificate)
     #: Most bytes of one answer, after decompression.
     max_response_bytes: int = field(default=DEFAULT_MAX_RESPONSE_BYTES, validator=_count)
     #: Sent as ``User-Agent``; default ``provider-kit/<version> (python/…)``.

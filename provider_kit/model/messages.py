@@ -120,6 +120,8 @@ class Media:
                 f"{type(self).__name__} needs exactly one of data=, url= and file_id=.",
                 hint=f"{type(self).__name__}.from_path('…') reads a file.",
             )
+        if isinstance(self.filename, os.PathLike):
+            self.filename = os.path.basename(os.fspath(self.filename))
         if isinstance(self.data, (bytearray, memoryview)):
             self.data = bytes(self.data)
         if self.data is not None and not isinstance(self.data, bytes):
@@ -147,7 +149,7 @@ class Media:
         """
         for name in ("url", "file_id", "media_type", "filename"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, str) or not value):
+            if value is not None and not isinstance(value, str):
                 raise InvalidRequestError(f"{name}= of {type(self).__name__} must be a text, not {value!r}.")
         if self.url is not None:
             _check_address(self.url, type(self).__name__)
@@ -240,9 +242,10 @@ class Document(Media):
             return None
         text = read_text(self.data)
         if text is None:
+            why = "holds NUL bytes, which no text has" if 0 in self.data else "not in UTF-8"
             raise InvalidRequestError(
-                f"{f'The file {self.filename!r}' if self.filename else 'The document'} is {kind}, but not in UTF-8.",
-                hint="Save it as UTF-8, or give what it says as a string.",
+                f"{f'The file {self.filename!r}' if self.filename else 'The document'} is {kind}, but {why}.",
+                hint="Save it as text in UTF-8.",
             )
         return text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import operator
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
@@ -48,6 +49,21 @@ def exponential(count: int, base: float, factor: float, cap: float) -> float:
     return float(next(islice(series, min(count, 200) - 1, None)))
 
 
+def _number(value: Any) -> Any:
+    """A float of what is a number of another library (Decimal, NumPy); anything else as it is."""
+    if isinstance(value, (int, float, str, bytes)):
+        return value
+    with suppress(TypeError, ValueError, OverflowError):
+        return float(value)
+    return value
+
+
+def _whole(value: Any) -> Any:
+    with suppress(TypeError):
+        return value if isinstance(value, bool) else operator.index(value)
+    return value
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
@@ -85,17 +101,17 @@ class Backoff:
     """
 
     #: Tries after the first one.
-    max_retries: int = field(default=3, validator=_tries)
+    max_retries: int = field(default=3, converter=_whole, validator=_tries)
     #: Seconds the first wait may last at most.
-    base: float = field(default=0.5, validator=_not_negative)
+    base: float = field(default=0.5, converter=_number, validator=_not_negative)
     #: Seconds any computed wait may last at most.
-    cap: float = field(default=60.0, validator=_not_negative)
+    cap: float = field(default=60.0, converter=_number, validator=_not_negative)
     #: Seconds a provider may ask for.
-    longest: float = field(default=120.0, validator=_not_negative)
+    longest: float = field(default=120.0, converter=_number, validator=_not_negative)
     #: Spreads a wait: takes seconds, returns seconds.
     jitter: Callable[[float], float] = field(default=full_jitter, validator=_function)
     #: How much longer each wait may be than the one before.
-    factor: float = field(default=2.0, validator=_growth)
+    factor: float = field(default=2.0, converter=_number, validator=_growth)
 
     def __call__(self, error: ProviderKitError, attempt: int, /) -> float | None:
         """Seconds to wait, or ``None``."""
@@ -153,7 +169,7 @@ def make_policy(given: Any, max_retries: int) -> RetryPolicy:
         raise ConfigError(f"retry must be a function or a preset's name, not {given!r}.", hint="retry='conservative'.")
     if isinstance(given, type):
         raise ConfigError(f"retry is the class {given.__name__}, not one of its objects.", hint="retry=Backoff(3).")
-    if inspect.iscoroutinefunction(given) or not _takes_two(given):
+    if not _takes_two(given):
         raise ConfigError(
             "retry must be a plain function of two arguments.",
             hint="def policy(error, attempt): return seconds to wait, or None to give up.",
@@ -162,12 +178,17 @@ def make_policy(given: Any, max_retries: int) -> RetryPolicy:
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:
+    """Whether it is a plain function of an error and a number, as far as it says."""
     try:
-        inspect.signature(function).bind(None, 1)
+        if inspect.iscoroutinefunction(function):
+            return False
+        signature = inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):  # written in C, or a stand-in of a test, and it does not say
+        return True
+    try:
+        signature.bind(None, 1)
     except TypeError:
         return False
-    except ValueError:  # written in C, and it does not say
-        return True
     return True
 
 
@@ -177,14 +198,9 @@ def ask(policy: RetryPolicy, error: ProviderKitError, attempt: int) -> float | N
     Raises:
         ConfigError: A function of the caller's own returned something else than seconds or ``None``.
     """
-    wait: Any = policy(error, attempt)
-    if wait is None:
-        return None
-    if not isinstance(wait, (bool, str, bytes)):
-        with suppress(TypeError, ValueError, OverflowError):
-            seconds = float(wait)  # a Decimal or a number of NumPy's is one too
-            if 0 <= seconds < math.inf:
-                return seconds
+    wait = _number(policy(error, attempt))
+    if wait is None or (_is_number(wait) and 0 <= wait < math.inf):
+        return wait  # type: ignore[no-any-return]  # looked at in the line above
     raise ConfigError(
         f"The retry policy returned {wait!r} for a {type(error).__name__}: {error.message}",
         hint="It returns seconds to wait, or None to give up.",

@@ -111,7 +111,8 @@ class RequestsTransport(BlockingWaiting):
         """Send a request and return as soon as the answer's headers are here."""
         exchange = Exchange(limits, time.monotonic, streaming=True)
         self._opening[id(limits)] = exchange
-        exchange.gone = limits.left  # an interrupt before that line found nobody
+        if limits.left:  # an interrupt before that line found nobody
+            exchange.gone = True
         try:
             response = await self._exchange(request, limits, exchange)
             return _Stream(response, exchange, limits, request)

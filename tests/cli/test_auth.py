@@ -432,4 +432,7 @@ def test_a_stored_key_is_no_login(run):
     ended = run("auth", "logout", "openai")
     assert ended.exit_code == 2
     assert "provider-kit keys rm openai" in ended.output
+    refreshed = run("auth", "refresh", "openai")
+    assert refreshed.exit_code == 2
+    assert "It needs no refresh" in refreshed.output
     assert "openai" in run("keys", "list").output

@@ -154,11 +154,24 @@ def test_a_full_disk_is_told(command, arguments):
         ("Raise timeout=Timeout(connect=…).", "Raise timeout.connect in the configuration file."),
         ("Pass model=, or make the client with one: Client('openai/gpt-5-mini').", "Pass --model, for example openai/"),
         ("Look at the network.", "Look at the network."),
+        ("Name the file: my_app/config.yaml.", "Name the file: my_app/config.yaml."),
+        ("chmod o-w /tmp/tok(1)/a_b, or choose another place.", "chmod o-w /tmp/tok(1)/a_b, or choose another place."),
+        ("provider-kit config init my_app/config.yaml writes one.", "provider-kit config init my_app/config.yaml"),
+        ("Pass base_url='https://…' or set X_BASE_URL.", "Pass --base-url https://… or set X_BASE_URL."),
+        ("Pass project_id='…'.", "Set project_id in the configuration file."),
     ],
 )
 def test_a_hint_speaks_of_options_at_the_command(hint, here):
     """And of the configuration file, where there is no option."""
     assert at_the_command(hint, cli.commands["chat"]).startswith(here)
+
+
+def test_what_only_a_program_can_follow_is_left_out():
+    """Not cut into a statement that means something else."""
+    chat, models = cli.commands["chat"], cli.commands["models"]
+    assert at_the_command("It was cut or decoded with errors='x'. Replace it: text.encode('utf-8').", chat) == ""
+    assert at_the_command("What was received is in error.partial.", models) == ""
+    assert at_the_command("Use config.replace(…).", chat) == ""
 
 
 def test_a_command_without_the_option_does_not_name_it():

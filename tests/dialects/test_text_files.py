@@ -79,9 +79,11 @@ def test_text_in_another_encoding_is_refused_before_sending(call, tmp_path, targ
     path.write_bytes(UNREADABLE[encoding])
     transport = ScriptedTransport([])
     client = Client(TARGETS[target], api_key="test-key-0123456789", transport=transport, max_retries=0)
-    with pytest.raises(InvalidRequestError, match=r"'notes\.txt' is text/plain, but not in UTF-8") as caught:
+    with pytest.raises(
+        InvalidRequestError, match=r"'notes\.txt' is text/plain, but (not in UTF-8|holds NUL)"
+    ) as caught:
         call.chat(client, "Read this.", files=[path])
-    assert "Save it as UTF-8" in caught.value.hint
+    assert "Save it as text in UTF-8" in caught.value.hint
     assert not transport.requests
 
 

@@ -4,7 +4,9 @@ import base64
 import re
 from decimal import Decimal
 from fractions import Fraction
-from functools import partial
+from functools import partial, wraps
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -51,7 +53,7 @@ MADE = {
     "no growth": (lambda: Backoff(factor=0), "factor must be", "doubles"),
     "a number for jitter": (lambda: Backoff(jitter=0.5), "jitter must be a function", "returns seconds"),
     "verify in a number": (lambda: HTTPConfig(verify=5), "verify must be", "Leave it out"),
-    "three certificates": (lambda: HTTPConfig(cert=("a", "b", "c")), "cert must be a path", "client.key"),
+    "four certificates": (lambda: HTTPConfig(cert=("a", "b", "c", "d")), "cert must be a path", "client.key"),
     "a name of two lines": (lambda: HTTPConfig(user_agent="a\nb"), "user_agent must be one line", "my-program"),
     "a number for a path": (lambda: load_config(5), "named by its path, not by int", "load_config('config.yaml')"),
     "an empty path": (lambda: load_config(""), "name of the configuration file is empty", "load_config("),
@@ -191,7 +193,46 @@ class Policy:
         """Gives up."""
 
 
-@pytest.mark.parametrize("policy", [every, Policy(), Policy().of, partial(Policy().of, extra=2), Backoff(2), "none"])
+def adapted(function):
+    """A policy that looks like what it wraps, which takes less."""
+
+    @wraps(function)
+    def policy(error, attempt):
+        return function(error)
+
+    return policy
+
+
+@pytest.mark.parametrize("kind", [Decimal, Fraction])
+def test_numbers_of_other_libraries_are_numbers(kind):
+    """Of a backoff, too."""
+    made = Backoff(base=kind(2), cap=kind(4), longest=kind(8), factor=kind(2), jitter=lambda seconds: seconds)
+    assert made == Backoff(base=2, cap=4, longest=8, factor=2, jitter=made.jitter)
+    assert made(RateLimitError("x"), 2) == 4.0
+
+
+def test_paths_of_certificates_are_paths(tmp_path):
+    """As texts, or as objects; a key may have a password."""
+    one, two = tmp_path / "c.pem", tmp_path / "k.pem"
+    assert HTTPConfig(cert=one).cert == str(one)
+    assert HTTPConfig(cert=(one, two)).cert == (str(one), str(two))
+    assert HTTPConfig(cert=("c", "k", "pw")).cert == ("c", "k", "pw")
+    assert HTTPConfig(verify=one).verify == str(one)
+
+
+def test_a_name_may_be_a_path_or_empty(exchange):
+    """As a form of an upload gives it."""
+    data = base64.b64decode("iVBORw0KGgo=")
+    for name in (Path("folder/x.png"), ""):
+        part = Image(data=data, filename=name)
+        assert exchange("openai/gpt-4o", ["Hi", part], answer=ANSWER).response.text == "Hi"
+        assert part.filename in ("x.png", "")
+
+
+POLICIES = [every, Policy(), Policy().of, partial(Policy().of, extra=2), Backoff(2), "none"]
+
+
+@pytest.mark.parametrize("policy", [*POLICIES, adapted(policy_of_one), Mock(spec=every)])
 def test_every_kind_of_policy_is_taken(policy):
     """Whatever can be called with an error and a number."""
     Client("openai/gpt-4o", api_key=KEY, retry=policy)

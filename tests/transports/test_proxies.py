@@ -215,7 +215,13 @@ def test_a_proxy_that_loses_the_answer_lost_it(serve, world, client):
     world.run(scenario())
 
 
-@pytest.mark.parametrize("address", ["ftp://127.0.0.1:9", "htp://proxy:1", "http://", ":3128", 5, {"htps": "proxy"}])
+NO_PROXIES = [
+    *("ftp://127.0.0.1:9", "htp://proxy:1", "http://", ":3128", 5, {"htps": "proxy"}),
+    *("http:127.0.0.1:3128", "fe80::1", "http://h:abc", "http://h:99999", "http://a b"),
+]
+
+
+@pytest.mark.parametrize("address", NO_PROXIES)
 def test_what_is_no_proxy_is_refused_at_once(address):
     """Not taken for an address of something else when the first call is made; a password is not shown."""
     with pytest.raises(ConfigError, match=r"^proxy ") as caught:
@@ -236,7 +242,21 @@ def test_what_is_no_proxy_is_refused_at_once(address):
 )
 def test_every_form_of_a_proxy_is_taken(address):
     """As people and environments write them."""
-    assert HTTPConfig(proxy=address).proxy == address
+    HTTPConfig(proxy=address)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (" HTTP://proxy:1 ", "http://proxy:1"),
+        ("SOCKS5H://proxy:1", "socks5h://proxy:1"),
+        ("http://u:se/c#r?e@t@proxy:1", "http://u:se%2Fc%23r%3Fe%40t@proxy:1"),
+        ({"https": " PROXY:1/"}, {"https": "PROXY:1/"}),
+    ],
+)
+def test_an_address_is_kept_as_every_library_reads_it(given, kept):
+    """Nothing around it, the scheme small, the marks of a password escaped."""
+    assert HTTPConfig(proxy=given).proxy == kept
 
 
 @pytest.mark.parametrize("address", ["socks5://127.0.0.1:9"])
