@@ -79,11 +79,12 @@ class ChatStream:
 
 
 def _read(chunks: Generator[Chunk, None, None], state: StreamState) -> Iterator[Chunk]:
-    """The chunks, for whoever reads them; :meth:`ChatStream.close` of another thread is their end."""
+    """The chunks; they end when another thread calls :meth:`ChatStream.close`."""
     try:
         yield from chunks
-    except ValueError as error:  # the closing thread is in there
-        if not state.closing or type(error) is not ValueError:
+    except ValueError as error:
+        # Python refuses to resume a generator that another thread runs; any other ValueError is the caller's own.
+        if not state.closing or str(error) != "generator already executing":
             raise
 
 
@@ -106,7 +107,7 @@ class AsyncChatStream:
         return self
 
     def __anext__(self) -> Awaitable[Chunk]:
-        # While another task closes it, a generator refuses to be asked.
+        # Python refuses to resume a generator that another task is closing.
         return _ended() if self._state.closing else self._chunks.__anext__()
 
     @property

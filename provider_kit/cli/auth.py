@@ -244,13 +244,13 @@ def run_refresh(provider: str) -> None:
 def _refuse_key(provider: str) -> None:
     """What is stored under the name must not be a key."""
     is_key = False
-    with suppress(ProviderKitError):  # what cannot be read is told by whoever needs it
+    with suppress(ProviderKitError):  # an unreadable storage is reported by the command itself
         stored = open_token_storage().retrieve_token(provider)
         is_key = stored is not None and stored.token_type == "api_key"
     if is_key:
         raise ConfigError(
             f"What is stored of {provider} is a key, not a login.",
-            hint=f"It needs no refresh; provider-kit keys rm {provider} forgets it.",
+            hint=f"It needs no refresh; to delete it: provider-kit keys rm {provider}",
         )
 
 

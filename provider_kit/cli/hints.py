@@ -51,6 +51,7 @@ _PHRASES = (
     ("Raise timeout= (connect, first_token, idle)", "Raise timeout="),
     ("Raise timeout= (idle)", "Raise timeout="),
     ("Raise timeout= (first_token)", "Raise timeout="),
+    ("Raise timeout= (answer)", "Raise timeout="),
 )
 #: Of an answer that was printed while it came.
 _PRINTED = (

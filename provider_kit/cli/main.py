@@ -40,7 +40,7 @@ class _Group(click.Group):
             sys.exit(2)
 
     def invoke(self, ctx: click.Context) -> Any:
-        if sys.stdout is None:  # closed by whoever started us; an answer, paid for, would go nowhere
+        if sys.stdout is None:  # the parent process closed it; the answer would be billed and lost
             say("Error: standard output is closed.", err=True, fg="red")
             ctx.exit(2)
         try:

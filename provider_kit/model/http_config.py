@@ -53,7 +53,7 @@ def flag(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         )
 
 
-#: The scheme, a user and a password that may hold anything, the host with its port, and a path that nobody reads.
+#: Scheme, user information (a password may contain any character), host, port, and a path, which is not used.
 _PROXY = re.compile(
     r"(?:(?P<scheme>[^:/?#@]*)://)?(?:(?P<user>.*)@)?"
     r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\[\]/?#@\s]+)(?::(?P<port>\d{1,5}))?(?P<path>/[^@]*)?"
@@ -62,7 +62,7 @@ _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
 def _readable(value: Any) -> Any:
-    """Addresses as every library reads them: nothing around them, the scheme small, marks of a password escaped."""
+    """Proxy addresses that requests and aiohttp parse alike: stripped, the scheme in lower case, passwords escaped."""
     if isinstance(value, Mapping):
         return {scheme: _readable(address) for scheme, address in value.items()}
     found = _PROXY.fullmatch(value.strip()) if isinstance(value, str) else None

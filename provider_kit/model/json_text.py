@@ -46,12 +46,12 @@ def _make_encoder() -> Callable[[Any], str]:
         separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False, default=_foreign
     )
     try:  # what encode() does itself; other Pythons may have another one, or none
-        made: Any = getattr(json.encoder, "c_make_encoder")(  # noqa: B009  # typeshed does not know it
+        made: Any = vars(json.encoder)["c_make_encoder"](
             None, _foreign, json.encoder.encode_basestring, None, ":", ",", False, False, False
         )
         if "".join(made({"a": [1, "é", None, 0.5, True]}, 0)) != '{"a":[1,"é",null,0.5,true]}':
             return plain.encode
-    except (AttributeError, TypeError):
+    except (KeyError, TypeError):
         return plain.encode
     return lambda value: "".join(made(value, 0))
 

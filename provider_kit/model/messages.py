@@ -273,7 +273,7 @@ def _check_address(url: str, kind: str) -> None:
     if mark and rest.startswith("//") and len(rest) > 2 and rest[2] not in "/?#" and scheme not in _OUT_OF_REACH:
         return
     raise InvalidRequestError(
-        f"{url[:100]!r} is no address that a provider could fetch.",
+        f"{url.partition('?')[0][:100]!r} is no address that a provider could fetch.",  # a query may hold a signature
         hint=f"Write it whole: 'https://…'. {kind}.from_path('…') reads a file of this machine.",
     )
 

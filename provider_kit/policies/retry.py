@@ -198,9 +198,9 @@ def ask(policy: RetryPolicy, error: ProviderKitError, attempt: int) -> float | N
     Raises:
         ConfigError: A function of the caller's own returned something else than seconds or ``None``.
     """
-    wait = _number(policy(error, attempt))
+    wait: float | None = _number(policy(error, attempt))
     if wait is None or (_is_number(wait) and 0 <= wait < math.inf):
-        return wait  # type: ignore[no-any-return]  # looked at in the line above
+        return wait
     raise ConfigError(
         f"The retry policy returned {wait!r} for a {type(error).__name__}: {error.message}",
         hint="It returns seconds to wait, or None to give up.",

@@ -179,7 +179,7 @@ class AiohttpTransport(AsyncioWaiting):
         here = self._here() or await self._settle()
         session = here.session
         guard = self._opening[id(limits)] = Guard(here.watchdog, limits, streaming=True)
-        if limits.left:  # an interrupt before that line found nobody
+        if limits.left:  # interrupted before the exchange was registered in the line above
             guard.break_off()
         try:
             response = await self._request(session, request, limits, guard)

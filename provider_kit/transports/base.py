@@ -27,7 +27,18 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from provider_kit.errors import APIConnectionError, APITimeoutError, DeadlineExceededError, InvalidResponseError
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits, is_loopback
 
-__all__ = ["ByteStream", "Transport", "Waiter", "Waiting", "certificate_error", "late", "proxy_error", "too_large"]
+__all__ = [
+    "ByteStream",
+    "Transport",
+    "Waiter",
+    "Waiting",
+    "certificate_error",
+    "late",
+    "not_connected",
+    "proxy_error",
+    "refused",
+    "too_large",
+]
 
 T = TypeVar("T")
 
@@ -161,7 +172,7 @@ def late(limits: Limits, now: float, *, streaming: bool, began: bool) -> APITime
         retryable=False,
         hint="Raise timeout= (first_token); or look at the provider's status page."
         if streaming
-        else "Raise timeout= (first_token), or stream the answer with stream().",
+        else "Raise timeout= (answer), or stream the answer with stream().",
     )
 
 

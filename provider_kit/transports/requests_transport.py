@@ -111,7 +111,7 @@ class RequestsTransport(BlockingWaiting):
         """Send a request and return as soon as the answer's headers are here."""
         exchange = Exchange(limits, time.monotonic, streaming=True)
         self._opening[id(limits)] = exchange
-        if limits.left:  # an interrupt before that line found nobody
+        if limits.left:  # interrupted before the exchange was registered in the line above
             exchange.gone = True
         try:
             response = await self._exchange(request, limits, exchange)

@@ -221,7 +221,12 @@ FAILING = {
     "a misspelt provider": (("-m", "opnai/gpt-5"), {}, {}, r"Did you mean 'openai'"),
     "too many requests": ((), {}, {"status": 429, "headers": {"retry-after": "7"}}, r"Hint: Wait 7 s, or lower the"),
     "a late stream": (("--timeout", "0.2"), {}, {"latency": 3}, r"Raise --timeout; or look at the provider's status"),
-    "a late answer": (("--timeout", "0.2", "--no-stream"), {}, {"latency": 3}, "or let it stream, without --no-stream"),
+    "a late answer": (
+        ("--timeout", "0.2", "--no-stream"),
+        {},
+        {"latency": 3},
+        "Raise --timeout, or let it stream, without",
+    ),
     "a cut stream": ((), {}, {"cut_after": 3}, "what was received stands above"),
     "a proxy that is not there": (
         (),

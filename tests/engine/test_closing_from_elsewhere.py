@@ -490,3 +490,13 @@ def test_a_stream_closed_in_the_last_moment_sends_nothing(server, monkeypatch, w
         assert chunks == []
         time.sleep(0.05)
         assert not server.requests
+
+
+def test_an_own_error_of_the_caller_is_not_taken_for_the_end(server):
+    """Only Python's refusal to resume a running generator is; a ValueError from a signal handler passes."""
+    with server.client() as client:
+        stream = client.stream("Hi")
+        next(stream)
+        stream._state.closing = True
+        with pytest.raises(ValueError, match="of the caller"):
+            stream._reader.throw(ValueError("of the caller"))
