@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from provider_kit import Client, RateLimitConfig
-from provider_kit.transports.blocking_waiting import BlockingWaiting
+from provider_kit.transports.runtime_blocking import BlockingRuntime
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
 CALLS, ROUNDS = 4000, 7
@@ -18,7 +18,7 @@ KEYS = [f"key-number-{number}-abcdefgh" for number in range(5)]
 LIMITS = RateLimitConfig(requests_per_minute=10**8, tokens_per_minute=10**12, requests_per_day=10**9)
 
 
-class Instant(BlockingWaiting):
+class Instant(BlockingRuntime):
     """Answers in memory."""
 
     async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:

@@ -14,7 +14,7 @@ from typing import Any
 from policies import Instant
 
 from provider_kit import Client, DeadlineExceededError, RateLimitConfig, RateLimitExceededError
-from provider_kit.transports.asyncio_waiting import AsyncioWaiting
+from provider_kit.transports.runtime_asyncio import AsyncioRuntime
 from provider_kit.wire.http import HttpResponse
 
 PROCESSES = 8
@@ -28,7 +28,7 @@ def work(url: str, limit: int, start: float, seconds: float, asynchronous: bool,
             stamps.append(time.time())
             return await super().send(*args)
 
-    class AsyncStamping(AsyncioWaiting):
+    class AsyncStamping(AsyncioRuntime):
         open_stream, run_all, aclose = Instant.open_stream, Instant.run_all, Instant.aclose
 
         async def send(self, *args: Any) -> HttpResponse:

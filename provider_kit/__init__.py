@@ -15,29 +15,43 @@ from typing import TYPE_CHECKING, Any
 from provider_kit._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from provider_kit.auth.credential_alerts import CredentialEvent as CredentialEvent
-    from provider_kit.auth.credential_alerts import MonitoringConfig as MonitoringConfig
-    from provider_kit.auth.credential_metrics import CredentialMetrics as CredentialMetrics
-    from provider_kit.auth.refresh_strategy import RefreshStrategy as RefreshStrategy
-    from provider_kit.auth.rotation import RotationPolicy as RotationPolicy
-    from provider_kit.auth.rotation import RotationState as RotationState
-    from provider_kit.auth.token_storage import TokenStorage as TokenStorage
-    from provider_kit.authenticators.auth_manager import AuthManager as AuthManager
-    from provider_kit.authenticators.auth_manager import AuthStatus as AuthStatus
-    from provider_kit.authenticators.base import Authenticator as Authenticator
-    from provider_kit.authenticators.base import AuthMethod as AuthMethod
-    from provider_kit.authenticators.oauth import OAuthAuthenticator as OAuthAuthenticator
-    from provider_kit.authenticators.oauth_key_manager import OAuthKeyManager as OAuthKeyManager
-    from provider_kit.authenticators.presets import auth_methods as auth_methods
-    from provider_kit.authenticators.presets import oauth_config as oauth_config
-    from provider_kit.authenticators.presets import providers_by_method as providers_by_method
-    from provider_kit.authenticators.simple import APIKeyAuthenticator as APIKeyAuthenticator
-    from provider_kit.authenticators.simple import BearerTokenAuthenticator as BearerTokenAuthenticator
-    from provider_kit.client import Client as Client
-    from provider_kit.clients import Clients as Clients
-    from provider_kit.clients import ProviderFactory as ProviderFactory
-    from provider_kit.clients import load_config as load_config
-    from provider_kit.clients import load_encrypted_config as load_encrypted_config
+    from provider_kit.auth.authenticator import Authenticator as Authenticator
+    from provider_kit.auth.authenticator import AuthMethod as AuthMethod
+    from provider_kit.auth.fixed_credentials import APIKeyAuthenticator as APIKeyAuthenticator
+    from provider_kit.auth.fixed_credentials import BearerTokenAuthenticator as BearerTokenAuthenticator
+    from provider_kit.auth.keys.manager import KeyManager as KeyManager
+    from provider_kit.auth.keys.pool import KeyPool as KeyPool
+    from provider_kit.auth.keys.state import KeyStatus as KeyStatus
+    from provider_kit.auth.manager import AuthManager as AuthManager
+    from provider_kit.auth.manager import AuthStatus as AuthStatus
+    from provider_kit.auth.monitoring.alerts import CredentialEvent as CredentialEvent
+    from provider_kit.auth.monitoring.alerts import MonitoringConfig as MonitoringConfig
+    from provider_kit.auth.monitoring.metrics import CredentialMetrics as CredentialMetrics
+    from provider_kit.auth.oauth.authenticator import OAuthAuthenticator as OAuthAuthenticator
+    from provider_kit.auth.oauth.credential_rotation import RotationPolicy as RotationPolicy
+    from provider_kit.auth.oauth.credential_rotation import RotationState as RotationState
+    from provider_kit.auth.oauth.key_manager import OAuthKeyManager as OAuthKeyManager
+    from provider_kit.auth.oauth.presets import auth_methods as auth_methods
+    from provider_kit.auth.oauth.presets import oauth_config as oauth_config
+    from provider_kit.auth.oauth.presets import providers_by_method as providers_by_method
+    from provider_kit.auth.oauth.refresh_strategy import RefreshStrategy as RefreshStrategy
+    from provider_kit.auth.storage.encrypted import EncryptedTokenStorage as EncryptedTokenStorage
+    from provider_kit.auth.storage.encrypted import generate_encryption_key as generate_encryption_key
+    from provider_kit.auth.storage.factory import open_token_storage as open_token_storage
+    from provider_kit.auth.storage.files import FileTokenStorage as FileTokenStorage
+    from provider_kit.auth.storage.keyring import KeyringTokenStorage as KeyringTokenStorage
+    from provider_kit.auth.storage.memory import MemoryTokenStorage as MemoryTokenStorage
+    from provider_kit.auth.storage.protocol import TokenStorage as TokenStorage
+    from provider_kit.auth.storage.redis import RedisTokenStorage as RedisTokenStorage
+    from provider_kit.auth.storage.sqlite import SQLiteTokenStorage as SQLiteTokenStorage
+    from provider_kit.client.client import Client as Client
+    from provider_kit.client.collection import Clients as Clients
+    from provider_kit.client.collection import ProviderFactory as ProviderFactory
+    from provider_kit.client.collection import load_config as load_config
+    from provider_kit.client.collection import load_encrypted_config as load_encrypted_config
+    from provider_kit.client.rate_limiter import RateLimiter as RateLimiter
+    from provider_kit.client.streams import AsyncChatStream as AsyncChatStream
+    from provider_kit.client.streams import ChatStream as ChatStream
     from provider_kit.config.entries import RoutingConfig as RoutingConfig
     from provider_kit.config.problems import Problem as Problem
     from provider_kit.dialects.base import Dialect as Dialect
@@ -85,7 +99,6 @@ if TYPE_CHECKING:
     from provider_kit.errors import UnknownProviderError as UnknownProviderError
     from provider_kit.errors import UnprocessableEntityError as UnprocessableEntityError
     from provider_kit.errors import UnsupportedParameterError as UnsupportedParameterError
-    from provider_kit.key_manager import KeyManager as KeyManager
     from provider_kit.model.chat import Attempt as Attempt
     from provider_kit.model.chat import ChatRequest as ChatRequest
     from provider_kit.model.chat import ChatResponse as ChatResponse
@@ -127,8 +140,6 @@ if TYPE_CHECKING:
     from provider_kit.observability.log_output import configure_logging as configure_logging
     from provider_kit.policies.circuit_breaker import CircuitBreaker as CircuitBreaker
     from provider_kit.policies.circuit_breaker import CircuitStatus as CircuitStatus
-    from provider_kit.policies.key_pool import KeyPool as KeyPool
-    from provider_kit.policies.key_state import KeyStatus as KeyStatus
     from provider_kit.policies.rate_limit import Limiter as Limiter
     from provider_kit.policies.response_cache import CacheStore as CacheStore
     from provider_kit.policies.response_cache import ResponseCache as ResponseCache
@@ -137,19 +148,8 @@ if TYPE_CHECKING:
     from provider_kit.providers.base import Provider as Provider
     from provider_kit.providers.registry import provider_names as provider_names
     from provider_kit.providers.registry import register_provider as register_provider
-    from provider_kit.rate_limiter import RateLimiter as RateLimiter
     from provider_kit.stores.redis_store import RedisStore as RedisStore
-    from provider_kit.stores.tokens.encrypted import EncryptedTokenStorage as EncryptedTokenStorage
-    from provider_kit.stores.tokens.encrypted import generate_encryption_key as generate_encryption_key
-    from provider_kit.stores.tokens.files import FileTokenStorage as FileTokenStorage
-    from provider_kit.stores.tokens.keyring import KeyringTokenStorage as KeyringTokenStorage
-    from provider_kit.stores.tokens.memory import MemoryTokenStorage as MemoryTokenStorage
-    from provider_kit.stores.tokens.opening import open_token_storage as open_token_storage
-    from provider_kit.stores.tokens.redis import RedisTokenStorage as RedisTokenStorage
-    from provider_kit.stores.tokens.sqlite import SQLiteTokenStorage as SQLiteTokenStorage
-    from provider_kit.streams import AsyncChatStream as AsyncChatStream
-    from provider_kit.streams import ChatStream as ChatStream
-    from provider_kit.transports.scripted_transport import ScriptedTransport as ScriptedTransport
+    from provider_kit.transports.scripted import ScriptedTransport as ScriptedTransport
     from provider_kit.wire.rate_limit_headers import Allowance as Allowance
     from provider_kit.wire.rate_limit_headers import RateLimitInfo as RateLimitInfo
 
@@ -162,43 +162,43 @@ _HOMES = {
     ),
     "provider_kit.config.problems": ("Problem",),
     "provider_kit.config.entries": ("RoutingConfig",),
-    "provider_kit.clients": (
+    "provider_kit.client.collection": (
         "Clients",
         "ProviderFactory",
         "load_config",
         "load_encrypted_config",
     ),
-    "provider_kit.auth.credential_alerts": (
+    "provider_kit.auth.monitoring.alerts": (
         "CredentialEvent",
         "MonitoringConfig",
     ),
-    "provider_kit.auth.credential_metrics": ("CredentialMetrics",),
-    "provider_kit.auth.refresh_strategy": ("RefreshStrategy",),
-    "provider_kit.auth.rotation": (
+    "provider_kit.auth.monitoring.metrics": ("CredentialMetrics",),
+    "provider_kit.auth.oauth.refresh_strategy": ("RefreshStrategy",),
+    "provider_kit.auth.oauth.credential_rotation": (
         "RotationPolicy",
         "RotationState",
     ),
-    "provider_kit.auth.token_storage": ("TokenStorage",),
-    "provider_kit.authenticators.auth_manager": (
+    "provider_kit.auth.storage.protocol": ("TokenStorage",),
+    "provider_kit.auth.manager": (
         "AuthManager",
         "AuthStatus",
     ),
-    "provider_kit.authenticators.base": (
+    "provider_kit.auth.authenticator": (
         "AuthMethod",
         "Authenticator",
     ),
-    "provider_kit.authenticators.oauth": ("OAuthAuthenticator",),
-    "provider_kit.authenticators.oauth_key_manager": ("OAuthKeyManager",),
-    "provider_kit.authenticators.presets": (
+    "provider_kit.auth.oauth.authenticator": ("OAuthAuthenticator",),
+    "provider_kit.auth.oauth.key_manager": ("OAuthKeyManager",),
+    "provider_kit.auth.oauth.presets": (
         "auth_methods",
         "oauth_config",
         "providers_by_method",
     ),
-    "provider_kit.authenticators.simple": (
+    "provider_kit.auth.fixed_credentials": (
         "APIKeyAuthenticator",
         "BearerTokenAuthenticator",
     ),
-    "provider_kit.client": ("Client",),
+    "provider_kit.client.client": ("Client",),
     "provider_kit.dialects.base": ("Dialect",),
     "provider_kit.errors": (
         "APIConnectionError",
@@ -244,7 +244,7 @@ _HOMES = {
         "UnprocessableEntityError",
         "UnsupportedParameterError",
     ),
-    "provider_kit.key_manager": ("KeyManager",),
+    "provider_kit.auth.keys.manager": ("KeyManager",),
     "provider_kit.model.chat": (
         "Attempt",
         "ChatRequest",
@@ -301,8 +301,8 @@ _HOMES = {
         "CircuitBreaker",
         "CircuitStatus",
     ),
-    "provider_kit.policies.key_pool": ("KeyPool",),
-    "provider_kit.policies.key_state": ("KeyStatus",),
+    "provider_kit.auth.keys.pool": ("KeyPool",),
+    "provider_kit.auth.keys.state": ("KeyStatus",),
     "provider_kit.policies.rate_limit": ("Limiter",),
     "provider_kit.policies.response_cache": (
         "CacheStore",
@@ -317,23 +317,23 @@ _HOMES = {
         "provider_names",
         "register_provider",
     ),
-    "provider_kit.rate_limiter": ("RateLimiter",),
+    "provider_kit.client.rate_limiter": ("RateLimiter",),
     "provider_kit.stores.redis_store": ("RedisStore",),
-    "provider_kit.stores.tokens.encrypted": (
+    "provider_kit.auth.storage.encrypted": (
         "EncryptedTokenStorage",
         "generate_encryption_key",
     ),
-    "provider_kit.stores.tokens.files": ("FileTokenStorage",),
-    "provider_kit.stores.tokens.keyring": ("KeyringTokenStorage",),
-    "provider_kit.stores.tokens.memory": ("MemoryTokenStorage",),
-    "provider_kit.stores.tokens.opening": ("open_token_storage",),
-    "provider_kit.stores.tokens.redis": ("RedisTokenStorage",),
-    "provider_kit.stores.tokens.sqlite": ("SQLiteTokenStorage",),
-    "provider_kit.streams": (
+    "provider_kit.auth.storage.files": ("FileTokenStorage",),
+    "provider_kit.auth.storage.keyring": ("KeyringTokenStorage",),
+    "provider_kit.auth.storage.memory": ("MemoryTokenStorage",),
+    "provider_kit.auth.storage.factory": ("open_token_storage",),
+    "provider_kit.auth.storage.redis": ("RedisTokenStorage",),
+    "provider_kit.auth.storage.sqlite": ("SQLiteTokenStorage",),
+    "provider_kit.client.streams": (
         "AsyncChatStream",
         "ChatStream",
     ),
-    "provider_kit.transports.scripted_transport": ("ScriptedTransport",),
+    "provider_kit.transports.scripted": ("ScriptedTransport",),
     "provider_kit.wire.rate_limit_headers": (
         "Allowance",
         "RateLimitInfo",

@@ -6,7 +6,7 @@ import pytest
 import secret_watch
 
 from provider_kit import AuthError, FileTokenStorage
-from provider_kit.auth.pending_logins import read_callback
+from provider_kit.auth.oauth.pending_logins import read_callback
 from provider_kit.testing import OAuthServer
 
 

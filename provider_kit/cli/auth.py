@@ -8,21 +8,21 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from provider_kit.authenticators.oauth import OAuthAuthenticator
-from provider_kit.authenticators.presets import oauth_config
-from provider_kit.authenticators.shared_logins import is_login_key
+from provider_kit.auth.oauth.authenticator import OAuthAuthenticator
+from provider_kit.auth.oauth.login import can_open_browser
+from provider_kit.auth.oauth.presets import oauth_config
+from provider_kit.auth.oauth.shared_logins import is_login_key
+from provider_kit.auth.storage.factory import open_token_storage
 from provider_kit.cli.device_code import show_code
 from provider_kit.cli.target import read_configuration_if_any
 from provider_kit.cli.terminal_text import say, say_json
 from provider_kit.config.entries import ProviderEntry
-from provider_kit.config.opening import open_configuration
-from provider_kit.engine.login import can_open_browser
+from provider_kit.config.loader import open_configuration
 from provider_kit.errors import AuthError, ConfigError, ProviderKitError
-from provider_kit.model.nearest import nearest
+from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.oauth import OAuthConfig, TokenInfo
 from provider_kit.providers.base import variable_prefix
 from provider_kit.providers.registry import find_provider, provider_names
-from provider_kit.stores.tokens.opening import open_token_storage
 
 __all__ = ["has_login", "run_login", "run_logout", "run_refresh", "run_status"]
 
@@ -83,7 +83,7 @@ def _config(
     known = config.auth_url or config.device_url or config.issuer
     if not known:
         with_presets = [name for name in provider_names() if find_provider(name).oauth is not None]
-        near = nearest(provider, [*with_presets, *_names_of_file()])
+        near = did_you_mean(provider, [*with_presets, *_names_of_file()])
         raise AuthError(
             f"No OAuth login is known for {provider}.",
             code="invalid_config",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from provider_kit.auth.storage.factory import stored_credential
 from provider_kit.cli.model_cache import ModelCache
 from provider_kit.cli.tables import print_table
 from provider_kit.cli.target import open_client, read_configuration_if_any
@@ -12,7 +13,6 @@ from provider_kit.cli.terminal_text import say, say_json
 from provider_kit.config.configuration import Configuration
 from provider_kit.model.models import Model
 from provider_kit.providers.registry import find_provider, provider_names
-from provider_kit.stores.tokens.opening import stored_credential
 
 __all__ = ["run_models", "run_providers"]
 

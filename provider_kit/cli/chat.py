@@ -12,7 +12,7 @@ import click
 from provider_kit.cli.answer_output import answer_output
 from provider_kit.cli.target import open_client
 from provider_kit.cli.terminal_text import is_terminal, readable, say, say_json, shown
-from provider_kit.client import Client
+from provider_kit.client.client import Client
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.text_bytes import decode_text, read_text

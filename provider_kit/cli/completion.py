@@ -38,8 +38,8 @@ def complete_model(context: click.Context, parameter: click.Parameter, incomplet
 
 def complete_stored(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Names under which something is stored."""
+    from provider_kit.auth.storage.factory import open_token_storage
     from provider_kit.errors import ProviderKitError
-    from provider_kit.stores.tokens.opening import open_token_storage
 
     try:
         return [name for name in open_token_storage().list_tokens() if name.startswith(incomplete)]

@@ -12,12 +12,12 @@ from provider_kit.cli.masked_lines import masked_line
 from provider_kit.cli.terminal_text import is_terminal, say, say_json, shown
 from provider_kit.config.configuration import read_configuration
 from provider_kit.config.discovery import find_config_file, read_text, user_config_file
-from provider_kit.config.effective import effective_values
 from provider_kit.config.encrypted import decrypt_config, encrypt_config, is_encrypted
 from provider_kit.config.json_schema import config_schema
-from provider_kit.config.opening import open_configuration
+from provider_kit.config.loader import open_configuration
 from provider_kit.config.problems import Problem
-from provider_kit.config.starter import starter_config
+from provider_kit.config.resolved import effective_values
+from provider_kit.config.template import starter_config
 from provider_kit.errors import ConfigError
 from provider_kit.providers.default_choice import default_target
 from provider_kit.providers.registry import find_provider, provider_names

@@ -15,7 +15,7 @@ from provider_kit.cli.slash_commands import is_command, run_command
 from provider_kit.cli.target import open_client
 from provider_kit.cli.terminal_text import say
 from provider_kit.cli.wrapping import wrapped
-from provider_kit.client import Client
+from provider_kit.client.client import Client
 from provider_kit.errors import InvalidRequestError, ProviderKitError, StreamError
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.conversation import attach_files

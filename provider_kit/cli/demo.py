@@ -7,7 +7,7 @@ import os
 
 from provider_kit.cli.target import default_target
 from provider_kit.cli.terminal_text import say
-from provider_kit.client import Client
+from provider_kit.client.client import Client
 from provider_kit.model.messages import Message
 
 __all__ = ["run_demo"]

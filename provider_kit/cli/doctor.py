@@ -14,7 +14,7 @@ from provider_kit.cli.target import need_configured, open_client
 from provider_kit.cli.terminal_text import is_terminal, may_draw, readable, say, say_json
 from provider_kit.cli.wrapping import screen_width
 from provider_kit.config.configuration import Configuration
-from provider_kit.config.opening import open_configuration
+from provider_kit.config.loader import open_configuration
 from provider_kit.doctor.findings import Diagnosis, Finding
 from provider_kit.errors import (
     ConfigError,

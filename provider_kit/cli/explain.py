@@ -6,7 +6,7 @@ from provider_kit.cli.terminal_text import say, say_json
 from provider_kit.cli.wrapping import wrapped
 from provider_kit.error_guide import codes, entry_for, find_entry, guide
 from provider_kit.errors import InvalidRequestError
-from provider_kit.model.nearest import nearest
+from provider_kit.model.did_you_mean import did_you_mean
 
 __all__ = ["run_explain"]
 
@@ -25,7 +25,7 @@ def run_explain(code: str | None, as_json: bool) -> None:
     if found is None:
         raise InvalidRequestError(
             f"There is nothing about {code[:60]!r}.",
-            hint=f"{nearest(code, codes())}provider-kit explain lists all codes.",
+            hint=f"{did_you_mean(code, codes())}provider-kit explain lists all codes.",
         )
     if as_json:
         say_json(found._asdict())

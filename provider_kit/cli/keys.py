@@ -6,18 +6,18 @@ import sys
 
 import click
 
-from provider_kit.auth.api_keys import check_key
-from provider_kit.auth.key_shape import shape_warning
+from provider_kit.auth.keys.shape import shape_warning
+from provider_kit.auth.keys.sources import check_key
+from provider_kit.auth.keys.state import mask
+from provider_kit.auth.storage.factory import open_token_storage
 from provider_kit.cli.tables import print_table
 from provider_kit.cli.terminal_text import say, say_json
 from provider_kit.errors import ConfigError, UnknownProviderError
-from provider_kit.model.hidden import HiddenText
-from provider_kit.model.nearest import nearest
+from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.oauth import OAuthToken
+from provider_kit.model.secrets import MaskedStr
 from provider_kit.model.text_bytes import decode_text
-from provider_kit.policies.key_state import mask
 from provider_kit.providers.registry import find_provider, is_known, provider_names
-from provider_kit.stores.tokens.opening import open_token_storage
 
 __all__ = ["run_list", "run_remove", "run_set"]
 
@@ -42,13 +42,13 @@ def run_set(provider: str, force: bool) -> None:
     if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1]
         say("The quotes around the key are left out.", err=True, fg="yellow")
-    key = HiddenText(check_key(text, provider))
+    key = MaskedStr(check_key(text, provider))
     if is_known(provider):
         warning = shape_warning(find_provider(provider), key)
         if warning is not None:
             say(f"{warning[0]} {warning[1]}", err=True, fg="yellow")
     else:
-        hint = nearest(provider, provider_names())
+        hint = did_you_mean(provider, provider_names())
         told = f"No provider of the library is called {provider}. {hint}"
         say(f"{told}It counts for a provider of this name in your file.", err=True, fg="yellow")
     storage.store_token(provider, OAuthToken(access_token=key, token_type="api_key"))  # noqa: S106  # a kind

@@ -11,7 +11,7 @@ from provider_kit.cli.hints import at_the_command
 from provider_kit.cli.terminal_text import say
 from provider_kit.cli.wrapping import wrapped
 from provider_kit.errors import ProviderKitError
-from provider_kit.model.nearest import nearest
+from provider_kit.model.did_you_mean import did_you_mean
 
 if TYPE_CHECKING:
     from provider_kit.cli.conversation import Conversation
@@ -30,7 +30,7 @@ def run_command(talk: Conversation, line: str) -> bool:
     name = name.lower()
     found = COMMANDS.get({"quit": "exit", "q": "exit", "?": "help", "h": "help"}.get(name, name))
     if found is None:
-        near = nearest(name, COMMANDS).replace("'", "/", 1).replace("'", "")
+        near = did_you_mean(name, COMMANDS).replace("'", "/", 1).replace("'", "")
         told = f"There is no command /{name}. {near}/help lists them; a question that begins with / is written //."
         say(wrapped(told), err=True)
         return True

@@ -6,15 +6,15 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from provider_kit.auth.storage.factory import stored_credential, stored_names
 from provider_kit.cli.terminal_text import say
-from provider_kit.client import Client
+from provider_kit.client.client import Client
 from provider_kit.config.configuration import Configuration
-from provider_kit.config.opening import choose_entry, open_configuration
+from provider_kit.config.loader import choose_entry, open_configuration
 from provider_kit.errors import ConfigError
 from provider_kit.providers.base import keys_of_variable, variable_prefix
 from provider_kit.providers.default_choice import default_target
 from provider_kit.providers.registry import find_provider, is_known, provider_names
-from provider_kit.stores.tokens.opening import stored_credential, stored_names
 
 __all__ = ["client_of_entry", "configured_names", "default_target", "open_client", "read_configuration_if_any"]
 

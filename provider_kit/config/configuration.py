@@ -14,9 +14,9 @@ from provider_kit.config.entries import ProviderEntry, RoutingConfig
 from provider_kit.config.problems import Problem, raise_problems
 from provider_kit.config.provider_block import is_switched_off, read_entry
 from provider_kit.config.reader import MISSING, Reader
-from provider_kit.config.shapes import Field
+from provider_kit.config.typeinfo import Field
 from provider_kit.errors import UnknownProviderError
-from provider_kit.model.nearest import nearest
+from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.providers.registry import is_known, split_model
 from provider_kit.wire.redaction import redact
 
@@ -152,7 +152,7 @@ def _read_top(tree: Item, made: Configuration, reader: Reader) -> None:
 
 def _nearest_block(blocks: Mapping[str, Item]) -> str | None:
     """A misspelt ``providers`` among the unknown keys."""
-    return next((name for name in blocks if nearest(name, ["providers"])), None)
+    return next((name for name in blocks if did_you_mean(name, ["providers"])), None)
 
 
 # ------------------------------------------------------------------------------------------------ indentation
@@ -224,7 +224,7 @@ def _enabled(
                 item,
                 "providers.enabled",
                 f"There is no provider {redact(name[:60])!r} in this file.",
-                nearest(name, known).strip()
+                did_you_mean(name, known).strip()
                 or f"Write it below providers, or remove it here. There are: {', '.join(known)}.",
             )
         elif name in named and is_switched_off(named[name], f"providers.{name}", reader):
@@ -307,7 +307,7 @@ def _check_weights(route: RoutingConfig, item: Item, path: str, reader: Reader) 
     for name, weight in route.weights.items():
         place = item.value["weights"].value[name]
         if name not in route.providers:
-            remedy = nearest(name, route.providers).strip() or f"There are: {', '.join(route.providers)}."
+            remedy = did_you_mean(name, route.providers).strip() or f"There are: {', '.join(route.providers)}."
             reader.tell(place, f"{path}.weights", f"{redact(name[:60])!r} is not in this route.", remedy, key=True)
             good = False
         elif not weight > 0:
@@ -331,6 +331,8 @@ def _check_name(name: str, item: Item, path: str, made: Configuration, reader: R
         reason = f"{name} does not stand below providers."
     except UnknownProviderError:
         reason = f"There is no provider {redact(name[:60])!r} in this file."
-    remedy = nearest(name, known).strip() or f"Write it below providers. There are: {', '.join(known) or 'none yet'}."
+    remedy = (
+        did_you_mean(name, known).strip() or f"Write it below providers. There are: {', '.join(known) or 'none yet'}."
+    )
     reader.tell(item, path, reason, remedy)
     return False

@@ -8,10 +8,10 @@ import stat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from provider_kit.auth.key_shape import shape_warning
+from provider_kit.auth.keys.shape import shape_warning
+from provider_kit.auth.storage.factory import find_stored
 from provider_kit.config.document import Item
 from provider_kit.providers.base import Provider, keys_of_variable, shown_variable, variable_prefix
-from provider_kit.stores.tokens.opening import find_stored
 from provider_kit.wire.redaction import redact
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import os
 import re
 
 from provider_kit.errors import EncryptionError
-from provider_kit.stores.sealing import ENCRYPTION_VARIABLE, Sealer
+from provider_kit.stores.encryption import ENCRYPTION_VARIABLE, TokenCipher
 
 __all__ = ["decrypt_config", "encrypt_config", "is_encrypted"]
 
@@ -34,7 +34,7 @@ def encrypt_config(text: str, key: str | bytes | None = None) -> str:
         EncryptionError: There is no key.
         MissingDependencyError: The package ``cryptography`` is not installed.
     """
-    return _sealer(key).seal(text.encode()) + "\n"
+    return _cipher(key).encrypt(text.encode()) + "\n"
 
 
 def decrypt_config(text: str, key: str | bytes | None = None) -> str:
@@ -53,14 +53,14 @@ def decrypt_config(text: str, key: str | bytes | None = None) -> str:
             hint="Upgrade provider-kit." if is_encrypted(text) else "Read it with load_config().",
         )
     try:
-        return _sealer(key).open(text).decode()
+        return _cipher(key).decrypt(text).decode()
     except UnicodeDecodeError:
         raise EncryptionError("The configuration is damaged.", hint="Take it from a backup.") from None
 
 
-def _sealer(key: str | bytes | None) -> Sealer:
+def _cipher(key: str | bytes | None) -> TokenCipher:
     given: dict[str, str] = {}
     key = key.decode() if isinstance(key, bytes) else key or os.environ.get(ENCRYPTION_VARIABLE) or None
     if key is not None:
         given = {"key" if re.fullmatch(r"[A-Za-z0-9_-]{43}=", key.strip()) else "passphrase": key}
-    return Sealer(header=_HEADER, what="configuration", if_lost="take it from a backup", **given)
+    return TokenCipher(header=_HEADER, what="configuration", if_lost="take it from a backup", **given)

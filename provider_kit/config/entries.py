@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
-from provider_kit.authenticators.presets import oauth_config
+from provider_kit.auth.oauth.presets import oauth_config
+from provider_kit.auth.storage.factory import stored_credential
 from provider_kit.config.reader import fetched
 from provider_kit.config.secret_reference import SecretList, SecretReference
-from provider_kit.config.shapes import Field, fields_of
+from provider_kit.config.typeinfo import Field, fields_of
 from provider_kit.model.config import ProviderConfig
-from provider_kit.stores.tokens.opening import stored_credential
 
 __all__ = ["OTHER_SPELLINGS", "ProviderEntry", "RoutingConfig", "entry_fields"]
 
@@ -170,6 +170,6 @@ def _login_under(name: str, kind: str) -> Any:
     """The login that was stored under the name in the file, else the one under the provider's own."""
     if stored_credential(name) is not None or stored_credential(kind) is None:
         return "oauth"
-    from provider_kit.authenticators.oauth import OAuthAuthenticator
+    from provider_kit.auth.oauth.authenticator import OAuthAuthenticator
 
     return OAuthAuthenticator(kind, config=oauth_config(kind))

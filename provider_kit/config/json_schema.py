@@ -9,7 +9,7 @@ from attrs import has
 
 from provider_kit.config.configuration import TOP_FIELDS
 from provider_kit.config.entries import entry_fields
-from provider_kit.config.shapes import Field, alternatives, fields_of, is_callable
+from provider_kit.config.typeinfo import Field, alternatives, fields_of, is_callable
 from provider_kit.providers.registry import find_provider, provider_names
 
 __all__ = ["config_schema"]

@@ -8,22 +8,22 @@ from typing import Any
 
 from attrs import define
 
-from provider_kit.client_arguments import check_defaults
-from provider_kit.client_policies import check_policies
 from provider_kit.config.credentials import check_keys, note_environment, read_login
 from provider_kit.config.document import Item
 from provider_kit.config.entries import OTHER_SPELLINGS, ProviderEntry, entry_fields
 from provider_kit.config.reader import MISSING, Reader, fetched, in_yaml
-from provider_kit.config.shapes import Field, fields_of
+from provider_kit.config.typeinfo import Field, fields_of
 from provider_kit.dialects.openai_chat import OpenAIChat
+from provider_kit.engine.arguments import check_defaults
+from provider_kit.engine.assembly import check_policies
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.errors import AuthError, ConfigError, MissingAPIKeyError, ProviderKitError
 from provider_kit.model.config import ProviderConfig
-from provider_kit.model.nearest import nearest
+from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.oauth import OAuthConfig
 from provider_kit.providers.base import Provider
 from provider_kit.providers.registry import find_provider, is_known, provider_names
-from provider_kit.wire.redaction import HiddenDict
+from provider_kit.wire.redaction import MaskedDict
 
 __all__ = ["Block", "is_switched_off", "read_entry"]
 
@@ -132,7 +132,7 @@ def _provider(name: str, item: Item, path: str, reader: Reader, *, custom: bool)
             given,
             f"{path}.type",
             f"There is no provider type {kind[:60]!r}.",
-            nearest(kind, provider_names()) + "For any OpenAI-compatible server: openai_compatible.",
+            did_you_mean(kind, provider_names()) + "For any OpenAI-compatible server: openai_compatible.",
         )
         return None
     if not custom and is_known(name):
@@ -143,7 +143,7 @@ def _provider(name: str, item: Item, path: str, reader: Reader, *, custom: bool)
         item,
         path,
         f"{name!r} is no known provider, and no type is given.",
-        nearest(name, provider_names()) + "Write type: …, or base_url: … for an OpenAI-compatible server.",
+        did_you_mean(name, provider_names()) + "Write type: …, or base_url: … for an OpenAI-compatible server.",
         key=True,
     )
     return None
@@ -204,7 +204,7 @@ def _try_out(block: Block, entry: ProviderEntry, *, whole: bool) -> None:
     checks: list[Any] = []
     if isinstance(settings.get("base_url"), str) and not whole:
         address = {"type": settings["type"], "base_url": settings["base_url"], "name": block.name}
-        checks.append(lambda: Endpoint(block.provider, ProviderConfig(**address), HiddenDict(block.reader.environ)))
+        checks.append(lambda: Endpoint(block.provider, ProviderConfig(**address), MaskedDict(block.reader.environ)))
     if "defaults" in settings:
         checks.append(lambda: check_defaults(fetched(settings["defaults"], fetch=False)))
     if whole:
@@ -223,7 +223,7 @@ def _try_out(block: Block, entry: ProviderEntry, *, whole: bool) -> None:
 
 def _make(block: Block, entry: ProviderEntry) -> None:
     config, client = entry.make_config(fetch=False)
-    endpoint = Endpoint(block.provider, config, HiddenDict(block.reader.environ))
+    endpoint = Endpoint(block.provider, config, MaskedDict(block.reader.environ))
     parts = check_policies(
         config,
         retry=client.get("retry"),

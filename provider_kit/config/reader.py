@@ -8,15 +8,15 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 from attrs import define, field, has
 
-from provider_kit.client_arguments import CALL_DEFAULTS
 from provider_kit.config.document import Item, is_bounded, scalar_of
 from provider_kit.config.problems import Problem
 from provider_kit.config.references import expand
 from provider_kit.config.secret_reference import SecretReference
-from provider_kit.config.shapes import Field, alternatives, describe, fields_of, is_callable
+from provider_kit.config.typeinfo import Field, alternatives, describe, fields_of, is_callable
+from provider_kit.engine.arguments import CALL_DEFAULTS
 from provider_kit.errors import ConfigError, ProviderKitError
-from provider_kit.model.hidden import HiddenText
-from provider_kit.model.nearest import nearest
+from provider_kit.model.did_you_mean import did_you_mean
+from provider_kit.model.secrets import MaskedStr
 from provider_kit.wire.redaction import is_secret_header, redact
 
 __all__ = ["MISSING", "Reader", "fetched", "in_yaml", "is_secret_path"]
@@ -48,7 +48,7 @@ class Unbuilt:
 def fetched(value: Any, *, fetch: bool = True) -> Any:
     """A value with its secrets fetched, or with placeholders for them."""
     if isinstance(value, SecretReference):
-        return value() if fetch else HiddenText("placeholder-0123456789")
+        return value() if fetch else MaskedStr("placeholder-0123456789")
     if isinstance(value, Unbuilt):
         return value.kind(**{name: fetched(part, fetch=fetch) for name, part in value.found.items()})
     if isinstance(value, Mapping):
@@ -172,7 +172,7 @@ class Reader:
         for choice in choices:
             found = _fit(value, choice, lenient=from_outside)
             if found is not MISSING:
-                return HiddenText(found) if isinstance(found, str) and is_secret_path(path) else found
+                return MaskedStr(found) if isinstance(found, str) and is_secret_path(path) else found
         self._wrong(item, kind, path, _shown(value, path, item))
         return MISSING
 
@@ -250,7 +250,7 @@ class Reader:
         """Tell that nobody knows a key, and what may be meant."""
         plain_name = name.replace("-", "").replace("_", "").lower()
         meant = also.get(plain_name) or next((one for one in known if one.replace("_", "") == plain_name), None)
-        hint = f"Did you mean {meant!r}?" if meant else nearest(name, known).strip()
+        hint = f"Did you mean {meant!r}?" if meant else did_you_mean(name, known).strip()
         if name in CALL_DEFAULTS and "defaults" in known:
             hint = f"It is an argument of calls: write it below defaults, as {{{name}: …}}."
         shown = redact(name) if len(name) <= 60 else f"{redact(name[:60])}…"

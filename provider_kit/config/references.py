@@ -15,7 +15,7 @@ from attrs import define, field
 
 from provider_kit.config.secret_reference import SecretReference
 from provider_kit.config.secrets import secret_schemes
-from provider_kit.model.nearest import nearest
+from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.wire.redaction import redact
 
 __all__ = ["Expansion", "expand"]
@@ -134,7 +134,7 @@ def _reference(inner: str, environ: Mapping[str, str], result: Expansion) -> lis
         if default_sign:
             return _parts(default, environ, result)
         result.missing.append(name)
-        similar = nearest(name, _related(name, environ)) if len(name) > 3 else ""
+        similar = did_you_mean(name, _related(name, environ)) if len(name) > 3 else ""
         result.errors.append(
             (
                 f"The environment variable {name} is not set{'' if name not in environ else ', or empty'}.",

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Sequence
 from copy import copy
 
-from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.errors import ProviderKitError
-from provider_kit.model.hidden import HiddenText
-from provider_kit.transports.blocking_waiting import BlockingWaiting
+from provider_kit.model.secrets import MaskedStr
+from provider_kit.policies.after_fork import renew_after_fork
+from provider_kit.transports.runtime_blocking import BlockingRuntime
 
 __all__ = ["SecretList", "SecretReference"]
 
@@ -36,7 +36,7 @@ class SecretReference:
 
     def __init__(self, parts: Sequence[str | tuple[str, str]]) -> None:
         self._parts = tuple(parts)
-        self._known: HiddenText | None = None
+        self._known: MaskedStr | None = None
         self._until = 0.0
         self._fetched = -math.inf
         self._refused = False
@@ -64,13 +64,13 @@ class SecretReference:
 
     def remembered_value(self) -> str | None:
         """The value, if it need not be fetched now."""
-        if self._refused or self._known is None or BlockingWaiting.now() >= self._until:
+        if self._refused or self._known is None or BlockingRuntime.now() >= self._until:
             return None
         return self._known
 
     def forget_refused(self) -> None:
         """The provider refused it: it is fetched with the next call, unless it was a moment ago."""
-        if BlockingWaiting.now() - self._fetched >= _BELIEVED:
+        if BlockingRuntime.now() - self._fetched >= _BELIEVED:
             self._refused = True
 
     def __call__(self) -> str:
@@ -97,16 +97,16 @@ class SecretReference:
         from provider_kit.config.secrets import fetch_secret
 
         self._failure = None
-        self._fetched = BlockingWaiting.now()
+        self._fetched = BlockingRuntime.now()
         self._until = self._fetched + _FETCHING  # for the others, if the old value was not refused
         try:
-            self._known = HiddenText("".join(p if isinstance(p, str) else fetch_secret(*p) for p in self._parts))
+            self._known = MaskedStr("".join(p if isinstance(p, str) else fetch_secret(*p) for p in self._parts))
         except ProviderKitError as error:
             self._failure = error
             if self._known is not None:
                 _log.warning("%s cannot be fetched again, the old value stays in use: %s", self.origin, error)
         finally:
-            self._until = BlockingWaiting.now() + _REMEMBERED
+            self._until = BlockingRuntime.now() + _REMEMBERED
             self._refused = False
             self._attempts += 1
 

@@ -1,7 +1,7 @@
 """What a dialect is: requests to bytes, bytes to answers, and nothing that waits.
 
 A dialect knows one API's way of writing. It never opens a connection, reads no clock and holds no
-credentials. The engine asks it for a :class:`WireCall`, sends that, and hands the bytes of the answer
+credentials. The engine asks it for a :class:`WireRequest`, sends that, and hands the bytes of the answer
 back.
 """
 
@@ -31,10 +31,10 @@ from provider_kit.wire.server_sent_events import ErrorEvent
 
 __all__ = [
     "Dialect",
-    "Notes",
+    "ParameterReport",
     "StreamDecoder",
     "StreamFailure",
-    "WireCall",
+    "WireRequest",
     "decode_event",
     "expect_object",
     "path_name",
@@ -50,7 +50,7 @@ _MOST_WORDS = 500
 
 
 @define
-class WireCall:
+class WireRequest:
     """One request in a dialect: where to, what, and how the answer is to be read."""
 
     path: str
@@ -61,7 +61,7 @@ class WireCall:
 
 
 @define
-class Notes:
+class ParameterReport:
     """Collects what a model does not take. What becomes of it is the caller's choice."""
 
     on_unsupported: OnUnsupported = "warn"
@@ -69,7 +69,7 @@ class Notes:
     model: str | None = None
     warnings: list[ParameterWarning] = field(factory=list)
 
-    def leave_out(self, parameter: str, message: str) -> None:
+    def omit(self, parameter: str, message: str) -> None:
         """Report something that is not sent, or not sent as asked.
 
         Raises:
@@ -132,7 +132,7 @@ class Dialect:
         #: Error codes that mean something else at this provider.
         self.error_codes: Mapping[str, type[APIError]] = error_codes or {}
 
-    def build_chat(self, request: ChatRequest, *, stream: bool, notes: Notes) -> WireCall:
+    def build_chat(self, request: ChatRequest, *, stream: bool, notes: ParameterReport) -> WireRequest:
         """Write a chat request."""
         raise self._missing("chat")
 
@@ -144,7 +144,7 @@ class Dialect:
         """A fresh reader for one streamed answer."""
         raise self._missing("streaming")
 
-    def build_models(self, cursor: str | None) -> WireCall:
+    def build_models(self, cursor: str | None) -> WireRequest:
         """Ask for the list of models, or its next page."""
         raise self._missing("model listing")
 
@@ -152,7 +152,7 @@ class Dialect:
         """Read a page of models and the cursor of the next one."""
         raise self._missing("model listing")
 
-    def build_embed(self, texts: Sequence[str], model: str, dimensions: int | None) -> WireCall:
+    def build_embed(self, texts: Sequence[str], model: str, dimensions: int | None) -> WireRequest:
         """Ask for embeddings."""
         raise self._missing("embeddings")
 
@@ -160,7 +160,7 @@ class Dialect:
         """Read embeddings."""
         raise self._missing("embeddings")
 
-    def build_count(self, request: ChatRequest, notes: Notes) -> WireCall:
+    def build_count(self, request: ChatRequest, notes: ParameterReport) -> WireRequest:
         """Ask how many tokens a request has."""
         raise self._missing("token counting")
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from provider_kit.dialects.base import Dialect, WireCall, expect_object
+from provider_kit.dialects.base import Dialect, WireRequest, expect_object
 from provider_kit.dialects.openai_usage import read_usage
 from provider_kit.errors import InvalidResponseError
 from provider_kit.model.models import Embeddings, Model, Pricing
@@ -28,20 +28,20 @@ class OpenAICatalog(Dialect):
         """What to ask for beside the bare list."""
         return None
 
-    def build_models(self, cursor: str | None) -> WireCall:
+    def build_models(self, cursor: str | None) -> WireRequest:
         """GET /models."""
-        return WireCall("/models", None, method="GET", query=self.models_query())
+        return WireRequest("/models", None, method="GET", query=self.models_query())
 
     def parse_models(self, payload: Any) -> tuple[list[Model], str | None]:
         """Read the list, with whatever the provider adds to an entry."""
         return parse_model_list(payload, self.provider), None
 
-    def build_embed(self, texts: Sequence[str], model: str, dimensions: int | None) -> WireCall:
+    def build_embed(self, texts: Sequence[str], model: str, dimensions: int | None) -> WireRequest:
         """POST /embeddings."""
         body: dict[str, Any] = {"model": model, "input": list(texts)}
         if dimensions is not None:
             body[self.dimensions_field(model)] = dimensions
-        return WireCall("/embeddings", body)
+        return WireRequest("/embeddings", body)
 
     def parse_embed(self, payload: Any) -> Embeddings:
         """Read vectors, as numbers or as base64 of little-endian float32, sorted by their index."""

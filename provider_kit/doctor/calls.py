@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
-from provider_kit.dialects.base import Notes
+from provider_kit.dialects.base import ParameterReport
 from provider_kit.doctor.provider import page_title, tell_call_error, tell_quota
-from provider_kit.engine.stream import begin_stream
+from provider_kit.engine.stream import begin_stream, stream
 from provider_kit.errors import ModelNotFoundError, ProviderKitError, StreamError
 from provider_kit.model.inputs import build_request
-from provider_kit.streams import AsyncChatStream
 
 if TYPE_CHECKING:
     from provider_kit.doctor.examination import Examination
@@ -95,16 +94,16 @@ async def _call(one: Examination, model: str) -> _Call:
     started = recorder.now()
     run = one.make_run("stream", recorder, model, one.left(_SECONDS))
     run.request, run.limited = request, True
-    stream = AsyncChatStream(begin_stream(run, request, Notes("drop", one.endpoint.name, model)))
+    chunks_of_call = stream(begin_stream(run, request, ParameterReport("drop", one.endpoint.name, model)))
     first: float | None = None
     chunks = 0
     try:
-        async for chunk in stream:
+        async for chunk in chunks_of_call:
             if chunk.text or chunk.thinking:
                 chunks += 1
                 first = first if first is not None else recorder.now()
     finally:
-        await stream.aclose()
+        await chunks_of_call.aclose()
     ended = recorder.now()
     return _Call(
         recorder.head_seconds,

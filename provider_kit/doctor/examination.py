@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
-from provider_kit.doctor import surroundings
+from provider_kit.doctor import environment
 from provider_kit.doctor.calls import examine_calls
 from provider_kit.doctor.findings import Diagnosis, Finding, Status
 from provider_kit.doctor.network import examine_network
@@ -20,8 +20,8 @@ from provider_kit.engine.attempts import Run
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.config import ProviderConfig
-from provider_kit.transports.aside import aside
 from provider_kit.transports.base import Transport
+from provider_kit.transports.threads import run_in_daemon_thread
 from provider_kit.wire.redaction import redact
 
 __all__ = ["ORDER", "Examination", "examine"]
@@ -115,10 +115,10 @@ async def examine(examination: Examination, transport: Transport) -> Diagnosis:
     """
     started = transport.now()
     one = examination
-    await aside(transport.kind, surroundings.examine_versions, one)
-    surroundings.examine_environment(one)
-    await surroundings.examine_key(one, transport)
-    await surroundings.examine_token_storage(one, transport)
+    await run_in_daemon_thread(transport.kind, environment.examine_versions, one)
+    environment.examine_environment(one)
+    await environment.examine_key(one, transport)
+    await environment.examine_token_storage(one, transport)
     if one.network:
         await examine_network(one, transport)
     else:
@@ -131,7 +131,7 @@ async def examine(examination: Examination, transport: Transport) -> Diagnosis:
             _skip(one, "model", "quota", "latency", "streaming")
         else:
             await examine_calls(one)
-            surroundings.examine_used_keys(one, transport)
+            environment.examine_used_keys(one, transport)
     order = {name: number for number, name in enumerate(ORDER)}
     one.found.sort(key=lambda finding: order.get(finding.check, len(order)))
     return Diagnosis(

@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from provider_kit.transports.aside import aside
 from provider_kit.transports.base import Transport
 from provider_kit.transports.environment import find_proxy
 from provider_kit.transports.network_probe import NetworkFacts, probe_network
+from provider_kit.transports.threads import run_in_daemon_thread
 from provider_kit.wire.http import is_loopback
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ async def examine_network(one: Examination, transport: Transport) -> None:
     """Go the way once, and tell what was seen at each step."""
     url, http = one.endpoint.base_url, one.config.http
     proxy = find_proxy(url, http)
-    facts = await aside(transport.kind, probe_network, url, proxy, http, one.left(_SECONDS))
+    facts = await run_in_daemon_thread(transport.kind, probe_network, url, proxy, http, one.left(_SECONDS))
     _tell_proxy(one, facts, proxy)
     if facts.failed == "proxy":
         return

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from provider_kit.dialects.failures import looks_like_html
-from provider_kit.engine import catalog
+from provider_kit.engine import listing
 from provider_kit.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -50,7 +50,7 @@ async def examine_provider(one: Examination, transport: Transport) -> None:
     started = transport.now()
     models: list[Model] | None = None
     try:
-        models = await catalog.list_models(run)
+        models = await listing.list_models(run)
     except NotSupportedError:
         one.tell("credentials", "skipped", "The provider has no list of models; the calls below will tell.")
     except PermissionDeniedError as error:
@@ -210,7 +210,7 @@ def _tell_model(one: Examination, models: list[Model]) -> None:
         "warning",
         f"{one.model} is not in the provider's list.",
         f"{hint} provider-kit models {one.endpoint.provider.name} lists all.",
-        nearest=near or sorted(ids)[:5],
+        did_you_mean=near or sorted(ids)[:5],
     )
 
 

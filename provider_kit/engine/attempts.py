@@ -8,18 +8,18 @@ from typing import Any
 
 from attrs import define, field
 
-from provider_kit.engine import outcome
+from provider_kit.engine import settlement
+from provider_kit.engine.admission import NOTHING_HELD, Gate, Lease
 from provider_kit.engine.endpoint import Draft, Endpoint
-from provider_kit.engine.forgetting import forget_variables
-from provider_kit.engine.gate import NOTHING_HELD, Gate, Lease
-from provider_kit.engine.telling import next_call_id
+from provider_kit.engine.events import next_call_id
 from provider_kit.errors import APIConnectionError, APIError, ProviderKitError, RateLimitError
 from provider_kit.model.chat import Attempt, ChatRequest
 from provider_kit.model.config import DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, Timeout
+from provider_kit.model.secrets import clear_frames
 from provider_kit.policies.estimate import estimate_tokens
-from provider_kit.policies.matrix import TOKEN_REFUSED, KeyFate, Row, row_for
+from provider_kit.policies.failure_rules import TOKEN_REFUSED, FailureRule, KeyAction, rule_for
 from provider_kit.policies.retry import RetryPolicy, ask
-from provider_kit.transports.base import Transport, Waiter
+from provider_kit.transports.base import Transport, Wakeup
 from provider_kit.wire.http import HttpRequest, Limits
 from provider_kit.wire.rate_limit_headers import wait_told
 from provider_kit.wire.response_headers import request_id, retry_after
@@ -116,7 +116,7 @@ class Run:
 
     #: Whether the caller of a stream has left, from another thread or task than the one that waits here.
     gone: bool = False
-    _waiting: Waiter | None = None
+    _waiting: Wakeup | None = None
 
     # -------------------------------------------------------------------------------------------- waiting
 
@@ -127,20 +127,20 @@ class Run:
             CallerLeft: Nobody wants to know what comes.
         """
         if self.operation == "stream":
-            await self.wait(self.transport.waiter(), seconds)
+            await self.wait(self.transport.wakeup(), seconds)
         else:
             await self.transport.sleep(seconds)
 
-    async def wait(self, waiter: Waiter, seconds: float) -> None:
+    async def wait(self, wakeup: Wakeup, seconds: float) -> None:
         """Wait until woken, for ``seconds`` at most.
 
         Raises:
             CallerLeft: Nobody wants to know what comes.
         """
-        self._waiting = waiter
+        self._waiting = wakeup
         try:
             if not self.gone:
-                await waiter.wait(seconds)
+                await wakeup.wait(seconds)
         finally:
             self._waiting = None
         if self.gone:
@@ -223,7 +223,7 @@ class Run:
             ProviderKitError: It may not be made, or not in time. That is no attempt.
         """
         if self.minute and not self.attempts:
-            await self.gate.teller.tell(self, "request", f"{self.operation} {self.model or ''}".rstrip())
+            await self.gate.events.emit(self, "request", f"{self.operation} {self.model or ''}".rstrip())
         try:
             self.lease = await self.gate.enter(self)
         except ProviderKitError as error:
@@ -251,15 +251,15 @@ class Run:
 
     async def succeeded(self, headers: Mapping[str, str], used: float | None = None) -> tuple[Attempt, ...]:
         """The attempt succeeded: all attempts, this one included."""
-        if not outcome.succeeded_at_once(self, self.lease, headers, used):
-            await outcome.succeeded(self, self.lease, headers, used)
+        if not settlement.succeeded_at_once(self, self.lease, headers, used):
+            await settlement.succeeded(self, self.lease, headers, used)
         duration = self.transport.now() - self._attempt_started
         number = len(self.attempts) + 1
         name, started, key = self.gate.endpoint.name, self._attempt_time, self._shown_key()
         done = Attempt(number, name, self.model or "", duration, None, None, None, 0.0, started, key)
         if self.minute:
             text = f"{self.operation} answered in {duration:.2f} s"
-            await self.gate.teller.tell(
+            await self.gate.events.emit(
                 self, "success", text, attempt=number, request_id=request_id(headers), duration=duration
             )
         return (*self.attempts, done)
@@ -289,32 +289,32 @@ class Run:
             error.retry_after = retry_after(headers, now=time)  # a date, in an answer without one of its own
             if error.retry_after is None and isinstance(error, RateLimitError):
                 error.retry_after = wait_told(error.headers, now=time)
-        row = await outcome.failed(self, self.lease, error)
+        row = await settlement.failed(self, self.lease, error)
         now = self.transport.now()
         wait = self._decide(error, row, now)
         if wait is not None and now + wait >= now + self.left(now):
             wait = None
         self.record(error, now, wait or 0.0)
-        teller = self.gate.teller
+        events = self.gate.events
         number = len(self.attempts)
         status = getattr(error, "status_code", None)
         what = f"attempt {number}: {type(error).__name__}{f' {status}' if status else ''}"
         if self.minute:
-            await teller.tell(self, "attempt_failed", what, error=error, attempt=number)
+            await events.emit(self, "attempt_failed", what, error=error, attempt=number)
         if wait is None:
             await self._tell_error(error)
         else:
             text = f"{what}; trying again in {wait:.1f} s"
-            await teller.tell(self, "retry", text, error=error, attempt=number, wait=wait)
+            await events.emit(self, "retry", text, error=error, attempt=number, wait=wait)
         return wait
 
     async def broke_off(self, error: ProviderKitError, now: float) -> None:
         """The attempt failed after content had reached the caller: there is no other one."""
         self.describe(error)
-        await outcome.failed(self, self.lease, error)
+        await settlement.failed(self, self.lease, error)
         self.record(error, now)
         text = f"broke off after content: {type(error).__name__}"
-        await self.gate.teller.tell(self, "stream_abort", text, error=error, attempt=len(self.attempts))
+        await self.gate.events.emit(self, "stream_abort", text, error=error, attempt=len(self.attempts))
 
     def trail_of_its_own(self) -> Trail:
         """What its failures left behind, to be added to."""
@@ -322,7 +322,7 @@ class Run:
             self.trail = Trail()
         return self.trail
 
-    def _decide(self, error: ProviderKitError, row: Row, now: float) -> float | None:
+    def _decide(self, error: ProviderKitError, row: FailureRule, now: float) -> float | None:
         gate, key = self.gate, self.lease.key
         trail = self.trail_of_its_own()
         trail.last_error = error
@@ -335,11 +335,11 @@ class Run:
             trail.renewed.add(key.id)
             trail.same_key = key.id
             return 0.0
-        several = key is not None and self.endpoint.keys.several
-        trail.same_key = key.id if several and not row.other_key and key is not None else None
-        if several and row.other_key and key is not None:
+        has_multiple = key is not None and self.endpoint.keys.has_multiple
+        trail.same_key = key.id if has_multiple and not row.other_key and key is not None else None
+        if has_multiple and row.other_key and key is not None:
             pool = self.endpoint.keys
-            if row.key is not KeyFate.COOLING or pool.strategy == "simple":
+            if row.key is not KeyAction.COOLING or pool.strategy == "simple":
                 trail.excluded.add(key.id)
             # Where this key is no good but another one merely rests, the rest decides.
             error = _note_cooling(trail, key.id, error, row)
@@ -359,7 +359,7 @@ class Run:
         trail.retries += 1
         asked: float | None = getattr(error, "retry_after", None)
         trail.eager = asked is not None and wait < asked
-        if several and row_for(error).key is KeyFate.COOLING and self.endpoint.keys.strategy != "simple":
+        if has_multiple and rule_for(error).key is KeyAction.COOLING and self.endpoint.keys.strategy != "simple":
             soonest = self.endpoint.keys.soonest(now, trail.excluded)
             if soonest is not None:
                 wait = min(wait, soonest)
@@ -369,7 +369,11 @@ class Run:
         """The error to raise: of a pool that has no key left it says so."""
         self.trail = NO_TRAIL  # it holds errors, which hold frames, which hold this call
         key = self.lease.key
-        if key is None or not isinstance(error, APIError) or row_for(error).key not in (KeyFate.DEAD, KeyFate.PARKED):
+        if (
+            key is None
+            or not isinstance(error, APIError)
+            or rule_for(error).key not in (KeyAction.DEAD, KeyAction.PARKED)
+        ):
             return error
         pool, now = self.endpoint.keys, self.transport.now()
         if len(pool) < 2 or pool.usable(now):
@@ -397,16 +401,16 @@ class Run:
         )
         error.attempts = tuple(self.attempts)
         if isinstance(error, APIConnectionError):
-            forget_variables(error)
+            clear_frames(error)
 
     def _shown_key(self) -> str:
         key = self.lease.key
-        return key.shown if key is not None and self.gate.endpoint.keys.several else ""
+        return key.shown if key is not None and self.gate.endpoint.keys.has_multiple else ""
 
     async def _tell_error(self, error: ProviderKitError) -> None:
         tries = len(self.attempts)
         text = f"{self.operation} failed after {tries} attempt{'s' if tries != 1 else ''}: {type(error).__name__}"
-        await self.gate.teller.tell(self, "error", text, error=error, attempt=len(self.attempts))
+        await self.gate.events.emit(self, "error", text, error=error, attempt=len(self.attempts))
 
     def describe(self, error: ProviderKitError) -> None:
         """Say in an error what was being done."""
@@ -415,9 +419,9 @@ class Run:
         error.operation = error.operation or self.operation
 
 
-def _note_cooling(trail: Trail, key_id: str, error: ProviderKitError, row: Row) -> ProviderKitError:
+def _note_cooling(trail: Trail, key_id: str, error: ProviderKitError, row: FailureRule) -> ProviderKitError:
     """The error that the next attempt goes by."""
-    if row.key is KeyFate.COOLING:
+    if row.key is KeyAction.COOLING:
         trail.cooling[key_id] = error
         return error
     trail.cooling.pop(key_id, None)

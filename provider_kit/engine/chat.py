@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from provider_kit.dialects.base import Dialect, Notes
+from provider_kit.dialects.base import Dialect, ParameterReport
 from provider_kit.dialects.openai_usage import read_count
+from provider_kit.dialects.parse_errors import PARSE_ERRORS, unreadable
 from provider_kit.engine.attempts import Run
-from provider_kit.engine.caching import Lookup, from_cache, look_up
+from provider_kit.engine.cache import Lookup, from_cache, look_up
 from provider_kit.engine.endpoint import Draft
-from provider_kit.engine.unreadable import UNREADABLE, unreadable
 from provider_kit.errors import APIError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse, Timings
 from provider_kit.policies.response_cache import CacheEntry
@@ -17,7 +17,7 @@ from provider_kit.wire.response_headers import request_id
 __all__ = ["chat"]
 
 
-async def chat(run: Run, request: ChatRequest, notes: Notes) -> ChatResponse:
+async def chat(run: Run, request: ChatRequest, notes: ParameterReport) -> ChatResponse:
     """Ask for a whole answer.
 
     Raises:
@@ -41,7 +41,7 @@ async def chat(run: Run, request: ChatRequest, notes: Notes) -> ChatResponse:
             lookup.done()
 
 
-async def _ask(run: Run, dialect: Dialect, draft: Draft, notes: Notes, lookup: Lookup | None) -> ChatResponse:
+async def _ask(run: Run, dialect: Dialect, draft: Draft, notes: ParameterReport, lookup: Lookup | None) -> ChatResponse:
     endpoint, transport = run.endpoint, run.transport
     while True:
         http = run.begin_at_once(draft, False) or await run.begin(draft, False)
@@ -56,7 +56,7 @@ async def _ask(run: Run, dialect: Dialect, draft: Draft, notes: Notes, lookup: L
                 raise endpoint.finish_error(error) from None
             except ProviderKitError:
                 raise
-            except UNREADABLE as error:
+            except PARSE_ERRORS as error:
                 if callers_own([error]) is not None:
                     raise
                 raise endpoint.finish_error(unreadable(error, response.status, payload)) from error

@@ -19,11 +19,12 @@ from urllib.parse import urlsplit
 from attrs import define, field
 
 from provider_kit._version import __version__
-from provider_kit.auth.api_keys import KeySource, check_key, find_keys
-from provider_kit.auth.key_shape import shape_warning
-from provider_kit.dialects.base import WireCall
+from provider_kit.auth.keys.pool import KeyPool
+from provider_kit.auth.keys.shape import shape_warning
+from provider_kit.auth.keys.sources import KeySource, check_key, find_keys
+from provider_kit.dialects.base import WireRequest
 from provider_kit.dialects.failures import error_from_response, looks_like_html
-from provider_kit.engine.unreadable import read_answer
+from provider_kit.dialects.parse_errors import read_answer
 from provider_kit.errors import (
     APIError,
     APITimeoutError,
@@ -39,14 +40,13 @@ from provider_kit.errors import (
     StreamError,
 )
 from provider_kit.model.config import ProviderConfig
+from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.json_text import dumps, dumps_text, loads
-from provider_kit.model.nearest import nearest
-from provider_kit.policies.key_pool import KeyPool
-from provider_kit.policies.response_cache import told_by
+from provider_kit.policies.response_cache import vary_headers
 from provider_kit.providers.base import Provider
-from provider_kit.transports.blocking_waiting import BlockingWaiting
+from provider_kit.transports.runtime_blocking import BlockingRuntime
 from provider_kit.wire.http import HttpRequest, HttpResponse, is_loopback, join_url
-from provider_kit.wire.redaction import HiddenText, is_secret_header, looks_secret, redact, redact_value
+from provider_kit.wire.redaction import MaskedStr, is_secret_header, looks_secret, redact, redact_value
 
 __all__ = ["Draft", "Endpoint"]
 
@@ -104,7 +104,7 @@ class Endpoint:
         #: Keys of the user's own management, or tokens.
         self.given_pool = pool
         #: Reads a clock that only goes forward.
-        self.clock = clock or BlockingWaiting().now
+        self.clock = clock or BlockingRuntime().now
         self._keys: KeyPool | None = None
         #: Name of the scope it belongs to; empty for none.
         self.tenant = ""
@@ -128,14 +128,18 @@ class Endpoint:
                 raise ConfigError(
                     f"{self.name} has no option {name!r}.",
                     provider=self.name,
-                    hint=nearest(name, known) + (f"It has: {', '.join(known)}." if known else "It has none."),
+                    hint=did_you_mean(name, known) + (f"It has: {', '.join(known)}." if known else "It has none."),
                 )
             self._check_option(name, self.config.options[name])
 
     def _check_option(self, name: str, value: Any) -> None:
         kind = self.provider.option_kinds.get(name, str)
-        several = kind is list and isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
-        if value is None or several or (isinstance(value, str) if kind in (str, list) else isinstance(value, kind)):
+        has_multiple = kind is list and isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
+        if (
+            value is None
+            or has_multiple
+            or (isinstance(value, str) if kind in (str, list) else isinstance(value, kind))
+        ):
             return
         wanted = {str: "a text", bool: "True or False", list: "a text, or a list of texts", int: "a number"}.get(
             kind, kind.__name__
@@ -248,7 +252,7 @@ class Endpoint:
         try:
             return find_keys(self.config, self.provider, self._environ)
         except MissingAPIKeyError:
-            from provider_kit.stores.tokens.opening import stored_credential
+            from provider_kit.auth.storage.factory import stored_credential
 
             found = stored_credential(self.name, self.provider.name)
             if found is None or found.token_type != "api_key":
@@ -282,7 +286,7 @@ class Endpoint:
     @cached_property
     def scope(self) -> str:
         """What all its requests have in common and an answer may depend on; holds no key."""
-        told = told_by(self.headers_for("", False))
+        told = vary_headers(self.headers_for("", False))
         # What one user was answered is not told another one.
         tenant = [self.tenant] if self.tenant else []
         return dumps_text([self.provider.name, self.base_url, told, *tenant])
@@ -298,7 +302,7 @@ class Endpoint:
                 made = {"Authorization": f"Bearer {key}"}
             else:
                 made = self.provider.key_headers(str(key), self.key_source.variable)
-            headers.update({name: HiddenText(value) for name, value in made.items()})
+            headers.update({name: MaskedStr(value) for name, value in made.items()})
         return merge_headers(headers, self.config.headers)
 
     @property
@@ -326,7 +330,7 @@ class Endpoint:
 
     def draft(
         self,
-        call: WireCall,
+        call: WireRequest,
         *,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -505,7 +509,7 @@ def merge_headers(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str
     merged = {name: value for name, value in base.items() if name.lower() not in replaced}
     merged.update(
         {
-            name: HiddenText(value) if is_secret_header(name) else str(value)
+            name: MaskedStr(value) if is_secret_header(name) else str(value)
             for name, value in extra.items()
             if value is not None
         }

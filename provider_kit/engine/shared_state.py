@@ -12,18 +12,18 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Any
 
+from provider_kit.auth.keys.state import Key
 from provider_kit.errors import StoreError
 from provider_kit.model.config import ProviderConfig
 from provider_kit.policies.circuit_breaker import CircuitBreaker, CircuitState
-from provider_kit.policies.key_state import Key
 from provider_kit.policies.outage import Outage
 from provider_kit.policies.shared_scripts import BEGIN, FINISH, SETTLE, TAKE
 from provider_kit.stores.base import SharedStore
 
 if TYPE_CHECKING:
+    from provider_kit.engine.admission import Gate, Lease
     from provider_kit.engine.attempts import Run
     from provider_kit.engine.endpoint import Endpoint
-    from provider_kit.engine.gate import Gate, Lease
 
 __all__ = ["SharedState"]
 
@@ -112,7 +112,7 @@ class SharedState:
         if breaker is not None:
             outcome = "open" if ok is None else "ok" if ok else "failed"
         key = lease.key
-        fate, rest, promised = _fate(key, run.transport.now())
+        fate, rest, server_specified = _fate(key, run.transport.now())
         if outcome == "none" and fate == "same":
             return
         numbers = breaker.config if breaker is not None else None
@@ -126,7 +126,7 @@ class SharedState:
             key.id if key is not None else "",
             fate,
             int(rest * 1e6),
-            int(promised),
+            int(server_specified),
         ]
         state = await self._run(gate, run, FINISH, self._names, args, fatal=False)
         if state is not None and breaker is not None:
@@ -151,10 +151,10 @@ class SharedState:
                 raise
             if news:
                 text = f"{error.message} Going on with the limits, keys and circuit of this process alone."
-                await gate.teller.tell(run, "store_failed", text, error=error)
+                await gate.events.emit(run, "store_failed", text, error=error)
             return None
         if self._outage.ends():
-            await gate.teller.tell(run, "store_back", "the shared store answers again")
+            await gate.events.emit(run, "store_back", "the shared store answers again")
         return answer
 
 
@@ -164,8 +164,8 @@ def _fate(key: Key | None, now: float) -> tuple[str, float, bool]:
         return "same", 0.0, False
     if key.dead:
         return ("same" if key.shared else "dead"), 0.0, False
-    if key.until > now:
-        return key.rests, key.until - now, key.promised
+    if key.available_at > now:
+        return key.state, key.available_at - now, key.server_specified
     return ("fine" if key.shared else "same"), 0.0, False
 
 
@@ -175,7 +175,7 @@ async def _adopt(gate: Gate, run: Run, breaker: CircuitBreaker, state: CircuitSt
     if changed is not None:
         name: Any = f"circuit_{changed}"
         text = f"together with other processes: the circuit is {changed.replace('_', ' ')}"
-        await gate.teller.tell(run, name, text, wait=wait)
+        await gate.events.emit(run, name, text, wait=wait)
 
 
 def _state(value: Any) -> CircuitState:

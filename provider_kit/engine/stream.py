@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from attrs import define, fields
 
-from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFailure
+from provider_kit.dialects.base import Dialect, ParameterReport, StreamDecoder, StreamFailure
+from provider_kit.dialects.parse_errors import PARSE_ERRORS, read_answer, unreadable
 from provider_kit.engine.attempts import CallerLeft, Run
-from provider_kit.engine.caching import Lookup, from_cache, look_up
+from provider_kit.engine.cache import Lookup, from_cache, look_up
 from provider_kit.engine.endpoint import Draft
-from provider_kit.engine.unreadable import UNREADABLE, read_answer, unreadable
 from provider_kit.errors import (
     APIConnectionError,
     APIError,
@@ -45,7 +45,7 @@ class StreamState:
 
     run: Run
     request: ChatRequest
-    notes: Notes
+    notes: ParameterReport
     dialect: Dialect
     draft: Draft
     decoder: StreamDecoder | None = None
@@ -112,7 +112,7 @@ def _flush(decoder: StreamDecoder | None) -> None:
     """Let a decoder take what it held back, now that nothing more will come."""
     flush = getattr(decoder, "flush", None)
     if flush is not None:
-        with suppress(StreamFailure, *UNREADABLE):  # the failure that ended the stream is what is told
+        with suppress(StreamFailure, *PARSE_ERRORS):  # the failure that ended the stream is what is told
             flush()
 
 
@@ -120,7 +120,7 @@ def _no_interrupt(*_: object) -> None:
     """For transports that cannot: the read ends by itself."""
 
 
-def begin_stream(run: Run, request: ChatRequest, notes: Notes) -> StreamState:
+def begin_stream(run: Run, request: ChatRequest, notes: ParameterReport) -> StreamState:
     """Write the request of a stream; nothing is sent yet.
 
     Raises:
@@ -210,7 +210,7 @@ async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
                 settled = True
                 await _end(state, lookup)
                 return
-            except (StreamFailure, ProviderKitError, *UNREADABLE) as error:
+            except (StreamFailure, ProviderKitError, *PARSE_ERRORS) as error:
                 if settled or callers_own([error]) is not None:
                     raise
                 if run.gone:
@@ -295,7 +295,7 @@ async def _begun(run: Run) -> None:
     run.first_content = run.transport.now() - run.started
     if run.minute:
         text = f"first content after {run.first_content:.2f} s"
-        await run.gate.teller.tell(run, "stream_start", text, wait=run.first_content)
+        await run.gate.events.emit(run, "stream_start", text, wait=run.first_content)
 
 
 async def _end(state: StreamState, lookup: Lookup | None) -> None:
@@ -311,7 +311,7 @@ async def _end(state: StreamState, lookup: Lookup | None) -> None:
     body = state.body
     state.attempts = await run.succeeded(body.headers if body is not None else {}, used)
     if run.minute:
-        await run.gate.teller.tell(run, "stream_end", f"stream ended after {state.ended:.2f} s")
+        await run.gate.events.emit(run, "stream_end", f"stream ended after {state.ended:.2f} s")
     if lookup is not None and answer is not None and state.collected is not None:
         cache = lookup.cache
         if state.collected_bytes <= cache.max_entry_bytes:
@@ -327,7 +327,7 @@ async def _left(state: StreamState, lookup: Lookup | None, complete: bool) -> No
     run = state.run
     run.abandon()
     if run.minute:
-        await run.gate.teller.tell(run, "stream_abort", "the caller stopped reading")
+        await run.gate.events.emit(run, "stream_abort", "the caller stopped reading")
 
 
 async def _read_all(body: ByteStream) -> bytes:

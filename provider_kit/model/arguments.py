@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from provider_kit.model.nearest import nearest
+from provider_kit.model.did_you_mean import did_you_mean
 
 __all__ = ["explained"]
 
@@ -50,4 +50,4 @@ def _hint(function: Callable[..., Any], text: str, example: str, meant: dict[str
     if found[1] in meant:
         return f"Write {meant[found[1]]}."
     known = [name for name in inspect.signature(function).parameters if name not in ("self", "kwargs")]
-    return f"{nearest(found[1], known)}It takes {', '.join(known)}."
+    return f"{did_you_mean(found[1], known)}It takes {', '.join(known)}."

@@ -11,8 +11,8 @@ from typing import Any
 from attrs import evolve
 
 from provider_kit.errors import InvalidRequestError
+from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.messages import PART_CLASSES, ROLES, Media, Message, Text, ToolCall, ToolResult, attachment
-from provider_kit.model.nearest import nearest
 from provider_kit.model.openai_form import message_from_dict, parts_of
 
 __all__ = ["attach_files", "bare_text", "to_messages"]
@@ -227,7 +227,7 @@ def _check_answered(open_calls: dict[str, list[str]], position: int) -> None:
 def _unknown_role(role: Any) -> InvalidRequestError:
     known = sorted(ROLES)
     return InvalidRequestError(
-        f"Unknown role {role!r}.", hint=nearest(str(role), known) + f"Roles are {', '.join(known)}."
+        f"Unknown role {role!r}.", hint=did_you_mean(str(role), known) + f"Roles are {', '.join(known)}."
     )
 
 

@@ -14,8 +14,8 @@ from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.config import CONFIG_FIELDS, OnUnsupported, Timeout
 from provider_kit.model.conversation import attach_files, bare_text, to_messages
+from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.messages import Message, Part
-from provider_kit.model.nearest import nearest
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
 __all__ = ["ChatOptions", "Messages", "build_request"]
@@ -175,7 +175,7 @@ def _instead_of(name: str) -> str:
         return "Call client.stream(…), or client.astream(…) in asyncio, to read an answer while it is written."
     if name in _OF_CLIENTS:
         return f"It is an argument of the client: Client('…', {name}=…)."
-    return nearest(name, _KNOWN) + "Fields only your provider knows go into extra_body={…}."
+    return did_you_mean(name, _KNOWN) + "Fields only your provider knows go into extra_body={…}."
 
 
 def _max_tokens(request: ChatRequest, value: Any) -> None:

@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias
 from attrs import Attribute, evolve, field, frozen
 
 from provider_kit.errors import ConfigError
-from provider_kit.model.hidden import hide
 from provider_kit.model.http_config import HTTPConfig, positive_seconds
+from provider_kit.model.secrets import as_masked
 
 __all__ = [
     "DeviceCode",
@@ -85,7 +85,7 @@ class OAuthConfig:
     """
 
     client_id: str = ""
-    client_secret: str | None = field(default=None, repr=False, converter=hide)
+    client_secret: str | None = field(default=None, repr=False, converter=as_masked)
     #: Address of the authorization server, whose discovery document tells the other addresses.
     issuer: str | None = None
     #: Where the user agrees.
@@ -135,9 +135,9 @@ class OAuthCredentialSet:
     #: Your name for it; appears in logs and metrics.
     id: str
     client_id: str = ""
-    client_secret: str | None = field(default=None, repr=False, converter=hide)
-    access_token: str | None = field(default=None, repr=False, converter=hide)
-    refresh_token: str | None = field(default=None, repr=False, converter=hide)
+    client_secret: str | None = field(default=None, repr=False, converter=as_masked)
+    access_token: str | None = field(default=None, repr=False, converter=as_masked)
+    refresh_token: str | None = field(default=None, repr=False, converter=as_masked)
     #: Seconds since 1970.
     expires_at: float | None = None
     scopes: tuple[str, ...] = field(default=(), converter=_scopes)
@@ -158,8 +158,8 @@ def _secret(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 class OAuthToken:
     """An access token, and what belongs to it. Holds secrets; shows none."""
 
-    access_token: str = field(repr=False, converter=hide, validator=_secret)
-    refresh_token: str | None = field(default=None, repr=False, converter=hide)
+    access_token: str = field(repr=False, converter=as_masked, validator=_secret)
+    refresh_token: str | None = field(default=None, repr=False, converter=as_masked)
     #: Seconds since 1970; ``None`` if the server did not say.
     expires_at: float | None = None
     #: When it was handed out, in seconds since 1970.
@@ -230,13 +230,13 @@ class DeviceCode:
     verification_uri: str
     #: The same with the code in it, if the server offers that.
     verification_uri_complete: str | None = None
-    device_code: str = field(repr=False, converter=hide)
+    device_code: str = field(repr=False, converter=as_masked)
     #: Seconds between two questions.
     interval: float = 5.0
     #: Seconds since 1970.
     expires_at: float
     #: The secret half of PKCE.
-    verifier: str | None = field(default=None, repr=False, converter=hide)
+    verifier: str | None = field(default=None, repr=False, converter=as_masked)
 
     @property
     def verification_url(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from provider_kit.errors import InvalidRequestError
+from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.messages import (
     Audio,
     Document,
@@ -25,7 +26,6 @@ from provider_kit.model.messages import (
     ToolResult,
     from_url,
 )
-from provider_kit.model.nearest import nearest
 
 __all__ = ["message_from_dict", "parts_of"]
 
@@ -47,7 +47,9 @@ def message_from_dict(item: Mapping[str, Any]) -> Message:
     if "content" not in item and role not in ("assistant", "tool"):
         raise InvalidRequestError(
             f"A message of the role {role!r} has no content.",
-            hint=nearest("content", [key for key in item if key != "role"]).replace("Did you mean", "Misspelt:").strip()
+            hint=did_you_mean("content", [key for key in item if key != "role"])
+            .replace("Did you mean", "Misspelt:")
+            .strip()
             or "{'role': 'user', 'content': 'Hello'}",
         )
     extra = {key: value for key, value in item.items() if key not in _MESSAGE_KEYS} or None

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from provider_kit.errors import ConfigError
+from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.json_text import dumps_text
-from provider_kit.model.nearest import nearest
 from provider_kit.observability.standard_error import StandardError
 from provider_kit.wire.redaction import redact
 
@@ -92,7 +92,7 @@ def _number(level: str | int | None) -> int:
     if name not in _LEVELS:
         raise ConfigError(
             f"The log level {str(level)[:40]!r}{f' in {variable}' if variable else ''} is not known.",
-            hint=f"{nearest(name, _LEVELS)}There are: {', '.join(_LEVELS)}."
+            hint=f"{did_you_mean(name, _LEVELS)}There are: {', '.join(_LEVELS)}."
             + (" If another program needs it so, set PROVIDER_KIT_LOG_LEVEL." if variable == "LOG_LEVEL" else ""),
         )
     return int(getattr(logging, name.upper()))

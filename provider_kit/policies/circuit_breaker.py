@@ -14,10 +14,10 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
-from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.errors import ConfigError
 from provider_kit.model.arguments import explained
 from provider_kit.model.config import CircuitBreakerConfig
+from provider_kit.policies.after_fork import renew_after_fork
 
 __all__ = ["CircuitBreaker", "CircuitState", "CircuitStatus"]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from provider_kit.auth.after_fork import renew_after_fork
+from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.policies.rate_limit import Wakes
 
 __all__ = ["Place", "Slots"]
@@ -32,7 +32,7 @@ class _Ref(weakref.ref["Place"]):
 class Place:
     """Somebody's place in the queue."""
 
-    waiter: Wakes | None = None
+    wakeup: Wakes | None = None
     #: Tells whether the event loop of its call has been closed, so that nobody will ever give it back.
     ended: Callable[[], bool] = bool
     #: The slots it holds one of.
@@ -127,7 +127,7 @@ class Slots:
             place = ref()
             if place is not None and ref not in self.holders and not place.ended():
                 self.holders.add(ref)  # an interrupt may come between these lines; the next one goes on here
-                if place.waiter is not None:
-                    place.waiter.wake()
+                if place.wakeup is not None:
+                    place.wakeup.wake()
             if self._queue and self._queue[0] is ref:
                 self._queue.popleft()

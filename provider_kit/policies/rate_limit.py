@@ -18,7 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from attrs import define, field
 
-from provider_kit.auth.after_fork import renew_after_fork
+from provider_kit.policies.after_fork import renew_after_fork
 
 __all__ = ["Limiter", "SlidingWindows", "Ticket", "Wakes", "Window"]
 
@@ -139,7 +139,7 @@ class Ticket:
 
     tokens: float
     #: Wakes whoever holds the ticket; set before waiting.
-    waiter: Wakes | None = None
+    wakeup: Wakes | None = None
     admitted: bool = False
     #: Seconds it would wait, as far as could be told when it came.
     expected: float = 0.0
@@ -371,8 +371,8 @@ class SlidingWindows:
 
     def _wake_head(self) -> None:
         head = self._head()
-        if head is not None and head.waiter is not None:
-            head.waiter.wake()
+        if head is not None and head.wakeup is not None:
+            head.wakeup.wake()
 
 
 class _Ahead:

@@ -18,15 +18,15 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from attrs import define, frozen
 
-from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.errors import ConfigError
 from provider_kit.model.arguments import explained
 from provider_kit.model.json_text import canonical, dumps, loads
+from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.policies.outage import Outage
 from provider_kit.policies.rate_limit import Wakes
 from provider_kit.wire.redaction import is_secret_header
 
-__all__ = ["CacheEntry", "CacheStore", "MemoryCache", "ResponseCache", "cache_key", "told_by"]
+__all__ = ["CacheEntry", "CacheStore", "MemoryCache", "ResponseCache", "cache_key", "vary_headers"]
 
 #: Bytes of memory an entry takes besides its own.
 _OVERHEAD = 200
@@ -73,7 +73,7 @@ class CacheEntry:
         return cls(told["kind"], body, told.get("request_id"))
 
 
-def told_by(*groups: Mapping[str, str] | None) -> list[tuple[str, str]]:
+def vary_headers(*groups: Mapping[str, str] | None) -> list[tuple[str, str]]:
     """What headers say that may change an answer: without credentials, and without those that change nothing.
 
     A session is a secret to others, and may change the answer all the same.
@@ -93,7 +93,7 @@ def cache_key(scope: str, body: Any, told: Sequence[tuple[str, str]], query: Map
     Args:
         scope: Provider, address, and what all requests have in common.
         body: The request's JSON value.
-        told: What this request's own headers say, see :func:`told_by`.
+        told: What this request's own headers say, see :func:`vary_headers`.
         query: Further parameters of the URL.
     """
     return hashlib.sha256(canonical([1, scope, body, told, query or None])).hexdigest()
@@ -254,7 +254,7 @@ class ResponseCache:
         renew_after_fork(self)
         self.memory = MemoryCache(self.max_bytes) if self.store is None else None
 
-    def lead(self, key: str, waiter: Wakes, *, holder: object | None = None, ended: Callable[[], bool] = bool) -> bool:
+    def lead(self, key: str, wakeup: Wakes, *, holder: object | None = None, ended: Callable[[], bool] = bool) -> bool:
         """Whether the caller is the one to ask; otherwise its waiter is woken once the other has asked.
 
         Args:
@@ -269,7 +269,7 @@ class ResponseCache:
         with self._lock:
             lead = self._leaders.get(key)
             if lead is not None and not lead.is_gone():
-                lead.waiting.append(waiter)
+                lead.waiting.append(wakeup)
                 return False
             if lead is not None:
                 made.waiting = lead.waiting
@@ -284,5 +284,5 @@ class ResponseCache:
         """The one who asked is done, well or badly."""
         with self._lock:
             lead = self._leaders.pop(key, None)
-        for waiter in () if lead is None else lead.waiting:
-            waiter.wake()
+        for wakeup in () if lead is None else lead.waiting:
+            wakeup.wake()

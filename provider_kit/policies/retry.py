@@ -14,7 +14,7 @@ from attrs import Attribute, field, frozen
 
 from provider_kit.errors import ConfigError, ProviderKitError
 from provider_kit.model.arguments import explained
-from provider_kit.model.nearest import nearest
+from provider_kit.model.did_you_mean import did_you_mean
 
 __all__ = ["PRESETS", "Backoff", "RetryPolicy", "ask", "full_jitter", "make_policy"]
 
@@ -162,7 +162,7 @@ def make_policy(given: Any, max_retries: int) -> RetryPolicy:
     if isinstance(given, str):
         if given not in PRESETS:
             raise ConfigError(
-                f"retry {given!r} is no preset.", hint=f"{nearest(given, PRESETS)}There are: {', '.join(PRESETS)}."
+                f"retry {given!r} is no preset.", hint=f"{did_you_mean(given, PRESETS)}There are: {', '.join(PRESETS)}."
             )
         return PRESETS[given]()
     if not callable(given):

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from attrs import define, field
 
-from provider_kit.auth.after_fork import renew_after_fork
 from provider_kit.errors import ProviderKitError
+from provider_kit.policies.after_fork import renew_after_fork
 
 __all__ = ["Flight", "SingleFlight"]
 
@@ -29,7 +29,7 @@ class Flight:
     until: float
     #: Tells whether the event loop it runs in has ended, and it with it.
     ended: Callable[[], bool]
-    waiters: list[_Wakes] = field(factory=list)
+    wakeups: list[_Wakes] = field(factory=list)
     done: bool = False
     error: ProviderKitError | None = None
     #: What it brought.
@@ -76,9 +76,9 @@ class SingleFlight:
                     self._abandon(flight)
                 self._flight = flight = Flight(until, ended)
                 return flight, True, None
-            waiter = make_waiter()
-            flight.waiters.append(waiter)
-            return flight, False, waiter
+            wakeup = make_waiter()
+            flight.wakeups.append(wakeup)
+            return flight, False, wakeup
 
     @staticmethod
     def _abandon(flight: Flight) -> None:
@@ -96,6 +96,6 @@ class SingleFlight:
             flight.done = True
             if self._flight is flight:
                 self._flight = None
-            waiters = list(flight.waiters)
-        for waiter in waiters:
-            waiter.wake()
+            wakeups = list(flight.wakeups)
+        for wakeup in wakeups:
+            wakeup.wake()

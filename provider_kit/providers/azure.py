@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import evolve
 
-from provider_kit.dialects.base import Dialect, Notes, WireCall, path_name
+from provider_kit.dialects.base import Dialect, ParameterReport, WireRequest, path_name
 from provider_kit.dialects.openai_chat import ChatQuirks, OpenAIChat
 from provider_kit.errors import APIError, NotFoundError
 from provider_kit.model.chat import ChatRequest
@@ -33,13 +33,13 @@ def _quirks(model: str) -> ChatQuirks:
 class _ClassicAzureChat(OpenAIChat):
     """The deployment stands in the path."""
 
-    def build_chat(self, request: ChatRequest, *, stream: bool, notes: Notes) -> WireCall:
+    def build_chat(self, request: ChatRequest, *, stream: bool, notes: ParameterReport) -> WireRequest:
         """Write a chat request."""
         call = super().build_chat(request, stream=stream, notes=notes)
         call.path = f"/deployments/{path_name(request.model)}{call.path}"
         return call
 
-    def build_embed(self, texts: Any, model: str, dimensions: int | None) -> WireCall:
+    def build_embed(self, texts: Any, model: str, dimensions: int | None) -> WireRequest:
         """POST /deployments/{deployment}/embeddings."""
         call = super().build_embed(texts, model, dimensions)
         call.path = f"/deployments/{path_name(model)}{call.path}"

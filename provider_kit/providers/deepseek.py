@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from provider_kit.dialects.base import Notes
+from provider_kit.dialects.base import ParameterReport
 from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.model.tools import Reasoning
@@ -17,7 +17,7 @@ __all__ = ["PROVIDER"]
 _effort = effort_writer("low", "medium", "high", "max")  # it reads "medium" as "high"
 
 
-def _reasoning(reasoning: Reasoning, body: dict[str, Any], notes: Notes) -> None:
+def _reasoning(reasoning: Reasoning, body: dict[str, Any], notes: ParameterReport) -> None:
     """Source: api-docs.deepseek.com, "Thinking mode"."""
     if reasoning.effort == "none":
         body["thinking"] = {"type": "disabled"}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from provider_kit.dialects.base import Notes
+from provider_kit.dialects.base import ParameterReport
 from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.model.config import ProviderConfig
 from provider_kit.model.oauth import OAuthConfig
@@ -16,7 +16,7 @@ from provider_kit.providers.base import Provider, as_decimal
 __all__ = ["PROVIDER", "OpenRouterProvider"]
 
 
-def _reasoning(reasoning: Reasoning, body: dict[str, Any], notes: Notes) -> None:
+def _reasoning(reasoning: Reasoning, body: dict[str, Any], notes: ParameterReport) -> None:
     """One object for every provider behind it: an effort or a budget, shown or not."""
     wish: dict[str, Any] = {}
     if reasoning.budget_tokens:

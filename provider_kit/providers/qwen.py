@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provider_kit.dialects.base import Notes
+from provider_kit.dialects.base import ParameterReport
 from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.errors import APIError, AuthenticationError, RateLimitError
 from provider_kit.model.tools import Reasoning
@@ -15,7 +15,7 @@ __all__ = ["PROVIDER", "QwenProvider"]
 _BUDGETS = {"minimal": 512, "low": 2048, "medium": 8192, "high": 24576, "xhigh": 32768, "max": 38912}
 
 
-def _reasoning(reasoning: Reasoning, body: dict[str, Any], notes: Notes) -> None:
+def _reasoning(reasoning: Reasoning, body: dict[str, Any], notes: ParameterReport) -> None:
     """``enable_thinking`` with a budget; the default differs from model to model, so it is always said."""
     if reasoning.effort == "none":
         body["enable_thinking"] = False

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from provider_kit.errors import ConfigError, UnknownProviderError
-from provider_kit.model.nearest import nearest
+from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.providers.base import Provider
 from provider_kit.wire.redaction import redact
 
@@ -136,7 +136,7 @@ def find_provider(name: str) -> Provider:
         names = provider_names()
         raise UnknownProviderError(
             f"Unknown provider {name!r}.",
-            hint=nearest(name, names)
+            hint=did_you_mean(name, names)
             + f"Known: {', '.join(names)}. Any OpenAI-compatible server: Client(base_url='http://…/v1', model='…').",
         )
     _loaded[name] = loaded
@@ -188,6 +188,6 @@ def split_model(text: str) -> tuple[str, str | None]:
         )
     raise UnknownProviderError(
         f"{text!r} names no known provider.",
-        hint=nearest(prefix, names) + "Write it as provider/model, e.g. 'openai/gpt-5-mini'. "
+        hint=did_you_mean(prefix, names) + "Write it as provider/model, e.g. 'openai/gpt-5-mini'. "
         f"Providers: {', '.join(names)}.",
     )

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 from provider_kit.errors import ConfigError
 from provider_kit.model.config import ProviderConfig
 from provider_kit.policies.response_cache import ResponseCache
-from provider_kit.transports.base import Waiting
+from provider_kit.transports.base import Runtime
 from provider_kit.wire.redaction import redact
 
 __all__ = ["ADDRESSES", "SharedStore", "open_cache_store", "open_store"]
@@ -21,7 +21,7 @@ ADDRESSES = ("redis://", "rediss://", "unix://")
 class SharedStore(Protocol):
     """A store that runs small scripts as one step; :class:`RedisStore` is the one that comes along."""
 
-    async def run(self, transport: Waiting, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    async def run(self, transport: Runtime, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run a Lua script on the server, in one step.
 
         Raises:

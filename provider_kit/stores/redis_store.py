@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 
 from provider_kit.errors import MissingDependencyError, StoreError
-from provider_kit.transports.base import Waiting, one_line
+from provider_kit.transports.base import Runtime, one_line
 from provider_kit.wire.redaction import redact
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class RedisStore:
 
     # -------------------------------------------------------------------------------------------- use
 
-    async def run(self, transport: Waiting, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    async def run(self, transport: Runtime, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run a Lua script on the server, in one step.
 
         Raises:
@@ -101,18 +101,18 @@ class RedisStore:
         except missing:
             return await self._command(transport, "eval", script, len(names), *names, *args)
 
-    async def get(self, transport: Waiting, key: str) -> bytes | None:
+    async def get(self, transport: Runtime, key: str) -> bytes | None:
         """The bytes under a key."""
         found: bytes | None = await self._command(transport, "get", f"{self.prefix}:cache:{key}")
         return found
 
-    async def set(self, transport: Waiting, key: str, data: bytes, ttl: float) -> bool:
+    async def set(self, transport: Runtime, key: str, data: bytes, ttl: float) -> bool:
         """Keep bytes for ``ttl`` seconds."""
         name = f"{self.prefix}:cache:{key}"
         await self._command(transport, "set", name, data, px=max(1, int(min(ttl, _LONGEST) * 1000)))
         return True
 
-    async def _command(self, transport: Waiting, name: str, *args: Any, **options: Any) -> Any:
+    async def _command(self, transport: Runtime, name: str, *args: Any, **options: Any) -> Any:
         failures = self._redis.exceptions
         try:
             if transport.kind != "asyncio":

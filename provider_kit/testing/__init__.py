@@ -16,24 +16,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from provider_kit.dialects.replies import Asked as Asked
+    from provider_kit.dialects.replies import Reply as Reply
+    from provider_kit.dialects.replies import ReplyCall as ReplyCall
     from provider_kit.testing.fake_server import FakeServer as FakeServer
     from provider_kit.testing.fake_server import RecordedRequest as RecordedRequest
     from provider_kit.testing.faults import Fault as Fault
     from provider_kit.testing.mock_provider import MockProvider as MockProvider
     from provider_kit.testing.oauth_server import OAuthServer as OAuthServer
-    from provider_kit.testing.replies import Reply as Reply
-    from provider_kit.transports.scripted_transport import ScriptedTransport as ScriptedTransport
+    from provider_kit.transports.scripted import ScriptedTransport as ScriptedTransport
 
-__all__ = ["FakeServer", "Fault", "MockProvider", "OAuthServer", "RecordedRequest", "Reply", "ScriptedTransport"]
+__all__ = [
+    "Asked",
+    "FakeServer",
+    "Fault",
+    "MockProvider",
+    "OAuthServer",
+    "RecordedRequest",
+    "Reply",
+    "ReplyCall",
+    "ScriptedTransport",
+]
 
 _HOMES = {
+    "Asked": "provider_kit.dialects.replies",
     "FakeServer": "provider_kit.testing.fake_server",
     "Fault": "provider_kit.testing.faults",
     "MockProvider": "provider_kit.testing.mock_provider",
     "OAuthServer": "provider_kit.testing.oauth_server",
     "RecordedRequest": "provider_kit.testing.fake_server",
-    "Reply": "provider_kit.testing.replies",
-    "ScriptedTransport": "provider_kit.transports.scripted_transport",
+    "Reply": "provider_kit.dialects.replies",
+    "ReplyCall": "provider_kit.dialects.replies",
+    "ScriptedTransport": "provider_kit.transports.scripted",
 }
 
 

@@ -11,15 +11,15 @@ from typing import Any
 
 from attrs import define, field
 
-from provider_kit.client import Client
+from provider_kit.client.client import Client
+from provider_kit.dialects.replies import Asked, Reply
+from provider_kit.dialects.servers import SERVER_DIALECTS, ServerDialect
 from provider_kit.model.arguments import explained
 from provider_kit.model.json_text import dumps, loads
 from provider_kit.testing.faults import Fault
 from provider_kit.testing.http_server import Cut, Incoming, LoopbackService, Outgoing
-from provider_kit.testing.replies import Asked, Reply
 from provider_kit.testing.responder import respond
 from provider_kit.testing.routes import Route, catalog, find_route
-from provider_kit.testing.speech import SPEECHES, Speech
 
 __all__ = ["FakeServer", "RecordedRequest"]
 
@@ -152,8 +152,8 @@ class FakeServer(LoopbackService):
             return await self._answer_as_told(incoming)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             # A request of a shape no client of ours writes; a real server would not fall over it either.
-            speech = SPEECHES["openai_chat"]
-            return _json(400, {}, speech.error(400, "invalid_request_error", f"cannot be read: {error!r}"))
+            server_dialect = SERVER_DIALECTS["openai_chat"]
+            return _json(400, {}, server_dialect.error(400, "invalid_request_error", f"cannot be read: {error!r}"))
 
     async def _answer_as_told(self, incoming: Incoming) -> Outgoing:
         with self._lock:
@@ -164,24 +164,28 @@ class FakeServer(LoopbackService):
         except ValueError:
             body = None
         route = find_route(incoming.method, incoming.path)
-        speech = SPEECHES[route.dialect]
-        asked = speech.read(body, incoming.path) if route.operation == "chat" and isinstance(body, dict) else None
+        server_dialect = SERVER_DIALECTS[route.dialect]
+        asked = (
+            server_dialect.read(body, incoming.path) if route.operation == "chat" and isinstance(body, dict) else None
+        )
         self.requests.append(RecordedRequest(incoming.method, incoming.path, incoming.headers, body, asked))
         headers = {"x-request-id": f"req_fake_{number}", **fault.headers}
         if fault.retry_after is not None:
             headers["retry-after"] = str(fault.retry_after)
         if fault.latency:
             await asyncio.sleep(fault.latency)
-        broken = self._broken(fault, speech, headers)
+        broken = self._broken(fault, server_dialect, headers)
         if broken is not None:
             return broken
-        refused = self._refused(incoming, body, route, speech, headers)
+        refused = self._refused(incoming, body, route, server_dialect, headers)
         if refused is not None:
             return refused
         if asked is None:
             payload = catalog(route, incoming, body if isinstance(body, dict) else {})
             if payload is None:
-                return _json(404, headers, speech.error(404, "not_found_error", f"no such path: {incoming.path}"))
+                return _json(
+                    404, headers, server_dialect.error(404, "not_found_error", f"no such path: {incoming.path}")
+                )
             return _json(200, headers, payload)
         with self._lock:
             reply = self._replies.popleft() if self._replies else None
@@ -189,19 +193,19 @@ class FakeServer(LoopbackService):
             try:
                 reply = self._respond(asked)
             except Exception as error:  # told to the client as a 500, as a real server would
-                return _json(500, headers, speech.error(500, "server_error", f"respond() failed: {error!r}"))
+                return _json(500, headers, server_dialect.error(500, "server_error", f"respond() failed: {error!r}"))
         if not asked.stream:
-            outgoing = _json(200, headers, speech.whole(reply, asked))
+            outgoing = _json(200, headers, server_dialect.whole(reply, asked))
             outgoing.cut_after = fault.cut_after
             return outgoing
-        pieces = _pieces(speech, speech.events(reply, asked), fault)
+        pieces = _pieces(server_dialect, server_dialect.events(reply, asked), fault)
         return Outgoing(
             200,
-            {**headers, "content-type": speech.stream_type},
+            {**headers, "content-type": server_dialect.stream_type},
             pieces=_held_back(pieces) if fault.buffered else pieces,
         )
 
-    def _broken(self, fault: Fault, speech: Speech, headers: dict[str, str]) -> Outgoing | None:
+    def _broken(self, fault: Fault, server_dialect: ServerDialect, headers: dict[str, str]) -> Outgoing | None:
         """An answer that a fault replaces altogether."""
         if fault.reset:
             return Outgoing(reset=True)
@@ -218,10 +222,10 @@ class FakeServer(LoopbackService):
                 fault.status, "server_error" if fault.status >= 500 else "invalid_request_error"
             )
             message = fault.message or f"fault on demand ({fault.status})"
-            return _json(fault.status, headers, speech.error(fault.status, code, message))
+            return _json(fault.status, headers, server_dialect.error(fault.status, code, message))
         if fault.embedded_error:
             message = fault.message or "error inside a 200"
-            return _json(200, headers, speech.error(500, fault.code or "server_error", message))
+            return _json(200, headers, server_dialect.error(500, fault.code or "server_error", message))
         return None
 
     def _accepts(self, headers: Mapping[str, str]) -> bool:
@@ -233,15 +237,15 @@ class FakeServer(LoopbackService):
         return any(one == key if isinstance(key, str) else bool(one) and key(one) for one in sent)
 
     def _refused(
-        self, incoming: Incoming, body: Any, route: Route, speech: Speech, headers: dict[str, str]
+        self, incoming: Incoming, body: Any, route: Route, server_dialect: ServerDialect, headers: dict[str, str]
     ) -> Outgoing | None:
         """What a real server would refuse."""
         if not self._accepts(incoming.headers):
-            return _json(401, headers, speech.error(401, "authentication_error", "invalid API key"))
+            return _json(401, headers, server_dialect.error(401, "authentication_error", "invalid API key"))
         if route.operation == "chat" and not isinstance(body, dict):
-            return _json(400, headers, speech.error(400, "invalid_request_error", "the body is not JSON"))
+            return _json(400, headers, server_dialect.error(400, "invalid_request_error", "the body is not JSON"))
         if route.operation == "chat" and route.dialect == "anthropic_messages" and "max_tokens" not in body:
-            return _json(400, headers, speech.error(400, "invalid_request_error", "max_tokens: Field required"))
+            return _json(400, headers, server_dialect.error(400, "invalid_request_error", "max_tokens: Field required"))
         return None
 
 
@@ -255,11 +259,11 @@ async def _held_back(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield b"".join(held)
 
 
-async def _pieces(speech: Speech, events: Sequence[bytes], fault: Fault) -> AsyncIterator[bytes]:
+async def _pieces(server_dialect: ServerDialect, events: Sequence[bytes], fault: Fault) -> AsyncIterator[bytes]:
     """The events of a stream, going wrong where the fault says."""
     for number, event in enumerate(events):
         if number == fault.error_after:
-            yield speech.error_event(fault.code or "server_error", fault.message or "error on demand")
+            yield server_dialect.error_event(fault.code or "server_error", fault.message or "error on demand")
             raise Cut
         if number == fault.cut_after:
             raise Cut
@@ -267,7 +271,7 @@ async def _pieces(speech: Speech, events: Sequence[bytes], fault: Fault) -> Asyn
             while True:
                 await asyncio.sleep(0.05)
                 if fault.ping:
-                    yield speech.ping()
+                    yield server_dialect.ping()
         if fault.token_delay and number:
             await asyncio.sleep(fault.token_delay)
         yield event

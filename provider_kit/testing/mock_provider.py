@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from provider_kit.client import Client
+from provider_kit.client.client import Client
+from provider_kit.dialects.replies import Asked, Reply
+from provider_kit.dialects.servers import SERVER_DIALECTS
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.json_text import loads
 from provider_kit.model.messages import Message
-from provider_kit.testing.replies import Asked, Reply
-from provider_kit.testing.speech import SPEECHES
-from provider_kit.transports.scripted_transport import ScriptedTransport
+from provider_kit.transports.scripted import ScriptedTransport
 from provider_kit.wire.http import HttpRequest
 
 __all__ = ["MockProvider"]
@@ -67,8 +67,8 @@ class MockProvider:
         self._answers = [_reply(answer, {}) for answer in answers]
 
     def _next(self, request: HttpRequest) -> Any:
-        speech = SPEECHES["openai_chat"]
-        asked = speech.read(loads(request.body or b"{}"), request.url)
+        server_dialect = SERVER_DIALECTS["openai_chat"]
+        asked = server_dialect.read(loads(request.body or b"{}"), request.url)
         self.asked.append(asked)
         if not self._answers:
             raise AssertionError("MockProvider has no answer: call set_response() first")
@@ -76,8 +76,8 @@ class MockProvider:
         if isinstance(answer, ProviderKitError):
             return answer
         if asked.stream:
-            return {"stream": speech.events(answer, asked)}
-        return {"json": speech.whole(answer, asked)}
+            return {"stream": server_dialect.events(answer, asked)}
+        return {"json": server_dialect.whole(answer, asked)}
 
 
 def _reply(answer: Reply | Message | str | ProviderKitError, fields: dict[str, Any]) -> Reply | ProviderKitError:

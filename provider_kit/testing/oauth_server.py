@@ -17,12 +17,12 @@ from urllib.parse import parse_qs, unquote_plus, urlencode, urlsplit
 
 from attrs import define
 
-from provider_kit.auth.token_storage import TokenStorage
-from provider_kit.authenticators.oauth import OAuthAuthenticator
+from provider_kit.auth.oauth.authenticator import OAuthAuthenticator
+from provider_kit.auth.storage.memory import MemoryTokenStorage
+from provider_kit.auth.storage.protocol import TokenStorage
 from provider_kit.model.oauth import OAuthConfig
-from provider_kit.stores.tokens.memory import MemoryTokenStorage
+from provider_kit.testing.fake_browser import FakeBrowser
 from provider_kit.testing.http_server import Incoming, LoopbackService, Outgoing
-from provider_kit.testing.page_visitor import PageVisitor
 
 __all__ = ["OAuthServer"]
 
@@ -116,7 +116,7 @@ class OAuthServer(LoopbackService):
         self.interactive = interactive
         self.interval = interval
         self._lock = threading.Lock()
-        self._visitor = PageVisitor()
+        self._visitor = FakeBrowser()
         self._codes: dict[str, _Code] = {}
         self._devices: dict[str, _Device] = {}
         self._refresh: dict[str, _Refresh] = {}

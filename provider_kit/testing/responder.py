@@ -10,8 +10,8 @@ import operator
 import re
 from typing import Any
 
+from provider_kit.dialects.replies import Asked, Reply, ReplyCall
 from provider_kit.model.json_text import dumps_text
-from provider_kit.testing.replies import Asked, Reply, ReplyCall
 
 __all__ = ["respond"]
 

@@ -7,6 +7,6 @@ The libraries themselves are imported when the first transport of their kind is 
 from __future__ import annotations
 
 from provider_kit.transports.base import ByteStream, Transport
-from provider_kit.transports.scripted_transport import ScriptedTransport
+from provider_kit.transports.scripted import ScriptedTransport
 
 __all__ = ["ByteStream", "ScriptedTransport", "Transport"]

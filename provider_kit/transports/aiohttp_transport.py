@@ -34,9 +34,8 @@ from provider_kit.errors import (
     ResponseLostError,
 )
 from provider_kit.model.config import HTTPConfig
-from provider_kit.model.hidden import HiddenText
+from provider_kit.model.secrets import MaskedStr
 from provider_kit.transports.aiohttp_clocks import Guard, Watchdog
-from provider_kit.transports.asyncio_waiting import AsyncioWaiting
 from provider_kit.transports.base import (
     certificate_error,
     late,
@@ -54,6 +53,7 @@ from provider_kit.transports.environment import (
     ssl_context,
     without_credentials,
 )
+from provider_kit.transports.runtime_asyncio import AsyncioRuntime
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
 __all__ = ["AiohttpTransport"]
@@ -133,7 +133,7 @@ class _Protocol(ResponseHandler):
             payload.set_exception(aiohttp.ClientPayloadError(str(exc)))
 
 
-class AiohttpTransport(AsyncioWaiting):
+class AiohttpTransport(AsyncioRuntime):
     """Sends with aiohttp; safe to share between event loops and threads, survives ``fork``.
 
     Args:
@@ -333,7 +333,7 @@ class AiohttpTransport(AsyncioWaiting):
             credentials = None if proxy is None else proxy_credentials(proxy)
             route = self._routes[origin] = (
                 None if proxy is None else without_credentials(proxy),
-                None if credentials is None else {"Proxy-Authorization": HiddenText(credentials)},
+                None if credentials is None else {"Proxy-Authorization": MaskedStr(credentials)},
                 ssl_context(self._config) if secure else True,
             )
         return route

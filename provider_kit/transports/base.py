@@ -29,9 +29,9 @@ from provider_kit.wire.http import HttpRequest, HttpResponse, Limits, is_loopbac
 
 __all__ = [
     "ByteStream",
+    "Runtime",
     "Transport",
-    "Waiter",
-    "Waiting",
+    "Wakeup",
     "certificate_error",
     "late",
     "not_connected",
@@ -73,7 +73,7 @@ class ByteStream(Protocol):
         ...
 
 
-class Waiter(Protocol):
+class Wakeup(Protocol):
     """Somebody who waits, and can be woken from any thread or event loop."""
 
     def wake(self) -> None:
@@ -86,7 +86,7 @@ class Waiter(Protocol):
 
 
 @runtime_checkable
-class Waiting(Protocol):
+class Runtime(Protocol):
     """Clocks and waits; what a store needs of a transport."""
 
     #: ``blocking`` or ``asyncio``.
@@ -104,7 +104,7 @@ class Waiting(Protocol):
         """Seconds since 1970."""
         ...
 
-    def waiter(self) -> Waiter:
+    def wakeup(self) -> Wakeup:
         """Something to wait with until woken."""
         ...
 
@@ -112,7 +112,7 @@ class Waiting(Protocol):
         """Call a function that may block, without blocking an event loop."""
         ...
 
-    async def launch(
+    async def spawn(
         self, coroutine: Coroutine[Any, Any, None], seconds: float | None, ended: Callable[[], object]
     ) -> None:
         """Run a coroutine to its end, whatever happens to whoever waits for it.
@@ -122,17 +122,17 @@ class Waiting(Protocol):
         """
         ...
 
-    def hold(self, on: bool) -> None:
+    def shield(self, on: bool) -> None:
         """Of what was launched: let not even the end of the event loop break it off, while ``on``."""
         ...
 
-    def world_ended(self) -> Callable[[], bool]:
+    def is_loop_closed(self) -> Callable[[], bool]:
         """A function that tells whether what runs here now will never go on: its event loop was closed."""
         ...
 
 
 @runtime_checkable
-class Transport(Waiting, Protocol):
+class Transport(Runtime, Protocol):
     """Everything the engine needs of the outside world."""
 
     async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:

@@ -18,9 +18,9 @@ from attrs import define, field
 
 from provider_kit.errors import ConfigError
 from provider_kit.model.config import HTTPConfig
-from provider_kit.transports.aside import bounded
 from provider_kit.transports.base import one_line
 from provider_kit.transports.environment import ssl_context
+from provider_kit.transports.threads import bounded
 
 __all__ = ["NetworkFacts", "probe_network"]
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 from provider_kit.model.closing import Closing
 from provider_kit.model.http_config import HTTPConfig
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
 
-__all__ = ["CallsBothWays", "TransportPair"]
+__all__ = ["SyncAsyncMixin", "Transports"]
 
 
-class TransportPair:
+class Transports:
     """A blocking and an asyncio transport of one configuration.
 
     Args:
@@ -20,7 +21,7 @@ class TransportPair:
         session: A ``requests.Session`` of the user's.
         async_session: An ``aiohttp.ClientSession`` of the user's.
         transport: One transport for both worlds; never closed here.
-        debug: Show every request and answer.
+        wrap: Makes of each transport the one to use, for instance one that shows every request.
     """
 
     def __init__(
@@ -30,13 +31,13 @@ class TransportPair:
         session: Any = None,
         async_session: Any = None,
         transport: Transport | None = None,
-        debug: bool = False,
+        wrap: Callable[[Transport], Transport] | None = None,
     ) -> None:
         self._http = http
         self._sessions = (session, async_session)
-        self._debug = debug
-        if debug and transport is not None:
-            transport = self._shown(transport)
+        self._wrap = wrap
+        if transport is not None:
+            transport = self._wrapped(transport)
         self._given = transport
         #: The transports, once they were made.
         self.blocking: Transport | None = transport
@@ -51,7 +52,7 @@ class TransportPair:
 
         # Two threads may both get here; the first assignment that is read wins, the other is unused.
         own = RequestsTransport(self._http, session=self._sessions[0])
-        self.blocking = made = self.blocking or self._shown(own)
+        self.blocking = made = self.blocking or self._wrapped(own)
         return made
 
     def make_asyncio(self) -> Transport:
@@ -59,18 +60,13 @@ class TransportPair:
         from provider_kit.transports.aiohttp_transport import AiohttpTransport
 
         own = AiohttpTransport(self._http, session=self._sessions[1])
-        self.asyncio = made = self.asyncio or self._shown(own)
+        self.asyncio = made = self.asyncio or self._wrapped(own)
         return made
 
-    def _shown(self, made: Transport) -> Transport:
-        """The same, showing what it sends and receives, if that was asked for."""
-        if not self._debug:
-            return made
-        from provider_kit.transports.http_dump import DumpingTransport
+    def _wrapped(self, made: Transport) -> Transport:
+        return made if self._wrap is None else self._wrap(made)
 
-        return cast(Transport, DumpingTransport(made))
-
-    def like(self, other: Transport) -> Transport:
+    def for_same_runtime(self, other: Transport) -> Transport:
         """The one of the world that another transport is of."""
         if other.kind == "asyncio":
             return self.asyncio or self.make_asyncio()
@@ -88,10 +84,10 @@ class TransportPair:
         self.close()
 
 
-class CallsBothWays(Closing):
+class SyncAsyncMixin(Closing):
     """Has methods for both worlds, over one pair of transports."""
 
-    _pair: TransportPair
+    _pair: Transports
 
     def _block(self) -> Transport:
         return self._pair.blocking or self._pair.make_blocking()

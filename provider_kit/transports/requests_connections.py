@@ -31,13 +31,13 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, proxy_
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from provider_kit.model.config import HTTPConfig
-from provider_kit.model.hidden import HiddenText
+from provider_kit.model.secrets import MaskedStr
 from provider_kit.policies.concurrency import Place, Slots
-from provider_kit.transports.blocking_waiting import BlockingWaiter
 from provider_kit.transports.environment import proxy_credentials, ssl_context, without_credentials
+from provider_kit.transports.runtime_blocking import BlockingWaiter
 from provider_kit.wire.http import Limits
 
-__all__ = ["Exchange", "TimedAdapter", "current"]
+__all__ = ["RequestClock", "TimedAdapter", "current"]
 
 #: Connections kept for a moment after a burst, beyond the configured idle ones.
 _BURST = 512
@@ -45,7 +45,7 @@ _BURST = 512
 _MOST_HEADS = 100
 
 
-class Exchange:
+class RequestClock:
     """The clocks of one request and its answer."""
 
     __slots__ = (
@@ -105,10 +105,10 @@ class Exchange:
         left = deadline - self.now()
         return left if self._budget is None or left < self._budget else self._budget
 
-    def connecting(self) -> Exchange:
+    def connecting(self) -> RequestClock:
         """The clocks of a connection that is being made, its proxy's answer included."""
         limits = self._limits
-        return Exchange(Limits(None, limits.connect, None, limits.deadline), self.now, streaming=self.streaming)
+        return RequestClock(Limits(None, limits.connect, None, limits.deadline), self.now, streaming=self.streaming)
 
     def over(self) -> None:
         """The connection is back in its pool or closed: somebody else may have one."""
@@ -122,7 +122,7 @@ class Exchange:
 
 
 class _Current(threading.local):
-    exchange: Exchange | None = None
+    exchange: RequestClock | None = None
 
 
 #: The exchange of this thread's running call; a connection takes it up when its request begins.
@@ -209,7 +209,7 @@ class _TimedConnectionMixin:
     """Added to urllib3's connections."""
 
     sock: Any
-    exchange: Exchange | None = None
+    exchange: RequestClock | None = None
     reader: _TimedReader | None = None
     #: Whether the request itself is being sent, not what a proxy is told before.
     asking = False
@@ -353,7 +353,7 @@ class TimedAdapter(HTTPAdapter):
             max_retries=0,
         )
 
-    async def take_place(self, url: str, exchange: Exchange, waiter: Callable[[], BlockingWaiter]) -> bool:
+    async def acquire_slot(self, url: str, exchange: RequestClock, wakeup: Callable[[], BlockingWaiter]) -> bool:
         """Wait until another connection to the origin of ``url`` may be used, no longer than the clocks allow.
 
         The place is the exchange's, and free again when that is over; so none can be lost with a connection.
@@ -369,7 +369,7 @@ class TimedAdapter(HTTPAdapter):
         place = exchange.place = slots.take()
         if place.granted:
             return True
-        place.waiter = woken = exchange.woken = waiter()
+        place.wakeup = woken = exchange.woken = wakeup()
         patience = exchange.patience()
         ends = None if patience is None else exchange.now() + patience
         while not place.granted and not exchange.gone:
@@ -427,7 +427,7 @@ class TimedAdapter(HTTPAdapter):
     def proxy_headers(self, proxy: str) -> dict[str, str]:
         """What a proxy wants to know; requests forgets a user without a password."""
         credentials = proxy_credentials(proxy)
-        return {} if credentials is None else {"Proxy-Authorization": HiddenText(credentials)}
+        return {} if credentials is None else {"Proxy-Authorization": MaskedStr(credentials)}
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing to do: the pools have their context."""

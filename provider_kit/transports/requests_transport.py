@@ -44,11 +44,11 @@ from provider_kit.transports.base import (
     refused,
     too_large,
 )
-from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.transports.callers_own import callers_own
 from provider_kit.transports.drive import run_to_completion
 from provider_kit.transports.environment import find_proxy, goes_direct
-from provider_kit.transports.requests_connections import Exchange, TimedAdapter, current
+from provider_kit.transports.requests_connections import RequestClock, TimedAdapter, current
+from provider_kit.transports.runtime_blocking import BlockingRuntime
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
 __all__ = ["RequestsTransport"]
@@ -67,7 +67,7 @@ _transports: weakref.WeakSet[RequestsTransport] = weakref.WeakSet()
 _inherited: list[Any] = []
 
 
-class RequestsTransport(BlockingWaiting):
+class RequestsTransport(BlockingRuntime):
     """Sends with requests; safe to share between threads, survives ``fork``.
 
     Args:
@@ -84,14 +84,14 @@ class RequestsTransport(BlockingWaiting):
         self._proxies: dict[str, dict[str, str] | None] = {}
         self._timeouts: dict[float | None, PoolTimeout] = {}
         #: Streams whose headers are waited for, by the identity of their limits.
-        self._opening: weakref.WeakValueDictionary[int, Exchange] = weakref.WeakValueDictionary()
+        self._opening: weakref.WeakValueDictionary[int, RequestClock] = weakref.WeakValueDictionary()
         _transports.add(self)
 
     # -------------------------------------------------------------------------------------------- protocol
 
     async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:
         """Send a request and read the whole answer."""
-        exchange = Exchange(limits, time.monotonic, streaming=False)
+        exchange = RequestClock(limits, time.monotonic, streaming=False)
         try:
             response = await self._exchange(request, limits, exchange)
             raw = response.raw
@@ -109,7 +109,7 @@ class RequestsTransport(BlockingWaiting):
 
     async def open_stream(self, request: HttpRequest, limits: Limits) -> _Stream:
         """Send a request and return as soon as the answer's headers are here."""
-        exchange = Exchange(limits, time.monotonic, streaming=True)
+        exchange = RequestClock(limits, time.monotonic, streaming=True)
         self._opening[id(limits)] = exchange
         if limits.left:  # interrupted before the exchange was registered in the line above
             exchange.gone = True
@@ -177,7 +177,7 @@ class RequestsTransport(BlockingWaiting):
 
     # -------------------------------------------------------------------------------------------- sending
 
-    async def _exchange(self, request: HttpRequest, limits: Limits, exchange: Exchange) -> requests.Response:
+    async def _exchange(self, request: HttpRequest, limits: Limits, exchange: RequestClock) -> requests.Response:
         left = exchange.left()
         if left is not None and left <= 0:
             raise late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
@@ -196,12 +196,12 @@ class RequestsTransport(BlockingWaiting):
         finally:
             current.exchange = None
 
-    async def _send_by_adapter(self, request: HttpRequest, exchange: Exchange, limits: Limits) -> requests.Response:
+    async def _send_by_adapter(self, request: HttpRequest, exchange: RequestClock, limits: Limits) -> requests.Response:
         adapter = self._adapter
         if adapter is None:
             with self._lock:
                 adapter = self._adapter = self._adapter or TimedAdapter(self._config, time.monotonic)
-        connect = _to_connect(limits) if await adapter.take_place(request.url, exchange, self.waiter) else 0.0
+        connect = _to_connect(limits) if await adapter.acquire_slot(request.url, exchange, self.wakeup) else 0.0
         if connect is not None and connect <= 0:
             over = late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
             if isinstance(over, DeadlineExceededError):
@@ -313,7 +313,9 @@ def _to_connect(limits: Limits) -> float | None:
 class _Stream:
     """An answer that is still arriving."""
 
-    def __init__(self, response: requests.Response, exchange: Exchange, limits: Limits, request: HttpRequest) -> None:
+    def __init__(
+        self, response: requests.Response, exchange: RequestClock, limits: Limits, request: HttpRequest
+    ) -> None:
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self._raw = response.raw
@@ -403,7 +405,7 @@ def _abandon(raw: Any) -> None:
     raw.release_conn()
 
 
-def _raise(error: Exception, exchange: Exchange, limits: Limits, request: HttpRequest) -> NoReturn:
+def _raise(error: Exception, exchange: RequestClock, limits: Limits, request: HttpRequest) -> NoReturn:
     found = _translate(error, exchange, limits, request)
     try:
         if found is error:
@@ -417,7 +419,7 @@ def _raise(error: Exception, exchange: Exchange, limits: Limits, request: HttpRe
         del error, found  # or the error and this frame would hold each other, and all that the call had
 
 
-def _translate(error: Exception, exchange: Exchange, limits: Limits, request: HttpRequest) -> Exception:
+def _translate(error: Exception, exchange: RequestClock, limits: Limits, request: HttpRequest) -> Exception:
     """Errors of requests, urllib3 and sockets as ours."""
     if isinstance(error, ProviderKitError):
         return error

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from provider_kit.model.hidden import MASK, HiddenText
+from provider_kit.model.secrets import MASK, MaskedStr
 
 __all__ = [
     "MASK",
-    "HiddenDict",
-    "HiddenText",
+    "MaskedDict",
+    "MaskedStr",
     "is_secret_header",
     "looks_secret",
     "mask_known",
@@ -115,7 +115,7 @@ def looks_secret(text: str) -> bool:
     return any(len(word) >= 20 and any(map(str.isdigit, word)) and any(map(str.isalpha, word)) for word in words)
 
 
-class HiddenDict(dict[str, str]):
+class MaskedDict(dict[str, str]):
     """A dict that may hold secrets, such as the environment; it does not show its values."""
 
     def __repr__(self) -> str:

@@ -51,7 +51,7 @@ def addresses(server):
 
 def browsing(server, monkeypatch):
     """A machine with a browser."""
-    monkeypatch.setattr("provider_kit.authenticators.oauth._open_browser", server.browser)
+    monkeypatch.setattr("provider_kit.auth.oauth.authenticator._open_browser", server.browser)
 
 
 def test_log_in_look_refresh_log_out(run, server, monkeypatch):

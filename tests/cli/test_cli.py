@@ -365,7 +365,7 @@ def test_the_help_is_quick():
         "sys.argv = ['provider-kit', '--help']\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "loaded = {'requests', 'aiohttp', 'provider_kit.client'} & set(sys.modules)\n"
+        "loaded = {'requests', 'aiohttp', 'provider_kit.client.client'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from provider_kit import ConfigError
 from provider_kit.config.configuration import read_configuration
-from provider_kit.config.effective import effective_values
+from provider_kit.config.resolved import effective_values
 
 #: Documents of each kind; more for a long run of its own.
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))

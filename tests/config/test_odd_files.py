@@ -27,10 +27,10 @@ from provider_kit import (
 )
 from provider_kit.config.configuration import read_configuration
 from provider_kit.config.discovery import find_config_file
-from provider_kit.config.effective import effective_values
 from provider_kit.config.encrypted import encrypt_config
-from provider_kit.config.starter import starter_config
-from provider_kit.stores.sealing import Sealer
+from provider_kit.config.resolved import effective_values
+from provider_kit.config.template import starter_config
+from provider_kit.stores.encryption import TokenCipher
 from provider_kit.testing import FakeServer
 
 KEY = "sk-0123456789abcdefghij"
@@ -346,11 +346,11 @@ def test_a_passphrase_in_the_environment_opens_a_file(write, monkeypatch):
 
 def test_what_is_encrypted_cannot_use_up_the_machine():
     """The costs that a record names are bounded."""
-    sealer = Sealer(header="x:", what="text", if_lost="write it again", passphrase="words")
+    cipher = TokenCipher(header="x:", what="text", if_lost="write it again", passphrase="words")
     for costs in ("1048576:32:1", "262144:8:16", "16384:32:16"):
         with pytest.raises(EncryptionError):
-            sealer.open(f"x:scrypt:{costs}:c2FsdHNhbHRzYWx0c2E=:abc")
-    assert sealer.open(sealer.seal(b"")) == b""
+            cipher.decrypt(f"x:scrypt:{costs}:c2FsdHNhbHRzYWx0c2E=:abc")
+    assert cipher.decrypt(cipher.encrypt(b"")) == b""
 
 
 # ------------------------------------------------------------------------------------------------ logins, names

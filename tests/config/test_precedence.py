@@ -5,8 +5,8 @@ import os
 import pytest
 
 from provider_kit import Client, ConfigError, load_config
-from provider_kit.config.effective import effective_values
-from provider_kit.config.opening import open_configuration
+from provider_kit.config.loader import open_configuration
+from provider_kit.config.resolved import effective_values
 from provider_kit.model.config import DEFAULT_MAX_RETRIES
 
 FILE_KEY, ENVIRONMENT_KEY, ARGUMENT_KEY = "sk-file-0123456789ab", "sk-env-0123456789abc", "sk-arg-0123456789abc"

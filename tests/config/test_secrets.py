@@ -257,7 +257,7 @@ def test_a_keeper_of_a_plugin(monkeypatch):
 def test_a_secret_is_fetched_once_in_five_minutes(tmp_path, monkeypatch):
     """Then again, so that a rotated one is noticed; one that is away keeps its old value."""
     now = [0.0]
-    monkeypatch.setattr(secret_reference.BlockingWaiting, "now", staticmethod(lambda: now[0]))
+    monkeypatch.setattr(secret_reference.BlockingRuntime, "now", staticmethod(lambda: now[0]))
     path = tmp_path / "key"
     path.write_text("first")
     reference = SecretReference([("file", str(path))])
@@ -276,7 +276,7 @@ def test_a_secret_is_fetched_once_in_five_minutes(tmp_path, monkeypatch):
 def test_one_fetches_while_the_others_go_on(monkeypatch):
     """A slow keeper is asked once, not by every call that comes meanwhile."""
     now, asked, inside, answer = [0.0], [], threading.Event(), threading.Event()
-    monkeypatch.setattr(secret_reference.BlockingWaiting, "now", staticmethod(lambda: now[0]))
+    monkeypatch.setattr(secret_reference.BlockingRuntime, "now", staticmethod(lambda: now[0]))
 
     def slowly(scheme, where):
         asked.append(where)
@@ -406,7 +406,7 @@ def test_a_call_does_not_wait_for_a_keeper_beyond_its_time(world, tmp_path, monk
 
 def test_a_refused_secret_is_not_fetched_again_and_again(monkeypatch):
     now, asked = [0.0], []
-    monkeypatch.setattr(secret_reference.BlockingWaiting, "now", staticmethod(lambda: now[0]))
+    monkeypatch.setattr(secret_reference.BlockingRuntime, "now", staticmethod(lambda: now[0]))
     monkeypatch.setattr("provider_kit.config.secrets.fetch_secret", lambda scheme, where: asked.append(1) or "value")
     reference = SecretReference([("some", "key")])
     assert reference() == "value"

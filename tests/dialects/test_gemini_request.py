@@ -261,11 +261,11 @@ def test_broken_arguments_go_back_wrapped(sent):
 def test_a_result_without_its_call_is_named_by_its_id():
     """The dialect itself does not fail where a caller builds requests by hand."""
     from provider_kit import ChatRequest
-    from provider_kit.dialects.base import Notes
+    from provider_kit.dialects.base import ParameterReport
     from provider_kit.dialects.gemini_content import GeminiContent
 
     request = ChatRequest(model=NEW, messages=[Message.tool("lost", "x"), Message.user("?")])
-    body = GeminiContent().build_chat(request, stream=False, notes=Notes()).body
+    body = GeminiContent().build_chat(request, stream=False, notes=ParameterReport()).body
     assert body["contents"][0]["parts"] == [
         {"functionResponse": {"name": "lost", "response": {"output": "x"}}},
         {"text": "?"},

@@ -3,7 +3,7 @@
 import pytest
 from attrs import evolve
 
-from provider_kit.dialects.base import Notes
+from provider_kit.dialects.base import ParameterReport
 from provider_kit.dialects.openai_chat import ChatQuirks, OpenAIChat
 from provider_kit.dialects.openai_chat.quirks import clamp_effort, effort_writer
 from provider_kit.errors import InvalidRequestError, NotSupportedError, UnsupportedParameterError
@@ -32,7 +32,7 @@ OWN = "openai_chat/acme"
 def build(messages="Hi", quirks=None, *, stream=False, on_unsupported="warn", **options):
     """Body of a request and the parameters that were warned about."""
     dialect = OpenAIChat(provider="acme", quirks=quirks)
-    notes = Notes(on_unsupported, "acme", "m")
+    notes = ParameterReport(on_unsupported, "acme", "m")
     request = build_request(messages, options, default_model="m", defaults={})
     body = dialect.build_chat(request, stream=stream, notes=notes).body
     return body, [warning.parameter for warning in notes.warnings]
@@ -584,7 +584,7 @@ def test_tokens_are_counted_only_where_the_server_can():
     """Nothing is guessed."""
     request = build_request("Hi", {}, default_model="m", defaults={})
     with pytest.raises(NotSupportedError, match="acme has no endpoint for token counting"):
-        OpenAIChat(provider="acme").build_count(request, Notes())
+        OpenAIChat(provider="acme").build_count(request, ParameterReport())
     dialect = OpenAIChat(quirks=ChatQuirks(count_path="/count"))
-    assert dialect.build_count(request, Notes()).path == "/count"
+    assert dialect.build_count(request, ParameterReport()).path == "/count"
     assert dialect.parse_count({"input_tokens": 7}) == 7

@@ -2,7 +2,7 @@
 
 import pytest
 
-from provider_kit.dialects.base import Notes
+from provider_kit.dialects.base import ParameterReport
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.dialects.openai_responses import OpenAIResponses, ResponsesProfile
 from provider_kit.errors import InvalidRequestError, NotSupportedError, UnsupportedParameterError
@@ -29,7 +29,7 @@ def build(messages="Hi", profile=None, *, stream=False, on_unsupported="warn", *
     """Body of a request and the parameters that were warned about."""
     profile = profile or ResponsesProfile()
     dialect = OpenAIResponses(provider="acme", profile=lambda model: profile)
-    notes = Notes(on_unsupported, "acme", "m")
+    notes = ParameterReport(on_unsupported, "acme", "m")
     request = build_request(messages, options, default_model="m", defaults={})
     return dialect.build_chat(request, stream=stream, notes=notes).body, [
         warning.parameter for warning in notes.warnings
@@ -333,14 +333,14 @@ def test_tokens_are_counted_only_where_the_server_can():
     """Nothing is guessed."""
     request = build_request("Hi", {}, default_model="m", defaults={})
     with pytest.raises(NotSupportedError, match="token counting"):
-        OpenAIResponses(provider="acme", counts=False).build_count(request, Notes())
+        OpenAIResponses(provider="acme", counts=False).build_count(request, ParameterReport())
 
 
 def test_the_smaller_calls_have_their_paths():
     """Token counts take the request without what only matters for an answer."""
     dialect = OpenAIResponses(provider="acme")
     request = build_request("Hi", {"max_tokens": 5, "system": "s"}, default_model="m", defaults={})
-    call = dialect.build_count(request, Notes())
+    call = dialect.build_count(request, ParameterReport())
     assert call.path == "/responses/input_tokens"
     assert call.body == {"model": "m", "input": [{"role": "user", "content": "Hi"}], "instructions": "s"}
     assert dialect.parse_count({"input_tokens": 7}) == 7

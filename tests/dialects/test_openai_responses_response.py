@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from provider_kit import Client, ScriptedTransport
-from provider_kit.dialects.base import Notes, StreamFailure
+from provider_kit.dialects.base import ParameterReport, StreamFailure
 from provider_kit.dialects.openai_responses import OpenAIResponses
 from provider_kit.errors import (
     APIError,
@@ -129,7 +129,7 @@ def test_an_answer_goes_back_as_it_came():
     read = DIALECT.parse_chat(response(REASONING, both, CALL))
     conversation = [Message.user("Hi"), read.message, Message.tool("c1", "ok")]
     request = build_request(conversation, {}, default_model="m", defaults={})
-    body = DIALECT.build_chat(request, stream=False, notes=Notes()).body
+    body = DIALECT.build_chat(request, stream=False, notes=ParameterReport()).body
     assert json.dumps(body["input"][1:4]) == json.dumps([REASONING, both, CALL])
 
 

@@ -23,7 +23,7 @@ READABLE = {
     "UTF-16, the other way round": codecs.BOM_UTF16_BE + WRITTEN.encode("utf-16-be"),
     "UTF-32": codecs.BOM_UTF32_LE + WRITTEN.encode("utf-32-le"),
 }
-UNREADABLE = {
+PARSE_ERRORS = {
     "Latin-1": "Grüße".encode("latin-1"),
     "UTF-16 without a mark": WRITTEN.encode("utf-16-le"),
     "UTF-16, cut": codecs.BOM_UTF16_LE + WRITTEN.encode("utf-16-le")[:-1],
@@ -71,12 +71,12 @@ def test_the_model_reads_what_a_person_sees(call, tmp_path, target, encoding):
     assert not any("\ufeff" in text or "\0" in text or "\ufffd" in text for text in texts)
 
 
-@pytest.mark.parametrize("encoding", UNREADABLE)
+@pytest.mark.parametrize("encoding", PARSE_ERRORS)
 @pytest.mark.parametrize("target", TARGETS)
 def test_text_in_another_encoding_is_refused_before_sending(call, tmp_path, target, encoding):
     """Its letters would be lost, or become others."""
     path = tmp_path / "notes.txt"
-    path.write_bytes(UNREADABLE[encoding])
+    path.write_bytes(PARSE_ERRORS[encoding])
     transport = ScriptedTransport([])
     client = Client(TARGETS[target], api_key="test-key-0123456789", transport=transport, max_retries=0)
     with pytest.raises(

@@ -403,7 +403,7 @@ def test_the_table_of_providers_is_the_code():
 
 def test_the_table_of_failures_is_the_code():
     """Every row and column of the matrix, in its order."""
-    from provider_kit.policies.matrix import MATRIX
+    from provider_kit.policies.failure_rules import FAILURE_RULES
 
     page = (DOCS / "reliability.rst").read_text("utf-8")
     table = page[page.index("   * - Failure\n") : page.index("A stream counts as begun")]
@@ -420,7 +420,7 @@ def test_the_table_of_failures_is_the_code():
             row.next_provider,
             "yes" if row.breaker else "no",
         ]
-        for row in MATRIX
+        for row in FAILURE_RULES
     ]
 
 

@@ -406,7 +406,7 @@ def test_every_name_of_an_event_has_a_room_and_a_level():
     """A name without one would be an error in the middle of a call."""
     from typing import get_args
 
-    from provider_kit.engine.telling import _LEVELS
+    from provider_kit.engine.events import _LEVELS
 
     assert set(_LEVELS) == set(get_args(EventName))
 

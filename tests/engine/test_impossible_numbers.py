@@ -6,7 +6,7 @@ import math
 import pytest
 
 from provider_kit import BadRequestError, ProviderKitError, RateLimitConfig
-from provider_kit.auth.token_storage import read_record
+from provider_kit.auth.storage.protocol import read_record
 from provider_kit.errors import StorageError
 
 HUGE = 10**400

@@ -764,7 +764,7 @@ def test_a_call_that_gets_no_place_before_its_deadline_fails(fake_server):
     client = fake_server.client(max_concurrency=1, api_key=KEYS[0])
     fake_server.fault(latency=20)
     events = []
-    client._gate.teller.listener = events.append
+    client._gate.events.listener = events.append
 
     async def scenario():
         async with client:

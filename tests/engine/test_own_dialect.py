@@ -16,7 +16,7 @@ from provider_kit import (
     StreamError,
     register_provider,
 )
-from provider_kit.dialects.base import WireCall
+from provider_kit.dialects.base import WireRequest
 from provider_kit.providers import registry
 
 KEY = "zq7Kd93hLmN0Pq55"
@@ -50,7 +50,7 @@ class Shouting(Dialect):
     name = "shouting"
 
     def build_chat(self, request, *, stream, notes):
-        return WireCall(
+        return WireRequest(
             "/shout", {"line": request.messages[-1].text}, headers={"X-Loud": "1"}, query={"stream": str(stream)}
         )
 

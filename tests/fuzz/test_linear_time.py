@@ -13,7 +13,7 @@ from provider_kit.dialects.gemini_content import GeminiContent
 from provider_kit.dialects.ollama_chat import OllamaChat
 from provider_kit.dialects.openai_chat import OpenAIChat
 from provider_kit.dialects.openai_responses import OpenAIResponses
-from provider_kit.engine.unreadable import UNREADABLE, read_answer
+from provider_kit.dialects.parse_errors import PARSE_ERRORS, read_answer
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.json_text import loads
 from provider_kit.wire.json_lines import LineDecoder
@@ -183,7 +183,7 @@ def stream_reader(dialect):
                     pass
             for _ in decoder.finish():
                 pass
-        except (StreamFailure, ProviderKitError, *UNREADABLE):
+        except (StreamFailure, ProviderKitError, *PARSE_ERRORS):
             pass
         decoder.response()
 

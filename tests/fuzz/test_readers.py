@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from provider_kit import Client, FileTokenStorage, Message, OAuthToken, ProviderKitError, ScriptedTransport
-from provider_kit.auth.token_storage import from_fields, read_record, token_info
+from provider_kit.auth.storage.protocol import from_fields, read_record, token_info
 from provider_kit.dialects.anthropic_messages import AnthropicMessages
 from provider_kit.dialects.base import StreamFailure
 from provider_kit.dialects.failures import error_from_body, error_from_response
@@ -24,7 +24,7 @@ from provider_kit.dialects.gemini_content import GeminiContent
 from provider_kit.dialects.ollama_chat import OllamaChat
 from provider_kit.dialects.openai_chat import OpenAIChat
 from provider_kit.dialects.openai_responses import OpenAIResponses
-from provider_kit.engine.unreadable import UNREADABLE, read_answer
+from provider_kit.dialects.parse_errors import PARSE_ERRORS, read_answer
 from provider_kit.errors import APIConnectionError, APIError, StorageError, ToolCallParseError
 from provider_kit.model.json_text import loads
 from provider_kit.wire.json_lines import LineDecoder
@@ -37,7 +37,7 @@ from provider_kit.wire.server_sent_events import EventDecoder
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 KEY = "sk-0123456789abcdefghij"
 #: What the engine makes an error of this library of.
-TRANSLATED = (ProviderKitError, StreamFailure, *UNREADABLE)
+TRANSLATED = (ProviderKitError, StreamFailure, *PARSE_ERRORS)
 
 DIALECTS = {
     "chat": OpenAIChat(provider="acme"),

@@ -5,6 +5,7 @@ import pytest
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.conversation import to_messages
+from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.inputs import build_request
 from provider_kit.model.messages import (
     Audio,
@@ -18,7 +19,6 @@ from provider_kit.model.messages import (
     ToolCall,
     ToolResult,
 )
-from provider_kit.model.nearest import nearest
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
 
@@ -366,7 +366,7 @@ def test_a_misspelt_argument_is_answered_with_the_right_one():
     with pytest.raises(InvalidRequestError) as caught:
         build("Hi", temprature=1)
     assert "'temperature'" in caught.value.hint
-    assert nearest("zzz", ["a"]) == ""
+    assert did_you_mean("zzz", ["a"]) == ""
 
 
 def test_a_model_must_be_named():

@@ -31,7 +31,7 @@ from provider_kit import (
     ToolChoice,
     load_config,
 )
-from provider_kit.stores.tokens.files import FileTokenStorage
+from provider_kit.auth.storage.files import FileTokenStorage
 
 KEY = "test-key-0123456789abcdef"
 

@@ -24,12 +24,12 @@ def test_a_freed_slot_goes_to_whoever_has_waited_longest():
     first = slots.take()
     waiting = [slots.take() for _ in range(3)]
     for place in waiting:
-        place.waiter = Bell()
+        place.wakeup = Bell()
     assert first.granted
     assert len(slots) == 3
     slots.leave(first)
     assert [place.granted for place in waiting] == [True, False, False]
-    assert [place.waiter.rung for place in waiting] == [1, 0, 0]
+    assert [place.wakeup.rung for place in waiting] == [1, 0, 0]
     assert slots.taken == 1
 
 
@@ -74,7 +74,7 @@ def test_threads_never_hold_more_slots_than_there_are(limit):
     slots, lock = Slots(limit), threading.Lock()
     inside, most, failures = 0, 0, []
 
-    class Waiter:
+    class Wakeup:
         def __init__(self):
             self.event = threading.Event()
 
@@ -86,9 +86,9 @@ def test_threads_never_hold_more_slots_than_there_are(limit):
         for _ in range(50):
             place = slots.take()
             if not place.granted:
-                place.waiter = waiter = Waiter()
+                place.wakeup = wakeup = Wakeup()
                 while not place.granted:
-                    if not waiter.event.wait(10) and not place.granted:
+                    if not wakeup.event.wait(10) and not place.granted:
                         failures.append("nobody woke it")
                         return
             with lock:

@@ -58,7 +58,7 @@ class Caller:
             self.admitted()
             return
         self.simulator.queue.append(self)
-        self.ticket.waiter = self
+        self.ticket.wakeup = self
         if self.patience is not None:
             self.simulator.at(self.simulator.now + self.patience, self.leave)
         self.ask()
@@ -196,7 +196,7 @@ def test_tokens_given_back_wake_the_head_at_once():
     windows = SlidingWindows([], (100.0, 60.0))
     first = windows.ask(90, 0.0)
     second = windows.ask(50, 1.0)
-    second.waiter = bell = Bell()
+    second.wakeup = bell = Bell()
     assert windows.ready(second, 1.0) == 59.0
     windows.settle(first, 20, 5.0)
     assert bell.rung == 1
@@ -235,7 +235,7 @@ def test_a_request_that_was_never_sent_counts_nowhere():
     windows = SlidingWindows([(1.0, 60.0), (5.0, 3600.0)], (100.0, 60.0))
     first = windows.ask(100, 0.0)
     second = windows.ask(100, 1.0)
-    second.waiter = bell = Bell()
+    second.wakeup = bell = Bell()
     windows.withdraw(first, 2.0)
     windows.withdraw(first, 2.0)
     assert bell.rung == 1
@@ -264,8 +264,8 @@ def test_the_head_that_leaves_wakes_the_next():
     tickets = [windows.ask(0, 1.0) for _ in range(3)]
     bells = []
     for ticket in tickets:
-        ticket.waiter = Bell()
-        bells.append(ticket.waiter)
+        ticket.wakeup = Bell()
+        bells.append(ticket.wakeup)
     windows.leave(tickets[1])
     assert [bell.rung for bell in bells] == [0, 0, 0]
     windows.leave(tickets[0])
@@ -410,7 +410,7 @@ def test_a_place_in_the_queue_alone_takes_no_room():
     """Where windows are kept elsewhere, the head is admitted by whoever counts it."""
     windows = SlidingWindows([(1.0, 60.0)])
     first, second = windows.ask(0, 0.0, elsewhere=True), windows.ask(0, 0.0, elsewhere=True)
-    second.waiter = bell = Bell()
+    second.wakeup = bell = Bell()
     assert not first.admitted
     assert windows.is_head(first)
     assert not windows.is_head(second)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provider_kit import ConfigError, ResponseCache
-from provider_kit.policies.response_cache import CacheEntry, MemoryCache, cache_key, told_by
+from provider_kit.policies.response_cache import CacheEntry, MemoryCache, cache_key, vary_headers
 
 #: What an entry takes besides its body.
 OVERHEAD = 200
@@ -71,7 +71,7 @@ def test_a_query_that_is_empty_is_none():
 
 def test_headers_are_told_without_case_order_and_credentials():
     """Names in small letters, sorted; no credential, and nothing that changes no answer."""
-    told = told_by({"X-Team": "a", "Authorization": "Bearer x", "User-Agent": "me"}, None, {"anthropic-beta": "b"})
+    told = vary_headers({"X-Team": "a", "Authorization": "Bearer x", "User-Agent": "me"}, None, {"anthropic-beta": "b"})
     assert told == [("anthropic-beta", "b"), ("x-team", "a")]
 
 
@@ -219,7 +219,7 @@ def test_a_cache_that_was_pickled_keeps_its_numbers_and_no_answers():
     assert copy.lead("k", None) is True
 
 
-class Waiter:
+class Wakeup:
     woken = 0
 
     def wake(self):
@@ -229,12 +229,12 @@ class Waiter:
 def test_one_leads_and_the_others_are_woken_once_it_is_done():
     """Afterwards the next one leads."""
     cache = ResponseCache(single_flight=True)
-    waiters = [Waiter() for _ in range(3)]
-    assert [cache.lead("k", waiter) for waiter in waiters] == [True, False, False]
-    assert cache.lead("another", Waiter()) is True
+    wakeups = [Wakeup() for _ in range(3)]
+    assert [cache.lead("k", wakeup) for wakeup in wakeups] == [True, False, False]
+    assert cache.lead("another", Wakeup()) is True
     cache.led("k")
-    assert [waiter.woken for waiter in waiters] == [0, 1, 1]
-    assert cache.lead("k", Waiter()) is True
+    assert [wakeup.woken for wakeup in wakeups] == [0, 1, 1]
+    assert cache.lead("k", Wakeup()) is True
 
 
 def test_what_a_cache_shows_of_itself_holds_no_address():

@@ -5,7 +5,7 @@ import threading
 from provider_kit.policies.single_flight import SingleFlight
 
 
-class Waiter:
+class Wakeup:
     def __init__(self):
         self.woken = 0
 
@@ -21,26 +21,26 @@ def test_the_first_one_leads_and_the_others_wait():
     """They are woken when it is over, and the next one leads again."""
     flights = SingleFlight()
     assert flights.current(0.0) is None
-    flight, leads, waiter = flights.join(0.0, 60.0, alive, Waiter)
-    assert (leads, waiter) == (True, None)
+    flight, leads, wakeup = flights.join(0.0, 60.0, alive, Wakeup)
+    assert (leads, wakeup) == (True, None)
     assert flights.current(1.0) is flight
-    same, leads, waiter = flights.join(1.0, 61.0, alive, Waiter)
-    assert (same, leads, waiter.woken) == (flight, False, 0)
+    same, leads, wakeup = flights.join(1.0, 61.0, alive, Wakeup)
+    assert (same, leads, wakeup.woken) == (flight, False, 0)
     flights.land(flight)
-    assert waiter.woken == 1
+    assert wakeup.woken == 1
     assert flight.done
     assert flights.current(2.0) is None
-    assert flights.join(2.0, 62.0, alive, Waiter)[1]
+    assert flights.join(2.0, 62.0, alive, Wakeup)[1]
 
 
 def test_a_flight_that_takes_too_long_is_replaced():
     """What it held is given back; when it lands after all, it disturbs nobody."""
     flights = SingleFlight()
-    dead, _, _ = flights.join(0.0, 60.0, alive, Waiter)
+    dead, _, _ = flights.join(0.0, 60.0, alive, Wakeup)
     given_back = []
     dead.give_back = lambda: given_back.append(1)
-    assert flights.join(60.0, 120.0, alive, Waiter)[0] is dead
-    new, leads, _ = flights.join(60.1, 120.1, alive, Waiter)
+    assert flights.join(60.0, 120.0, alive, Wakeup)[0] is dead
+    new, leads, _ = flights.join(60.1, 120.1, alive, Wakeup)
     assert (leads, new is dead, given_back) == (True, False, [1])
     flights.land(dead)
     assert flights.current(61.0) is new
@@ -50,20 +50,20 @@ def test_a_flight_whose_world_has_ended_is_replaced_at_once():
     """Its event loop was closed; nothing will come of it."""
     flights = SingleFlight()
     ended = []
-    flight, _, _ = flights.join(0.0, 60.0, lambda: bool(ended), Waiter)
+    flight, _, _ = flights.join(0.0, 60.0, lambda: bool(ended), Wakeup)
     assert flights.current(1.0) is flight
     ended.append(1)
     assert flights.current(1.0) is None
     assert flight.over(1.0)
-    assert flights.join(1.0, 61.0, alive, Waiter)[1]
+    assert flights.join(1.0, 61.0, alive, Wakeup)[1]
 
 
 def test_a_child_of_a_fork_waits_for_nobody():
     """Who refreshed is in another process now."""
     flights = SingleFlight()
-    flights.join(0.0, 60.0, alive, Waiter)
+    flights.join(0.0, 60.0, alive, Wakeup)
     flights._after_fork()
-    assert flights.join(0.0, 60.0, alive, Waiter)[1]
+    assert flights.join(0.0, 60.0, alive, Wakeup)[1]
 
 
 def test_many_threads_have_one_leader():
@@ -74,7 +74,7 @@ def test_many_threads_have_one_leader():
 
     def join():
         barrier.wait()
-        leaders.append(flights.join(0.0, 60.0, alive, Waiter)[1])
+        leaders.append(flights.join(0.0, 60.0, alive, Wakeup)[1])
 
     threads = [threading.Thread(target=join) for _ in range(16)]
     for thread in threads:

@@ -131,10 +131,10 @@ def test_model_names_tell_what_a_model_takes(model, reasoning, minimal):
     assert is_reasoning_model(model) is reasoning
     body = {}
     if reasoning:
-        from provider_kit.dialects.base import Notes
+        from provider_kit.dialects.base import ParameterReport
         from provider_kit.model.tools import Reasoning
 
-        openai_quirks(model).reasoning(Reasoning("minimal"), body, Notes())
+        openai_quirks(model).reasoning(Reasoning("minimal"), body, ParameterReport())
         assert body["reasoning_effort"] == minimal
 
 

@@ -11,8 +11,8 @@ import time
 
 from provider_kit import Client, DeadlineExceededError, RateLimitConfig, RateLimitExceededError
 from provider_kit.policies.rate_limit import SlidingWindows
-from provider_kit.transports.asyncio_waiting import AsyncioWaiting
-from provider_kit.transports.blocking_waiting import BlockingWaiting
+from provider_kit.transports.runtime_asyncio import AsyncioRuntime
+from provider_kit.transports.runtime_blocking import BlockingRuntime
 from provider_kit.wire.http import HttpResponse
 
 BODY = b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'
@@ -43,7 +43,7 @@ def main(url, kind, limit, window, seconds):
     client = Client(
         "openai/gpt-4o",
         api_key="test-key-0123456789",
-        transport=answering(BlockingWaiting if kind == "blocking" else AsyncioWaiting, stamps),
+        transport=answering(BlockingRuntime if kind == "blocking" else AsyncioRuntime, stamps),
         rate_limit=RateLimitConfig(requests_per_minute=limit),
         store=url,
     )

@@ -12,9 +12,9 @@ import pytest
 
 from provider_kit import Client, ConfigError, MissingDependencyError, RedisStore, StoreError
 from provider_kit.stores.base import open_store
-from provider_kit.transports.asyncio_waiting import AsyncioWaiting
-from provider_kit.transports.blocking_waiting import BlockingWaiting
 from provider_kit.transports.drive import run_to_completion
+from provider_kit.transports.runtime_asyncio import AsyncioRuntime
+from provider_kit.transports.runtime_blocking import BlockingRuntime
 
 ECHO = "return {KEYS[1], ARGV[1], tonumber(ARGV[2]) + 1}"
 
@@ -23,7 +23,7 @@ class Blocking:
     name = "blocking"
 
     def run(self, scenario):
-        return run_to_completion(scenario(BlockingWaiting()))
+        return run_to_completion(scenario(BlockingRuntime()))
 
 
 class Asyncio:
@@ -31,7 +31,7 @@ class Asyncio:
 
     def run(self, scenario):
         async def main():
-            return await scenario(AsyncioWaiting())
+            return await scenario(AsyncioRuntime())
 
         return asyncio.run(main())
 
@@ -102,7 +102,7 @@ def test_two_loops_in_a_row_and_a_thread_use_one_store(store):
     made = store()
 
     async def use():
-        waiting = AsyncioWaiting()
+        waiting = AsyncioRuntime()
         await asyncio.gather(*[made.set(waiting, f"k{i}", b"v", 10) for i in range(20)])
         return await made.get(waiting, "k3")
 
@@ -110,7 +110,7 @@ def test_two_loops_in_a_row_and_a_thread_use_one_store(store):
     assert asyncio.run(use()) == b"v"
     found = []
     threads = [
-        threading.Thread(target=lambda: found.append(run_to_completion(made.get(BlockingWaiting(), "k3"))))
+        threading.Thread(target=lambda: found.append(run_to_completion(made.get(BlockingRuntime(), "k3"))))
         for _ in range(4)
     ]
     for thread in threads:
@@ -126,7 +126,7 @@ def test_closing_in_the_loop_allows_further_use(store):
     made = store()
 
     async def use():
-        waiting = AsyncioWaiting()
+        waiting = AsyncioRuntime()
         await made.set(waiting, "a", b"1", 10)
         await made.aclose()
         await made.aclose()
@@ -142,13 +142,13 @@ def test_connections_of_the_users_own_are_used_and_left_open(redis_server):
 
     with redis.Redis.from_url(redis_server.url) as own:
         made = RedisStore(client=own)
-        run_to_completion(made.set(BlockingWaiting(), "a", b"1", 10))
+        run_to_completion(made.set(BlockingRuntime(), "a", b"1", 10))
         assert own.get("provider_kit:cache:a") == b"1"
 
     async def use():
         async with redis.asyncio.Redis.from_url(redis_server.url) as own:
             made = RedisStore(async_client=own)
-            return await made.get(AsyncioWaiting(), "a"), await own.get("provider_kit:cache:a")
+            return await made.get(AsyncioRuntime(), "a"), await own.get("provider_kit:cache:a")
 
     assert asyncio.run(use()) == (b"1", b"1")
 

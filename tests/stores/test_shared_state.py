@@ -22,8 +22,8 @@ from provider_kit import (
     RateLimitExceededError,
     StoreError,
 )
-from provider_kit.transports.asyncio_waiting import AsyncioWaiting
-from provider_kit.transports.blocking_waiting import BlockingWaiting
+from provider_kit.transports.runtime_asyncio import AsyncioRuntime
+from provider_kit.transports.runtime_blocking import BlockingRuntime
 from provider_kit.wire.http import HttpResponse
 
 KEYS = ["key-number-one-abcdef", "key-number-two-abcdef"]
@@ -59,7 +59,7 @@ def members(redis_server, call):
 
     def make(count=2, *, status=lambda request: 200, stamps=None, **options):
         stamps = [] if stamps is None else stamps
-        base = BlockingWaiting if call.name == "blocking" else AsyncioWaiting
+        base = BlockingRuntime if call.name == "blocking" else AsyncioRuntime
         options.setdefault("api_key", "test-key-0123456789")
         options.setdefault("store", redis_server.url)
         options.setdefault("retry", Backoff(0))
@@ -175,7 +175,7 @@ def test_only_so_many_try_while_the_circuit_is_half_open(members, redis_server):
     from provider_kit.stores.redis_store import RedisStore
     from provider_kit.transports.drive import run_to_completion
 
-    store, waiting = RedisStore(redis_server.url), BlockingWaiting()
+    store, waiting = RedisStore(redis_server.url), BlockingRuntime()
     names = ["c", "k"]
     failed = ["failed", 60_000_000, 50_000, 3, 3, 0.6, "", "same", 0, 0]
     for _ in range(3):

@@ -205,7 +205,7 @@ def test_an_authenticator_works_over_it_from_both_worlds(storage):
     assert storage.list_tokens() == []
 
 
-# ------------------------------------------------------------------------------------------------ opening
+# ------------------------------------------------------------------------------------------------ factory
 
 
 def test_an_address_tells_the_storage(tmp_path, monkeypatch, redis_server):
@@ -241,7 +241,7 @@ def test_a_key_in_the_environment_encrypts(tmp_path, monkeypatch):
 
 def test_a_plugin_may_bring_a_storage(monkeypatch):
     """An entry point of the group provider_kit.storages, called with the address."""
-    from provider_kit.stores.tokens import opening
+    from provider_kit.auth.storage import factory
 
     class Point:
         name = "vault"
@@ -250,8 +250,8 @@ def test_a_plugin_may_bring_a_storage(monkeypatch):
         def load():
             return lambda where: (MemoryTokenStorage(), where)
 
-    monkeypatch.setattr(opening, "entry_points", lambda group: [Point] if group == "provider_kit.storages" else [])
-    storage, where = opening._open("vault://secret/tokens")
+    monkeypatch.setattr(factory, "entry_points", lambda group: [Point] if group == "provider_kit.storages" else [])
+    storage, where = factory._open("vault://secret/tokens")
     assert (type(storage), where) == (MemoryTokenStorage, "vault://secret/tokens")
 
 

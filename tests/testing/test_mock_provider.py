@@ -70,7 +70,7 @@ def test_the_plugin_costs_nothing_until_it_is_used(tmp_path):
     tmp_path.joinpath("test_it.py").write_text(
         "import sys\n"
         "def test_not_loaded():\n"
-        "    assert 'provider_kit.client' not in sys.modules\n"
+        "    assert 'provider_kit.client.client' not in sys.modules\n"
         "    assert 'requests' not in sys.modules or 'pytest_cov' in sys.modules\n"
         "def test_used(fake_server, mock_provider):\n"
         "    assert fake_server.url.startswith('http://127.0.0.1:')\n"

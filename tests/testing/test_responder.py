@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from provider_kit.testing.replies import Asked, Reply, pieces
+from provider_kit.dialects.replies import Asked, Reply, pieces
 from provider_kit.testing.responder import fill, respond
 
 

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from provider_kit.transports.asyncio_waiting import AsyncioWaiter, AsyncioWaiting
-from provider_kit.transports.base import Waiting
-from provider_kit.transports.blocking_waiting import BlockingWaiting
+from provider_kit.transports.base import Runtime
 from provider_kit.transports.drive import run_to_completion
+from provider_kit.transports.runtime_asyncio import AsyncioRuntime, AsyncioWaiter
+from provider_kit.transports.runtime_blocking import BlockingRuntime
 
 LONG = 30.0
 
@@ -22,7 +22,7 @@ class Here:
 
 
 @pytest.fixture(
-    params=[(BlockingWaiting, run_to_completion), (AsyncioWaiting, asyncio.run)], ids=["blocking", "asyncio"]
+    params=[(BlockingRuntime, run_to_completion), (AsyncioRuntime, asyncio.run)], ids=["blocking", "asyncio"]
 )
 def here(request):
     kind, run = request.param
@@ -31,17 +31,17 @@ def here(request):
 
 def test_both_are_what_a_store_may_wait_with(here):
     """They have the methods of the protocol."""
-    assert isinstance(here.waiting, Waiting)
+    assert isinstance(here.waiting, Runtime)
 
 
 def test_a_wake_up_call_ends_a_wait_from_another_thread(here, stopwatch):
     """Long before its time is over."""
 
     async def scenario():
-        waiter = here.waiting.waiter()
-        timer = threading.Timer(0.02, waiter.wake)
+        wakeup = here.waiting.wakeup()
+        timer = threading.Timer(0.02, wakeup.wake)
         timer.start()
-        await waiter.wait(LONG)
+        await wakeup.wait(LONG)
         timer.join()
 
     with stopwatch() as took:
@@ -53,12 +53,12 @@ def test_a_wake_up_call_before_the_wait_is_not_lost_and_counts_once(here, stopwa
     """The next wait ends at once, the one after it does not."""
 
     async def scenario():
-        waiter = here.waiting.waiter()
-        waiter.wake()
-        waiter.wake()
-        await waiter.wait(LONG)
+        wakeup = here.waiting.wakeup()
+        wakeup.wake()
+        wakeup.wake()
+        await wakeup.wait(LONG)
         began = here.waiting.now()
-        await waiter.wait(0.03)
+        await wakeup.wait(0.03)
         return here.waiting.now() - began
 
     with stopwatch() as took:
@@ -70,11 +70,11 @@ def test_a_wait_ends_when_its_time_is_over(here):
     """So does one of no time at all, and a sleep."""
 
     async def scenario():
-        waiter, now = here.waiting.waiter(), here.waiting.now
+        wakeup, now = here.waiting.wakeup(), here.waiting.now
         began = now()
-        await waiter.wait(0.02)
+        await wakeup.wait(0.02)
         waited = now() - began
-        await waiter.wait(0)
+        await wakeup.wait(0)
         began = now()
         await here.waiting.sleep(0.02)
         return waited, now() - began
@@ -103,13 +103,13 @@ def test_a_function_that_blocks_is_called_where_it_does_no_harm(here):
 
 def test_a_loop_wakes_a_task_of_another_loop():
     """Two event loops in two threads."""
-    waiters, ready = [], threading.Event()
+    wakeups, ready = [], threading.Event()
 
     async def sleeper():
-        waiters.append(AsyncioWaiter())
+        wakeups.append(AsyncioWaiter())
         ready.set()
         began = time.monotonic()
-        await waiters[0].wait(LONG)
+        await wakeups[0].wait(LONG)
         return time.monotonic() - began
 
     took = []
@@ -118,7 +118,7 @@ def test_a_loop_wakes_a_task_of_another_loop():
 
     async def waker():
         await asyncio.to_thread(ready.wait)
-        waiters[0].wake()
+        wakeups[0].wake()
 
     asyncio.run(waker())
     thread.join()
@@ -129,11 +129,11 @@ def test_a_loop_wakes_a_task_of_another_loop():
 def test_waking_somebody_whose_loop_is_closed_breaks_nobody_else(elsewhere):
     """He is gone; who wakes him goes on."""
     loop = asyncio.new_event_loop()
-    waiters = []
+    wakeups = []
 
     async def sleeper():
-        waiters.append(AsyncioWaiter())
-        await waiters[0].wait(LONG)
+        wakeups.append(AsyncioWaiter())
+        await wakeups[0].wait(LONG)
 
     task = loop.create_task(sleeper())
     loop.run_until_complete(asyncio.sleep(0))
@@ -143,7 +143,7 @@ def test_waking_somebody_whose_loop_is_closed_breaks_nobody_else(elsewhere):
 
     def wake():
         try:
-            waiters[0].wake()
+            wakeups[0].wake()
         except BaseException as error:
             failures.append(error)
 
@@ -160,7 +160,7 @@ def test_a_task_that_is_cancelled_while_it_waits_is_cancelled():
     """Its own timer is no excuse to swallow that."""
 
     async def scenario():
-        task = asyncio.create_task(AsyncioWaiting().waiter().wait(LONG))
+        task = asyncio.create_task(AsyncioRuntime().wakeup().wait(LONG))
         await asyncio.sleep(0)
         task.cancel()
         await task

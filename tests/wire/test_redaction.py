@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from provider_kit.wire.redaction import (
     MASK,
-    HiddenDict,
-    HiddenText,
+    MaskedDict,
+    MaskedStr,
     is_secret_header,
     redact,
     redact_headers,
@@ -82,11 +82,11 @@ def test_a_known_secret_never_survives(before, after, secret):
 
 def test_hidden_values_work_and_are_not_shown():
     """A key in a traceback's variables is a mask, on the wire it is a key."""
-    key = HiddenText("s3cret")
+    key = MaskedStr("s3cret")
     assert f"Bearer {key}" == "Bearer s3cret"
     assert repr([key]) == "['***']"
-    assert repr(HiddenDict({"KEY": "s3cret"})) == "<1 values>"
-    assert HiddenDict({"KEY": "s3cret"})["KEY"] == "s3cret"
+    assert repr(MaskedDict({"KEY": "s3cret"})) == "<1 values>"
+    assert MaskedDict({"KEY": "s3cret"})["KEY"] == "s3cret"
 
 
 def test_headers_with_credentials_are_known_by_name():

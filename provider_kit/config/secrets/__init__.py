@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 from provider_kit.errors import AuthError, ProviderKitError
-from provider_kit.model.hidden import HiddenText
+from provider_kit.model.secrets import MaskedStr
 
 __all__ = ["fetch_secret", "secret_schemes"]
 
@@ -56,4 +56,4 @@ def fetch_secret(scheme: str, where: str) -> str:
             code="invalid_config",
             hint="Store the key itself under this name.",
         )
-    return HiddenText(found)
+    return MaskedStr(found)

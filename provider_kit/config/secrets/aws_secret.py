@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from provider_kit.errors import AuthError, MissingDependencyError
-from provider_kit.model.hidden import HiddenFields, hide
+from provider_kit.model.secrets import MaskedFields, as_masked
 
 __all__ = ["fetch"]
 
@@ -44,7 +44,7 @@ def fetch(where: str) -> str:
             code="network_error",
             hint="Check the network, the region and AWS_ENDPOINT_URL.",
         ) from None
-    text = hide(answer.pop("SecretString", None))
+    text = as_masked(answer.pop("SecretString", None))
     if text is None:
         raise AuthError(f"The secret {name} is binary.", code="invalid_config", hint="Store it as a text.")
     return _field(name, text, wanted) if wanted else str(text)
@@ -65,7 +65,7 @@ def _refused(name: str, code: str) -> AuthError:
 
 def _field(name: str, text: str, wanted: str) -> str:
     try:
-        found = json.loads(text, object_hook=HiddenFields)
+        found = json.loads(text, object_hook=MaskedFields)
     except ValueError:
         found = None
     if not isinstance(found, dict) or wanted not in found:

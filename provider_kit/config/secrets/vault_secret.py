@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from provider_kit.errors import AuthError, MissingDependencyError
-from provider_kit.model.hidden import HiddenFields
+from provider_kit.model.secrets import MaskedFields
 
 __all__ = ["fetch"]
 
@@ -50,7 +50,7 @@ def fetch(where: str) -> str:
     if isinstance(fields, dict) and isinstance(fields.get("data"), dict) and "metadata" in fields:
         fields = fields["data"]  # version 2 of the engine wraps it
     answer = None
-    fields = HiddenFields(fields) if isinstance(fields, dict) else None
+    fields = MaskedFields(fields) if isinstance(fields, dict) else None
     if not fields:
         raise AuthError(
             f"Vault has nothing at {path}.",

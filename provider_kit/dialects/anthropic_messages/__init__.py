@@ -12,7 +12,7 @@ from typing import Any
 from provider_kit.dialects.anthropic_messages.request import AnthropicRequestWriter, ClaudeProfile
 from provider_kit.dialects.anthropic_messages.response import parse_message
 from provider_kit.dialects.anthropic_messages.stream import AnthropicStreamDecoder
-from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, WireCall, expect_object
+from provider_kit.dialects.base import Dialect, ParameterReport, StreamDecoder, WireRequest, expect_object
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.models import Model
 
@@ -34,10 +34,10 @@ class AnthropicMessages(Dialect):
         super().__init__(provider=provider, origin=origin)
         self._profile = profile
 
-    def build_chat(self, request: ChatRequest, *, stream: bool, notes: Notes) -> WireCall:
+    def build_chat(self, request: ChatRequest, *, stream: bool, notes: ParameterReport) -> WireRequest:
         """Write a request."""
         writer = AnthropicRequestWriter(request, self._profile(request.model), notes, self.origin)
-        return WireCall("/v1/messages", writer.write(stream))
+        return WireRequest("/v1/messages", writer.write(stream))
 
     def parse_chat(self, payload: Any) -> ChatResponse:
         """Read a whole answer."""
@@ -47,10 +47,10 @@ class AnthropicMessages(Dialect):
         """A fresh reader for one streamed answer."""
         return AnthropicStreamDecoder(provider=self.provider, origin=self.origin)
 
-    def build_models(self, cursor: str | None) -> WireCall:
+    def build_models(self, cursor: str | None) -> WireRequest:
         """GET /v1/models, a thousand at a time."""
         query = {"limit": "1000", **({"after_id": cursor} if cursor else {})}
-        return WireCall("/v1/models", None, method="GET", query=query)
+        return WireRequest("/v1/models", None, method="GET", query=query)
 
     def parse_models(self, payload: Any) -> tuple[list[Model], str | None]:
         """Read a page."""
@@ -58,11 +58,11 @@ class AnthropicMessages(Dialect):
         models = [_model(entry, self.provider) for entry in found["data"] or () if isinstance(entry, Mapping)]
         return models, found.get("last_id") if found.get("has_more") else None
 
-    def build_count(self, request: ChatRequest, notes: Notes) -> WireCall:
+    def build_count(self, request: ChatRequest, notes: ParameterReport) -> WireRequest:
         """POST /v1/messages/count_tokens: the request without what only matters for an answer."""
         body = self.build_chat(request, stream=False, notes=notes).body or {}
         kept = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control")
-        return WireCall("/v1/messages/count_tokens", {key: body[key] for key in kept if key in body})
+        return WireRequest("/v1/messages/count_tokens", {key: body[key] for key in kept if key in body})
 
     def parse_count(self, payload: Any) -> int:
         """Read the number of tokens."""

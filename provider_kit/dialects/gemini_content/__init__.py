@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, StreamFailure, WireCall, expect_object, path_name
+from provider_kit.dialects.base import (
+    Dialect,
+    ParameterReport,
+    StreamDecoder,
+    StreamFailure,
+    WireRequest,
+    expect_object,
+    path_name,
+)
 from provider_kit.dialects.gemini_content.request import GeminiProfile, GeminiRequestWriter
 from provider_kit.dialects.gemini_content.response import parse_content, read_gemini_usage
 from provider_kit.dialects.gemini_content.stream import GeminiStreamDecoder, parse_elements
@@ -33,12 +41,12 @@ class GeminiContent(Dialect):
         super().__init__(provider=provider, origin=origin)
         self._profile = profile
 
-    def build_chat(self, request: ChatRequest, *, stream: bool, notes: Notes) -> WireCall:
+    def build_chat(self, request: ChatRequest, *, stream: bool, notes: ParameterReport) -> WireRequest:
         """Write a request."""
         body = GeminiRequestWriter(request, self._profile(request.model), notes, self.origin).write()
         if stream:
-            return WireCall(f"{_path(request.model)}:streamGenerateContent", body, query={"alt": "sse"})
-        return WireCall(f"{_path(request.model)}:generateContent", body)
+            return WireRequest(f"{_path(request.model)}:streamGenerateContent", body, query={"alt": "sse"})
+        return WireRequest(f"{_path(request.model)}:generateContent", body)
 
     def parse_chat(self, payload: Any) -> ChatResponse:
         """Read a whole answer, also one that is an array of answers."""
@@ -53,10 +61,10 @@ class GeminiContent(Dialect):
         """A fresh reader for one streamed answer."""
         return GeminiStreamDecoder(provider=self.provider, origin=self.origin)
 
-    def build_models(self, cursor: str | None) -> WireCall:
+    def build_models(self, cursor: str | None) -> WireRequest:
         """GET models, a thousand at a time."""
         query = {"pageSize": "1000", **({"pageToken": cursor} if cursor else {})}
-        return WireCall("/models", None, method="GET", query=query)
+        return WireRequest("/models", None, method="GET", query=query)
 
     def parse_models(self, payload: Any) -> tuple[list[Model], str | None]:
         """Read a page."""
@@ -64,7 +72,7 @@ class GeminiContent(Dialect):
         models = [_model(entry, self.provider) for entry in found["models"] or () if isinstance(entry, Mapping)]
         return models, found.get("nextPageToken") or None
 
-    def build_embed(self, texts: Sequence[str], model: str, dimensions: int | None) -> WireCall:
+    def build_embed(self, texts: Sequence[str], model: str, dimensions: int | None) -> WireRequest:
         """POST models/{model}:batchEmbedContents."""
         requests = []
         for text in texts:
@@ -72,7 +80,7 @@ class GeminiContent(Dialect):
             if dimensions is not None:
                 request["outputDimensionality"] = dimensions
             requests.append(request)
-        return WireCall(f"{_path(model)}:batchEmbedContents", {"requests": requests})
+        return WireRequest(f"{_path(model)}:batchEmbedContents", {"requests": requests})
 
     def parse_embed(self, payload: Any) -> Embeddings:
         """Read vectors."""
@@ -87,11 +95,11 @@ class GeminiContent(Dialect):
             vectors, usage=read_gemini_usage(found.get("usageMetadata")), provider=self.provider or None, raw=payload
         )
 
-    def build_count(self, request: ChatRequest, notes: Notes) -> WireCall:
+    def build_count(self, request: ChatRequest, notes: ParameterReport) -> WireRequest:
         """POST models/{model}:countTokens with the whole request."""
         body = GeminiRequestWriter(request, self._profile(request.model), notes, self.origin).write()
         wrapped = {"generateContentRequest": {"model": _path(request.model).lstrip("/"), **body}}
-        return WireCall(f"{_path(request.model)}:countTokens", wrapped)
+        return WireRequest(f"{_path(request.model)}:countTokens", wrapped)
 
     def parse_count(self, payload: Any) -> int:
         """Read the number of tokens."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from attrs import frozen
 
 from provider_kit.dialects.assembly import arguments_object
-from provider_kit.dialects.base import Notes
+from provider_kit.dialects.base import ParameterReport
 from provider_kit.dialects.generated import spoken_words
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
@@ -61,7 +61,7 @@ class GeminiProfile:
 class GeminiRequestWriter:
     """Writes one request."""
 
-    def __init__(self, request: ChatRequest, profile: GeminiProfile, notes: Notes, origin: str) -> None:
+    def __init__(self, request: ChatRequest, profile: GeminiProfile, notes: ParameterReport, origin: str) -> None:
         self.request = request
         self.profile = profile
         self.notes = notes
@@ -86,9 +86,9 @@ class GeminiRequestWriter:
         if request.tools:
             self._tools(body, request.tools)
         if request.user is not None:
-            self.notes.leave_out("user", "this API takes no user id.")
+            self.notes.omit("user", "this API takes no user id.")
         if request.metadata is not None:
-            self.notes.leave_out("metadata", "this API takes no metadata.")
+            self.notes.omit("metadata", "this API takes no metadata.")
         return body
 
     # -------------------------------------------------------------------------------------------- conversation
@@ -153,7 +153,7 @@ class GeminiRequestWriter:
         if isinstance(part, Native):
             if own:
                 return dict(part.data)
-            self.notes.leave_out("messages", f"a {part.type} block of {message.origin} was not sent.")
+            self.notes.omit("messages", f"a {part.type} block of {message.origin} was not sent.")
             return None
         if isinstance(part, Refusal):
             return {"text": part.text} if part.text else None
@@ -161,9 +161,7 @@ class GeminiRequestWriter:
             words = spoken_words(part)
             if words:
                 return {"text": words}
-            self.notes.leave_out(
-                "messages", f"a generated {type(part).__name__} was not sent; attach it to a question."
-            )
+            self.notes.omit("messages", f"a generated {type(part).__name__} was not sent; attach it to a question.")
             return None
         if isinstance(part, Media):
             return _signed(_media(part), (part.extra or {}).get("thoughtSignature") if own else None)
@@ -189,7 +187,7 @@ class GeminiRequestWriter:
             if self.profile.media_in_results:
                 written["parts"] = media
             else:
-                self.notes.leave_out("messages", "images in tool results are not taken by this model.")
+                self.notes.omit("messages", "images in tool results are not taken by this model.")
         return written
 
     # -------------------------------------------------------------------------------------------- the rest
@@ -203,12 +201,12 @@ class GeminiRequestWriter:
                 if self.profile.sampling:
                     config[wire] = value
                 else:
-                    self.notes.leave_out(name, "this model takes no sampling parameters.")
+                    self.notes.omit(name, "this model takes no sampling parameters.")
         if request.max_tokens is not None:
             config["maxOutputTokens"] = request.max_tokens
         if request.stop is not None:
             if len(request.stop) > _MAX_STOP:
-                self.notes.leave_out("stop", f"only the first {_MAX_STOP} stop texts were sent.")
+                self.notes.omit("stop", f"only the first {_MAX_STOP} stop texts were sent.")
             config["stopSequences"] = request.stop[:_MAX_STOP]
         if request.seed is not None:
             config["seed"] = request.seed
@@ -236,7 +234,7 @@ class GeminiRequestWriter:
         profile = self.profile
         effort, budget = reasoning.effort, reasoning.budget_tokens
         if profile.thinking is None:
-            self.notes.leave_out("reasoning", "this model has no thinking to control.")
+            self.notes.omit("reasoning", "this model has no thinking to control.")
             return {}
         written: dict[str, Any] = {}
         if profile.thinking == "budget":
@@ -244,9 +242,7 @@ class GeminiRequestWriter:
             if wanted is not None:
                 written["thinkingBudget"] = max(wanted, profile.smallest_budget)
                 if wanted < profile.smallest_budget:
-                    self.notes.leave_out(
-                        "reasoning", f"this model cannot think less than {profile.smallest_budget} tokens."
-                    )
+                    self.notes.omit("reasoning", f"this model cannot think less than {profile.smallest_budget} tokens.")
         elif effort or budget:
             word = effort or ("low" if (budget or 0) <= 4096 else "medium" if (budget or 0) <= 16384 else "high")
             level = profile.lowest_level if word == "none" else _LEVELS[word]
@@ -254,7 +250,7 @@ class GeminiRequestWriter:
                 level = profile.lowest_level
             written["thinkingLevel"] = level
             if effort != level.lower() or budget:
-                self.notes.leave_out("reasoning", f"this model thinks in levels; {level} was sent.")
+                self.notes.omit("reasoning", f"this model thinks in levels; {level} was sent.")
         show = reasoning.show if reasoning.show is not None else (effort != "none" and bool(written))
         if show:
             written["includeThoughts"] = True
@@ -270,7 +266,7 @@ class GeminiRequestWriter:
         if config:
             body["toolConfig"] = {"functionCallingConfig": config}
         if self.request.parallel_tool_calls is False:
-            self.notes.leave_out("parallel_tool_calls", "this API has no such switch.")
+            self.notes.omit("parallel_tool_calls", "this API has no such switch.")
 
 
 def _signed(part: dict[str, Any], signature: str | None) -> dict[str, Any]:

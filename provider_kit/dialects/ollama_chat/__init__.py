@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from provider_kit.dialects.base import Dialect, Notes, StreamDecoder, WireCall, expect_object
+from provider_kit.dialects.base import Dialect, ParameterReport, StreamDecoder, WireRequest, expect_object
 from provider_kit.dialects.ollama_chat.request import OllamaRequestWriter
 from provider_kit.dialects.ollama_chat.response import (
     OllamaStreamDecoder,
@@ -29,9 +29,9 @@ class OllamaChat(Dialect):
 
     name = "ollama_chat"
 
-    def build_chat(self, request: ChatRequest, *, stream: bool, notes: Notes) -> WireCall:
+    def build_chat(self, request: ChatRequest, *, stream: bool, notes: ParameterReport) -> WireRequest:
         """Write a request."""
-        return WireCall("/api/chat", OllamaRequestWriter(request, notes, self.origin).write(stream))
+        return WireRequest("/api/chat", OllamaRequestWriter(request, notes, self.origin).write(stream))
 
     def parse_chat(self, payload: Any) -> ChatResponse:
         """Read a whole answer."""
@@ -41,21 +41,21 @@ class OllamaChat(Dialect):
         """A fresh reader for one streamed answer."""
         return OllamaStreamDecoder(provider=self.provider, origin=self.origin)
 
-    def build_models(self, cursor: str | None) -> WireCall:
+    def build_models(self, cursor: str | None) -> WireRequest:
         """GET /api/tags."""
-        return WireCall("/api/tags", None, method="GET")
+        return WireRequest("/api/tags", None, method="GET")
 
     def parse_models(self, payload: Any) -> tuple[list[Model], str | None]:
         """Read the models that are pulled."""
         found = expect_object(payload, "a list of models", ("models",), self.provider)
         return [_model(entry, self.provider) for entry in found["models"] or () if isinstance(entry, Mapping)], None
 
-    def build_embed(self, texts: Sequence[str], model: str, dimensions: int | None) -> WireCall:
+    def build_embed(self, texts: Sequence[str], model: str, dimensions: int | None) -> WireRequest:
         """POST /api/embed."""
         body: dict[str, Any] = {"model": model, "input": list(texts)}
         if dimensions is not None:
             body["dimensions"] = dimensions
-        return WireCall("/api/embed", body)
+        return WireRequest("/api/embed", body)
 
     def parse_embed(self, payload: Any) -> Embeddings:
         """Read vectors."""

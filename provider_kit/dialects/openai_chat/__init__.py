@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from provider_kit.dialects.base import Notes, StreamDecoder, WireCall
+from provider_kit.dialects.base import ParameterReport, StreamDecoder, WireRequest
 from provider_kit.dialects.openai_catalog import OpenAICatalog
 from provider_kit.dialects.openai_chat.quirks import ChatQuirks
 from provider_kit.dialects.openai_chat.request import RequestWriter
@@ -47,10 +47,10 @@ class OpenAIChat(OpenAICatalog):
             known = self._known[model] = self._quirks_for(model)
         return known
 
-    def build_chat(self, request: ChatRequest, *, stream: bool, notes: Notes) -> WireCall:
+    def build_chat(self, request: ChatRequest, *, stream: bool, notes: ParameterReport) -> WireRequest:
         """Write a chat request."""
         writer = RequestWriter(request, self.quirks(request.model), notes, self.origin)
-        return WireCall("/chat/completions", writer.write(stream))
+        return WireRequest("/chat/completions", writer.write(stream))
 
     def parse_chat(self, payload: Any) -> ChatResponse:
         """Read a whole answer."""
@@ -65,12 +65,12 @@ class OpenAIChat(OpenAICatalog):
             error_codes=self.error_codes,
         )
 
-    def build_count(self, request: ChatRequest, notes: Notes) -> WireCall:
+    def build_count(self, request: ChatRequest, notes: ParameterReport) -> WireRequest:
         """Count tokens, where the server can (llama.cpp)."""
         path = self.quirks(request.model).count_path
         if path is None:
             raise self._missing("token counting")
-        return WireCall(path, self.build_chat(request, stream=False, notes=notes).body)
+        return WireRequest(path, self.build_chat(request, stream=False, notes=notes).body)
 
     def dimensions_field(self, model: str) -> str:
         """The field for the wanted number of dimensions."""

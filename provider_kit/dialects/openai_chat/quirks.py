@@ -11,13 +11,13 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
-from provider_kit.dialects.base import Notes
+from provider_kit.dialects.base import ParameterReport
 from provider_kit.model.tools import DEFAULT_EFFORT, Reasoning
 
 __all__ = ["ChatQuirks", "ReasoningWriter", "clamp_effort", "effort_writer"]
 
 #: Writes the reasoning wish into a request's body, reporting what the model does not take.
-ReasoningWriter: TypeAlias = Callable[[Reasoning, dict[str, Any], Notes], None]
+ReasoningWriter: TypeAlias = Callable[[Reasoning, dict[str, Any], ParameterReport], None]
 
 _ORDER = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
@@ -39,7 +39,7 @@ def budget_effort(budget: int) -> str:
 def effort_writer(*allowed: str, field_name: str = "reasoning_effort") -> ReasoningWriter:
     """Writes one effort word; budgets become the nearest word."""
 
-    def write(reasoning: Reasoning, body: dict[str, Any], notes: Notes) -> None:
+    def write(reasoning: Reasoning, body: dict[str, Any], notes: ParameterReport) -> None:
         wanted = reasoning.effort or (budget_effort(reasoning.budget_tokens) if reasoning.budget_tokens else None)
         if wanted is None:
             return
@@ -50,9 +50,9 @@ def effort_writer(*allowed: str, field_name: str = "reasoning_effort") -> Reason
         sent = clamp_effort(wanted, allowed)
         body[field_name] = sent
         if reasoning.effort and sent != wanted:
-            notes.leave_out("reasoning", f"effort {wanted!r} is not known to this model; {sent!r} was sent.")
+            notes.omit("reasoning", f"effort {wanted!r} is not known to this model; {sent!r} was sent.")
         elif reasoning.budget_tokens and not reasoning.effort:
-            notes.leave_out("reasoning", f"this API takes no token budget; effort {sent!r} was sent.")
+            notes.omit("reasoning", f"this API takes no token budget; effort {sent!r} was sent.")
 
     return write
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from provider_kit.dialects.base import Notes, StreamDecoder, WireCall
+from provider_kit.dialects.base import ParameterReport, StreamDecoder, WireRequest
 from provider_kit.dialects.openai_catalog import OpenAICatalog
 from provider_kit.dialects.openai_responses.request import ResponsesProfile, ResponsesRequestWriter
 from provider_kit.dialects.openai_responses.response import parse_response
@@ -35,10 +35,10 @@ class OpenAIResponses(OpenAICatalog):
         #: Whether calls of custom tools are the server's own, already carried out (xAI).
         self._runs_custom_tools = runs_custom_tools
 
-    def build_chat(self, request: ChatRequest, *, stream: bool, notes: Notes) -> WireCall:
+    def build_chat(self, request: ChatRequest, *, stream: bool, notes: ParameterReport) -> WireRequest:
         """Write a request."""
         writer = ResponsesRequestWriter(request, self._profile(request.model), notes, self.origin)
-        return WireCall("/responses", writer.write(stream))
+        return WireRequest("/responses", writer.write(stream))
 
     def parse_chat(self, payload: Any) -> ChatResponse:
         """Read a whole answer."""
@@ -52,10 +52,10 @@ class OpenAIResponses(OpenAICatalog):
             provider=self.provider, origin=self.origin, runs_custom_tools=self._runs_custom_tools
         )
 
-    def build_count(self, request: ChatRequest, notes: Notes) -> WireCall:
+    def build_count(self, request: ChatRequest, notes: ParameterReport) -> WireRequest:
         """POST /responses/input_tokens: the request without what only matters for an answer."""
         if not self._counts:
             raise self._missing("token counting")
         body = self.build_chat(request, stream=False, notes=notes).body or {}
         kept = ("model", "input", "instructions", "tools", "tool_choice", "text", "reasoning", "parallel_tool_calls")
-        return WireCall("/responses/input_tokens", {key: body[key] for key in kept if key in body})
+        return WireRequest("/responses/input_tokens", {key: body[key] for key in kept if key in body})

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import field, frozen
 
 from provider_kit.dialects.assembly import arguments_text, portable_id
-from provider_kit.dialects.base import Notes, refuse_video
+from provider_kit.dialects.base import ParameterReport, refuse_video
 from provider_kit.dialects.generated import spoken_words
 from provider_kit.dialects.openai_chat.quirks import ReasoningWriter, effort_writer
 from provider_kit.errors import InvalidRequestError
@@ -70,7 +70,7 @@ class ResponsesProfile:
 class ResponsesRequestWriter:
     """Writes one request."""
 
-    def __init__(self, request: ChatRequest, profile: ResponsesProfile, notes: Notes, origin: str) -> None:
+    def __init__(self, request: ChatRequest, profile: ResponsesProfile, notes: ParameterReport, origin: str) -> None:
         self.request = request
         self.profile = profile
         self.notes = notes
@@ -93,18 +93,18 @@ class ResponsesRequestWriter:
             least = profile.least_output_tokens
             body["max_output_tokens"] = max(request.max_tokens, least)
             if request.max_tokens < least:
-                self.notes.leave_out("max_tokens", f"this API's least is {least}; {least} was sent.")
+                self.notes.omit("max_tokens", f"this API's least is {least}; {least} was sent.")
         for name in ("temperature", "top_p"):
             value = getattr(request, name)
             if value is not None:
                 off = request.reasoning is not None and request.reasoning.effort == "none"
                 if name in profile.refused and not (off and name in profile.taken_without_reasoning):
-                    self.notes.leave_out(name, profile.refused[name])
+                    self.notes.omit(name, profile.refused[name])
                 else:
                     body[name] = value
         for name, reason in _MISSING.items():
             if getattr(request, name) is not None:
-                self.notes.leave_out(name, reason)
+                self.notes.omit(name, reason)
         if request.tools:
             self._tools(body, request.tools)
         if request.response_format is not None:
@@ -161,7 +161,7 @@ class ResponsesRequestWriter:
         items: list[dict[str, Any]] = []
         for part in message.parts:
             if not isinstance(part, ToolResult):
-                self.notes.leave_out("messages", f"a {type(part).__name__} inside a tool message was not sent.")
+                self.notes.omit("messages", f"a {type(part).__name__} inside a tool message was not sent.")
                 continue
             content = part.content
             output: Any = content if isinstance(content, str) else [self._part(item) for item in content]
@@ -206,10 +206,10 @@ class ResponsesRequestWriter:
             elif isinstance(part, Image) and own and isinstance((part.extra or {}).get("item"), dict):
                 items.append((part.extra or {})["item"])
             else:
-                self.notes.leave_out("messages", f"a {type(part).__name__} of an assistant message was not sent.")
+                self.notes.omit("messages", f"a {type(part).__name__} of an assistant message was not sent.")
         while items and items[-1].get("type") == "reasoning":
             items.pop()  # the API refuses reasoning without the item it belongs to
-            self.notes.leave_out("messages", "reasoning of an answer that was cut was not sent.")
+            self.notes.omit("messages", "reasoning of an answer that was cut was not sent.")
         return items
 
     def _part(self, part: Any) -> dict[str, Any]:
@@ -254,7 +254,7 @@ class ResponsesRequestWriter:
 
     def _reasoning(self, body: dict[str, Any], reasoning: Reasoning) -> None:
         if self.profile.effort is None:
-            self.notes.leave_out("reasoning", "this model has no reasoning to control.")
+            self.notes.omit("reasoning", "this model has no reasoning to control.")
             return
         written: dict[str, Any] = {}
         self.profile.effort(reasoning, written, self.notes)

@@ -1,0 +1,235 @@
+"""A pool whose keys are tokens: each is renewed before its end, and once more when the provider refuses it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from provider_kit.auth.keys.pool import KeyPool
+from provider_kit.auth.keys.sources import check_key
+from provider_kit.auth.keys.state import Key
+from provider_kit.auth.oauth.failures import needs_login
+from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, NotSupportedError, ProviderKitError
+from provider_kit.model.secrets import MaskedStr
+from provider_kit.transports.base import Transport
+
+__all__ = ["GOES_ON", "Credential", "CredentialPool"]
+
+#: Details of an error whose refresh has not failed: the caller had no time to wait for it.
+GOES_ON = "the refresh goes on"
+#: Where only a login, or another client, helps; everything else may pass.
+_OVER = (AuthErrorCode.TOKEN_EXPIRED, AuthErrorCode.INVALID_CREDENTIALS)
+
+
+class Credential(Protocol):
+    """Something that has a token whenever it is asked."""
+
+    @property
+    def id(self) -> str:
+        """Tells it apart; shown in logs."""
+        ...
+
+    @property
+    def renewable(self) -> bool:
+        """Whether asking again may bring another token."""
+        ...
+
+    @property
+    def bearer(self) -> bool:
+        """Whether the token travels as a bearer token; else as an API key."""
+        ...
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be in a text."""
+        ...
+
+    async def obtain(self, transport: Transport, deadline: float | None, rejected: str | None) -> tuple[str, float]:
+        """A token, and the clock reading from which it must be asked for again.
+
+        Raises:
+            AuthError: There is none.
+        """
+        ...
+
+    def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> float | None:
+        """A call with it has ended; perhaps a new clock reading until which its token is good."""
+        ...
+
+
+class CredentialPool(KeyPool):
+    """The credentials of one provider, with the health and the turns of a :class:`KeyPool`.
+
+    Args:
+        provider: Name of the provider, for errors.
+        credentials: The credentials; each has an id of its own.
+        options: As :class:`KeyPool` has them.
+    """
+
+    renewable = True
+
+    def __init__(self, provider: str, credentials: Iterable[Credential], **options: Any) -> None:
+        super().__init__(provider, **options)
+        self._credentials: dict[str, Credential] = {}
+        self._bearer: dict[str, bool] = {}
+        for credential in credentials:
+            self.add_credential(credential)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.provider}: {len(self)} credentials>"
+
+    # -------------------------------------------------------------------------------------------- credentials
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All tokens, present and former, and what they are renewed with."""
+        known = [secret for credential in list(self._credentials.values()) for secret in credential.secrets]
+        return (*dict.fromkeys((*known, *(str(key.value) for key in self._keys if key.value), *self._former)),)
+
+    def add_credential(self, credential: Credential) -> None:
+        """Add a credential; calls use it from now on.
+
+        Raises:
+            ConfigError: One with this id is there already.
+        """
+        with self._lock:
+            if credential.id in self._credentials:
+                raise ConfigError(f"Two credentials are called {credential.id!r}.", hint="Give each an id of its own.")
+            self._credentials[credential.id] = credential
+            made = Key(MaskedStr(""), credential.id, label=credential.id, fresh_until=-math.inf)
+            self._keys = [*self._keys, made]
+            self.has_multiple = len(self._keys) > 1
+        subscribe = getattr(credential, "subscribe", None)
+        if subscribe is not None:
+            subscribe(lambda: self.forget_token(credential.id))
+
+    async def failures(self, transport: Transport, deadline: float | None = None) -> dict[str, ProviderKitError]:
+        """Which credentials have no good token now, and why; one that is due is renewed.
+
+        Args:
+            transport: How to wait.
+            deadline: Clock reading until which to wait for them.
+        """
+        found: dict[str, ProviderKitError] = {}
+        for credential in list(self._credentials.values()):
+            try:
+                await credential.obtain(transport, deadline, None)
+            except ProviderKitError as error:
+                found[credential.id] = error
+        return found
+
+    def forget_token(self, credential_id: str) -> None:
+        """Somebody has logged in or out: what was handed out before is not used again."""
+        with self._lock:
+            key = self.key_of(credential_id)
+            if key is None:
+                return
+            if key.value:
+                self._former = (str(key.value), *self._former)[:16]
+            key.value, key.fresh_until, key.rejected = MaskedStr(""), -math.inf, None
+            self._recover(key)
+
+    def _recover(self, key: Key) -> None:
+        key.dead, key.healthy, key.failures, key.available_at, key.state = False, True, 0, 0.0, ""
+
+    async def retry_dead(self, transport: Transport) -> bool:
+        """Whether a credential that needed a login has got one, by another process for instance."""
+        for key in self._keys:
+            if key.dead:
+                try:
+                    if await self.renew(key, transport):
+                        return True
+                except AuthError:
+                    continue
+        return False
+
+    def remove_credential(self, credential_id: str) -> bool:
+        """Take a credential away; requests under way with it finish. Whether it was there."""
+        with self._lock:
+            if self._credentials.pop(credential_id, None) is None:
+                return False
+            gone = [key for key in self._keys if key.id == credential_id]
+            self._keys = [key for key in self._keys if key.id != credential_id]
+            self.has_multiple = len(self._keys) > 1
+            self._former = (*(str(key.value) for key in gone if key.value), *self._former)[:16]
+            return True
+
+    def add_key(self, key: str, *, weight: float = 1.0) -> None:
+        """Not for credentials.
+
+        Raises:
+            NotSupportedError: Always.
+        """
+        raise NotSupportedError("Keys cannot be mixed with OAuth credentials.", hint="Use add_credential().")
+
+    def key_of(self, credential_id: str) -> Key | None:
+        """The state of a credential."""
+        return next((key for key in self._keys if key.id == credential_id), None)
+
+    # -------------------------------------------------------------------------------------------- tokens
+
+    def is_bearer(self, key: str) -> bool:
+        """Whether a token travels as a bearer token."""
+        return self._bearer.get(key, True)
+
+    def can_renew(self, key: Key) -> bool:
+        """Whether asking again may bring another token."""
+        credential = self._credentials.get(key.id)
+        return credential is not None and credential.renewable
+
+    def reject(self, key: Key, value: str) -> None:
+        """The provider has refused a token; it is renewed before its next use, unless that was done meanwhile."""
+        with self._lock:
+            if key.value == value:
+                key.rejected, key.fresh_until = MaskedStr(value), -math.inf
+
+    async def renew(self, key: Key, transport: Transport, deadline: float | None = None) -> bool:
+        """Have a token that is good now; whether it is another one than before.
+
+        Raises:
+            AuthError: There is none.
+        """
+        credential = self._credentials.get(key.id)
+        if credential is None:  # taken away since it was chosen; what is under way may finish
+            return False
+        value, fresh_until = await credential.obtain(transport, deadline, key.rejected)
+        made = MaskedStr(check_key(value, self.provider))
+        with self._lock:
+            if key.value and key.value != made:
+                self._former = (str(key.value), *self._former)[:16]
+                self._bearer.pop(key.value, None)
+            changed = key.value != made
+            if changed:
+                self._recover(key)
+            self._bearer[made] = credential.bearer
+            key.value, key.fresh_until, key.rejected = made, fresh_until, None
+        return changed
+
+    def renew_by(self, credential_id: str, until: float) -> None:
+        """Renew a credential's token at this clock reading, if not sooner."""
+        key = self.key_of(credential_id)
+        if key is not None:
+            key.fresh_until = min(key.fresh_until, until)
+
+    def renewal_failed(self, key: Key, error: AuthError, now: float) -> None:
+        """No token could be had: rest the credential, or leave it alone where only a login helps."""
+        if error.details == GOES_ON:
+            return
+        with self._lock:
+            key.last_error = type(error).__name__
+            key.failures += 1
+            key.healthy = False
+            key.rejected = None  # the next call may try it as it is, and see for itself
+            if needs_login(error) or error.code in _OVER:
+                key.dead, key.server_specified, key.probed = True, False, now
+            else:
+                self._rest(key, "unhealthy", now + self._backoff(key.failures), False)
+
+    def observe(self, key: Key, ok: bool, latency: float, tokens: float | None, time: float) -> None:
+        """A call with a credential has ended."""
+        credential = self._credentials.get(key.id)
+        if credential is not None:
+            until = credential.observe(ok, latency, tokens, time)
+            if until is not None:
+                key.fresh_until = min(key.fresh_until, until)

@@ -1,0 +1,161 @@
+"""What a client is given as ``auth=``, as a pool of credentials for its engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+from provider_kit.auth.authenticator import Authenticator, AuthMethod, ask_authenticator
+from provider_kit.auth.credential_pool import CredentialPool
+from provider_kit.auth.keys.pool import KeyPool
+from provider_kit.auth.monitoring.metrics import CredentialMetrics
+from provider_kit.auth.oauth.refresher import TokenRefresher
+from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, ProviderKitError
+from provider_kit.policies.single_flight import SingleFlight
+from provider_kit.transports.base import Transport, Wakeup
+
+__all__ = ["AuthenticatorCredential", "OAuthCredential", "pool_of"]
+
+#: Requests after which the buffer of a credential is worked out anew.
+_LOOK_EVERY = 64
+#: Seconds after which nobody waits any longer for somebody else's refresh.
+_LONGEST = 60.0
+
+
+class OAuthCredential:
+    """A credential whose token a :class:`TokenRefresher` keeps fresh."""
+
+    def __init__(self, keeper: TokenRefresher, moment: Callable[[], float] | None = None) -> None:
+        self.keeper = keeper
+        self.id = keeper.credential_id
+        self._moment = moment
+
+    @property
+    def renewable(self) -> bool:
+        """Whether asking again may bring another token."""
+        return self.keeper.renewable
+
+    def subscribe(self, changed: Callable[[], object]) -> None:
+        """Have a function called with each login and logout."""
+        self.keeper.subscribe(changed)
+
+    @property
+    def bearer(self) -> bool:
+        """Not for a key that a login brought."""
+        token = self.keeper.token
+        return token is None or token.token_type != "api_key"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Token, refresh token, and the client's secret."""
+        return self.keeper.secrets
+
+    @property
+    def metrics(self) -> CredentialMetrics:
+        """How it fared."""
+        return self.keeper.metrics
+
+    async def obtain(self, transport: Transport, deadline: float | None, rejected: str | None) -> tuple[str, float]:
+        """A token that is good now."""
+        token = await self.keeper.obtain(transport, deadline=deadline, rejected=rejected)
+        # One whose refresh failed a moment ago is asked for again with the next call.
+        return token.access_token, transport.now() + self.keeper.fresh_for(transport)
+
+    def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> float | None:
+        """Count a call; now and then, the clock reading until which the token is good without a refresh."""
+        metrics = self.keeper.metrics
+        metrics.record(ok, latency, tokens, time)
+        if metrics.request_count % _LOOK_EVERY == 0 and self._moment is not None:
+            return self.keeper.reschedule(self._moment(), time)
+        return None
+
+
+class AuthenticatorCredential:
+    """A credential that an :class:`Authenticator` of the user's looks after."""
+
+    def __init__(self, provider: str, authenticator: Authenticator) -> None:
+        self.id = f"{provider} ({type(authenticator).__name__})"
+        self._provider = provider
+        self._authenticator = authenticator
+        self._last: str | None = None
+        self._flights = SingleFlight()
+        self.bearer = True
+
+    @property
+    def renewable(self) -> bool:
+        """Whether asking again may bring another token; where not, the provider's own refusal is what is told."""
+        return bool(getattr(self._authenticator, "can_refresh", True))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The last token it gave."""
+        return (self._last,) if self._last else ()
+
+    async def obtain(self, transport: Transport, deadline: float | None, rejected: str | None) -> tuple[str, float]:
+        """Ask for the token; before each attempt, for nobody knows when it ends."""
+        what = self._authenticator
+        try:
+            token = await self._refreshed(transport, deadline, rejected) if rejected is not None else None
+            if token is None:
+                token = await ask_authenticator(transport, what, "get_token")
+            method = await ask_authenticator(transport, what, "get_auth_method")
+        except ProviderKitError:
+            raise
+        except Exception as error:  # an authenticator of the user's may raise anything
+            raise AuthError(
+                f"The authenticator failed: {type(error).__name__}.",
+                code=AuthErrorCode.REFRESH_FAILED,
+                provider=self._provider,
+                hint=f"See the cause above; it comes from your {type(what).__name__}.",
+            ) from error
+        if not isinstance(token, str):
+            raise AuthError(
+                f"The authenticator returned {type(token).__name__}, not a token.",
+                provider=self._provider,
+                hint="get_token() returns the token as a string.",
+            )
+        self._last = token
+        self.bearer = method != AuthMethod.API_KEY
+        return token, -math.inf
+
+    async def _refreshed(self, transport: Transport, deadline: float | None, rejected: str) -> Any:
+        """Have a refused token refreshed, once for all who were refused; the new one, or ``None``."""
+        if self._last not in (None, rejected):
+            return None  # somebody has refreshed it meanwhile
+        now = transport.now()
+        flight, leads, wakeup = self._flights.join(now, now + _LONGEST, transport.is_loop_closed(), transport.wakeup)
+        if leads:
+            try:
+                await ask_authenticator(transport, self._authenticator, "refresh_token")
+                token = await ask_authenticator(transport, self._authenticator, "get_token")
+                if isinstance(token, str):
+                    self._last = token
+            finally:
+                self._flights.land(flight)
+            return token
+        end = flight.until if deadline is None else min(flight.until, deadline)
+        while not flight.over(transport.now()) and transport.now() < end:
+            await cast(Wakeup, wakeup).wait(min(1.0, end - transport.now()))
+        return None
+
+    def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> float | None:
+        """Nothing to count."""
+        return None
+
+
+def pool_of(auth: Any, provider: str) -> KeyPool:
+    """The pool of what was given as ``auth=``.
+
+    Raises:
+        ConfigError: It is no authenticator.
+    """
+    made = getattr(auth, "credential_pool", None)
+    if isinstance(made, KeyPool):
+        return made
+    if isinstance(auth, Authenticator) and not isinstance(auth, type):
+        return CredentialPool(provider, [AuthenticatorCredential(provider, auth)])
+    raise ConfigError(
+        f"auth must not be {type(auth).__name__}.",
+        hint="Pass 'oauth', an OAuthAuthenticator, an OAuthKeyManager, or an object with the methods of Authenticator.",
+    )

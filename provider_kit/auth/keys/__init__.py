@@ -1,0 +1,1 @@
+"""API keys: where they come from, whose turn it is, how each of them fares."""

@@ -1,0 +1,175 @@
+"""Calls of the user's own, made with one key after the other: the loop around them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from inspect import isawaitable, iscoroutinefunction
+from typing import Any
+
+from provider_kit.auth.keys.pool import KeyPool
+from provider_kit.auth.keys.state import Key
+from provider_kit.dialects.failures import error_from_response
+from provider_kit.errors import AllKeysExhaustedError, APIError, AuthenticationError, AuthError, ProviderKitError
+from provider_kit.policies.failure_rules import rule_for
+from provider_kit.transports.base import Runtime
+from provider_kit.wire.redaction import redact
+
+__all__ = ["failover"]
+
+#: Seconds after which a call that waits for a key looks whether one was added.
+MAX_WAIT_SLICE = 30.0
+
+
+class Renewing:
+    """What a pool of tokens adds to the loop; plain keys need nothing."""
+
+    async def renew(self, key: Key) -> None:
+        """Have a token that is good now, in the key's value."""
+
+    def refused(self, key: Key, sent: str) -> bool:
+        """A token was refused; whether another try with a renewed one is worth it."""
+        return False
+
+    async def retry_dead(self) -> bool:
+        """Whether a credential that needed a login has got one."""
+        return False
+
+
+async def failover(
+    pool: KeyPool,
+    function: Callable[[str], Any],
+    waiting: Runtime,
+    wait: bool | float,
+    *,
+    fetch: Callable[[], Awaitable[None]] | None = None,
+    renewing: Renewing | None = None,
+) -> Any:
+    """What ``function(key)`` returns, with the first key that works.
+
+    Args:
+        pool: The keys.
+        function: Makes the call; sync or async.
+        waiting: The world it is made in.
+        wait: Whether to wait while every key rests: ``True``, ``False``, or seconds at most.
+        fetch: Brings the keys up to date; awaited before each try.
+        renewing: Renews tokens.
+
+    Raises:
+        AllKeysExhaustedError: No key is left, or as many as one call may use have failed.
+        Exception: What the function raised, if another key would not help.
+    """
+    used: set[str] = set()
+    renewed: set[str] = set()
+    last: Exception | None = None
+    again: str | None = None
+    while True:
+        if fetch is not None:
+            await fetch()
+        most = len(pool) if pool.strategy == "simple" else pool.max_keys
+        if last is not None and (len(used) >= most or len(used) >= len(pool)):
+            raise _gave_up(pool, len(used), last) from last
+        now = _now(pool)
+        key = pool.pick(now, exclude=used, prefer=again)
+        again = None
+        if key is None:
+            if renewing is not None and not used and await renewing.retry_dead():
+                continue
+            rest = pool.soonest(now, used)
+            allowed = float("inf") if wait is True else float(wait)
+            if rest is None or rest > allowed:
+                raise (pool.exhausted(now) if last is None else _gave_up(pool, len(used), last)) from last
+            await waiting.sleep(min(rest, MAX_WAIT_SLICE))
+            continue
+        if renewing is not None:
+            try:
+                await renewing.renew(key)
+            except AuthError as error:
+                used.add(key.id)
+                if len(pool) < 2:
+                    raise
+                last = error
+                continue
+        sent, began = key.value, _now(pool)
+        try:
+            if iscoroutinefunction(function):
+                result = await function(sent)
+            else:
+                result = await waiting.call_blocking(function, sent)
+                if isawaitable(result):
+                    result = await result
+        except Exception as error:  # a call of the user's may raise anything; it is raised on, or tried again
+            pool.observe(key, False, _now(pool) - began, None, waiting.time())
+            understood = error if isinstance(error, ProviderKitError) else _understand(error)
+            if understood is None and _is_callers_mistake(error):
+                raise  # no key is to blame, and no other one would help
+            if (
+                renewing is not None
+                and isinstance(understood, AuthenticationError)
+                and key.id not in renewed
+                and renewing.refused(key, sent)
+            ):
+                renewed.add(key.id)
+                again = key.id
+                continue
+            used.add(key.id)
+            pool.report_failure(key.value, understood or error, _now(pool))
+            if understood is not None and not rule_for(understood).other_key:
+                raise
+            last = error
+            continue
+        pool.observe(key, True, _now(pool) - began, None, waiting.time())
+        pool.report_success(key.value, _now(pool))
+        return result
+
+
+def _is_callers_mistake(error: Exception) -> bool:
+    """Whether an error says something of the program, not of a provider: it is no failure of a connection, either."""
+    mistakes = (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        NameError,
+        AssertionError,
+        SyntaxError,
+        ArithmeticError,
+        ImportError,
+        NotImplementedError,
+        RecursionError,
+    )
+    return isinstance(error, mistakes) and not isinstance(error, OSError)
+
+
+def _now(pool: KeyPool) -> float:
+    assert pool.clock is not None  # whoever calls this has given it one
+    return pool.clock()
+
+
+def _gave_up(pool: KeyPool, tried: int, last: Exception) -> AllKeysExhaustedError:
+    said = redact(str(last), pool.secrets)
+    now = _now(pool)
+    return AllKeysExhaustedError(
+        f"All {tried} failover attempts failed, last error: {said}",
+        retry_after=pool.exhausted(now).retry_after if len(pool) > 1 else pool.soonest(now),
+        provider=pool.provider,
+        hint="The cause of the last failure is above; status() tells how each key fares.",
+    )
+
+
+def _understand(error: Exception) -> APIError | None:
+    """An error of another library, by the status it carries."""
+    response = getattr(error, "response", None)
+    for holder in (error, response):
+        status = getattr(holder, "status_code", None) or getattr(holder, "status", None)
+        if isinstance(status, int) and status >= 400:
+            break
+    else:
+        return None
+    headers = getattr(response, "headers", None) or getattr(error, "headers", None) or {}
+    lowered = {str(name).lower(): str(value) for name, value in dict(headers).items()}
+    body = b""
+    with suppress(Exception):  # of a stream that nobody read
+        content = getattr(response, "content", b"")
+        body = content if isinstance(content, bytes) else b""
+    return error_from_response(status, lowered, body, provider="", overrides={})

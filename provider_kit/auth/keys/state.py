@@ -1,0 +1,80 @@
+"""One API key: what is known of it, and what of that may be shown."""
+
+from __future__ import annotations
+
+from attrs import define, field, frozen
+
+from provider_kit.model.secrets import MASK
+
+__all__ = ["Key", "KeyStatus", "mask", "state_of"]
+
+
+def mask(key: str) -> str:
+    """A key fit to be shown: its last four characters, if it is long enough to spare them."""
+    return f"…{key[-4:]}" if len(key) >= 16 else MASK
+
+
+@define(eq=False)
+class Key:
+    """One key and how it fared. Changed by its pool only."""
+
+    value: str = field(repr=False)
+    #: Tells keys apart in logs and stores, and tells nothing else.
+    id: str
+    weight: float = 1.0
+    healthy: bool = True
+    dead: bool = False
+    #: Not to be used before.
+    available_at: float = 0.0
+    #: Why it rests: ``cooling``, ``parked``, ``unhealthy``.
+    state: str = ""
+    #: Whether the provider named the time, or it is a guess of ours.
+    server_specified: bool = False
+    failures: int = 0
+    successes: int = 0
+    requests: int = 0
+    cooled: int = 0
+    probed: float = float("-inf")
+    last_error: str | None = None
+    #: Whether other processes know of its state.
+    shared: bool = False
+    #: What it is called where it is shown; default: its end.
+    label: str = ""
+    #: Of a token: clock reading from which it must be renewed before it is used.
+    fresh_until: float = float("inf")
+    #: Of a token: the value the provider has refused.
+    rejected: str | None = field(default=None, repr=False)
+
+    @property
+    def shown(self) -> str:
+        """What may be shown of it."""
+        return self.label or mask(self.value)
+
+
+@frozen
+class KeyStatus:
+    """How one key fares, fit to be shown."""
+
+    #: The end of the key.
+    key: str
+    id: str
+    #: ``healthy``, ``unhealthy``, ``cooling``, ``parked`` or ``dead``.
+    state: str
+    #: Seconds until it is used again; 0 for now, ``None`` for a dead one.
+    available_in: float | None
+    #: Times it was used.
+    requests: int
+    #: Failures in a row.
+    failures: int
+    #: Class of its last error.
+    last_error: str | None
+    weight: float
+
+
+def state_of(key: Key, now: float) -> str:
+    """``healthy``, ``unhealthy``, ``cooling``, ``parked`` or ``dead``."""
+    if key.dead:
+        return "dead"
+    if key.available_at > now:
+        return key.state
+    return "healthy" if key.healthy else "unhealthy"

@@ -1,0 +1,1 @@
+"""How credentials fare: their counters, and alarms about them."""

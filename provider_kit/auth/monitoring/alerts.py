@@ -1,0 +1,125 @@
+"""When somebody must be told about a credential: it fails often, ends soon, was renewed, or could not be.
+
+Plain decisions; the time is an argument, and who is told is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+from attrs import Attribute, field, frozen
+
+from provider_kit.auth.monitoring.metrics import CredentialMetrics
+from provider_kit.errors import ConfigError
+from provider_kit.model.http_config import positive_seconds
+
+__all__ = ["AlertKind", "Alerts", "CredentialEvent", "MonitoringConfig"]
+
+AlertKind: TypeAlias = Literal["refresh", "failure", "rotation", "expiry_warning"]
+_Listener: TypeAlias = Callable[["CredentialEvent"], object] | Callable[["CredentialEvent"], Awaitable[object]]
+
+
+def _share(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise ConfigError(f"{attribute.name} must be above 0 and at most 1, not {value!r}.", hint="0.25 is a quarter.")
+
+
+def _https(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is not None and (not isinstance(value, str) or not value.startswith(("https://", "http://"))):
+        raise ConfigError("webhook_url must be an http(s):// address.", hint="webhook_url='https://…'.")
+
+
+@frozen(kw_only=True)
+class MonitoringConfig:
+    """Of what somebody is told, and how often. Times are seconds."""
+
+    #: Receives each event as JSON by POST.
+    webhook_url: str | None = field(default=None, validator=_https, repr=lambda url: "<webhook>" if url else "None")
+    #: Sent with it, e.g. ``{"Authorization": "…"}``.
+    webhook_headers: Mapping[str, str] = field(factory=dict, repr=lambda headers: f"<{len(headers)} headers>")
+    #: Called with each :class:`CredentialEvent`; sync or async.
+    on_event: _Listener | None = field(default=None, repr=False, eq=False)
+    #: Which events: ``refresh``, ``failure``, ``rotation``, ``expiry_warning``.
+    events: tuple[AlertKind, ...] = field(default=("refresh", "failure", "rotation", "expiry_warning"), converter=tuple)
+    #: Share of failed requests that is told of, once there were ``min_requests``.
+    failure_rate: float = field(default=0.25, validator=_share)
+    min_requests: int = 10
+    #: How long before its end a login that cannot be refreshed is told of.
+    expiry_warning: float = field(default=86400.0, validator=positive_seconds)
+    #: Between two equal warnings.
+    cooldown: float = field(default=3600.0, validator=positive_seconds)
+    #: For one webhook.
+    timeout: float = field(default=5.0, validator=positive_seconds)
+
+
+@frozen(kw_only=True)
+class CredentialEvent:
+    """Something about a credential. Holds no secret."""
+
+    kind: AlertKind
+    provider: str
+    credential_id: str
+    message: str
+    #: Seconds since 1970.
+    time: float
+    data: Mapping[str, Any] = field(factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a webhook receives it."""
+        return {
+            "event": self.kind,
+            "provider": self.provider,
+            "credential_id": self.credential_id,
+            "message": self.message,
+            "timestamp": self.time,
+            "data": dict(self.data),
+        }
+
+
+class Alerts:
+    """Which warnings are due."""
+
+    def __init__(self, provider: str, config: MonitoringConfig) -> None:
+        self.provider = provider
+        self.config = config
+        self._told: dict[tuple[str, str], float] = {}
+
+    def event(self, kind: AlertKind, credential_id: str, message: str, now: float, **data: Any) -> CredentialEvent:
+        """An event of this provider."""
+        return CredentialEvent(
+            kind=kind, provider=self.provider, credential_id=credential_id, message=message, time=now, data=data
+        )
+
+    def due(
+        self, credential_id: str, metrics: CredentialMetrics, expires_at: float | None, can_refresh: bool, now: float
+    ) -> list[CredentialEvent]:
+        """The warnings about one credential that nobody was told of lately.
+
+        Args:
+            credential_id: Which.
+            metrics: How it fared.
+            expires_at: End of its access token, seconds since 1970.
+            can_refresh: Whether it can be renewed without the user.
+            now: Seconds since 1970.
+        """
+        config = self.config
+        found = []
+        rate = 1.0 - metrics.success_rate
+        if metrics.request_count >= config.min_requests and rate >= config.failure_rate:
+            text = f"{rate:.0%} of {metrics.request_count} requests failed"
+            if self._fresh(credential_id, "failure", now):
+                found.append(self.event("failure", credential_id, text, now, failure_rate=rate))
+        if expires_at is not None and not can_refresh and expires_at - now <= config.expiry_warning:
+            left = max(0.0, expires_at - now)
+            text = f"the login ends in {left / 3600:.1f} hours and cannot be refreshed; log in again"
+            if self._fresh(credential_id, "expiry_warning", now):
+                found.append(self.event("expiry_warning", credential_id, text, now, expires_in=left))
+        return found
+
+    def _fresh(self, credential_id: str, kind: str, now: float) -> bool:
+        last = self._told.get((credential_id, kind))
+        if last is not None and 0 <= now - last < self.config.cooldown:
+            return False
+        self._told[credential_id, kind] = now
+        return True

@@ -1,0 +1,84 @@
+"""Telling somebody about credentials: a function, a webhook. A listener that fails breaks no call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from provider_kit.auth.monitoring.alerts import AlertKind, Alerts, CredentialEvent, MonitoringConfig
+from provider_kit.auth.oauth.calls import ask
+from provider_kit.auth.oauth.refresher import TokenRefresher
+from provider_kit.auth.user_callables import call_user
+from provider_kit.errors import ProviderKitError
+from provider_kit.model.json_text import dumps
+from provider_kit.transports.base import Transport
+from provider_kit.wire.http import HttpRequest
+
+__all__ = ["CredentialWatch"]
+
+_LOG = logging.getLogger("provider_kit.auth")
+
+
+class CredentialWatch:
+    """Decides with :class:`Alerts`, and tells."""
+
+    def __init__(self, provider: str, config: MonitoringConfig) -> None:
+        self._alerts = Alerts(provider, config)
+        self._config = config
+
+    async def refreshed(self, transport: Transport, kind: str, keeper: TokenRefresher, error: Exception | None) -> None:
+        """A token was refreshed, or could not be."""
+        now = transport.time()
+        if kind == "refresh":
+            token = keeper.token
+            expires = token.expires_at if token is not None else None
+            event = self._alerts.event("refresh", keeper.credential_id, "token refreshed", now, expires_at=expires)
+        else:
+            code = getattr(getattr(error, "code", None), "value", type(error).__name__)
+            message = error.message if isinstance(error, ProviderKitError) else type(error).__name__
+            event = self._alerts.event("failure", keeper.credential_id, message, now, code=code)
+        await self._tell(transport, event)
+        await self.check(transport, [keeper])
+
+    async def rotation(self, transport: Transport, credential_id: str, what: str) -> None:
+        """A credential is due, or was taken out of use."""
+        kind: AlertKind = "rotation"
+        await self._tell(transport, self._alerts.event(kind, credential_id, f"it {what}", transport.time()))
+
+    async def check(self, transport: Transport, keepers: Iterable[TokenRefresher]) -> list[CredentialEvent]:
+        """Tell the warnings that are due."""
+        now = transport.time()
+        found: list[CredentialEvent] = []
+        for keeper in keepers:
+            token = keeper.token
+            found += self._alerts.due(
+                keeper.credential_id,
+                keeper.metrics,
+                token.expires_at if token is not None else None,
+                bool(token is not None and token.refresh_token),
+                now,
+            )
+        for event in found:
+            await self._tell(transport, event)
+        return found
+
+    async def _tell(self, transport: Transport, event: CredentialEvent) -> None:
+        config = self._config
+        if event.kind not in config.events:
+            return
+        if config.on_event is not None:
+            try:
+                await call_user(transport, config.on_event, event, what="on_event")
+            except Exception as error:  # a listener that fails must not cost the refresh it is told of
+                _LOG.error("%s: on_event failed (%s)", event.provider, type(error).__name__)
+        if config.webhook_url is None:
+            return
+        headers = {"Content-Type": "application/json", **config.webhook_headers}
+        request = HttpRequest("POST", config.webhook_url, headers, dumps(event.to_dict()))
+        try:
+            response = await ask(transport, request, provider=event.provider, seconds=config.timeout)
+        except ProviderKitError as error:
+            _LOG.warning("%s: the webhook could not be told (%s)", event.provider, type(error.__cause__).__name__)
+            return
+        if response.status >= 300:
+            _LOG.warning("%s: the webhook answered with status %d", event.provider, response.status)

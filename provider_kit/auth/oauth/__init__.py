@@ -1,0 +1,1 @@
+"""OAuth: logging in, keeping a token fresh, handing it to whoever calls."""

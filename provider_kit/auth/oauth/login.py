@@ -1,0 +1,315 @@
+"""Logging in: by a browser that comes back, by an address that is pasted, or by a code on another device.
+
+Each is one coroutine over a transport; none of them knows which world it runs in.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TextIO
+from urllib.parse import parse_qs, urlsplit
+
+from provider_kit.auth.oauth.callback_page import result_page
+from provider_kit.auth.oauth.calls import ask, discover
+from provider_kit.auth.oauth.loopback import Listener, Visit, open_listener
+from provider_kit.auth.oauth.pending_logins import Callback, PendingLogin, PendingLogins, read_callback
+from provider_kit.auth.oauth.token_requests import OAuthExchanges, make_challenge, make_verifier
+from provider_kit.auth.user_callables import call_user
+from provider_kit.errors import AuthError, AuthErrorCode, ProviderKitError
+from provider_kit.model.oauth import DeviceCode, OAuthToken
+from provider_kit.model.secrets import MaskedStr, as_masked
+from provider_kit.transports.base import Transport
+
+__all__ = ["begin_device", "begin_login", "can_open_browser", "login_by_browser", "poll_device", "redeem", "revoke"]
+
+#: Seconds without an answer after which a poll counts as lost; the person needs the time anyway.
+_POLL_SECONDS = 15.0
+
+
+async def begin_login(
+    transport: Transport,
+    exchanges: OAuthExchanges,
+    pending: PendingLogins,
+    scopes: Sequence[str] | None,
+    redirect_url: str | None = None,
+) -> tuple[str, PendingLogin]:
+    """The address where the user agrees, and what must be remembered until the callback.
+
+    Raises:
+        AuthError: The configuration lacks something, or the issuer cannot be asked.
+    """
+    exchanges.begin_anew()
+    await discover(transport, exchanges, "auth_url")
+    config = exchanges.config
+    made = pending.begin(
+        verifier=make_verifier(config.pkce.verifier_length) if config.pkce.enabled else None,
+        redirect_url=redirect_url or config.redirect_url,
+        scopes=config.default_scopes if scopes is None else as_scopes(scopes),
+        length=config.state.length,
+        until=transport.time() + config.state.ttl,
+    )
+    return exchanges.authorization_url(made), made
+
+
+async def redeem(
+    transport: Transport, exchanges: OAuthExchanges, login: PendingLogin, callback: Callback
+) -> OAuthToken:
+    """Exchange the code of a callback for a token.
+
+    Raises:
+        AuthError: Another server answered, or the code was refused.
+    """
+    issuer = exchanges.config.issuer
+    if callback.issuer and issuer and callback.issuer.rstrip("/") != issuer.rstrip("/"):
+        # RFC 9207: the code of another server must not be shown to this one.
+        raise AuthError(
+            "The callback comes from another authorization server.",
+            code=AuthErrorCode.OAUTH_FLOW_FAILED,
+            provider=exchanges.provider,
+            hint="Begin the login again, and agree at the right server.",
+        )
+    response = await ask(
+        transport,
+        exchanges.prepare_code_exchange(callback.code, login),
+        provider=exchanges.provider,
+        seconds=exchanges.config.timeout,
+    )
+    sent = (callback.code, login.verifier)
+    return exchanges.parse_token(response, transport.time(), scopes=login.scopes, sent=sent)
+
+
+# ------------------------------------------------------------------------------------------------ browser
+
+
+def can_open_browser() -> bool:
+    """Whether a browser opened here would be seen by the person: not over SSH, and not without a screen."""
+    environ = os.environ
+    if sys.platform in ("win32", "darwin"):
+        return not environ.get("SSH_CONNECTION")
+    screen = environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY") or environ.get("WSL_DISTRO_NAME")
+    return bool(screen) and not (environ.get("SSH_CONNECTION") and not environ.get("DISPLAY"))
+
+
+async def login_by_browser(
+    transport: Transport,
+    exchanges: OAuthExchanges,
+    pending: PendingLogins,
+    *,
+    scopes: Sequence[str] | None,
+    keep: Callable[[OAuthToken], Any],
+    browser: Callable[[str], Any] | None,
+    show: Callable[[str], Any] | None,
+    complain: Callable[[AuthError], Any] | None,
+    paste: TextIO | None,
+    seconds: float,
+) -> OAuthToken:
+    """Send a person to the server and wait until the browser comes back, or the address is pasted.
+
+    A callback that is not of this login is shown an error and does not end it. The page says that all is
+    well only once the token has been received and kept.
+
+    Args:
+        transport: The world it happens in.
+        exchanges: The client.
+        pending: The logins that were begun.
+        scopes: What is asked for; ``None``: the default scopes.
+        keep: Stores the token; awaited.
+        browser: Opens an address; ``None``: nobody does.
+        show: Shows the address to the person.
+        complain: Told of what was pasted and is no callback of this login.
+        paste: Where the address may be pasted instead.
+        seconds: How long the person has.
+
+    Raises:
+        AuthError: The person declined or was too late, the port is taken, or the code was refused.
+    """
+    provider = exchanges.provider
+    deadline = transport.now() + seconds
+    listener: Listener = open_listener(
+        "asyncio" if transport.kind == "asyncio" else "blocking", exchanges.config.redirect_url, provider, paste
+    )
+    try:
+        url, login = await begin_login(transport, exchanges, pending, scopes, listener.url)
+        if show is not None:
+            await call_user(transport, show, url, what="show")
+        if browser is not None:
+            await transport.call_blocking(browser, url)
+        problem: AuthError | None = None
+        while True:
+            found = await listener.receive(deadline)
+            if found is None:
+                late = AuthError(
+                    f"Nobody came back from the login within {seconds:g} s.",
+                    code=AuthErrorCode.OAUTH_FLOW_FAILED,
+                    provider=provider,
+                    hint="Begin again. If the browser runs on another machine, paste the address it ends at.",
+                )
+                raise late from problem
+            visit = None if isinstance(found, str) else found
+            text = MaskedStr(found if isinstance(found, str) else found.target)
+            del found  # it holds the code
+            try:
+                callback = _of_this_login(provider, text, login, pending)
+            except AuthError as error:
+                problem = error
+                if visit is not None:
+                    page, nonce = result_page(
+                        False, provider, f"{error.message} {error.details or ''}", error.hint or ""
+                    )
+                    await visit.answer(400, page, nonce)
+                elif complain is not None:
+                    await call_user(transport, complain, error, what="complain")
+                continue
+            return await _finish(transport, exchanges, pending, login, callback, keep, visit)
+    finally:
+        await listener.aclose()
+
+
+def _of_this_login(provider: str, text: str, login: PendingLogin, pending: PendingLogins) -> Callback | AuthError:
+    """The callback; or, as a value, the refusal of the server to *this* login.
+
+    Raises:
+        AuthError: It is not of this login.
+    """
+    try:
+        callback = read_callback(provider, text)
+        state = callback.state
+        refused = None
+    except AuthError as error:
+        state, refused = _state_in(text), error
+        if state is None:
+            raise
+    if not state or not hmac.compare_digest(state.encode(errors="replace"), login.state.encode()):
+        raise pending.unknown(again=False)
+    return refused or callback
+
+
+def _state_in(text: str) -> str | None:
+    try:
+        return as_masked(parse_qs(urlsplit(text.strip()).query).get("state", [None])[0])
+    except ValueError:
+        return None
+
+
+async def _finish(
+    transport: Transport,
+    exchanges: OAuthExchanges,
+    pending: PendingLogins,
+    login: PendingLogin,
+    callback: Callback | AuthError,
+    keep: Callable[[OAuthToken], Any],
+    visit: Visit | None,
+) -> OAuthToken:
+    provider = exchanges.provider
+    status, page = 400, ("", "")
+    try:
+        pending.take(login.state, transport.time())
+        if isinstance(callback, AuthError):
+            raise callback
+        token = await redeem(transport, exchanges, login, callback)
+        await keep(token)
+        status, page = 200, result_page(True, provider)
+    except ProviderKitError as error:
+        page = result_page(False, provider, error.message, error.hint or "")
+        raise
+    finally:
+        if visit is not None:
+            await visit.answer(status, *page)
+    return token
+
+
+# ------------------------------------------------------------------------------------------------ device
+
+
+def as_scopes(scopes: str | Sequence[str]) -> tuple[str, ...]:
+    """Scopes as a list; a text has one, or several with blanks between them, as OAuth writes them."""
+    return tuple(scopes.split()) if isinstance(scopes, str) else tuple(scopes)
+
+
+async def begin_device(transport: Transport, exchanges: OAuthExchanges, scopes: Sequence[str] | None) -> DeviceCode:
+    """Ask for the code that a person enters on another device.
+
+    Raises:
+        AuthError: The server offers no such way, or refuses.
+    """
+    exchanges.begin_anew()
+    await discover(transport, exchanges, "device_url")
+    config = exchanges.config
+    verifier = make_verifier(config.pkce.verifier_length) if config.pkce.enabled else None
+    request = exchanges.prepare_device(
+        config.default_scopes if scopes is None else as_scopes(scopes), make_challenge(verifier) if verifier else None
+    )
+    response = await ask(transport, request, provider=exchanges.provider, seconds=config.timeout)
+    return exchanges.parse_device(response, transport.time(), verifier)
+
+
+async def poll_device(
+    transport: Transport,
+    exchanges: OAuthExchanges,
+    device: DeviceCode,
+    scopes: Sequence[str] | None,
+    seconds: float | None,
+) -> OAuthToken:
+    """Wait until a person has entered the code.
+
+    Raises:
+        AuthError: The person declined, or the code expired.
+    """
+    exchanges.begin_anew()
+    await discover(transport, exchanges, "token_url")
+    interval = device.interval
+    asked = exchanges.config.default_scopes if scopes is None else as_scopes(scopes)
+    left = device.expires_at - transport.time()
+    end = transport.now() + (left if seconds is None else min(left, seconds))
+    while True:
+        if transport.now() + interval >= end:
+            raise AuthError(
+                "The code was not entered in time.",
+                code=AuthErrorCode.OAUTH_FLOW_FAILED,
+                provider=exchanges.provider,
+                hint="Begin again, and enter the new code before it expires.",
+            )
+        await transport.sleep(interval)
+        try:
+            response = await ask(
+                transport,
+                exchanges.prepare_poll(device),
+                provider=exchanges.provider,
+                seconds=_POLL_SECONDS,
+                deadline=end + _POLL_SECONDS,
+            )
+            found = exchanges.parse_poll(response, transport.time(), device, asked)
+        except AuthError as error:
+            if not error.retryable:
+                raise
+            interval = min(60.0, interval * 2)  # RFC 8628 section 3.5: after a timeout, wait twice as long
+            continue
+        if isinstance(found, OAuthToken):
+            return found
+        interval += found
+
+
+async def revoke(transport: Transport, exchanges: OAuthExchanges, token: OAuthToken) -> bool:
+    """End a token at the server; whether the server offers that.
+
+    Raises:
+        AuthError: The server could not be asked, or refused.
+    """
+    exchanges.learn(token.client)
+    await discover(transport, exchanges, "revoke_url")
+    if not exchanges.config.revoke_url or token.token_type == "api_key":
+        return False
+    # Ending the refresh token ends what was made from it (RFC 7009 section 2.1).
+    secret, kind = (token.refresh_token, "refresh_token") if token.refresh_token else (
+        token.access_token, "access_token")  # fmt: skip
+    response = await ask(
+        transport,
+        exchanges.prepare_revoke(secret, kind),
+        provider=exchanges.provider,
+        seconds=exchanges.config.timeout,
+    )
+    exchanges.parse_revoke(response)
+    return True

@@ -1,0 +1,396 @@
+"""One credential's token, kept fresh: read, refreshed by one at a time, stored before it is used.
+
+At any moment one task or thread of this process refreshes, and, where the storage has a lock, one process
+of all. Whoever gets the lock reads the storage again first: most of the time somebody else has done the
+work. Before a refresh token is spent, the storage is written once; a disk that is full, or a file that
+may not be written, is so found before anything can be lost. A new token is stored before anyone uses it,
+and if that fails it is kept in memory and stored later. A refresh that has begun runs to its end, even if
+whoever asked for it gives up, is cancelled, or closes everything. No failure of network or server ends a
+login.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, cast
+
+from provider_kit.auth.credential_pool import GOES_ON
+from provider_kit.auth.oauth.exchange import TokenExchange, unexpected
+from provider_kit.auth.oauth.failures import needs_login
+from provider_kit.auth.oauth.refresh_strategy import RefreshStrategy
+from provider_kit.auth.oauth.stored_token import StoredToken
+from provider_kit.auth.oauth.token_requests import OAuthExchanges
+from provider_kit.auth.storage.protocol import LockLike, TokenStorage
+from provider_kit.auth.user_callables import call_user
+from provider_kit.errors import AuthError, AuthErrorCode, ProviderKitError
+from provider_kit.model.oauth import OAuthToken, OnTokenRefresh
+from provider_kit.policies.single_flight import Flight, SingleFlight
+from provider_kit.transports.base import Transport, Wakeup
+from provider_kit.transports.pair import Transports
+
+__all__ = ["TokenRefresher"]
+
+_LOG = logging.getLogger("provider_kit.auth")
+
+#: Seconds one refresh may take with everything: locks, tries, storing.
+_WHOLE = 60.0
+#: Seconds an asyncio caller whose present token is still good waits for a new one.
+_SOFT_WAIT = 5.0
+#: Seconds after which somebody whose token is good looks again whether another process has renewed it.
+_SHORT_REST = 1.0
+
+
+class Tell(Protocol):
+    """Whoever wants to know of refreshes."""
+
+    async def __call__(self, transport: Transport, kind: str, keeper: TokenRefresher, error: Exception | None) -> None:
+        """``kind`` is ``refresh`` or ``failure``."""
+        ...
+
+
+class TokenRefresher(StoredToken):
+    """Keeps one token fresh, for all threads and event loops of a process.
+
+    Args:
+        credential_id: Name of the credential, for logs and callbacks.
+        provider: For errors.
+        exchanges: The client's exchanges.
+        pair: What refreshes are sent with; never the connections of who asks.
+        storage: Where the token is kept; ``None``: in memory only.
+        storage_key: Name it is stored under.
+        token: The token to begin with, where the storage has none.
+        refresh_function: A function of the user's, from the token to the new one, instead of the exchange.
+        strategy: How early to refresh.
+        enabled: Whether to refresh at all.
+        on_token_refresh: Called after each refresh.
+        tell: Told of each refresh.
+    """
+
+    def __init__(
+        self,
+        credential_id: str,
+        provider: str,
+        *,
+        exchanges: OAuthExchanges,
+        pair: Transports,
+        storage: TokenStorage | None = None,
+        storage_key: str = "",
+        token: OAuthToken | None = None,
+        refresh_function: Callable[[OAuthToken], Any] | None = None,
+        strategy: RefreshStrategy | None = None,
+        enabled: bool = True,
+        on_token_refresh: OnTokenRefresh | None = None,
+        tell: Tell | None = None,
+    ) -> None:
+        super().__init__(
+            credential_id, provider, pair, storage, storage_key, token, strategy or RefreshStrategy(), enabled
+        )
+        self.exchanges = exchanges
+        self._exchange = TokenExchange(provider, exchanges, refresh_function)
+        self.on_token_refresh = on_token_refresh
+        self._tell = tell
+        self._flights = SingleFlight()
+        self._telling = 0
+
+    # -------------------------------------------------------------------------------------------- facts
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be in a text."""
+        tokens = [token for token in (self._state.token, self._given) if token is not None]
+        held = [secret for token in tokens for secret in (token.access_token, token.refresh_token) if secret]
+        return (*held, *self.exchanges.secrets)
+
+    # -------------------------------------------------------------------------------------------- use
+
+    async def obtain(
+        self, transport: Transport, *, deadline: float | None = None, rejected: str | None = None, force: bool = False
+    ) -> OAuthToken:
+        """A token that is good now.
+
+        Args:
+            transport: The world it is asked in.
+            deadline: Clock reading until which the caller waits.
+            rejected: The access token that the API has refused, if that is why it is asked.
+            force: Refresh in any case.
+
+        Raises:
+            AuthError: There is none: not logged in, the login is over, or it could not be refreshed.
+        """
+        state, own = self._state, self._own(transport)
+        if deadline is not None:  # of the caller's clock
+            deadline += own.now() - transport.now()
+        while True:
+            now = own.now()
+            if not force:
+                found = state.serves(now, rejected)
+                if found is not None:
+                    return found
+            usable = None if force else state.usable(now, rejected)
+            if usable is not None and self._flights.current(now) is not None:
+                return usable  # somebody is at it, and the present token serves meanwhile
+            left = None if deadline is None else deadline - now
+            flight, leads, wakeup = self._flights.join(now, now + _WHOLE, own.is_loop_closed(), own.wakeup)
+            if leads:
+                work = self._run_refresh(own, flight, rejected, force, usable is not None)
+                patience = self._patience(own, left, usable is not None)
+                await own.spawn(work, patience, partial(self._flights.land, flight))
+            else:
+                await self._wait(own, flight, cast(Wakeup, wakeup), left)
+            new: OAuthToken | None = flight.result
+            if new is not None and new.access_token != rejected:
+                return new
+            found = None if force else state.usable(own.now(), rejected)
+            if found is not None:
+                return found
+            if flight.error is not None:
+                raise _again(flight.error) from flight.error.__cause__
+            if not flight.over(own.now()):
+                raise self._not_in_time()
+            if deadline is not None and own.now() >= deadline:
+                raise self._not_in_time()
+
+    def _patience(self, transport: Transport, left: float | None, usable: bool) -> float | None:
+        """Seconds to wait for a refresh; ``None`` for as long as it takes."""
+        if usable and transport.kind == "asyncio":
+            return _SOFT_WAIT if left is None else min(left, _SOFT_WAIT)
+        return None if left is None or left > _WHOLE else max(0.0, left)
+
+    async def refresh_now(self, transport: Transport, deadline: float | None = None) -> OAuthToken:
+        """As :meth:`obtain`, with a new token in any case."""
+        return await self.obtain(transport, deadline=deadline, force=True)
+
+    async def settle(self, transport: Transport) -> None:
+        """Wait until a refresh that is under way has ended, so that connections can be closed."""
+        own = self._own(transport)
+        end = own.now() + _WHOLE
+        while (self._flights.current(own.now()) is not None or self._telling) and own.now() < end:
+            await own.sleep(0.01)
+
+    # -------------------------------------------------------------------------------------------- waiting
+
+    async def _wait(self, transport: Transport, flight: Flight, wakeup: Wakeup, left: float | None) -> None:
+        held_up = getattr(wakeup, "loop", None)
+        if held_up is not None and held_up is getattr(flight.ended, "loop", None):
+            # A blocking call inside a coroutine: the event loop it holds up is the one that refreshes.
+            raise AuthError(
+                "A blocking call stands in the way of the event loop that refreshes its token.",
+                code=AuthErrorCode.INVALID_CONFIG,
+                provider=self.provider,
+                hint="Inside asyncio use the a-twin: achat(), aget_token(), …",
+            )
+        end = None if left is None else transport.now() + left
+        while not flight.over(transport.now()):
+            remaining = min(flight.until, flight.until if end is None else end) - transport.now()
+            if remaining <= 0:
+                return
+            await wakeup.wait(min(remaining, 1.0))  # the event loop of who refreshes may be closed meanwhile
+
+    def _not_in_time(self) -> AuthError:
+        return AuthError(
+            "The token was not refreshed in time.",
+            code=AuthErrorCode.NETWORK_ERROR,
+            provider=self.provider,
+            details=GOES_ON,
+            hint="Raise total_timeout=, or try again. Your login is kept.",
+        )
+
+    async def _run_refresh(
+        self, transport: Transport, flight: Flight, rejected: str | None, force: bool, usable: bool
+    ) -> None:
+        """Refresh on behalf of all who wait; never raises."""
+        news: list[tuple[str, Exception | None]] = []
+        try:
+            new = await self._renew(transport, flight, rejected, force, usable)
+            if new is not None:
+                news.append(("refresh", None))
+                # Before anybody else may refresh again, so that callbacks come in the order of the tokens.
+                problem = await self._call_back(transport, new)
+                news += [("failure", problem)] if problem is not None else []
+        except ProviderKitError as error:
+            flight.error = error
+        except Exception as error:  # whoever waits must be woken, whatever went wrong; it is raised to them all
+            flight.error = unexpected(error, self.provider)
+        finally:
+            if flight.error is not None:
+                flight.error.provider = flight.error.provider or self.provider
+            self._telling += 1
+            self._flights.land(flight)
+        try:
+            if flight.error is not None and _counts(flight.error):
+                news.append(("failure", flight.error))
+            if self._tell is not None:
+                for kind, told in news:
+                    await self._tell(transport, kind, self, told)
+        finally:
+            self._telling -= 1
+
+    # -------------------------------------------------------------------------------------------- refreshing
+
+    async def _renew(
+        self, transport: Transport, flight: Flight, rejected: str | None, force: bool, usable: bool
+    ) -> OAuthToken | None:
+        """Have a fresh token; the new one, if it took a refresh."""
+        state = self._state
+        await self._look(transport)  # without the lock: what somebody else renewed is good for us too
+        if not force and state.fresh(transport.now(), rejected) is not None:
+            return None
+        if self._needs_no_refresh(transport, rejected, force):
+            return None
+        if not force and transport.now() < state.rest_until and state.last_error is not None:
+            raise _again(state.last_error) from state.last_error.__cause__
+        before = state.token
+        lock: LockLike | None = None
+        try:
+            if self._home is not None:
+                if usable:  # whose token is still good need not wait while another process renews it
+                    lock, taken = await self._home.try_lock(transport)
+                    if taken:
+                        state.rest_until = max(state.rest_until, transport.now() + _SHORT_REST)
+                        return None
+                else:
+                    lock = await self._home.lock(transport, flight.until)
+            # Waiting for the lock must not use up the time for the exchange.
+            flight.until = max(flight.until, transport.now() + _WHOLE)
+            if lock is not None:
+                flight.give_back = lock.release
+                await self._look(transport, locked=True)
+                renewed = before is None or state.token is None or state.token.access_token != before.access_token
+                if (renewed or not force) and state.fresh(transport.now(), rejected) is not None:
+                    flight.result = state.token if renewed else None
+                    return None
+                if self._needs_no_refresh(transport, rejected, force):
+                    return None
+            return await self._refresh_or_begin_anew(transport, flight, usable)
+        except AuthError as error:
+            self._note_failure(transport, error)
+            raise
+        finally:
+            if lock is not None and not flight.abandoned:  # else it was given back already
+                flight.give_back = None
+                await self._unlock(transport, lock)
+
+    async def _refresh_or_begin_anew(self, transport: Transport, flight: Flight, usable: bool) -> OAuthToken | None:
+        token, given = cast(OAuthToken, self._state.token), self._given
+        try:
+            return await self._refresh(transport, flight, token, usable)
+        except AuthError as error:
+            other = given is not None and given.refresh_token not in (None, token.refresh_token)
+            if not (needs_login(error) and other and given is not None):
+                raise
+        # What is stored is over, but somebody has put another token into the configuration since.
+        self._state.reset_failures()
+        return await self._refresh(transport, flight, given, usable)
+
+    async def _refresh(
+        self, transport: Transport, flight: Flight, token: OAuthToken, usable: bool
+    ) -> OAuthToken | None:
+        """Spend the refresh token."""
+        state = self._state
+        if (
+            state.rejected_refresh_token is not None
+            and state.rejected_refresh_token == token.refresh_token
+            and state.last_error is not None
+        ):
+            raise _again(state.last_error)
+        generation = state.generation
+        transport.shield(True)  # from here on something could be lost
+        try:
+            if self._home is not None:
+                # Proves that the storage can be written, before anything is spent.
+                await self._home.write(transport, token.replace(refreshing_since=transport.time()))
+            started = transport.now()
+            new = await self._exchange.renew(transport, token, flight.until, once=usable)
+            if flight.abandoned:
+                return None  # somebody has taken over
+            if generation != state.generation:
+                flight.result = state.token  # of a login meanwhile; none after a logout
+                return None
+            state.succeeded(transport.now() - started, transport.time())
+            if not await self._still_there(transport, token):
+                flight.result = state.token  # of a login elsewhere
+                return None
+            state.unsaved, state.replaces = True, token
+            self._adopt(new, transport)
+            await self._store(transport, new)
+        except AuthError as error:
+            if needs_login(error):
+                state.rejected_refresh_token = token.refresh_token
+                if token.refreshing_since is not None:
+                    error.details = f"{error.details}; an earlier refresh was cut off, and its new token lost with it"
+            raise
+        finally:
+            transport.shield(False)
+        flight.result = new
+        _LOG.info("%s: token of %s refreshed", self.provider, self.credential_id)
+        return new
+
+    async def _call_back(self, transport: Transport, token: OAuthToken) -> Exception | None:
+        if self.on_token_refresh is None:
+            return None
+        arguments = (self.credential_id, token.access_token, token.refresh_token, token.expires_at)
+        try:
+            await call_user(transport, self.on_token_refresh, *arguments, what="on_token_refresh")
+        except Exception as error:  # a callable of the user's may raise anything
+            # The token is good, and kept; that nobody else has it now is what must be known.
+            _LOG.error(
+                "%s: on_token_refresh of %s failed (%s); the token is kept",
+                self.provider,
+                self.credential_id,
+                type(error).__name__,
+            )
+            return error
+        return None
+
+    # -------------------------------------------------------------------------------------------- state
+
+    def _needs_no_refresh(self, transport: Transport, rejected: str | None, force: bool) -> bool:
+        """Whether the token is simply used to its end.
+
+        Raises:
+            AuthError: There is none, or it is over, and it cannot be refreshed.
+        """
+        state = self._state
+        token = state.token
+        if token is None:
+            raise self._not_logged_in()
+        if state.can_refresh(token):
+            return False
+        usable = state.usable(transport.now(), None) is not None
+        if usable and not force and token.access_token != rejected:
+            return True
+        why = "there is no refresh token" if state.enabled else "refreshing is switched off"
+        if not usable:
+            text = f"Stored token expired and cannot be refreshed: {why}."
+        elif token.access_token == rejected:
+            text = f"The access token was refused and cannot be refreshed: {why}."
+        else:
+            text = f"The token cannot be refreshed: {why}."
+        raise self._over(text)
+
+    def _note_failure(self, transport: Transport, error: AuthError) -> None:
+        if not _counts(error):
+            return
+        self._state.failed(error, transport.now(), transport.time())
+        _LOG.warning(
+            "%s: token of %s was not refreshed (%s); %s",
+            self.provider,
+            self.credential_id,
+            error.code.value,
+            "it needs a new login" if needs_login(error) else "the login is kept",
+        )
+
+
+def _counts(error: ProviderKitError) -> bool:
+    """Whether a failure is one of refreshing; that nobody is logged in is none."""
+    return not isinstance(error, AuthError) or error.code is not AuthErrorCode.TOKEN_EXPIRED
+
+
+def _again(error: ProviderKitError) -> ProviderKitError:
+    """A copy to raise: one exception must not collect the frames of several callers."""
+    made = copy.copy(error)
+    made.__traceback__ = None
+    return made

@@ -1,0 +1,287 @@
+"""One token and its storage: what is known of it, taken over, stored, and forgotten. Nothing is refreshed here.
+
+What the storage has goes before what is in memory, unless the latter is newer and could not be stored. A
+login or logout counts at once, and is not undone by what was read before it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from provider_kit.auth.monitoring.metrics import CredentialMetrics
+from provider_kit.auth.oauth.refresh_strategy import RefreshStrategy
+from provider_kit.auth.oauth.token_state import TokenState
+from provider_kit.auth.storage.adapter import StorageAdapter
+from provider_kit.auth.storage.protocol import LockLike, TokenStorage
+from provider_kit.errors import AuthError, AuthErrorCode, ProviderKitError
+from provider_kit.model.oauth import OAuthToken
+from provider_kit.transports.base import Transport
+from provider_kit.transports.pair import Transports
+
+__all__ = ["StoredToken"]
+
+_LOG = logging.getLogger("provider_kit.auth")
+
+#: Seconds a login or logout waits for a refresh of another process.
+_POLITE = 10.0
+
+
+class StoredToken:
+    """A token of one credential, in memory and in its storage.
+
+    Args:
+        credential_id: Name of the credential, for logs.
+        provider: For errors.
+        pair: The worlds it is asked in.
+        storage: Where the token is kept; ``None``: in memory only.
+        storage_key: Name it is stored under.
+        token: The token to begin with, where the storage has none.
+        strategy: How early to refresh.
+        enabled: Whether to refresh at all.
+    """
+
+    def __init__(
+        self,
+        credential_id: str,
+        provider: str,
+        pair: Transports,
+        storage: TokenStorage | None,
+        storage_key: str,
+        token: OAuthToken | None,
+        strategy: RefreshStrategy,
+        enabled: bool,
+    ) -> None:
+        self.credential_id = credential_id
+        self.provider = provider
+        self.storage_key = storage_key or credential_id
+        self._pair = pair
+        self._home = StorageAdapter(storage, self.storage_key, provider) if storage is not None else None
+        self._state = TokenState(strategy, enabled)
+        #: What the configuration gave; a storage goes first, until its own token is over.
+        self._given = token
+        self._given_used = False
+        self._changed: list[Callable[[], object]] = []
+        if token is not None and storage is None:
+            self._state.token = token
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.credential_id} of {self.provider}>"
+
+    # -------------------------------------------------------------------------------------------- facts
+
+    @property
+    def token(self) -> OAuthToken | None:
+        """The token as last known here; neither read nor refreshed for the purpose."""
+        return self._state.token
+
+    @property
+    def renewable(self) -> bool:
+        """Whether asking again may bring another token: by a refresh, or because the storage has one."""
+        return self._home is not None or self._state.can_refresh(self._state.token)
+
+    @property
+    def fresh_until(self) -> float:
+        """Clock reading until which it is used without a thought."""
+        return self._state.fresh_until
+
+    @property
+    def metrics(self) -> CredentialMetrics:
+        """How the credential fared."""
+        return self._state.metrics
+
+    def subscribe(self, changed: Callable[[], object]) -> None:
+        """Have a function called with each login and logout: what was handed out before is of no use."""
+        self._changed.append(changed)
+
+    def _announce(self) -> None:
+        self._state.generation += 1
+        for changed in self._changed:
+            changed()
+
+    def set_strategy(self, strategy: RefreshStrategy, now: float, time: float) -> None:
+        """Refresh earlier or later from now on."""
+        self._state.strategy = strategy
+        self._state.schedule(now, time)
+
+    def reschedule(self, now: float, time: float) -> float:
+        """Work out anew when the present token is to be refreshed; traffic may have changed."""
+        self._state.schedule(now, time)
+        return self._state.fresh_until
+
+    def fresh_for(self, transport: Transport) -> float:
+        """Seconds for which the present token is used without a thought."""
+        return self._state.fresh_until - self._own(transport).now()
+
+    def _own(self, transport: Transport) -> Transport:
+        """Our own connections, of the same world."""
+        return self._pair.for_same_runtime(transport)
+
+    # -------------------------------------------------------------------------------------------- login and logout
+
+    async def load(self, transport: Transport) -> OAuthToken | None:
+        """The token, read from the storage; not refreshed.
+
+        Raises:
+            StorageError: It cannot be read.
+            EncryptionError: It cannot be decrypted.
+        """
+        await self._look(self._own(transport))
+        return self._state.token
+
+    async def keep(self, transport: Transport, token: OAuthToken) -> None:
+        """Store the token of a new login, and use it from now on.
+
+        Raises:
+            StorageError: It could not be stored. It is used all the same, by this process.
+        """
+        state, own = self._state, self._own(transport)
+        _LOG.info("%s: logged in as %s", self.provider, self.storage_key)
+        self._announce()
+        state.reset_failures()
+        if self._home is None:
+            self._adopt(token, own)
+            return
+        lock = await self._home.lock_or_none(own, own.now() + _POLITE)
+        try:
+            try:
+                state.replaces = await self._home.read(own)
+            except ProviderKitError as error:  # what is there cannot be read; it is replaced
+                _LOG.warning("%s: the token stored before cannot be read (%s)", self.provider, error.message)
+                state.replaces = None
+            self._announce()  # once more: somebody may have read the old one meanwhile
+            self._adopt(token, own)
+            state.unsaved = True
+            await self._home.write(own, token)
+            state.unsaved = False
+        finally:
+            await self._unlock(own, lock)
+
+    async def forget(self, transport: Transport) -> bool:
+        """Delete the token, here and in the storage; whether there was one.
+
+        Raises:
+            StorageError: It could not be deleted from the storage.
+        """
+        state, own = self._state, self._own(transport)
+        _LOG.info("%s: logging out %s", self.provider, self.storage_key)
+        self._announce()
+        had = state.token is not None
+        self._adopt(None, own)
+        state.unsaved = False
+        if self._home is not None:
+            lock = await self._home.lock_or_none(own, own.now() + _POLITE)
+            try:
+                had = await self._home.delete(own) or had
+            finally:
+                self._announce()  # once more: somebody may have read it meanwhile
+                self._adopt(None, own)
+                self._given_used, state.unsaved = True, False
+                await self._unlock(own, lock)
+        return had
+
+    # -------------------------------------------------------------------------------------------- the storage
+
+    async def _look(self, transport: Transport, *, locked: bool = False) -> None:
+        """Take over what the storage has, unless what we have is newer and could not be stored."""
+        state = self._state
+        if self._home is None:
+            state.schedule(transport.now(), transport.time())
+            return
+        generation = state.generation
+        found = await self._home.read(transport)
+        if generation != state.generation:
+            return  # what was read is from before a login or logout
+        if found is None and self._given is not None and not self._given_used:
+            # The first start with this configuration.
+            state.unsaved, state.replaces = True, None
+            self._adopt(self._given, transport)
+        self._given_used = True
+        if state.unsaved and state.token is not None and _same(found, state.replaces):
+            await self._save(transport, state.token, locked)
+            return
+        state.unsaved = False
+        self._adopt(found, transport)
+
+    async def _save(self, transport: Transport, token: OAuthToken, locked: bool) -> None:
+        """Store what is in memory only, if nobody else is at it and nothing has changed."""
+        assert self._home is not None  # asked for only where there is a storage
+        lock: LockLike | None = None
+        if not locked:
+            try:
+                lock, taken = await self._home.try_lock(transport)
+            except ProviderKitError as error:  # it is in memory still; the next look tries again
+                _LOG.warning(
+                    "%s: the token of %s is not stored yet (%s)", self.provider, self.credential_id, error.message
+                )
+                return
+            if taken:
+                return
+        try:
+            if locked or _same(await self._home.read(transport), self._state.replaces):
+                await self._store(transport, token)
+        finally:
+            await self._unlock(transport, lock)
+
+    async def _store(self, transport: Transport, token: OAuthToken) -> None:
+        """Store a token that is in use already; if that fails, it is tried again with the next look."""
+        if self._home is None:
+            self._state.unsaved = False
+            return
+        try:
+            await self._home.write(transport, token)
+        except ProviderKitError as error:
+            _LOG.error(
+                "%s: the new token of %s could not be stored (%s); it is kept in memory and stored later",
+                self.provider,
+                self.credential_id,
+                error.message,
+            )
+            return
+        self._state.unsaved = False
+
+    async def _still_there(self, transport: Transport, token: OAuthToken) -> bool:
+        """Whether the storage still has what was refreshed; else somebody has logged in or out, elsewhere."""
+        if self._home is None:
+            return True
+        try:
+            found = await self._home.read(transport)
+        except ProviderKitError:
+            return True  # nobody knows; the new token must not be lost
+        if found is not None and found.refresh_token == token.refresh_token:
+            return True
+        self._state.unsaved = False
+        self._adopt(found, transport)
+        if found is None:
+            raise self._not_logged_in()
+        return False
+
+    def _adopt(self, token: OAuthToken | None, transport: Transport) -> None:
+        self._state.set_token(token, transport.now(), transport.time())
+
+    async def _unlock(self, transport: Transport, lock: LockLike | None) -> None:
+        if lock is None or self._home is None:
+            return
+        try:
+            await self._home.unlock(transport, lock)
+        except ProviderKitError as error:  # what was done under it is done; the lock's time runs out by itself
+            _LOG.warning("%s: a lock could not be given back (%s)", self.provider, error.message)
+
+    def _not_logged_in(self) -> AuthError:
+        return self._over("Not authenticated.")
+
+    def _over(self, text: str) -> AuthError:
+        return AuthError(
+            text,
+            code=AuthErrorCode.TOKEN_EXPIRED,
+            provider=self.provider,
+            retryable=False,
+            hint=f"Log in: provider-kit auth login {self.provider}, or login().",
+        )
+
+
+def _same(one: OAuthToken | None, other: OAuthToken | None) -> bool:
+    """Whether two records are of the same token, whatever marks they carry."""
+    if one is None or other is None:
+        return one is other
+    return (one.access_token, one.refresh_token) == (other.access_token, other.refresh_token)

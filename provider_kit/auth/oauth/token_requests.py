@@ -1,0 +1,412 @@
+"""OAuth exchanges as pairs of pure functions: what to send, and what the answer means.
+
+``prepare_*`` writes a request, ``parse_*`` reads the answer; the engine sends. Both stand on oauthlib's
+clients. Sources: RFC 6749, 7636 (PKCE), 7009 (revocation), 8628 (device), 9207 (issuer in the callback).
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit, urlunsplit
+
+from provider_kit._version import __version__
+from provider_kit.auth.oauth.discovery import check_address
+from provider_kit.auth.oauth.failures import no_json, refusal
+from provider_kit.auth.oauth.pending_logins import PendingLogin
+from provider_kit.dialects.failures import looks_like_html
+from provider_kit.errors import AuthError, AuthErrorCode
+from provider_kit.model.json_text import dumps, loads
+from provider_kit.model.oauth import DeviceCode, OAuthConfig, OAuthToken
+from provider_kit.model.secrets import MaskedFields, MaskedStr, as_masked
+from provider_kit.wire.http import HttpRequest, HttpResponse
+
+__all__ = ["OAuthExchanges", "PollOutcome", "lifetime_of", "make_challenge", "make_verifier", "number_of"]
+
+#: Seconds between two questions of a device, where the server does not say (RFC 8628 section 3.2).
+_INTERVAL = 5.0
+_DEVICE_LIFE = 900.0
+#: Longest life of a token that is believed: ten years.
+_LONGEST_LIFE = 10 * 365 * 86400.0
+#: Type of a token that is an API key, as key exchanges hand out.
+_AN_API_KEY = "api_key"
+#: What a later process must know of a client to refresh its tokens.
+_OF_A_CLIENT = ("client_id", "client_secret", "issuer", "token_url", "revoke_url", "client_auth")
+#: The token, or the seconds by which to wait longer.
+PollOutcome: TypeAlias = OAuthToken | float
+
+
+def make_verifier(length: int) -> MaskedStr:
+    """The secret half of PKCE."""
+    from oauthlib.oauth2 import WebApplicationClient
+
+    return MaskedStr(WebApplicationClient("").create_code_verifier(length))
+
+
+def make_challenge(verifier: str) -> str:
+    """The public half of PKCE, S256."""
+    from oauthlib.oauth2 import WebApplicationClient
+
+    return str(WebApplicationClient("").create_code_challenge(verifier, "S256"))
+
+
+class OAuthExchanges:
+    """The exchanges of one OAuth client with its authorization server."""
+
+    def __init__(self, provider: str, config: OAuthConfig) -> None:
+        self.provider = provider
+        #: The client as it is now spoken for.
+        self.config = config
+        self._base = config
+
+    def __repr__(self) -> str:
+        return f"<OAuthExchanges of {self.provider}>"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be in a text."""
+        return (self.config.client_secret,) if self.config.client_secret else ()
+
+    @property
+    def client(self) -> dict[str, str]:
+        """What a later process needs to refresh a token of this client."""
+        told = {name: getattr(self.config, name) for name in _OF_A_CLIENT}
+        return {name: str(value) for name, value in told.items() if value}
+
+    def learn(self, client: Mapping[str, str]) -> None:
+        """Speak for the client that a token was handed out to, where the configuration names no other one."""
+        base = self._base
+        if not client.get("client_id") or base.client_id not in ("", client["client_id"]):
+            self.config = base
+            return
+        self.config = base.replace(
+            **{name: client[name] for name in _OF_A_CLIENT if client.get(name) and not getattr(base, name)}
+        )
+
+    def begin_anew(self) -> None:
+        """Speak for the configured client again; for a login."""
+        self.config = self._base
+
+    def told(self, config: OAuthConfig) -> None:
+        """The issuer has told addresses."""
+        if self.config is self._base:
+            self._base = config
+        self.config = config
+
+    # -------------------------------------------------------------------------------------------- login
+
+    def authorization_url(self, pending: PendingLogin) -> str:
+        """Where the user agrees.
+
+        Raises:
+            AuthError: The configuration lacks an address or the client's id.
+        """
+        from oauthlib.oauth2 import WebApplicationClient
+
+        config = self.config
+        url = check_address(config.auth_url, "auth_url", self.provider)
+        challenge = {}
+        if pending.verifier:
+            challenge = {"code_challenge": make_challenge(pending.verifier), "code_challenge_method": "S256"}
+        if config.protocol == "key_exchange":
+            # There is no state in this protocol: it travels inside the callback's address.
+            separator = "&" if "?" in pending.redirect_url else "?"
+            callback = f"{pending.redirect_url}{separator}{urlencode({'state': pending.state})}"
+            query = urlencode({"callback_url": callback, **challenge, **config.auth_params})
+            return f"{url}{'&' if '?' in url else '?'}{query}"
+        self._need_client_id()
+        made: str = WebApplicationClient(config.client_id).prepare_request_uri(
+            _as_https(url),
+            redirect_uri=pending.redirect_url,
+            scope=list(pending.scopes) or None,
+            state=str(pending.state),
+            **challenge,
+            **config.auth_params,
+        )
+        return urlunsplit(urlsplit(made)._replace(scheme=urlsplit(url).scheme))
+
+    def prepare_code_exchange(self, code: str, pending: PendingLogin) -> HttpRequest:
+        """The request that exchanges a code for a token."""
+        from oauthlib.oauth2 import WebApplicationClient
+
+        url = check_address(self.config.token_url, "token_url", self.provider)
+        if self.config.protocol == "key_exchange":
+            fields = {"code": code, "code_verifier": pending.verifier, "code_challenge_method": "S256"}
+            body = dumps({name: value for name, value in fields.items() if pending.verifier or name == "code"})
+            return HttpRequest("POST", url, self._headers("application/json"), body)
+        made = WebApplicationClient(self.config.client_id).prepare_request_body(
+            code=code,
+            redirect_uri=pending.redirect_url,
+            code_verifier=str(pending.verifier) if pending.verifier else None,
+            include_client_id=False,
+        )
+        return self._form(url, made)
+
+    def prepare_device(self, scopes: Iterable[str], challenge: str | None) -> HttpRequest:
+        """The request for a device's code; the parameters stand in the form (RFC 8628 section 3.1)."""
+        url = check_address(self.config.device_url, "device_url", self.provider)
+        self._need_client_id()
+        fields = {"scope": " ".join(scopes)}
+        if challenge:
+            fields |= {"code_challenge": challenge, "code_challenge_method": "S256"}
+        return self._form(url, urlencode({name: value for name, value in fields.items() if value}))
+
+    def prepare_poll(self, device: DeviceCode) -> HttpRequest:
+        """The question whether the person has agreed."""
+        from oauthlib.oauth2 import DeviceClient
+
+        url = check_address(self.config.token_url, "token_url", self.provider)
+        made = DeviceClient(self.config.client_id).prepare_request_body(
+            device_code=str(device.device_code), code_verifier=str(device.verifier) if device.verifier else None
+        )
+        return self._form(url, made)
+
+    # -------------------------------------------------------------------------------------------- later
+
+    def prepare_refresh(self, refresh_token: str) -> HttpRequest:
+        """The request for a new access token."""
+        from oauthlib.oauth2 import WebApplicationClient
+
+        url = check_address(self.config.token_url, "token_url", self.provider)
+        self._need_client_id()
+        made = WebApplicationClient(self.config.client_id).prepare_refresh_body(refresh_token=str(refresh_token))
+        return self._form(url, made)
+
+    def prepare_revoke(self, token: str, kind: str) -> HttpRequest:
+        """The request that ends a token; ``kind`` is ``refresh_token`` or ``access_token`` (RFC 7009)."""
+        url = check_address(self.config.revoke_url, "revoke_url", self.provider)
+        return self._form(url, urlencode({"token": str(token), "token_type_hint": kind}))
+
+    # -------------------------------------------------------------------------------------------- answers
+
+    def parse_token(
+        self,
+        response: HttpResponse,
+        now: float,
+        *,
+        previous: OAuthToken | None = None,
+        scopes: Iterable[str] = (),
+        sent: Iterable[str | None] = (),
+    ) -> OAuthToken:
+        """The token of an answer.
+
+        Args:
+            response: The answer of the token URL.
+            now: Seconds since 1970.
+            previous: The token that was refreshed; what the answer does not repeat is taken from it.
+            scopes: What was asked for; granted as asked where the answer does not say.
+            sent: The secrets of the request, which a refusal may repeat.
+
+        Raises:
+            AuthError: It is a refusal, a web page, or no token.
+        """
+        refreshing = previous is not None
+        fields = self._read(response, refreshing, (*sent, previous.refresh_token if previous is not None else None))
+        if self.config.protocol == "key_exchange" and isinstance(fields.get("key"), str) and fields["key"]:
+            return OAuthToken(access_token=fields["key"], obtained_at=now, token_type=_AN_API_KEY)
+        access = as_masked(fields.get("access_token"))
+        kind = fields.get("token_type")
+        if not isinstance(access, str) or not access.strip():
+            raise self._unusable(refreshing, "it has no access_token")
+        if not access.isascii() or not access.isprintable() or " " in access:
+            raise self._unusable(refreshing, "its access_token holds characters that no header can carry")
+        if isinstance(kind, str) and kind.lower() != "bearer":
+            raise self._unusable(refreshing, f"tokens of type {kind[:40]!r} are not supported, only Bearer")
+        lifetime = lifetime_of(fields.get("expires_in"))
+        refresh = as_masked(fields.get("refresh_token"))
+        if not isinstance(refresh, str) or not refresh:  # most servers keep the old one, and do not repeat it
+            refresh = previous.refresh_token if previous is not None else None
+        granted = fields.get("scope")
+        if isinstance(granted, str):
+            granted = granted.replace(",", " ").split()
+        if not isinstance(granted, list) or not all(isinstance(scope, str) for scope in granted):
+            granted = previous.scopes if previous is not None else tuple(scopes)
+        known = {"access_token", "refresh_token", "expires_in", "expires_at", "scope", "token_type"}
+        return OAuthToken(
+            access_token=access,
+            refresh_token=refresh,
+            expires_at=now + lifetime if lifetime is not None else None,
+            obtained_at=now,
+            scopes=tuple(granted),
+            client=(previous.client if previous is not None and previous.client else self.client),
+            extra={name: value for name, value in fields.items() if name not in known},
+        )
+
+    def parse_device(self, response: HttpResponse, now: float, verifier: str | None) -> DeviceCode:
+        """The code of a device.
+
+        Raises:
+            AuthError: It is a refusal, or lacks what a person needs.
+        """
+        fields = self._read(response, False)
+        found = MaskedFields({name: fields.get(name) for name in ("device_code", "user_code")})
+        uri = fields.get("verification_uri") or fields.get("verification_url")  # Google's old name
+        if not all(isinstance(value, str) and value for value in (*found.values(), uri)):
+            raise self._unusable(False, "it has no device_code, user_code or verification_uri")
+        complete = fields.get("verification_uri_complete")
+        shown = [url for url in (uri, complete) if isinstance(url, str)]
+        if not all(url.startswith(("https://", "http://")) and url.isprintable() for url in shown):
+            raise self._unusable(False, "its verification_uri is no web address")
+        interval = number_of(fields.get("interval"))
+        life = lifetime_of(fields.get("expires_in"))
+        return DeviceCode(
+            user_code="".join(char for char in str(found["user_code"]) if char.isprintable())[:100],
+            verification_uri=str(uri),
+            verification_uri_complete=complete if isinstance(complete, str) else None,
+            device_code=str(found["device_code"]),
+            interval=min(60.0, max(1.0, interval)) if interval is not None and interval > 0 else _INTERVAL,
+            expires_at=now + (life if life is not None else _DEVICE_LIFE),
+            verifier=verifier,
+        )
+
+    def parse_poll(self, response: HttpResponse, now: float, device: DeviceCode, scopes: Iterable[str]) -> PollOutcome:
+        """The token, or the seconds by which to wait longer than before (0: as before).
+
+        Raises:
+            AuthError: The person declined, the code expired, or the server refuses.
+        """
+        # The codes count, not the statuses: 400, 428, 429, 403 and even 200 were seen for both.
+        error = _error_of(response)
+        if error == "authorization_pending":
+            return 0.0
+        if error == "slow_down":
+            return 5.0  # RFC 8628 section 3.5
+        if not error and (response.status == 429 or response.status >= 500):
+            return 5.0
+        return self.parse_token(response, now, scopes=scopes, sent=(device.device_code, device.verifier))
+
+    def parse_revoke(self, response: HttpResponse) -> None:
+        """Check that a token was ended; one that was over already counts (RFC 7009 section 2.2)."""
+        if response.status >= 300:
+            self._read(response, False)
+            raise refusal(self.provider, response.status, "", "", refreshing=False)
+
+    def _read(self, response: HttpResponse, refreshing: bool, sent: Iterable[str | None] = ()) -> MaskedFields:
+        status = response.status
+        if 300 <= status < 400:
+            # Secrets follow no redirect.
+            raise AuthError(
+                f"The authorization server redirects (status {status}); that is not followed.",
+                code=AuthErrorCode.INVALID_CONFIG,
+                provider=self.provider,
+                hint="Give the final address as token_url, device_url or revoke_url.",
+            )
+        page = looks_like_html(response.body)
+        fields = _fields(response)
+        if fields is None or (page and "access_token" not in fields):
+            raise no_json(self.provider, status, page, refreshing=refreshing)
+        if "error" not in fields and status < 300 and "access_token" in fields:
+            fields = _judged(fields)
+        error_field = fields.get("error")
+        if isinstance(error_field, Mapping):  # as APIs have it: {"error": {"message": …, "code": …}}
+            fields = MaskedFields(
+                error=error_field.get("code") or error_field.get("type") or "error",
+                error_description=error_field.get("message") or "",
+            )
+        if status >= 300 or "error" in fields:
+            raise refusal(
+                self.provider,
+                status,
+                str(fields.get("error") or ""),
+                str(fields.get("error_description") or fields.get("message") or ""),
+                refreshing=refreshing,
+                # Servers repeat what they were sent: "Invalid refresh token: …".
+                secrets=(*self.secrets, *(secret for secret in sent if secret)),
+            )
+        return fields
+
+    def _unusable(self, refreshing: bool, why: str) -> AuthError:
+        return AuthError(
+            f"{'Token refresh' if refreshing else 'The login'} failed: the answer of the server cannot be used, {why}.",
+            code=AuthErrorCode.REFRESH_FAILED if refreshing else AuthErrorCode.OAUTH_FLOW_FAILED,
+            provider=self.provider,
+            hint="Check token_url; this is not what RFC 6749 promises. Your login is kept.",
+        )
+
+    # -------------------------------------------------------------------------------------------- requests
+
+    def _need_client_id(self) -> None:
+        if not self.config.client_id:
+            raise AuthError(
+                "The OAuth client has no client_id.",
+                code=AuthErrorCode.INVALID_CONFIG,
+                provider=self.provider,
+                hint="Register an OAuth client with the provider and pass OAuthConfig(client_id='…').",
+            )
+
+    def _headers(self, content_type: str) -> dict[str, str]:
+        return {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "Content-Type": content_type,
+            "User-Agent": self.config.http.user_agent or f"provider-kit/{__version__}",
+        }
+
+    def _form(self, url: str, body: str) -> HttpRequest:
+        config = self.config
+        headers = self._headers("application/x-www-form-urlencoded")
+        fields = [(name, value) for name, value in parse_qsl(body) if name not in ("client_id", "client_secret")]
+        if config.client_secret and config.client_auth == "basic":
+            # RFC 6749 section 2.3.1: both halves are form-encoded first.
+            pair = f"{quote_plus(config.client_id)}:{quote_plus(config.client_secret)}"
+            headers["Authorization"] = MaskedStr(f"Basic {base64.b64encode(pair.encode()).decode()}")
+        else:
+            if config.client_id:
+                fields.append(("client_id", config.client_id))
+            if config.client_secret:
+                fields.append(("client_secret", config.client_secret))
+        return HttpRequest("POST", url, headers, urlencode(fields).encode())
+
+
+def _as_https(url: str) -> str:
+    """oauthlib refuses plain addresses; that those are of this machine was checked already."""
+    return urlunsplit(urlsplit(url)._replace(scheme="https"))
+
+
+def _fields(response: HttpResponse) -> MaskedFields | None:
+    text = response.body[:1_000_000].decode("utf-8", "replace")
+    try:
+        found = loads(text.encode())
+    except ValueError:
+        found = None
+        if "=" in text and "<" not in text and len(text) < 100_000:  # old servers answer with a form
+            found = dict(parse_qsl(text))
+    return MaskedFields(found) if isinstance(found, dict) and found else None
+
+
+def _judged(fields: MaskedFields) -> MaskedFields:
+    """oauthlib has the last word on what is a token; what it cannot read of times is ours."""
+    from oauthlib.oauth2 import OAuth2Error
+    from oauthlib.oauth2.rfc6749.parameters import parse_token_response
+
+    safe = {name: value for name, value in fields.items() if name not in ("expires_in", "expires_at", "scope")}
+    try:
+        parse_token_response(dumps(safe).decode())
+    except OAuth2Error as error:
+        return MaskedFields(error=error.error, error_description=error.description or "")
+    return fields
+
+
+def _error_of(response: HttpResponse) -> str:
+    fields = _fields(response) or MaskedFields()
+    error = fields.get("error")
+    return error if isinstance(error, str) else ""
+
+
+def number_of(value: Any) -> float | None:
+    """A finite number, also one that came as a text; ``None`` for anything else."""
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def lifetime_of(value: Any) -> float | None:
+    """Seconds a token lives; absent, zero and nonsense mean that nobody knows, so the API has the last word."""
+    seconds = number_of(value)
+    return min(seconds, _LONGEST_LIFE) if seconds is not None and seconds > 0 else None

@@ -1,0 +1,267 @@
+"""The token of one OAuth login: good whenever it is needed, looked at, exported, and ended."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from provider_kit.auth.authenticator import AuthMethod
+from provider_kit.auth.credential_pool import CredentialPool
+from provider_kit.auth.credentials import OAuthCredential
+from provider_kit.auth.oauth.login import revoke
+from provider_kit.auth.oauth.pending_logins import PendingLogins
+from provider_kit.auth.oauth.presets import oauth_config
+from provider_kit.auth.oauth.refresh_strategy import RefreshStrategy
+from provider_kit.auth.oauth.refresher import TokenRefresher
+from provider_kit.auth.oauth.token_requests import OAuthExchanges
+from provider_kit.auth.storage.factory import open_token_storage
+from provider_kit.auth.storage.protocol import TokenStorage, token_info
+from provider_kit.errors import AuthError, ConfigError, EncryptionError, StorageError
+from provider_kit.model.oauth import OAuthConfig, OAuthToken, OnTokenRefresh, TokenInfo
+from provider_kit.transports.base import Transport
+from provider_kit.transports.drive import run_to_completion
+from provider_kit.transports.pair import SyncAsyncMixin, Transports
+from provider_kit.transports.runtime_blocking import BlockingRuntime
+
+if TYPE_CHECKING:
+    from provider_kit.auth.sessions.aiohttp_auth import Middleware
+    from provider_kit.auth.sessions.requests_auth import OAuthRequestsAuth, OAuthRequestsSession
+
+__all__ = ["OAuthTokens"]
+
+_LOG = logging.getLogger("provider_kit.auth")
+
+
+class OAuthTokens(SyncAsyncMixin):
+    """What an :class:`OAuthAuthenticator` can do with the token it has."""
+
+    def __init__(
+        self,
+        provider: str,
+        storage: TokenStorage | None = None,
+        config: OAuthConfig | None = None,
+        *,
+        storage_key: str | None = None,
+        refresh_strategy: RefreshStrategy | None = None,
+        on_token_refresh: OnTokenRefresh | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        if config is not None and not isinstance(config, OAuthConfig):
+            raise ConfigError(f"config must be an OAuthConfig, not {type(config).__name__}.")
+        if storage is not None and (not isinstance(storage, TokenStorage) or isinstance(storage, type)):
+            raise ConfigError(
+                f"storage must have the methods of TokenStorage; {type(storage).__name__} lacks some.",
+                hint="Pass FileTokenStorage('.tokens.json'), for example.",
+            )
+        made = oauth_config(provider) if config is None else config
+        self.provider = provider
+        self.storage = open_token_storage() if storage is None else storage
+        self._exchanges = OAuthExchanges(provider, made)
+        self._pending = PendingLogins(provider)
+        self._pair = Transports(made.http, transport=transport)
+        key = storage_key or provider
+        self._keeper = TokenRefresher(
+            key,
+            provider,
+            exchanges=self._exchanges,
+            pair=self._pair,
+            storage=self.storage,
+            storage_key=key,
+            strategy=refresh_strategy or RefreshStrategy(buffer_time=made.refresh.buffer),
+            enabled=made.refresh.enabled,
+            on_token_refresh=on_token_refresh,
+        )
+        self._clock = transport.now if transport is not None else BlockingRuntime().now
+        self._time = transport.time if transport is not None else BlockingRuntime().time
+        self._pool = CredentialPool(provider, [OAuthCredential(self._keeper, self._clock)], clock=self._clock)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.provider}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError("an OAuthAuthenticator cannot be pickled; make one in each process, over the same storage")
+
+    @property
+    def config(self) -> OAuthConfig:
+        """The OAuth client, with what its issuer told."""
+        return self._exchanges.config
+
+    @property
+    def credential_pool(self) -> CredentialPool:
+        """What a client draws its tokens from."""
+        return self._pool
+
+    def get_auth_method(self) -> AuthMethod:
+        """``oauth``."""
+        return AuthMethod.OAUTH
+
+    def set_refresh_strategy(self, strategy: RefreshStrategy) -> None:
+        """Refresh earlier or later from now on."""
+        self._keeper.set_strategy(strategy, self._clock(), self._time())
+        self._pool.renew_by(self._keeper.credential_id, self._keeper.fresh_until)
+
+    # -------------------------------------------------------------------------------------------- tokens
+
+    def is_authenticated(self) -> bool:
+        """Whether a stored access token is good now. If not, :meth:`refresh_token` may help.
+
+        Raises:
+            StorageError: The storage cannot be read.
+            EncryptionError: It cannot be decrypted.
+        """
+        return run_to_completion(self._is_authenticated(self._block()))
+
+    async def ais_authenticated(self) -> bool:
+        """As :meth:`is_authenticated`."""
+        return await self._is_authenticated(self._await())
+
+    async def _is_authenticated(self, transport: Transport) -> bool:
+        token = await self._keeper.load(transport)
+        return token is not None and token.remaining(transport.time()) > 0
+
+    def get_token(self) -> str:
+        """An access token that is good now; refreshed first, if its end is near.
+
+        Raises:
+            AuthError: Not logged in (``token_expired``), the login is over (``refresh_failed``), or the
+                network failed (``network_error``); the last does not end the login.
+        """
+        return run_to_completion(self._keeper.obtain(self._block())).access_token
+
+    async def aget_token(self) -> str:
+        """As :meth:`get_token`."""
+        return (await self._keeper.obtain(self._await())).access_token
+
+    def renew_refused(self, token: str) -> str:
+        """Another access token than the one that an API has just refused.
+
+        Args:
+            token: The refused one.
+
+        Raises:
+            AuthError: As :meth:`get_token`.
+        """
+        return run_to_completion(self._keeper.obtain(self._block(), rejected=token)).access_token
+
+    async def arenew_refused(self, token: str) -> str:
+        """As :meth:`renew_refused`."""
+        return (await self._keeper.obtain(self._await(), rejected=token)).access_token
+
+    def refresh_token(self) -> TokenInfo:
+        """Refresh now, whether its end is near or not.
+
+        Raises:
+            AuthError: As :meth:`get_token`.
+        """
+        return run_to_completion(self._refresh(self._block()))
+
+    async def arefresh_token(self) -> TokenInfo:
+        """As :meth:`refresh_token`."""
+        return await self._refresh(self._await())
+
+    async def _refresh(self, transport: Transport) -> TokenInfo:
+        return self._info(await self._keeper.refresh_now(transport), transport)
+
+    def get_token_info(self) -> TokenInfo | None:
+        """What is known of the stored token; ``None`` if nobody is logged in.
+
+        Raises:
+            StorageError: The storage cannot be read.
+            EncryptionError: It cannot be decrypted.
+        """
+        return run_to_completion(self._token_info(self._block()))
+
+    async def aget_token_info(self) -> TokenInfo | None:
+        """As :meth:`get_token_info`."""
+        return await self._token_info(self._await())
+
+    async def _token_info(self, transport: Transport) -> TokenInfo | None:
+        token = await self._keeper.load(transport)
+        return None if token is None else self._info(token, transport)
+
+    def _info(self, token: OAuthToken, transport: Transport) -> TokenInfo:
+        encrypted = bool(getattr(self.storage, "is_encrypted", False))
+        return token_info(self._keeper.storage_key, token, transport.time(), encrypted=encrypted)
+
+    def logout(self, *, revoke: bool = True) -> bool:
+        """Forget the token, and end it at the server where that is offered.
+
+        The token is forgotten here even if the server cannot be reached; that is then an error.
+
+        Args:
+            revoke: Whether to tell the server.
+
+        Returns:
+            Whether somebody was logged in.
+
+        Raises:
+            AuthError: The server did not end the token, or the storage cannot be written.
+        """
+        return run_to_completion(self._logout(self._block(), revoke))
+
+    async def alogout(self, *, revoke: bool = True) -> bool:
+        """As :meth:`logout`."""
+        return await self._logout(self._await(), revoke)
+
+    async def _logout(self, transport: Transport, end: bool) -> bool:
+        token = None
+        try:
+            token = await self._keeper.load(transport)
+        except (StorageError, EncryptionError) as error:
+            # What cannot be read can be deleted all the same; there is then nothing to tell the server.
+            _LOG.warning("%s: the stored token cannot be read (%s); it is deleted", self.provider, error.code.value)
+        had = await self._keeper.forget(transport)
+        if end and token is not None:
+            try:
+                await revoke(transport, self._exchanges, token)
+            except AuthError as error:
+                error.with_hint(
+                    "It is forgotten here. To end it at the server too, remove the access in your account there."
+                )
+                raise
+        return had
+
+    # -------------------------------------------------------------------------------------------- other libraries
+
+    def as_requests_auth(self, *hosts: str) -> OAuthRequestsAuth:
+        """For requests: ``session.get(url, auth=authenticator.as_requests_auth("api.example.com"))``.
+
+        Args:
+            hosts: The only hosts (``name`` or ``name:port``) the token may go to.
+        """
+        from provider_kit.auth.sessions.requests_auth import OAuthRequestsAuth
+
+        return OAuthRequestsAuth(self, hosts)
+
+    def as_requests_session(self, *hosts: str) -> OAuthRequestsSession:
+        """An ``OAuth2Session`` of requests-oauthlib whose token this authenticator refreshes and stores.
+
+        Args:
+            hosts: The only hosts (``name`` or ``name:port``) the token may go to.
+
+        Raises:
+            AuthError: As :meth:`get_token`.
+        """
+        from provider_kit.auth.sessions.requests_auth import OAuthRequestsSession
+
+        return OAuthRequestsSession(self, hosts)
+
+    def as_aiohttp_middleware(self, *hosts: str) -> Middleware:
+        """For aiohttp 3.12 or newer: ``ClientSession(middlewares=[authenticator.as_aiohttp_middleware("…")])``.
+
+        Args:
+            hosts: The only hosts (``name`` or ``name:port``) the token may go to.
+        """
+        from provider_kit.auth.sessions.aiohttp_auth import make_middleware
+
+        return make_middleware(self, hosts)
+
+    # -------------------------------------------------------------------------------------------- closing
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop, and those of blocking calls.
+
+        A refresh that is under way is waited for.
+        """
+        await self._keeper.settle(self._await())
+        await super().aclose()

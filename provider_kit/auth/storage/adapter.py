@@ -1,0 +1,122 @@
+"""The place a token is stored in: read, written and locked, with every failure told as :class:`StorageError`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from provider_kit.auth.storage.protocol import LockLike, TokenStorage
+from provider_kit.auth.user_callables import call_user
+from provider_kit.errors import EncryptionError, ProviderKitError, StorageError
+from provider_kit.model.oauth import OAuthToken
+from provider_kit.transports.base import Transport
+
+__all__ = ["StorageAdapter"]
+
+#: Seconds between two tries for a lock that another process holds.
+MAX_WAIT_SLICE = 0.03
+
+
+class StorageAdapter:
+    """One name in a storage."""
+
+    def __init__(self, storage: TokenStorage, key: str, provider: str) -> None:
+        self.storage = storage
+        self.key = key
+        self._provider = provider
+
+    async def read(self, transport: Transport) -> OAuthToken | None:
+        """The stored token.
+
+        Raises:
+            StorageError: It cannot be read.
+            EncryptionError: It cannot be decrypted.
+        """
+        found = await self._use(transport, self.storage.retrieve_token, self.key)
+        if found is not None and not isinstance(found, OAuthToken):
+            raise StorageError(
+                f"The token storage returned {type(found).__name__}, not a token.",
+                provider=self._provider,
+                hint="retrieve_token() returns an OAuthToken or None.",
+                retryable=False,
+            )
+        if found is not None and found.token_type == "encrypted":
+            # Ciphertext is no token: it must neither be sent anywhere nor be replaced unseen.
+            raise EncryptionError(
+                "The stored token is encrypted, and this storage was opened without a key.",
+                provider=self._provider,
+                hint="Set PROVIDER_KIT_ENCRYPTION_KEY, or wrap the storage: EncryptedTokenStorage(storage, key=…).",
+            )
+        return found
+
+    async def write(self, transport: Transport, token: OAuthToken) -> None:
+        """Store a token.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        await self._use(transport, self.storage.store_token, self.key, token)
+
+    async def delete(self, transport: Transport) -> bool:
+        """Forget the token; whether there was one.
+
+        Raises:
+            StorageError: It cannot be deleted.
+        """
+        return await self._use(transport, self.storage.delete_token, self.key) is True
+
+    async def lock(self, transport: Transport, deadline: float) -> LockLike | None:
+        """Keep other processes from refreshing; ``None`` where the storage has no lock.
+
+        Raises:
+            StorageError: Another process keeps it for too long.
+        """
+        make: Callable[[str], LockLike] | None = getattr(self.storage, "lock", None)
+        if make is None:
+            return None
+        lock: LockLike = await self._use(transport, make, self.key)
+        while not await self._use(transport, lock.acquire):
+            if transport.now() >= deadline:
+                raise StorageError(
+                    "Another process has been refreshing the token for too long.",
+                    provider=self._provider,
+                    hint="Try again. If no other process runs, the storage may not support locks.",
+                )
+            await transport.sleep(MAX_WAIT_SLICE)
+        return lock
+
+    async def try_lock(self, transport: Transport) -> tuple[LockLike | None, bool]:
+        """The lock, if it is free; and whether another process has it.
+
+        Raises:
+            StorageError: The lock cannot be used.
+        """
+        make: Callable[[str], LockLike] | None = getattr(self.storage, "lock", None)
+        if make is None:
+            return None, False
+        lock: LockLike = await self._use(transport, make, self.key)
+        return (lock, False) if await self._use(transport, lock.acquire) else (None, True)
+
+    async def lock_or_none(self, transport: Transport, deadline: float) -> LockLike | None:
+        """As :meth:`lock`; after the deadline, or without a lock that works, go on without it."""
+        try:
+            return await self.lock(transport, deadline)
+        except StorageError:
+            return None
+
+    async def unlock(self, transport: Transport, lock: LockLike) -> None:
+        """Give the lock back."""
+        await self._use(transport, lock.release)
+
+    async def _use(self, transport: Transport, method: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return await call_user(transport, method, *arguments, what="The token storage")
+        except ProviderKitError as error:
+            error.provider = error.provider or self._provider
+            raise
+        except Exception as error:  # a storage of the user's may raise anything
+            raise StorageError(
+                f"The token storage failed: {type(error).__name__}.",
+                provider=self._provider,
+                hint="The cause is above; it comes from your storage.",
+            ) from error

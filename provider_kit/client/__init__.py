@@ -1,0 +1,1 @@
+"""What users hold: the client, its streams, the clients of a configuration file. Decides nothing about a call."""

@@ -1,0 +1,71 @@
+"""From a path to a configuration that is known to be right."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from provider_kit.config.configuration import Configuration, read_configuration
+from provider_kit.config.discovery import find_config_file, read_text
+from provider_kit.config.encrypted import decrypt_config, is_encrypted
+from provider_kit.config.entries import ProviderEntry
+from provider_kit.errors import ConfigError
+from provider_kit.model.did_you_mean import did_you_mean
+
+__all__ = ["choose_entry", "open_configuration"]
+
+_log = logging.getLogger("provider_kit")
+
+
+def open_configuration(
+    path: str | os.PathLike[str] | None = None, *, key: str | bytes | None = None, check: bool = True
+) -> Configuration | None:
+    """The configuration of a file, decrypted if it is encrypted; ``None`` if there is no file.
+
+    Args:
+        path: The file; default: see :func:`find_config_file`.
+        key: Key or passphrase of an encrypted file; default: ``PROVIDER_KIT_ENCRYPTION_KEY``.
+        check: Raise what is wrong with it.
+
+    Raises:
+        ConfigError: The file cannot be read, or something in it is wrong.
+        EncryptionError: The key is missing or wrong.
+    """
+    file = find_config_file(path)
+    if file is None:
+        return None
+    _log.debug("The configuration is read from %s.", file)
+    found = _read(file, key)
+    if check:
+        found.check()
+        for warning in found.warnings:
+            _log.warning("%s %s", warning, warning.remedy)
+    return found
+
+
+def _read(file: str, key: str | bytes | None) -> Configuration:
+    """Apart from what raises: no frame of a traceback holds the file's text."""
+    text = read_text(file)
+    sealed = is_encrypted(text)
+    return read_configuration(decrypt_config(text, key) if sealed else text, file, sealed=sealed)
+
+
+def choose_entry(configuration: Configuration, name: str | None) -> tuple[ProviderEntry, str | None]:
+    """The provider of a name, and the model behind a slash.
+
+    Raises:
+        ConfigError: The file has no such provider.
+    """
+    wanted = name or configuration.default
+    if wanted is None:
+        raise ConfigError(f"No provider is switched on in {configuration.file}.", hint="Write enabled: true at one.")
+    head, _, model = wanted.partition("/")
+    entry = configuration.entries.get(wanted) or configuration.entries.get(head)
+    if entry is None:
+        known = ", ".join(configuration.entries)
+        off = " It is switched off there." if head in configuration.disabled else ""
+        raise ConfigError(
+            f"{configuration.file} has no provider {head!r}.",
+            hint=f"{did_you_mean(head, configuration.entries)}{off} It has: {known}.".strip(),
+        )
+    return entry, (model or None) if wanted not in configuration.entries else None

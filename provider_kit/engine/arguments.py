@@ -1,0 +1,150 @@
+"""What a client is made with and asked for: told apart, checked, and refused with the nearest right name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from provider_kit.errors import ConfigError, InvalidRequestError
+from provider_kit.model.config import Timeout
+from provider_kit.model.did_you_mean import did_you_mean
+from provider_kit.model.http_config import check_seconds
+from provider_kit.model.inputs import ChatOptions, build_request
+from provider_kit.providers.base import Provider
+from provider_kit.providers.registry import find_provider, split_model
+from provider_kit.transports.base import Transport
+
+__all__ = [
+    "CALL_DEFAULTS",
+    "check_defaults",
+    "check_embedding",
+    "check_flag",
+    "check_options",
+    "check_parts",
+    "check_times",
+    "refuse_beside_config",
+    "resolve",
+]
+
+#: Arguments of calls that a client, or a file, can have defaults for.
+CALL_DEFAULTS = frozenset(ChatOptions.__annotations__) - {"prompt", "files", "model", "extra_headers"}
+
+
+def resolve(target: str | None, model: str | None, base_url: str | None) -> tuple[str, str | None]:
+    """Provider and model of what a client was made with."""
+    if target is None:
+        if base_url is None and model is None:
+            raise ConfigError(
+                "No provider is given.", hint="Client('openai/gpt-5-mini'), or Client(base_url='http://…/v1')."
+            )
+        if base_url is None:
+            return split_model(str(model))
+        return "openai_compatible", model
+    if not isinstance(target, str) or not target.strip():
+        raise ConfigError(
+            f"The first argument must be 'provider/model' or a ProviderConfig, not {target!r}.",
+            hint="Client('openai/gpt-5-mini').",
+        )
+    if "://" in target:
+        if base_url is not None:
+            raise ConfigError("Two base URLs are given.", hint="Pass the address once.")
+        return "openai_compatible", model
+    provider, named = split_model(target)
+    if named is not None and model is not None and named != model:
+        raise ConfigError(f"Two models are given: {named!r} and {model!r}.", hint="Name the model once.")
+    return provider, named or model
+
+
+def check_options(provider_name: str, options: Mapping[str, Any], arguments: Iterable[str]) -> dict[str, Any]:
+    """The provider's own options; anything else is a misspelt argument."""
+    provider: Provider = find_provider(provider_name)
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in provider.option_names:
+            known = {*arguments, *provider.option_names} - {"return", "options"}
+            in_call = (
+                " It is an argument of chat(), not of Client(); or pass defaults={…}." if name in CALL_DEFAULTS else ""
+            )
+            raise ConfigError(
+                f"Unknown argument {name!r}.", hint=f"{did_you_mean(name, known)}{in_call}".strip() or None
+            )
+    return given
+
+
+def check_times(clocks: Timeout | None, timeout: Any, total: Any) -> tuple[Timeout | None, float | None]:
+    """The clocks of one call over those of the client."""
+    try:
+        if timeout is not None:
+            clocks = Timeout.parse(timeout)
+        if total is not None:
+            check_seconds("total_timeout", total)
+        elif timeout is not None and clocks is not None:
+            total = clocks.total
+    except ConfigError as error:
+        raise InvalidRequestError(error.message, hint=error.hint) from None
+    return clocks, total
+
+
+def check_flag(name: str, value: Any) -> None:
+    """A switch is ``True`` or ``False``; a word such as ``"no"`` would count as true.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be True or False, not {value!r}.")
+
+
+def check_parts(session: Any, async_session: Any, transport: Any) -> None:
+    """What the user brings must be what it is taken for; told by its methods, so that nothing is imported."""
+    if session is not None and not hasattr(session, "prepare_request"):
+        raise ConfigError(f"session must be a requests.Session, not {type(session).__name__}.")
+    if async_session is not None and not hasattr(async_session, "cookie_jar"):
+        raise ConfigError(f"async_session must be an aiohttp.ClientSession, not {type(async_session).__name__}.")
+    if transport is not None and not isinstance(transport, Transport):
+        raise ConfigError(f"transport must have the methods of Transport; {type(transport).__name__} lacks some.")
+
+
+def check_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The keyword arguments for every call; only those that ``chat()`` takes, with values that it takes."""
+    if defaults is not None and not isinstance(defaults, Mapping):
+        raise ConfigError(f"defaults must be a dict, not {type(defaults).__name__}.", hint="{'temperature': 0}.")
+    for name in defaults or {}:
+        if name not in CALL_DEFAULTS:
+            raise ConfigError(f"Unknown default {name!r}.", hint=did_you_mean(name, CALL_DEFAULTS).strip() or None)
+    if not defaults:
+        return {}
+    try:
+        build_request("Hello", {}, default_model="any", defaults=dict(defaults))
+    except InvalidRequestError as error:
+        raise ConfigError(f"A default cannot be used: {error.message}", hint=error.hint) from None
+    return dict(defaults)
+
+
+def refuse_beside_config(*given: Any) -> None:
+    """A ProviderConfig says everything; what stands beside it would be ignored."""
+    if any(given):
+        raise ConfigError(
+            "A ProviderConfig was given, and arguments beside it.",
+            hint="Put them into the ProviderConfig, or use config.replace(…).",
+        )
+
+
+def check_embedding(texts: Any, model: Any, dimensions: Any, extra_body: Any) -> tuple[list[str], str]:
+    """The texts to embed, as a list, and the model.
+
+    Raises:
+        InvalidRequestError: One of the arguments is of no use.
+    """
+    batch = [texts] if isinstance(texts, str) else list(texts) if isinstance(texts, Iterable) else []
+    if not batch or not all(isinstance(text, str) and text for text in batch):
+        raise InvalidRequestError(
+            "embed() takes one text or a list of texts, none of them empty.", hint="client.embed(['one', 'two'])."
+        )
+    if not model or not isinstance(model, str):
+        raise InvalidRequestError("No model is given.", hint="Pass model=, the name of an embedding model.")
+    if dimensions is not None and (type(dimensions) is not int or dimensions < 1):
+        raise InvalidRequestError(f"dimensions must be a whole number above 0, not {dimensions!r}.")
+    if extra_body is not None and not isinstance(extra_body, Mapping):
+        raise InvalidRequestError(f"extra_body must be a dict, not {type(extra_body).__name__}.")
+    return batch, model

@@ -1,0 +1,186 @@
+"""Asking the response cache before the provider, and telling it what the provider said."""
+
+from __future__ import annotations
+
+from inspect import isawaitable, iscoroutinefunction
+from typing import Any
+
+from attrs import define
+
+from provider_kit.dialects.base import Dialect, ParameterReport, StreamFailure, WireRequest
+from provider_kit.dialects.parse_errors import PARSE_ERRORS
+from provider_kit.engine.attempts import Run
+from provider_kit.engine.endpoint import deep_merge
+from provider_kit.errors import InvalidRequestError, ProviderKitError, StoreError
+from provider_kit.model.chat import ChatRequest, ChatResponse, Chunk, ParameterWarning, Timings
+from provider_kit.model.json_text import loads
+from provider_kit.policies.response_cache import CacheEntry, ResponseCache, cache_key, vary_headers
+from provider_kit.transports.base import one_line
+from provider_kit.wire.redaction import redact
+
+__all__ = ["Lookup", "from_cache", "look_up", "read_entry"]
+
+#: Seconds after which somebody who waits looks whether the one who asks still exists.
+LOOK_AT_LEADER = 1.0
+_KEPT = frozenset({"stop", "length", "tool_calls"})
+
+
+@define(eq=False)
+class Lookup:
+    """One call's dealings with the cache."""
+
+    run: Run
+    cache: ResponseCache
+    key: str
+    #: What was found, and what it says: the chunks of a stream (``None`` for a whole answer) and the answer.
+    entry: CacheEntry | None = None
+    read: tuple[list[Chunk] | None, ChatResponse] | None = None
+    #: Whether others wait for this call's answer.
+    leads: bool = False
+
+    async def keep(self, answer: ChatResponse, entry: CacheEntry) -> None:
+        """Keep an answer that is worth it."""
+        cache, run = self.cache, self.run
+        if answer.finish_reason not in _KEPT or (answer.tool_calls and not cache.tool_calls):
+            return
+        if len(entry.body) > cache.max_entry_bytes:
+            return
+        if cache.memory is not None:
+            cache.memory.set(self.key, entry, cache.ttl, run.transport.now())
+        elif not await _guarded(run, cache, "set", self.key, entry.to_bytes(), cache.ttl):
+            return
+        if run.minute:
+            await run.gate.events.emit(run, "cache_store", f"answer kept for {cache.ttl:g} s")
+
+    def done(self) -> None:
+        """Whoever waits for this call's answer may look again."""
+        if self.leads:
+            self.leads = False
+            self.cache.led(self.key)
+
+
+async def look_up(run: Run, request: ChatRequest, dialect: Dialect, call: WireRequest | None = None) -> Lookup | None:
+    """Look for an answer; ``None`` if the call uses no cache.
+
+    Args:
+        run: The call.
+        request: What is asked.
+        dialect: What writes it.
+        call: The unstreamed request, if it is written already.
+    """
+    cache = run.gate.cache
+    if cache is None or not run.cached:
+        return None
+    if call is None:
+        call = dialect.build_chat(
+            request, stream=False, notes=ParameterReport("drop", run.endpoint.name, request.model)
+        )
+    endpoint = run.endpoint
+    body = deep_merge(call.body or {}, request.extra_body) if request.extra_body else call.body
+    try:
+        told = vary_headers(call.headers, request.extra_headers) if call.headers or request.extra_headers else ()
+        query = {**(call.query or {}), **(request.extra_query or {})} if call.query or request.extra_query else None
+        key = cache_key(f"{endpoint.scope} {call.path}", body, told, query)
+    except (TypeError, ValueError, RecursionError):
+        return None  # it cannot be written as JSON, which the call itself will say
+    found = Lookup(run, cache, key)
+    while True:
+        memory = cache.memory
+        found.entry = memory.get(key, run.transport.now()) if memory is not None else await _get(run, cache, key)
+        found.read = read_entry(dialect, found.entry) if found.entry is not None else None
+        if found.read is not None or not cache.single_flight:
+            break
+        wakeup = run.transport.wakeup()
+        found.leads = cache.lead(key, wakeup, holder=found, ended=run.transport.is_loop_closed())
+        if found.leads:
+            break
+        left = run.left(run.transport.now())
+        if left <= 0:
+            break
+        await run.wait(wakeup, min(left, LOOK_AT_LEADER))
+    if run.minute:
+        hit = found.read is not None
+        try:
+            await run.gate.events.emit(run, "cache_hit" if hit else "cache_miss", "cache hit" if hit else "cache miss")
+        except BaseException:
+            found.done()  # the task was cancelled while it listened
+            raise
+    return found
+
+
+async def _get(run: Run, cache: ResponseCache, key: str) -> CacheEntry | None:
+    data = await _guarded(run, cache, "get", key)
+    return CacheEntry.from_bytes(data) if isinstance(data, bytes) else None
+
+
+async def _guarded(run: Run, cache: ResponseCache, verb: str, *args: Any) -> Any:
+    """Ask the store; if it fails, the call goes on without it, or fails if that was asked for.
+
+    An answer that is here already is not put at risk: that it cannot be kept is only told.
+    """
+    gate = run.gate
+    must = verb == "get" and gate.config.on_store_failure == "raise"
+    if cache.outage.lasts(run.transport.now()) and not must:
+        return None
+    try:
+        store = cache.opened or gate.open_cache_store(cache)
+        method = getattr(store, verb)
+        if getattr(store, "knows_transports", False):
+            result = await method(run.transport, *args)
+        elif iscoroutinefunction(method):
+            if run.transport.kind == "blocking":
+                raise InvalidRequestError(
+                    "The store of the response cache is asynchronous, the call is not.",
+                    hint="Use achat(), astream(), …, or a store with plain methods.",
+                )
+            result = await method(*args)
+        else:
+            result = await run.transport.call_blocking(method, *args)
+            if isawaitable(result):
+                result = await result
+    except Exception as error:  # a store of the user's may raise anything
+        if isinstance(error, ProviderKitError) and not isinstance(error, StoreError):
+            raise
+        news = cache.outage.begins(run.transport.now())
+        if isinstance(error, StoreError):
+            failure = error
+        else:
+            said = one_line(redact(repr(error), run.endpoint.secrets))
+            failure = StoreError(f"The response cache failed: {said}.")
+        if must:
+            if failure is error:
+                raise
+            raise failure from error
+        if news:
+            text = f"{failure.message} Going on without the response cache."
+            await gate.events.emit(run, "store_failed", text, error=failure)
+        return None
+    if cache.outage.ends():
+        await gate.events.emit(run, "store_back", "the response cache answers again")
+    return True if verb == "set" else result
+
+
+def read_entry(dialect: Dialect, entry: CacheEntry) -> tuple[list[Chunk] | None, ChatResponse] | None:
+    """What an entry says: the chunks of a stream (``None`` for a whole answer) and the answer.
+
+    ``None`` if it cannot be read, as after a change of the provider's API.
+    """
+    try:
+        if entry.kind == "json":
+            return None, dialect.parse_chat(loads(entry.body))
+        decoder = dialect.stream_decoder()
+        chunks = [*decoder.feed(entry.body), *([] if decoder.complete else decoder.finish())]
+        return (chunks, decoder.response()) if decoder.complete else None
+    except (ProviderKitError, StreamFailure, *PARSE_ERRORS):
+        return None
+
+
+def from_cache(run: Run, answer: ChatResponse, entry: CacheEntry, warnings: list[ParameterWarning]) -> ChatResponse:
+    """A kept answer as this call's."""
+    answer.provider = run.endpoint.name
+    answer.request_id = entry.request_id
+    answer.warnings = warnings
+    answer.cache = "hit"
+    passed = run.transport.now() - run.started
+    answer.timings = Timings(passed, passed)
+    return answer

@@ -1,1 +1,0 @@
-"""For people who use another library beside this one: its own idioms, our tokens."""

@@ -1,0 +1,42 @@
+"""Secrets as values, used like any text and never shown; and secrets out of the frames of an exception."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["MASK", "MaskedFields", "MaskedStr", "as_masked", "clear_frames"]
+
+MASK = "***"
+
+
+class MaskedStr(str):
+    """A secret as text: sent as it is, but not shown where local variables or dicts are."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(MASK)
+
+
+class MaskedFields(dict[str, Any]):
+    """A dict that may hold secrets; it does not show its values."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} fields>"
+
+
+def as_masked(text: str | None) -> str | None:
+    """The same text, which no ``repr`` shows any more."""
+    return MaskedStr(text) if isinstance(text, str) and not isinstance(text, MaskedStr) else text
+
+
+def clear_frames(error: BaseException) -> None:
+    """Empty the frames of the HTTP library below a failure: the bytes it was sending hold a key."""
+    from traceback import clear_frames as clear
+
+    cause = error.__cause__
+    for _ in range(20):  # a chain may be a circle
+        if cause is None:
+            return
+        clear(cause.__traceback__)
+        cause = cause.__cause__ or cause.__context__

@@ -1,0 +1,132 @@
+"""What a failure leads to: one table, read from the top, the first row that fits decides.
+
+The columns say whether the same key tries again, whether another key takes over at once, what becomes of
+the key, whether another provider may help (for a router above), and whether the circuit breaker counts
+it. Nothing here waits or sends; the engine obeys.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Literal, TypeAlias
+
+from attrs import frozen
+
+from provider_kit.errors import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    ContextLengthExceededError,
+    DeadlineExceededError,
+    InsufficientQuotaError,
+    InternalServerError,
+    InvalidResponseError,
+    NotFoundError,
+    OverloadedError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    PoolTimeoutError,
+    ProviderKitError,
+    RateLimitError,
+    RequestTimeoutError,
+    RequestTooLargeError,
+    ResponseLostError,
+    StreamError,
+    StreamIncompleteError,
+    UnprocessableEntityError,
+)
+
+__all__ = ["FAILURE_RULES", "TOKEN_REFUSED", "FailureRule", "KeyAction", "SameKey", "rule_for"]
+
+
+class KeyAction(Enum):
+    """What a failure means for the key it happened to."""
+
+    #: Nothing: the failure is not the key's.
+    UNTOUCHED = "untouched"
+    #: It is wrong or revoked; not used again while another one works.
+    DEAD = "dead"
+    #: Its quota is used up; rests until the quota is renewed.
+    PARKED = "parked"
+    #: It was used too fast; rests for as long as the provider says.
+    COOLING = "cooling"
+
+
+#: Whether the same key tries again: never, after a wait, only where no other key can take over, or only
+#: if the caller allows that a request is carried out twice.
+SameKey: TypeAlias = Literal["no", "backoff", "no other key", "if allowed"]
+#: Whether another provider may answer: never, only for failures the router was told to mind, once all
+#: keys are gone, once the retries are used up, before that, or at once.
+NextProvider: TypeAlias = Literal["no", "if asked", "keys gone", "after retries", "early", "yes"]
+
+
+@frozen
+class FailureRule:
+    """One line of the table."""
+
+    failure: str
+    errors: tuple[type[ProviderKitError], ...]
+    same_key: SameKey
+    #: Whether another key takes over at once, without a wait.
+    other_key: bool
+    key: KeyAction
+    next_provider: NextProvider
+    #: Whether the circuit breaker counts it as a failure of the provider.
+    breaker: bool
+    #: The row is for errors of these classes with just this ``retryable``; ``None``: for all.
+    retryable: bool | None = None
+
+
+_NOT = KeyAction.UNTOUCHED
+
+FAILURE_RULES: tuple[FailureRule, ...] = (
+    # failure, errors, same key, other key, fate of the key, next provider, breaker, (only if retryable is)
+    FailureRule("deadline passed", (DeadlineExceededError,), "no", False, _NOT, "no", True),
+    FailureRule("pool exhausted", (PoolTimeoutError,), "backoff", False, _NOT, "after retries", False),
+    FailureRule("stream cut early", (StreamIncompleteError,), "backoff", False, _NOT, "yes", True, True),
+    FailureRule("stream cut late", (StreamError,), "no", False, _NOT, "no", True),
+    FailureRule("answer lost", (ResponseLostError,), "if allowed", False, _NOT, "if asked", True),
+    FailureRule("answer timed out", (APITimeoutError,), "if allowed", False, _NOT, "if asked", True, False),
+    FailureRule("TLS refused", (APIConnectionError,), "no", False, _NOT, "after retries", True, False),
+    FailureRule("unreachable", (APIConnectionError,), "backoff", False, _NOT, "after retries", True),
+    FailureRule("key refused", (AuthenticationError,), "no", True, KeyAction.DEAD, "keys gone", False),
+    FailureRule(
+        "quota used up", (PaymentRequiredError, InsufficientQuotaError), "no", True, KeyAction.PARKED, "yes", False
+    ),
+    FailureRule("forbidden", (PermissionDeniedError,), "no", True, _NOT, "yes", False),
+    FailureRule("rate limited", (RateLimitError,), "no other key", True, KeyAction.COOLING, "keys gone", False),
+    FailureRule("overloaded", (OverloadedError,), "backoff", False, _NOT, "early", True),
+    FailureRule("timed out there", (RequestTimeoutError, ConflictError), "backoff", False, _NOT, "after retries", True),
+    FailureRule("not implemented", (InternalServerError,), "no", False, _NOT, "yes", False, False),
+    FailureRule("server error", (InternalServerError,), "backoff", False, _NOT, "after retries", True),
+    FailureRule(
+        "too long or unknown", (ContextLengthExceededError, NotFoundError), "no", False, _NOT, "if asked", False
+    ),
+    FailureRule(
+        "refused as it is",
+        (BadRequestError, RequestTooLargeError, UnprocessableEntityError),
+        "no",
+        False,
+        _NOT,
+        "no",
+        False,
+    ),
+    FailureRule("unreadable answer", (InvalidResponseError,), "no", False, _NOT, "if asked", True),
+    FailureRule("other answer", (APIError,), "no", False, _NOT, "if asked", False),
+    FailureRule("not sent", (ProviderKitError,), "no", False, _NOT, "no", False),
+)
+
+
+#: An access token that the provider refuses is renewed once, and the call tries again with it at once.
+TOKEN_REFUSED = FailureRule("token refused", (AuthenticationError,), "no", False, _NOT, "keys gone", False)
+
+
+def rule_for(error: ProviderKitError) -> FailureRule:
+    """The line of the table that an error falls under."""
+    for row in FAILURE_RULES:
+        if isinstance(error, row.errors) and (row.retryable is None or row.retryable is error.retryable):
+            return row
+    return FAILURE_RULES[-1]

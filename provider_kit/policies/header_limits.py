@@ -1,0 +1,239 @@
+"""What the providers' headers teach: when a call would be refused, it is better not made.
+
+Each answer updates what is known of a key and model; each call in between is counted against it. Where
+nothing is left, a call waits until there is something; beyond the threshold (0.8 used) calls are spaced
+as the allowance fills up. What nobody told is never guessed, and a far-away reset (a daily one) is only
+minded when nothing is left.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+from attrs import define
+
+from provider_kit.policies.after_fork import renew_after_fork
+from provider_kit.wire.rate_limit_headers import RateLimitInfo, read_headroom, read_rate_limits
+
+__all__ = ["HeaderLimits"]
+
+#: Most pairs of key and model remembered.
+_MOST = 200
+#: Seconds: calls are spaced only for allowances that are whole again within this time.
+_NEAR = 120.0
+#: Answers, and seconds, between two looks at limits that are far away.
+_UNREAD, _SOON = 16, 0.1
+#: What arithmetic with fractions may be off by.
+_SLACK = 1e-6
+
+
+@define
+class _Known:
+    #: Clock reading of the answer.
+    when: float
+    #: The answer's headers, until somebody wants to know more, and what is said of it.
+    headers: Mapping[str, str] | None
+    model: str
+    key: str
+    time: float
+    _info: RateLimitInfo | None = None
+    #: Requests and tokens that may be used without a closer look.
+    room: float = 0.0
+    token_room: float = 0.0
+    #: The limits as they are written.
+    limits: tuple[str, ...] = ()
+    #: Clock reading of the last closer look, and answers since then that were not looked at.
+    looked: float = 0.0
+    unread: int = 0
+    #: Calls and tokens since then.
+    requests: float = 0.0
+    tokens: float = 0.0
+    #: Those of them that still wait.
+    waiting: float = 0.0
+    waiting_tokens: float = 0.0
+    #: Clock reading before which no call goes where calls are spaced.
+    following: float = 0.0
+
+    @property
+    def info(self) -> RateLimitInfo:
+        """What was told, read when it is first asked for."""
+        if self._info is None:
+            limits = read_rate_limits(self.headers or {}, now=self.time)
+            self._info = RateLimitInfo(model=self.model, key=self.key, allowances=limits, updated=self.time)
+            self.headers = None
+        return self._info
+
+
+class HeaderLimits:
+    """Limits as the provider tells them, for each key and model.
+
+    Args:
+        threshold: Share of a limit beyond which calls are spaced; at 1 they are never spaced.
+    """
+
+    def __init__(self, threshold: float = 0.8) -> None:
+        self.threshold = threshold
+        self._known: dict[tuple[str, str], _Known] = {}
+        #: Until then nobody looks for limits where none are known.
+        self.silent_until = float("-inf")
+        self._lock = threading.RLock()
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.RLock()
+
+    def skim(self, key_id: str, model: str, headers: Mapping[str, str], now: float, clock: Callable[[], float]) -> bool:
+        """Whether an answer need not be looked at: its limits were far away a moment ago, or none were told."""
+        known = self._known.get((key_id, model))
+        if known is None:
+            return now < self.silent_until
+        if known.room < 1 or known.unread >= _UNREAD or now >= known.looked + _SOON:
+            return False
+        known.when, known.headers, known.time, known._info = now, headers, clock(), None
+        known.requests, known.tokens = known.waiting, known.waiting_tokens
+        known.unread += 1
+        return True
+
+    def nothing_told(self, now: float) -> None:
+        """An answer told no limits; those of the next moment will not either."""
+        self.silent_until = now + _SOON
+
+    def update(
+        self,
+        headers: Mapping[str, str],
+        *,
+        key_id: str,
+        key: str,
+        model: str,
+        now: float,
+        clock: Callable[[], float],
+        whole: bool = True,
+    ) -> RateLimitInfo | None:
+        """Learn from an answer.
+
+        Args:
+            headers: The answer's headers.
+            key_id: Which key was used.
+            key: The key as it may be shown.
+            model: The model that was asked.
+            now: The clock.
+            clock: Tells the seconds since 1970.
+            whole: Whether all of it is wanted, even if no limit is near and none has changed.
+
+        Returns:
+            What is new, ``None`` if that is nothing.
+        """
+        made = _Known(now, headers, model, key, clock(), looked=now)
+        room = read_headroom(headers, max(0.5, 1.0 - self.threshold))
+        if room is not None:
+            made.room, made.token_room, made.limits = room
+        elif not made.info.allowances:
+            return None
+        with self._lock:
+            place = (key_id, model)
+            known = self._known
+            former = known.pop(place, None)
+            known[place] = made
+            if former is not None:  # the answer knows nothing of those who wait
+                made.requests = made.waiting = former.waiting
+                made.tokens = made.waiting_tokens = former.waiting_tokens
+                made.following = former.following
+                made.room -= former.waiting
+                made.token_room -= former.waiting_tokens
+            while len(known) > _MOST:
+                del known[next(iter(known))]
+        if not whole and room is not None and former is not None and former.limits == made.limits:
+            return None
+        return made.info
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything was told at all."""
+        return bool(self._known)
+
+    def knows(self, key_id: str, model: str | None) -> bool:
+        """Whether anything was told for a key and model."""
+        return (key_id, model or "") in self._known
+
+    def passes(self, key_id: str, model: str, tokens: float) -> bool:
+        """Whether a call is far from every limit that was told; it is counted then."""
+        known = self._known.get((key_id, model))
+        if known is None:
+            return True
+        if known.room < 1 or known.token_room < tokens:
+            return False
+        known.room -= 1
+        known.token_room -= tokens
+        known.requests += 1
+        known.tokens += tokens
+        return True
+
+    def wait(self, key_id: str, model: str, tokens: float, now: float) -> float:
+        """Seconds a call had better wait."""
+        known = self._known.get((key_id, model))
+        if known is None or (known.room >= 1 and known.token_room >= tokens):
+            return 0.0
+        return self._look(known, tokens, now)[0]
+
+    def claim(self, key_id: str, model: str, tokens: float, now: float) -> float:
+        """Count a call: seconds it had better wait. If that is more than 0, tell with :meth:`waited` what came of it.
+
+        It is counted before the wait, so that those who come meanwhile queue up behind.
+        """
+        with self._lock:
+            known = self._known.get((key_id, model))
+            if known is None:
+                return 0.0
+            wait, space = self._look(known, tokens, now)
+            known.requests += 1
+            known.tokens += tokens
+            known.following = now + wait + space
+            if wait > 0:
+                known.waiting += 1
+                known.waiting_tokens += tokens
+            return wait
+
+    def waited(self, key_id: str, model: str, tokens: float, *, went: bool) -> None:
+        """A call that waited is made now, or was given up."""
+        with self._lock:
+            known = self._known.get((key_id, model))
+            if known is None:
+                return
+            known.waiting = max(0.0, known.waiting - 1)
+            known.waiting_tokens = max(0.0, known.waiting_tokens - tokens)
+            if not went:
+                known.requests = max(0.0, known.requests - 1)
+                known.tokens = max(0.0, known.tokens - tokens)
+
+    def _look(self, known: _Known, tokens: float, now: float) -> tuple[float, float]:
+        """Seconds a call had better wait, and seconds that should lie between it and the one after it."""
+        passed = now - known.when
+        longest = space = 0.0
+        for name, told in known.info.allowances.items():
+            if told.reset is None or told.remaining is None or passed >= told.reset:
+                continue
+            limit = told.limit
+            if name.startswith("credits") or limit is None:  # nothing left of what is not told means little
+                continue
+            # An estimate is of a call's tokens together; for those of one direction it would be far too high.
+            need, spent = 1.0, 0.0
+            if name.startswith("requests"):
+                spent = known.requests
+            elif name.startswith("tokens"):
+                need, spent = max(1.0, min(tokens, limit)), known.tokens
+            reset = told.reset - passed
+            pace = max(0.0, limit - told.remaining) / told.reset if told.steady else 0.0
+            left = told.remaining - spent + passed * pace
+            if need - left > _SLACK:
+                longest = max(longest, (need - left) / pace if pace > 0 else reset)
+            elif reset <= _NEAR and left <= limit * (1.0 - self.threshold) + _SLACK:
+                space = max(space, min(reset, need / pace if pace > 0 else reset * need / left))
+        if space > 0:
+            longest = max(longest, known.following - now)
+        return longest, space if self.threshold < 1 else 0.0
+
+    def snapshot(self) -> list[RateLimitInfo]:
+        """All that is known, the latest last."""
+        with self._lock:
+            return [known.info for known in self._known.values()]

@@ -1,0 +1,127 @@
+"""Clocks, sleep and wake-up calls of the asyncio world; no HTTP library is needed for them.
+
+A waiter is woken from anywhere: another thread, another event loop, or its own. A wake-up that comes
+before the wait is not lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+__all__ = ["AsyncioRuntime", "AsyncioWaiter"]
+
+T = TypeVar("T")
+
+#: An event loop keeps no strong reference to its tasks.
+_launched: set[asyncio.Task[Any]] = set()
+
+
+class _World:
+    """An event loop that may end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+
+    def __call__(self) -> bool:
+        return self.loop.is_closed()
+
+
+class ShieldedTask(asyncio.Task[Any]):
+    """A task that ``asyncio.run`` waits for in the end, instead of breaking it off.
+
+    It cancels what is left from outside the loop, and then waits for it. Timeouts cancel from inside, and
+    keep working. Where nothing would be lost, the task lets itself be cancelled like any other.
+    """
+
+    _held = False
+    _asked = False
+
+    def shield(self, on: bool) -> None:
+        """Refuse to be cancelled at the end of the loop, while ``on``."""
+        self._held = on
+        if not on and self._asked:
+            super().cancel()
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        if self._held:
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                self._asked = True
+                return False
+        return super().cancel(msg)
+
+
+class AsyncioWaiter:
+    """Suspends a task until woken."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._event = asyncio.Event()
+
+    def wake(self) -> None:
+        """End the present wait, or the next one; from any thread."""
+        with suppress(RuntimeError):  # the loop is closed, so nobody waits in it any more
+            if threading.get_ident() == self._thread:
+                self._event.set()
+            else:
+                self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self, seconds: float | None) -> None:
+        """Suspend until woken, for ``seconds`` at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        self._event.clear()
+
+
+class AsyncioRuntime:
+    """What an asyncio transport waits with."""
+
+    kind = "asyncio"
+
+    async def sleep(self, seconds: float) -> None:
+        """Suspend the task."""
+        await asyncio.sleep(seconds)
+
+    #: ``time.monotonic``, which is asyncio's own clock.
+    now = staticmethod(time.monotonic)
+    #: ``time.time``.
+    time = staticmethod(time.time)
+
+    def wakeup(self) -> AsyncioWaiter:
+        """Something to wait with until woken."""
+        return AsyncioWaiter()
+
+    async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
+        """Call in a worker thread."""
+        return await asyncio.to_thread(function, *args)
+
+    async def spawn(
+        self, coroutine: Coroutine[Any, Any, None], seconds: float | None, ended: Callable[[], object]
+    ) -> None:
+        """Run it in a task of its own."""
+        loop = asyncio.get_running_loop()
+        task = ShieldedTask(coroutine, loop=loop)
+        for known in [known for known in _launched if known.get_loop().is_closed()]:
+            _launched.discard(known)  # its loop was closed under it; nothing will come of it
+        _launched.add(task)
+        task.add_done_callback(_launched.discard)
+        task.add_done_callback(lambda _: ended())
+        await asyncio.wait([task], timeout=seconds)
+
+    def shield(self, on: bool) -> None:
+        """Let ``asyncio.run`` wait for the running task, while ``on``."""
+        task = asyncio.current_task()
+        if isinstance(task, ShieldedTask):
+            task.shield(on)
+
+    def is_loop_closed(self) -> Callable[[], bool]:
+        """Whether the running event loop has been closed."""
+        return _World(asyncio.get_running_loop())
