@@ -53,11 +53,11 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?:Decimal|ExceptionGroup|TracebackType|optional|sequence)"),
     ("py:.*", r"(?:StrEnum|TypedDict)"),
     # Types of arguments that the text describes in words.
-    ("py:class", r"KeyStrategy|SharedStore|OnStoreFailure|Listener|CircuitState|Waiting"),
-    ("py:class", r"provider_kit\.policies\.(?:matrix\.KeyFate|rate_limit\.Ticket)"),
-    ("py:class", r"provider_kit\.(?:transports\.base|key_manager|authenticators\.oauth_key_manager)\.T"),
-    ("py:class", r"(?:provider_kit\.stores\.tokens\.base\.)?(?:FileLock|Middleware|OAuthRequests(?:Auth|Session))"),
-    ("py:class", r"provider_kit\.(?:stores\.tokens\.redis\._RedisLock|engine\.credential_pool\.CredentialPool)"),
+    ("py:class", r"KeyStrategy|SharedStore|OnStoreFailure|Listener|CircuitState|Runtime"),
+    ("py:class", r"provider_kit\.policies\.(?:failure_rules\.KeyAction|rate_limit\.Ticket)"),
+    ("py:class", r"provider_kit\.(?:transports\.base|auth\.keys\.manager|auth\.oauth\.key_manager)\.T"),
+    ("py:class", r"(?:provider_kit\.auth\.storage\.base\.)?(?:FileLock|Middleware|OAuthRequests(?:Auth|Session))"),
+    ("py:class", r"provider_kit\.auth\.(?:storage\.redis\._RedisLock|credential_pool\.CredentialPool)"),
     ("py:class", r"redis(?:\.asyncio)?\.Redis"),
 ]
 

@@ -9,10 +9,10 @@ Names are loaded when they are first used, so importing the package costs next t
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from provider_kit._version import __version__ as __version__
+from provider_kit.model.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from provider_kit.auth.authenticator import Authenticator as Authenticator
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from provider_kit.auth.keys.state import KeyStatus as KeyStatus
     from provider_kit.auth.manager import AuthManager as AuthManager
     from provider_kit.auth.manager import AuthStatus as AuthStatus
+    from provider_kit.auth.monitoring.alerts import AlertKind as AlertKind
     from provider_kit.auth.monitoring.alerts import CredentialEvent as CredentialEvent
     from provider_kit.auth.monitoring.alerts import MonitoringConfig as MonitoringConfig
     from provider_kit.auth.monitoring.metrics import CredentialMetrics as CredentialMetrics
     from provider_kit.auth.oauth.authenticator import OAuthAuthenticator as OAuthAuthenticator
     from provider_kit.auth.oauth.credential_rotation import RotationPolicy as RotationPolicy
     from provider_kit.auth.oauth.credential_rotation import RotationState as RotationState
+    from provider_kit.auth.oauth.credential_rotation import Stage as Stage
     from provider_kit.auth.oauth.key_manager import OAuthKeyManager as OAuthKeyManager
     from provider_kit.auth.oauth.presets import auth_methods as auth_methods
     from provider_kit.auth.oauth.presets import oauth_config as oauth_config
@@ -52,12 +54,15 @@ if TYPE_CHECKING:
     from provider_kit.client.rate_limiter import RateLimiter as RateLimiter
     from provider_kit.client.streams import AsyncChatStream as AsyncChatStream
     from provider_kit.client.streams import ChatStream as ChatStream
+    from provider_kit.config.encrypted import decrypt_config as decrypt_config
+    from provider_kit.config.encrypted import encrypt_config as encrypt_config
     from provider_kit.config.entries import RoutingConfig as RoutingConfig
     from provider_kit.config.problems import Problem as Problem
     from provider_kit.dialects.base import Dialect as Dialect
     from provider_kit.doctor.findings import Diagnosis as Diagnosis
     from provider_kit.doctor.findings import Finding as Finding
     from provider_kit.errors import AllKeysExhaustedError as AllKeysExhaustedError
+    from provider_kit.errors import AllProvidersFailedError as AllProvidersFailedError
     from provider_kit.errors import APIConnectionError as APIConnectionError
     from provider_kit.errors import APIError as APIError
     from provider_kit.errors import APITimeoutError as APITimeoutError
@@ -76,6 +81,7 @@ if TYPE_CHECKING:
     from provider_kit.errors import InternalServerError as InternalServerError
     from provider_kit.errors import InvalidRequestError as InvalidRequestError
     from provider_kit.errors import InvalidResponseError as InvalidResponseError
+    from provider_kit.errors import MaxStepsExceededError as MaxStepsExceededError
     from provider_kit.errors import MissingAPIKeyError as MissingAPIKeyError
     from provider_kit.errors import MissingDependencyError as MissingDependencyError
     from provider_kit.errors import ModelNotFoundError as ModelNotFoundError
@@ -96,6 +102,9 @@ if TYPE_CHECKING:
     from provider_kit.errors import StreamError as StreamError
     from provider_kit.errors import StreamIncompleteError as StreamIncompleteError
     from provider_kit.errors import StreamTimeoutError as StreamTimeoutError
+    from provider_kit.errors import StructuredOutputError as StructuredOutputError
+    from provider_kit.errors import ToolCallParseError as ToolCallParseError
+    from provider_kit.errors import ToolError as ToolError
     from provider_kit.errors import UnknownProviderError as UnknownProviderError
     from provider_kit.errors import UnprocessableEntityError as UnprocessableEntityError
     from provider_kit.errors import UnsupportedParameterError as UnsupportedParameterError
@@ -104,9 +113,19 @@ if TYPE_CHECKING:
     from provider_kit.model.chat import ChatResponse as ChatResponse
     from provider_kit.model.chat import Chunk as Chunk
     from provider_kit.model.chat import FinishReason as FinishReason
+    from provider_kit.model.chat import ParameterWarning as ParameterWarning
+    from provider_kit.model.chat import Timings as Timings
+    from provider_kit.model.chat import ToolCallDelta as ToolCallDelta
     from provider_kit.model.chat import Usage as Usage
+    from provider_kit.model.config import DEFAULT_MAX_RETRIES as DEFAULT_MAX_RETRIES
+    from provider_kit.model.config import DEFAULT_MAX_TOKENS as DEFAULT_MAX_TOKENS
+    from provider_kit.model.config import DEFAULT_TEMPERATURE as DEFAULT_TEMPERATURE
+    from provider_kit.model.config import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
+    from provider_kit.model.config import DEFAULT_TOTAL_TIMEOUT as DEFAULT_TOTAL_TIMEOUT
+    from provider_kit.model.config import APIKey as APIKey
     from provider_kit.model.config import CircuitBreakerConfig as CircuitBreakerConfig
     from provider_kit.model.config import HTTPConfig as HTTPConfig
+    from provider_kit.model.config import OnUnsupported as OnUnsupported
     from provider_kit.model.config import ProviderConfig as ProviderConfig
     from provider_kit.model.config import RateLimitConfig as RateLimitConfig
     from provider_kit.model.config import Timeout as Timeout
@@ -114,10 +133,14 @@ if TYPE_CHECKING:
     from provider_kit.model.convert import load_conversation as load_conversation
     from provider_kit.model.events import Event as Event
     from provider_kit.model.inputs import ChatOptions as ChatOptions
+    from provider_kit.model.inputs import Messages as Messages
     from provider_kit.model.messages import Audio as Audio
     from provider_kit.model.messages import Document as Document
     from provider_kit.model.messages import Image as Image
+    from provider_kit.model.messages import Media as Media
     from provider_kit.model.messages import Message as Message
+    from provider_kit.model.messages import Native as Native
+    from provider_kit.model.messages import Refusal as Refusal
     from provider_kit.model.messages import Text as Text
     from provider_kit.model.messages import Thinking as Thinking
     from provider_kit.model.messages import ToolCall as ToolCall
@@ -125,10 +148,12 @@ if TYPE_CHECKING:
     from provider_kit.model.models import Embeddings as Embeddings
     from provider_kit.model.models import HealthStatus as HealthStatus
     from provider_kit.model.models import Model as Model
+    from provider_kit.model.models import Pricing as Pricing
     from provider_kit.model.oauth import DeviceCode as DeviceCode
     from provider_kit.model.oauth import OAuthConfig as OAuthConfig
     from provider_kit.model.oauth import OAuthCredentialSet as OAuthCredentialSet
     from provider_kit.model.oauth import OAuthToken as OAuthToken
+    from provider_kit.model.oauth import OnTokenRefresh as OnTokenRefresh
     from provider_kit.model.oauth import PKCEConfig as PKCEConfig
     from provider_kit.model.oauth import RefreshConfig as RefreshConfig
     from provider_kit.model.oauth import StateConfig as StateConfig
@@ -153,58 +178,81 @@ if TYPE_CHECKING:
     from provider_kit.wire.rate_limit_headers import Allowance as Allowance
     from provider_kit.wire.rate_limit_headers import RateLimitInfo as RateLimitInfo
 
-
 _HOMES = {
-    "provider_kit.observability.log_output": ("configure_logging",),
-    "provider_kit.doctor.findings": (
-        "Diagnosis",
-        "Finding",
-    ),
-    "provider_kit.config.problems": ("Problem",),
-    "provider_kit.config.entries": ("RoutingConfig",),
-    "provider_kit.client.collection": (
-        "Clients",
-        "ProviderFactory",
-        "load_config",
-        "load_encrypted_config",
-    ),
-    "provider_kit.auth.monitoring.alerts": (
-        "CredentialEvent",
-        "MonitoringConfig",
-    ),
-    "provider_kit.auth.monitoring.metrics": ("CredentialMetrics",),
-    "provider_kit.auth.oauth.refresh_strategy": ("RefreshStrategy",),
-    "provider_kit.auth.oauth.credential_rotation": (
-        "RotationPolicy",
-        "RotationState",
-    ),
-    "provider_kit.auth.storage.protocol": ("TokenStorage",),
-    "provider_kit.auth.manager": (
-        "AuthManager",
-        "AuthStatus",
-    ),
     "provider_kit.auth.authenticator": (
         "AuthMethod",
         "Authenticator",
     ),
+    "provider_kit.auth.fixed_credentials": (
+        "APIKeyAuthenticator",
+        "BearerTokenAuthenticator",
+    ),
+    "provider_kit.auth.keys.manager": ("KeyManager",),
+    "provider_kit.auth.keys.pool": ("KeyPool",),
+    "provider_kit.auth.keys.state": ("KeyStatus",),
+    "provider_kit.auth.manager": (
+        "AuthManager",
+        "AuthStatus",
+    ),
+    "provider_kit.auth.monitoring.alerts": (
+        "AlertKind",
+        "CredentialEvent",
+        "MonitoringConfig",
+    ),
+    "provider_kit.auth.monitoring.metrics": ("CredentialMetrics",),
     "provider_kit.auth.oauth.authenticator": ("OAuthAuthenticator",),
+    "provider_kit.auth.oauth.credential_rotation": (
+        "RotationPolicy",
+        "RotationState",
+        "Stage",
+    ),
     "provider_kit.auth.oauth.key_manager": ("OAuthKeyManager",),
     "provider_kit.auth.oauth.presets": (
         "auth_methods",
         "oauth_config",
         "providers_by_method",
     ),
-    "provider_kit.auth.fixed_credentials": (
-        "APIKeyAuthenticator",
-        "BearerTokenAuthenticator",
+    "provider_kit.auth.oauth.refresh_strategy": ("RefreshStrategy",),
+    "provider_kit.auth.storage.encrypted": (
+        "EncryptedTokenStorage",
+        "generate_encryption_key",
     ),
+    "provider_kit.auth.storage.factory": ("open_token_storage",),
+    "provider_kit.auth.storage.files": ("FileTokenStorage",),
+    "provider_kit.auth.storage.keyring": ("KeyringTokenStorage",),
+    "provider_kit.auth.storage.memory": ("MemoryTokenStorage",),
+    "provider_kit.auth.storage.protocol": ("TokenStorage",),
+    "provider_kit.auth.storage.redis": ("RedisTokenStorage",),
+    "provider_kit.auth.storage.sqlite": ("SQLiteTokenStorage",),
     "provider_kit.client.client": ("Client",),
+    "provider_kit.client.collection": (
+        "Clients",
+        "ProviderFactory",
+        "load_config",
+        "load_encrypted_config",
+    ),
+    "provider_kit.client.rate_limiter": ("RateLimiter",),
+    "provider_kit.client.streams": (
+        "AsyncChatStream",
+        "ChatStream",
+    ),
+    "provider_kit.config.encrypted": (
+        "decrypt_config",
+        "encrypt_config",
+    ),
+    "provider_kit.config.entries": ("RoutingConfig",),
+    "provider_kit.config.problems": ("Problem",),
     "provider_kit.dialects.base": ("Dialect",),
+    "provider_kit.doctor.findings": (
+        "Diagnosis",
+        "Finding",
+    ),
     "provider_kit.errors": (
         "APIConnectionError",
         "APIError",
         "APITimeoutError",
         "AllKeysExhaustedError",
+        "AllProvidersFailedError",
         "AuthError",
         "AuthErrorCode",
         "AuthenticationError",
@@ -220,6 +268,7 @@ _HOMES = {
         "InternalServerError",
         "InvalidRequestError",
         "InvalidResponseError",
+        "MaxStepsExceededError",
         "MissingAPIKeyError",
         "MissingDependencyError",
         "ModelNotFoundError",
@@ -240,22 +289,34 @@ _HOMES = {
         "StreamError",
         "StreamIncompleteError",
         "StreamTimeoutError",
+        "StructuredOutputError",
+        "ToolCallParseError",
+        "ToolError",
         "UnknownProviderError",
         "UnprocessableEntityError",
         "UnsupportedParameterError",
     ),
-    "provider_kit.auth.keys.manager": ("KeyManager",),
     "provider_kit.model.chat": (
         "Attempt",
         "ChatRequest",
         "ChatResponse",
         "Chunk",
         "FinishReason",
+        "ParameterWarning",
+        "Timings",
+        "ToolCallDelta",
         "Usage",
     ),
     "provider_kit.model.config": (
+        "APIKey",
         "CircuitBreakerConfig",
+        "DEFAULT_MAX_RETRIES",
+        "DEFAULT_MAX_TOKENS",
+        "DEFAULT_TEMPERATURE",
+        "DEFAULT_TIMEOUT",
+        "DEFAULT_TOTAL_TIMEOUT",
         "HTTPConfig",
+        "OnUnsupported",
         "ProviderConfig",
         "RateLimitConfig",
         "Timeout",
@@ -265,12 +326,18 @@ _HOMES = {
         "load_conversation",
     ),
     "provider_kit.model.events": ("Event",),
-    "provider_kit.model.inputs": ("ChatOptions",),
+    "provider_kit.model.inputs": (
+        "ChatOptions",
+        "Messages",
+    ),
     "provider_kit.model.messages": (
         "Audio",
         "Document",
         "Image",
+        "Media",
         "Message",
+        "Native",
+        "Refusal",
         "Text",
         "Thinking",
         "ToolCall",
@@ -280,12 +347,14 @@ _HOMES = {
         "Embeddings",
         "HealthStatus",
         "Model",
+        "Pricing",
     ),
     "provider_kit.model.oauth": (
         "DeviceCode",
         "OAuthConfig",
         "OAuthCredentialSet",
         "OAuthToken",
+        "OnTokenRefresh",
         "PKCEConfig",
         "RefreshConfig",
         "StateConfig",
@@ -297,12 +366,11 @@ _HOMES = {
         "Tool",
         "ToolChoice",
     ),
+    "provider_kit.observability.log_output": ("configure_logging",),
     "provider_kit.policies.circuit_breaker": (
         "CircuitBreaker",
         "CircuitStatus",
     ),
-    "provider_kit.auth.keys.pool": ("KeyPool",),
-    "provider_kit.auth.keys.state": ("KeyStatus",),
     "provider_kit.policies.rate_limit": ("Limiter",),
     "provider_kit.policies.response_cache": (
         "CacheStore",
@@ -317,41 +385,13 @@ _HOMES = {
         "provider_names",
         "register_provider",
     ),
-    "provider_kit.client.rate_limiter": ("RateLimiter",),
     "provider_kit.stores.redis_store": ("RedisStore",),
-    "provider_kit.auth.storage.encrypted": (
-        "EncryptedTokenStorage",
-        "generate_encryption_key",
-    ),
-    "provider_kit.auth.storage.files": ("FileTokenStorage",),
-    "provider_kit.auth.storage.keyring": ("KeyringTokenStorage",),
-    "provider_kit.auth.storage.memory": ("MemoryTokenStorage",),
-    "provider_kit.auth.storage.factory": ("open_token_storage",),
-    "provider_kit.auth.storage.redis": ("RedisTokenStorage",),
-    "provider_kit.auth.storage.sqlite": ("SQLiteTokenStorage",),
-    "provider_kit.client.streams": (
-        "AsyncChatStream",
-        "ChatStream",
-    ),
     "provider_kit.transports.scripted": ("ScriptedTransport",),
     "provider_kit.wire.rate_limit_headers": (
         "Allowance",
         "RateLimitInfo",
     ),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
 
-__all__ = sorted((*_HOME_OF, "__version__"))  # noqa: PLE0605  # a sorted list, held by a test
-
-
-def __getattr__(name: str) -> Any:
-    module = _HOME_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__all__ = sorted((*(name for names in _HOMES.values() for name in names), "__version__"))  # noqa: PLE0605  # a sorted list, held by a test

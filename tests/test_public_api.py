@@ -3,14 +3,16 @@
 import importlib
 import json
 import pkgutil
+import re
 import subprocess
 import sys
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 import provider_kit
-from provider_kit import testing
+from provider_kit import dialects, providers, testing, transports
 
 HEAVY = ("requests", "urllib3", "aiohttp", "yaml", "oauthlib", "requests_oauthlib", "cattrs", "click", "asyncio")
 
@@ -27,9 +29,26 @@ def run(code, *arguments):
 LOADED = f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
 
 
+#: What users import, authors of providers, dialects and transports included. A name that is taken away breaks somebody.
+FACES = (provider_kit, testing, dialects, providers, transports)
+
+
+def test_nothing_documents_a_deeper_path():
+    """Users see the package itself, and the faces for authors; what lies deeper may move."""
+    shallow = {face.__name__ for face in FACES} | {"provider_kit.http.dump"}  # the last one is a logger's name
+    root = Path(__file__).parents[1]
+    pages = [root / "README.rst", *sorted((root / "docs").glob("*.rst")), *sorted((root / "examples").glob("*.py"))]
+    for page in pages:
+        if page.name == "architecture.rst":  # it is for those who change the library
+            continue
+        for name in re.findall(r"\bprovider_kit(?:\.[a-z_]+)+(?!\w|/)", page.read_text(encoding="utf-8")):
+            known = any(name == face or name.startswith(f"{face}.") for face in shallow - {"provider_kit"})
+            assert known or name.count(".") == 1 or name == "provider_kit", f"{page.name}: {name}"
+
+
 def test_all_names_are_sorted_and_there():
     """``__all__`` is sorted, without doubles, and every name resolves."""
-    for module in (provider_kit, testing):
+    for module in FACES:
         names = list(module.__all__)
         assert names == sorted(set(names))
         for name in names:
@@ -40,7 +59,7 @@ def test_all_names_are_sorted_and_there():
 
 def test_a_name_that_is_not_there_is_an_attribute_error():
     """So that ``hasattr`` and typing mistakes work as everywhere."""
-    for module in (provider_kit, testing):
+    for module in FACES:
         with pytest.raises(AttributeError, match="has no attribute 'Nonsense'"):
             module.Nonsense  # noqa: B018
         assert not hasattr(module, "Nonsense")
@@ -57,7 +76,7 @@ def test_what_type_checkers_see_is_what_there_is():
             for statement in node.body:
                 assert isinstance(statement, ast.ImportFrom)
                 seen |= {alias.asname: statement.module for alias in statement.names}
-    assert seen == provider_kit._HOME_OF
+    assert seen == {name: module for module, names in provider_kit._HOMES.items() for name in names}
 
 
 def test_the_version_is_that_of_the_package():

@@ -17,8 +17,9 @@ from typing import Any, Protocol, Self
 import click
 
 from provider_kit.cli.terminal_text import harmless, may_draw, say, shown
+from provider_kit.model.chat import ChatResponse
 
-__all__ = ["AnswerOutput", "answer_output"]
+__all__ = ["AnswerOutput", "answer_output", "tell_rest"]
 
 
 class AnswerOutput(Protocol):
@@ -199,3 +200,13 @@ def _markdown(text: str) -> Any:
             if child.type == "softbreak":
                 child.type = "hardbreak"
     return shown
+
+
+def tell_rest(answer: ChatResponse) -> None:
+    """What is not the text: tool calls, warnings, a cut answer."""
+    for call in answer.tool_calls:
+        say(f"Tool call: {call.name}({call.arguments_json})", err=True)
+    for warning in answer.warnings:
+        say(f"Warning: {warning}", err=True)
+    if answer.finish_reason not in ("stop", "tool_calls"):
+        say(f"Warning: the answer ended early: {answer.finish_reason}.", err=True)

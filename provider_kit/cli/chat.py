@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from provider_kit.cli.answer_output import answer_output
+from provider_kit.cli.answer_output import answer_output, tell_rest
 from provider_kit.cli.target import open_client
 from provider_kit.cli.terminal_text import is_terminal, readable, say, say_json, shown
 from provider_kit.client.client import Client
@@ -17,7 +17,7 @@ from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.text_bytes import decode_text, read_text
 
-__all__ = ["describe", "run_chat", "tell_rest"]
+__all__ = ["describe", "run_chat"]
 
 
 def run_chat(
@@ -119,16 +119,6 @@ def _read_piped() -> str:
     if text is None:
         say("Warning: what was piped in is not all plain text in UTF-8.", err=True, fg="yellow")
     return decode_text(data) if text is None else text
-
-
-def tell_rest(answer: ChatResponse) -> None:
-    """What is not the text: tool calls, warnings, a cut answer."""
-    for call in answer.tool_calls:
-        say(f"Tool call: {call.name}({call.arguments_json})", err=True)
-    for warning in answer.warnings:
-        say(f"Warning: {warning}", err=True)
-    if answer.finish_reason not in ("stop", "tool_calls"):
-        say(f"Warning: the answer ended early: {answer.finish_reason}.", err=True)
 
 
 def describe(answer: ChatResponse) -> dict[str, Any]:

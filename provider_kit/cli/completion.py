@@ -16,8 +16,7 @@ def run_completion(shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is None:
         raise InvalidRequestError(f"There is no completion for {shell}.", hint="bash, zsh and fish are known.")
-    from provider_kit.cli.main import cli
-
+    cli = click.get_current_context().find_root().command
     say(kind(cli, {}, "provider-kit", "_PROVIDER_KIT_COMPLETE").source())
 
 

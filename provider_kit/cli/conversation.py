@@ -6,9 +6,8 @@ import os
 import sys
 from typing import Any
 
-from attrs import define, field
-
-from provider_kit.cli.answer_output import answer_output
+from provider_kit.cli.answer_output import answer_output, tell_rest
+from provider_kit.cli.conversation_state import Conversation
 from provider_kit.cli.hints import at_the_command
 from provider_kit.cli.line_reader import LineReader
 from provider_kit.cli.slash_commands import is_command, run_command
@@ -20,66 +19,8 @@ from provider_kit.errors import InvalidRequestError, ProviderKitError, StreamErr
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.conversation import attach_files
 from provider_kit.model.messages import Message
-from provider_kit.providers.registry import find_provider, is_known
 
-__all__ = ["Conversation", "run_conversation"]
-
-
-@define
-class Conversation:
-    """What a conversation knows of itself."""
-
-    client: Client
-    #: What opens another client: provider and model to client.
-    reopen: Any = field(repr=False)
-    system: str | None = None
-    options: dict[str, Any] = field(factory=dict)
-    messages: list[Message] = field(factory=list)
-    #: Files that go with the next question.
-    files: list[str] = field(factory=list)
-    input_tokens: int = 0
-    output_tokens: int = 0
-    answers: int = 0
-    cost: Any = None
-
-    @property
-    def target(self) -> str:
-        """``provider/model``."""
-        return f"{self.client.provider}/{self.options.get('model') or self.client.model or '?'}"
-
-    def switch(self, target: str) -> None:
-        """Go on with another provider, as ``provider`` or ``provider/model``; the conversation stays.
-
-        Raises:
-            ProviderKitError: There is no such provider; the old one stays.
-        """
-        made = self.reopen(target)
-        self.options.pop("model", None)
-        self.client.close()
-        self.client = made
-
-    def choose_model(self, name: str) -> None:
-        """Go on with another model of this provider, or with ``provider/model``.
-
-        Raises:
-            ProviderKitError: There is no such provider; the old one stays.
-        """
-        provider = find_provider(self.client.config.type)
-        own = f"{self.client.provider}/"
-        # Gateways and servers of one's own have models called vendor/model.
-        has_slashes = "/" in (provider.default_model or "/")
-        if "/" in name and not name.startswith(own) and is_known(name.partition("/")[0]) and not has_slashes:
-            self.switch(name)
-        else:
-            self.options["model"] = name.removeprefix(own)
-
-    def count(self, answer: ChatResponse) -> None:
-        """Add up what an answer used."""
-        self.answers += answer.finish_reason != "error"
-        self.input_tokens += answer.usage.input_tokens or 0
-        self.output_tokens += answer.usage.output_tokens or 0
-        if answer.cost is not None:
-            self.cost = answer.cost if self.cost is None else self.cost + answer.cost
+__all__ = ["run_conversation"]
 
 
 def run_conversation(
@@ -157,8 +98,6 @@ def _answer(talk: Conversation, text: str) -> None:
         return
     answer = stream.response
     _keep(talk, question, answer)
-    from provider_kit.cli.chat import tell_rest
-
     tell_rest(answer)
 
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from provider_kit.cli.conversation_state import Conversation
 from provider_kit.cli.hints import at_the_command
 from provider_kit.cli.terminal_text import say
 from provider_kit.cli.wrapping import wrapped
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.did_you_mean import did_you_mean
-
-if TYPE_CHECKING:
-    from provider_kit.cli.conversation import Conversation
 
 __all__ = ["COMMANDS", "is_command", "run_command"]
 

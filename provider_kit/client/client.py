@@ -357,13 +357,13 @@ class Client(SyncAsyncMixin):
             APIError: The provider refused (see its subclasses).
             APIConnectionError: The network failed or a wait ran out.
         """
-        run, request, notes = self._begin("chat", self._block(), messages, options)
-        return run_to_completion(chat(run, request, notes))
+        run, request, report = self._begin("chat", self._block(), messages, options)
+        return run_to_completion(chat(run, request, report))
 
     async def achat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse:
         """Ask, and await the whole answer. Arguments, result and errors as :meth:`chat`."""
-        run, request, notes = self._begin("chat", self._await(), messages, options)
-        return await chat(run, request, notes)
+        run, request, report = self._begin("chat", self._await(), messages, options)
+        return await chat(run, request, report)
 
     def stream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatStream:
         """Ask, and read the answer while it is written: ``for chunk in client.stream("…")``.
@@ -375,16 +375,16 @@ class Client(SyncAsyncMixin):
             StreamError: While iterating: the stream failed after content was received, which is in
                 ``error.partial``. Before the first content the errors are those of :meth:`chat`.
         """
-        run, request, notes = self._begin("stream", self._block(), messages, options)
-        return ChatStream(begin_stream(run, request, notes))
+        run, request, report = self._begin("stream", self._block(), messages, options)
+        return ChatStream(begin_stream(run, request, report))
 
     def astream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> AsyncChatStream:
         """Ask, and read the answer while it is written: ``async for chunk in client.astream("…")``.
 
         Arguments and errors as :meth:`stream`.
         """
-        run, request, notes = self._begin("stream", self._await(), messages, options)
-        return AsyncChatStream(begin_stream(run, request, notes))
+        run, request, report = self._begin("stream", self._await(), messages, options)
+        return AsyncChatStream(begin_stream(run, request, report))
 
     # -------------------------------------------------------------------------------------------- the rest
 
@@ -450,13 +450,13 @@ class Client(SyncAsyncMixin):
         Raises:
             NotSupportedError: The provider does not count.
         """
-        run, request, notes = self._begin("count_tokens", self._block(), messages, options)
-        return run_to_completion(listing.count_tokens(run, request, notes))
+        run, request, report = self._begin("count_tokens", self._block(), messages, options)
+        return run_to_completion(listing.count_tokens(run, request, report))
 
     async def acount_tokens(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> int:
         """As :meth:`count_tokens`."""
-        run, request, notes = self._begin("count_tokens", self._await(), messages, options)
-        return await listing.count_tokens(run, request, notes)
+        run, request, report = self._begin("count_tokens", self._await(), messages, options)
+        return await listing.count_tokens(run, request, report)
 
     def health_check(self, *, timeout: float = 10.0) -> HealthStatus:
         """Whether the provider answers and accepts the key; asks for its models, which costs nothing.
@@ -505,7 +505,8 @@ class Client(SyncAsyncMixin):
         return await self._diagnose(self._await(), timeout, calls)
 
     async def _diagnose(self, transport: Transport, timeout: float, calls: int) -> Diagnosis:
-        from provider_kit.doctor.examination import Examination, examine
+        from provider_kit.doctor.examination import Examination
+        from provider_kit.doctor.examine import examine
         from provider_kit.doctor.recording import RecordingTransport
 
         def make_run(operation: str, over: Any, model: str | None, seconds: float) -> Run:

@@ -39,7 +39,7 @@ class ChatStream:
     @property
     def warnings(self) -> list[ParameterWarning]:
         """What was asked for and is not sent as asked."""
-        return self._state.notes.warnings
+        return self._state.report.warnings
 
     def text(self) -> Iterator[str]:
         """Only the pieces of text."""
@@ -118,7 +118,7 @@ class AsyncChatStream:
     @property
     def warnings(self) -> list[ParameterWarning]:
         """What was asked for and is not sent as asked."""
-        return self._state.notes.warnings
+        return self._state.report.warnings
 
     async def text(self) -> AsyncIterator[str]:
         """Only the pieces of text."""

@@ -6,16 +6,14 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provider_kit.auth.keys.shape import shape_warning
 from provider_kit.auth.storage.factory import find_stored
+from provider_kit.config.block import Block
 from provider_kit.config.document import Item
 from provider_kit.providers.base import Provider, keys_of_variable, shown_variable, variable_prefix
 from provider_kit.wire.redaction import redact
-
-if TYPE_CHECKING:
-    from provider_kit.config.provider_block import Block
 
 __all__ = ["check_keys", "note_environment", "read_login"]
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from itertools import takewhile
 from typing import Any
 
-from attrs import define
-
+from provider_kit.config.block import Block
 from provider_kit.config.credentials import check_keys, note_environment, read_login
 from provider_kit.config.document import Item
 from provider_kit.config.entries import OTHER_SPELLINGS, ProviderEntry, entry_fields
@@ -25,32 +24,7 @@ from provider_kit.providers.base import Provider
 from provider_kit.providers.registry import find_provider, is_known, provider_names
 from provider_kit.wire.redaction import MaskedDict
 
-__all__ = ["Block", "is_switched_off", "read_entry"]
-
-
-@define
-class Block:
-    """One provider while it is read."""
-
-    name: str
-    item: Item
-    path: str
-    reader: Reader
-    provider: Provider
-    #: How many problems were told before it was begun.
-    before: int = 0
-
-    def tell(self, key: str, message: str, remedy: str, *, warning: bool = False) -> None:
-        """Note a problem at one of its keys, or at its name."""
-        place = self.item.value.get(key)
-        self.reader.tell(
-            self.item if place is None else place,
-            f"{self.path}.{key}" if key else self.path,
-            message,
-            remedy,
-            severity="warning" if warning else "error",
-            key=place is None,
-        )
+__all__ = ["is_switched_off", "read_entry"]
 
 
 def is_switched_off(item: Item, path: str, reader: Reader) -> bool:

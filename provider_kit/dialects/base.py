@@ -132,7 +132,7 @@ class Dialect:
         #: Error codes that mean something else at this provider.
         self.error_codes: Mapping[str, type[APIError]] = error_codes or {}
 
-    def build_chat(self, request: ChatRequest, *, stream: bool, notes: ParameterReport) -> WireRequest:
+    def build_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
         """Write a chat request."""
         raise self._missing("chat")
 
@@ -160,7 +160,7 @@ class Dialect:
         """Read embeddings."""
         raise self._missing("embeddings")
 
-    def build_count(self, request: ChatRequest, notes: ParameterReport) -> WireRequest:
+    def build_count(self, request: ChatRequest, report: ParameterReport) -> WireRequest:
         """Ask how many tokens a request has."""
         raise self._missing("token counting")
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import define
 
 from provider_kit.dialects.base import ParameterReport
+from provider_kit.doctor.examination import Examination
 from provider_kit.doctor.provider import page_title, tell_call_error, tell_quota
 from provider_kit.engine.stream import begin_stream, stream
 from provider_kit.errors import ModelNotFoundError, ProviderKitError, StreamError
 from provider_kit.model.inputs import build_request
-
-if TYPE_CHECKING:
-    from provider_kit.doctor.examination import Examination
 
 __all__ = ["examine_calls"]
 

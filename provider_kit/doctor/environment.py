@@ -8,19 +8,17 @@ import ssl
 import stat
 import sys
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provider_kit._version import __version__
 from provider_kit.auth.credential_pool import CredentialPool
 from provider_kit.auth.keys.shape import shape_warning
 from provider_kit.auth.storage.factory import default_token_folder, open_token_storage, stored_credential
+from provider_kit.doctor.examination import Examination
 from provider_kit.errors import MissingAPIKeyError, ProviderKitError
 from provider_kit.providers.base import keys_of_variable, shown_variable
 from provider_kit.transports.base import Transport
 from provider_kit.transports.threads import run_in_daemon_thread, with_timeout
-
-if TYPE_CHECKING:
-    from provider_kit.doctor.examination import Examination
 
 __all__ = [
     "examine_environment",

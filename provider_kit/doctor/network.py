@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
+from provider_kit.doctor.examination import Examination
 from provider_kit.transports.base import Transport
 from provider_kit.transports.environment import find_proxy
 from provider_kit.transports.network_probe import NetworkFacts, probe_network
 from provider_kit.transports.threads import run_in_daemon_thread
 from provider_kit.wire.http import is_loopback
-
-if TYPE_CHECKING:
-    from provider_kit.doctor.examination import Examination
 
 __all__ = ["examine_network"]
 

@@ -73,7 +73,7 @@ async def look_up(run: Run, request: ChatRequest, dialect: Dialect, call: WireRe
         return None
     if call is None:
         call = dialect.build_chat(
-            request, stream=False, notes=ParameterReport("drop", run.endpoint.name, request.model)
+            request, stream=False, report=ParameterReport("drop", run.endpoint.name, request.model)
         )
     endpoint = run.endpoint
     body = deep_merge(call.body or {}, request.extra_body) if request.extra_body else call.body

@@ -17,7 +17,7 @@ from provider_kit.wire.response_headers import request_id
 __all__ = ["chat"]
 
 
-async def chat(run: Run, request: ChatRequest, notes: ParameterReport) -> ChatResponse:
+async def chat(run: Run, request: ChatRequest, report: ParameterReport) -> ChatResponse:
     """Ask for a whole answer.
 
     Raises:
@@ -25,23 +25,25 @@ async def chat(run: Run, request: ChatRequest, notes: ParameterReport) -> ChatRe
     """
     endpoint = run.endpoint
     dialect = endpoint.dialect_for(request.model)
-    call = dialect.build_chat(request, stream=False, notes=notes)
+    call = dialect.build_chat(request, stream=False, report=report)
     draft = endpoint.draft(
         call, extra_body=request.extra_body, extra_headers=request.extra_headers, extra_query=request.extra_query
     )
     if run.gate.cache is None:
-        return await _ask(run, dialect, draft, notes, None)
+        return await _ask(run, dialect, draft, report, None)
     lookup = await look_up(run, request, dialect, call)
     if lookup is not None and lookup.entry is not None and lookup.read is not None:
-        return from_cache(run, lookup.read[1], lookup.entry, notes.warnings)
+        return from_cache(run, lookup.read[1], lookup.entry, report.warnings)
     try:
-        return await _ask(run, dialect, draft, notes, lookup)
+        return await _ask(run, dialect, draft, report, lookup)
     finally:
         if lookup is not None:
             lookup.done()
 
 
-async def _ask(run: Run, dialect: Dialect, draft: Draft, notes: ParameterReport, lookup: Lookup | None) -> ChatResponse:
+async def _ask(
+    run: Run, dialect: Dialect, draft: Draft, report: ParameterReport, lookup: Lookup | None
+) -> ChatResponse:
     endpoint, transport = run.endpoint, run.transport
     while True:
         http = run.begin_at_once(draft, False) or await run.begin(draft, False)
@@ -70,7 +72,7 @@ async def _ask(run: Run, dialect: Dialect, draft: Draft, notes: ParameterReport,
         answer.provider = endpoint.name
         answer.headers = headers
         answer.request_id = request_id(headers)
-        answer.warnings = notes.warnings
+        answer.warnings = report.warnings
         answer.attempts = await run.succeeded(headers, total_tokens(answer) if run.gate.wants_usage else None)
         if lookup is not None:
             answer.cache = "miss"

@@ -112,10 +112,10 @@ def _add(one: Usage, other: Usage) -> Usage:
     )
 
 
-async def count_tokens(run: Run, request: ChatRequest, notes: ParameterReport) -> int:
+async def count_tokens(run: Run, request: ChatRequest, report: ParameterReport) -> int:
     """Tokens of a request, as the provider counts them."""
     dialect = run.endpoint.dialect_for(request.model)
     dialect = dialect.counter or dialect
-    call = dialect.build_count(request, notes)
+    call = dialect.build_count(request, report)
     extra = {"extra_headers": request.extra_headers, "extra_query": request.extra_query}
     return await _ask(run, call, lambda payload, _: dialect.parse_count(payload), **extra)

@@ -45,7 +45,7 @@ class StreamState:
 
     run: Run
     request: ChatRequest
-    notes: ParameterReport
+    report: ParameterReport
     dialect: Dialect
     draft: Draft
     decoder: StreamDecoder | None = None
@@ -83,7 +83,7 @@ class StreamState:
         if self.hit:
             return answer
         answer.provider = run.endpoint.name
-        answer.warnings = self.notes.warnings
+        answer.warnings = self.report.warnings
         answer.attempts = self.attempts or tuple(run.attempts)
         answer.timings = Timings(run.first_content, self.ended)
         answer.cache = "miss" if self.collected is not None else None
@@ -120,7 +120,7 @@ def _no_interrupt(*_: object) -> None:
     """For transports that cannot: the read ends by itself."""
 
 
-def begin_stream(run: Run, request: ChatRequest, notes: ParameterReport) -> StreamState:
+def begin_stream(run: Run, request: ChatRequest, report: ParameterReport) -> StreamState:
     """Write the request of a stream; nothing is sent yet.
 
     Raises:
@@ -128,12 +128,12 @@ def begin_stream(run: Run, request: ChatRequest, notes: ParameterReport) -> Stre
     """
     dialect = run.endpoint.dialect_for(request.model)
     draft = run.endpoint.draft(
-        dialect.build_chat(request, stream=True, notes=notes),
+        dialect.build_chat(request, stream=True, report=report),
         extra_body=request.extra_body,
         extra_headers=request.extra_headers,
         extra_query=request.extra_query,
     )
-    return StreamState(run, request, notes, dialect, draft)
+    return StreamState(run, request, report, dialect, draft)
 
 
 async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
@@ -275,7 +275,7 @@ def _replayed(state: StreamState, lookup: Lookup | None) -> list[Chunk] | None:
         return None
     run = state.run
     chunks, answer = lookup.read
-    state.whole = from_cache(run, answer, lookup.entry, state.notes.warnings)
+    state.whole = from_cache(run, answer, lookup.entry, state.report.warnings)
     state.hit = True
     run.first_content = state.ended = run.transport.now() - run.started
     return _as_chunks(answer) if chunks is None else chunks

@@ -1,1 +1,23 @@
 """Whom to call: one small file or row for each provider, found by name through the registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provider_kit.model.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from provider_kit.providers.base import Provider as Provider
+    from provider_kit.providers.registry import provider_names as provider_names
+    from provider_kit.providers.registry import register_provider as register_provider
+
+_HOMES = {
+    "provider_kit.providers.base": ("Provider",),
+    "provider_kit.providers.registry": (
+        "provider_names",
+        "register_provider",
+    ),
+}
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+
+__all__ = ["Provider", "provider_names", "register_provider"]

@@ -33,9 +33,9 @@ def _quirks(model: str) -> ChatQuirks:
 class _ClassicAzureChat(OpenAIChat):
     """The deployment stands in the path."""
 
-    def build_chat(self, request: ChatRequest, *, stream: bool, notes: ParameterReport) -> WireRequest:
+    def build_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
         """Write a chat request."""
-        call = super().build_chat(request, stream=stream, notes=notes)
+        call = super().build_chat(request, stream=stream, report=report)
         call.path = f"/deployments/{path_name(request.model)}{call.path}"
         return call
 

@@ -17,13 +17,13 @@ __all__ = ["PROVIDER"]
 _effort = effort_writer("low", "medium", "high", "max")  # it reads "medium" as "high"
 
 
-def _reasoning(reasoning: Reasoning, body: dict[str, Any], notes: ParameterReport) -> None:
+def _reasoning(reasoning: Reasoning, body: dict[str, Any], report: ParameterReport) -> None:
     """Source: api-docs.deepseek.com, "Thinking mode"."""
     if reasoning.effort == "none":
         body["thinking"] = {"type": "disabled"}
         return
     body["thinking"] = {"type": "enabled"}
-    _effort(reasoning, body, notes)
+    _effort(reasoning, body, report)
 
 
 class DeepSeekProvider(Provider):

@@ -16,7 +16,7 @@ from provider_kit.providers.base import Provider, as_decimal
 __all__ = ["PROVIDER", "OpenRouterProvider"]
 
 
-def _reasoning(reasoning: Reasoning, body: dict[str, Any], notes: ParameterReport) -> None:
+def _reasoning(reasoning: Reasoning, body: dict[str, Any], report: ParameterReport) -> None:
     """One object for every provider behind it: an effort or a budget, shown or not."""
     wish: dict[str, Any] = {}
     if reasoning.budget_tokens:

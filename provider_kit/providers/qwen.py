@@ -15,7 +15,7 @@ __all__ = ["PROVIDER", "QwenProvider"]
 _BUDGETS = {"minimal": 512, "low": 2048, "medium": 8192, "high": 24576, "xhigh": 32768, "max": 38912}
 
 
-def _reasoning(reasoning: Reasoning, body: dict[str, Any], notes: ParameterReport) -> None:
+def _reasoning(reasoning: Reasoning, body: dict[str, Any], report: ParameterReport) -> None:
     """``enable_thinking`` with a budget; the default differs from model to model, so it is always said."""
     if reasoning.effort == "none":
         body["enable_thinking"] = False

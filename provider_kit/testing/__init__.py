@@ -12,8 +12,9 @@ The pytest fixtures ``fake_server`` and ``mock_provider`` come with the package.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from provider_kit.model.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from provider_kit.dialects.replies import Asked as Asked
@@ -26,6 +27,23 @@ if TYPE_CHECKING:
     from provider_kit.testing.oauth_server import OAuthServer as OAuthServer
     from provider_kit.transports.scripted import ScriptedTransport as ScriptedTransport
 
+_HOMES = {
+    "provider_kit.dialects.replies": (
+        "Asked",
+        "Reply",
+        "ReplyCall",
+    ),
+    "provider_kit.testing.fake_server": (
+        "FakeServer",
+        "RecordedRequest",
+    ),
+    "provider_kit.testing.faults": ("Fault",),
+    "provider_kit.testing.mock_provider": ("MockProvider",),
+    "provider_kit.testing.oauth_server": ("OAuthServer",),
+    "provider_kit.transports.scripted": ("ScriptedTransport",),
+}
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+
 __all__ = [
     "Asked",
     "FakeServer",
@@ -37,21 +55,3 @@ __all__ = [
     "ReplyCall",
     "ScriptedTransport",
 ]
-
-_HOMES = {
-    "Asked": "provider_kit.dialects.replies",
-    "FakeServer": "provider_kit.testing.fake_server",
-    "Fault": "provider_kit.testing.faults",
-    "MockProvider": "provider_kit.testing.mock_provider",
-    "OAuthServer": "provider_kit.testing.oauth_server",
-    "RecordedRequest": "provider_kit.testing.fake_server",
-    "Reply": "provider_kit.dialects.replies",
-    "ReplyCall": "provider_kit.dialects.replies",
-    "ScriptedTransport": "provider_kit.transports.scripted",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)

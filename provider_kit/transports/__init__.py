@@ -6,7 +6,30 @@ The libraries themselves are imported when the first transport of their kind is 
 
 from __future__ import annotations
 
-from provider_kit.transports.base import ByteStream, Transport
-from provider_kit.transports.scripted import ScriptedTransport
+from typing import TYPE_CHECKING
 
-__all__ = ["ByteStream", "ScriptedTransport", "Transport"]
+from provider_kit.model.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from provider_kit.transports.base import ByteStream as ByteStream
+    from provider_kit.transports.base import Transport as Transport
+    from provider_kit.transports.scripted import ScriptedTransport as ScriptedTransport
+    from provider_kit.wire.http import HttpRequest as HttpRequest
+    from provider_kit.wire.http import HttpResponse as HttpResponse
+    from provider_kit.wire.http import Limits as Limits
+
+_HOMES = {
+    "provider_kit.transports.base": (
+        "ByteStream",
+        "Transport",
+    ),
+    "provider_kit.transports.scripted": ("ScriptedTransport",),
+    "provider_kit.wire.http": (
+        "HttpRequest",
+        "HttpResponse",
+        "Limits",
+    ),
+}
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+
+__all__ = ["ByteStream", "HttpRequest", "HttpResponse", "Limits", "ScriptedTransport", "Transport"]

@@ -265,7 +265,7 @@ def test_a_result_without_its_call_is_named_by_its_id():
     from provider_kit.dialects.gemini_content import GeminiContent
 
     request = ChatRequest(model=NEW, messages=[Message.tool("lost", "x"), Message.user("?")])
-    body = GeminiContent().build_chat(request, stream=False, notes=ParameterReport()).body
+    body = GeminiContent().build_chat(request, stream=False, report=ParameterReport()).body
     assert body["contents"][0]["parts"] == [
         {"functionResponse": {"name": "lost", "response": {"output": "x"}}},
         {"text": "?"},

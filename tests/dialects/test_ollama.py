@@ -253,7 +253,7 @@ def test_only_the_text_of_a_result_is_sent(sent):
 def test_a_result_without_its_call_is_named_by_its_id():
     """The dialect itself does not fail where a caller builds requests by hand."""
     request = ChatRequest(model=MODEL, messages=[Message.tool("lost", "x")])
-    body = OllamaChat().build_chat(request, stream=False, notes=ParameterReport()).body
+    body = OllamaChat().build_chat(request, stream=False, report=ParameterReport()).body
     assert body["messages"] == [{"role": "tool", "tool_name": "lost", "content": "x"}]
 
 

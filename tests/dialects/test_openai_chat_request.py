@@ -32,10 +32,10 @@ OWN = "openai_chat/acme"
 def build(messages="Hi", quirks=None, *, stream=False, on_unsupported="warn", **options):
     """Body of a request and the parameters that were warned about."""
     dialect = OpenAIChat(provider="acme", quirks=quirks)
-    notes = ParameterReport(on_unsupported, "acme", "m")
+    report = ParameterReport(on_unsupported, "acme", "m")
     request = build_request(messages, options, default_model="m", defaults={})
-    body = dialect.build_chat(request, stream=stream, notes=notes).body
-    return body, [warning.parameter for warning in notes.warnings]
+    body = dialect.build_chat(request, stream=stream, report=report).body
+    return body, [warning.parameter for warning in report.warnings]
 
 
 def written(messages, quirks=None, **options):

@@ -29,10 +29,10 @@ def build(messages="Hi", profile=None, *, stream=False, on_unsupported="warn", *
     """Body of a request and the parameters that were warned about."""
     profile = profile or ResponsesProfile()
     dialect = OpenAIResponses(provider="acme", profile=lambda model: profile)
-    notes = ParameterReport(on_unsupported, "acme", "m")
+    report = ParameterReport(on_unsupported, "acme", "m")
     request = build_request(messages, options, default_model="m", defaults={})
-    return dialect.build_chat(request, stream=stream, notes=notes).body, [
-        warning.parameter for warning in notes.warnings
+    return dialect.build_chat(request, stream=stream, report=report).body, [
+        warning.parameter for warning in report.warnings
     ]
 
 

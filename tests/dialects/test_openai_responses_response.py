@@ -129,7 +129,7 @@ def test_an_answer_goes_back_as_it_came():
     read = DIALECT.parse_chat(response(REASONING, both, CALL))
     conversation = [Message.user("Hi"), read.message, Message.tool("c1", "ok")]
     request = build_request(conversation, {}, default_model="m", defaults={})
-    body = DIALECT.build_chat(request, stream=False, notes=ParameterReport()).body
+    body = DIALECT.build_chat(request, stream=False, report=ParameterReport()).body
     assert json.dumps(body["input"][1:4]) == json.dumps([REASONING, both, CALL])
 
 

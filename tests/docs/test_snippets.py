@@ -23,7 +23,7 @@ import yaml
 import provider_kit
 from provider_kit.cli import cli
 from provider_kit.config.configuration import read_configuration
-from provider_kit.doctor.examination import ORDER
+from provider_kit.doctor.examine import ORDER
 from provider_kit.providers import registry
 from provider_kit.testing import FakeServer, MockProvider
 from provider_kit.transports.aiohttp_transport import AiohttpTransport

@@ -49,7 +49,7 @@ class Shouting(Dialect):
 
     name = "shouting"
 
-    def build_chat(self, request, *, stream, notes):
+    def build_chat(self, request, *, stream, report):
         return WireRequest(
             "/shout", {"line": request.messages[-1].text}, headers={"X-Loud": "1"}, query={"stream": str(stream)}
         )
@@ -105,7 +105,7 @@ def test_what_it_lacks_is_told(call, client):
         assert caught.value.hint
     bare = Dialect()
     for missing in (
-        lambda: bare.build_chat(None, stream=False, notes=None),
+        lambda: bare.build_chat(None, stream=False, report=None),
         lambda: bare.parse_chat({}),
         bare.stream_decoder,
         lambda: bare.parse_models({}),

@@ -40,14 +40,14 @@ def test_a_provider_may_carry_its_key_in_another_header_and_speak_otherwise():
 @pytest.mark.parametrize(
     ("verb", "arguments"),
     [
-        ("build_chat", {"request": None, "stream": False, "notes": None}),
+        ("build_chat", {"request": None, "stream": False, "report": None}),
         ("parse_chat", {"payload": None}),
         ("stream_decoder", {}),
         ("build_models", {"cursor": None}),
         ("parse_models", {"payload": None}),
         ("build_embed", {"texts": [], "model": "m", "dimensions": None}),
         ("parse_embed", {"payload": None}),
-        ("build_count", {"request": None, "notes": None}),
+        ("build_count", {"request": None, "report": None}),
         ("parse_count", {"payload": None}),
     ],
 )

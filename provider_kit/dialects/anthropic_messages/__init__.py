@@ -34,9 +34,9 @@ class AnthropicMessages(Dialect):
         super().__init__(provider=provider, origin=origin)
         self._profile = profile
 
-    def build_chat(self, request: ChatRequest, *, stream: bool, notes: ParameterReport) -> WireRequest:
+    def build_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
         """Write a request."""
-        writer = AnthropicRequestWriter(request, self._profile(request.model), notes, self.origin)
+        writer = AnthropicRequestWriter(request, self._profile(request.model), report, self.origin)
         return WireRequest("/v1/messages", writer.write(stream))
 
     def parse_chat(self, payload: Any) -> ChatResponse:
@@ -58,9 +58,9 @@ class AnthropicMessages(Dialect):
         models = [_model(entry, self.provider) for entry in found["data"] or () if isinstance(entry, Mapping)]
         return models, found.get("last_id") if found.get("has_more") else None
 
-    def build_count(self, request: ChatRequest, notes: ParameterReport) -> WireRequest:
+    def build_count(self, request: ChatRequest, report: ParameterReport) -> WireRequest:
         """POST /v1/messages/count_tokens: the request without what only matters for an answer."""
-        body = self.build_chat(request, stream=False, notes=notes).body or {}
+        body = self.build_chat(request, stream=False, report=report).body or {}
         kept = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control")
         return WireRequest("/v1/messages/count_tokens", {key: body[key] for key in kept if key in body})
 

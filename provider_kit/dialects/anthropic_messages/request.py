@@ -84,10 +84,10 @@ def _mark(cache: bool | str) -> dict[str, str]:
 class AnthropicRequestWriter:
     """Writes one request."""
 
-    def __init__(self, request: ChatRequest, profile: ClaudeProfile, notes: ParameterReport, origin: str) -> None:
+    def __init__(self, request: ChatRequest, profile: ClaudeProfile, report: ParameterReport, origin: str) -> None:
         self.request = request
         self.profile = profile
-        self.notes = notes
+        self.report = report
         self.origin = origin
         #: Ids of the server's calls that have their result.
         self._answered: set[str] = set()
@@ -108,22 +108,22 @@ class AnthropicRequestWriter:
             value = getattr(request, name)
             if value is not None:
                 if not profile.sampling:
-                    self.notes.omit(name, "this model takes no sampling parameters.")
+                    self.report.omit(name, "this model takes no sampling parameters.")
                 elif name == "top_p" and request.temperature is not None:
-                    self.notes.omit(name, "only one of temperature and top_p is taken; temperature was sent.")
+                    self.report.omit(name, "only one of temperature and top_p is taken; temperature was sent.")
                 else:
                     body[name] = min(value, 1.0) if name == "temperature" else value
         if request.temperature is not None and request.temperature > 1 and profile.sampling:
-            self.notes.omit("temperature", "this API goes up to 1; 1 was sent.")
+            self.report.omit("temperature", "this API goes up to 1; 1 was sent.")
         if request.stop is not None:
             stop = [text for text in request.stop if text.strip()]
             if len(stop) < len(request.stop):
-                self.notes.omit("stop", "stop texts of white space only are refused.")
+                self.report.omit("stop", "stop texts of white space only are refused.")
             if stop:
                 body["stop_sequences"] = stop
         for name in ("seed", "presence_penalty", "frequency_penalty"):
             if getattr(request, name) is not None:
-                self.notes.omit(name, "this API has no such parameter.")
+                self.report.omit(name, "this API has no such parameter.")
         wish = None if request.reasoning is None else request.reasoning.without_default()
         thinks = wish is not None and self._reasoning(body, wish)
         if request.tools:
@@ -137,7 +137,7 @@ class AnthropicRequestWriter:
             if "user_id" in request.metadata:
                 body["metadata"] = {"user_id": request.metadata["user_id"]}
             if rest:
-                self.notes.omit("metadata", f"only user_id is taken; {', '.join(rest)} was left out.")
+                self.report.omit("metadata", f"only user_id is taken; {', '.join(rest)} was left out.")
         if request.cache:
             body["cache_control"] = _mark(request.cache)
         if stream:
@@ -189,7 +189,7 @@ class AnthropicRequestWriter:
             turns.append({"role": "system", "content": blocks})
             return
         if turns:
-            self.notes.omit("messages", "a system message inside the conversation was put before it.")
+            self.report.omit("messages", "a system message inside the conversation was put before it.")
         system.extend(blocks)
 
     def _check(self, turns: list[dict[str, Any]]) -> None:
@@ -231,7 +231,7 @@ class AnthropicRequestWriter:
             (results if block.get("type") == "tool_result" else rest).append(block)
         while message.role == "assistant" and rest and rest[-1].get("type") in _THINKING:
             rest.pop()  # the API refuses a turn that ends with it
-            self.notes.omit("messages", "thinking at the end of an answer that was cut was not sent.")
+            self.report.omit("messages", "thinking at the end of an answer that was cut was not sent.")
         return results + rest
 
     def _block(self, part: Any, message: Message) -> dict[str, Any] | None:
@@ -264,18 +264,18 @@ class AnthropicRequestWriter:
             return self._thinking(part, message)
         if isinstance(part, Native):
             if self._is_orphan(part, message):
-                self.notes.omit("messages", f"a {part.type} block without its result was not sent.")
+                self.report.omit("messages", f"a {part.type} block without its result was not sent.")
                 return None
             if message.origin in (None, self.origin):
                 return dict(part.data)
-            self.notes.omit("messages", f"a {part.type} block of {message.origin} was not sent.")
+            self.report.omit("messages", f"a {part.type} block of {message.origin} was not sent.")
             return None
         if isinstance(part, Refusal):
             return {"type": "text", "text": part.text} if part.text.strip() else None
         if isinstance(part, Media) and message.role == "assistant" and (words := spoken_words(part)):
             return {"type": "text", "text": words}
         if isinstance(part, Media) and message.role == "assistant" and message.origin is not None:
-            self.notes.omit("messages", f"a generated {type(part).__name__} was not sent; attach it to a user turn.")
+            self.report.omit("messages", f"a generated {type(part).__name__} was not sent; attach it to a user turn.")
             return None
         if isinstance(part, Image):
             return {"type": "image", "source": _source(part)}
@@ -302,10 +302,10 @@ class AnthropicRequestWriter:
         sealed = part.signature if native is None else native.get("signature") or native.get("data")
         if not sealed:
             if native is not None:
-                self.notes.omit("messages", "thinking without a signature was not sent: its answer was cut.")
+                self.report.omit("messages", "thinking without a signature was not sent: its answer was cut.")
             return None
         if self.profile.bound_thinking and message.model and not _same_model(message.model, self.request.model):
-            self.notes.omit("messages", f"thinking of {message.model} is not valid for {self.request.model}.")
+            self.report.omit("messages", f"thinking of {message.model} is not valid for {self.request.model}.")
             return None
         if part.native is not None:
             return dict(part.native)
@@ -319,7 +319,7 @@ class AnthropicRequestWriter:
         effort, budget = reasoning.effort, reasoning.budget_tokens
         if effort == "none":
             if profile.thinking_off is None:
-                self.notes.omit("reasoning", "this model always thinks; effort 'low' was sent.")
+                self.report.omit("reasoning", "this model always thinks; effort 'low' was sent.")
                 body["output_config"] = {**body.get("output_config", {}), "effort": "low"}
             else:
                 body["thinking"] = {"type": profile.thinking_off}
@@ -331,22 +331,22 @@ class AnthropicRequestWriter:
                 body["max_tokens"] = max(body["max_tokens"], wanted + 4096)
             room = body["max_tokens"] - 1
             if room < 1024:
-                self.notes.omit("reasoning", "thinking needs max_tokens above 1024; it was left off.")
+                self.report.omit("reasoning", "thinking needs max_tokens above 1024; it was left off.")
                 return False
             body["thinking"] = {"type": "enabled", "budget_tokens": max(1024, min(wanted, room)), **display}
             if wanted > room:
-                self.notes.omit("reasoning", f"the budget was cut to {room} tokens to stay below max_tokens.")
+                self.report.omit("reasoning", f"the budget was cut to {room} tokens to stay below max_tokens.")
             self._drop_sampling(body)
             return True
         body["thinking"] = {"type": "adaptive", **(display or {"display": "summarized"})}
         self._drop_sampling(body)
         if budget and not effort:
             effort = "low" if budget <= 4096 else "medium" if budget <= 16384 else "high"
-            self.notes.omit("reasoning", f"this model takes no token budget; effort {effort!r} was sent.")
+            self.report.omit("reasoning", f"this model takes no token budget; effort {effort!r} was sent.")
         if effort:
             sent = "low" if effort == "minimal" else effort
             if sent != effort:
-                self.notes.omit("reasoning", f"effort {effort!r} is not known to this model; {sent!r} was sent.")
+                self.report.omit("reasoning", f"effort {effort!r} is not known to this model; {sent!r} was sent.")
             body["output_config"] = {**body.get("output_config", {}), "effort": sent}
         return False
 
@@ -355,7 +355,7 @@ class AnthropicRequestWriter:
         for name in ("temperature", "top_p", "top_k"):
             if name in body and not (name == "top_p" and body[name] >= 0.95):
                 del body[name]
-                self.notes.omit(name, "it is not taken while thinking is on.")
+                self.report.omit(name, "it is not taken while thinking is on.")
 
     def _tools(self, body: dict[str, Any], tools: list[Tool], thinks: bool) -> None:
         choice = self.request.tool_choice
@@ -367,7 +367,7 @@ class AnthropicRequestWriter:
         if choice is not None:
             if choice.mode == "required" and (thinks or not self.profile.forced_tools):
                 reason = "while thinking is on" if thinks else "at this model"
-                self.notes.omit("tool_choice", f"tools cannot be forced {reason}; the model decides.")
+                self.report.omit("tool_choice", f"tools cannot be forced {reason}; the model decides.")
                 written = {"type": "auto"}
             elif choice.mode == "required":
                 written = {"type": "tool", "name": choice.names[0]} if choice.names else {"type": "any"}
@@ -400,9 +400,9 @@ class AnthropicRequestWriter:
         made, lost, closed = claude_schema(schema)
         if lost:
             names = ", ".join(lost)
-            self.notes.omit(parameter, f"this API refuses the schema's {names}; check the answer yourself.")
+            self.report.omit(parameter, f"this API refuses the schema's {names}; check the answer yourself.")
         if closed:
-            self.notes.omit(parameter, "additionalProperties: false was added, as this API demands.")
+            self.report.omit(parameter, "additionalProperties: false was added, as this API demands.")
         return made
 
     def _response_format(self, body: dict[str, Any], wanted: ResponseFormat) -> None:
@@ -418,7 +418,7 @@ class AnthropicRequestWriter:
         text = "Answer with JSON only, without any text around it."
         if wanted.schema is not None:
             text = f"Answer with JSON only, valid for this JSON schema: {dumps_text(wanted.schema)}"
-        self.notes.omit("response_format", "this model has no JSON mode for it; the system prompt asks for JSON.")
+        self.report.omit("response_format", "this model has no JSON mode for it; the system prompt asks for JSON.")
         system = body.get("system")
         if isinstance(system, list):
             system.append({"type": "text", "text": text})

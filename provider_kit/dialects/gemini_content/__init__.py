@@ -41,9 +41,9 @@ class GeminiContent(Dialect):
         super().__init__(provider=provider, origin=origin)
         self._profile = profile
 
-    def build_chat(self, request: ChatRequest, *, stream: bool, notes: ParameterReport) -> WireRequest:
+    def build_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
         """Write a request."""
-        body = GeminiRequestWriter(request, self._profile(request.model), notes, self.origin).write()
+        body = GeminiRequestWriter(request, self._profile(request.model), report, self.origin).write()
         if stream:
             return WireRequest(f"{_path(request.model)}:streamGenerateContent", body, query={"alt": "sse"})
         return WireRequest(f"{_path(request.model)}:generateContent", body)
@@ -95,9 +95,9 @@ class GeminiContent(Dialect):
             vectors, usage=read_gemini_usage(found.get("usageMetadata")), provider=self.provider or None, raw=payload
         )
 
-    def build_count(self, request: ChatRequest, notes: ParameterReport) -> WireRequest:
+    def build_count(self, request: ChatRequest, report: ParameterReport) -> WireRequest:
         """POST models/{model}:countTokens with the whole request."""
-        body = GeminiRequestWriter(request, self._profile(request.model), notes, self.origin).write()
+        body = GeminiRequestWriter(request, self._profile(request.model), report, self.origin).write()
         wrapped = {"generateContentRequest": {"model": _path(request.model).lstrip("/"), **body}}
         return WireRequest(f"{_path(request.model)}:countTokens", wrapped)
 

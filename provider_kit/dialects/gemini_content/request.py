@@ -61,10 +61,10 @@ class GeminiProfile:
 class GeminiRequestWriter:
     """Writes one request."""
 
-    def __init__(self, request: ChatRequest, profile: GeminiProfile, notes: ParameterReport, origin: str) -> None:
+    def __init__(self, request: ChatRequest, profile: GeminiProfile, report: ParameterReport, origin: str) -> None:
         self.request = request
         self.profile = profile
-        self.notes = notes
+        self.report = report
         self.origin = origin
         #: The calls so far, each with its number.
         self._calls: dict[str, tuple[int, ToolCall]] = {}
@@ -86,9 +86,9 @@ class GeminiRequestWriter:
         if request.tools:
             self._tools(body, request.tools)
         if request.user is not None:
-            self.notes.omit("user", "this API takes no user id.")
+            self.report.omit("user", "this API takes no user id.")
         if request.metadata is not None:
-            self.notes.omit("metadata", "this API takes no metadata.")
+            self.report.omit("metadata", "this API takes no metadata.")
         return body
 
     # -------------------------------------------------------------------------------------------- conversation
@@ -153,7 +153,7 @@ class GeminiRequestWriter:
         if isinstance(part, Native):
             if own:
                 return dict(part.data)
-            self.notes.omit("messages", f"a {part.type} block of {message.origin} was not sent.")
+            self.report.omit("messages", f"a {part.type} block of {message.origin} was not sent.")
             return None
         if isinstance(part, Refusal):
             return {"text": part.text} if part.text else None
@@ -161,7 +161,7 @@ class GeminiRequestWriter:
             words = spoken_words(part)
             if words:
                 return {"text": words}
-            self.notes.omit("messages", f"a generated {type(part).__name__} was not sent; attach it to a question.")
+            self.report.omit("messages", f"a generated {type(part).__name__} was not sent; attach it to a question.")
             return None
         if isinstance(part, Media):
             return _signed(_media(part), (part.extra or {}).get("thoughtSignature") if own else None)
@@ -187,7 +187,7 @@ class GeminiRequestWriter:
             if self.profile.media_in_results:
                 written["parts"] = media
             else:
-                self.notes.omit("messages", "images in tool results are not taken by this model.")
+                self.report.omit("messages", "images in tool results are not taken by this model.")
         return written
 
     # -------------------------------------------------------------------------------------------- the rest
@@ -201,12 +201,12 @@ class GeminiRequestWriter:
                 if self.profile.sampling:
                     config[wire] = value
                 else:
-                    self.notes.omit(name, "this model takes no sampling parameters.")
+                    self.report.omit(name, "this model takes no sampling parameters.")
         if request.max_tokens is not None:
             config["maxOutputTokens"] = request.max_tokens
         if request.stop is not None:
             if len(request.stop) > _MAX_STOP:
-                self.notes.omit("stop", f"only the first {_MAX_STOP} stop texts were sent.")
+                self.report.omit("stop", f"only the first {_MAX_STOP} stop texts were sent.")
             config["stopSequences"] = request.stop[:_MAX_STOP]
         if request.seed is not None:
             config["seed"] = request.seed
@@ -234,7 +234,7 @@ class GeminiRequestWriter:
         profile = self.profile
         effort, budget = reasoning.effort, reasoning.budget_tokens
         if profile.thinking is None:
-            self.notes.omit("reasoning", "this model has no thinking to control.")
+            self.report.omit("reasoning", "this model has no thinking to control.")
             return {}
         written: dict[str, Any] = {}
         if profile.thinking == "budget":
@@ -242,7 +242,9 @@ class GeminiRequestWriter:
             if wanted is not None:
                 written["thinkingBudget"] = max(wanted, profile.smallest_budget)
                 if wanted < profile.smallest_budget:
-                    self.notes.omit("reasoning", f"this model cannot think less than {profile.smallest_budget} tokens.")
+                    self.report.omit(
+                        "reasoning", f"this model cannot think less than {profile.smallest_budget} tokens."
+                    )
         elif effort or budget:
             word = effort or ("low" if (budget or 0) <= 4096 else "medium" if (budget or 0) <= 16384 else "high")
             level = profile.lowest_level if word == "none" else _LEVELS[word]
@@ -250,7 +252,7 @@ class GeminiRequestWriter:
                 level = profile.lowest_level
             written["thinkingLevel"] = level
             if effort != level.lower() or budget:
-                self.notes.omit("reasoning", f"this model thinks in levels; {level} was sent.")
+                self.report.omit("reasoning", f"this model thinks in levels; {level} was sent.")
         show = reasoning.show if reasoning.show is not None else (effort != "none" and bool(written))
         if show:
             written["includeThoughts"] = True
@@ -266,7 +268,7 @@ class GeminiRequestWriter:
         if config:
             body["toolConfig"] = {"functionCallingConfig": config}
         if self.request.parallel_tool_calls is False:
-            self.notes.omit("parallel_tool_calls", "this API has no such switch.")
+            self.report.omit("parallel_tool_calls", "this API has no such switch.")
 
 
 def _signed(part: dict[str, Any], signature: str | None) -> dict[str, Any]:

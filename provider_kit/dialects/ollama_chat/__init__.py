@@ -29,9 +29,9 @@ class OllamaChat(Dialect):
 
     name = "ollama_chat"
 
-    def build_chat(self, request: ChatRequest, *, stream: bool, notes: ParameterReport) -> WireRequest:
+    def build_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
         """Write a request."""
-        return WireRequest("/api/chat", OllamaRequestWriter(request, notes, self.origin).write(stream))
+        return WireRequest("/api/chat", OllamaRequestWriter(request, report, self.origin).write(stream))
 
     def parse_chat(self, payload: Any) -> ChatResponse:
         """Read a whole answer."""

@@ -43,9 +43,9 @@ _LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "
 class OllamaRequestWriter:
     """Writes one request."""
 
-    def __init__(self, request: ChatRequest, notes: ParameterReport, origin: str) -> None:
+    def __init__(self, request: ChatRequest, report: ParameterReport, origin: str) -> None:
         self.request = request
-        self.notes = notes
+        self.report = report
         self.origin = origin
         #: The calls so far: number and name of each.
         self._calls: dict[str, tuple[int, str]] = {}
@@ -67,9 +67,9 @@ class OllamaRequestWriter:
             self._reasoning(body, wish)
         for name in ("user", "metadata"):
             if getattr(request, name) is not None:
-                self.notes.omit(name, "this API has no such parameter.")
+                self.report.omit(name, "this API has no such parameter.")
         if request.parallel_tool_calls is False:
-            self.notes.omit("parallel_tool_calls", "this API has no such switch.")
+            self.report.omit("parallel_tool_calls", "this API has no such switch.")
         return body
 
     def _tools(self, body: dict[str, Any]) -> None:
@@ -81,7 +81,7 @@ class OllamaRequestWriter:
             if choice.names:
                 tools = [tool for tool in tools if tool.name in choice.names]
             if choice.mode == "required":
-                self.notes.omit("tool_choice", "tools cannot be forced here; the model decides.")
+                self.report.omit("tool_choice", "tools cannot be forced here; the model decides.")
         body["tools"] = [
             tool.native
             or {
@@ -97,13 +97,13 @@ class OllamaRequestWriter:
             by_budget = "low" if (budget or 8192) <= 4096 else "medium" if (budget or 8192) <= 16384 else "high"
             body["think"] = level = _LEVELS.get(effort, "low") if effort else by_budget
             if effort != level and (effort or budget):
-                self.notes.omit("reasoning", f"this model thinks in levels and always; {level!r} was sent.")
+                self.report.omit("reasoning", f"this model thinks in levels and always; {level!r} was sent.")
         elif effort == "none":
             body["think"] = False
         else:
             body["think"] = True
             if budget or effort not in (None, "medium"):
-                self.notes.omit("reasoning", "this model's thinking can only be on or off; it was turned on.")
+                self.report.omit("reasoning", "this model's thinking can only be on or off; it was turned on.")
 
     def _messages(self) -> list[dict[str, Any]]:
         written: list[dict[str, Any]] = []
@@ -145,7 +145,7 @@ class OllamaRequestWriter:
                 if words:
                     text.append(words)
                 else:
-                    self.notes.omit("messages", f"a generated {type(part).__name__} was not sent.")
+                    self.report.omit("messages", f"a generated {type(part).__name__} was not sent.")
             elif isinstance(part, Image):
                 images.append(_image(part))
             elif isinstance(part, ToolCall):
@@ -157,7 +157,7 @@ class OllamaRequestWriter:
             elif isinstance(part, Document) and part.as_text is not None:
                 text.append(part.as_text)
             elif isinstance(part, Native):
-                self.notes.omit("messages", f"a {part.type} block was not sent.")
+                self.report.omit("messages", f"a {part.type} block was not sent.")
             else:
                 raise InvalidRequestError(
                     f"A {type(part).__name__} cannot be sent to this API.", hint="Send text and images only."
@@ -176,7 +176,7 @@ class OllamaRequestWriter:
         content = result.content
         if not isinstance(content, str):
             if any(written_in(part) is None for part in content):
-                self.notes.omit("messages", "only the text of a tool result was sent.")
+                self.report.omit("messages", "only the text of a tool result was sent.")
             content = result.text
         if result.is_error and not content.lower().startswith("error"):
             content = f"Error: {content}"

@@ -47,9 +47,9 @@ class OpenAIChat(OpenAICatalog):
             known = self._known[model] = self._quirks_for(model)
         return known
 
-    def build_chat(self, request: ChatRequest, *, stream: bool, notes: ParameterReport) -> WireRequest:
+    def build_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
         """Write a chat request."""
-        writer = RequestWriter(request, self.quirks(request.model), notes, self.origin)
+        writer = RequestWriter(request, self.quirks(request.model), report, self.origin)
         return WireRequest("/chat/completions", writer.write(stream))
 
     def parse_chat(self, payload: Any) -> ChatResponse:
@@ -65,12 +65,12 @@ class OpenAIChat(OpenAICatalog):
             error_codes=self.error_codes,
         )
 
-    def build_count(self, request: ChatRequest, notes: ParameterReport) -> WireRequest:
+    def build_count(self, request: ChatRequest, report: ParameterReport) -> WireRequest:
         """Count tokens, where the server can (llama.cpp)."""
         path = self.quirks(request.model).count_path
         if path is None:
             raise self._missing("token counting")
-        return WireRequest(path, self.build_chat(request, stream=False, notes=notes).body)
+        return WireRequest(path, self.build_chat(request, stream=False, report=report).body)
 
     def dimensions_field(self, model: str) -> str:
         """The field for the wanted number of dimensions."""

@@ -142,7 +142,11 @@ def whole_message(message: Mapping[str, Any], sources: list[dict[str, Any]]) -> 
     spoken = read_audio(message.get("audio"))
     if spoken is not None:
         parts.append(spoken)
-    notes = [*found.notes, *(note for note in as_list(message.get("annotations")) if isinstance(note, dict)), *sources]
+    notes = [
+        *found.notes,
+        *(note for note in as_list(message.get("annotations")) if isinstance(note, dict)),
+        *sources,
+    ]
     if not (thinking or refusal or calls or found.chunks or parts or notes):
         return found.text, calls
     content: list[Part] = []

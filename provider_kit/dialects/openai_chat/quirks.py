@@ -39,7 +39,7 @@ def budget_effort(budget: int) -> str:
 def effort_writer(*allowed: str, field_name: str = "reasoning_effort") -> ReasoningWriter:
     """Writes one effort word; budgets become the nearest word."""
 
-    def write(reasoning: Reasoning, body: dict[str, Any], notes: ParameterReport) -> None:
+    def write(reasoning: Reasoning, body: dict[str, Any], report: ParameterReport) -> None:
         wanted = reasoning.effort or (budget_effort(reasoning.budget_tokens) if reasoning.budget_tokens else None)
         if wanted is None:
             return
@@ -50,9 +50,9 @@ def effort_writer(*allowed: str, field_name: str = "reasoning_effort") -> Reason
         sent = clamp_effort(wanted, allowed)
         body[field_name] = sent
         if reasoning.effort and sent != wanted:
-            notes.omit("reasoning", f"effort {wanted!r} is not known to this model; {sent!r} was sent.")
+            report.omit("reasoning", f"effort {wanted!r} is not known to this model; {sent!r} was sent.")
         elif reasoning.budget_tokens and not reasoning.effort:
-            notes.omit("reasoning", f"this API takes no token budget; effort {sent!r} was sent.")
+            report.omit("reasoning", f"this API takes no token budget; effort {sent!r} was sent.")
 
     return write
 

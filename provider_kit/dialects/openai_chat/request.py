@@ -63,10 +63,10 @@ def write_tool(tool: Tool, strict_allowed: bool) -> dict[str, Any]:
 class RequestWriter:
     """Writes one request; made for one call, holds what it has to report."""
 
-    def __init__(self, request: ChatRequest, quirks: ChatQuirks, notes: ParameterReport, origin: str) -> None:
+    def __init__(self, request: ChatRequest, quirks: ChatQuirks, report: ParameterReport, origin: str) -> None:
         self.request = request
         self.quirks = quirks
-        self.notes = notes
+        self.report = report
         self.origin = origin
         self.names: dict[str, str] = {}
         self._own = True
@@ -99,12 +99,12 @@ class RequestWriter:
         if request.stop is not None:
             stop = request.stop
             if quirks.max_stop is not None and len(stop) > quirks.max_stop:
-                self.notes.omit("stop", f"only the first {quirks.max_stop} stop texts were sent.")
+                self.report.omit("stop", f"only the first {quirks.max_stop} stop texts were sent.")
                 stop = stop[: quirks.max_stop]
             self._put(body, "stop", stop, refused)
         if request.seed is not None:
             if "seed" in refused:
-                self.notes.omit("seed", refused["seed"])
+                self.report.omit("seed", refused["seed"])
             else:
                 body[quirks.seed_field] = request.seed
         if request.tools:
@@ -116,19 +116,19 @@ class RequestWriter:
             wish = wish.without_default()
         if wish is not None:
             if quirks.reasoning is None:
-                self.notes.omit("reasoning", "this model has no reasoning to control.")
+                self.report.omit("reasoning", "this model has no reasoning to control.")
             else:
-                quirks.reasoning(wish, body, self.notes)
+                quirks.reasoning(wish, body, self.report)
         if request.user is not None:
             if quirks.user_field is None:
-                self.notes.omit("user", "this provider takes no user id.")
+                self.report.omit("user", "this provider takes no user id.")
             else:
                 body[quirks.user_field] = request.user
         if request.metadata is not None:
             if quirks.metadata:
                 body["metadata"] = request.metadata
             else:
-                self.notes.omit("metadata", "this provider takes no metadata.")
+                self.report.omit("metadata", "this provider takes no metadata.")
         if request.cache and quirks.cache_control:
             self._mark_cache(body["messages"], request.cache)
         if stream:
@@ -139,7 +139,7 @@ class RequestWriter:
 
     def _put(self, body: dict[str, Any], name: str, value: Any, refused: Any) -> None:
         if name in refused:
-            self.notes.omit(name, refused[name])
+            self.report.omit(name, refused[name])
         else:
             body[name] = value
 
@@ -247,7 +247,7 @@ class RequestWriter:
         if words:
             items.append({"type": "text", "text": words})
         elif not self._own or not ("image" in extra or "id" in extra):
-            self.notes.omit("messages", f"a generated {type(media).__name__} was not sent; attach it to a user turn.")
+            self.report.omit("messages", f"a generated {type(media).__name__} was not sent; attach it to a user turn.")
         elif isinstance(media, Audio):
             written["audio"] = {"id": extra["id"]}
         else:
@@ -259,7 +259,7 @@ class RequestWriter:
         if message.origin is None or message.origin == self.origin:
             written.update(message.extra)
         else:
-            self.notes.omit("messages", f"{', '.join(message.extra)} of {message.origin} was not sent.")
+            self.report.omit("messages", f"{', '.join(message.extra)} of {message.origin} was not sent.")
 
     def _tool_call(self, call: ToolCall) -> dict[str, Any]:
         self.names[call.id] = call.name
@@ -286,7 +286,7 @@ class RequestWriter:
         self._own = True
         for part in message.parts:
             if not isinstance(part, ToolResult):
-                self.notes.omit("messages", f"a {type(part).__name__} inside a tool message was not sent.")
+                self.report.omit("messages", f"a {type(part).__name__} inside a tool message was not sent.")
                 continue
             item: dict[str, Any] = {
                 "role": "tool",
@@ -307,7 +307,7 @@ class RequestWriter:
         items = []
         for part in content:
             if isinstance(part, Media) and written_in(part) is None:
-                self.notes.omit("messages", "images in tool results are not taken by this API.")
+                self.report.omit("messages", "images in tool results are not taken by this API.")
             elif (item := self._part(part, "tool")) is not None:
                 items.append(item)
         if all(item.keys() == {"type", "text"} for item in items):
@@ -337,12 +337,12 @@ class RequestWriter:
         elif isinstance(part, Native):
             if self._own:
                 return part.data
-            self.notes.omit("messages", f"a {part.type} block of another API was not sent.")
+            self.report.omit("messages", f"a {part.type} block of another API was not sent.")
             return None
         elif isinstance(part, Refusal):
             return {"type": "refusal", "refusal": part.text}
         else:
-            self.notes.omit("messages", f"a {type(part).__name__} inside a {where} message was not sent.")
+            self.report.omit("messages", f"a {type(part).__name__} inside a {where} message was not sent.")
             return None
         if part.cache and self.quirks.cache_control:
             written["cache_control"] = _cache_control(part.cache)
@@ -423,7 +423,7 @@ class RequestWriter:
                 if tool.cache and tool.native is None:
                     item["cache_control"] = _cache_control(tool.cache)
         if not quirks.strict_tools and any(tool.strict for tool in tools):
-            self.notes.omit("tools", "strict is not taken here; check the arguments of calls yourself.")
+            self.report.omit("tools", "strict is not taken here; check the arguments of calls yourself.")
         if choice is not None:
             written = self._tool_choice(choice)
             if written is not None:
@@ -432,7 +432,7 @@ class RequestWriter:
             if quirks.parallel_tool_calls:
                 body["parallel_tool_calls"] = self.request.parallel_tool_calls
             else:
-                self.notes.omit("parallel_tool_calls", "this model does not take it.")
+                self.report.omit("parallel_tool_calls", "this model does not take it.")
 
     def _tool_choice(self, choice: ToolChoice) -> Any:
         allowed = self.quirks.tool_choices
@@ -445,9 +445,9 @@ class RequestWriter:
             return {"type": "function", "function": {"name": choice.names[0]}}
         if "required" in allowed:
             if choice.names:
-                self.notes.omit("tool_choice", "one tool cannot be forced here; any tool was required instead.")
+                self.report.omit("tool_choice", "one tool cannot be forced here; any tool was required instead.")
             return "required"
-        self.notes.omit("tool_choice", "tools cannot be forced here; the model decides.")
+        self.report.omit("tool_choice", "tools cannot be forced here; the model decides.")
         return None
 
     def _response_format(self, body: dict[str, Any], wanted: ResponseFormat) -> None:
@@ -465,14 +465,14 @@ class RequestWriter:
             if quirks.json_object:
                 body["response_format"] = {"type": "json_object"}
             if wanted.kind == "json_schema":
-                self.notes.omit(
+                self.report.omit(
                     "response_format", "this provider takes no JSON schema; it was put into the system prompt."
                 )
                 _add_instruction(
                     body["messages"], f"Answer with JSON only, valid for this JSON schema: {dumps_text(wanted.schema)}"
                 )
             elif not quirks.json_object:
-                self.notes.omit("response_format", "this provider has no JSON mode; the prompt asks for JSON.")
+                self.report.omit("response_format", "this provider has no JSON mode; the prompt asks for JSON.")
                 _add_instruction(body["messages"], "Answer with JSON only.")
 
     def _mark_cache(self, messages: list[dict[str, Any]], cache: bool | str) -> None:

@@ -35,9 +35,9 @@ class OpenAIResponses(OpenAICatalog):
         #: Whether calls of custom tools are the server's own, already carried out (xAI).
         self._runs_custom_tools = runs_custom_tools
 
-    def build_chat(self, request: ChatRequest, *, stream: bool, notes: ParameterReport) -> WireRequest:
+    def build_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
         """Write a request."""
-        writer = ResponsesRequestWriter(request, self._profile(request.model), notes, self.origin)
+        writer = ResponsesRequestWriter(request, self._profile(request.model), report, self.origin)
         return WireRequest("/responses", writer.write(stream))
 
     def parse_chat(self, payload: Any) -> ChatResponse:
@@ -52,10 +52,10 @@ class OpenAIResponses(OpenAICatalog):
             provider=self.provider, origin=self.origin, runs_custom_tools=self._runs_custom_tools
         )
 
-    def build_count(self, request: ChatRequest, notes: ParameterReport) -> WireRequest:
+    def build_count(self, request: ChatRequest, report: ParameterReport) -> WireRequest:
         """POST /responses/input_tokens: the request without what only matters for an answer."""
         if not self._counts:
             raise self._missing("token counting")
-        body = self.build_chat(request, stream=False, notes=notes).body or {}
+        body = self.build_chat(request, stream=False, report=report).body or {}
         kept = ("model", "input", "instructions", "tools", "tool_choice", "text", "reasoning", "parallel_tool_calls")
         return WireRequest("/responses/input_tokens", {key: body[key] for key in kept if key in body})

@@ -70,10 +70,10 @@ class ResponsesProfile:
 class ResponsesRequestWriter:
     """Writes one request."""
 
-    def __init__(self, request: ChatRequest, profile: ResponsesProfile, notes: ParameterReport, origin: str) -> None:
+    def __init__(self, request: ChatRequest, profile: ResponsesProfile, report: ParameterReport, origin: str) -> None:
         self.request = request
         self.profile = profile
-        self.notes = notes
+        self.report = report
         self.origin = origin
         self._stored = bool((request.extra_body or {}).get("store"))
         self._custom_calls: set[str] = set()
@@ -93,18 +93,18 @@ class ResponsesRequestWriter:
             least = profile.least_output_tokens
             body["max_output_tokens"] = max(request.max_tokens, least)
             if request.max_tokens < least:
-                self.notes.omit("max_tokens", f"this API's least is {least}; {least} was sent.")
+                self.report.omit("max_tokens", f"this API's least is {least}; {least} was sent.")
         for name in ("temperature", "top_p"):
             value = getattr(request, name)
             if value is not None:
                 off = request.reasoning is not None and request.reasoning.effort == "none"
                 if name in profile.refused and not (off and name in profile.taken_without_reasoning):
-                    self.notes.omit(name, profile.refused[name])
+                    self.report.omit(name, profile.refused[name])
                 else:
                     body[name] = value
         for name, reason in _MISSING.items():
             if getattr(request, name) is not None:
-                self.notes.omit(name, reason)
+                self.report.omit(name, reason)
         if request.tools:
             self._tools(body, request.tools)
         if request.response_format is not None:
@@ -161,7 +161,7 @@ class ResponsesRequestWriter:
         items: list[dict[str, Any]] = []
         for part in message.parts:
             if not isinstance(part, ToolResult):
-                self.notes.omit("messages", f"a {type(part).__name__} inside a tool message was not sent.")
+                self.report.omit("messages", f"a {type(part).__name__} inside a tool message was not sent.")
                 continue
             content = part.content
             output: Any = content if isinstance(content, str) else [self._part(item) for item in content]
@@ -206,10 +206,10 @@ class ResponsesRequestWriter:
             elif isinstance(part, Image) and own and isinstance((part.extra or {}).get("item"), dict):
                 items.append((part.extra or {})["item"])
             else:
-                self.notes.omit("messages", f"a {type(part).__name__} of an assistant message was not sent.")
+                self.report.omit("messages", f"a {type(part).__name__} of an assistant message was not sent.")
         while items and items[-1].get("type") == "reasoning":
             items.pop()  # the API refuses reasoning without the item it belongs to
-            self.notes.omit("messages", "reasoning of an answer that was cut was not sent.")
+            self.report.omit("messages", "reasoning of an answer that was cut was not sent.")
         return items
 
     def _part(self, part: Any) -> dict[str, Any]:
@@ -254,10 +254,10 @@ class ResponsesRequestWriter:
 
     def _reasoning(self, body: dict[str, Any], reasoning: Reasoning) -> None:
         if self.profile.effort is None:
-            self.notes.omit("reasoning", "this model has no reasoning to control.")
+            self.report.omit("reasoning", "this model has no reasoning to control.")
             return
         written: dict[str, Any] = {}
-        self.profile.effort(reasoning, written, self.notes)
+        self.profile.effort(reasoning, written, self.report)
         wish: dict[str, Any] = {}
         if "reasoning_effort" in written:
             wish["effort"] = written["reasoning_effort"]
