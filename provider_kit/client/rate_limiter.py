@@ -34,7 +34,7 @@ class RateLimiter:
     Example:
         >>> from provider_kit import RateLimiter
         >>> limiter = RateLimiter(2)
-        >>> limiter.allow(), limiter.allow(), limiter.allow()
+        >>> limiter.try_acquire(), limiter.try_acquire(), limiter.try_acquire()
         (True, True, False)
     """
 
@@ -67,11 +67,11 @@ class RateLimiter:
         """How many wait."""
         return len(self._windows)
 
-    def allow(self, tokens: float = 0) -> bool:
+    def try_acquire(self, tokens: float = 0) -> bool:
         """Whether a request may go at once; if so, it is counted."""
         return self._windows.try_acquire(_tokens(tokens), self._blocking.now())
 
-    def wait(self, tokens: float = 0, *, timeout: float | None = None) -> Ticket:
+    def acquire(self, tokens: float = 0, *, timeout: float | None = None) -> Ticket:
         """Block until a request may go.
 
         Args:
@@ -87,16 +87,13 @@ class RateLimiter:
         """
         return run_to_completion(self._wait(self._blocking, tokens, timeout))
 
-    async def await_(self, tokens: float = 0, *, timeout: float | None = None) -> Ticket:
-        """As :meth:`wait`, without blocking the event loop."""
+    async def aacquire(self, tokens: float = 0, *, timeout: float | None = None) -> Ticket:
+        """As :meth:`acquire`, without blocking the event loop."""
         if self._clock is not None:
             return await self._wait(self._clock, tokens, timeout)
         from provider_kit.transports.runtime_asyncio import AsyncioRuntime
 
         return await self._wait(AsyncioRuntime(), tokens, timeout)
-
-    #: The same under the names that other libraries use.
-    acquire, aacquire, try_acquire = wait, await_, allow
 
     def done(self, ticket: Ticket, used: float) -> None:
         """The request used ``used`` tokens; what it did not use of its claim is free again."""

@@ -17,8 +17,8 @@ class World:
 
     def wait(self, limiter, *args, **options):
         if self.name == "blocking":
-            return limiter.wait(*args, **options)
-        return asyncio.run(limiter.await_(*args, **options))
+            return limiter.acquire(*args, **options)
+        return asyncio.run(limiter.aacquire(*args, **options))
 
 
 @pytest.fixture(params=["blocking", "asyncio"])
@@ -63,10 +63,10 @@ def test_tokens_that_were_not_used_are_given_back(world, clock):
     """``done`` tells what was used, and the next one goes the earlier."""
     limiter = RateLimiter(tokens_per_minute=100, clock=clock)
     ticket = world.wait(limiter, 90)
-    assert not limiter.allow(50)
+    assert not limiter.try_acquire(50)
     limiter.done(ticket, 40)
-    assert limiter.allow(60)
-    assert not limiter.allow(1)
+    assert limiter.try_acquire(60)
+    assert not limiter.try_acquire(1)
     assert clock.sleeps == []
 
 
@@ -76,7 +76,7 @@ def test_more_tokens_than_the_limit_go_alone(world, clock):
     world.wait(limiter, 1)
     world.wait(limiter, 5000)
     assert sum(clock.sleeps) == 60.0
-    assert not limiter.allow(1)
+    assert not limiter.try_acquire(1)
 
 
 def test_what_would_take_too_long_fails_at_once_and_takes_no_room(world, clock):
@@ -135,11 +135,11 @@ def test_tokens_that_are_no_amount_are_refused(world, tokens):
     with pytest.raises(InvalidRequestError, match="tokens"):
         world.wait(limiter, tokens)
     with pytest.raises(InvalidRequestError, match="tokens"):
-        limiter.allow(tokens)
+        limiter.try_acquire(tokens)
     ticket = world.wait(limiter, 100)
     with pytest.raises(InvalidRequestError, match="tokens"):
         limiter.done(ticket, tokens)
-    assert not limiter.allow(1)
+    assert not limiter.try_acquire(1)
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan"), "5", True], ids=repr)
@@ -148,16 +148,16 @@ def test_a_timeout_that_is_no_time_is_refused(world, timeout):
     limiter = RateLimiter(1)
     with pytest.raises(InvalidRequestError, match="timeout"):
         world.wait(limiter, timeout=timeout)
-    assert limiter.allow()
+    assert limiter.try_acquire()
 
 
 def test_the_timeout_of_one_who_waits_behind_others_counts_their_turns(clock):
     """Each of the four before takes a minute."""
     limiter = RateLimiter(requests_per_minute=1, clock=clock)
-    assert limiter.allow()
+    assert limiter.try_acquire()
     queue = [limiter.windows.ask(0, clock.now()) for _ in range(3)]
     with pytest.raises(RateLimitExceededError) as caught:
-        limiter.wait(timeout=200)
+        limiter.acquire(timeout=200)
     assert caught.value.retry_after == 240.0
     assert len(limiter) == len(queue)
 
@@ -165,10 +165,10 @@ def test_the_timeout_of_one_who_waits_behind_others_counts_their_turns(clock):
 def test_who_runs_out_of_time_in_the_queue_is_told_how_long_it_would_still_take(clock):
     """Somebody before it was slower than foretold."""
     limiter = RateLimiter(requests_per_minute=1, clock=clock)
-    assert limiter.allow()
+    assert limiter.try_acquire()
     waiting = limiter.windows.ask(0, clock.now())  # comes to its turn, and does not go
     with pytest.raises(RateLimitExceededError) as caught:
-        limiter.wait(timeout=200)
+        limiter.acquire(timeout=200)
     assert sum(clock.sleeps) == 200.0
     assert caught.value.retry_after == 60.0
     assert (len(limiter), waiting.admitted) == (1, False)
@@ -180,11 +180,11 @@ def test_threads_and_tasks_together_never_exceed_the_limit():
     stamps = []
 
     def work():
-        limiter.wait(timeout=30)
+        limiter.acquire(timeout=30)
         stamps.append(time.monotonic())
 
     async def task():
-        await limiter.await_(timeout=30)
+        await limiter.aacquire(timeout=30)
         stamps.append(time.monotonic())
 
     async def tasks():
@@ -207,8 +207,8 @@ def test_cancelled_tasks_leave_the_queue_and_nobody_is_stuck():
     limiter = RateLimiter(1)
 
     async def scenario():
-        assert limiter.allow()
-        tasks = [asyncio.create_task(limiter.await_()) for _ in range(4)]
+        assert limiter.try_acquire()
+        tasks = [asyncio.create_task(limiter.aacquire()) for _ in range(4)]
         while len(limiter) < 4:
             await asyncio.sleep(0)
         for task in tasks[:3]:
@@ -226,9 +226,9 @@ def test_cancelled_tasks_leave_the_queue_and_nobody_is_stuck():
 def test_tokens_given_back_wake_another_thread():
     """It waits for a minute at most, and goes at once."""
     limiter = RateLimiter(tokens_per_minute=100)
-    ticket = limiter.wait(100)
+    ticket = limiter.acquire(100)
     done = []
-    thread = threading.Thread(target=lambda: done.append(limiter.wait(50)))
+    thread = threading.Thread(target=lambda: done.append(limiter.acquire(50)))
     began = time.monotonic()
     thread.start()
     while not len(limiter):
