@@ -210,7 +210,7 @@ def _tell_model(one: Examination, models: list[Model]) -> None:
         "warning",
         f"{one.model} is not in the provider's list.",
         f"{hint} provider-kit models {one.endpoint.provider.name} lists all.",
-        did_you_mean=near or sorted(ids)[:5],
+        nearest=near or sorted(ids)[:5],
     )
 
 
