@@ -72,7 +72,7 @@ def main():
         print(f"{name:8} API key {plain:6.2f} us   login {with_login:6.2f} us   difference {difference:+.2f} us")
     start = time.perf_counter()
     for _ in range(1000):
-        key.scope(api_key="sk-another-0123456789")
+        key.with_options(api_key="sk-another-0123456789")
     print(f"scope()  {(time.perf_counter() - start) * 1e3:6.2f} us")
 
 

@@ -61,6 +61,11 @@ if TYPE_CHECKING:
     from provider_kit.dialects.base import Dialect as Dialect
     from provider_kit.doctor.findings import Diagnosis as Diagnosis
     from provider_kit.doctor.findings import Finding as Finding
+    from provider_kit.engine.call import Call as Call
+    from provider_kit.engine.handler import End as End
+    from provider_kit.engine.handler import Handler as Handler
+    from provider_kit.engine.handler import Middleware as Middleware
+    from provider_kit.engine.handler import Reply as Reply
     from provider_kit.errors import AllKeysExhaustedError as AllKeysExhaustedError
     from provider_kit.errors import AllProvidersFailedError as AllProvidersFailedError
     from provider_kit.errors import APIConnectionError as APIConnectionError
@@ -70,6 +75,7 @@ if TYPE_CHECKING:
     from provider_kit.errors import AuthError as AuthError
     from provider_kit.errors import AuthErrorCode as AuthErrorCode
     from provider_kit.errors import BadRequestError as BadRequestError
+    from provider_kit.errors import CallCancelledError as CallCancelledError
     from provider_kit.errors import CircuitOpenError as CircuitOpenError
     from provider_kit.errors import ConfigError as ConfigError
     from provider_kit.errors import ConflictError as ConflictError
@@ -108,6 +114,7 @@ if TYPE_CHECKING:
     from provider_kit.errors import UnknownProviderError as UnknownProviderError
     from provider_kit.errors import UnprocessableEntityError as UnprocessableEntityError
     from provider_kit.errors import UnsupportedParameterError as UnsupportedParameterError
+    from provider_kit.model.cancellation import CancelToken as CancelToken
     from provider_kit.model.chat import Attempt as Attempt
     from provider_kit.model.chat import ChatRequest as ChatRequest
     from provider_kit.model.chat import ChatResponse as ChatResponse
@@ -131,7 +138,34 @@ if TYPE_CHECKING:
     from provider_kit.model.config import Timeout as Timeout
     from provider_kit.model.convert import dump_conversation as dump_conversation
     from provider_kit.model.convert import load_conversation as load_conversation
+    from provider_kit.model.events import AttemptFailed as AttemptFailed
+    from provider_kit.model.events import CacheHit as CacheHit
+    from provider_kit.model.events import CacheMiss as CacheMiss
+    from provider_kit.model.events import CacheStored as CacheStored
+    from provider_kit.model.events import CallFailed as CallFailed
+    from provider_kit.model.events import CallStarted as CallStarted
+    from provider_kit.model.events import CallSucceeded as CallSucceeded
+    from provider_kit.model.events import CircuitChanged as CircuitChanged
+    from provider_kit.model.events import CircuitClosed as CircuitClosed
+    from provider_kit.model.events import CircuitHalfOpened as CircuitHalfOpened
+    from provider_kit.model.events import CircuitOpened as CircuitOpened
+    from provider_kit.model.events import ConcurrencyWait as ConcurrencyWait
     from provider_kit.model.events import Event as Event
+    from provider_kit.model.events import KeyCooling as KeyCooling
+    from provider_kit.model.events import KeyDead as KeyDead
+    from provider_kit.model.events import KeyParked as KeyParked
+    from provider_kit.model.events import KeySwitched as KeySwitched
+    from provider_kit.model.events import KeyWait as KeyWait
+    from provider_kit.model.events import RateLimitLearned as RateLimitLearned
+    from provider_kit.model.events import RateLimitWait as RateLimitWait
+    from provider_kit.model.events import RetryScheduled as RetryScheduled
+    from provider_kit.model.events import StoreBack as StoreBack
+    from provider_kit.model.events import StoreFailed as StoreFailed
+    from provider_kit.model.events import StreamAborted as StreamAborted
+    from provider_kit.model.events import StreamEnded as StreamEnded
+    from provider_kit.model.events import StreamStarted as StreamStarted
+    from provider_kit.model.events import TokenRefreshed as TokenRefreshed
+    from provider_kit.model.events import TokenRefreshFailed as TokenRefreshFailed
     from provider_kit.model.inputs import ChatOptions as ChatOptions
     from provider_kit.model.inputs import Messages as Messages
     from provider_kit.model.messages import Audio as Audio
@@ -145,6 +179,7 @@ if TYPE_CHECKING:
     from provider_kit.model.messages import Thinking as Thinking
     from provider_kit.model.messages import ToolCall as ToolCall
     from provider_kit.model.messages import ToolResult as ToolResult
+    from provider_kit.model.models import EmbeddingRequest as EmbeddingRequest
     from provider_kit.model.models import Embeddings as Embeddings
     from provider_kit.model.models import HealthStatus as HealthStatus
     from provider_kit.model.models import Model as Model
@@ -247,6 +282,13 @@ _HOMES = {
         "Diagnosis",
         "Finding",
     ),
+    "provider_kit.engine.call": ("Call",),
+    "provider_kit.engine.handler": (
+        "End",
+        "Handler",
+        "Middleware",
+        "Reply",
+    ),
     "provider_kit.errors": (
         "APIConnectionError",
         "APIError",
@@ -257,6 +299,7 @@ _HOMES = {
         "AuthErrorCode",
         "AuthenticationError",
         "BadRequestError",
+        "CallCancelledError",
         "CircuitOpenError",
         "ConfigError",
         "ConflictError",
@@ -296,6 +339,7 @@ _HOMES = {
         "UnprocessableEntityError",
         "UnsupportedParameterError",
     ),
+    "provider_kit.model.cancellation": ("CancelToken",),
     "provider_kit.model.chat": (
         "Attempt",
         "ChatRequest",
@@ -325,7 +369,36 @@ _HOMES = {
         "dump_conversation",
         "load_conversation",
     ),
-    "provider_kit.model.events": ("Event",),
+    "provider_kit.model.events": (
+        "AttemptFailed",
+        "CacheHit",
+        "CacheMiss",
+        "CacheStored",
+        "CallFailed",
+        "CallStarted",
+        "CallSucceeded",
+        "CircuitChanged",
+        "CircuitClosed",
+        "CircuitHalfOpened",
+        "CircuitOpened",
+        "ConcurrencyWait",
+        "Event",
+        "KeyCooling",
+        "KeyDead",
+        "KeyParked",
+        "KeySwitched",
+        "KeyWait",
+        "RateLimitLearned",
+        "RateLimitWait",
+        "RetryScheduled",
+        "StoreBack",
+        "StoreFailed",
+        "StreamAborted",
+        "StreamEnded",
+        "StreamStarted",
+        "TokenRefreshFailed",
+        "TokenRefreshed",
+    ),
     "provider_kit.model.inputs": (
         "ChatOptions",
         "Messages",
@@ -344,6 +417,7 @@ _HOMES = {
         "ToolResult",
     ),
     "provider_kit.model.models": (
+        "EmbeddingRequest",
         "Embeddings",
         "HealthStatus",
         "Model",

@@ -74,6 +74,7 @@ __all__ = [
     "AuthErrorCode",
     "AuthenticationError",
     "BadRequestError",
+    "CallCancelledError",
     "CircuitOpenError",
     "ConfigError",
     "ConflictError",
@@ -365,6 +366,13 @@ class DeadlineExceededError(APITimeoutError):
 
     retryable = False
     hint = "Raise total_timeout=, or ask for less (max_tokens=, a faster model)."
+
+
+class CallCancelledError(ProviderKitError):
+    """The call was called off by its :class:`~provider_kit.CancelToken`."""
+
+    kind = "cancelled"
+    hint = "A request that was under way may have been carried out and billed."
 
 
 class PoolTimeoutError(APITimeoutError):

@@ -250,7 +250,7 @@ def test_what_no_server_should_send_is_a_typed_error_or_an_answer(server, call, 
             assert told.attempts
         assert time.monotonic() - began < 5
         assert call.chat(client, "What is 20 + 22?", total_timeout=5).text == "20 + 22 = 42"
-        assert client._gate.slots.taken == 0
+        assert client._admission.slots.taken == 0
     client.close()
 
 
@@ -448,7 +448,7 @@ def test_many_calls_to_a_mad_server_leave_nothing(server):
 
     results = asyncio.run(main())
     assert [one for one in results if isinstance(one, Exception) and not isinstance(one, ProviderKitError)] == []
-    assert (client._gate.slots.taken, len(client._gate.slots)) == (0, 0)
+    assert (client._admission.slots.taken, len(client._admission.slots)) == (0, 0)
     assert client.chat("What is 20 + 22?").text == "20 + 22 = 42"
     client.close()
 

@@ -86,7 +86,7 @@ def test_a_key_that_the_server_echoes_is_not_in_the_error(call, fake_server, log
     sent = fake_server.requests[0].headers
     assert any(KEY in value for value in sent.values())
     assert KEY not in repr(fake_server.requests)
-    assert KEY not in repr(client) + repr(client.config) + repr(client._endpoint.keys)
+    assert KEY not in repr(client) + repr(client.config) + repr(client._engine.parts.endpoint.keys)
     assert KEY not in log.getvalue()
 
 

@@ -12,7 +12,7 @@ from provider_kit.auth.keys.state import Key
 from provider_kit.auth.oauth.failures import needs_login
 from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, NotSupportedError, ProviderKitError
 from provider_kit.model.secrets import MaskedStr
-from provider_kit.transports.base import Transport
+from provider_kit.transports.base import Runtime
 
 __all__ = ["GOES_ON", "Credential", "CredentialPool"]
 
@@ -45,7 +45,7 @@ class Credential(Protocol):
         """What must not be in a text."""
         ...
 
-    async def obtain(self, transport: Transport, deadline: float | None, rejected: str | None) -> tuple[str, float]:
+    async def obtain(self, transport: Runtime, deadline: float | None, rejected: str | None) -> tuple[str, float]:
         """A token, and the clock reading from which it must be asked for again.
 
         Raises:
@@ -104,7 +104,7 @@ class CredentialPool(KeyPool):
         if subscribe is not None:
             subscribe(lambda: self.forget_token(credential.id))
 
-    async def failures(self, transport: Transport, deadline: float | None = None) -> dict[str, ProviderKitError]:
+    async def failures(self, transport: Runtime, deadline: float | None = None) -> dict[str, ProviderKitError]:
         """Which credentials have no good token now, and why; one that is due is renewed.
 
         Args:
@@ -133,7 +133,7 @@ class CredentialPool(KeyPool):
     def _recover(self, key: Key) -> None:
         key.dead, key.healthy, key.failures, key.available_at, key.state = False, True, 0, 0.0, ""
 
-    async def retry_dead(self, transport: Transport) -> bool:
+    async def retry_dead(self, transport: Runtime) -> bool:
         """Whether a credential that needed a login has got one, by another process for instance."""
         for key in self._keys:
             if key.dead:
@@ -184,7 +184,7 @@ class CredentialPool(KeyPool):
             if key.value == value:
                 key.rejected, key.fresh_until = MaskedStr(value), -math.inf
 
-    async def renew(self, key: Key, transport: Transport, deadline: float | None = None) -> bool:
+    async def renew(self, key: Key, transport: Runtime, deadline: float | None = None) -> bool:
         """Have a token that is good now; whether it is another one than before.
 
         Raises:

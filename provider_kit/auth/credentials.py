@@ -13,7 +13,7 @@ from provider_kit.auth.monitoring.metrics import CredentialMetrics
 from provider_kit.auth.oauth.refresher import TokenRefresher
 from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, ProviderKitError
 from provider_kit.policies.single_flight import SingleFlight
-from provider_kit.transports.base import Transport, Wakeup
+from provider_kit.transports.base import Runtime, Wakeup
 
 __all__ = ["AuthenticatorCredential", "OAuthCredential", "pool_of"]
 
@@ -56,7 +56,7 @@ class OAuthCredential:
         """How it fared."""
         return self.keeper.metrics
 
-    async def obtain(self, transport: Transport, deadline: float | None, rejected: str | None) -> tuple[str, float]:
+    async def obtain(self, transport: Runtime, deadline: float | None, rejected: str | None) -> tuple[str, float]:
         """A token that is good now."""
         token = await self.keeper.obtain(transport, deadline=deadline, rejected=rejected)
         # One whose refresh failed a moment ago is asked for again with the next call.
@@ -92,7 +92,7 @@ class AuthenticatorCredential:
         """The last token it gave."""
         return (self._last,) if self._last else ()
 
-    async def obtain(self, transport: Transport, deadline: float | None, rejected: str | None) -> tuple[str, float]:
+    async def obtain(self, transport: Runtime, deadline: float | None, rejected: str | None) -> tuple[str, float]:
         """Ask for the token; before each attempt, for nobody knows when it ends."""
         what = self._authenticator
         try:
@@ -119,7 +119,7 @@ class AuthenticatorCredential:
         self.bearer = method != AuthMethod.API_KEY
         return token, -math.inf
 
-    async def _refreshed(self, transport: Transport, deadline: float | None, rejected: str) -> Any:
+    async def _refreshed(self, transport: Runtime, deadline: float | None, rejected: str) -> Any:
         """Have a refused token refreshed, once for all who were refused; the new one, or ``None``."""
         if self._last not in (None, rejected):
             return None  # somebody has refreshed it meanwhile

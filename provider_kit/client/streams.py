@@ -3,14 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
+from inspect import GEN_RUNNING, getgeneratorstate
 from types import TracebackType
 from typing import NoReturn, Self
 
-from provider_kit.engine.stream import StreamState, stream
+from attrs import define
+
+from provider_kit.engine.call import Call
+from provider_kit.engine.handler import Handler, LiveState, Reply
+from provider_kit.errors import CallCancelledError
+from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatResponse, Chunk, ParameterWarning
+from provider_kit.model.messages import Message
 from provider_kit.transports.drive import iterate_blocking, run_to_completion
 
 __all__ = ["AsyncChatStream", "ChatStream"]
+
+
+@define(eq=False)
+class _Progress:
+    """What a stream knows of its answer; its reader holds this, and never the stream."""
+
+    handler: Handler
+    call: Call
+    state: LiveState | None = None
+    #: The answer, where it came whole.
+    answer: ChatResponse | None = None
+    #: Of a blocking one: the chunks.
+    chunks: Generator[Chunk, None, None] | None = None
+    #: Whether its reader's side has begun to close it.
+    closing: bool = False
+
+    def note(self, reply: Reply) -> None:
+        """The answer has begun."""
+        self.state, self.answer = reply.state, reply.answer
+
+    @property
+    def response(self) -> ChatResponse:
+        """The answer as far as it was received."""
+        if self.state is not None:
+            return self.state.response()
+        return self.answer or ChatResponse(Message("assistant", ""), "error")
+
+    @property
+    def warnings(self) -> list[ParameterWarning]:
+        """What is not sent as asked; known once the first chunk is here."""
+        if self.state is not None:
+            return self.state.warnings
+        return self.answer.warnings if self.answer is not None else []
+
+    def interrupt(self) -> None:
+        """End the wait, or the read, that another thread or task is in."""
+        cancel: CancelToken | None = self.call.cancel
+        if cancel is not None:
+            cancel.cancel()
 
 
 class ChatStream:
@@ -19,11 +65,9 @@ class ChatStream:
     Leaving the loop early frees the connection; ``with`` makes that certain at a given point.
     """
 
-    def __init__(self, state: StreamState) -> None:
-        self._state = state
-        self._source: AsyncGenerator[Chunk, None] = stream(state)
-        self._chunks: Generator[Chunk, None, None] = iterate_blocking(self._source)  # type: ignore[assignment]  # it is a generator
-        self._reader = _read(self._chunks, state)
+    def __init__(self, handler: Handler, call: Call) -> None:
+        self._progress = _Progress(handler, call)
+        self._reader = _read(self._progress)
 
     def __iter__(self) -> Iterator[Chunk]:
         return self._reader
@@ -34,12 +78,12 @@ class ChatStream:
     @property
     def response(self) -> ChatResponse:
         """The answer assembled from what was received so far; whole once the stream has ended."""
-        return self._state.response()
+        return self._progress.response
 
     @property
     def warnings(self) -> list[ParameterWarning]:
-        """What was asked for and is not sent as asked."""
-        return self._state.report.warnings
+        """What was asked for and is not sent as asked; known once the first chunk is here."""
+        return self._progress.warnings
 
     def text(self) -> Iterator[str]:
         """Only the pieces of text."""
@@ -49,13 +93,12 @@ class ChatStream:
 
     def close(self) -> None:
         """Stop and free the connection. Safe to call twice, and from another thread, whose loop ends then."""
-        self._state.closing = True
+        progress = self._progress
+        progress.closing = True
         try:
-            self._chunks.close()
+            (progress.chunks or self._reader).close()
         except ValueError:  # it is being read in another thread
-            self._state.interrupt()
-            return
-        run_to_completion(self._source.aclose())
+            progress.interrupt()
 
     def __enter__(self) -> Self:
         return self
@@ -78,18 +121,21 @@ class ChatStream:
         raise TypeError("stream() is not awaited; in asyncio write: async for chunk in client.astream(…)")
 
 
-def _read(chunks: Generator[Chunk, None, None], state: StreamState) -> Iterator[Chunk]:
+def _read(progress: _Progress) -> Generator[Chunk, None, None]:
     """The chunks; they end when another thread calls :meth:`ChatStream.close`."""
     try:
+        reply = run_to_completion(progress.handler.handle(progress.call))
+        progress.note(reply)
+        chunks = progress.chunks = iterate_blocking(reply.take_chunks())
+        del reply  # whoever has the chunks closes them; the reply may be held by others
         yield from chunks
-    except ValueError as error:
-        # Python refuses to resume a generator that another thread runs; any other ValueError is the caller's own.
-        if not state.closing or str(error) != "generator already executing":
+    except CallCancelledError:
+        if not progress.closing:
             raise
-
-
-async def _ended() -> Chunk:
-    raise StopAsyncIteration
+    except ValueError:
+        # Python refuses to resume a generator that another thread runs; any other ValueError is the caller's own.
+        if not progress.closing or progress.chunks is None or getgeneratorstate(progress.chunks) != GEN_RUNNING:
+            raise
 
 
 class AsyncChatStream:
@@ -99,26 +145,51 @@ class AsyncChatStream:
     certain at a given point.
     """
 
-    def __init__(self, state: StreamState) -> None:
-        self._state = state
-        self._chunks: AsyncGenerator[Chunk, None] = stream(state)
+    def __init__(self, handler: Handler, call: Call) -> None:
+        self._progress = _Progress(handler, call)
+        self._chunks: AsyncGenerator[Chunk, None] | None = None
+        self._beginning = False
 
     def __aiter__(self) -> AsyncIterator[Chunk]:
         return self
 
     def __anext__(self) -> Awaitable[Chunk]:
         # Python refuses to resume a generator that another task is closing.
-        return _ended() if self._state.closing else self._chunks.__anext__()
+        if self._progress.closing:
+            return _ended()
+        return self._begin() if self._chunks is None else self._chunks.__anext__()
+
+    async def _begin(self) -> Chunk:
+        """Ask, and give the first chunk."""
+        if self._beginning:
+            raise RuntimeError("the stream is being read by another task")
+        self._beginning = True
+        progress = self._progress
+        try:
+            reply = await progress.handler.handle(progress.call)
+        except CallCancelledError:
+            if progress.closing:
+                raise StopAsyncIteration from None
+            raise
+        finally:
+            self._beginning = False
+        progress.note(reply)
+        chunks = reply.take_chunks()
+        if progress.closing:  # meanwhile
+            await chunks.aclose()
+            raise StopAsyncIteration
+        self._chunks = chunks
+        return await chunks.__anext__()
 
     @property
     def response(self) -> ChatResponse:
         """The answer assembled from what was received so far; whole once the stream has ended."""
-        return self._state.response()
+        return self._progress.response
 
     @property
     def warnings(self) -> list[ParameterWarning]:
-        """What was asked for and is not sent as asked."""
-        return self._state.report.warnings
+        """What was asked for and is not sent as asked; known once the first chunk is here."""
+        return self._progress.warnings
 
     async def text(self) -> AsyncIterator[str]:
         """Only the pieces of text."""
@@ -128,13 +199,18 @@ class AsyncChatStream:
 
     async def aclose(self) -> None:
         """Stop and free the connection. Safe to call twice, and from another task, whose loop ends then."""
-        self._state.closing = True
+        self._progress.closing = True
+        chunks = self._chunks
+        if chunks is None:
+            if self._beginning:
+                self._progress.interrupt()
+            return
         try:
-            await self._chunks.aclose()
+            await chunks.aclose()
         except RuntimeError:
-            if not getattr(self._chunks, "ag_running", False):
+            if not getattr(chunks, "ag_running", False):
                 raise
-            self._state.interrupt()  # it is being read in another task
+            self._progress.interrupt()  # it is being read in another task
 
     def __iter__(self) -> NoReturn:
         raise TypeError("astream() is read by async for; in a plain loop write: for chunk in client.stream(…)")
@@ -146,7 +222,7 @@ class AsyncChatStream:
         raise TypeError("astream() goes with async with: async with client.astream(…) as stream")
 
     def __exit__(self, *_: object) -> None:
-        """Never reached: :meth:`__enter__` says what to write."""
+        """Never reached: :meth:`__aenter__` says what to write."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -155,3 +231,7 @@ class AsyncChatStream:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+async def _ended() -> Chunk:
+    raise StopAsyncIteration

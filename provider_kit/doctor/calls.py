@@ -6,10 +6,8 @@ from typing import Any
 
 from attrs import define
 
-from provider_kit.dialects.base import ParameterReport
 from provider_kit.doctor.examination import Examination
 from provider_kit.doctor.provider import page_title, tell_call_error, tell_quota
-from provider_kit.engine.stream import begin_stream, stream
 from provider_kit.errors import ModelNotFoundError, ProviderKitError, StreamError
 from provider_kit.model.inputs import build_request
 
@@ -90,9 +88,8 @@ async def _call(one: Examination, model: str) -> _Call:
     recorder = one.transport
     request = build_request(_PROMPT, {"max_tokens": _MAX_TOKENS}, default_model=model, defaults=one.defaults)
     started = recorder.now()
-    run = one.make_run("stream", recorder, model, one.left(_SECONDS))
-    run.request, run.limited = request, True
-    chunks_of_call = stream(begin_stream(run, request, ParameterReport("drop", one.endpoint.name, model)))
+    reply = await one.handler.handle(one.make_call("stream", request, one.left(_SECONDS)))
+    chunks_of_call = reply.take_chunks()
     first: float | None = None
     chunks = 0
     try:

@@ -9,8 +9,9 @@ from attrs import define, field
 
 from provider_kit.doctor.findings import Finding, Status
 from provider_kit.doctor.recording import RecordingTransport
-from provider_kit.engine.attempts import Run
+from provider_kit.engine.call import Call
 from provider_kit.engine.endpoint import Endpoint
+from provider_kit.engine.handler import Handler
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.config import ProviderConfig
 from provider_kit.wire.redaction import redact
@@ -27,8 +28,10 @@ class Examination:
     endpoint: Endpoint
     config: ProviderConfig
     model: str | None
-    #: Makes a call of one attempt.
-    make_run: Callable[[str, Any, str | None, float], Run]
+    #: What answers the calls, each with one attempt.
+    handler: Handler
+    #: Makes a call: operation, request and seconds.
+    make_call: Callable[[str, Any, float], Call]
     transport: RecordingTransport
     environ: Mapping[str, str] = field(repr=False)
     #: Clock reading at which all of it must have ended.

@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from provider_kit.dialects.failures import looks_like_html
-from provider_kit.engine import listing
 from provider_kit.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -46,11 +45,10 @@ _LOW_CREDIT = Decimal(10)
 
 async def examine_provider(one: Examination, transport: Transport) -> None:
     """Ask for the models, which costs nothing, and read everything off the answer."""
-    run = one.make_run("models", one.transport, None, one.left(_SECONDS))
     started = transport.now()
     models: list[Model] | None = None
     try:
-        models = await listing.list_models(run)
+        models = (await one.handler.handle(one.make_call("models", None, one.left(_SECONDS)))).answer
     except NotSupportedError:
         one.tell("credentials", "skipped", "The provider has no list of models; the calls below will tell.")
     except PermissionDeniedError as error:

@@ -5,29 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.errors import ConfigError, InvalidRequestError
-from provider_kit.model.config import Timeout
+from provider_kit.model.cancellation import CancelToken
+from provider_kit.model.config import CONFIG_FIELDS, ProviderConfig, Timeout, no_keys
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.http_config import check_seconds
 from provider_kit.model.inputs import ChatOptions, build_request
+from provider_kit.policies.circuit_breaker import CircuitBreaker
 from provider_kit.providers.base import Provider
 from provider_kit.providers.registry import find_provider, split_model
 from provider_kit.transports.base import Transport
 
 __all__ = [
     "CALL_DEFAULTS",
+    "check_cancel",
     "check_defaults",
     "check_embedding",
     "check_flag",
     "check_options",
     "check_parts",
     "check_times",
-    "refuse_beside_config",
+    "configure",
     "resolve",
 ]
 
 #: Arguments of calls that a client, or a file, can have defaults for.
-CALL_DEFAULTS = frozenset(ChatOptions.__annotations__) - {"prompt", "files", "model", "extra_headers"}
+CALL_DEFAULTS = frozenset(ChatOptions.__annotations__) - {"prompt", "files", "model", "extra_headers", "cancel"}
 
 
 def resolve(target: str | None, model: str | None, base_url: str | None) -> tuple[str, str | None]:
@@ -71,8 +75,9 @@ def check_options(provider_name: str, options: Mapping[str, Any], arguments: Ite
     return given
 
 
-def check_times(clocks: Timeout | None, timeout: Any, total: Any) -> tuple[Timeout | None, float | None]:
-    """The clocks of one call over those of the client."""
+def check_times(timeout: Any, total: Any) -> tuple[Timeout | None, float | None]:
+    """The clocks of one call, and seconds for all of it, where it brings its own."""
+    clocks: Timeout | None = None
     try:
         if timeout is not None:
             clocks = Timeout.parse(timeout)
@@ -83,6 +88,20 @@ def check_times(clocks: Timeout | None, timeout: Any, total: Any) -> tuple[Timeo
     except ConfigError as error:
         raise InvalidRequestError(error.message, hint=error.hint) from None
     return clocks, total
+
+
+def check_cancel(token: Any) -> CancelToken | None:
+    """What calls a call off.
+
+    Raises:
+        InvalidRequestError: It is something else.
+    """
+    if token is None or isinstance(token, CancelToken):
+        return token
+    raise InvalidRequestError(
+        f"cancel must be a CancelToken, not {type(token).__name__}.",
+        hint="token = CancelToken(); client.chat('…', cancel=token); token.cancel() from another thread.",
+    )
 
 
 def check_flag(name: str, value: Any) -> None:
@@ -121,13 +140,57 @@ def check_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(defaults)
 
 
-def refuse_beside_config(*given: Any) -> None:
-    """A ProviderConfig says everything; what stands beside it would be ignored."""
-    if any(given):
-        raise ConfigError(
-            "A ProviderConfig was given, and arguments beside it.",
-            hint="Put them into the ProviderConfig, or use config.replace(…).",
-        )
+def configure(
+    target: Any, given: Mapping[str, Any], options: Mapping[str, Any], usual: Mapping[str, Any]
+) -> tuple[ProviderConfig, Any]:
+    """The configuration of a client, and the keys that it was given beside it.
+
+    Args:
+        target: Its first argument.
+        given: Its other arguments, by name.
+        options: Those it has no name for: what only its provider knows.
+        usual: What the other arguments are where they are not given.
+
+    Raises:
+        UnknownProviderError: ``target`` names no known provider.
+        ConfigError: Something does not fit.
+    """
+    settings = {name: given[name] for name in CONFIG_FIELDS & given.keys() if not _is_part(name, given[name])}
+    api_keys = () if given["api_keys"] is None else given["api_keys"]
+    if isinstance(target, ProviderConfig):
+        beside = [name for name, value in settings.items() if value is not usual[name] and not _says_nothing(value)]
+        if beside or options or (api_keys and not isinstance(api_keys, KeyPool)):
+            # It says everything; what stands beside it would be ignored.
+            raise ConfigError(
+                "A ProviderConfig was given, and arguments beside it.",
+                hint="Put them into the ProviderConfig, or use config.replace(…).",
+            )
+        config = target if given["model"] is None else target.replace(default_model=given["model"])
+    else:
+        provider_name, settings["default_model"] = resolve(target, given["model"], given["base_url"])
+        if given["base_url"] is None and target is not None and "://" in target:
+            settings["base_url"] = target
+        for name in ("headers", "http", "api_keys"):
+            if settings.get(name, ()) is None:
+                del settings[name]
+        config = ProviderConfig(type=provider_name, options=check_options(provider_name, options, given), **settings)
+    plain = not isinstance(api_keys, (KeyPool, Mapping)) and not callable(api_keys)
+    if plain and not api_keys and given["api_keys"] is not None:
+        raise no_keys()
+    return config, api_keys
+
+
+def _is_part(name: str, value: Any) -> bool:
+    """Whether an argument that a configuration has too is given as an object, which no configuration holds."""
+    if name == "api_keys":
+        return isinstance(value, (KeyPool, Mapping)) or callable(value)
+    if name == "circuit_breaker":
+        return isinstance(value, CircuitBreaker)
+    return name == "response_cache" or (name == "store" and not isinstance(value, str))
+
+
+def _says_nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, (str, bytes, list, tuple, dict)) and not value)
 
 
 def check_embedding(texts: Any, model: Any, dimensions: Any, extra_body: Any) -> tuple[list[str], str]:

@@ -1,39 +1,61 @@
-"""The policies a client was made with: checked, completed, and put together into its gate."""
+"""The one composition root: what a client was given, checked, completed, and put together into its engine.
+
+A client, one with other options, an unpickled one, the dry run of a configuration file and the doctor all get
+their engine here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from provider_kit.auth.credentials import pool_of
+from provider_kit.auth.fixed_credentials import BearerTokenAuthenticator
 from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.auth.oauth.presets import oauth_config
-from provider_kit.engine.admission import Gate
+from provider_kit.engine.admission import Admission
+from provider_kit.engine.attempts import EngineParts
+from provider_kit.engine.daily_count import PersistentDay
 from provider_kit.engine.endpoint import Endpoint
-from provider_kit.engine.events import EventBus, Listener
+from provider_kit.engine.engine import Engine
+from provider_kit.engine.events import EventBus, Sink
+from provider_kit.engine.handler import Middleware
+from provider_kit.engine.settlement import Settlement
 from provider_kit.engine.shared_state import SharedState
 from provider_kit.errors import ConfigError
-from provider_kit.model.config import CircuitBreakerConfig, ProviderConfig
+from provider_kit.model.config import APIKey, CircuitBreakerConfig, ProviderConfig, Timeout
 from provider_kit.policies.circuit_breaker import CircuitBreaker
 from provider_kit.policies.rate_limit import Limiter
 from provider_kit.policies.response_cache import ResponseCache
 from provider_kit.policies.retry import RetryPolicy, make_policy
+from provider_kit.providers.registry import find_provider
 from provider_kit.stores.base import ADDRESSES, SharedStore, open_cache_store, open_store
 from provider_kit.transports.base import Transport
-from provider_kit.wire.redaction import redact
+from provider_kit.transports.pair import Transports
+from provider_kit.wire.redaction import MaskedDict, is_secret_header, redact
 
 if TYPE_CHECKING:
     from provider_kit.auth.oauth.authenticator import OAuthAuthenticator
     from provider_kit.auth.oauth.key_manager import OAuthKeyManager
 
-__all__ = ["Parts", "check_policies", "find_login", "make_gate"]
+__all__ = [
+    "Given",
+    "check_policies",
+    "engine_for_other_keys",
+    "engine_over",
+    "find_login",
+    "make_engine",
+    "make_transports",
+    "with_other_keys",
+]
 
 
 @frozen(kw_only=True)
-class Parts:
+class Given:
     """What a client was given that is not plain configuration."""
 
     retry: RetryPolicy | str | None = None
@@ -42,7 +64,8 @@ class Parts:
     breaker: CircuitBreaker | None = None
     cache: ResponseCache | None = None
     store: SharedStore | None = None
-    listener: Listener | None = None
+    sinks: tuple[Sink, ...] = ()
+    middleware: tuple[Middleware, ...] = ()
     #: The login that was made here, and is closed with the client.
     login: OAuthAuthenticator | OAuthKeyManager | None = None
     #: What was given as ``auth=``.
@@ -60,7 +83,8 @@ def check_policies(
     response_cache: Any,
     store: Any,
     on_event: Any,
-) -> Parts:
+    middleware: Any = (),
+) -> Given:
     """The parts, checked.
 
     Raises:
@@ -92,21 +116,20 @@ def check_policies(
             f"rate_limiter must be an object with reserve() and settle(), not {rate_limiter!r}.",
             hint="See provider_kit.Limiter; for usual limits pass rate_limit=RateLimitConfig(…).",
         )
-    if on_event is not None and not callable(on_event):
-        raise ConfigError(f"on_event must be a function, not {on_event!r}.", hint="on_event=print shows each event.")
     if store is not None and not isinstance(store, str) and not _is_a(store, SharedStore):
         raise ConfigError(
             f"store must be a redis:// URL or a RedisStore, not {type(store).__name__}.",
             hint="store='redis://localhost:6379/0'.",
         )
-    return Parts(
+    return Given(
         retry=retry,
         pool=pool,
         limiter=rate_limiter,
         breaker=circuit_breaker if isinstance(circuit_breaker, CircuitBreaker) else None,
         cache=_cache(config.response_cache if response_cache is None else response_cache),
         store=open_store(store) if isinstance(store, str) else store,
-        listener=on_event,
+        sinks=_sinks(on_event),
+        middleware=_middleware(middleware),
         login=login,
         auth=auth,
     )
@@ -141,6 +164,32 @@ def find_login(config: ProviderConfig, auth: Any) -> tuple[KeyPool, OAuthAuthent
     return pool_of(auth, config.label), None
 
 
+def _sinks(given: Any) -> tuple[Sink, ...]:
+    """The functions that events go to: one, or several."""
+    if given is None:
+        return ()
+    found = (given,) if callable(given) or not isinstance(given, (list, tuple)) else tuple(given)
+    for one in found:
+        if not callable(one):
+            raise ConfigError(
+                f"on_event must be a function, not {one!r}.",
+                hint="on_event=print shows each event; a list of functions gives each of them all events.",
+            )
+    return found
+
+
+def _middleware(given: Any) -> tuple[Middleware, ...]:
+    """The functions that stand between the verbs and the provider."""
+    found = tuple(given) if isinstance(given, (list, tuple)) else (given,)
+    for one in found:
+        if not callable(one) or isinstance(one, type):
+            raise ConfigError(
+                f"middleware must be functions, not {one!r}.",
+                hint="async def middleware(call, call_next): return await call_next(call)",
+            )
+    return found
+
+
 def _is_a(given: Any, protocol: type) -> bool:
     """Whether an object has the methods; a class has them too, but cannot be asked."""
     return isinstance(given, protocol) and not isinstance(given, type)
@@ -167,30 +216,127 @@ def _cache(given: Any) -> ResponseCache | None:
     return cache
 
 
-def dumping(config: ProviderConfig, environ: Mapping[str, str]) -> Callable[[Transport], Transport] | None:
-    """What makes a transport show everything it sends and receives, if that was asked for."""
-    wanted = environ.get("PROVIDER_KIT_DEBUG_HTTP", "").lower() in ("1", "true", "yes", "on")
-    if not (config.debug_http or wanted):
-        return None
-    from provider_kit.observability.http_dump import DumpingTransport
-
-    return lambda transport: cast(Transport, DumpingTransport(transport))
+# ------------------------------------------------------------------------------------------------ putting together
 
 
-def make_gate(endpoint: Endpoint, config: ProviderConfig, parts: Parts) -> Gate:
-    """The gate of one client."""
-    breaker = parts.breaker
+def make_transports(
+    config: ProviderConfig, environ: Mapping[str, str], session: Any, async_session: Any, transport: Transport | None
+) -> Transports:
+    """The transports of a client, which show everything they send and receive if that was asked for."""
+    wrap: Callable[[Transport], Transport] | None = None
+    if config.debug_http or environ.get("PROVIDER_KIT_DEBUG_HTTP", "").lower() in ("1", "true", "yes", "on"):
+        from provider_kit.observability.http_dump import DumpingTransport
+
+        def wrap(inner: Transport) -> Transport:
+            return cast(Transport, DumpingTransport(inner))
+
+    return Transports(config.http, session=session, async_session=async_session, transport=transport, wrap=wrap)
+
+
+def make_engine(
+    config: ProviderConfig,
+    given: Given,
+    transports: Transports,
+    *,
+    environ: Mapping[str, str] | None = None,
+    clock: Callable[[], float] | None = None,
+    tenant: str = "",
+) -> Engine:
+    """The engine of a client.
+
+    Args:
+        config: What it was configured with.
+        given: What else it was given.
+        transports: What sends its requests.
+        environ: The environment; default: that of the process.
+        clock: Reads a clock that only goes forward, where it is not the system's.
+        tenant: Whose credentials it has, where others share its cache.
+
+    Raises:
+        ConfigError: The base URL is missing or malformed, or an option is unknown.
+    """
+    environ = MaskedDict(os.environ) if environ is None else environ
+    endpoint = Endpoint(find_provider(config.type), config, environ, given.pool, clock)
+    endpoint.tenant = tenant
+    breaker = given.breaker
     if breaker is None and config.circuit_breaker:
         numbers = config.circuit_breaker
         breaker = CircuitBreaker(numbers if isinstance(numbers, CircuitBreakerConfig) else None)
-    store = parts.store or (open_store(config.store) if config.store else None)
-    return Gate(
+    store = given.store or (open_store(config.store) if config.store else None)
+    return _assemble(endpoint, config, given, transports, breaker, store)
+
+
+def _assemble(
+    endpoint: Endpoint,
+    config: ProviderConfig,
+    given: Given,
+    transports: Transports,
+    breaker: CircuitBreaker | None,
+    store: SharedStore | None,
+) -> Engine:
+    limits = config.rate_limit
+    persist = limits.persist if limits is not None and limits.enabled else False
+    admission = Admission(
         endpoint,
         config,
         breaker=breaker,
-        limiter=parts.limiter,
-        events=EventBus(endpoint.name, parts.listener),
+        limiter=given.limiter,
         shared=SharedState(store, endpoint, config) if store is not None else None,
-        cache=parts.cache,
-        open_store=open_cache_store,
+        day=PersistentDay(persist if isinstance(persist, str) else None, config.on_store_failure) if persist else None,
     )
+    counted = admission.limits is not None and bool(admission.limits.tokens_per_minute)
+    parts = EngineParts(
+        endpoint,
+        config,
+        make_policy(given.retry, config.max_retries),
+        Timeout.parse(config.timeout),
+        transports,
+        admission,
+        Settlement(admission),
+        EventBus(endpoint.name, given.sinks),
+        given.cache,
+        open_cache_store,
+        admission.renewable or given.limiter is not None or counted,
+    )
+    return Engine(parts)
+
+
+def engine_over(engine: Engine, *, transport: Transport | None = None, timeout: Timeout | None = None) -> Engine:
+    """The same engine, keys, limits and cache included, over another transport, or with other clocks.
+
+    Args:
+        engine: The engine.
+        transport: What sends its requests instead.
+        timeout: The clocks of a call that brings none.
+    """
+    parts = engine.parts
+    if transport is not None:
+        parts = evolve(parts, transports=Transports(parts.config.http, transport=transport))
+    return Engine(evolve(parts, timeout=timeout) if timeout is not None else parts)
+
+
+def with_other_keys(
+    config: ProviderConfig, given: Given, *, api_key: APIKey | None, api_keys: Any, token: str | None, auth: Any
+) -> tuple[ProviderConfig, Given]:
+    """Configuration and parts with the credentials of another user, and none of the old ones."""
+    keys: Sequence[str] = () if isinstance(api_keys, KeyPool) else api_keys
+    headers = {name: value for name, value in config.headers.items() if not is_secret_header(name)}
+    config = config.replace(api_key=api_key, api_keys=keys, oauth_credentials=(), oauth=None, headers=headers)
+    pool: KeyPool | None = api_keys if isinstance(api_keys, KeyPool) else None
+    if token is not None:
+        pool = pool_of(BearerTokenAuthenticator(config.label, token), config.label)
+    elif auth is not None:
+        pool = find_login(config, auth)[0]
+    return config, evolve(given, pool=pool, login=None, auth=None)
+
+
+def engine_for_other_keys(engine: Engine, config: ProviderConfig, given: Given) -> Engine:
+    """An engine for other credentials that shares circuit, slots, store, connections and clocks with another one."""
+    parts, old = engine.parts, engine.parts.admission
+    endpoint = parts.endpoint.for_other_keys(config, given.pool)
+    store = old.shared.store if old.shared is not None else None
+    made = _assemble(endpoint, config, given, parts.transports, old.breaker, store)
+    made.parts.timeout = parts.timeout
+    made.parts.admission.slots = old.slots
+    made.parts.admission.arrange()
+    return made

@@ -9,10 +9,11 @@ from attrs import define
 
 from provider_kit.dialects.base import Dialect, ParameterReport, StreamFailure, WireRequest
 from provider_kit.dialects.parse_errors import PARSE_ERRORS
-from provider_kit.engine.attempts import Run
+from provider_kit.engine.attempts import Attempts
 from provider_kit.engine.endpoint import deep_merge
 from provider_kit.errors import InvalidRequestError, ProviderKitError, StoreError
 from provider_kit.model.chat import ChatRequest, ChatResponse, Chunk, ParameterWarning, Timings
+from provider_kit.model.events import CacheHit, CacheMiss, CacheStored, StoreBack, StoreFailed
 from provider_kit.model.json_text import loads
 from provider_kit.policies.response_cache import CacheEntry, ResponseCache, cache_key, vary_headers
 from provider_kit.transports.base import one_line
@@ -29,7 +30,7 @@ _KEPT = frozenset({"stop", "length", "tool_calls"})
 class Lookup:
     """One call's dealings with the cache."""
 
-    run: Run
+    attempts: Attempts
     cache: ResponseCache
     key: str
     #: What was found, and what it says: the chunks of a stream (``None`` for a whole answer) and the answer.
@@ -40,17 +41,17 @@ class Lookup:
 
     async def keep(self, answer: ChatResponse, entry: CacheEntry) -> None:
         """Keep an answer that is worth it."""
-        cache, run = self.cache, self.run
+        cache, attempts = self.cache, self.attempts
         if answer.finish_reason not in _KEPT or (answer.tool_calls and not cache.tool_calls):
             return
         if len(entry.body) > cache.max_entry_bytes:
             return
         if cache.memory is not None:
-            cache.memory.set(self.key, entry, cache.ttl, run.transport.now())
-        elif not await _guarded(run, cache, "set", self.key, entry.to_bytes(), cache.ttl):
+            cache.memory.set(self.key, entry, cache.ttl, attempts.runtime.now())
+        elif not await _guarded(attempts, cache, "set", self.key, entry.to_bytes(), cache.ttl):
             return
-        if run.minute:
-            await run.gate.events.emit(run, "cache_store", f"answer kept for {cache.ttl:g} s")
+        if attempts.observed:
+            await attempts.emit(CacheStored, f"answer kept for {cache.ttl:g} s")
 
     def done(self) -> None:
         """Whoever waits for this call's answer may look again."""
@@ -59,23 +60,25 @@ class Lookup:
             self.cache.led(self.key)
 
 
-async def look_up(run: Run, request: ChatRequest, dialect: Dialect, call: WireRequest | None = None) -> Lookup | None:
+async def look_up(
+    attempts: Attempts, request: ChatRequest, dialect: Dialect, call: WireRequest | None = None
+) -> Lookup | None:
     """Look for an answer; ``None`` if the call uses no cache.
 
     Args:
-        run: The call.
+        attempts: The call.
         request: What is asked.
         dialect: What writes it.
         call: The unstreamed request, if it is written already.
     """
-    cache = run.gate.cache
-    if cache is None or not run.cached:
+    cache = attempts.parts.cache
+    if cache is None or not attempts.call.cached:
         return None
     if call is None:
         call = dialect.build_chat(
-            request, stream=False, report=ParameterReport("drop", run.endpoint.name, request.model)
+            request, stream=False, report=ParameterReport("drop", attempts.endpoint.name, request.model)
         )
-    endpoint = run.endpoint
+    endpoint = attempts.endpoint
     body = deep_merge(call.body or {}, request.extra_body) if request.extra_body else call.body
     try:
         told = vary_headers(call.headers, request.extra_headers) if call.headers or request.extra_headers else ()
@@ -83,69 +86,70 @@ async def look_up(run: Run, request: ChatRequest, dialect: Dialect, call: WireRe
         key = cache_key(f"{endpoint.scope} {call.path}", body, told, query)
     except (TypeError, ValueError, RecursionError):
         return None  # it cannot be written as JSON, which the call itself will say
-    found = Lookup(run, cache, key)
+    found = Lookup(attempts, cache, key)
     while True:
         memory = cache.memory
-        found.entry = memory.get(key, run.transport.now()) if memory is not None else await _get(run, cache, key)
+        found.entry = (
+            memory.get(key, attempts.runtime.now()) if memory is not None else await _get(attempts, cache, key)
+        )
         found.read = read_entry(dialect, found.entry) if found.entry is not None else None
         if found.read is not None or not cache.single_flight:
             break
-        wakeup = run.transport.wakeup()
-        found.leads = cache.lead(key, wakeup, holder=found, ended=run.transport.is_loop_closed())
+        wakeup = attempts.runtime.wakeup()
+        found.leads = cache.lead(key, wakeup, holder=found, ended=attempts.runtime.is_loop_closed())
         if found.leads:
             break
-        left = run.left(run.transport.now())
+        left = attempts.left(attempts.runtime.now())
         if left <= 0:
             break
-        await run.wait(wakeup, min(left, LOOK_AT_LEADER))
-    if run.minute:
+        await attempts.wait(wakeup, min(left, LOOK_AT_LEADER))
+    if attempts.observed:
         hit = found.read is not None
         try:
-            await run.gate.events.emit(run, "cache_hit" if hit else "cache_miss", "cache hit" if hit else "cache miss")
+            await attempts.emit(CacheHit if hit else CacheMiss, "cache hit" if hit else "cache miss")
         except BaseException:
             found.done()  # the task was cancelled while it listened
             raise
     return found
 
 
-async def _get(run: Run, cache: ResponseCache, key: str) -> CacheEntry | None:
-    data = await _guarded(run, cache, "get", key)
+async def _get(attempts: Attempts, cache: ResponseCache, key: str) -> CacheEntry | None:
+    data = await _guarded(attempts, cache, "get", key)
     return CacheEntry.from_bytes(data) if isinstance(data, bytes) else None
 
 
-async def _guarded(run: Run, cache: ResponseCache, verb: str, *args: Any) -> Any:
+async def _guarded(attempts: Attempts, cache: ResponseCache, verb: str, *args: Any) -> Any:
     """Ask the store; if it fails, the call goes on without it, or fails if that was asked for.
 
     An answer that is here already is not put at risk: that it cannot be kept is only told.
     """
-    gate = run.gate
-    must = verb == "get" and gate.config.on_store_failure == "raise"
-    if cache.outage.lasts(run.transport.now()) and not must:
+    must = verb == "get" and attempts.parts.config.on_store_failure == "raise"
+    if cache.outage.lasts(attempts.runtime.now()) and not must:
         return None
     try:
-        store = cache.opened or gate.open_cache_store(cache)
+        store = cache.opened or _open(attempts, cache)
         method = getattr(store, verb)
         if getattr(store, "knows_transports", False):
-            result = await method(run.transport, *args)
+            result = await method(attempts.runtime, *args)
         elif iscoroutinefunction(method):
-            if run.transport.kind == "blocking":
+            if attempts.runtime.kind == "blocking":
                 raise InvalidRequestError(
                     "The store of the response cache is asynchronous, the call is not.",
                     hint="Use achat(), astream(), …, or a store with plain methods.",
                 )
             result = await method(*args)
         else:
-            result = await run.transport.call_blocking(method, *args)
+            result = await attempts.runtime.call_blocking(method, *args)
             if isawaitable(result):
                 result = await result
     except Exception as error:  # a store of the user's may raise anything
         if isinstance(error, ProviderKitError) and not isinstance(error, StoreError):
             raise
-        news = cache.outage.begins(run.transport.now())
+        news = cache.outage.begins(attempts.runtime.now())
         if isinstance(error, StoreError):
             failure = error
         else:
-            said = one_line(redact(repr(error), run.endpoint.secrets))
+            said = one_line(redact(repr(error), attempts.endpoint.secrets))
             failure = StoreError(f"The response cache failed: {said}.")
         if must:
             if failure is error:
@@ -153,11 +157,22 @@ async def _guarded(run: Run, cache: ResponseCache, verb: str, *args: Any) -> Any
             raise failure from error
         if news:
             text = f"{failure.message} Going on without the response cache."
-            await gate.events.emit(run, "store_failed", text, error=failure)
+            await attempts.emit(StoreFailed, text, error=failure)
         return None
     if cache.outage.ends():
-        await gate.events.emit(run, "store_back", "the response cache answers again")
+        await attempts.emit(StoreBack, "the response cache answers again")
     return True if verb == "set" else result
+
+
+def _open(attempts: Attempts, cache: ResponseCache) -> Any:
+    """The store of a cache that is not kept in memory, opened on first use.
+
+    Raises:
+        StoreError: It cannot be opened.
+        MissingDependencyError: An extra is missing.
+    """
+    cache.opened = opened = attempts.parts.open_cache_store(cache, attempts.parts.config)
+    return opened
 
 
 def read_entry(dialect: Dialect, entry: CacheEntry) -> tuple[list[Chunk] | None, ChatResponse] | None:
@@ -175,12 +190,14 @@ def read_entry(dialect: Dialect, entry: CacheEntry) -> tuple[list[Chunk] | None,
         return None
 
 
-def from_cache(run: Run, answer: ChatResponse, entry: CacheEntry, warnings: list[ParameterWarning]) -> ChatResponse:
+def from_cache(
+    attempts: Attempts, answer: ChatResponse, entry: CacheEntry, warnings: list[ParameterWarning]
+) -> ChatResponse:
     """A kept answer as this call's."""
-    answer.provider = run.endpoint.name
+    answer.provider = attempts.endpoint.name
     answer.request_id = entry.request_id
     answer.warnings = warnings
     answer.cache = "hit"
-    passed = run.transport.now() - run.started
+    passed = attempts.runtime.now() - attempts.call.started
     answer.timings = Timings(passed, passed)
     return answer

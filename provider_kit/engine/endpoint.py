@@ -48,7 +48,7 @@ from provider_kit.transports.runtime_blocking import BlockingRuntime
 from provider_kit.wire.http import HttpRequest, HttpResponse, is_loopback, join_url
 from provider_kit.wire.redaction import MaskedStr, is_secret_header, looks_secret, redact, redact_value
 
-__all__ = ["Draft", "Endpoint"]
+__all__ = ["Endpoint", "PreparedRequest"]
 
 #: Keys whose headers are kept ready; a callable may bring ever new ones.
 _REMEMBERED_KEYS = 100
@@ -60,7 +60,7 @@ _USER_AGENT = f"provider-kit/{__version__} (python/{sys.version_info[0]}.{sys.ve
 
 
 @define
-class Draft:
+class PreparedRequest:
     """A request without the headers that carry a key."""
 
     method: str
@@ -328,14 +328,14 @@ class Endpoint:
 
     # -------------------------------------------------------------------------------------------- requests
 
-    def draft(
+    def prepare(
         self,
         call: WireRequest,
         *,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, str] | None = None,
-    ) -> Draft:
+    ) -> PreparedRequest:
         """A call as it will be sent, but for the headers that change from attempt to attempt.
 
         Raises:
@@ -368,18 +368,18 @@ class Endpoint:
             url = self._urls.get(call.path) or self._remember(call.path)
         if extra_headers:
             merge_headers({}, extra_headers)  # refuses what cannot be sent
-        return Draft(call.method, url, body, call.headers, extra_headers)
+        return PreparedRequest(call.method, url, body, call.headers, extra_headers)
 
-    def sign(self, draft: Draft, key: str, stream: bool) -> HttpRequest:
+    def sign(self, prepared: PreparedRequest, key: str, stream: bool) -> HttpRequest:
         """The HTTP request of one attempt."""
         sent = dict(self.headers_for(key, stream))
-        if draft.body is None:
+        if prepared.body is None:
             sent.pop("Content-Type", None)  # a header of the user's own stays
-        if draft.headers:
-            sent.update(draft.headers)
-        if draft.extra_headers:
-            sent = merge_headers(sent, draft.extra_headers)
-        return HttpRequest(draft.method, draft.url, sent, draft.body)
+        if prepared.headers:
+            sent.update(prepared.headers)
+        if prepared.extra_headers:
+            sent = merge_headers(sent, prepared.extra_headers)
+        return HttpRequest(prepared.method, prepared.url, sent, prepared.body)
 
     def _remember(self, path: str) -> str:
         url = join_url(self.base_url, path)

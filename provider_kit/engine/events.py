@@ -1,58 +1,24 @@
-"""Telling what was decided: an event to whoever listens, and a log line. Neither ever holds a secret."""
+"""Where events go: made once, and only if somebody wants to know, then handed to every sink."""
 
 from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Protocol
 
-from provider_kit.errors import ProviderKitError
-from provider_kit.model.events import Event, EventName
+from provider_kit.errors import InvalidRequestError, ProviderKitError
+from provider_kit.model.events import Event
+from provider_kit.observability.event_log import log_event, logs, logs_everything
+from provider_kit.transports.base import Runtime
 
-__all__ = ["EventBus", "Listener", "next_call_id"]
+__all__ = ["EventBus", "Sink", "next_call_id"]
 
-#: Takes each event. May be asynchronous if only the asyncio half of the client is used.
-Listener = Callable[[Event], object] | Callable[[Event], Awaitable[object]]
+#: Takes each event. May be asynchronous if only the asyncio half of a client is used.
+Sink = Callable[[Event], object] | Callable[[Event], Awaitable[object]]
 
-_ROOT = logging.getLogger("provider_kit")
-_ROOT.addHandler(logging.NullHandler())
-_HTTP = logging.getLogger("provider_kit.http")
-_AUTH = logging.getLogger("provider_kit.auth")
-_ROUTING = logging.getLogger("provider_kit.routing")
-_STREAM = logging.getLogger("provider_kit.stream")
-
-#: Where each event is logged, and how loudly. What passes by itself is INFO, what somebody should look at
-#: is WARNING; errors that are raised are their caller's to judge.
-_LEVELS: dict[EventName, tuple[logging.Logger, int]] = {
-    "request": (_HTTP, logging.DEBUG),
-    "success": (_HTTP, logging.DEBUG),
-    "error": (_HTTP, logging.WARNING),
-    "attempt_failed": (_HTTP, logging.DEBUG),
-    "retry": (_HTTP, logging.INFO),
-    "key_switch": (_AUTH, logging.INFO),
-    "key_dead": (_AUTH, logging.WARNING),
-    "key_parked": (_AUTH, logging.WARNING),
-    "key_cooling": (_AUTH, logging.INFO),
-    "key_wait": (_AUTH, logging.INFO),
-    "token_refresh": (_AUTH, logging.DEBUG),
-    "token_refresh_failed": (_AUTH, logging.WARNING),
-    "rate_limit": (_ROUTING, logging.INFO),
-    "rate_limit_learned": (_ROUTING, logging.DEBUG),
-    "concurrency_wait": (_ROUTING, logging.DEBUG),
-    "circuit_open": (_ROUTING, logging.WARNING),
-    "circuit_half_open": (_ROUTING, logging.INFO),
-    "circuit_closed": (_ROUTING, logging.INFO),
-    "cache_hit": (_ROUTING, logging.DEBUG),
-    "cache_miss": (_ROUTING, logging.DEBUG),
-    "cache_store": (_ROUTING, logging.DEBUG),
-    "stream_start": (_STREAM, logging.DEBUG),
-    "stream_end": (_STREAM, logging.DEBUG),
-    "stream_abort": (_STREAM, logging.WARNING),
-    "store_failed": (_ROUTING, logging.WARNING),
-    "store_back": (_ROUTING, logging.INFO),
-}
+_LOG = logging.getLogger("provider_kit")
 _numbers = itertools.count(1)
 
 
@@ -61,11 +27,14 @@ def next_call_id() -> str:
     return f"call-{next(_numbers)}"
 
 
-class _Calls(Protocol):
-    """What of a run an event mentions."""
+class Source(Protocol):
+    """What an event says of the call it belongs to."""
 
-    model: str | None
-    operation: str
+    @property
+    def model(self) -> str | None: ...
+
+    @property
+    def operation(self) -> str: ...
 
     @property
     def call_id(self) -> str: ...
@@ -75,78 +44,81 @@ class _Calls(Protocol):
 
 
 class EventBus:
-    """Tells the events of one client."""
+    """The sinks of one client; the log is one of them.
 
-    def __init__(self, provider: str, listener: Listener | None) -> None:
+    Args:
+        provider: Name of the provider, for the events.
+        sinks: Functions of an event.
+    """
+
+    def __init__(self, provider: str, sinks: Sequence[Sink] = ()) -> None:
         self.provider = provider
-        self.listener = listener
-        #: Whether the listener can only be called from asyncio.
-        self.asynchronous = listener is not None and (
-            iscoroutinefunction(listener) or iscoroutinefunction(getattr(listener, "__call__", None))  # noqa: B004
-        )
+        self.sinks = tuple(sinks)
+        #: Whether a sink can only be called from asyncio.
+        self.asynchronous = any(map(_is_asynchronous, self.sinks))
 
-    def minute(self) -> bool:
+    def observed(self) -> bool:
         """Whether somebody wants to know of each call, not only of what is unusual."""
-        return self.listener is not None or _ROOT.isEnabledFor(logging.DEBUG)
+        return bool(self.sinks) or logs_everything()
+
+    def check_world(self, runtime: Runtime) -> None:
+        """Whether every sink can be called from where a call is made.
+
+        Raises:
+            InvalidRequestError: One of them is asynchronous, and the call is not.
+        """
+        if self.asynchronous and runtime.kind == "blocking":
+            raise InvalidRequestError(
+                "on_event is asynchronous, the call is not.", hint="Use achat(), astream(), …, or a plain function."
+            )
 
     async def emit(
         self,
-        run: _Calls,
-        name: EventName,
+        source: Source,
+        kind: type[Event],
         message: str,
         *,
-        wait: float | None = None,
         error: ProviderKitError | None = None,
-        key: str | None = None,
-        attempt: int | None = None,
         request_id: str | None = None,
         level: int | None = None,
-        **data: Any,
+        **fields: Any,
     ) -> None:
-        """Log an event and hand it to the listener. A listener that fails breaks no call."""
-        logger, usual = _LEVELS[name]
-        level = usual if level is None else level
-        listener, logged = self.listener, logger.isEnabledFor(level)
-        if listener is None and not logged:
+        """Make an event, and hand it to every sink. A sink that fails breaks no call.
+
+        Args:
+            source: The call it belongs to.
+            kind: Its class.
+            message: The event in words.
+            error: What went wrong.
+            request_id: The provider's id of the request; default: the error's.
+            level: How loudly it is logged, if not as usual.
+            fields: What else the class has.
+        """
+        level = kind.level if level is None else level
+        logged = logs(kind, level)
+        if not logged and not self.sinks:
             return
-        if error is not None and request_id is None:
-            request_id = error.request_id
-        if logged:
-            logger.log(
-                level,
-                "%s: %s%s",
-                self.provider,
-                message,
-                f" (request_id={request_id})" if request_id else "",
-                extra={
-                    "event": name,
-                    "provider": self.provider,
-                    "model": run.model,
-                    "operation": run.operation,
-                    "call_id": run.call_id,
-                    "request_id": request_id,
-                },
-            )
-        if listener is None:
-            return
-        event = Event(
-            name=name,
-            time=run.clock(),
+        event = kind(
+            time=source.clock(),
             provider=self.provider,
-            model=run.model,
-            operation=run.operation,
-            call_id=run.call_id,
-            request_id=request_id,
-            attempt=attempt,
-            wait=wait,
+            model=source.model,
+            operation=source.operation,
+            call_id=source.call_id,
+            request_id=error.request_id if error is not None and request_id is None else request_id,
             error=error,
-            key=key,
             message=message,
-            data=data,
+            **fields,
         )
-        try:
-            result = listener(event)
-            if isawaitable(result):
-                await result
-        except Exception:
-            _ROOT.exception("on_event failed on the event %r; the call goes on.", name)
+        if logged:
+            log_event(event, level)
+        for sink in self.sinks:
+            try:
+                result = sink(event)
+                if isawaitable(result):
+                    await result
+            except Exception:
+                _LOG.exception("on_event failed on the event %r; the call goes on.", event.name)
+
+
+def _is_asynchronous(sink: Sink) -> bool:
+    return iscoroutinefunction(sink) or iscoroutinefunction(getattr(sink, "__call__", None))  # noqa: B004

@@ -1,18 +1,18 @@
-"""The smaller calls: models, embeddings, token counts."""
+"""The smaller calls: models, embeddings, token counts. One of them may take several exchanges, under one deadline."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from provider_kit.dialects.base import ParameterReport, WireRequest
-from provider_kit.dialects.parse_errors import PARSE_ERRORS, unreadable
-from provider_kit.engine.attempts import Run
-from provider_kit.errors import APIError, InvalidResponseError, NotSupportedError, ProviderKitError
+from provider_kit.engine.attempts import Attempts
+from provider_kit.engine.exchange import exchange
+from provider_kit.errors import InvalidResponseError, NotSupportedError
 from provider_kit.model.chat import ChatRequest, Usage
-from provider_kit.model.models import Embeddings, Model
+from provider_kit.model.models import EmbeddingRequest, Embeddings, Model
 from provider_kit.policies.estimate import estimate_text
-from provider_kit.wire.http import HttpResponse
+from provider_kit.wire.http import HttpRequest
 from provider_kit.wire.response_headers import request_id
 
 __all__ = ["count_tokens", "embed", "list_models"]
@@ -23,42 +23,25 @@ T = TypeVar("T")
 _MAX_PAGES = 100
 
 
-async def _ask(run: Run, call: WireRequest, read: Callable[[Any, HttpResponse], T], **extra: Any) -> T:
-    endpoint = run.endpoint
-    draft = endpoint.draft(call, **extra)
-    while True:
-        http = run.begin_at_once(draft, False) or await run.begin(draft, False)
-        try:
-            response = await run.transport.send(http, run.limits)
-            payload = endpoint.read_json(response)
-            try:
-                found = read(payload, response)
-            except ProviderKitError:
-                raise
-            except PARSE_ERRORS as error:
-                raise unreadable(error, response.status, payload) from error
-        except APIError as error:
-            await run.failed(endpoint.finish_error(error))
-            continue
-        except ProviderKitError as error:
-            await run.failed(error)
-            continue
-        except BaseException:  # cancelled: what the attempt holds is given back
-            run.abandon()
-            raise
-        await run.succeeded(response.headers, found.usage.total_tokens if isinstance(found, Embeddings) else None)
-        return found
+async def _ask(attempts: Attempts, wire: WireRequest, read: Callable[[Any], T], **extra: Any) -> tuple[T, str | None]:
+    """What one request brings, and the provider's id of it."""
+
+    async def once(_: Attempts, request: HttpRequest) -> tuple[T, str | None]:
+        found, response = await exchange(attempts, request, read)
+        used = found.usage.total_tokens if isinstance(found, Embeddings) else None
+        await attempts.succeeded(response.headers, used)
+        return found, request_id(response.headers)
+
+    return await attempts.run(attempts.endpoint.prepare(wire, **extra), once)
 
 
-async def list_models(run: Run) -> list[Model]:
+async def list_models(attempts: Attempts) -> list[Model]:
     """All models, over as many pages as the provider has."""
-    dialect = run.endpoint.dialect_for(run.model or "")
+    dialect = attempts.endpoint.dialect_for(attempts.model or "")
     models: list[Model] = []
     cursor: str | None = None
     for _ in range(_MAX_PAGES):
-        page, following = await _ask(
-            run, dialect.build_models(cursor), lambda payload, _: dialect.parse_models(payload)
-        )
+        (page, following), _id = await _ask(attempts, dialect.build_models(cursor), dialect.parse_models)
         models.extend(page)
         if not following or following == cursor:
             break
@@ -66,36 +49,35 @@ async def list_models(run: Run) -> list[Model]:
     return models
 
 
-async def embed(
-    run: Run, texts: Sequence[str], model: str, dimensions: int | None, extra: dict[str, Any]
-) -> Embeddings:
+async def embed(attempts: Attempts) -> Embeddings:
     """Vectors for all texts, in as many requests as the provider's batch size asks for."""
-    dialect = run.endpoint.dialect_for(model)
-    size = run.endpoint.provider.embed_batch
-    if not run.endpoint.provider.has_embeddings:
+    request: EmbeddingRequest = attempts.call.request  # type: ignore[assignment]  # an embedding's
+    endpoint = attempts.endpoint
+    dialect = endpoint.dialect_for(request.model)
+    size = endpoint.provider.embed_batch
+    if not endpoint.provider.has_embeddings:
         raise NotSupportedError(
-            f"{run.endpoint.name} has no endpoint for embeddings.",
-            provider=run.endpoint.name,
+            f"{endpoint.name} has no endpoint for embeddings.",
+            provider=endpoint.name,
             hint="Use another provider for this: OpenAI, Gemini, Mistral, Qwen, OpenRouter and Ollama have one.",
         )
-    result = Embeddings([], model, provider=run.endpoint.name)
-    for start in range(0, len(texts), size):
-        batch = texts[start : start + size]
+    result = Embeddings([], request.model, provider=endpoint.name)
+    for start in range(0, len(request.texts), size):
+        batch = request.texts[start : start + size]
 
-        def read(payload: Any, response: HttpResponse, expected: int = len(batch)) -> Embeddings:
+        def read(payload: Any, expected: int = len(batch)) -> Embeddings:
             found = dialect.parse_embed(payload)
             if len(found.vectors) != expected:
                 raise InvalidResponseError(
-                    f"{expected} texts were sent, {len(found.vectors)} vectors came back.", status_code=response.status
+                    f"{expected} texts were sent, {len(found.vectors)} vectors came back.", status_code=200
                 )
-            found.request_id = request_id(response.headers)
             return found
 
-        run.expect(estimate_text(batch))
-        found = await _ask(run, dialect.build_embed(batch, model, dimensions), read, **extra)
+        attempts.expect(estimate_text(batch))
+        wire = dialect.build_embed(batch, request.model, request.dimensions)
+        found, result.request_id = await _ask(attempts, wire, read, extra_body=request.extra_body)
         result.vectors.extend(found.vectors)
         result.model = found.model or result.model
-        result.request_id = found.request_id
         result.raw = found.raw
         result.usage = found.usage if start == 0 else _add(result.usage, found.usage)
     return result
@@ -112,10 +94,14 @@ def _add(one: Usage, other: Usage) -> Usage:
     )
 
 
-async def count_tokens(run: Run, request: ChatRequest, report: ParameterReport) -> int:
+async def count_tokens(attempts: Attempts) -> int:
     """Tokens of a request, as the provider counts them."""
-    dialect = run.endpoint.dialect_for(request.model)
+    request: ChatRequest = attempts.call.request  # type: ignore[assignment]  # a conversation
+    endpoint = attempts.endpoint
+    dialect = endpoint.dialect_for(request.model)
     dialect = dialect.counter or dialect
-    call = dialect.build_count(request, report)
+    on_unsupported = attempts.call.on_unsupported or attempts.parts.config.on_unsupported
+    wire = dialect.build_count(request, ParameterReport(on_unsupported, endpoint.name, request.model))
     extra = {"extra_headers": request.extra_headers, "extra_query": request.extra_query}
-    return await _ask(run, call, lambda payload, _: dialect.parse_count(payload), **extra)
+    count, _ = await _ask(attempts, wire, dialect.parse_count, **extra)
+    return count

@@ -1,15 +1,20 @@
-"""What the end of an attempt means for key, circuit and limits."""
+"""The way out of every attempt: what its end means for key, circuit, limits and the other processes.
+
+:meth:`Settlement.release` is plain code that may run in a finaliser, and twice. What must be awaited afterwards
+is returned; every way out awaits it, those of a caller who left or was cancelled included.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Literal, TypeAlias
 
 from provider_kit.auth.credential_pool import CredentialPool
 from provider_kit.auth.keys.state import Key
-from provider_kit.engine.admission import Gate, Lease
+from provider_kit.engine.admission import Admission
+from provider_kit.engine.attempt_state import AttemptState, Lease
 from provider_kit.errors import (
     APIConnectionError,
     APIError,
@@ -18,183 +23,267 @@ from provider_kit.errors import (
     ProviderKitError,
     ResponseLostError,
 )
-from provider_kit.policies.circuit_breaker import CircuitState
-from provider_kit.policies.failure_rules import TOKEN_REFUSED, FailureRule, KeyAction, rule_for
+from provider_kit.model.events import (
+    CircuitClosed,
+    CircuitOpened,
+    KeyCooling,
+    KeyDead,
+    KeyParked,
+    RateLimitLearned,
+)
+from provider_kit.policies.circuit_breaker import CircuitBreaker, CircuitState
+from provider_kit.policies.failure_rules import TOKEN_REFUSED, KeyAction, rule_for
 from provider_kit.wire.rate_limit_headers import RateLimitInfo, has_rate_limits
 
-if TYPE_CHECKING:
-    from provider_kit.engine.attempts import Run
+__all__ = ["Outcome", "Settlement"]
 
-__all__ = ["failed", "succeeded", "succeeded_at_once"]
-
-
-def succeeded_at_once(run: Run, lease: Lease, headers: Mapping[str, str], used: float | None) -> bool:
-    """As :func:`succeeded`, where nobody has to be told anything; false, and nothing done, where somebody has."""
-    gate = run.gate
-    breaker = gate.breaker
-    if gate.shared is not None or run.minute or (breaker is not None and not breaker.closed):
-        return False
-    _give_back(gate, run, lease, headers, used)
-    return True
+#: Nothing was sent; it was sent, and nobody knows how it ended.
+Outcome: TypeAlias = Literal["not_sent", "open"]
+Aftermath: TypeAlias = Callable[[], Awaitable[None]]
 
 
-async def succeeded(run: Run, lease: Lease, headers: Mapping[str, str], used: float | None) -> None:
-    """An attempt was answered as it should be.
+class Settlement:
+    """Gives back what attempts hold, and tells the policies how they ended.
 
     Args:
-        run: The call.
-        lease: What the attempt holds.
-        headers: The answer's headers.
-        used: Tokens it used, if known.
+        admission: What let them in.
     """
-    gate = run.gate
-    changed, told = _give_back(gate, run, lease, headers, used)
-    if changed is not None:
-        await gate.events.emit(run, "circuit_closed", "the provider answers again; the circuit is closed")
-    if told is not None and run.minute:
-        await gate.events.emit(run, "rate_limit_learned", "limits were told", limits=dict(told.allowances))
-    if gate.shared is not None:
-        await gate.shared.finish(gate, run, lease, True, lease.tokens if used is None else used)
 
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
 
-def _give_back(
-    gate: Gate, run: Run, lease: Lease, headers: Mapping[str, str], used: float | None
-) -> tuple[CircuitState | None, RateLimitInfo | None]:
-    now = run.transport.now()
-    key = lease.key
-    if lease.place is not None and gate.slots is not None:
-        gate.slots.leave(lease.place)
-        lease.place = None
-    if key is not None:
-        gate.endpoint.keys.mark_success(key, now)
-        if gate.renewable:
-            gate.endpoint.keys.observe(key, True, run.latency, used, run.transport.time())
-    changed = None
-    if lease.generation is not None and gate.breaker is not None:
-        changed = gate.breaker.record(lease.generation, True, now)
-        lease.generation = None
-    if lease.ticket is not None or lease.common is not None or lease.claimed:
-        gate.settle(run, lease, used, now)
-    key_id = key.id if key is not None else ""
-    if not run.minute and gate.learned.skim(key_id, run.model or "", headers, now, run.transport.time):
-        return changed, None
-    if has_rate_limits(headers):
-        return changed, _learn(gate, run, lease, headers, now)
-    gate.learned.nothing_told(now)
-    return changed, None
+    # -------------------------------------------------------------------------------------------- the ways out
 
+    def release(self, attempts: AttemptState, outcome: Outcome) -> Aftermath | None:
+        """An attempt is over before its outcome is known, or before anything was sent. Again does nothing."""
+        lease = attempts.lease
+        if lease.released:
+            return None
+        lease.released = True
+        admission, now = self._admission, attempts.runtime.now()
+        if outcome == "not_sent":
+            self._withdraw(attempts, lease, now)
+        if lease.ticket is not None and lease.limiter is not None:
+            lease.limiter.leave(lease.ticket)
+        self._settle_custom(attempts, lease, None, now)
+        if lease.trial is not None and admission.breaker is not None:
+            admission.breaker.record(lease.trial, None, now)
+        self._free_slot(lease)
+        shared = admission.shared
+        if shared is None or not lease.shared_begun:
+            return None
+        return lambda: shared.finish(attempts, lease, self._breaker_of(attempts), None, lease.tokens)
 
-async def failed(run: Run, lease: Lease, error: ProviderKitError) -> FailureRule:
-    """An attempt failed; the row of the matrix that the error falls under."""
-    gate = run.gate
-    now = run.transport.now()
-    row = rule_for(error)
-    if lease.place is not None and gate.slots is not None:
-        gate.slots.leave(lease.place)
-        lease.place = None
-    changed = refused = None
-    ok = False if row.breaker else True if isinstance(error, APIError) else None
-    if lease.generation is not None and gate.breaker is not None:
-        changed = gate.breaker.record(lease.generation, ok, now)
-        lease.generation = None
-    if isinstance(error, APIError) and has_rate_limits(error.headers):
-        told = _learn(gate, run, lease, error.headers, now)
-        if told is not None and run.minute:
-            await gate.events.emit(run, "rate_limit_learned", "limits were told", limits=dict(told.allowances))
-    if lease.key is not None:
-        if gate.renewable:
-            gate.endpoint.keys.observe(lease.key, False, run.latency, None, run.transport.time())
-        if isinstance(error, AuthenticationError) and _reject(gate, run, lease, lease.key):
-            row = TOKEN_REFUSED
-        elif isinstance(error, AuthenticationError) and _is_kept_elsewhere(gate, run, lease.key):
-            refused = lease.key
-        else:
-            await _report_key(gate, run, lease.key, error, now)
-    if changed == "open" and gate.breaker is not None:
-        wait = gate.breaker.config.open_for
-        text = f"it failed repeatedly; left alone for {wait:.0f} s"
-        await gate.events.emit(run, "circuit_open", text, wait=wait, error=error)
-    elif changed is not None:  # refused, but answered
-        await gate.events.emit(run, "circuit_closed", "the provider answers again; the circuit is closed")
-    answered = isinstance(error, APIError) or (
-        isinstance(error, APIConnectionError) and error.retryable and not isinstance(error, ResponseLostError)
-    )
-    gate.settle(run, lease, 0.0 if answered else None, now)
-    if refused is not None:  # so late, since looking for its successor may take long, and be broken off
-        if await _was_rotated(gate, run, refused):
-            row = TOKEN_REFUSED
-        else:
-            await _report_key(gate, run, refused, error, now)
-    if gate.shared is not None:
-        await gate.shared.finish(gate, run, lease, ok, 0.0 if answered else lease.tokens)
-    return row
+    def used(self, attempts: AttemptState, headers: Mapping[str, str], used: float | None) -> Aftermath | None:
+        """An attempt was answered as it should be.
 
+        Args:
+            attempts: The call.
+            headers: The answer's headers.
+            used: Tokens it used, if known.
+        """
+        lease = attempts.lease
+        if lease.released:
+            return None
+        lease.released = True
+        admission, now = self._admission, attempts.runtime.now()
+        key = lease.key
+        self._free_slot(lease)
+        if key is not None:
+            pool = admission.endpoint.keys
+            pool.mark_success(key, now)
+            if admission.renewable:
+                pool.observe(key, True, now - lease.started, used, attempts.runtime.time())
+        if lease.trial is not None and admission.breaker is not None:
+            self._tell_circuit(attempts, admission.breaker.record(lease.trial, True, now), None)
+        if lease.ticket is not None or lease.common is not None or lease.claimed:
+            self._settle_limits(attempts, lease, used, now)
+        key_id, known = key.id if key is not None else "", admission.header_limits
+        if attempts.observed or not known.skim(key_id, attempts.model or "", headers, now, attempts.runtime.time):
+            if has_rate_limits(headers):
+                self._tell_limits(attempts, self._learn(attempts, lease, headers, now))
+            else:
+                known.nothing_told(now)
+        shared = admission.shared
+        if shared is None:
+            return None
+        counted = lease.tokens if used is None else used
+        return lambda: shared.finish(attempts, lease, self._breaker_of(attempts), True, counted)
 
-def _reject(gate: Gate, run: Run, lease: Lease, key: Key) -> bool:
-    """Have a refused token renewed before it is used again; false if that was done in this call already."""
-    pool = gate.endpoint.keys
-    if not isinstance(pool, CredentialPool) or key.id in run.trail.renewed or not pool.can_renew(key):
-        return False
-    pool.reject(key, lease.sent)
-    return True
-
-
-def _is_kept_elsewhere(gate: Gate, run: Run, key: Key) -> bool:
-    """Whether there is a place to look for the successor of a refused key; it is looked for once in a call."""
-    return hasattr(gate.endpoint.key_source.function, "forget_refused") and key.id not in run.trail.renewed
-
-
-async def _was_rotated(gate: Gate, run: Run, key: Key) -> bool:
-    """Whether the place a refused key was remembered from holds another one by now."""
-    source, transport, found = gate.endpoint.key_source, run.transport, list[str]()
-    source.function.forget_refused()  # type: ignore[union-attr]  # it has one, see above
-
-    async def look() -> None:
-        with suppress(ProviderKitError):  # the refusal is what is told
-            found.extend(await source.fetch(transport))
-
-    left = run.left(transport.now())
-    await transport.spawn(look(), None if left == math.inf else max(0.0, left), lambda: None)
-    return bool(found) and key.value not in found
-
-
-async def _report_key(gate: Gate, run: Run, key: Key, error: ProviderKitError, now: float) -> None:
-    rest = None
-    if isinstance(error, InsufficientQuotaError) and error.daily:
-        rest = gate.endpoint.provider.seconds_to_new_day(run.transport.time())
-        error.retry_after = rest if error.retry_after is None or error.retry_after < rest else error.retry_after
-    fate = gate.endpoint.keys.report_failure(key.value, error, now, rest=rest)
-    if fate is KeyAction.UNTOUCHED:
-        return
-    shown = key.shown
-    if fate is KeyAction.DEAD:
-        await gate.events.emit(run, "key_dead", f"key {shown} was refused", error=error, key=shown)
-        return
-    wait = max(0.0, key.available_at - now)
-    if fate is KeyAction.PARKED:
-        text = f"the quota of key {shown} is used up; it rests {wait:.0f} s"
-        await gate.events.emit(run, "key_parked", text, error=error, key=shown, wait=wait)
-    else:
-        await gate.events.emit(run, "key_cooling", f"key {shown} rests {wait:.1f} s", error=error, key=shown, wait=wait)
-
-
-def _learn(gate: Gate, run: Run, lease: Lease, headers: Mapping[str, str], now: float) -> RateLimitInfo | None:
-    """Take limits from an answer's headers."""
-    key, endpoint = lease.key, gate.endpoint
-    info = gate.learned.update(
-        headers,
-        key_id=key.id if key is not None else "",
-        key=key.shown if key is not None and endpoint.keys.has_multiple else "",
-        model=run.model or "",
-        now=now,
-        clock=run.transport.time,
-        whole=run.minute,
-    )
-    if info is not None and lease.limiter is not None:
-        requests, tokens = info.requests, info.tokens
-        window = None if requests is None else requests.window or endpoint.provider.requests_limit_per
-        lease.limiter.correct(
-            requests=requests.limit if requests is not None and window == 60.0 else None,
-            tokens=tokens.limit if tokens is not None and tokens.limit else None,
+    def failed(self, attempts: AttemptState, error: ProviderKitError) -> Aftermath | None:
+        """An attempt failed; ``attempts.rule`` says what that leads to, once the aftermath was awaited."""
+        lease = attempts.lease
+        rule = attempts.rule = rule_for(error)
+        if lease.released:
+            return None
+        lease.released = True
+        admission, now = self._admission, attempts.runtime.now()
+        self._free_slot(lease)
+        ok = False if rule.breaker else True if isinstance(error, APIError) else None
+        changed: CircuitState | None = None
+        if lease.trial is not None and admission.breaker is not None:
+            changed = admission.breaker.record(lease.trial, ok, now)
+        if isinstance(error, APIError) and has_rate_limits(error.headers):
+            self._tell_limits(attempts, self._learn(attempts, lease, error.headers, now))
+        rotated: Key | None = None
+        key = lease.key
+        if key is not None:
+            if admission.renewable:
+                latency = now - lease.started
+                admission.endpoint.keys.observe(key, False, latency, None, attempts.runtime.time())
+            if isinstance(error, AuthenticationError) and self._reject(attempts, lease, key):
+                attempts.rule = TOKEN_REFUSED
+            elif isinstance(error, AuthenticationError) and self._is_kept_elsewhere(attempts, key):
+                rotated = key
+            else:
+                self._report_key(attempts, key, error, now)
+        self._tell_circuit(attempts, changed, error)
+        answered = isinstance(error, APIError) or (
+            isinstance(error, APIConnectionError) and error.retryable and not isinstance(error, ResponseLostError)
         )
-    return info
+        self._settle_limits(attempts, lease, 0.0 if answered else None, now)
+        if rotated is None and admission.shared is None:
+            return None
+        return lambda: self._after_failure(attempts, lease, error, rotated, ok, 0.0 if answered else lease.tokens)
+
+    # -------------------------------------------------------------------------------------------- afterwards
+
+    async def _after_failure(
+        self,
+        attempts: AttemptState,
+        lease: Lease,
+        error: ProviderKitError,
+        rotated: Key | None,
+        ok: bool | None,
+        used: float,
+    ) -> None:
+        if rotated is not None:  # so late, since looking for its successor may take long, and be broken off
+            if await self._was_rotated(attempts, rotated):
+                attempts.rule = TOKEN_REFUSED
+            else:
+                self._report_key(attempts, rotated, error, attempts.runtime.now())
+        shared = self._admission.shared
+        if shared is not None:
+            await shared.finish(attempts, lease, self._breaker_of(attempts), ok, used)
+
+    def _is_kept_elsewhere(self, attempts: AttemptState, key: Key) -> bool:
+        """Whether there is a place to look for the successor of a refused key; it is looked for once in a call."""
+        source = self._admission.endpoint.key_source
+        return hasattr(source.function, "forget_refused") and key.id not in attempts.retry.rotation.renewed
+
+    async def _was_rotated(self, attempts: AttemptState, key: Key) -> bool:
+        """Whether the place a refused key was remembered from holds another one by now."""
+        source, runtime, found = self._admission.endpoint.key_source, attempts.runtime, list[str]()
+        source.function.forget_refused()  # type: ignore[union-attr]  # it has one, see above
+
+        async def look() -> None:
+            with suppress(ProviderKitError):  # the refusal is what is told
+                found.extend(await source.fetch(runtime))
+
+        left = attempts.left(runtime.now())
+        await runtime.spawn(look(), None if left == math.inf else max(0.0, left), lambda: None)
+        return bool(found) and key.value not in found
+
+    def _reject(self, attempts: AttemptState, lease: Lease, key: Key) -> bool:
+        """Have a refused token renewed before it is used again; false if that was done in this call already."""
+        pool = self._admission.endpoint.keys
+        if not isinstance(pool, CredentialPool) or key.id in attempts.retry.rotation.renewed or not pool.can_renew(key):
+            return False
+        pool.reject(key, lease.sent)
+        return True
+
+    def _report_key(self, attempts: AttemptState, key: Key, error: ProviderKitError, now: float) -> None:
+        """Tell the pool of a failure, and the sinks of what became of the key."""
+        endpoint = self._admission.endpoint
+        rest = None
+        if isinstance(error, InsufficientQuotaError) and error.daily:
+            rest = endpoint.provider.seconds_to_new_day(attempts.runtime.time())
+            error.retry_after = rest if error.retry_after is None or error.retry_after < rest else error.retry_after
+        action = endpoint.keys.report_failure(key.value, error, now, rest=rest)
+        shown = key.shown
+        if action is KeyAction.DEAD:
+            attempts.tell(KeyDead, f"key {shown} was refused", error=error, key=shown)
+            return
+        wait = max(0.0, key.available_at - now)
+        if action is KeyAction.PARKED:
+            text = f"the quota of key {shown} is used up; it rests {wait:.0f} s"
+            attempts.tell(KeyParked, text, error=error, key=shown, wait=wait)
+        elif action is KeyAction.COOLING:
+            attempts.tell(KeyCooling, f"key {shown} rests {wait:.1f} s", error=error, key=shown, wait=wait)
+
+    # -------------------------------------------------------------------------------------------- parts
+
+    def _breaker_of(self, attempts: AttemptState) -> CircuitBreaker | None:
+        return None if attempts.call.probing else self._admission.breaker
+
+    def _free_slot(self, lease: Lease) -> None:
+        if lease.place is not None and self._admission.slots is not None:
+            self._admission.slots.leave(lease.place)
+            lease.place = None
+
+    def _withdraw(self, attempts: AttemptState, lease: Lease, now: float) -> None:
+        """Nothing was sent, so nothing counts."""
+        admission = self._admission
+        if lease.advertised is not None:  # whoever waits behind must not wait for this one
+            admission.header_limits.waited(*lease.advertised, went=False)
+            lease.advertised = None
+        if lease.key is not None:
+            lease.key.requests -= 1
+        if lease.ticket is not None and lease.limiter is not None:
+            lease.limiter.withdraw(lease.ticket, now)
+        if lease.common is not None and admission.common is not None:
+            admission.common.withdraw(lease.common, now)
+        self._settle_custom(attempts, lease, 0.0, now)
+
+    def _settle_limits(self, attempts: AttemptState, lease: Lease, used: float | None, now: float) -> None:
+        """Tell the limits what an attempt used; ``None`` if nobody knows."""
+        common = self._admission.common
+        if lease.ticket is not None and lease.limiter is not None:
+            lease.limiter.settle(lease.ticket, lease.ticket.tokens if used is None else used, now)
+        if lease.common is not None and common is not None:
+            common.settle(lease.common, lease.common.tokens if used is None else used, now)
+        self._settle_custom(attempts, lease, used, now)
+
+    def _settle_custom(self, attempts: AttemptState, lease: Lease, used: float | None, now: float) -> None:
+        limiter = self._admission.custom_limiter
+        if lease.claimed and limiter is not None:
+            lease.claimed = False
+            limiter.settle(int(attempts.tokens), int(attempts.tokens if used is None else used), now)
+
+    def _learn(
+        self, attempts: AttemptState, lease: Lease, headers: Mapping[str, str], now: float
+    ) -> RateLimitInfo | None:
+        """Take limits from an answer's headers."""
+        key, endpoint = lease.key, self._admission.endpoint
+        info = self._admission.header_limits.update(
+            headers,
+            key_id=key.id if key is not None else "",
+            key=attempts.shown_key(),
+            model=attempts.model or "",
+            now=now,
+            clock=attempts.runtime.time,
+            whole=attempts.observed,
+        )
+        if info is not None and lease.limiter is not None:
+            requests, tokens = info.requests, info.tokens
+            window = None if requests is None else requests.window or endpoint.provider.requests_limit_per
+            lease.limiter.correct(
+                requests=requests.limit if requests is not None and window == 60.0 else None,
+                tokens=tokens.limit if tokens is not None and tokens.limit else None,
+            )
+        return info
+
+    def _tell_limits(self, attempts: AttemptState, info: RateLimitInfo | None) -> None:
+        if info is not None and attempts.observed:
+            attempts.tell(RateLimitLearned, "limits were told", limits=dict(info.allowances))
+
+    def _tell_circuit(
+        self, attempts: AttemptState, changed: CircuitState | None, error: ProviderKitError | None
+    ) -> None:
+        breaker = self._admission.breaker
+        if changed == "open" and breaker is not None:
+            wait = breaker.config.open_for
+            text = f"it failed repeatedly; left alone for {wait:.0f} s"
+            attempts.tell(CircuitOpened, text, wait=wait, error=error)
+        elif changed is not None:
+            attempts.tell(CircuitClosed, "the provider answers again; the circuit is closed")

@@ -10,20 +10,25 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provider_kit.auth.keys.state import Key
+from provider_kit.engine.attempt_state import AttemptState, Lease
+from provider_kit.engine.endpoint import Endpoint
 from provider_kit.errors import StoreError
 from provider_kit.model.config import ProviderConfig
+from provider_kit.model.events import (
+    CircuitChanged,
+    CircuitClosed,
+    CircuitHalfOpened,
+    CircuitOpened,
+    StoreBack,
+    StoreFailed,
+)
 from provider_kit.policies.circuit_breaker import CircuitBreaker, CircuitState
 from provider_kit.policies.outage import Outage
 from provider_kit.policies.shared_scripts import BEGIN, FINISH, SETTLE, TAKE
 from provider_kit.stores.base import SharedStore
-
-if TYPE_CHECKING:
-    from provider_kit.engine.admission import Gate, Lease
-    from provider_kit.engine.attempts import Run
-    from provider_kit.engine.endpoint import Endpoint
 
 __all__ = ["SharedState"]
 
@@ -31,6 +36,11 @@ __all__ = ["SharedState"]
 #: no more than the limit either: a hundredth, and a quarter of a second at most.
 _MARGIN, _MOST_MARGIN = 0.01, 0.25
 _numbers = itertools.count()
+_CHANGES: dict[CircuitState, type[CircuitChanged]] = {
+    "open": CircuitOpened,
+    "half_open": CircuitHalfOpened,
+    "closed": CircuitClosed,
+}
 
 
 class SharedState:
@@ -48,30 +58,31 @@ class SharedState:
 
     # -------------------------------------------------------------------------------------------- turns
 
-    async def begin(self, gate: Gate, run: Run) -> None:
+    async def begin(self, attempts: AttemptState, breaker: CircuitBreaker | None) -> None:
         """Bring circuit and keys up to date.
 
         Raises:
             StoreError: The store is away, and that is to be an error.
         """
-        breaker = None if run.probing else gate.breaker
+        # Whether it counts there is open until the answer is here; what was begun is given back in any case.
+        attempts.lease.shared_begun = True
         most = breaker.config.half_open_requests if breaker is not None else 0
         open_for = int(breaker.config.open_for * 1e6) if breaker is not None else 0
-        told = await self._run(gate, run, BEGIN, self._names, [most, open_for])
+        told = await self._run(attempts, BEGIN, self._names, [most, open_for])
         if told is None:
             return
-        now = run.transport.now()
+        now = attempts.runtime.now()
         state, wait = _state(told[0]), float(told[1]) / 1e6
         if breaker is not None:
-            await _adopt(gate, run, breaker, "open" if wait > 0 else state, wait)
-        pool = gate.endpoint.keys
+            _adopt(attempts, breaker, "open" if wait > 0 else state, wait)
+        pool = attempts.endpoint.keys
         out = {
             _text(told[i]): (float(told[i + 1]) / 1e6, _text(told[i + 2]), bool(told[i + 3]))
             for i in range(2, len(told), 4)
         }
         pool.adopt(out, now)
 
-    async def take(self, gate: Gate, run: Run, lease: Lease) -> float | None:
+    async def take(self, attempts: AttemptState, lease: Lease) -> float | None:
         """Claim room in the shared windows: seconds to wait, 0 if admitted, ``None`` if there is no store now.
 
         Raises:
@@ -90,7 +101,7 @@ class SharedState:
             names += [f"{self._scope}:{key_id}:{name}:log", f"{self._scope}:{key_id}:{name}:total"]
             longer = window.seconds + min(_MOST_MARGIN, window.seconds * _MARGIN)
             args += [int(window.limit), int(longer * 1e6), amount]
-        wait = await self._run(gate, run, TAKE, names, args)
+        wait = await self._run(attempts, TAKE, names, args)
         if wait is None:
             return None
         if wait == 0:
@@ -98,7 +109,9 @@ class SharedState:
             return 0.0
         return max(0.0005, float(wait) / 1e6)
 
-    async def finish(self, gate: Gate, run: Run, lease: Lease, ok: bool | None, used: float) -> None:
+    async def finish(
+        self, attempts: AttemptState, lease: Lease, breaker: CircuitBreaker | None, ok: bool | None, used: float
+    ) -> None:
         """Tell the others how an attempt ended. Its outcome is not put at risk: a failure is only told."""
         limiter = lease.limiter
         if lease.remote is not None and limiter is not None and limiter.token_window is not None:
@@ -106,13 +119,12 @@ class SharedState:
             if round(used) != claimed:
                 place = f"{self._scope}:{lease.key.id if lease.key is not None else 'none'}:tokens"
                 names = [f"{place}:log", f"{place}:total"]
-                await self._run(gate, run, SETTLE, names, [claim, claimed, max(0, round(used))], fatal=False)
-        breaker = None if run.probing else gate.breaker
+                await self._run(attempts, SETTLE, names, [claim, claimed, max(0, round(used))], fatal=False)
         outcome = "none"
         if breaker is not None:
             outcome = "open" if ok is None else "ok" if ok else "failed"
         key = lease.key
-        fate, rest, server_specified = _fate(key, run.transport.now())
+        fate, rest, server_specified = _fate(key, attempts.runtime.now())
         if outcome == "none" and fate == "same":
             return
         numbers = breaker.config if breaker is not None else None
@@ -128,33 +140,34 @@ class SharedState:
             int(rest * 1e6),
             int(server_specified),
         ]
-        state = await self._run(gate, run, FINISH, self._names, args, fatal=False)
+        state = await self._run(attempts, FINISH, self._names, args, fatal=False)
         if state is not None and breaker is not None:
-            await _adopt(gate, run, breaker, _state(state), breaker.config.open_for)
+            _adopt(attempts, breaker, _state(state), breaker.config.open_for)
         if key is not None:
             key.shared = fate not in ("same", "fine")
 
     # -------------------------------------------------------------------------------------------- the store
 
     async def _run(
-        self, gate: Gate, run: Run, script: str, names: list[str], args: list[Any], *, fatal: bool = True
+        self, attempts: AttemptState, script: str, names: list[str], args: list[Any], *, fatal: bool = True
     ) -> Any:
-        now = run.transport.now()
+        runtime = attempts.runtime
+        now = runtime.now()
         must = fatal and self._config.on_store_failure == "raise"
         if self._outage.lasts(now) and not must:
             return None
         try:
-            answer = await self.store.run(run.transport, script, names, args)
+            answer = await self.store.run(runtime, script, names, args)
         except StoreError as error:
-            news = self._outage.begins(run.transport.now())
+            news = self._outage.begins(runtime.now())
             if must:
                 raise
             if news:
                 text = f"{error.message} Going on with the limits, keys and circuit of this process alone."
-                await gate.events.emit(run, "store_failed", text, error=error)
+                attempts.tell(StoreFailed, text, error=error)
             return None
         if self._outage.ends():
-            await gate.events.emit(run, "store_back", "the shared store answers again")
+            attempts.tell(StoreBack, "the shared store answers again")
         return answer
 
 
@@ -169,13 +182,12 @@ def _fate(key: Key | None, now: float) -> tuple[str, float, bool]:
     return ("fine" if key.shared else "same"), 0.0, False
 
 
-async def _adopt(gate: Gate, run: Run, breaker: CircuitBreaker, state: CircuitState, wait: float) -> None:
-    now = run.transport.now()
+def _adopt(attempts: AttemptState, breaker: CircuitBreaker, state: CircuitState, wait: float) -> None:
+    now = attempts.runtime.now()
     changed = breaker.adopt(state, now + wait, now)
     if changed is not None:
-        name: Any = f"circuit_{changed}"
         text = f"together with other processes: the circuit is {changed.replace('_', ' ')}"
-        await gate.events.emit(run, name, text, wait=wait)
+        attempts.tell(_CHANGES[changed], text, wait=wait)
 
 
 def _state(value: Any) -> CircuitState:

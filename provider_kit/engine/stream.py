@@ -1,22 +1,24 @@
 """A streamed answer: one generator between the decoder and the user.
 
-Until the first content has reached the caller, a failure may be followed by another attempt, unseen.
-From then on it is a :class:`StreamError` that carries what was received.
+It is begun inside the loop and stops with its first content in hand: until then a failure may be followed by
+another attempt, unseen. From then on the generator owns what the attempt holds, and a failure is a
+:class:`StreamError` that carries what was received.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import copy
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Any, Literal
 
-from attrs import define, fields
+from attrs import define, field, fields
 
 from provider_kit.dialects.base import Dialect, ParameterReport, StreamDecoder, StreamFailure
 from provider_kit.dialects.parse_errors import PARSE_ERRORS, read_answer, unreadable
-from provider_kit.engine.attempts import CallerLeft, Run
+from provider_kit.engine.attempts import Attempts, CallerLeft
 from provider_kit.engine.cache import Lookup, from_cache, look_up
-from provider_kit.engine.endpoint import Draft
+from provider_kit.engine.handler import End, Reply, as_chunks, run_on_end
 from provider_kit.errors import (
     APIConnectionError,
     APIError,
@@ -28,52 +30,56 @@ from provider_kit.errors import (
     StreamIncompleteError,
     StreamTimeoutError,
 )
-from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse, Chunk, Timings, ToolCallDelta
-from provider_kit.model.messages import Media, Message, Native, Part
+from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse, Chunk, Timings
+from provider_kit.model.events import StreamAborted, StreamEnded, StreamStarted
+from provider_kit.model.messages import Message
 from provider_kit.policies.response_cache import CacheEntry
 from provider_kit.transports.base import ByteStream
 from provider_kit.transports.callers_own import callers_own
+from provider_kit.wire.http import HttpRequest
 from provider_kit.wire.redaction import mask_known, redact, redact_headers, redact_value
 from provider_kit.wire.response_headers import request_id
 
-__all__ = ["StreamState", "begin_stream", "stream"]
+__all__ = ["StreamState", "begin_stream"]
 
 
-@define
+@define(eq=False)
 class StreamState:
     """What is known of a stream so far; shared by the generator and the object the user holds."""
 
-    run: Run
-    request: ChatRequest
-    report: ParameterReport
+    attempts: Attempts
     dialect: Dialect
-    draft: Draft
+    report: ParameterReport
+    lookup: Lookup | None = None
     decoder: StreamDecoder | None = None
     #: An answer that came whole although a stream was asked for.
     whole: ChatResponse | None = None
     body: ByteStream | None = None
-    attempts: tuple[Attempt, ...] = ()
+    made: tuple[Attempt, ...] = ()
     ended: float | None = None
     #: The bytes as they came, for the cache.
     collected: list[bytes] | None = None
     collected_bytes: int = 0
     #: Whether the cache had it.
     hit: bool = False
-    #: Whether its reader's side has begun to close it.
-    closing: bool = False
+    on_end: list[Callable[[End], object]] = field(factory=list)
+    #: How it ended, once it has, and what went wrong.
+    how: Literal["complete", "failed", "left"] | None = None
+    failure: ProviderKitError | None = None
 
-    def interrupt(self) -> None:
-        """The caller has left while another thread, or another task, waits or reads: end that."""
-        self.run.leave()
-        body = self.body
-        if body is None:
-            getattr(self.run.transport, "interrupt", _no_interrupt)(self.run.limits)
-        else:
-            getattr(body, "interrupt", _no_interrupt)()
+    @property
+    def end(self) -> End | None:
+        """How it ended, once it has."""
+        return None if self.how is None else End(self.how, self.failure, self.response)
+
+    @property
+    def warnings(self) -> list[Any]:
+        """What was asked for and is not sent as asked."""
+        return self.report.warnings
 
     def response(self) -> ChatResponse:
         """The answer as far as it was received."""
-        run = self.run
+        attempts = self.attempts
         if self.whole is not None:
             answer = self.whole
         elif self.decoder is not None:
@@ -82,10 +88,10 @@ class StreamState:
             answer = ChatResponse(Message("assistant", ""), "error")
         if self.hit:
             return answer
-        answer.provider = run.endpoint.name
+        answer.provider = attempts.endpoint.name
         answer.warnings = self.report.warnings
-        answer.attempts = self.attempts or tuple(run.attempts)
-        answer.timings = Timings(run.first_content, self.ended)
+        answer.attempts = self.made or tuple(attempts.failures)
+        answer.timings = Timings(attempts.first_content, self.ended)
         answer.cache = "miss" if self.collected is not None else None
         if self.body is not None:
             answer.headers = self.body.headers
@@ -93,163 +99,295 @@ class StreamState:
         return answer
 
 
-def _partial(state: StreamState) -> ChatResponse:
-    """What was received, without known secrets: a server that fails may echo what it was sent, anywhere."""
-    partial, endpoint = state.response(), state.run.endpoint
-    secrets, credentials = endpoint.secrets, endpoint.credentials
-    content = partial.message.content
-    for holder in (partial, partial.message, *(content if isinstance(content, list) else ())):
-        for field in fields(type(holder)):
-            value = getattr(holder, field.name)
-            if isinstance(value, (str, dict, list)):
-                setattr(holder, field.name, mask_known(value, credentials))
-    partial.raw = redact_value(partial.raw, secrets)  # it may be the error's event
-    partial.headers = redact_headers(partial.headers, secrets)
-    return partial
-
-
-def _flush(decoder: StreamDecoder | None) -> None:
-    """Let a decoder take what it held back, now that nothing more will come."""
-    flush = getattr(decoder, "flush", None)
-    if flush is not None:
-        with suppress(StreamFailure, *PARSE_ERRORS):  # the failure that ended the stream is what is told
-            flush()
-
-
-def _no_interrupt(*_: object) -> None:
-    """For transports that cannot: the read ends by itself."""
-
-
-def begin_stream(run: Run, request: ChatRequest, report: ParameterReport) -> StreamState:
-    """Write the request of a stream; nothing is sent yet.
+async def begin_stream(attempts: Attempts) -> Reply:
+    """Ask for a streamed answer, until its first content is here.
 
     Raises:
         InvalidRequestError: What was asked for cannot be said.
+        ProviderKitError: It failed before the first content.
     """
-    dialect = run.endpoint.dialect_for(request.model)
-    draft = run.endpoint.draft(
+    call, endpoint = attempts.call, attempts.endpoint
+    request: ChatRequest = call.request  # type: ignore[assignment]  # a stream's
+    dialect = endpoint.dialect_for(request.model)
+    report = ParameterReport(call.on_unsupported or attempts.parts.config.on_unsupported, endpoint.name, request.model)
+    prepared = endpoint.prepare(
         dialect.build_chat(request, stream=True, report=report),
         extra_body=request.extra_body,
         extra_headers=request.extra_headers,
         extra_query=request.extra_query,
     )
-    return StreamState(run, request, report, dialect, draft)
+    state = StreamState(attempts, dialect, report)
+    if attempts.parts.cache is None or not call.cached:
+        return Reply(None, state, await attempts.run(prepared, lambda _, http: _prime(state, http)))
+    lookup = state.lookup = await look_up(attempts, request, dialect)
+    chunks: AsyncGenerator[Chunk, None] | None = None
+    try:
+        if lookup is not None and lookup.entry is not None and lookup.read is not None:
+            chunks = await _replay(state, lookup.entry, *lookup.read)
+        else:
+            state.collected = [] if lookup is not None else None
+            chunks = await attempts.run(prepared, lambda _, http: _prime(state, http))
+    finally:
+        if chunks is None and lookup is not None:
+            lookup.done()
+    return Reply(None, state, chunks)
 
 
-async def stream(state: StreamState) -> AsyncGenerator[Chunk, None]:
-    """Ask for a streamed answer and yield its chunks; the last one carries the finish reason.
+async def _prime(state: StreamState, http: HttpRequest) -> AsyncGenerator[Chunk, None]:
+    """A generator of one attempt, stopped with its first content in hand."""
+    chunks = _stream(state, http)
+    await anext(chunks)  # what it yields first stands for the content
+    return chunks  # type: ignore[return-value]  # only chunks follow
+
+
+async def _replay(
+    state: StreamState, entry: CacheEntry, kept: list[Chunk] | None, answer: ChatResponse
+) -> AsyncGenerator[Chunk, None]:
+    """The chunks of an answer that the cache has."""
+    attempts = state.attempts
+    state.whole = from_cache(attempts, answer, entry, state.report.warnings)
+    state.hit = True
+    attempts.first_content = state.ended = attempts.runtime.now() - attempts.call.started
+    chunks = _listed(state, as_chunks(answer) if kept is None else kept)
+    await anext(chunks)
+    return chunks  # type: ignore[return-value]  # only chunks follow
+
+
+async def _listed(state: StreamState, chunks: list[Chunk]) -> AsyncGenerator[Chunk | None, None]:
+    """Chunks that are all here."""
+    how: Literal["complete", "left"] = "left"
+    try:
+        yield None
+        for chunk in chunks:
+            yield chunk
+        how = "complete"
+    finally:
+        _ended(state, how)
+
+
+async def _stream(state: StreamState, http: HttpRequest) -> AsyncGenerator[Chunk | None, None]:
+    """The chunks of one attempt: first ``None``, once content is here, then the chunks.
 
     Raises:
-        ProviderKitError: It failed before the first content.
+        ProviderKitError: It failed before the first content; the loop decides what follows.
         StreamError: It failed, or was cut, after it.
     """
-    run = state.run
-    endpoint, transport = run.endpoint, run.transport
-    lookup: Lookup | None = None
-    wait: float | None = 0.0
+    attempts = state.attempts
+    committed = settled = False
+    failed: ProviderKitError | None = None
+    body: ByteStream | None = None
+    state.decoder = state.body = attempts.body = None
+    collected = state.collected
+    if collected:  # an attempt that brought no content is no part of the answer
+        collected.clear()
+        state.collected_bytes = 0
     try:
-        lookup = await look_up(run, state.request, state.dialect)
-        kept = _replayed(state, lookup)
-        if kept is not None:
-            for chunk in kept:
+        body = state.body = await attempts.http.open_stream(http, attempts.limits)
+        attempts.body = body
+        if attempts.gone:
+            raise CallerLeft
+        if body.status >= 300:
+            raise attempts.endpoint.error(body.status, body.headers, await _read_all(body))
+        kind = (body.headers.get("content-type") or "").partition(";")[0].strip().lower()
+        if kind in ("application/json", "text/html"):
+            chunks = _read_whole(state, body, await _read_all(body))
+            committed = True
+            await _begun(attempts)
+            yield None
+            for chunk in chunks:
                 yield chunk
+            settled = True
+            await _complete(state)
             return
-        collected = state.collected = [] if lookup is not None else None
-        while True:
-            committed = settled = False
-            body: ByteStream | None = None
-            state.decoder = state.body = None
-            if collected:  # an attempt that brought no content is no part of the answer
-                collected.clear()
-                state.collected_bytes = 0
-            http = run.begin_at_once(state.draft, True) or await run.begin(state.draft, True)
-            try:
-                if run.gone:
-                    return
-                body = state.body = await transport.open_stream(http, run.limits)
-                if run.gone:
-                    return
-                if body.status >= 300:
-                    raise endpoint.error(body.status, body.headers, await _read_all(body))
-                kind = (body.headers.get("content-type") or "").partition(";")[0].strip().lower()
-                if kind in ("application/json", "text/html"):
-                    chunks = _read_whole(state, body, await _read_all(body))
+        decoder = state.decoder = state.dialect.stream_decoder()
+        read, feed = body.read, decoder.feed
+        while not decoder.complete:
+            data = await read()
+            if collected is not None:
+                _collect(state, data)
+            if not data:
+                for chunk in decoder.finish():
+                    if not committed:
+                        committed = True
+                        await _begun(attempts)
+                        yield None
+                    yield chunk
+                break
+            progressed = False
+            if attempts.gone:
+                raise CallerLeft
+            for chunk in feed(data):
+                if not committed:
                     committed = True
-                    await _begun(run)
-                    for chunk in chunks:
-                        yield chunk
-                    settled = True
-                    await _end(state, lookup)
-                    return
-                decoder = state.decoder = state.dialect.stream_decoder()
-                read, feed = body.read, decoder.feed
-                while not decoder.complete:
-                    data = await read()
-                    if collected is not None:
-                        _collect(state, data)
-                    if not data:
-                        for chunk in decoder.finish():
-                            if not committed:
-                                committed = True
-                                await _begun(run)
-                            yield chunk
-                        break
-                    progressed = False
-                    if run.gone:
-                        return
-                    for chunk in feed(data):
-                        if not committed:
-                            committed = True
-                            await _begun(run)
-                        progressed = True
-                        yield chunk
-                    if progressed:
-                        body.progress()
-                if not decoder.complete:
-                    raise _incomplete(decoder)
-                settled = True
-                await _end(state, lookup)
-                return
-            except (StreamFailure, ProviderKitError, *PARSE_ERRORS) as error:
-                if settled or callers_own([error]) is not None:
-                    raise
-                if run.gone:
-                    return  # closed from elsewhere: what came of it is the stream's end
-                settled = True
-                now = transport.now()
-                state.ended = now - run.started
-                failure = _public(state, error)
-                if committed:
-                    await run.broke_off(failure, now)
-                    raise _after_content(state, failure) from (failure if failure is not error else error.__cause__)
-                if isinstance(failure, ResponseLostError) and state.decoder is not None:
-                    # The stream had begun, so it is not lost but cut.
-                    failure = _cut(failure)
-                if isinstance(failure, StreamIncompleteError):
-                    failure.retryable = True  # nothing of it reached the caller
-                wait = await run.judge(failure)
-                if isinstance(failure, StreamIncompleteError):
-                    failure.partial = _partial(state)
-                if wait is None:
-                    final = run.final(failure)
-                    try:
-                        raise final from (failure.__cause__ if final is failure else failure)
-                    finally:
-                        del final, failure  # or the error and this frame would hold each other
-            finally:
-                complete = state.decoder is not None and state.decoder.complete
-                if not settled:
-                    await _left(state, lookup, complete)
+                    await _begun(attempts)
+                    yield None
+                progressed = True
+                yield chunk
+            if progressed:
+                body.progress()
+        if not decoder.complete:
+            raise _incomplete(decoder)
+        if not committed:  # an answer without any content
+            committed = True
+            yield None
+        settled = True
+        await _complete(state)
+    except CallerLeft:
+        if not committed:
+            raise
+    except (StreamFailure, ProviderKitError, *PARSE_ERRORS) as error:
+        if settled or callers_own([error]) is not None:
+            raise
+        if attempts.gone:
+            if committed:
+                return  # closed from elsewhere: what came of it is the stream's end
+            raise CallerLeft from None
+        settled = True
+        now = attempts.runtime.now()
+        state.ended = now - attempts.call.started
+        failed = _public(state, error)
+        try:
+            if committed:
+                await attempts.broke_off(failed, now)
+                raise _after_content(state, failed) from (failed if failed is not error else error.__cause__)
+            failed = _before_content(state, failed)
+            raise failed from failed.__cause__
+        finally:
+            if not committed:
+                failed = None
+    finally:
+        complete = state.decoder is not None and state.decoder.complete
+        try:
+            if not settled:
+                await _left(state, complete)
+        finally:
+            try:
                 if body is not None:
                     # A caller who stops at the last chunk leaves the connection fit for the next call.
                     await (body.drain() if complete else body.aclose())
-            if wait > 0:
-                await run.sleep(wait)
-    except CallerLeft:
+            finally:
+                if committed:
+                    state.failure = None if failed is None else _bare(failed)
+                    failed = None  # or the error and this frame would hold each other, and all that the call had
+                    _ended(state, "failed" if state.failure else "complete" if settled or complete else "left")
+
+
+def _bare(error: ProviderKitError) -> ProviderKitError:
+    """An error without the frames it passed through, which hold all that the call had."""
+    made = copy.copy(error)
+    made.__traceback__ = made.__cause__ = made.__context__ = None
+    return made
+
+
+def _ended(state: StreamState, how: Literal["complete", "failed", "left"]) -> None:
+    """The generator is over."""
+    attempts = state.attempts
+    if state.lookup is not None:
+        state.lookup.done()
+    if attempts.call.cancel is not None:
+        attempts.call.cancel.detach(attempts)
+    functions, state.on_end = state.on_end, []
+    state.how = how
+    if functions:
+        run_on_end(functions, End(how, state.failure, state.response))
+
+
+def _before_content(state: StreamState, failure: ProviderKitError) -> ProviderKitError:
+    """The failure of an attempt nothing of which has reached the caller."""
+    if isinstance(failure, ResponseLostError) and state.decoder is not None:
+        failure = _cut(failure)  # the stream had begun, so it is not lost but cut
+    if isinstance(failure, StreamIncompleteError):
+        failure.retryable = True
+        failure.partial = _partial(state)
+    return failure
+
+
+async def _begun(attempts: Attempts) -> None:
+    """The first content is here."""
+    attempts.first_content = attempts.runtime.now() - attempts.call.started
+    if attempts.observed:
+        text = f"first content after {attempts.first_content:.2f} s"
+        await attempts.emit(StreamStarted, text, wait=attempts.first_content)
+
+
+async def _complete(state: StreamState) -> None:
+    """The stream is complete."""
+    attempts, lookup = state.attempts, state.lookup
+    state.ended = attempts.runtime.now() - attempts.call.started
+    answer: ChatResponse | None = None
+    used: float | None = None
+    if lookup is not None or attempts.parts.wants_usage:
+        answer = state.response()
+        used = answer.usage.total_tokens
+    body = state.body
+    state.made = await attempts.succeeded(body.headers if body is not None else {}, used)
+    if attempts.observed:
+        await attempts.emit(StreamEnded, f"stream ended after {state.ended:.2f} s")
+    if lookup is None or answer is None or state.collected is None:
         return
-    finally:
-        if lookup is not None:
-            lookup.done()
+    if state.collected_bytes <= lookup.cache.max_entry_bytes:
+        kind: Literal["json", "stream"] = "stream" if state.decoder is not None else "json"
+        await lookup.keep(answer, CacheEntry(kind, b"".join(state.collected), answer.request_id))
+
+
+async def _left(state: StreamState, complete: bool) -> None:
+    """The caller stopped reading, or went away: at the last chunk that is success, before it nobody knows."""
+    if complete:
+        await _complete(state)
+        return
+    attempts = state.attempts
+    await attempts.abandon()
+    if attempts.observed:
+        await attempts.emit(StreamAborted, "the caller stopped reading")
+
+
+def _collect(state: StreamState, data: bytes) -> None:
+    """Keep the bytes of a stream for the cache, as long as they are not too many."""
+    collected, lookup = state.collected, state.lookup
+    if collected is not None and lookup is not None:
+        state.collected_bytes += len(data)
+        if state.collected_bytes <= lookup.cache.max_entry_bytes:
+            collected.append(data)
+
+
+def _read_whole(state: StreamState, body: ByteStream, data: bytes) -> list[Chunk]:
+    """An answer that calls itself JSON or a web page: an error, a whole answer, or a stream after all."""
+    try:
+        payload = read_answer(data)
+    except ValueError:
+        payload = None  # nothing is raised from here: its context would show all that was answered
+        is_json = False
+    else:
+        is_json = True
+    if is_json:
+        state.whole = state.dialect.parse_chat(payload)
+        chunks: list[Chunk] | None = as_chunks(state.whole)
+    else:
+        chunks = _read_mislabelled(state, data)
+    if chunks is None:
+        raise state.attempts.endpoint.not_json(body.status, body.headers, data)
+    _collect(state, data)
+    return chunks
+
+
+async def _read_all(body: ByteStream) -> bytes:
+    pieces = []
+    while data := await body.read():
+        pieces.append(data)
+    return b"".join(pieces)
+
+
+def _read_mislabelled(state: StreamState, data: bytes) -> list[Chunk] | None:
+    """The chunks of a complete stream that a proxy gave the wrong content type; ``None`` if it is none."""
+    decoder = state.dialect.stream_decoder()
+    try:
+        chunks = [*decoder.feed(data), *decoder.finish()]
+    except StreamFailure:
+        return None
+    if not decoder.complete:
+        return None
+    state.decoder = decoder
+    return chunks
 
 
 def _incomplete(decoder: StreamDecoder) -> StreamIncompleteError:
@@ -269,124 +407,27 @@ def _cut(error: ResponseLostError) -> StreamIncompleteError:
     return made
 
 
-def _replayed(state: StreamState, lookup: Lookup | None) -> list[Chunk] | None:
-    """The chunks of an answer that the cache has, if it has it."""
-    if lookup is None or lookup.entry is None or lookup.read is None:
-        return None
-    run = state.run
-    chunks, answer = lookup.read
-    state.whole = from_cache(run, answer, lookup.entry, state.report.warnings)
-    state.hit = True
-    run.first_content = state.ended = run.transport.now() - run.started
-    return _as_chunks(answer) if chunks is None else chunks
+def _flush(decoder: StreamDecoder | None) -> None:
+    """Let a decoder take what it held back, now that nothing more will come."""
+    flush = getattr(decoder, "flush", None)
+    if flush is not None:
+        with suppress(StreamFailure, *PARSE_ERRORS):  # the failure that ended the stream is what is told
+            flush()
 
 
-def _collect(state: StreamState, data: bytes) -> None:
-    """Keep the bytes of a stream for the cache, as long as they are not too many."""
-    collected = state.collected
-    if collected is not None and state.run.gate.cache is not None:
-        state.collected_bytes += len(data)
-        if state.collected_bytes <= state.run.gate.cache.max_entry_bytes:
-            collected.append(data)
-
-
-async def _begun(run: Run) -> None:
-    """The first content is here."""
-    run.first_content = run.transport.now() - run.started
-    if run.minute:
-        text = f"first content after {run.first_content:.2f} s"
-        await run.gate.events.emit(run, "stream_start", text, wait=run.first_content)
-
-
-async def _end(state: StreamState, lookup: Lookup | None) -> None:
-    """The stream is complete."""
-    run = state.run
-    now = run.transport.now()
-    state.ended = now - run.started
-    answer: ChatResponse | None = None
-    used: float | None = None
-    if lookup is not None or run.gate.wants_usage:
-        answer = state.response()
-        used = answer.usage.total_tokens
-    body = state.body
-    state.attempts = await run.succeeded(body.headers if body is not None else {}, used)
-    if run.minute:
-        await run.gate.events.emit(run, "stream_end", f"stream ended after {state.ended:.2f} s")
-    if lookup is not None and answer is not None and state.collected is not None:
-        cache = lookup.cache
-        if state.collected_bytes <= cache.max_entry_bytes:
-            kind: Literal["json", "stream"] = "stream" if state.decoder is not None else "json"
-            await lookup.keep(answer, CacheEntry(kind, b"".join(state.collected), answer.request_id))
-
-
-async def _left(state: StreamState, lookup: Lookup | None, complete: bool) -> None:
-    """The caller stopped reading, or went away: at the last chunk that is success, before it nobody knows."""
-    if complete:
-        await _end(state, lookup)
-        return
-    run = state.run
-    run.abandon()
-    if run.minute:
-        await run.gate.events.emit(run, "stream_abort", "the caller stopped reading")
-
-
-async def _read_all(body: ByteStream) -> bytes:
-    pieces = []
-    while data := await body.read():
-        pieces.append(data)
-    return b"".join(pieces)
-
-
-def _read_whole(state: StreamState, body: ByteStream, data: bytes) -> list[Chunk]:
-    """An answer that calls itself JSON or a web page: an error, a whole answer, or a stream after all."""
-    try:
-        payload = read_answer(data)
-    except ValueError:
-        payload = None  # nothing is raised from here: its context would show all that was answered
-        is_json = False
-    else:
-        is_json = True
-    if is_json:
-        state.whole = state.dialect.parse_chat(payload)
-        chunks: list[Chunk] | None = _as_chunks(state.whole)
-    else:
-        chunks = _read_mislabelled(state, data)
-    if chunks is None:
-        raise state.run.endpoint.not_json(body.status, body.headers, data)
-    _collect(state, data)
-    return chunks
-
-
-def _read_mislabelled(state: StreamState, data: bytes) -> list[Chunk] | None:
-    """The chunks of a complete stream that a proxy gave the wrong content type; ``None`` if it is none."""
-    decoder = state.dialect.stream_decoder()
-    try:
-        chunks = [*decoder.feed(data), *decoder.finish()]
-    except StreamFailure:
-        return None
-    if not decoder.complete:
-        return None
-    state.decoder = decoder
-    return chunks
-
-
-def _as_chunks(answer: ChatResponse) -> list[Chunk]:
-    calls = [
-        ToolCallDelta(position, call.id, call.name, call.arguments_json)
-        for position, call in enumerate(answer.tool_calls)
-    ]
-    others: list[Part] = [part for part in answer.message.parts if isinstance(part, (Media, Native))]
-    content = Chunk(
-        answer.text,
-        answer.raw,
-        answer.thinking,
-        calls or None,
-        answer.refusal or "",
-        parts=others or None,
-        citations=answer.citations or None,
-    )
-    last = Chunk("", answer.raw, finish_reason=answer.finish_reason, usage=answer.usage)
-    return [content, last] if content.has_content else [last]
+def _partial(state: StreamState) -> ChatResponse:
+    """What was received, without known secrets: a server that fails may echo what it was sent, anywhere."""
+    partial, endpoint = state.response(), state.attempts.endpoint
+    secrets, credentials = endpoint.secrets, endpoint.credentials
+    content = partial.message.content
+    for holder in (partial, partial.message, *(content if isinstance(content, list) else ())):
+        for one in fields(type(holder)):
+            value = getattr(holder, one.name)
+            if isinstance(value, (str, dict, list)):
+                setattr(holder, one.name, mask_known(value, credentials))
+    partial.raw = redact_value(partial.raw, secrets)  # it may be the error's event
+    partial.headers = redact_headers(partial.headers, secrets)
+    return partial
 
 
 def _public(state: StreamState, error: Exception) -> ProviderKitError:
@@ -396,31 +437,31 @@ def _public(state: StreamState, error: Exception) -> ProviderKitError:
         made.__cause__ = error
         error = made
     if isinstance(error, StreamFailure):
-        found = state.run.endpoint.finish_error(error.error)
+        found = state.attempts.endpoint.finish_error(error.error)
         error.args = (found.message,)  # as the server said it, it may hold what was sent
         if state.body is not None:
             told = request_id(state.body.headers)
-            found.request_id = found.request_id or (told and redact(told, state.run.endpoint.secrets))
+            found.request_id = found.request_id or (told and redact(told, state.attempts.endpoint.secrets))
         return found
     if isinstance(error, APIError) and not error.headers and state.body is not None:
         error.headers = dict(state.body.headers)
         error.request_id = error.request_id or request_id(error.headers)
-        return state.run.endpoint.finish_error(error)
+        return state.attempts.endpoint.finish_error(error)
     return error
 
 
 def _after_content(state: StreamState, failure: ProviderKitError) -> StreamError:
     """An error after content has reached the caller, with what was received."""
-    run = state.run
+    attempts = state.attempts
     _flush(state.decoder)
     partial = _partial(state)
     if failure.request_id is not None:
-        failure.request_id = redact(failure.request_id, run.endpoint.secrets)
+        failure.request_id = redact(failure.request_id, attempts.endpoint.secrets)
     known: dict[str, Any] = {
         "partial": partial,
-        "provider": run.endpoint.name,
-        "model": run.model,
-        "operation": run.operation,
+        "provider": attempts.endpoint.name,
+        "model": attempts.model,
+        "operation": attempts.operation,
         "request_id": failure.request_id or partial.request_id,
         "attempts": failure.attempts,
     }

@@ -1,51 +1,64 @@
-"""What a client tells whoever listens: one value for each decision it takes."""
+"""What a client tells whoever listens: one class for each decision it takes.
+
+A new kind of event is a class here and the line that emits it; every sink receives it.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from attrs import define, field
+from attrs import define, field, fields
 
 from provider_kit.errors import ProviderKitError
 
-__all__ = ["Event", "EventName"]
-
-#: What happened. ``request``, ``success`` and ``error`` frame a call, ``attempt_failed`` each try in it.
-EventName: TypeAlias = Literal[
-    "request",
-    "success",
-    "error",
-    "attempt_failed",
-    "retry",
-    "key_switch",
-    "key_dead",
-    "key_parked",
-    "key_cooling",
-    "key_wait",
-    "token_refresh",
-    "token_refresh_failed",
-    "rate_limit",
-    "rate_limit_learned",
-    "concurrency_wait",
-    "circuit_open",
-    "circuit_half_open",
-    "circuit_closed",
-    "cache_hit",
-    "cache_miss",
-    "cache_store",
-    "stream_start",
-    "stream_end",
-    "stream_abort",
-    "store_failed",
-    "store_back",
+__all__ = [
+    "AttemptFailed",
+    "CacheHit",
+    "CacheMiss",
+    "CacheStored",
+    "CallFailed",
+    "CallStarted",
+    "CallSucceeded",
+    "CircuitChanged",
+    "CircuitClosed",
+    "CircuitHalfOpened",
+    "CircuitOpened",
+    "ConcurrencyWait",
+    "Event",
+    "KeyCooling",
+    "KeyDead",
+    "KeyParked",
+    "KeySwitched",
+    "KeyWait",
+    "RateLimitLearned",
+    "RateLimitWait",
+    "RetryScheduled",
+    "StoreBack",
+    "StoreFailed",
+    "StreamAborted",
+    "StreamEnded",
+    "StreamStarted",
+    "TokenRefreshFailed",
+    "TokenRefreshed",
 ]
+
+# How loudly an event is logged, in the numbers of ``logging``. What passes by itself is INFO, what somebody should
+# look at is WARNING; errors that are raised are their caller's to judge.
+_DEBUG, _INFO, _WARNING = 10, 20, 30
 
 
 @define(kw_only=True)
 class Event:
     """One decision or turn of a call. Holds no secret."""
 
-    name: EventName
+    #: What happened, in one word.
+    name: ClassVar[str] = ""
+    #: Which child of the logger ``provider_kit`` it belongs to: ``http``, ``auth``, ``routing`` or ``stream``.
+    channel: ClassVar[str] = "http"
+    #: How loudly it is logged, in the numbers of :mod:`logging`.
+    level: ClassVar[int] = _DEBUG
+
     #: Seconds since 1970.
     time: float
     provider: str
@@ -66,5 +79,247 @@ class Event:
     key: str | None = None
     #: The event in words.
     message: str = ""
-    #: Whatever else belongs to it.
-    data: dict[str, Any] = field(factory=dict)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What only events of this kind have, by name."""
+        common = {one.name for one in fields(Event)}
+        return {one.name: getattr(self, one.name) for one in fields(type(self)) if one.name not in common}
+
+
+# ------------------------------------------------------------------------------------------------ the call
+
+
+@define(kw_only=True)
+class CallStarted(Event):
+    """A call begins."""
+
+    name = "request"
+
+
+@define(kw_only=True)
+class CallSucceeded(Event):
+    """A call was answered."""
+
+    name = "success"
+    #: Seconds the successful attempt took.
+    duration: float = 0.0
+
+
+@define(kw_only=True)
+class CallFailed(Event):
+    """A call is given up; the error is the one that is raised."""
+
+    name = "error"
+    level = _WARNING
+
+
+@define(kw_only=True)
+class AttemptFailed(Event):
+    """One try of a call failed."""
+
+    name = "attempt_failed"
+
+
+@define(kw_only=True)
+class RetryScheduled(Event):
+    """Another try follows."""
+
+    name = "retry"
+    level = _INFO
+
+
+# ------------------------------------------------------------------------------------------------ keys and tokens
+
+
+@define(kw_only=True)
+class _OfKeys(Event):
+    channel = "auth"
+    level = _INFO
+
+
+@define(kw_only=True)
+class KeySwitched(_OfKeys):
+    """A call goes on with another key."""
+
+    name = "key_switch"
+
+
+@define(kw_only=True)
+class KeyDead(_OfKeys):
+    """A key was refused."""
+
+    name = "key_dead"
+    level = _WARNING
+
+
+@define(kw_only=True)
+class KeyParked(_OfKeys):
+    """The quota of a key is used up."""
+
+    name = "key_parked"
+    level = _WARNING
+
+
+@define(kw_only=True)
+class KeyCooling(_OfKeys):
+    """A key was used too fast, and rests."""
+
+    name = "key_cooling"
+
+
+@define(kw_only=True)
+class KeyWait(_OfKeys):
+    """A call waits, for every key rests."""
+
+    name = "key_wait"
+
+
+@define(kw_only=True)
+class TokenRefreshed(_OfKeys):
+    """A call goes on with a fresh token."""
+
+    name = "token_refresh"
+    level = _DEBUG
+
+
+@define(kw_only=True)
+class TokenRefreshFailed(_OfKeys):
+    """A credential has no token; another one takes over."""
+
+    name = "token_refresh_failed"
+    level = _WARNING
+
+
+# ------------------------------------------------------------------------------------------------ limits and circuit
+
+
+@define(kw_only=True)
+class _OfRouting(Event):
+    channel = "routing"
+    level = _INFO
+
+
+@define(kw_only=True)
+class RateLimitWait(_OfRouting):
+    """A call waits for a rate limit."""
+
+    name = "rate_limit"
+    #: How many calls wait.
+    waiting: int | None = None
+
+
+@define(kw_only=True)
+class RateLimitLearned(_OfRouting):
+    """The provider has told its limits."""
+
+    name = "rate_limit_learned"
+    level = _DEBUG
+    #: The limits by name, see :class:`provider_kit.Allowance`.
+    limits: Mapping[str, Any] = field(factory=dict)
+
+
+@define(kw_only=True)
+class ConcurrencyWait(_OfRouting):
+    """As many calls as may be are in flight; another one waits."""
+
+    name = "concurrency_wait"
+    level = _DEBUG
+    #: How many calls wait.
+    waiting: int | None = None
+
+
+@define(kw_only=True)
+class CircuitChanged(_OfRouting):
+    """The circuit breaker changed its state; one of the three below."""
+
+
+@define(kw_only=True)
+class CircuitOpened(CircuitChanged):
+    """The provider is left alone for a while."""
+
+    name = "circuit_open"
+    level = _WARNING
+
+
+@define(kw_only=True)
+class CircuitHalfOpened(CircuitChanged):
+    """The provider is tried with care."""
+
+    name = "circuit_half_open"
+
+
+@define(kw_only=True)
+class CircuitClosed(CircuitChanged):
+    """The provider answers again."""
+
+    name = "circuit_closed"
+
+
+# ------------------------------------------------------------------------------------------------ caches and streams
+
+
+@define(kw_only=True)
+class CacheHit(_OfRouting):
+    """The response cache has the answer."""
+
+    name = "cache_hit"
+    level = _DEBUG
+
+
+@define(kw_only=True)
+class CacheMiss(_OfRouting):
+    """The response cache does not have the answer."""
+
+    name = "cache_miss"
+    level = _DEBUG
+
+
+@define(kw_only=True)
+class CacheStored(_OfRouting):
+    """The answer was kept."""
+
+    name = "cache_store"
+    level = _DEBUG
+
+
+@define(kw_only=True)
+class StoreFailed(_OfRouting):
+    """A store is away; calls go on without it."""
+
+    name = "store_failed"
+    level = _WARNING
+
+
+@define(kw_only=True)
+class StoreBack(_OfRouting):
+    """A store answers again."""
+
+    name = "store_back"
+
+
+@define(kw_only=True)
+class _OfStreams(Event):
+    channel = "stream"
+
+
+@define(kw_only=True)
+class StreamStarted(_OfStreams):
+    """The first content of a stream is here."""
+
+    name = "stream_start"
+
+
+@define(kw_only=True)
+class StreamEnded(_OfStreams):
+    """A stream is complete."""
+
+    name = "stream_end"
+
+
+@define(kw_only=True)
+class StreamAborted(_OfStreams):
+    """A stream broke off after content, or its caller stopped reading."""
+
+    name = "stream_abort"
+    level = _WARNING

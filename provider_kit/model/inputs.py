@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any, TypeAlias, TypedDict
 
 from provider_kit.errors import InvalidRequestError
+from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.config import CONFIG_FIELDS, OnUnsupported, Timeout
 from provider_kit.model.conversation import attach_files, bare_text, to_messages
@@ -75,6 +76,8 @@ class ChatOptions(TypedDict, total=False):
     response_cache: bool
     #: ``warn``, ``raise`` or ``drop`` what the model does not take.
     on_unsupported: OnUnsupported
+    #: Calls the call off, from another thread or task.
+    cancel: CancelToken
 
 
 _KNOWN = frozenset(ChatOptions.__annotations__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ from attrs import define, field
 
 from provider_kit.model.chat import ParameterWarning, Usage
 
-__all__ = ["Embeddings", "HealthStatus", "Model", "Pricing"]
+__all__ = ["EmbeddingRequest", "Embeddings", "HealthStatus", "Model", "Pricing"]
 
 
 @define(kw_only=True)
@@ -42,6 +43,17 @@ class Model:
     #: Seconds since 1970.
     created: float | None = field(default=None, kw_only=True)
     raw: dict[str, Any] = field(factory=dict, kw_only=True, repr=False, eq=False)
+
+
+@define
+class EmbeddingRequest:
+    """What is asked for when texts are turned into vectors."""
+
+    texts: list[str] = field(repr=lambda texts: f"<{len(texts)} texts>")
+    model: str
+    #: Length of the vectors, where the model can shorten them.
+    dimensions: int | None = None
+    extra_body: Mapping[str, Any] | None = None
 
 
 @define

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from provider_kit.errors import ConfigError
 from provider_kit.model.arguments import explained
 from provider_kit.model.config import CircuitBreakerConfig
 from provider_kit.policies.after_fork import renew_after_fork
 
-__all__ = ["CircuitBreaker", "CircuitState", "CircuitStatus"]
+__all__ = ["CircuitBreaker", "CircuitState", "CircuitStatus", "Trial"]
 
 CircuitState: TypeAlias = Literal["closed", "open", "half_open"]
 
@@ -37,6 +38,17 @@ class CircuitStatus:
     failures: int
     #: Seconds until calls are let through again; 0 unless it is open.
     opens_in: float
+
+
+@define(eq=False)
+class Trial:
+    """A call that was let through. A trial of a half-open circuit whose holder is gone is given back by itself."""
+
+    #: Number of the state it began in; an outcome of an earlier one is out of date.
+    generation: int
+    #: Whether its outcome is known.
+    recorded: bool = False
+    _watch: Any = field(default=None, repr=False)
 
 
 @explained("CircuitBreaker(CircuitBreakerConfig(min_requests=5))")
@@ -74,6 +86,8 @@ class CircuitBreaker:
         self._state: CircuitState = "closed"
         #: Counts the states lived through; an outcome of an earlier one is out of date.
         self._generation = 0
+        #: Stands for every call of a state that counts no trials.
+        self._common = Trial(0)
         self._requests = 0
         self._failures = 0
         self._until = 0.0
@@ -107,37 +121,43 @@ class CircuitBreaker:
                 return 0.0
             return max(0.0, self._until - now)
 
-    def admit(self, now: float) -> tuple[float, int, CircuitState | None]:
+    def admit(self, now: float) -> tuple[float, Trial, CircuitState | None]:
         """Ask to make a call.
 
         Returns:
-            Seconds to stay away (0: go), a number to report its outcome with, and the state it changed to,
-            if it did.
+            Seconds to stay away (0: go), what its outcome is reported with, and the state it changed to, if it
+            did.
         """
         change: tuple[CircuitState, CircuitState] | None = None
         with self._lock:
             if self._state == "open":
                 if now < self._until:
-                    return self._until - now, self._generation, None
+                    return self._until - now, self._common, None
                 change = self._become("half_open", now)
             if self._state == "half_open":
                 if self._trying + self._good >= self.config.half_open_requests:
                     if now < self._until:
-                        return self._until - now, self._generation, None
+                        return self._until - now, self._common, None
                     # Whoever tried has not come back; their outcomes are out of date.
-                    self._trying, self._generation, self._until = 0, self._generation + 1, now + self.config.open_for
+                    self._next_generation()
+                    self._trying, self._until = 0, now + self.config.open_for
+                trial = Trial(self._generation)
+                # Known before it is counted: an interrupt in between costs no trial.
+                trial._watch = weakref.finalize(trial, self._lost, self._generation)
+                trial._watch.atexit = False
                 self._trying += 1
-            generation = self._generation
+            else:
+                trial = self._common
         if change is None:
-            return 0.0, generation, None
+            return 0.0, trial, None
         self._tell(*change)
-        return 0.0, generation, change[1]
+        return 0.0, trial, change[1]
 
-    def record(self, generation: int, ok: bool | None, now: float) -> CircuitState | None:
+    def record(self, trial: Trial, ok: bool | None, now: float) -> CircuitState | None:
         """The outcome of an admitted call.
 
         Args:
-            generation: The number :meth:`admit` gave.
+            trial: What :meth:`admit` gave; what is recorded twice counts once.
             ok: Whether the provider answered as it should; ``None`` if that remained open.
             now: The clock.
 
@@ -146,9 +166,11 @@ class CircuitBreaker:
         """
         change: tuple[CircuitState, CircuitState] | None = None
         with self._lock:
-            if generation != self._generation:
+            if trial.generation != self._generation or trial.recorded:
                 return None
             if self._state == "half_open":
+                trial.recorded = True
+                trial._watch.detach()
                 self._trying -= 1
                 if ok:
                     self._good += 1
@@ -185,9 +207,19 @@ class CircuitBreaker:
         self._tell(*change)
         return state
 
+    def _lost(self, generation: int) -> None:
+        """A trial is gone without an outcome."""
+        with self._lock:
+            if generation == self._generation and self._state == "half_open":
+                self._trying = max(0, self._trying - 1)
+
+    def _next_generation(self) -> None:
+        self._generation += 1
+        self._common = Trial(self._generation)
+
     def _become(self, state: CircuitState, now: float) -> tuple[CircuitState, CircuitState]:
         old, self._state = self._state, state
-        self._generation += 1
+        self._next_generation()
         self._requests = self._failures = self._trying = self._good = 0
         self._until = now + (self.config.open_for if state != "closed" else self.config.window)
         return old, state

@@ -6,7 +6,7 @@ functions take that step. There is no loop, no thread and no second copy of the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -51,7 +51,7 @@ def step(generator: AsyncGenerator[T, None]) -> T:
     raise RuntimeError(_SUSPENDED)
 
 
-def iterate_blocking(generator: AsyncGenerator[T, None]) -> Iterator[T]:
+def iterate_blocking(generator: AsyncGenerator[T, None]) -> Generator[T, None, None]:
     """The items of an async generator that never suspends; leaving early closes it."""
     try:
         while True:

@@ -7,7 +7,7 @@ from typing import Any
 
 from provider_kit.model.closing import Closing
 from provider_kit.model.http_config import HTTPConfig
-from provider_kit.transports.base import Transport
+from provider_kit.transports.base import Runtime, Transport
 from provider_kit.transports.drive import run_to_completion
 
 __all__ = ["SyncAsyncMixin", "Transports"]
@@ -66,9 +66,9 @@ class Transports:
     def _wrapped(self, made: Transport) -> Transport:
         return made if self._wrap is None else self._wrap(made)
 
-    def for_same_runtime(self, other: Transport) -> Transport:
-        """The one of the world that another transport is of."""
-        if other.kind == "asyncio":
+    def for_same_runtime(self, runtime: Runtime) -> Transport:
+        """The one of the world that a runtime is of."""
+        if runtime.kind == "asyncio":
             return self.asyncio or self.make_asyncio()
         return self.blocking or self.make_blocking()
 
@@ -87,18 +87,18 @@ class Transports:
 class SyncAsyncMixin(Closing):
     """Has methods for both worlds, over one pair of transports."""
 
-    _pair: Transports
+    _transports: Transports
 
-    def _block(self) -> Transport:
-        return self._pair.blocking or self._pair.make_blocking()
+    def _blocking(self) -> Transport:
+        return self._transports.blocking or self._transports.make_blocking()
 
-    def _await(self) -> Transport:
-        return self._pair.asyncio or self._pair.make_asyncio()
+    def _asyncio(self) -> Transport:
+        return self._transports.asyncio or self._transports.make_asyncio()
 
     def close(self) -> None:
         """Close the connections of blocking calls. It can be used again."""
-        self._pair.close()
+        self._transports.close()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and those of blocking calls."""
-        await self._pair.aclose()
+        await self._transports.aclose()

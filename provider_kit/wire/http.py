@@ -47,8 +47,10 @@ class Limits:
     deadline: float | None = None
     #: Most bytes of the answer, after decompression.
     max_bytes: int = 64 * 1024 * 1024
-    #: The caller of a stream has left: nothing is sent any more.
+    #: The caller has left: nothing is sent any more.
     left: bool = False
+    #: Whether it may have to be ended from elsewhere.
+    interruptible: bool = False
 
 
 def join_url(base: str, path: str, query: Mapping[str, Any] | None = None) -> str:

@@ -313,9 +313,9 @@ def test_defaults_are_for_every_call(call):
 
 def test_the_policy_is_yours_or_counts_retries():
     """``retry`` goes before ``max_retries``."""
-    assert Client("openai", max_retries=7)._policy == Backoff(7)
+    assert Client("openai", max_retries=7)._engine.parts.policy == Backoff(7)
     mine = Backoff(1)
-    assert Client("openai", max_retries=7, retry=mine)._policy is mine
+    assert Client("openai", max_retries=7, retry=mine)._engine.parts.policy is mine
 
 
 # ------------------------------------------------------------------------------------------------ calls
@@ -510,7 +510,7 @@ def test_it_pickles(monkeypatch):
         "openai/gpt-4o", api_key=KEY, max_retries=1, defaults={"temperature": 0}, retry=Backoff(9), timeout=5
     )
     again = pickle.loads(pickle.dumps(client))
-    assert (again.provider, again.model, again._defaults, again._policy) == (
+    assert (again.provider, again.model, again._defaults, again._engine.parts.policy) == (
         "openai",
         "gpt-4o",
         {"temperature": 0},
@@ -550,7 +550,7 @@ def test_a_copy_is_as_good_as_the_client(call, fake_server, copying):
     again = copying(client)
     assert call.chat(again, "What is 2 + 3?").text == "2 + 3 = 5"
     assert fake_server.requests[0].json["temperature"] == 0.5
-    assert again._pair.blocking is None or again._pair.blocking is not client._pair.blocking
+    assert again._transports.blocking is None or again._transports.blocking is not client._transports.blocking
     again.close()
     client, transport = scripted(api_key=lambda: KEY)
     call.chat(copying(client), "Hello")

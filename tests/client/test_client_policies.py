@@ -213,15 +213,16 @@ def test_a_configuration_may_ask_for_a_circuit_breaker(given):
     config = ProviderConfig(type="openai", circuit_breaker=given)
     one, other = Client(config, model="gpt-4o"), Client(config, model="gpt-4o")
     assert one.circuit.state == "closed"
-    assert one._gate.breaker is not other._gate.breaker
-    assert one._gate.breaker.config.open_for == (30.0 if given is True else 7)
+    assert one._admission.breaker is not other._admission.breaker
+    assert one._admission.breaker.config.open_for == (30.0 if given is True else 7)
 
 
 def test_without_asking_there_are_no_policies_that_cost():
     """No breaker, no cache, no store, no limit, no cap, no listener."""
-    gate = Client("openai/gpt-4o", api_key=KEY)._gate
-    assert (gate.breaker, gate.cache, gate.shared, gate.limits, gate.slots) == (None,) * 5
-    assert gate.events.listener is None
+    client = Client("openai/gpt-4o", api_key=KEY)
+    gate, parts = client._admission, client._engine.parts
+    assert (gate.breaker, parts.cache, gate.shared, gate.limits, gate.slots) == (None,) * 5
+    assert parts.events.sinks == ()
 
 
 @pytest.mark.parametrize("nothing", [None, False])
@@ -237,21 +238,21 @@ def test_nothing_means_nothing(nothing):
         on_event=None,
         retry=None,
     )
-    assert (client.circuit, client._gate.cache) == (None, None)
+    assert (client.circuit, client._engine.parts.cache) == (None, None)
 
 
 def test_an_address_of_a_cache_is_checked_without_a_connection():
     """Nothing listens there; a client can be made all the same."""
     client = Client("openai/gpt-4o", api_key=KEY, response_cache="redis://127.0.0.1:9/0")
-    assert isinstance(client._gate.cache.opened, RedisStore)
-    assert pickle.loads(pickle.dumps(client._gate.cache)).opened is None
+    assert isinstance(client._engine.parts.cache.opened, RedisStore)
+    assert pickle.loads(pickle.dumps(client._engine.parts.cache)).opened is None
 
 
 def test_a_client_that_was_pickled_has_a_breaker_of_the_same_numbers():
     """Its own one: an object cannot be shared with another process."""
     client = Client("openai/gpt-4o", api_key=KEY, circuit_breaker=CircuitBreaker(CircuitBreakerConfig(open_for=7)))
     made = pickle.loads(pickle.dumps(client))
-    assert made._gate.breaker.config.open_for == 7
+    assert made._admission.breaker.config.open_for == 7
     assert made.circuit.state == "closed"
 
 
@@ -260,9 +261,9 @@ def test_a_copy_of_a_client_shares_its_parts():
     breaker, cache = CircuitBreaker(), ResponseCache()
     client = Client("openai/gpt-4o", api_key=KEY, circuit_breaker=breaker, response_cache=cache, on_event=print)
     made = copy.copy(client)
-    assert made._gate.breaker is breaker
-    assert made._gate.cache is cache
-    assert made._gate.events.listener is print
+    assert made._admission.breaker is breaker
+    assert made._engine.parts.cache is cache
+    assert made._engine.parts.events.sinks == (print,)
 
 
 def test_a_configuration_may_ask_for_a_response_cache(tmp_path):
@@ -281,8 +282,8 @@ def test_a_configuration_may_ask_for_a_response_cache(tmp_path):
     assert ask(response_cache=path) == ["miss", "hit"]
     assert ask(response_cache=path) == ["hit", "hit"]
     config = ProviderConfig(type="openai", api_key=KEY, response_cache=path)
-    assert Client(config)._gate.cache.store == path
-    assert Client(config, response_cache=False)._gate.cache is None
-    assert Client(config, response_cache=True)._gate.cache.store is None
+    assert Client(config)._engine.parts.cache.store == path
+    assert Client(config, response_cache=False)._engine.parts.cache is None
+    assert Client(config, response_cache=True)._engine.parts.cache.store is None
     url = ProviderConfig(type="openai", response_cache="redis://:a-password@localhost")
     assert "a-password" not in repr(url)

@@ -131,7 +131,7 @@ def test_the_client_itself_keeps_its_secrets():
     for one in (client, copy.copy(client), copy.deepcopy(client)):
         assert one.config.headers == {"X-Auth": PASSWORD}
         assert PASSWORD in one.config.http.proxy
-        assert PASSWORD in one._gate.cache.store
+        assert PASSWORD in one._engine.parts.cache.store
         assert one.keys.secrets[0] == KEY
 
 
@@ -158,7 +158,7 @@ def test_what_is_no_secret_is_kept():
     assert config.base_url == "https://gateway.invalid:8443/v1?api-version=2024-06-01"
     assert config.headers == {"X-Team": "search"}
     assert (config.http.proxy, config.http.max_connections) == ("http://[::1]:3128", 7)
-    cache = again._gate.cache
+    cache = again._engine.parts.cache
     assert (cache.store, cache.ttl, cache.tool_calls) == ("rediss://[::1]:6379/3?socket_timeout=2", 7, True)
     assert (config.rate_limit.requests_per_minute, config.timeout, config.max_retries) == (3, 4, 1)
     assert again._defaults == {
@@ -197,7 +197,7 @@ def test_names_and_versions_are_no_secrets():
 def test_where_answers_are_kept_stays(store):
     """A path with an @ is no address with a user, and a socket has no host."""
     client = Client("openai/gpt-4o", api_key=KEY, response_cache=ResponseCache(store))
-    assert pickle.loads(pickle.dumps(client))._gate.cache.store == store
+    assert pickle.loads(pickle.dumps(client))._engine.parts.cache.store == store
     client.close()
 
 
@@ -239,8 +239,8 @@ def test_whoever_allows_it_keeps_what_there_was(where):
     again = pickle.loads(data)
     assert again.config == client.config
     assert again._defaults == client._defaults
-    if client._gate.cache is not None:
-        assert again._gate.cache.store == client._gate.cache.store
+    if client._engine.parts.cache is not None:
+        assert again._engine.parts.cache.store == client._engine.parts.cache.store
     assert holds(pickle.dumps(again)) == holds(data)
 
 
@@ -279,8 +279,8 @@ def test_what_was_called_meanwhile_is_no_part_of_it(call, allowed):
 def test_what_stands_for_somebody_is_not_pickled():
     """Scopes, sessions and stores of one's own: their copies would be somebody else."""
     client = Client("openai/gpt-4o", api_key=KEY)
-    with pytest.raises(TypeError, match="scope"):
-        pickle.dumps(client.scope(api_key=TOKEN))
+    with pytest.raises(TypeError, match="with_options"):
+        pickle.dumps(client.with_options(api_key=TOKEN))
     client.close()
 
 

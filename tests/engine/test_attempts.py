@@ -14,7 +14,7 @@ from provider_kit import (
     ResponseLostError,
     Timeout,
 )
-from provider_kit.engine.attempts import make_limits
+from provider_kit.engine.call import deadline_of, make_limits
 from provider_kit.errors import DeadlineExceededError
 
 FULL = Backoff(jitter=lambda wait: wait * 1.0)
@@ -243,7 +243,8 @@ def test_a_wait_without_limit_is_possible(call, fake_server, timeout):
 )
 def test_the_clocks_of_a_call(timeout, total, stream, expected):
     """Without a wish a stream is timed by content, a whole answer by its total."""
-    limits = make_limits(timeout, total, now=100.0, stream=stream, max_bytes=7)
+    deadline = deadline_of(timeout, total, now=100.0, stream=stream)
+    limits = make_limits(timeout, deadline, stream=stream, max_bytes=7)
     assert (limits.connect, limits.first, limits.idle, limits.deadline) == expected
     assert limits.max_bytes == 7
 

@@ -228,7 +228,7 @@ def test_every_argument_of_a_call_is_in_the_test_above_or_changes_no_answer():
     from provider_kit.model.inputs import ChatOptions
 
     elsewhere = {"prompt", "files", "system"}  # they become messages
-    harmless = {"timeout", "total_timeout", "on_unsupported", "response_cache"}
+    harmless = {"timeout", "total_timeout", "on_unsupported", "response_cache", "cancel"}
     of_other_models = {"top_k", "reasoning", "reasoning_effort", "cache", "metadata"}
     named = {name for change in CHANGES.values() for name in change}
     assert set(ChatOptions.__annotations__) - elsewhere - harmless - of_other_models - named == set()
@@ -343,7 +343,7 @@ def test_what_came_before_a_second_attempt_is_no_part_of_the_entry(call, connect
             fake_server.reply(Reply(TEXT))
         _, asked = ask(call, client, "stream")
         assert len(asked.attempts) == faults + 1
-        ((entry, _),) = client._gate.cache.memory._entries.values()
+        ((entry, _),) = client._engine.parts.cache.memory._entries.values()
         kept.append(entry.body)
     assert kept[0] == kept[1]
 
@@ -844,7 +844,7 @@ def test_a_client_that_was_pickled_has_a_cache(connect, fake_server, monkeypatch
     with pickle.loads(pickle.dumps(client)) as copy:
         assert copy.chat("Hello").cache == ("miss" if where == "memory" else "hit")
         assert copy.chat("Hello").cache == "hit"
-        assert copy._gate.cache.ttl == 50
+        assert copy._engine.parts.cache.ttl == 50
 
 
 def test_only_answers_of_a_model_are_cached(call, connect, fake_server):
@@ -887,5 +887,5 @@ def test_no_more_is_collected_than_is_kept(scripted, answers, size):
     client, _ = scripted(answers.stream(*["x" * 100] * (size // 100)), response_cache=cache)
     stream = client.stream("Hello")
     assert len("".join(chunk.text for chunk in stream)) == size
-    assert sum(map(len, stream._state.collected)) <= cache.max_entry_bytes
+    assert sum(map(len, stream._progress.state.collected)) <= cache.max_entry_bytes
     assert len(cache.memory) == (1 if size == 1000 else 0)

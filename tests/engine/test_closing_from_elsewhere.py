@@ -106,7 +106,7 @@ def test_another_thread_ends_a_stream(server, where, held):
     assert list(stream) == []
     server.reset()
     assert client.chat("What is 20 + 22?", total_timeout=2).text == "20 + 22 = 42"
-    assert client._gate.slots is None or client._gate.slots.taken == 0
+    assert client._admission.slots is None or client._admission.slots.taken == 0
     client.close()
 
 
@@ -230,7 +230,7 @@ def test_another_task_ends_a_stream(server, where, held):
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(main())
-    assert client._gate.slots is None or client._gate.slots.taken == 0
+    assert client._admission.slots is None or client._admission.slots.taken == 0
     client.close()
 
 
@@ -408,8 +408,8 @@ def test_a_stream_that_waits_is_closed_from_elsewhere(server, what, world):
         holder.join(3)
     time.sleep(0.05)
     assert len(server.requests) == asked
-    assert client._gate.slots is None or (client._gate.slots.taken, len(client._gate.slots)) == (0, 0)
-    assert not any(len(limiter) for limiter in client._gate._limiters.values())
+    assert client._admission.slots is None or (client._admission.slots.taken, len(client._admission.slots)) == (0, 0)
+    assert not any(len(limiter) for limiter in client._admission._limiters.values())
     client.close()
 
 
@@ -421,7 +421,7 @@ def test_a_reader_that_comes_while_the_connection_is_drained_finds_the_end(serve
         stream = client.stream("Hi")
         while not next(stream).finish_reason:
             pass
-        body = stream._state.body
+        body = stream._progress.state.body
         draining, go = threading.Event(), threading.Event()
 
         async def drain():
@@ -449,7 +449,7 @@ def test_a_task_that_reads_while_another_one_closes_finds_the_end(server, monkey
             async for chunk in stream:
                 if chunk.finish_reason:
                     break
-            body = stream._state.body
+            body = stream._progress.state.body
             draining, go = asyncio.Event(), asyncio.Event()
 
             async def drain():
@@ -473,12 +473,12 @@ def test_a_task_that_reads_while_another_one_closes_finds_the_end(server, monkey
 def test_a_stream_closed_in_the_last_moment_sends_nothing(server, monkeypatch, world):
     """Between the engine's last look and the transport's first."""
     with server.client() as client:
-        transport = client._pair.make_blocking() if world == "blocking" else client._pair.make_asyncio()
+        transport = client._transports.make_blocking() if world == "blocking" else client._transports.make_asyncio()
         stream = client.stream("Hi") if world == "blocking" else client.astream("Hi")
         opened = transport.open_stream
 
         async def late(request, limits):
-            stream._state.interrupt()
+            stream.close() if world == "blocking" else await stream.aclose()
             return await opened(request, limits)
 
         monkeypatch.setattr(transport, "open_stream", late, raising=False)
@@ -497,6 +497,6 @@ def test_an_own_error_of_the_caller_is_not_taken_for_the_end(server):
     with server.client() as client:
         stream = client.stream("Hi")
         next(stream)
-        stream._state.closing = True
+        stream._progress.closing = True
         with pytest.raises(ValueError, match="of the caller"):
             stream._reader.throw(ValueError("of the caller"))

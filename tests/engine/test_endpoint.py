@@ -297,9 +297,9 @@ def test_many_paths_do_not_fill_the_memory():
     """Addresses are remembered up to a bound."""
     client = make()
     for number in range(600):
-        client._endpoint._remember(f"/models/{number}")
-    assert len(client._endpoint._urls) == 500
-    assert client._endpoint._remember("/models/599").endswith("/models/599")
+        client._engine.parts.endpoint._remember(f"/models/{number}")
+    assert len(client._engine.parts.endpoint._urls) == 500
+    assert client._engine.parts.endpoint._remember("/models/599").endswith("/models/599")
 
 
 @pytest.mark.parametrize(

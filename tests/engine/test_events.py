@@ -30,7 +30,7 @@ from provider_kit import (
     ScriptedTransport,
     StreamError,
 )
-from provider_kit.model.events import EventName
+from provider_kit.model import events as kinds
 from provider_kit.testing import Fault
 
 #: Of no shape that any pattern could know.
@@ -404,11 +404,9 @@ def test_a_log_line_has_what_is_known_of_the_call(call, fake_server, caplog):
 
 def test_every_name_of_an_event_has_a_room_and_a_level():
     """A name without one would be an error in the middle of a call."""
-    from typing import get_args
-
-    from provider_kit.engine.events import _LEVELS
-
-    assert set(_LEVELS) == set(get_args(EventName))
+    found = [getattr(kinds, name) for name in kinds.__all__ if name not in ("Event", "CircuitChanged")]
+    assert all(one.name and one.channel in ("http", "auth", "routing", "stream") and one.level for one in found)
+    assert len({one.name for one in found}) == len(found) == 26
 
 
 QUIET = """

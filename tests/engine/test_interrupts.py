@@ -100,12 +100,13 @@ def server():
     assert threading.active_count() == threads
 
 
-def nothing_is_held(gate):
+def nothing_is_held(client):
     """Neither a slot, nor a place in any queue, nor a lead."""
+    gate, cache = client._admission, client._engine.parts.cache
     return (
         (gate.slots is None or (gate.slots.taken, len(gate.slots)) == (0, 0))
         and not any(len(limiter) for limiter in gate._limiters.values())
-        and (gate.cache is None or not gate.cache._leaders)
+        and (cache is None or not cache._leaders)
     )
 
 
@@ -128,7 +129,7 @@ def test_an_interrupt_between_any_two_lines_loses_nothing(server, verb, held):
         began = time.monotonic()
         assert verb(client, total_timeout=2) == ANSWER, interrupt.where
         assert time.monotonic() - began < 1, interrupt.where
-        assert nothing_is_held(client._gate), interrupt.where
+        assert nothing_is_held(client), interrupt.where
     client.close()
 
 
@@ -171,14 +172,14 @@ def test_any_exception_between_any_two_lines_reaches_the_caller(server, error):
                 pass
         assert len(server.requests) <= asked + 1, interrupt.where
         assert chat(client, total_timeout=2) == ANSWER, interrupt.where
-        assert nothing_is_held(client._gate), interrupt.where
+        assert nothing_is_held(client), interrupt.where
     assert lost == []
     client.close()
 
 
 def between_lines_of(client, verb):
     """How many lines a call walks whose answer is not kept yet."""
-    client._gate.cache.clear()
+    client._engine.parts.cache.clear()
     with Interrupt().during() as walk:
         verb(client)
     return walk.lines
@@ -202,7 +203,7 @@ def test_an_interrupt_loses_no_lead(server, verb):
         began = time.monotonic()
         assert verb(client, total_timeout=2) == ANSWER, interrupt.where
         assert time.monotonic() - began < 1, interrupt.where
-        assert nothing_is_held(client._gate), interrupt.where
+        assert nothing_is_held(client), interrupt.where
     client.close()
 
 
@@ -229,7 +230,7 @@ def test_signals_lose_nothing(server, verb, held):
             except TimeIsUp:
                 struck += 1
             assert verb(client, total_timeout=2) == ANSWER
-            assert nothing_is_held(client._gate)
+            assert nothing_is_held(client)
     assert struck > 5
     client.close()
 
@@ -248,12 +249,12 @@ def test_a_signal_while_waiting_for_a_place_gives_up_the_wait(server, verb):
     with alarms() as set_alarm, pytest.raises(TimeIsUp):
         set_alarm(0.1)
         verb(client)
-    assert (client._gate.slots.taken, len(client._gate.slots)) == (1, 0)
+    assert (client._admission.slots.taken, len(client._admission.slots)) == (1, 0)
     assert len(server.requests) == 1
     holder.join(5)
     assert answers == [ANSWER]
     assert verb(client, total_timeout=2) == ANSWER
-    assert nothing_is_held(client._gate)
+    assert nothing_is_held(client)
     client.close()
 
 
@@ -271,5 +272,5 @@ def test_a_signal_while_waiting_for_the_rate_limit_gives_up_the_turn(server, ver
     assert verb(client, total_timeout=2) == ANSWER
     assert time.monotonic() - began < 0.8  # one place each 0.4 s
     assert len(server.requests) == 2
-    assert nothing_is_held(client._gate)
+    assert nothing_is_held(client)
     client.close()

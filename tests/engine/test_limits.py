@@ -334,7 +334,7 @@ def test_tasks_cancelled_while_they_wait_for_a_configured_limit_leave_no_trace(f
         async with client:
             await client.achat("Hello")
             tasks = [asyncio.create_task(client.achat("Hello")) for _ in range(3)]
-            (windows,) = client._gate._limiters.values()
+            (windows,) = client._admission._limiters.values()
             while len(windows) < 3:
                 await asyncio.sleep(0)
             for task in tasks:
@@ -431,7 +431,7 @@ def test_two_clients_share_one_limiter(call, answers):
         call.chat(clients[number % 2], "Hello", max_tokens=95)
         when.append(transport.now() - START)
     assert when == [0, 0, 0, 60]
-    assert limiter.allow()
+    assert limiter.try_acquire()
 
 
 # ------------------------------------------------------------------------------------------------ told by headers
@@ -501,7 +501,7 @@ def test_a_told_wait_that_is_too_long_fails_at_once(call, timed, answers, option
             call.chat(client, "Hello")
         assert caught.value.retry_after == 400
     assert transport.sleeps == []
-    assert [windows.windows[0].used for windows in client._gate._limiters.values()] in ([], [1.0])
+    assert [windows.windows[0].used for windows in client._admission._limiters.values()] in ([], [1.0])
     assert len(sent) == 1
 
 
@@ -660,7 +660,7 @@ def test_no_more_calls_are_in_flight_than_allowed(timing, threads, tasks):
     assert crowd(client, threads, tasks) == []
     assert len(found.stamps) == 12
     assert 2 <= found.most <= 3
-    assert (client._gate.slots.taken, len(client._gate.slots)) == (0, 0)
+    assert (client._admission.slots.taken, len(client._admission.slots)) == (0, 0)
 
 
 def test_places_are_given_in_the_order_of_asking(fake_server):
@@ -694,7 +694,7 @@ def test_a_place_is_free_again_after_an_error(call, timed, answers):
             call.chat(client, "Hello")
     call.chat(client, "Hello")
     assert len(sent) == 5
-    assert client._gate.slots.taken == 0
+    assert client._admission.slots.taken == 0
     assert not [event for event in events if event.name == "concurrency_wait"]
 
 
@@ -705,7 +705,7 @@ def test_a_place_is_free_again_when_the_limit_of_a_minute_refuses(call, timed):
     for _ in range(2):
         with pytest.raises(RateLimitExceededError):
             call.chat(client, "Hello")
-    assert client._gate.slots.taken == 0
+    assert client._admission.slots.taken == 0
 
 
 def test_a_place_is_free_again_when_a_call_is_cancelled(fake_server):
@@ -719,7 +719,7 @@ def test_a_place_is_free_again_when_a_call_is_cancelled(fake_server):
             while not fake_server.requests:
                 await asyncio.sleep(0.002)
             second, third = (asyncio.create_task(client.achat(text)) for text in ("second", "third"))
-            while len(client._gate.slots) < 2:
+            while len(client._admission.slots) < 2:
                 await asyncio.sleep(0)
             second.cancel()
             first.cancel()
@@ -727,7 +727,7 @@ def test_a_place_is_free_again_when_a_call_is_cancelled(fake_server):
             return (await asyncio.wait_for(third, 10)).text
 
     assert asyncio.run(scenario())
-    assert (client._gate.slots.taken, len(client._gate.slots)) == (0, 0)
+    assert (client._admission.slots.taken, len(client._admission.slots)) == (0, 0)
     assert [request.json["messages"][-1]["content"] for request in fake_server.requests] == ["first", "third"]
 
 
@@ -738,25 +738,25 @@ def test_a_place_is_free_again_when_a_stream_is_abandoned(fake_server, how):
     fake_server.reply("one two three four five six")
     stream = client.stream("Hello")
     next(stream)
-    assert client._gate.slots.taken == 1
+    assert client._admission.slots.taken == 1
     if how == "closed":
         stream.close()
     del stream
-    assert client._gate.slots.taken == 0
+    assert client._admission.slots.taken == 0
 
     async def scenario():
         async with client:
             fake_server.reply("one two three four five six")
             stream = client.astream("Hello")
             await anext(stream)
-            assert client._gate.slots.taken == 1
+            assert client._admission.slots.taken == 1
             if how == "closed":
                 await stream.aclose()
             del stream
             return (await asyncio.wait_for(client.achat("Hello"), 10)).text
 
     assert asyncio.run(scenario())
-    assert client._gate.slots.taken == 0
+    assert client._admission.slots.taken == 0
 
 
 def test_a_call_that_gets_no_place_before_its_deadline_fails(fake_server):
@@ -764,7 +764,7 @@ def test_a_call_that_gets_no_place_before_its_deadline_fails(fake_server):
     client = fake_server.client(max_concurrency=1, api_key=KEYS[0])
     fake_server.fault(latency=20)
     events = []
-    client._gate.events.listener = events.append
+    client._engine.parts.events.sinks = (events.append,)
 
     async def scenario():
         async with client:
@@ -778,5 +778,5 @@ def test_a_call_that_gets_no_place_before_its_deadline_fails(fake_server):
 
     asyncio.run(scenario())
     assert [event.name for event in events].count("concurrency_wait") == 1
-    assert (client._gate.slots.taken, len(client._gate.slots)) == (0, 0)
+    assert (client._admission.slots.taken, len(client._admission.slots)) == (0, 0)
     assert len(fake_server.requests) == 1

@@ -37,11 +37,11 @@ def test_whoever_says_so_waits_for_ever(call, scripted, answers, how):
 def test_a_place_is_not_waited_for_for_ever(call, scripted, answers):
     """Streams that nobody reads on hold their places; the next one gives up after ten minutes."""
     client, transport = scripted(answers.stream("Hi"), repeat=True, max_concurrency=1)
-    held = client._gate.slots.take()
+    held = client._admission.slots.take()
     with pytest.raises(RateLimitExceededError, match="in flight"):
         call.stream(client, "Hello")
     assert sum(transport.sleeps) == 600.0
-    client._gate.slots.leave(held)
+    client._admission.slots.leave(held)
     call.stream(client, "Hello")
 
 

@@ -112,25 +112,31 @@ def test_leaving_the_asyncio_loop_frees_the_connection(scripted, answers):
 
 
 def test_before_it_is_read_a_stream_has_no_answer(scripted, answers):
-    """The request is sent with the first chunk; until then the response is empty."""
+    """The request is written and sent with the first chunk; until then response and warnings are empty."""
     client, transport = scripted(answers.stream("a"))
     stream = client.stream("Hello", top_k=5)
     assert transport.requests == []
     assert (stream.response.text, stream.response.finish_reason) == ("", "error")
+    assert stream.warnings == []
+    next(stream)
     assert [warning.parameter for warning in stream.warnings] == ["top_k"]
-    assert "top_k" in [warning.parameter for warning in client.astream("Hello", top_k=5).warnings]
     list(stream)
     assert stream.response.text == "a"
 
 
 def test_wrong_arguments_are_told_at_once(scripted):
-    """What the dialect cannot say is raised by ``stream()`` itself, not while iterating."""
-    client, _ = scripted()
+    """What the arguments tell is raised by ``stream()`` itself; what only the dialect can tell, by the first chunk."""
+    client, transport = scripted()
     for verb in (client.stream, client.astream):
         with pytest.raises(InvalidRequestError):
             verb([])
         with pytest.raises(InvalidRequestError):
-            verb("Hello", top_k=5, on_unsupported="raise")
+            verb("Hello", on_unsupported="shout")
+    with pytest.raises(InvalidRequestError, match="top_k"):
+        next(client.stream("Hello", top_k=5, on_unsupported="raise"))
+    with pytest.raises(InvalidRequestError, match="top_k"):
+        asyncio.run(anext(client.astream("Hello", top_k=5, on_unsupported="raise")))
+    assert transport.requests == []
 
 
 @pytest.mark.parametrize(

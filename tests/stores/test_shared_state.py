@@ -235,7 +235,7 @@ def test_without_the_store_each_goes_on_alone_and_says_so_once(call, own_redis_s
     assert len(failed) == 1
     assert "this process alone" in failed[0].message
     own_redis_server.start()
-    client._gate.shared._outage.until = 0.0  # some seconds later
+    client._admission.shared._outage.until = 0.0  # some seconds later
     with pytest.raises(RateLimitExceededError):
         for _ in range(6):
             call.chat(client, "Hello")

@@ -133,7 +133,7 @@ def test_what_a_handler_raises_reaches_the_caller(serve, wire, where, verb, kind
         VERBS[verb](client)
     assert caught.value is mine
     assert not isinstance(mine.__cause__, ProviderKitError)
-    assert client._gate.slots.taken == 0
+    assert client._admission.slots.taken == 0
     assert server.wait(server.idle)
     assert (server.connections, len(server.requests)) == (1, 1)
     client.close()
@@ -157,7 +157,7 @@ def test_what_a_handler_raises_before_there_is_a_connection_reaches_the_caller(s
         VERBS[verb](client)
     assert caught.value is mine
     assert not isinstance(mine.__cause__, ProviderKitError)
-    assert client._gate.slots.taken == 0
+    assert client._admission.slots.taken == 0
     client.close()
     mine.__traceback__ = mine.__context__ = mine.__cause__ = None
     del caught
@@ -189,9 +189,9 @@ def test_the_client_goes_on_afterwards(verb, kind):
             assert caught.value is mine
             assert len(server.requests) <= number + 1
         assert client.chat("Hi", total_timeout=2).text
-        client._gate.cache.clear()
+        client._engine.parts.cache.clear()
         assert client.chat("What is 20 + 22?", total_timeout=2).text == "20 + 22 = 42"
-        client._gate.cache.clear()
+        client._engine.parts.cache.clear()
         assert read_text(client, total_timeout=2) == "20 + 22 = 42"
         client.close()
 
@@ -252,7 +252,7 @@ def test_what_a_handler_raises_in_asyncio_reaches_the_caller(serve, wire, where,
     assert caught.value is mine
     assert len(server.requests) == 1
     assert server.wait(server.idle)
-    assert client._gate.slots.taken == 0
+    assert client._admission.slots.taken == 0
 
 
 @pytest.mark.parametrize("where", ["headers", "body", "content"])

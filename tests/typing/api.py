@@ -146,7 +146,7 @@ def logins(device: DeviceCode) -> None:
     assert_type(authenticator.poll_for_token(device), TokenInfo)
     assert_type(authenticator.logout(), bool)
     client = Client("gemini", auth=authenticator)
-    assert_type(client.scope(token="a"), Client)
+    assert_type(client.with_options(token="a"), Client)
     assert_type(Client("openai", auth="oauth"), Client)
 
     def save(id: str, access: str, refresh: str | None, expires: float | None) -> None:

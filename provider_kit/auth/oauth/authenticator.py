@@ -75,11 +75,11 @@ class OAuthAuthenticator(OAuthTokens):
         Raises:
             AuthError: The configuration lacks something, or the issuer cannot be asked.
         """
-        return run_to_completion(self._start(self._block(), scopes, redirect_url))
+        return run_to_completion(self._start(self._blocking(), scopes, redirect_url))
 
     async def astart_oauth_flow(self, scopes: Sequence[str] | None = None, *, redirect_url: str | None = None) -> str:
         """As :meth:`start_oauth_flow`."""
-        return await self._start(self._await(), scopes, redirect_url)
+        return await self._start(self._asyncio(), scopes, redirect_url)
 
     async def _start(self, transport: Transport, scopes: Sequence[str] | None, redirect_url: str | None) -> str:
         where = redirect_url or self.config.redirect_url
@@ -107,12 +107,12 @@ class OAuthAuthenticator(OAuthTokens):
                 refused.
         """
         code, state = as_masked(code) or "", as_masked(state)
-        return run_to_completion(self._handle(self._block(), code, state))
+        return run_to_completion(self._handle(self._blocking(), code, state))
 
     async def ahandle_callback(self, code: str, state: str | None = None) -> TokenInfo:
         """As :meth:`handle_callback`."""
         code, state = as_masked(code) or "", as_masked(state)
-        return await self._handle(self._await(), code, state)
+        return await self._handle(self._asyncio(), code, state)
 
     async def _handle(self, transport: Transport, code: str, state: str | None) -> TokenInfo:
         callback = read_callback(self.provider, code, state)
@@ -156,7 +156,7 @@ class OAuthAuthenticator(OAuthTokens):
         Raises:
             AuthError: The person declined or was too late, the port is taken, or the code was refused.
         """
-        return run_to_completion(self._login(self._block(), scopes, open_browser, show, paste, complain, timeout))
+        return run_to_completion(self._login(self._blocking(), scopes, open_browser, show, paste, complain, timeout))
 
     async def alogin(
         self,
@@ -169,7 +169,7 @@ class OAuthAuthenticator(OAuthTokens):
         timeout: float = 300.0,
     ) -> TokenInfo:
         """As :meth:`login`."""
-        return await self._login(self._await(), scopes, open_browser, show, paste, complain, timeout)
+        return await self._login(self._asyncio(), scopes, open_browser, show, paste, complain, timeout)
 
     async def _login(
         self,
@@ -213,11 +213,11 @@ class OAuthAuthenticator(OAuthTokens):
         Raises:
             AuthError: The server offers no such way, or refuses.
         """
-        return run_to_completion(begin_device(self._block(), self._exchanges, scopes))
+        return run_to_completion(begin_device(self._blocking(), self._exchanges, scopes))
 
     async def astart_device_flow(self, scopes: Sequence[str] | None = None) -> DeviceCode:
         """As :meth:`start_device_flow`."""
-        return await begin_device(self._await(), self._exchanges, scopes)
+        return await begin_device(self._asyncio(), self._exchanges, scopes)
 
     def poll_for_token(
         self, device: DeviceCode, scopes: Sequence[str] | None = None, *, timeout: float | None = None
@@ -232,13 +232,13 @@ class OAuthAuthenticator(OAuthTokens):
         Raises:
             AuthError: The person declined, or the code expired.
         """
-        return run_to_completion(self._poll(self._block(), device, scopes, timeout))
+        return run_to_completion(self._poll(self._blocking(), device, scopes, timeout))
 
     async def apoll_for_token(
         self, device: DeviceCode, scopes: Sequence[str] | None = None, *, timeout: float | None = None
     ) -> TokenInfo:
         """As :meth:`poll_for_token`."""
-        return await self._poll(self._await(), device, scopes, timeout)
+        return await self._poll(self._asyncio(), device, scopes, timeout)
 
     async def _poll(
         self, transport: Transport, device: DeviceCode, scopes: Sequence[str] | None, timeout: float | None
@@ -264,7 +264,7 @@ class OAuthAuthenticator(OAuthTokens):
         Raises:
             AuthError: The server offers no such way, the person declined, or the code expired.
         """
-        return run_to_completion(self._device_login(self._block(), scopes, show, timeout))
+        return run_to_completion(self._device_login(self._blocking(), scopes, show, timeout))
 
     async def adevice_login(
         self,
@@ -274,7 +274,7 @@ class OAuthAuthenticator(OAuthTokens):
         timeout: float | None = None,
     ) -> TokenInfo:
         """As :meth:`device_login`."""
-        return await self._device_login(self._await(), scopes, show, timeout)
+        return await self._device_login(self._asyncio(), scopes, show, timeout)
 
     async def _device_login(
         self,
@@ -298,7 +298,7 @@ class OAuthAuthenticator(OAuthTokens):
             AuthError: As :meth:`login`. A failure of the network is no reason to ask for a login.
         """
         try:
-            run_to_completion(self._keeper.obtain(self._block()))
+            run_to_completion(self._keeper.obtain(self._blocking()))
         except AuthError as error:
             if error.retryable or error.code not in _LOGIN_HELPS:
                 raise
@@ -310,7 +310,7 @@ class OAuthAuthenticator(OAuthTokens):
     async def aauthenticate(self, scopes: Sequence[str] | None = None, **options: Any) -> TokenInfo:
         """As :meth:`authenticate`."""
         try:
-            await self._keeper.obtain(self._await())
+            await self._keeper.obtain(self._asyncio())
         except AuthError as error:
             if error.retryable or error.code not in _LOGIN_HELPS:
                 raise

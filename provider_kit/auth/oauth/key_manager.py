@@ -87,7 +87,7 @@ class OAuthKeyManager(SyncAsyncMixin):
         self._storage = storage
         self._strategy = refresh_strategy or RefreshStrategy(buffer_time=self._config.refresh.buffer)
         self._on_token_refresh = on_token_refresh
-        self._pair = Transports(self._config.http, transport=transport)
+        self._transports = Transports(self._config.http, transport=transport)
         self._clock = transport.now if transport is not None else BlockingRuntime().now
         self._time = transport.time if transport is not None else BlockingRuntime().time
         self._watch = CredentialWatch(provider, monitoring or MonitoringConfig())
@@ -158,7 +158,7 @@ class OAuthKeyManager(SyncAsyncMixin):
             credential.id,
             self.provider,
             exchanges=exchanges,
-            pair=self._pair,
+            pair=self._transports,
             storage=self._storage,
             storage_key=f"{self.provider}:{credential.id}",
             token=token,
@@ -208,12 +208,12 @@ class OAuthKeyManager(SyncAsyncMixin):
             AuthError: The only credential has no token.
             Exception: What the function raised, if another credential would not help.
         """
-        result: T = run_to_completion(self._execute(function, self._block()))
+        result: T = run_to_completion(self._execute(function, self._blocking()))
         return result
 
     async def aexecute_with_failover(self, function: Callable[[str], Awaitable[T]] | Callable[[str], T]) -> T:
         """As :meth:`execute_with_failover`; the function may be asynchronous."""
-        result: T = await self._execute(function, self._await())
+        result: T = await self._execute(function, self._asyncio())
         return result
 
     async def _execute(self, function: Callable[[str], Any], transport: Transport) -> Any:
@@ -221,11 +221,11 @@ class OAuthKeyManager(SyncAsyncMixin):
 
     def refresh_all(self) -> dict[str, AuthError | None]:
         """Refresh every credential now; by id, what went wrong with it."""
-        return run_to_completion(self._refresh_all(self._block()))
+        return run_to_completion(self._refresh_all(self._blocking()))
 
     async def arefresh_all(self) -> dict[str, AuthError | None]:
         """As :meth:`refresh_all`."""
-        return await self._refresh_all(self._await())
+        return await self._refresh_all(self._asyncio())
 
     async def _refresh_all(self, transport: Transport) -> dict[str, AuthError | None]:
         found: dict[str, AuthError | None] = {}
@@ -263,11 +263,11 @@ class OAuthKeyManager(SyncAsyncMixin):
         Raises:
             Exception: What a callback of yours raised; the credential is then told of again next time.
         """
-        return run_to_completion(self._check_rotation(self._block()))
+        return run_to_completion(self._check_rotation(self._blocking()))
 
     async def acheck_rotation_needed(self) -> list[str]:
         """As :meth:`check_rotation_needed`."""
-        return await self._check_rotation(self._await())
+        return await self._check_rotation(self._asyncio())
 
     async def _check_rotation(self, transport: Transport) -> list[str]:
         policy = self._rotation.policy
@@ -313,11 +313,11 @@ class OAuthKeyManager(SyncAsyncMixin):
 
     def auto_decommission_expired(self) -> list[str]:
         """Take the replaced credentials whose grace is over out of use; their ids."""
-        return run_to_completion(self._decommission(self._block()))
+        return run_to_completion(self._decommission(self._blocking()))
 
     async def aauto_decommission_expired(self) -> list[str]:
         """As :meth:`auto_decommission_expired`."""
-        return await self._decommission(self._await())
+        return await self._decommission(self._asyncio())
 
     async def _decommission(self, transport: Transport) -> list[str]:
         over = self._rotation.expired(transport.time())
@@ -353,11 +353,11 @@ class OAuthKeyManager(SyncAsyncMixin):
 
         Call it now and then, e.g. once a minute. It is also done with each refresh.
         """
-        return run_to_completion(self._check_alerts(self._block()))
+        return run_to_completion(self._check_alerts(self._blocking()))
 
     async def acheck_alerts(self) -> list[CredentialEvent]:
         """As :meth:`check_alerts`."""
-        return await self._check_alerts(self._await())
+        return await self._check_alerts(self._asyncio())
 
     async def _check_alerts(self, transport: Transport) -> list[CredentialEvent]:
         return await self._watch.check(transport, list(self._keepers.values()))
@@ -373,7 +373,7 @@ class OAuthKeyManager(SyncAsyncMixin):
         Refreshes that are under way are waited for.
         """
         for keeper in list(self._keepers.values()):
-            await keeper.settle(self._await())
+            await keeper.settle(self._asyncio())
         await super().aclose()
 
 

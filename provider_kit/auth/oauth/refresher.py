@@ -28,7 +28,7 @@ from provider_kit.auth.user_callables import call_user
 from provider_kit.errors import AuthError, AuthErrorCode, ProviderKitError
 from provider_kit.model.oauth import OAuthToken, OnTokenRefresh
 from provider_kit.policies.single_flight import Flight, SingleFlight
-from provider_kit.transports.base import Transport, Wakeup
+from provider_kit.transports.base import Runtime, Transport, Wakeup
 from provider_kit.transports.pair import Transports
 
 __all__ = ["TokenRefresher"]
@@ -107,7 +107,7 @@ class TokenRefresher(StoredToken):
     # -------------------------------------------------------------------------------------------- use
 
     async def obtain(
-        self, transport: Transport, *, deadline: float | None = None, rejected: str | None = None, force: bool = False
+        self, transport: Runtime, *, deadline: float | None = None, rejected: str | None = None, force: bool = False
     ) -> OAuthToken:
         """A token that is good now.
 

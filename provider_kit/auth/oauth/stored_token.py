@@ -16,7 +16,7 @@ from provider_kit.auth.storage.adapter import StorageAdapter
 from provider_kit.auth.storage.protocol import LockLike, TokenStorage
 from provider_kit.errors import AuthError, AuthErrorCode, ProviderKitError
 from provider_kit.model.oauth import OAuthToken
-from provider_kit.transports.base import Transport
+from provider_kit.transports.base import Runtime, Transport
 from provider_kit.transports.pair import Transports
 
 __all__ = ["StoredToken"]
@@ -55,7 +55,7 @@ class StoredToken:
         self.credential_id = credential_id
         self.provider = provider
         self.storage_key = storage_key or credential_id
-        self._pair = pair
+        self._transports = pair
         self._home = StorageAdapter(storage, self.storage_key, provider) if storage is not None else None
         self._state = TokenState(strategy, enabled)
         #: What the configuration gave; a storage goes first, until its own token is over.
@@ -109,13 +109,13 @@ class StoredToken:
         self._state.schedule(now, time)
         return self._state.fresh_until
 
-    def fresh_for(self, transport: Transport) -> float:
+    def fresh_for(self, transport: Runtime) -> float:
         """Seconds for which the present token is used without a thought."""
         return self._state.fresh_until - self._own(transport).now()
 
-    def _own(self, transport: Transport) -> Transport:
+    def _own(self, transport: Runtime) -> Transport:
         """Our own connections, of the same world."""
-        return self._pair.for_same_runtime(transport)
+        return self._transports.for_same_runtime(transport)
 
     # -------------------------------------------------------------------------------------------- login and logout
 

@@ -58,13 +58,13 @@ class OAuthTokens(SyncAsyncMixin):
         self.storage = open_token_storage() if storage is None else storage
         self._exchanges = OAuthExchanges(provider, made)
         self._pending = PendingLogins(provider)
-        self._pair = Transports(made.http, transport=transport)
+        self._transports = Transports(made.http, transport=transport)
         key = storage_key or provider
         self._keeper = TokenRefresher(
             key,
             provider,
             exchanges=self._exchanges,
-            pair=self._pair,
+            pair=self._transports,
             storage=self.storage,
             storage_key=key,
             strategy=refresh_strategy or RefreshStrategy(buffer_time=made.refresh.buffer),
@@ -109,11 +109,11 @@ class OAuthTokens(SyncAsyncMixin):
             StorageError: The storage cannot be read.
             EncryptionError: It cannot be decrypted.
         """
-        return run_to_completion(self._is_authenticated(self._block()))
+        return run_to_completion(self._is_authenticated(self._blocking()))
 
     async def ais_authenticated(self) -> bool:
         """As :meth:`is_authenticated`."""
-        return await self._is_authenticated(self._await())
+        return await self._is_authenticated(self._asyncio())
 
     async def _is_authenticated(self, transport: Transport) -> bool:
         token = await self._keeper.load(transport)
@@ -126,11 +126,11 @@ class OAuthTokens(SyncAsyncMixin):
             AuthError: Not logged in (``token_expired``), the login is over (``refresh_failed``), or the
                 network failed (``network_error``); the last does not end the login.
         """
-        return run_to_completion(self._keeper.obtain(self._block())).access_token
+        return run_to_completion(self._keeper.obtain(self._blocking())).access_token
 
     async def aget_token(self) -> str:
         """As :meth:`get_token`."""
-        return (await self._keeper.obtain(self._await())).access_token
+        return (await self._keeper.obtain(self._asyncio())).access_token
 
     def renew_refused(self, token: str) -> str:
         """Another access token than the one that an API has just refused.
@@ -141,11 +141,11 @@ class OAuthTokens(SyncAsyncMixin):
         Raises:
             AuthError: As :meth:`get_token`.
         """
-        return run_to_completion(self._keeper.obtain(self._block(), rejected=token)).access_token
+        return run_to_completion(self._keeper.obtain(self._blocking(), rejected=token)).access_token
 
     async def arenew_refused(self, token: str) -> str:
         """As :meth:`renew_refused`."""
-        return (await self._keeper.obtain(self._await(), rejected=token)).access_token
+        return (await self._keeper.obtain(self._asyncio(), rejected=token)).access_token
 
     def refresh_token(self) -> TokenInfo:
         """Refresh now, whether its end is near or not.
@@ -153,11 +153,11 @@ class OAuthTokens(SyncAsyncMixin):
         Raises:
             AuthError: As :meth:`get_token`.
         """
-        return run_to_completion(self._refresh(self._block()))
+        return run_to_completion(self._refresh(self._blocking()))
 
     async def arefresh_token(self) -> TokenInfo:
         """As :meth:`refresh_token`."""
-        return await self._refresh(self._await())
+        return await self._refresh(self._asyncio())
 
     async def _refresh(self, transport: Transport) -> TokenInfo:
         return self._info(await self._keeper.refresh_now(transport), transport)
@@ -169,11 +169,11 @@ class OAuthTokens(SyncAsyncMixin):
             StorageError: The storage cannot be read.
             EncryptionError: It cannot be decrypted.
         """
-        return run_to_completion(self._token_info(self._block()))
+        return run_to_completion(self._token_info(self._blocking()))
 
     async def aget_token_info(self) -> TokenInfo | None:
         """As :meth:`get_token_info`."""
-        return await self._token_info(self._await())
+        return await self._token_info(self._asyncio())
 
     async def _token_info(self, transport: Transport) -> TokenInfo | None:
         token = await self._keeper.load(transport)
@@ -197,11 +197,11 @@ class OAuthTokens(SyncAsyncMixin):
         Raises:
             AuthError: The server did not end the token, or the storage cannot be written.
         """
-        return run_to_completion(self._logout(self._block(), revoke))
+        return run_to_completion(self._logout(self._blocking(), revoke))
 
     async def alogout(self, *, revoke: bool = True) -> bool:
         """As :meth:`logout`."""
-        return await self._logout(self._await(), revoke)
+        return await self._logout(self._asyncio(), revoke)
 
     async def _logout(self, transport: Transport, end: bool) -> bool:
         token = None
@@ -263,5 +263,5 @@ class OAuthTokens(SyncAsyncMixin):
 
         A refresh that is under way is waited for.
         """
-        await self._keeper.settle(self._await())
+        await self._keeper.settle(self._asyncio())
         await super().aclose()

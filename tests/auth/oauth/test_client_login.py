@@ -241,7 +241,7 @@ def test_what_cannot_be_renewed_is_refused_in_the_words_of_the_provider(world, k
         authenticator = None
         if kind.endswith("scope"):
             options = {"token" if "token" in kind else "api_key": "old-token-0123456789"}
-            client = api.client("openai/gpt-4o").scope(**options)
+            client = api.client("openai/gpt-4o").with_options(**options)
         else:
             make = APIKeyAuthenticator if kind == "a key" else BearerTokenAuthenticator
             authenticator = make("openai", "old-token-0123456789")
@@ -351,7 +351,7 @@ def test_a_token_that_cannot_be_renewed_is_tried_again_by_the_next_call(world, s
 def test_a_header_of_the_clients_does_not_overrule_a_scope(fake_server, world):
     """The owner's credential is not sent in a user's name."""
     client = fake_server.client("openai/gpt-4o", headers={"Authorization": "Bearer of-the-owner", "X-Team": "search"})
-    world(client.scope(token="of-the-user-0123456"), "chat", SUM)
+    world(client.with_options(token="of-the-user-0123456"), "chat", SUM)
     sent = fake_server.requests[-1].headers
     assert sent["authorization"] == "Bearer of-the-user-0123456"
     assert sent["x-team"] == "search"
@@ -458,9 +458,9 @@ def test_a_scope_has_other_credentials_and_the_same_connections(world):
     """For the users of a service."""
     with FakeServer() as api:
         client = api.client("openai/gpt-4o", api_key="the-service-0123456789")
-        ada = client.scope(api_key="the-key-of-ada-0123")
-        bob = client.scope(token="the-token-of-bob-01")
-        several = client.scope(api_keys=["one-key-0123456789", "two-key-0123456789"])
+        ada = client.with_options(api_key="the-key-of-ada-0123")
+        bob = client.with_options(token="the-token-of-bob-01")
+        several = client.with_options(api_keys=["one-key-0123456789", "two-key-0123456789"])
         for scoped in (client, ada, bob, several, several, client):
             assert world(scoped, "chat", SUM).text == "2 + 3 = 5"
         sent = [request.headers["authorization"].removeprefix("Bearer ") for request in api.requests]
@@ -486,7 +486,7 @@ def test_a_scope_may_have_a_login(world, server, api):
     for user in ("ada", "bob"):
         authenticator = server.authenticator("openai", storage, storage_key=f"openai:{user}")
         authenticator.login(open_browser=server.browser, show=None)
-        assert world(client.scope(auth=authenticator), "chat", SUM).text == "2 + 3 = 5"
+        assert world(client.with_options(auth=authenticator), "chat", SUM).text == "2 + 3 = 5"
     assert storage.list_tokens() == ["openai:ada", "openai:bob"]
     assert len({request.headers["authorization"] for request in api.requests}) == 2
 
@@ -495,7 +495,10 @@ def test_what_one_user_was_answered_is_not_told_another(world):
     """A response cache is not shared between scopes, nor with the client."""
     with FakeServer() as api:
         client = api.client("openai/gpt-4o", response_cache=True)
-        ada, bob = client.scope(api_key="the-key-of-ada-0123"), client.scope(api_key="the-key-of-bob-0123")
+        ada, bob = (
+            client.with_options(api_key="the-key-of-ada-0123"),
+            client.with_options(api_key="the-key-of-bob-0123"),
+        )
         for scoped in (client, ada, bob, copy.copy(ada)):
             world(scoped, "chat", SUM)
         assert len(api.requests) == 3
@@ -508,13 +511,13 @@ def test_a_key_of_one_user_does_not_hurt_another(world):
     breaker = CircuitBreaker()
     with FakeServer(key="a-good-key-0123456789") as api:
         client = api.client("openai/gpt-4o", api_key="a-good-key-0123456789", circuit_breaker=breaker)
-        bad = client.scope(api_key="a-bad-key-0123456789")
+        bad = client.with_options(api_key="a-bad-key-0123456789")
         for _ in range(3):
             with pytest.raises(AuthenticationError):
                 world(bad, "chat", SUM)
         assert world(client, "chat", SUM).text == "2 + 3 = 5"
         assert bad.circuit == client.circuit
-        assert bad._gate.breaker is client._gate.breaker
+        assert bad._admission.breaker is client._admission.breaker
 
 
 def test_a_scope_needs_one_credential():
@@ -522,12 +525,12 @@ def test_a_scope_needs_one_credential():
     client = Client("openai/gpt-4o", api_key="sk-0123456789abcdef")
     for options in ({}, {"api_key": "a", "token": "b"}):
         with pytest.raises(ConfigError, match="one kind of credential"):
-            client.scope(**options)
+            client.with_options(**options)
     with pytest.raises(AuthError):
-        client.scope(token="two words")
+        client.with_options(token="two words")
     with pytest.raises(TypeError, match="scope"):
-        pickle.dumps(client.scope(api_key="sk-of-a-user-0123456789"))
-    assert "sk-of" not in repr(client.scope(api_key="sk-of-a-user-0123456789"))
+        pickle.dumps(client.with_options(api_key="sk-of-a-user-0123456789"))
+    assert "sk-of" not in repr(client.with_options(api_key="sk-of-a-user-0123456789"))
 
 
 def test_many_scopes_at_once_do_not_mix(fake_server):
@@ -536,7 +539,7 @@ def test_many_scopes_at_once_do_not_mix(fake_server):
 
     async def ask(number):
         key = f"key-of-user-number-{number:03}"
-        await client.scope(api_key=key).achat(f"I am {number}", extra_headers={"x-user": f"{number:03}"})
+        await client.with_options(api_key=key).achat(f"I am {number}", extra_headers={"x-user": f"{number:03}"})
 
     async def main():
         await asyncio.gather(*(ask(number) for number in range(100)))
@@ -552,7 +555,7 @@ def test_making_a_scope_costs_next_to_nothing():
     client = Client("openai/gpt-4o", api_key="sk-0123456789abcdef")
     started = time.perf_counter()
     for _ in range(200):
-        client.scope(api_key="sk-of-a-user-0123456789")
+        client.with_options(api_key="sk-of-a-user-0123456789")
     assert (time.perf_counter() - started) / 200 < 0.002
 
 

@@ -1,0 +1,271 @@
+"""The verbs, once: arguments to a call, a handler's reply to what users get. Whoever has a handler has them all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Unpack
+
+from provider_kit.client.streams import AsyncChatStream, ChatStream
+from provider_kit.engine.arguments import check_cancel, check_embedding, check_times
+from provider_kit.engine.call import Call, deadline_of
+from provider_kit.engine.handler import Handler
+from provider_kit.errors import InvalidRequestError, ProviderKitError
+from provider_kit.model.cancellation import CancelToken
+from provider_kit.model.chat import ChatRequest, ChatResponse
+from provider_kit.model.config import DEFAULT_TOTAL_TIMEOUT, Timeout
+from provider_kit.model.inputs import ChatOptions, Messages, build_request
+from provider_kit.model.models import EmbeddingRequest, Embeddings, HealthStatus, Model
+from provider_kit.policies.retry import Backoff
+from provider_kit.transports.base import Transport
+from provider_kit.transports.drive import run_to_completion
+from provider_kit.transports.pair import SyncAsyncMixin
+
+__all__ = ["Verbs"]
+
+
+class Verbs(SyncAsyncMixin):
+    """``chat``, ``stream``, ``models``, ``embed``, ``count_tokens`` and ``health_check``, each twice."""
+
+    #: What answers the calls.
+    _handler: Handler
+    #: Model of a call that names none, and arguments of calls that do not give them.
+    _model: str | None
+    _defaults: Mapping[str, Any]
+    #: The clocks of a call that brings none, and seconds for all of it.
+    _timeout: Timeout | None
+    _total: float | None
+
+    # -------------------------------------------------------------------------------------------- chat
+
+    def chat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse:
+        """Ask, and wait for the whole answer.
+
+        Args:
+            messages: A string, a dict in OpenAI's form, a :class:`Message`, or a list of these.
+            options: See :class:`ChatOptions`.
+
+        Returns:
+            The answer; ``.text`` is what the model said.
+
+        Raises:
+            InvalidRequestError: The arguments are wrong; nothing was sent.
+            MissingAPIKeyError: There is no key; nothing was sent.
+            APIError: The provider refused (see its subclasses).
+            APIConnectionError: The network failed or a wait ran out.
+            CallCancelledError: It was called off by its ``cancel=``.
+        """
+        return run_to_completion(self._ask(self._chat_call("chat", self._blocking(), messages, options)))  # type: ignore[no-any-return]  # a chat's
+
+    async def achat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse:
+        """Ask, and await the whole answer. Arguments, result and errors as :meth:`chat`."""
+        return await self._ask(self._chat_call("chat", self._asyncio(), messages, options))  # type: ignore[no-any-return]  # a chat's
+
+    def stream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatStream:
+        """Ask, and read the answer while it is written: ``for chunk in client.stream("…")``.
+
+        Arguments as :meth:`chat`. The request is sent when the first chunk is asked for.
+
+        Raises:
+            InvalidRequestError: The arguments are wrong; raised at once. What only the provider's API can tell is
+                raised with the first chunk.
+            StreamError: While iterating: the stream failed after content was received, which is in
+                ``error.partial``. Before the first content the errors are those of :meth:`chat`.
+        """
+        return ChatStream(self._handler, self._chat_call("stream", self._blocking(), messages, options))
+
+    def astream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> AsyncChatStream:
+        """Ask, and read the answer while it is written: ``async for chunk in client.astream("…")``.
+
+        Arguments and errors as :meth:`stream`.
+        """
+        return AsyncChatStream(self._handler, self._chat_call("stream", self._asyncio(), messages, options))
+
+    # -------------------------------------------------------------------------------------------- the rest
+
+    def models(self, *, timeout: float | Timeout | None = None, cancel: CancelToken | None = None) -> list[Model]:
+        """The models this key may use.
+
+        Args:
+            timeout: Seconds for each answer.
+            cancel: Calls it off.
+
+        Raises:
+            NotSupportedError: The provider has no such list.
+            APIError, APIConnectionError: As :meth:`chat`.
+        """
+        call = self._call("models", self._blocking(), None, timeout, cancel=check_cancel(cancel))
+        return run_to_completion(self._ask(call))
+
+    async def amodels(
+        self, *, timeout: float | Timeout | None = None, cancel: CancelToken | None = None
+    ) -> list[Model]:
+        """As :meth:`models`."""
+        call = self._call("models", self._asyncio(), None, timeout, cancel=check_cancel(cancel))
+        return await self._ask(call)  # type: ignore[no-any-return]  # a list
+
+    def embed(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str | None = None,
+        dimensions: int | None = None,
+        timeout: float | Timeout | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Embeddings:
+        """Turn texts into vectors, in as many requests as the provider's batch size asks for.
+
+        Args:
+            texts: One text or several.
+            model: An embedding model; default: the client's model.
+            dimensions: Length of the vectors, where the model can shorten them.
+            timeout: Seconds for each answer.
+            extra_body: Fields merged into the request as they are.
+            cancel: Calls it off.
+
+        Raises:
+            InvalidRequestError: There is no text, or something else than text.
+            NotSupportedError: The provider has no embeddings.
+        """
+        request = self._embedding(texts, model, dimensions, extra_body)
+        call = self._call("embed", self._blocking(), request, timeout, cancel=check_cancel(cancel))
+        return run_to_completion(self._ask(call))  # type: ignore[no-any-return]  # an embedding's
+
+    async def aembed(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str | None = None,
+        dimensions: int | None = None,
+        timeout: float | Timeout | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Embeddings:
+        """As :meth:`embed`."""
+        request = self._embedding(texts, model, dimensions, extra_body)
+        call = self._call("embed", self._asyncio(), request, timeout, cancel=check_cancel(cancel))
+        return await self._ask(call)  # type: ignore[no-any-return]  # an embedding's
+
+    def count_tokens(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> int:
+        """Input tokens of a call, as the provider counts them; never a guess.
+
+        Arguments as :meth:`chat`.
+
+        Raises:
+            NotSupportedError: The provider does not count.
+        """
+        return run_to_completion(self._ask(self._chat_call("count_tokens", self._blocking(), messages, options)))  # type: ignore[no-any-return]  # a count's
+
+    async def acount_tokens(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> int:
+        """As :meth:`count_tokens`."""
+        return await self._ask(self._chat_call("count_tokens", self._asyncio(), messages, options))  # type: ignore[no-any-return]  # a count's
+
+    def health_check(self, *, timeout: float = 10.0) -> HealthStatus:
+        """Whether the provider answers and accepts the key; asks for its models, which costs nothing.
+
+        Args:
+            timeout: Seconds the check may take.
+
+        Returns:
+            The finding; never raises for a failure of the provider.
+        """
+        return run_to_completion(self._check_health(self._blocking(), timeout))
+
+    async def ahealth_check(self, *, timeout: float = 10.0) -> HealthStatus:
+        """As :meth:`health_check`."""
+        return await self._check_health(self._asyncio(), timeout)
+
+    async def _check_health(self, runtime: Transport, timeout: float) -> HealthStatus:
+        started = runtime.now()
+        error: ProviderKitError | None = None
+        message = ""
+        call = self._call("health_check", runtime, None, timeout, timeout, probing=True, retry=Backoff(0))
+        try:
+            message = f"answers; {len(await self._ask(call))} models"
+        except ProviderKitError as found:
+            error, message = found, str(found)
+        return HealthStatus(error is None, message, runtime.now() - started, runtime.time(), error)
+
+    # -------------------------------------------------------------------------------------------- calls
+
+    def _check_world(self, runtime: Transport) -> None:
+        """Whether calls may be made from this world.
+
+        Raises:
+            InvalidRequestError: Something that takes part in them can only be used from the other one.
+        """
+
+    async def _ask(self, call: Call) -> Any:
+        """The whole answer to a call."""
+        reply = await self._handler.handle(call)
+        return reply.answer if reply.state is None else await reply.gather()
+
+    def _chat_call(self, operation: str, runtime: Transport, messages: Any, options: Mapping[str, Any]) -> Call:
+        """The call of a conversation.
+
+        Raises:
+            InvalidRequestError: The arguments are wrong.
+        """
+        defaults = self._defaults
+        request: ChatRequest = build_request(messages, options, default_model=self._model, defaults=defaults)
+        on_unsupported = options.get("on_unsupported") or defaults.get("on_unsupported")
+        if on_unsupported not in (None, "warn", "raise", "drop"):
+            raise InvalidRequestError(
+                f"on_unsupported {on_unsupported!r} is not understood.", hint="Use 'warn', 'raise' or 'drop'."
+            )
+        cancel = check_cancel(options.get("cancel"))
+        return self._call(
+            operation,
+            runtime,
+            request,
+            options.get("timeout", defaults.get("timeout")),
+            options.get("total_timeout", defaults.get("total_timeout")),
+            on_unsupported,
+            options.get("response_cache", defaults.get("response_cache")) is not False,
+            # A stream may be closed from elsewhere, which ends whatever it waits for.
+            cancel=CancelToken(cancel) if operation == "stream" else cancel,
+        )
+
+    def _embedding(self, texts: Any, model: str | None, dimensions: Any, extra_body: Any) -> EmbeddingRequest:
+        batch, name = check_embedding(texts, model or self._model, dimensions, extra_body)
+        return EmbeddingRequest(batch, name, dimensions, extra_body)
+
+    def _call(
+        self,
+        operation: str,
+        runtime: Transport,
+        request: ChatRequest | EmbeddingRequest | None,
+        timeout: Any,
+        total: float | None = None,
+        on_unsupported: Any = None,
+        cached: bool = True,
+        *,
+        cancel: CancelToken | None = None,
+        **fields: Any,
+    ) -> Call:
+        self._check_world(runtime)
+        now = runtime.now()
+        clocks: Timeout | None = None
+        if timeout is not None or total is not None:
+            clocks, total = check_times(timeout, total)
+        if total is None:
+            total = self._total
+        of_call = clocks or self._timeout
+        deadline = deadline_of(of_call, total, now=now, stream=operation == "stream")
+        start_by = math.inf
+        if deadline is None and math.inf not in (total, self._total, of_call and of_call.total):
+            start_by = now + DEFAULT_TOTAL_TIMEOUT  # a stream may last, but not wait for ever to begin
+        return Call(
+            operation,
+            request,
+            runtime,
+            now,
+            deadline,
+            start_by,
+            clocks,
+            on_unsupported,
+            cached,
+            cancel=cancel,
+            **fields,
+        )

@@ -1,0 +1,237 @@
+"""The one door: a handler takes a call and gives a reply. A provider's engine is one, a router will be, and middleware
+wraps one and is one.
+
+A reply is a whole answer, or a live one: a generator that was started, and stopped with its first content in
+hand. Returning it is the commit point: before it whoever handles the call owns what the attempt holds, after it
+the generator does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
+
+from attrs import define, field
+
+from provider_kit.engine.call import Call
+from provider_kit.model.chat import ChatResponse, Chunk, ParameterWarning, ToolCallDelta
+from provider_kit.model.messages import Media, Native, Part
+
+__all__ = [
+    "CallNext",
+    "End",
+    "Handler",
+    "LiveState",
+    "Middleware",
+    "Reply",
+    "as_chunks",
+    "run_on_end",
+    "with_middleware",
+]
+
+_LOG = logging.getLogger("provider_kit")
+
+
+@define
+class End:
+    """How a reply has ended."""
+
+    #: ``complete``; ``failed``: it broke off; ``left``: whoever read it stopped, or was cancelled.
+    how: Literal["complete", "failed", "left"]
+    #: What went wrong.
+    error: BaseException | None = None
+    _assemble: Callable[[], Any] | None = field(default=None, repr=False)
+
+    @property
+    def response(self) -> Any:
+        """The answer as far as it was received; worked out when it is asked for."""
+        return None if self._assemble is None else self._assemble()
+
+
+class LiveState(Protocol):
+    """What is known of an answer that is still arriving; it refers to no reply."""
+
+    #: Functions that are told how it ended, once it has.
+    on_end: list[Callable[[End], object]]
+
+    @property
+    def end(self) -> End | None:
+        """How it ended, once it has."""
+        ...
+
+    @property
+    def warnings(self) -> list[ParameterWarning]:
+        """What was asked for and is not sent as asked."""
+        ...
+
+    def response(self) -> ChatResponse:
+        """The answer as far as it was received."""
+        ...
+
+
+@define(eq=False)
+class Reply:
+    """What a handler gives for a call.
+
+    Args:
+        answer: A whole answer.
+        state: Of a live one: what is known of it.
+        chunks: Of a live one: the rest of it, begun already.
+    """
+
+    answer: Any = None
+    state: LiveState | None = None
+    _chunks: AsyncGenerator[Any, None] | None = field(default=None, repr=False)
+
+    def on_end(self, function: Callable[[End], object]) -> None:
+        """Have a function told how the reply ended; at once, if it has.
+
+        It may be called in any thread, by the garbage collector too, so it must neither wait nor raise. What it
+        raises is logged.
+        """
+        state = self.state
+        if state is None:
+            answer = self.answer
+            run_on_end([function], End("complete", None, lambda: answer))
+        elif state.end is not None:
+            run_on_end([function], state.end)
+        else:
+            state.on_end.append(function)
+
+    def map(self, function: Callable[[Chunk], Chunk]) -> None:
+        """Have a function look at each chunk, and change it; of a whole answer there are none."""
+        if self._chunks is not None:
+            self._chunks = _mapped(self._chunks, function)
+
+    def take_chunks(self) -> AsyncGenerator[Chunk, None]:
+        """The chunks of the answer. Whoever takes them closes them; the reply knows nothing of them any more."""
+        chunks, self._chunks = self._chunks, None
+        return _cut_up(self.answer) if chunks is None else chunks
+
+    async def gather(self) -> Any:
+        """The whole answer; a live one is read to its end."""
+        if self.state is None:
+            return self.answer
+        chunks = self.take_chunks()
+        try:
+            async for _ in chunks:
+                pass
+        finally:
+            await chunks.aclose()
+        return self.state.response()
+
+    async def aclose(self) -> None:
+        """Nobody reads it: free what it holds. Safe to call twice."""
+        chunks, self._chunks = self._chunks, None
+        if chunks is not None:
+            await chunks.aclose()
+
+
+class Handler(Protocol):
+    """Answers calls."""
+
+    async def handle(self, call: Call) -> Reply:
+        """Answer a call.
+
+        Raises:
+            ProviderKitError: It cannot be answered.
+        """
+        ...
+
+
+#: Hands a call on to whoever answers it; may be awaited never, once, or several times.
+CallNext: TypeAlias = Callable[[Call], Awaitable[Reply]]
+
+
+class Middleware(Protocol):
+    """Stands between the verbs and whoever answers; written once, for both worlds, chats and streams."""
+
+    async def __call__(self, call: Call, call_next: CallNext, /) -> Reply:
+        """Answer a call, usually by ``await call_next(call)``."""
+        ...
+
+
+class _Link:
+    """One middleware before a handler."""
+
+    def __init__(self, middleware: Middleware, inner: Handler) -> None:
+        self._middleware = middleware
+        self._inner = inner
+
+    async def handle(self, call: Call) -> Reply:
+        onward = _Onward(self._inner)
+        try:
+            return await self._middleware(call, onward)
+        except BaseException:
+            # A kept error, as routers keep them, must hold neither socket nor slot.
+            for reply in onward.replies:
+                await reply.aclose()
+            raise
+
+
+class _Onward:
+    """The ``call_next`` of one handling; remembers what it gave."""
+
+    __slots__ = ("_inner", "replies")
+
+    def __init__(self, inner: Handler) -> None:
+        self._inner = inner
+        self.replies: list[Reply] = []
+
+    async def __call__(self, call: Call) -> Reply:
+        reply = await self._inner.handle(call)
+        if reply.state is not None:
+            self.replies.append(reply)
+        return reply
+
+
+def with_middleware(handler: Handler, middleware: Sequence[Middleware]) -> Handler:
+    """A handler behind middleware; the first one is the outermost."""
+    for one in reversed(middleware):
+        handler = _Link(one, handler)
+    return handler
+
+
+def run_on_end(functions: Sequence[Callable[[End], object]], end: End) -> None:
+    """Tell functions how a reply ended."""
+    for function in functions:
+        try:
+            function(end)
+        except Exception:
+            _LOG.exception("on_end failed on a reply that is %s; nothing else is affected.", end.how)
+
+
+async def _mapped(
+    chunks: AsyncGenerator[Chunk, None], function: Callable[[Chunk], Chunk]
+) -> AsyncGenerator[Chunk, None]:
+    try:
+        async for chunk in chunks:
+            yield function(chunk)
+    finally:
+        await chunks.aclose()
+
+
+async def _cut_up(answer: ChatResponse) -> AsyncGenerator[Chunk, None]:
+    for chunk in as_chunks(answer):
+        yield chunk
+
+
+def as_chunks(answer: ChatResponse) -> list[Chunk]:
+    """A whole answer as the chunks of a stream; the last one has the reason to stop."""
+    calls = [
+        ToolCallDelta(position, call.id, call.name, call.arguments_json)
+        for position, call in enumerate(answer.tool_calls)
+    ]
+    others: list[Part] = [part for part in answer.message.parts if isinstance(part, (Media, Native))]
+    content = Chunk(
+        answer.text,
+        answer.raw,
+        answer.thinking,
+        calls or None,
+        answer.refusal or "",
+        parts=others or None,
+        citations=answer.citations or None,
+    )
+    last = Chunk("", answer.raw, finish_reason=answer.finish_reason, usage=answer.usage)
+    return [content, last] if content.has_content else [last]
