@@ -210,6 +210,7 @@ class Client(Verbs):
 
     def _use(self, engine: Engine) -> None:
         self._engine = engine
+        self._bus = engine.parts.events if engine.parts.events.asynchronous else None
         self._handler = with_middleware(engine, self._parts.middleware)
 
     @classmethod
@@ -287,9 +288,6 @@ class Client(Verbs):
         if "_engine" not in vars(self):  # it is being made, and an error shows local variables
             return "<Client>"
         return f"<Client {self.provider}/{self._model or '?'} at {redact(self.base_url)}>"
-
-    def _check_world(self, runtime: Transport) -> None:
-        self._engine.parts.events.check_world(runtime)
 
     @property
     def _admission(self) -> Admission:

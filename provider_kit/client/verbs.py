@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from provider_kit.client.streams import AsyncChatStream, ChatStream
 from provider_kit.engine.arguments import check_cancel, check_embedding, check_times
 from provider_kit.engine.call import Call, deadline_of
+from provider_kit.engine.events import EventBus
 from provider_kit.engine.handler import Handler
 from provider_kit.errors import InvalidRequestError, ProviderKitError
 from provider_kit.model.cancellation import CancelToken
@@ -35,6 +36,8 @@ class Verbs(SyncAsyncMixin):
     #: The clocks of a call that brings none, and seconds for all of it.
     _timeout: Timeout | None
     _total: float | None
+    #: Where events go, if that can be done from one world only.
+    _bus: EventBus | None = None
 
     # -------------------------------------------------------------------------------------------- chat
 
@@ -55,11 +58,17 @@ class Verbs(SyncAsyncMixin):
             APIConnectionError: The network failed or a wait ran out.
             CallCancelledError: It was called off by its ``cancel=``.
         """
-        return run_to_completion(self._ask(self._chat_call("chat", self._blocking(), messages, options)))  # type: ignore[no-any-return]  # a chat's
+        runtime = self._transports.blocking or self._transports.make_blocking()
+        reply = run_to_completion(self._handler.handle(self._chat_call("chat", runtime, messages, options)))
+        answer: ChatResponse = reply.answer if reply.state is None else run_to_completion(reply.gather())
+        return answer
 
     async def achat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse:
         """Ask, and await the whole answer. Arguments, result and errors as :meth:`chat`."""
-        return await self._ask(self._chat_call("chat", self._asyncio(), messages, options))  # type: ignore[no-any-return]  # a chat's
+        runtime = self._transports.asyncio or self._transports.make_asyncio()
+        reply = await self._handler.handle(self._chat_call("chat", runtime, messages, options))
+        answer: ChatResponse = reply.answer if reply.state is None else await reply.gather()
+        return answer
 
     def stream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatStream:
         """Ask, and read the answer while it is written: ``for chunk in client.stream("…")``.
@@ -189,13 +198,6 @@ class Verbs(SyncAsyncMixin):
 
     # -------------------------------------------------------------------------------------------- calls
 
-    def _check_world(self, runtime: Transport) -> None:
-        """Whether calls may be made from this world.
-
-        Raises:
-            InvalidRequestError: Something that takes part in them can only be used from the other one.
-        """
-
     async def _ask(self, call: Call) -> Any:
         """The whole answer to a call."""
         reply = await self._handler.handle(call)
@@ -214,7 +216,9 @@ class Verbs(SyncAsyncMixin):
             raise InvalidRequestError(
                 f"on_unsupported {on_unsupported!r} is not understood.", hint="Use 'warn', 'raise' or 'drop'."
             )
-        cancel = check_cancel(options.get("cancel"))
+        cancel = options.get("cancel")
+        if cancel is not None:
+            cancel = check_cancel(cancel)
         return self._call(
             operation,
             runtime,
@@ -244,7 +248,8 @@ class Verbs(SyncAsyncMixin):
         cancel: CancelToken | None = None,
         **fields: Any,
     ) -> Call:
-        self._check_world(runtime)
+        if self._bus is not None:
+            self._bus.check_world(runtime)
         now = runtime.now()
         clocks: Timeout | None = None
         if timeout is not None or total is not None:

@@ -165,7 +165,7 @@ async def _examine_logins(one: Examination, transport: Transport, pool: Credenti
 
 def examine_used_keys(one: Examination, transport: Transport) -> None:
     """Of several keys: those that turned out to be refused or used up."""
-    pool = one.endpoint.known_keys
+    pool = vars(one.endpoint).get("keys")
     if pool is None or len(pool) < 2:
         return
     states = [status for status in pool.status(transport.now()) if status.state in ("dead", "parked")]

@@ -17,7 +17,7 @@ from attrs import define
 from provider_kit.auth.credential_pool import CredentialPool
 from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.auth.keys.state import Key
-from provider_kit.engine.attempt_state import AttemptState, Lease
+from provider_kit.engine.attempt_state import NO_RETRY_STATE, AttemptState, Lease
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.engine.shared_state import SharedState
 from provider_kit.errors import AuthError, CircuitOpenError, RateLimitExceededError
@@ -236,17 +236,18 @@ class Admission:
         pool = endpoint.keys
         if endpoint.key_source.function is not None and not lease.fetched:
             return Prerequisite(lambda: self._fetch_keys(attempts, lease, pool))
-        if not len(pool):
+        compares = pool.has_multiple and attempts.limited
+        wait_of = (lambda key: self._wait_of(key.id, attempts, now)) if compares else None
+        retry = attempts.retry
+        key = pool.pick(now, wait_of=wait_of) if retry is NO_RETRY_STATE else retry.rotation.pick(pool, now, wait_of)
+        if key is None:
+            if len(pool):
+                return self._wait_for_key(attempts, lease, pool, now)
             if endpoint.provider.key_required:  # the last one was taken away
                 raise pool.exhausted(now, **attempts.facts())
             return None
-        rotation = attempts.retry.rotation
-        compares = pool.has_multiple and attempts.limited
-        key = rotation.pick(pool, now, (lambda key: self._wait_of(key.id, attempts, now)) if compares else None)
-        if key is None:
-            return self._wait_for_key(attempts, lease, pool, now)
         lease.key = key
-        if rotation.changes_to(key):
+        if retry is not NO_RETRY_STATE and retry.rotation.changes_to(key):
             attempts.tell(KeySwitched, f"going on with key {key.shown}", key=key.shown)
         if key.fresh_until <= now:
             return Prerequisite(lambda: self._renew_token(attempts, lease, key))
@@ -389,7 +390,7 @@ class Admission:
             lease.advertised = None
             known.waited(key_id, model, tokens, went=True)
             return None
-        if not known.anything:
+        if not known.known:
             return None
         key_id, model = lease.key.id if lease.key is not None else "", attempts.model or ""
         weight = attempts.weigh()

@@ -118,7 +118,8 @@ class AttemptState:
         self.policy = policy
         self.observed = observed
         self.operation = call.operation
-        self.model = call.model
+        request = call.request
+        self.model = None if request is None else request.model
         #: Whether it counts against rate limits.
         self.limited = call.operation in ("chat", "stream", "embed")
         #: The failed attempts so far.
@@ -210,7 +211,7 @@ class AttemptState:
             None,
             0.0,
             lease.time,
-            self.shown_key(),
+            self.shown_key() if self.endpoint.keys.has_multiple else "",
         )
         return (*self.failures, done)
 

@@ -33,7 +33,7 @@ from provider_kit.model.secrets import clear_frames
 from provider_kit.policies.failure_rules import TOKEN_REFUSED, KeyAction, rule_for
 from provider_kit.policies.response_cache import ResponseCache
 from provider_kit.policies.retry import RetryPolicy, ask
-from provider_kit.transports.base import ByteStream, Wakeup
+from provider_kit.transports.base import ByteStream, Runtime, Transport, Wakeup
 from provider_kit.transports.pair import Transports
 from provider_kit.wire.http import HttpRequest
 from provider_kit.wire.rate_limit_headers import wait_told
@@ -69,6 +69,12 @@ class EngineParts:
     #: Whether the tokens that calls really used must be known.
     wants_usage: bool
 
+    def transport_for(self, runtime: Runtime) -> Transport:
+        """What sends in the world of a runtime; the one that was made, if it is."""
+        transports = self.transports
+        made = transports.asyncio if runtime.kind == "asyncio" else transports.blocking
+        return made or transports.for_same_runtime(runtime)
+
 
 class Attempts(AttemptState):
     """One handling of one call, from its first attempt to its last.
@@ -91,9 +97,10 @@ class Attempts(AttemptState):
         events = parts.events
         observed = events.observed()
         super().__init__(call, parts.endpoint, call.retry or parts.policy, observed)
-        events.check_world(call.runtime)
+        if events.asynchronous:
+            events.check_world(call.runtime)
         self.parts = parts
-        self.http = parts.transports.for_same_runtime(call.runtime)
+        self.http = parts.transport_for(call.runtime)
         self.limits = make_limits(
             call.timeout or parts.timeout,
             call.deadline,

@@ -10,13 +10,13 @@ from attrs import define
 from provider_kit.dialects.base import Dialect, ParameterReport, StreamFailure, WireRequest
 from provider_kit.dialects.parse_errors import PARSE_ERRORS
 from provider_kit.engine.attempts import Attempts
-from provider_kit.engine.endpoint import deep_merge
 from provider_kit.errors import InvalidRequestError, ProviderKitError, StoreError
 from provider_kit.model.chat import ChatRequest, ChatResponse, Chunk, ParameterWarning, Timings
 from provider_kit.model.events import CacheHit, CacheMiss, CacheStored, StoreBack, StoreFailed
 from provider_kit.model.json_text import loads
 from provider_kit.policies.response_cache import CacheEntry, ResponseCache, cache_key, vary_headers
 from provider_kit.transports.base import one_line
+from provider_kit.wire.merging import deep_merge
 from provider_kit.wire.redaction import redact
 
 __all__ = ["Lookup", "from_cache", "look_up", "read_entry"]

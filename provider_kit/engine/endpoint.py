@@ -25,6 +25,7 @@ from provider_kit.auth.keys.sources import KeySource, check_key, find_keys
 from provider_kit.dialects.base import WireRequest
 from provider_kit.dialects.failures import error_from_response, looks_like_html
 from provider_kit.dialects.parse_errors import read_answer
+from provider_kit.engine.endpoint_checks import check_base_url, check_options
 from provider_kit.errors import (
     APIError,
     APITimeoutError,
@@ -40,22 +41,18 @@ from provider_kit.errors import (
     StreamError,
 )
 from provider_kit.model.config import ProviderConfig
-from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.json_text import dumps, dumps_text, loads
 from provider_kit.policies.response_cache import vary_headers
 from provider_kit.providers.base import Provider
 from provider_kit.transports.runtime_blocking import BlockingRuntime
 from provider_kit.wire.http import HttpRequest, HttpResponse, is_loopback, join_url
+from provider_kit.wire.merging import deep_merge, merge_headers
 from provider_kit.wire.redaction import MaskedStr, is_secret_header, looks_secret, redact, redact_value
 
 __all__ = ["Endpoint", "PreparedRequest"]
 
 #: Keys whose headers are kept ready; a callable may bring ever new ones.
 _REMEMBERED_KEYS = 100
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-#: A second one would let a request be read in two ways.
-_OF_THE_CONNECTION = frozenset(("content-length", "transfer-encoding", "host"))
-_HEADER_BREAKS = re.compile(r"[\r\n\0]")
 _USER_AGENT = f"provider-kit/{__version__} (python/{sys.version_info[0]}.{sys.version_info[1]})"
 
 
@@ -97,15 +94,14 @@ class Endpoint:
         self.config = config
         self.name = config.label
         self._environ = environ
-        self._check_options()
+        check_options(config, provider)
         self._check_headers()
-        self.base_url = self._check_base_url(provider.find_base_url(config, environ))
+        self.base_url = check_base_url(provider.find_base_url(config, environ), self.name, provider.base_url_variables)
         self.dialect_for = provider.make_dialects(config)
         #: Keys of the user's own management, or tokens.
         self.given_pool = pool
         #: Reads a clock that only goes forward.
         self.clock = clock or BlockingRuntime().now
-        self._keys: KeyPool | None = None
         #: Name of the scope it belongs to; empty for none.
         self.tenant = ""
         #: Where the keys come from; known once they are asked for.
@@ -120,89 +116,6 @@ class Endpoint:
         self._urls: dict[str, str] = {}
 
     # -------------------------------------------------------------------------------------------- checks
-
-    def _check_options(self) -> None:
-        for name in self.config.options:
-            if name not in self.provider.option_names:
-                known = self.provider.option_names
-                raise ConfigError(
-                    f"{self.name} has no option {name!r}.",
-                    provider=self.name,
-                    hint=did_you_mean(name, known) + (f"It has: {', '.join(known)}." if known else "It has none."),
-                )
-            self._check_option(name, self.config.options[name])
-
-    def _check_option(self, name: str, value: Any) -> None:
-        kind = self.provider.option_kinds.get(name, str)
-        has_multiple = kind is list and isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
-        if (
-            value is None
-            or has_multiple
-            or (isinstance(value, str) if kind in (str, list) else isinstance(value, kind))
-        ):
-            return
-        wanted = {str: "a text", bool: "True or False", list: "a text, or a list of texts", int: "a number"}.get(
-            kind, kind.__name__
-        )
-        raise ConfigError(
-            f"The option {name} must be {wanted}, not {type(value).__name__}.",
-            provider=self.name,
-            hint=f"{name}='…'." if kind is str else None,
-        )
-
-    def _check_base_url(self, url: str | None) -> str:
-        if not url:
-            variables = ", ".join(self.provider.base_url_variables)
-            raise ConfigError(
-                f"{self.name} needs a base URL.",
-                provider=self.name,
-                hint=f"Pass base_url='https://…'{f' or set {variables}' if variables else ''}.",
-            )
-        url = url.strip().rstrip("/")
-        if not url:
-            raise ConfigError("The base URL is blank.", provider=self.name, hint="Write it whole: 'https://…/v1'.")
-        before_path = re.split(r"[/?#]", url.partition("://")[2] or url.removeprefix("//"), maxsplit=1)[0]
-        if "@" in before_path:
-            raise ConfigError(
-                "The base URL holds a user name or password.",
-                provider=self.name,
-                hint="Pass the key as api_key=, never inside the address.",
-            )
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname, parts.port
-        except ValueError as error:
-            raise ConfigError(f"The base URL {redact(url)!r} is malformed: {error}.", provider=self.name) from None
-        if parts.scheme not in ("http", "https") or not host:
-            address = re.sub(r"^[a-z]*:/+|^/+", "", redact(url).partition("#")[0], flags=re.IGNORECASE)
-            here = is_loopback(re.split(r"[:/]", address)[0], unspecified=True)
-            raise ConfigError(
-                f"The base URL {redact(url)!r} is not an http:// or https:// address.",
-                provider=self.name,
-                hint=f"Write it with its scheme: '{'http' if here else 'https'}://{address}'."
-                if address
-                else "Write it whole: 'https://…/v1'.",
-            )
-        if "#" in url:
-            raise ConfigError(
-                f"The base URL {redact(url)!r} has a fragment, which is never sent.",
-                provider=self.name,
-                hint=f"Leave out the # and what follows it: '{redact(url).partition('#')[0]}'.",
-            )
-        ending = re.search(r"/(?:chat/completions|completions|responses|messages|api/chat)$", parts.path)
-        if ending:
-            raise ConfigError(
-                f"The base URL {redact(url)!r} ends with {ending[0]}, which is added by itself.",
-                provider=self.name,
-                hint=f"Write base_url='{redact(url).removesuffix(ending[0])}'.",
-            )
-        if re.search(r"[\s\\]", url):
-            raise ConfigError(
-                f"The base URL {redact(url)!r} holds white space or a backslash.",
-                provider=self.name,
-                hint="Copy the address again, without anything around it.",
-            )
-        return url
 
     def _check_headers(self) -> None:
         try:
@@ -225,7 +138,7 @@ class Endpoint:
 
     # -------------------------------------------------------------------------------------------- keys
 
-    @property
+    @cached_property
     def keys(self) -> KeyPool:
         """The keys, found on first use.
 
@@ -233,19 +146,17 @@ class Endpoint:
             MissingAPIKeyError: There is none and the provider needs one.
             ConfigError: The key would travel unencrypted to another machine.
         """
-        if self._keys is None:
-            pool = self.given_pool
-            if pool is None:
-                source = self._find_keys()
-                pool = KeyPool(self.name, source.keys, strategy=self.config.key_strategy)
-                self.key_source = source
-            else:
-                self.key_source = KeySource((), function=pool.source, provider=self.name)
-            if len(pool) or not self.key_source.empty:
-                self.check_transport_security()
-            pool.clock = pool.clock or self.clock
-            self._keys = pool
-        return self._keys
+        pool = self.given_pool
+        if pool is None:
+            source = self._find_keys()
+            pool = KeyPool(self.name, source.keys, strategy=self.config.key_strategy)
+        else:
+            source = KeySource((), function=pool.source, provider=self.name)
+        self.key_source = source
+        if len(pool) or not source.empty:
+            self.check_transport_security()
+        pool.clock = pool.clock or self.clock
+        return pool
 
     def _find_keys(self) -> KeySource:
         """The keys of the configuration, the environment, or, last, those that were stored once."""
@@ -265,14 +176,10 @@ class Endpoint:
         made.config = config
         made.given_pool = pool
         made.tenant = secrets.token_hex(8)  # of no other scope, in this process or elsewhere
-        made._keys, made._headers, made.key_source = None, {}, KeySource(())
-        made.__dict__.pop("scope", None)
+        made._headers, made.key_source = {}, KeySource(())
+        for name in ("keys", "scope"):
+            vars(made).pop(name, None)
         return made
-
-    @property
-    def known_keys(self) -> KeyPool | None:
-        """The keys, if they have been found already and need not be fetched before each call."""
-        return self._keys if self.key_source.function is None else None
 
     def headers_for(self, key: str, stream: bool) -> dict[str, str]:
         """All headers of a request with this key; empty for none."""
@@ -308,7 +215,7 @@ class Endpoint:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never appear in a text."""
-        pool, config = self._keys if self._keys is not None else self.given_pool, self.config
+        pool, config = vars(self).get("keys", self.given_pool), self.config
         if pool is not None:
             known: Iterable[str] = pool.secrets
         else:  # nobody has asked for them yet
@@ -452,7 +359,7 @@ class Endpoint:
 
     def _explain_key(self, error: APIError) -> None:
         """Of a key that was refused, and looks as if it were none of this provider's, say so."""
-        known = self._keys
+        known = vars(self).get("keys")
         if known is None or len(known) != 1 or self.base_url != (self.provider.base_url or "").rstrip("/"):
             return
         found = shape_warning(self.provider, next(iter(known.secrets)))
@@ -484,43 +391,3 @@ def _explain_login(error: APIError, name: str) -> None:
             f"{name} refuses even a fresh token: check that it takes tokens of this login (scopes, project, "
             "audience), or log in again."
         )
-
-
-def merge_headers(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
-    """``base`` with ``extra`` over it; names compare without regard to case, ``None`` takes one away."""
-    if not extra:
-        return dict(base)
-    for name, value in extra.items():
-        if isinstance(name, str) and name.lower() in _OF_THE_CONNECTION:
-            raise InvalidRequestError(
-                f"The header {name!r} is written by the connection itself.", hint="Leave it out of the headers."
-            )
-        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name) or _HEADER_BREAKS.search(str(value)):
-            raise InvalidRequestError(
-                f"The header {name!r} cannot be sent.",
-                hint="A name holds letters, digits and '-', and no value holds a line break.",
-            )
-        if not str(value).isascii():
-            raise InvalidRequestError(
-                f"The value of the header {name!r} is not ASCII, which each server reads in its own way.",
-                hint="Encode it, for example with urllib.parse.quote(value).",
-            )
-    replaced = {name.lower() for name in extra}
-    merged = {name: value for name, value in base.items() if name.lower() not in replaced}
-    merged.update(
-        {
-            name: MaskedStr(value) if is_secret_header(name) else str(value)
-            for name, value in extra.items()
-            if value is not None
-        }
-    )
-    return merged
-
-
-def deep_merge(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with ``extra`` over it, dicts inside dicts merged likewise."""
-    merged = dict(base)
-    for name, value in extra.items():
-        known = merged.get(name)
-        merged[name] = deep_merge(known, value) if isinstance(known, dict) and isinstance(value, Mapping) else value
-    return merged

@@ -88,7 +88,8 @@ class Settlement:
         lease.released = True
         admission, now = self._admission, attempts.runtime.now()
         key = lease.key
-        self._free_slot(lease)
+        if lease.place is not None:
+            self._free_slot(lease)
         if key is not None:
             pool = admission.endpoint.keys
             pool.mark_success(key, now)

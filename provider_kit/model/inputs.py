@@ -133,7 +133,10 @@ def build_request(
         messages = get("prompt")
     elif get("prompt") is not None:
         raise InvalidRequestError("Both messages and prompt are given.", hint="Pass one of them.")
-    conversation = to_messages(messages)
+    if type(messages) is str and messages and not messages.isspace():  # most calls
+        conversation = [Message("user", messages)]
+    else:
+        conversation = to_messages(messages)
     if (files := get("files")) is not None:
         conversation = attach_files(conversation, files)
     if (system := get("system")) is not None:

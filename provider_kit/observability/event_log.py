@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from provider_kit.model.events import Event
 
@@ -10,12 +11,9 @@ __all__ = ["log_event", "logs", "logs_everything"]
 
 _ROOT = logging.getLogger("provider_kit")
 _ROOT.addHandler(logging.NullHandler())
+#: Whether each call is logged, not only what is unusual.
+logs_everything = partial(_ROOT.isEnabledFor, logging.DEBUG)
 _LOGGERS = {name: logging.getLogger(f"provider_kit.{name}") for name in ("http", "auth", "routing", "stream")}
-
-
-def logs_everything() -> bool:
-    """Whether each call is logged, not only what is unusual."""
-    return _ROOT.isEnabledFor(logging.DEBUG)
 
 
 def logs(kind: type[Event], level: int) -> bool:

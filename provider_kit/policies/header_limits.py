@@ -74,7 +74,8 @@ class HeaderLimits:
 
     def __init__(self, threshold: float = 0.8) -> None:
         self.threshold = threshold
-        self._known: dict[tuple[str, str], _Known] = {}
+        #: By key and model: what was told.
+        self.known: dict[tuple[str, str], _Known] = {}
         #: Until then nobody looks for limits where none are known.
         self.silent_until = float("-inf")
         self._lock = threading.RLock()
@@ -85,7 +86,7 @@ class HeaderLimits:
 
     def skim(self, key_id: str, model: str, headers: Mapping[str, str], now: float, clock: Callable[[], float]) -> bool:
         """Whether an answer need not be looked at: its limits were far away a moment ago, or none were told."""
-        known = self._known.get((key_id, model))
+        known = self.known.get((key_id, model))
         if known is None:
             return now < self.silent_until
         if known.room < 1 or known.unread >= _UNREAD or now >= known.looked + _SOON:
@@ -132,7 +133,7 @@ class HeaderLimits:
             return None
         with self._lock:
             place = (key_id, model)
-            known = self._known
+            known = self.known
             former = known.pop(place, None)
             known[place] = made
             if former is not None:  # the answer knows nothing of those who wait
@@ -147,18 +148,13 @@ class HeaderLimits:
             return None
         return made.info
 
-    @property
-    def anything(self) -> bool:
-        """Whether anything was told at all."""
-        return bool(self._known)
-
     def knows(self, key_id: str, model: str | None) -> bool:
         """Whether anything was told for a key and model."""
-        return (key_id, model or "") in self._known
+        return (key_id, model or "") in self.known
 
     def passes(self, key_id: str, model: str, tokens: float) -> bool:
         """Whether a call is far from every limit that was told; it is counted then."""
-        known = self._known.get((key_id, model))
+        known = self.known.get((key_id, model))
         if known is None:
             return True
         if known.room < 1 or known.token_room < tokens:
@@ -171,7 +167,7 @@ class HeaderLimits:
 
     def wait(self, key_id: str, model: str, tokens: float, now: float) -> float:
         """Seconds a call had better wait."""
-        known = self._known.get((key_id, model))
+        known = self.known.get((key_id, model))
         if known is None or (known.room >= 1 and known.token_room >= tokens):
             return 0.0
         return self._look(known, tokens, now)[0]
@@ -182,7 +178,7 @@ class HeaderLimits:
         It is counted before the wait, so that those who come meanwhile queue up behind.
         """
         with self._lock:
-            known = self._known.get((key_id, model))
+            known = self.known.get((key_id, model))
             if known is None:
                 return 0.0
             wait, space = self._look(known, tokens, now)
@@ -197,7 +193,7 @@ class HeaderLimits:
     def waited(self, key_id: str, model: str, tokens: float, *, went: bool) -> None:
         """A call that waited is made now, or was given up."""
         with self._lock:
-            known = self._known.get((key_id, model))
+            known = self.known.get((key_id, model))
             if known is None:
                 return
             known.waiting = max(0.0, known.waiting - 1)
@@ -236,4 +232,4 @@ class HeaderLimits:
     def snapshot(self) -> list[RateLimitInfo]:
         """All that is known, the latest last."""
         with self._lock:
-            return [known.info for known in self._known.values()]
+            return [known.info for known in self.known.values()]

@@ -12,7 +12,7 @@ from provider_kit import (
     ProviderConfig,
     ScriptedTransport,
 )
-from provider_kit.engine.endpoint import deep_merge, merge_headers
+from provider_kit.wire.merging import deep_merge, merge_headers
 
 KEY = "test-key-0123456789"
 ANSWER = {"json": {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}}
