@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provider_kit._version import __version__ as __version__
-from provider_kit.model.lazy_names import lazy_names
+from provider_kit.model.lazy_names import lazy_names, names_by_module
 
 if TYPE_CHECKING:
     from provider_kit.auth.authenticator import Authenticator as Authenticator
@@ -213,259 +213,80 @@ if TYPE_CHECKING:
     from provider_kit.wire.rate_limit_headers import Allowance as Allowance
     from provider_kit.wire.rate_limit_headers import RateLimitInfo as RateLimitInfo
 
-_HOMES = {
-    "provider_kit.auth.authenticator": (
-        "AuthMethod",
-        "Authenticator",
-    ),
-    "provider_kit.auth.fixed_credentials": (
-        "APIKeyAuthenticator",
-        "BearerTokenAuthenticator",
-    ),
-    "provider_kit.auth.keys.manager": ("KeyManager",),
-    "provider_kit.auth.keys.pool": ("KeyPool",),
-    "provider_kit.auth.keys.state": ("KeyStatus",),
-    "provider_kit.auth.manager": (
-        "AuthManager",
-        "AuthStatus",
-    ),
-    "provider_kit.auth.monitoring.alerts": (
-        "AlertKind",
-        "CredentialEvent",
-        "MonitoringConfig",
-    ),
-    "provider_kit.auth.monitoring.metrics": ("CredentialMetrics",),
-    "provider_kit.auth.oauth.authenticator": ("OAuthAuthenticator",),
-    "provider_kit.auth.oauth.credential_rotation": (
-        "RotationPolicy",
-        "RotationState",
-        "Stage",
-    ),
-    "provider_kit.auth.oauth.key_manager": ("OAuthKeyManager",),
-    "provider_kit.auth.oauth.presets": (
-        "auth_methods",
-        "oauth_config",
-        "providers_by_method",
-    ),
-    "provider_kit.auth.oauth.refresh_strategy": ("RefreshStrategy",),
-    "provider_kit.auth.storage.encrypted": (
-        "EncryptedTokenStorage",
-        "generate_encryption_key",
-    ),
-    "provider_kit.auth.storage.factory": ("open_token_storage",),
-    "provider_kit.auth.storage.files": ("FileTokenStorage",),
-    "provider_kit.auth.storage.keyring": ("KeyringTokenStorage",),
-    "provider_kit.auth.storage.memory": ("MemoryTokenStorage",),
-    "provider_kit.auth.storage.protocol": ("TokenStorage",),
-    "provider_kit.auth.storage.redis": ("RedisTokenStorage",),
-    "provider_kit.auth.storage.sqlite": ("SQLiteTokenStorage",),
-    "provider_kit.client.client": ("Client",),
-    "provider_kit.client.collection": (
-        "Clients",
-        "ProviderFactory",
-        "load_config",
-        "load_encrypted_config",
-    ),
-    "provider_kit.client.rate_limiter": ("RateLimiter",),
-    "provider_kit.client.streams": (
-        "AsyncChatStream",
-        "ChatStream",
-    ),
-    "provider_kit.config.encrypted": (
-        "decrypt_config",
-        "encrypt_config",
-    ),
-    "provider_kit.config.entries": ("RoutingConfig",),
-    "provider_kit.config.problems": ("Problem",),
-    "provider_kit.dialects.base": ("Dialect",),
-    "provider_kit.doctor.findings": (
-        "Diagnosis",
-        "Finding",
-    ),
-    "provider_kit.engine.call": ("Call",),
-    "provider_kit.engine.handler": (
-        "End",
-        "Handler",
-        "Middleware",
-        "Reply",
-    ),
-    "provider_kit.errors": (
-        "APIConnectionError",
-        "APIError",
-        "APITimeoutError",
-        "AllKeysExhaustedError",
-        "AllProvidersFailedError",
-        "AuthError",
-        "AuthErrorCode",
-        "AuthenticationError",
-        "BadRequestError",
-        "CallCancelledError",
-        "CircuitOpenError",
-        "ConfigError",
-        "ConflictError",
-        "ContentFilterError",
-        "ContextLengthExceededError",
-        "DeadlineExceededError",
-        "EncryptionError",
-        "InsufficientQuotaError",
-        "InternalServerError",
-        "InvalidRequestError",
-        "InvalidResponseError",
-        "MaxStepsExceededError",
-        "MissingAPIKeyError",
-        "MissingDependencyError",
-        "ModelNotFoundError",
-        "NotFoundError",
-        "NotSupportedError",
-        "OverloadedError",
-        "PaymentRequiredError",
-        "PermissionDeniedError",
-        "PoolTimeoutError",
-        "ProviderKitError",
-        "RateLimitError",
-        "RateLimitExceededError",
-        "RequestTimeoutError",
-        "RequestTooLargeError",
-        "ResponseLostError",
-        "StorageError",
-        "StoreError",
-        "StreamError",
-        "StreamIncompleteError",
-        "StreamTimeoutError",
-        "StructuredOutputError",
-        "ToolCallParseError",
-        "ToolError",
-        "UnknownProviderError",
-        "UnprocessableEntityError",
-        "UnsupportedParameterError",
-    ),
-    "provider_kit.model.cancellation": ("CancelToken",),
-    "provider_kit.model.chat": (
-        "Attempt",
-        "ChatRequest",
-        "ChatResponse",
-        "Chunk",
-        "FinishReason",
-        "ParameterWarning",
-        "Timings",
-        "ToolCallDelta",
-        "Usage",
-    ),
-    "provider_kit.model.config": (
-        "APIKey",
-        "CircuitBreakerConfig",
-        "DEFAULT_MAX_RETRIES",
-        "DEFAULT_MAX_TOKENS",
-        "DEFAULT_TEMPERATURE",
-        "DEFAULT_TIMEOUT",
-        "DEFAULT_TOTAL_TIMEOUT",
-        "HTTPConfig",
-        "OnUnsupported",
-        "ProviderConfig",
-        "RateLimitConfig",
-        "Timeout",
-    ),
-    "provider_kit.model.convert": (
-        "dump_conversation",
-        "load_conversation",
-    ),
-    "provider_kit.model.events": (
-        "AttemptFailed",
-        "CacheHit",
-        "CacheMiss",
-        "CacheStored",
-        "CallFailed",
-        "CallStarted",
-        "CallSucceeded",
-        "CircuitChanged",
-        "CircuitClosed",
-        "CircuitHalfOpened",
-        "CircuitOpened",
-        "ConcurrencyWait",
-        "Event",
-        "KeyCooling",
-        "KeyDead",
-        "KeyParked",
-        "KeySwitched",
-        "KeyWait",
-        "RateLimitLearned",
-        "RateLimitWait",
-        "RetryScheduled",
-        "StoreBack",
-        "StoreFailed",
-        "StreamAborted",
-        "StreamEnded",
-        "StreamStarted",
-        "TokenRefreshFailed",
-        "TokenRefreshed",
-    ),
-    "provider_kit.model.inputs": (
-        "ChatOptions",
-        "Messages",
-    ),
-    "provider_kit.model.messages": (
-        "Audio",
-        "Document",
-        "Image",
-        "Media",
-        "Message",
-        "Native",
-        "Refusal",
-        "Text",
-        "Thinking",
-        "ToolCall",
-        "ToolResult",
-    ),
-    "provider_kit.model.models": (
-        "EmbeddingRequest",
-        "Embeddings",
-        "HealthStatus",
-        "Model",
-        "Pricing",
-    ),
-    "provider_kit.model.oauth": (
-        "DeviceCode",
-        "OAuthConfig",
-        "OAuthCredentialSet",
-        "OAuthToken",
-        "OnTokenRefresh",
-        "PKCEConfig",
-        "RefreshConfig",
-        "StateConfig",
-        "TokenInfo",
-    ),
-    "provider_kit.model.tools": (
-        "Reasoning",
-        "ResponseFormat",
-        "Tool",
-        "ToolChoice",
-    ),
-    "provider_kit.observability.log_output": ("configure_logging",),
-    "provider_kit.policies.circuit_breaker": (
-        "CircuitBreaker",
-        "CircuitStatus",
-    ),
-    "provider_kit.policies.rate_limit": ("Limiter",),
-    "provider_kit.policies.response_cache": (
-        "CacheStore",
-        "ResponseCache",
-    ),
-    "provider_kit.policies.retry": (
-        "Backoff",
-        "RetryPolicy",
-    ),
-    "provider_kit.providers.base": ("Provider",),
-    "provider_kit.providers.registry": (
-        "provider_names",
-        "register_provider",
-    ),
-    "provider_kit.stores.redis_store": ("RedisStore",),
-    "provider_kit.transports.scripted": ("ScriptedTransport",),
-    "provider_kit.wire.rate_limit_headers": (
-        "Allowance",
-        "RateLimitInfo",
-    ),
-}
+_HOMES = names_by_module(
+    """
+    provider_kit.auth.authenticator: AuthMethod Authenticator
+    provider_kit.auth.fixed_credentials: APIKeyAuthenticator BearerTokenAuthenticator
+    provider_kit.auth.keys.manager: KeyManager
+    provider_kit.auth.keys.pool: KeyPool
+    provider_kit.auth.keys.state: KeyStatus
+    provider_kit.auth.manager: AuthManager AuthStatus
+    provider_kit.auth.monitoring.alerts: AlertKind CredentialEvent MonitoringConfig
+    provider_kit.auth.monitoring.metrics: CredentialMetrics
+    provider_kit.auth.oauth.authenticator: OAuthAuthenticator
+    provider_kit.auth.oauth.credential_rotation: RotationPolicy RotationState Stage
+    provider_kit.auth.oauth.key_manager: OAuthKeyManager
+    provider_kit.auth.oauth.presets: auth_methods oauth_config providers_by_method
+    provider_kit.auth.oauth.refresh_strategy: RefreshStrategy
+    provider_kit.auth.storage.encrypted: EncryptedTokenStorage generate_encryption_key
+    provider_kit.auth.storage.factory: open_token_storage
+    provider_kit.auth.storage.files: FileTokenStorage
+    provider_kit.auth.storage.keyring: KeyringTokenStorage
+    provider_kit.auth.storage.memory: MemoryTokenStorage
+    provider_kit.auth.storage.protocol: TokenStorage
+    provider_kit.auth.storage.redis: RedisTokenStorage
+    provider_kit.auth.storage.sqlite: SQLiteTokenStorage
+    provider_kit.client.client: Client
+    provider_kit.client.collection: Clients ProviderFactory load_config load_encrypted_config
+    provider_kit.client.rate_limiter: RateLimiter
+    provider_kit.client.streams: AsyncChatStream ChatStream
+    provider_kit.config.encrypted: decrypt_config encrypt_config
+    provider_kit.config.entries: RoutingConfig
+    provider_kit.config.problems: Problem
+    provider_kit.dialects.base: Dialect
+    provider_kit.doctor.findings: Diagnosis Finding
+    provider_kit.engine.call: Call
+    provider_kit.engine.handler: End Handler Middleware Reply
+    provider_kit.errors: APIConnectionError APIError APITimeoutError AllKeysExhaustedError
+        AllProvidersFailedError AuthError AuthErrorCode AuthenticationError BadRequestError CallCancelledError
+        CircuitOpenError ConfigError ConflictError ContentFilterError ContextLengthExceededError
+        DeadlineExceededError EncryptionError InsufficientQuotaError InternalServerError InvalidRequestError
+        InvalidResponseError MaxStepsExceededError MissingAPIKeyError MissingDependencyError ModelNotFoundError
+        NotFoundError NotSupportedError OverloadedError PaymentRequiredError PermissionDeniedError
+        PoolTimeoutError ProviderKitError RateLimitError RateLimitExceededError RequestTimeoutError
+        RequestTooLargeError ResponseLostError StorageError StoreError StreamError StreamIncompleteError
+        StreamTimeoutError StructuredOutputError ToolCallParseError ToolError UnknownProviderError
+        UnprocessableEntityError UnsupportedParameterError
+    provider_kit.model.cancellation: CancelToken
+    provider_kit.model.chat: Attempt ChatRequest ChatResponse Chunk FinishReason ParameterWarning Timings
+        ToolCallDelta Usage
+    provider_kit.model.config: APIKey CircuitBreakerConfig DEFAULT_MAX_RETRIES DEFAULT_MAX_TOKENS
+        DEFAULT_TEMPERATURE DEFAULT_TIMEOUT DEFAULT_TOTAL_TIMEOUT HTTPConfig OnUnsupported ProviderConfig
+        RateLimitConfig Timeout
+    provider_kit.model.convert: dump_conversation load_conversation
+    provider_kit.model.events: AttemptFailed CacheHit CacheMiss CacheStored CallFailed CallStarted CallSucceeded
+        CircuitChanged CircuitClosed CircuitHalfOpened CircuitOpened ConcurrencyWait Event KeyCooling KeyDead
+        KeyParked KeySwitched KeyWait RateLimitLearned RateLimitWait RetryScheduled StoreBack StoreFailed
+        StreamAborted StreamEnded StreamStarted TokenRefreshFailed TokenRefreshed
+    provider_kit.model.inputs: ChatOptions Messages
+    provider_kit.model.messages: Audio Document Image Media Message Native Refusal Text Thinking ToolCall
+        ToolResult
+    provider_kit.model.models: EmbeddingRequest Embeddings HealthStatus Model Pricing
+    provider_kit.model.oauth: DeviceCode OAuthConfig OAuthCredentialSet OAuthToken OnTokenRefresh PKCEConfig
+        RefreshConfig StateConfig TokenInfo
+    provider_kit.model.tools: Reasoning ResponseFormat Tool ToolChoice
+    provider_kit.observability.log_output: configure_logging
+    provider_kit.policies.circuit_breaker: CircuitBreaker CircuitStatus
+    provider_kit.policies.rate_limit: Limiter
+    provider_kit.policies.response_cache: CacheStore ResponseCache
+    provider_kit.policies.retry: Backoff RetryPolicy
+    provider_kit.providers.base: Provider
+    provider_kit.providers.registry: provider_names register_provider
+    provider_kit.stores.redis_store: RedisStore
+    provider_kit.transports.scripted: ScriptedTransport
+    provider_kit.wire.rate_limit_headers: Allowance RateLimitInfo
+    """
+)
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)
 
 __all__ = sorted((*(name for names in _HOMES.values() for name in names), "__version__"))  # noqa: PLE0605  # a sorted list, held by a test

@@ -268,7 +268,9 @@ def _read(payload: Any) -> Reported:
     code = inner.get("code")
     metadata = inner.get("metadata") if isinstance(inner.get("metadata"), Mapping) else None
     detail_code = details.get("error_code") if isinstance(details, Mapping) else None
-    reason = next((item.get("reason") for item in found if item.get("reason")), None)
+    reason = None
+    for item in found:
+        reason = reason or item.get("reason")
     message = inner.get("message")
     if message is None:
         message = inner.get("detail") or inner.get("msg") or inner.get("title") or ""
@@ -279,16 +281,23 @@ def _read(payload: Any) -> Reported:
     if isinstance(upstream, str) and upstream and upstream not in text:
         text = f"{text}: {upstream[:500]}"
     numeric = int(code) if isinstance(code, str) and re.fullmatch(r"\d{3}", code) else _status(code)
+    word = None
+    for value in (
+        detail_code,
+        metadata.get("error_type") if metadata else None,
+        reason,
+        code if numeric is None else None,
+        inner.get("status") if not isinstance(inner.get("status"), int) else None,
+    ):
+        if value is not None and word is None:
+            word = _word(value)
+    kind, param, status = inner.get("type"), inner.get("param"), inner.get("status_code")
     return Reported(
         text if text.strip() else _NO_REASON,
-        code=_word(detail_code)
-        or (_word(metadata.get("error_type")) if metadata else None)
-        or _word(reason)
-        or (_word(code) if numeric is None else None)
-        or _word(inner.get("status") if not isinstance(inner.get("status"), int) else None),
-        type=_word(inner.get("type")),
-        param=_word(inner.get("param")),
-        status=numeric or _status(inner.get("status_code")),
+        code=word,
+        type=_word(kind) if kind is not None else None,
+        param=_word(param) if param is not None else None,
+        status=numeric or (_status(status) if status is not None else None),
         metadata=metadata,
         details=found,
     )
@@ -374,7 +383,7 @@ def _class_of(
     reported: Reported, status: int, wait: float | None, overrides: Mapping[str, type[APIError]]
 ) -> type[APIError]:
     message = _matched(reported.message)
-    words = [word.lower() for word in (reported.code, reported.type) if word]
+    words = [*map(str.lower, filter(None, (reported.code, reported.type)))]
     for word in words:
         if word in overrides:
             return overrides[word]

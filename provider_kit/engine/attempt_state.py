@@ -229,7 +229,7 @@ class AttemptState:
                 getattr(error, "status_code", None),
                 wait,
                 lease.time,
-                self.shown_key(),
+                self.shown_key() if lease.key is not None and self.endpoint.keys.has_multiple else "",
             )
         )
         error.attempts = tuple(self.failures)

@@ -17,7 +17,7 @@ from provider_kit.engine.call import Call, make_limits
 from provider_kit.engine.endpoint import Endpoint, PreparedRequest
 from provider_kit.engine.events import EventBus
 from provider_kit.engine.settlement import Aftermath, Settlement
-from provider_kit.errors import APIConnectionError, APIError, ProviderKitError, RateLimitError
+from provider_kit.errors import APIConnectionError, APIError, ProviderKitError, RateLimitError, StreamIncompleteError
 from provider_kit.model.chat import Attempt
 from provider_kit.model.config import ProviderConfig, Timeout
 from provider_kit.model.events import (
@@ -213,6 +213,8 @@ class Attempts(AttemptState):
         self.describe(error)
         await self._afterwards(self.parts.settlement.failed(self, error))
         self.record(error, now)
+        if isinstance(error, APIConnectionError):
+            clear_frames(error)
         await self._emit_news()
         text = f"broke off after content: {type(error).__name__}"
         await self.emit(StreamAborted, text, error=error, attempt=len(self.failures))
@@ -227,13 +229,20 @@ class Attempts(AttemptState):
             error.retry_after = retry_after(headers, now=time)  # a date, in an answer without one of its own
             if error.retry_after is None and isinstance(error, RateLimitError):
                 error.retry_after = wait_told(error.headers, now=time)
-        await self._afterwards(self.parts.settlement.failed(self, error))
+        after = self.parts.settlement.failed(self, error)
+        if after is not None:
+            await self._afterwards(after)
         now = self.runtime.now()
         wait = self._decide(error, now)
         if wait is not None and now + wait >= now + self.left(now):
             wait = None
         self.record(error, now, wait or 0.0)
-        await self._emit_news()
+        if isinstance(error, APIConnectionError):
+            clear_frames(error)
+        elif isinstance(error, StreamIncompleteError) and error.partial is not None:
+            error.partial.attempts = error.attempts
+        if self.news:
+            await self._emit_news()
         number, status = len(self.failures), getattr(error, "status_code", None)
         text = f"attempt {number}: {type(error).__name__}{f' {status}' if status else ''}"
         if self.observed:
@@ -242,7 +251,7 @@ class Attempts(AttemptState):
             await self._tell_failure(error)
         else:
             text += f"; trying again in {wait:.1f} s"
-            await self.emit(RetryScheduled, text, error=error, attempt=number, wait=wait)
+            await self.parts.events.emit(self, RetryScheduled, text, error=error, attempt=number, wait=wait)
         return wait
 
     def _decide(self, error: ProviderKitError, now: float) -> float | None:
@@ -258,9 +267,10 @@ class Attempts(AttemptState):
             if rule is TOKEN_REFUSED:
                 retry.rotation.renew(key)
                 return 0.0
-            another, error = retry.rotation.failed(self.endpoint.keys, key, rule, error, now)
-            if another:
-                return 0.0
+            if self.endpoint.keys.has_multiple:
+                another, error = retry.rotation.failed(self.endpoint.keys, key, rule, error, now)
+                if another:
+                    return 0.0
         wait = ask(self.policy, error, retry.retries + 1)
         if wait is None:
             return None
@@ -288,15 +298,6 @@ class Attempts(AttemptState):
         made.details = f"last error: {error.message}"
         made.__cause__ = error
         return made
-
-    def record(self, error: ProviderKitError, now: float, wait: float = 0.0) -> None:
-        """Add the failed attempt to the list, and tell the error of all of them."""
-        super().record(error, now, wait)
-        partial = getattr(error, "partial", None)
-        if partial is not None:
-            partial.attempts = error.attempts
-        if isinstance(error, APIConnectionError):
-            clear_frames(error)
 
     async def _afterwards(self, after: Aftermath | None) -> None:
         """What the end of an attempt leaves to be done; it is done whatever happens to whoever waits for it."""

@@ -47,7 +47,7 @@ from provider_kit.providers.base import Provider
 from provider_kit.transports.runtime_blocking import BlockingRuntime
 from provider_kit.wire.http import HttpRequest, HttpResponse, is_loopback, join_url
 from provider_kit.wire.merging import deep_merge, merge_headers
-from provider_kit.wire.redaction import MaskedStr, is_secret_header, looks_secret, redact, redact_value
+from provider_kit.wire.redaction import MaskedStr, is_secret_header, looks_secret, redact, redact_value, texts_of
 
 __all__ = ["Endpoint", "PreparedRequest"]
 
@@ -220,7 +220,9 @@ class Endpoint:
             known: Iterable[str] = pool.secrets
         else:  # nobody has asked for them yet
             known = (key for key in (config.api_key, *config.api_keys) if isinstance(key, str))
-        given = (str(value) for value in self.config.headers.values())
+        if not config.headers:
+            return tuple(known)
+        given = map(str, config.headers.values())
         return (*known, *(value for value in given if len(value) >= 12))
 
     @property
@@ -338,16 +340,23 @@ class Endpoint:
     def finish_error(self, error: APIError) -> APIError:
         """Take the secrets out of an error and let the provider explain it."""
         secrets = self.secrets
-        error.message = redact(error.message, secrets)
+        headers = dict(error.headers)
+        for name in error.headers:
+            if name.lower() == "set-cookie":
+                del headers[name]
+        said = filter(None, (error.code, error.type, error.param, error.request_id))
+        texts = texts_of(error.body)
+        # Most answers hold no secret at all, which one look at all of their texts tells.
+        whole = "\n".join((error.message, *said, *headers.values(), *(texts or ())))
+        if texts is None or redact(whole, secrets) != whole:
+            error.message = redact(error.message, secrets)
+            error.body = redact_value(error.body, secrets)
+            for name in ("code", "type", "param", "request_id"):
+                if getattr(error, name) is not None:
+                    setattr(error, name, redact(getattr(error, name), secrets))
+            headers = {name: redact(value, secrets) for name, value in headers.items()}
         error.args = (error.message,)
-        error.body = redact_value(error.body, secrets)
-        for name in ("code", "type", "param", "request_id"):
-            said = getattr(error, name)
-            if said is not None:
-                setattr(error, name, redact(said, secrets))
-        error.headers = {
-            name: redact(value, secrets) for name, value in error.headers.items() if name.lower() != "set-cookie"
-        }
+        error.headers = headers
         if error.status_code == 407:
             error.with_hint("A proxy in between wants a password: HTTPS_PROXY=http://user:password@proxy:port.")
         self.provider.explain(error, base_url=self.base_url)

@@ -96,7 +96,9 @@ class Settlement:
             if admission.renewable:
                 pool.observe(key, True, now - lease.started, used, attempts.runtime.time())
         if lease.trial is not None and admission.breaker is not None:
-            self._tell_circuit(attempts, admission.breaker.record(lease.trial, True, now), None)
+            changed = admission.breaker.record(lease.trial, True, now)
+            if changed is not None:
+                self._tell_circuit(attempts, changed, None)
         if lease.ticket is not None or lease.common is not None or lease.claimed:
             self._settle_limits(attempts, lease, used, now)
         key_id, known = key.id if key is not None else "", admission.header_limits
@@ -119,7 +121,8 @@ class Settlement:
             return None
         lease.released = True
         admission, now = self._admission, attempts.runtime.now()
-        self._free_slot(lease)
+        if lease.place is not None:
+            self._free_slot(lease)
         ok = False if rule.breaker else True if isinstance(error, APIError) else None
         changed: CircuitState | None = None
         if lease.trial is not None and admission.breaker is not None:
@@ -136,13 +139,15 @@ class Settlement:
                 attempts.rule = TOKEN_REFUSED
             elif isinstance(error, AuthenticationError) and self._is_kept_elsewhere(attempts, key):
                 rotated = key
-            else:
+            elif rule.key is not KeyAction.UNTOUCHED:
                 self._report_key(attempts, key, error, now)
-        self._tell_circuit(attempts, changed, error)
+        if changed is not None:
+            self._tell_circuit(attempts, changed, error)
         answered = isinstance(error, APIError) or (
             isinstance(error, APIConnectionError) and error.retryable and not isinstance(error, ResponseLostError)
         )
-        self._settle_limits(attempts, lease, 0.0 if answered else None, now)
+        if lease.ticket is not None or lease.common is not None or lease.claimed:
+            self._settle_limits(attempts, lease, 0.0 if answered else None, now)
         if rotated is None and admission.shared is None:
             return None
         return lambda: self._after_failure(attempts, lease, error, rotated, ok, 0.0 if answered else lease.tokens)
@@ -278,13 +283,11 @@ class Settlement:
         if info is not None and attempts.observed:
             attempts.tell(RateLimitLearned, "limits were told", limits=dict(info.allowances))
 
-    def _tell_circuit(
-        self, attempts: AttemptState, changed: CircuitState | None, error: ProviderKitError | None
-    ) -> None:
+    def _tell_circuit(self, attempts: AttemptState, changed: CircuitState, error: ProviderKitError | None) -> None:
         breaker = self._admission.breaker
         if changed == "open" and breaker is not None:
             wait = breaker.config.open_for
             text = f"it failed repeatedly; left alone for {wait:.0f} s"
             attempts.tell(CircuitOpened, text, wait=wait, error=error)
-        elif changed is not None:
+        else:  # refused, but answered
             attempts.tell(CircuitClosed, "the provider answers again; the circuit is closed")

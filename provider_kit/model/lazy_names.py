@@ -7,7 +7,20 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-__all__ = ["lazy_names"]
+__all__ = ["lazy_names", "names_by_module"]
+
+
+def names_by_module(table: str) -> dict[str, tuple[str, ...]]:
+    """What ``module: Name Name`` says, line by line; a line that goes on has no colon."""
+    homes: dict[str, tuple[str, ...]] = {}
+    module = ""
+    for line in table.split("\n"):
+        before, colon, after = line.partition(":")
+        module = before.strip() if colon else module
+        names = (after if colon else before).split()
+        if names:
+            homes[module] = (*homes.get(module, ()), *names)
+    return homes
 
 
 def lazy_names(

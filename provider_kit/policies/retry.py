@@ -198,8 +198,11 @@ def ask(policy: RetryPolicy, error: ProviderKitError, attempt: int) -> float | N
     Raises:
         ConfigError: A function of the caller's own returned something else than seconds or ``None``.
     """
-    wait: float | None = _number(policy(error, attempt))
-    if wait is None or (_is_number(wait) and 0 <= wait < math.inf):
+    wait: float | None = policy(error, attempt)
+    if wait is None or (type(wait) is float and 0 <= wait < math.inf):
+        return wait
+    wait = _number(wait)
+    if _is_number(wait) and 0 <= wait < math.inf:
         return wait
     raise ConfigError(
         f"The retry policy returned {wait!r} for a {type(error).__name__}: {error.message}",

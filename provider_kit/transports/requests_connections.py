@@ -50,9 +50,9 @@ class RequestClock:
 
     __slots__ = (
         "__weakref__",
-        "_budget",
         "_limits",
         "began",
+        "budget",
         "connection",
         "gone",
         "now",
@@ -67,7 +67,7 @@ class RequestClock:
         self._limits = limits
         self.now = now
         #: Seconds that may still be waited for content; time the caller spends elsewhere does not count.
-        self._budget = limits.first
+        self.budget = limits.first
         self.streaming = streaming
         #: Whether a byte of the request may have left.
         self.sent = False
@@ -86,24 +86,35 @@ class RequestClock:
     def progress(self) -> None:
         """Content arrived: the idle clock starts anew."""
         self.began = True
-        self._budget = self._limits.idle
+        self.budget = self._limits.idle
 
-    def waited(self, seconds: float) -> None:
-        """So long the server kept us waiting."""
-        if self._budget is not None:
-            self._budget -= seconds
+    def arm(self, sock: Any) -> None:
+        """Let the next wait on a socket last no longer than the clocks have left.
+
+        Raises:
+            TimeoutError: Nothing is left.
+        """
+        left, deadline = self.budget, self._limits.deadline
+        if deadline is not None:
+            until = deadline - self.now()
+            left = until if left is None or until < left else left
+        if left is not None:
+            if left <= 0:
+                self.timed_out = True
+                raise TimeoutError("timed out")
+            sock.settimeout(left)
 
     def shorten(self, seconds: float) -> None:
         """Give what remains at most so many seconds."""
-        self._budget = seconds if self._budget is None else min(seconds, self._budget)
+        self.budget = seconds if self.budget is None else min(seconds, self.budget)
 
     def left(self) -> float | None:
         """Seconds until the next clock runs out; ``None`` if none runs."""
         deadline = self._limits.deadline
         if deadline is None:
-            return self._budget
+            return self.budget
         left = deadline - self.now()
-        return left if self._budget is None or left < self._budget else self._budget
+        return left if self.budget is None or left < self.budget else self.budget
 
     def connecting(self) -> RequestClock:
         """The clocks of a connection that is being made, its proxy's answer included."""
@@ -130,7 +141,10 @@ current = _Current()
 
 
 class _TimedReader(io.RawIOBase):
-    """The socket as a file whose every read waits no longer than the exchange has left."""
+    """The socket as a file whose every read waits no longer than the exchange has left.
+
+    http.client takes it for the socket, of which it asks nothing but a file to read from.
+    """
 
     def __init__(self, sock: Any, connection: _TimedConnectionMixin) -> None:
         self._sock = sock
@@ -139,6 +153,9 @@ class _TimedReader(io.RawIOBase):
         self._connection = weakref.ref(connection)
         self.ended = False
 
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self, 65536)
+
     def readable(self) -> bool:
         return True
 
@@ -146,19 +163,15 @@ class _TimedReader(io.RawIOBase):
         connection = self._connection()
         exchange = None if connection is None else connection.exchange
         if exchange is not None:
-            left = exchange.left()
-            if left is not None:
-                if left <= 0:
-                    exchange.timed_out = True
-                    raise TimeoutError("timed out")
-                self._sock.settimeout(left)
+            exchange.arm(self._sock)
             start = exchange.now()
             try:
                 count: int | None = self._raw.readinto(buffer)
             except TimeoutError:
                 exchange.timed_out = True
                 raise
-            exchange.waited(exchange.now() - start)
+            if exchange.budget is not None:
+                exchange.budget -= exchange.now() - start  # so long the server kept us waiting
         else:
             count = self._raw.readinto(buffer)
         self.ended = count == 0
@@ -170,23 +183,10 @@ class _TimedReader(io.RawIOBase):
             self._raw.close()
 
 
-class _TimedSocket:
-    """What http.client asks of a socket: a file to read from."""
-
-    def __init__(self, sock: Any, connection: _TimedConnectionMixin) -> None:
-        self._sock = sock
-        self._connection = connection
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        reader = _TimedReader(self._sock, self._connection)
-        self._connection.reader = reader
-        return io.BufferedReader(reader, 65536)
-
-
 class _Response(http.client.HTTPResponse):
     """An answer that skips early hints and notices when its headers were cut."""
 
-    ended: Callable[[], bool] = staticmethod(lambda: False)
+    reader: _TimedReader | None = None
     _heads = 0
 
     def _read_status(self) -> Any:
@@ -200,7 +200,7 @@ class _Response(http.client.HTTPResponse):
         while 101 < self.status < 200:
             self.headers = self.msg = None  # type: ignore[assignment]  # makes begin() read the next head
             super().begin()
-        if self.ended():
+        if self.reader is not None and self.reader.ended:
             self.close()
             raise http.client.IncompleteRead(b"", None)
 
@@ -219,9 +219,9 @@ class _TimedConnectionMixin:
     clock: Callable[[], float]
 
     def response_class(self, sock: Any, *args: Any, **kwargs: Any) -> _Response:
-        response = _Response(_TimedSocket(sock, self), *args, **kwargs)  # type: ignore[arg-type]  # only makefile is used
-        reader = self.reader
-        response.ended = lambda: reader is not None and reader.ended
+        reader = self.reader = _TimedReader(sock, self)
+        response = _Response(reader, *args, **kwargs)  # type: ignore[arg-type]  # only makefile is used
+        response.reader = reader
         return response
 
     def connect(self) -> None:
@@ -250,12 +250,7 @@ class _TimedConnectionMixin:
         if exchange is None:
             super().send(data)  # type: ignore[misc]  # urllib3's connection follows in the MRO
             return
-        left = exchange.left()
-        if left is not None:
-            if left <= 0:
-                exchange.timed_out = True
-                raise TimeoutError("timed out")
-            self.sock.settimeout(left)
+        exchange.arm(self.sock)
         exchange.sent = self.asking
         try:
             super().send(data)  # type: ignore[misc]  # urllib3's connection follows in the MRO
@@ -342,6 +337,8 @@ class TimedAdapter(HTTPAdapter):
 
     def __init__(self, config: HTTPConfig, clock: Callable[[], float]) -> None:
         self._config = config
+        #: Most connections to one origin.
+        self.most = config.max_connections
         self._clock = clock
         self._classes = _pool_classes(config, clock)
         self._pools: dict[tuple[str, str | None], Any] = {}
@@ -358,9 +355,8 @@ class TimedAdapter(HTTPAdapter):
 
         The place is the exchange's, and free again when that is over; so none can be lost with a connection.
         """
-        most = self._config.max_connections
-        if most is None:
-            return True
+        most = self.most
+        assert most is not None  # asked for only where they are limited
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
         slots = self._places.get(origin)

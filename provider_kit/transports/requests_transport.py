@@ -104,7 +104,8 @@ class RequestsTransport(BlockingRuntime):
                 _raise(error, exchange, limits, request)
             raw.release_conn()
         finally:
-            exchange.over()
+            if exchange.place is not None:
+                exchange.over()
         return HttpResponse(response.status_code, response.headers, body)
 
     async def open_stream(self, request: HttpRequest, limits: Limits) -> _Stream:
@@ -201,7 +202,11 @@ class RequestsTransport(BlockingRuntime):
         if adapter is None:
             with self._lock:
                 adapter = self._adapter = self._adapter or TimedAdapter(self._config, time.monotonic)
-        connect = _to_connect(limits) if await adapter.acquire_slot(request.url, exchange, self.wakeup) else 0.0
+        got = adapter.most is None or await adapter.acquire_slot(request.url, exchange, self.wakeup)
+        connect = limits.connect if got else 0.0
+        if limits.deadline is not None:
+            left = limits.deadline - time.monotonic()
+            connect = left if connect is None or left < connect else connect
         if connect is not None and connect <= 0:
             over = late(limits, time.monotonic(), streaming=exchange.streaming, began=False)
             if isinstance(over, DeadlineExceededError):

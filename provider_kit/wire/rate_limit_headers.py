@@ -104,7 +104,8 @@ class RateLimitInfo:
 
 def has_rate_limits(headers: Mapping[str, str]) -> bool:
     """Whether an answer may tell limits; quick, for it is asked after every call."""
-    return any("ratelimit" in name or "RateLimit" in name or "Ratelimit" in name for name in headers)
+    names = " ".join(headers)
+    return "ratelimit" in names or "RateLimit" in names or "Ratelimit" in names
 
 
 @lru_cache(maxsize=256)

@@ -22,6 +22,7 @@ __all__ = [
     "redact",
     "redact_headers",
     "redact_value",
+    "texts_of",
 ]
 
 # Each alternative takes time that grows with the text alone: what may repeat is bounded, or cannot begin anew
@@ -69,6 +70,26 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
         if len(secret) >= 4 and secret in text:
             text = text.replace(secret, MASK)
     return _SHAPES.sub(lambda m: (m["url"] or m["bearer"] or m["query"] or m["field"] or "") + MASK, text)
+
+
+def texts_of(value: Any) -> list[str] | None:
+    """Every text in a JSON value, names included; ``None`` for one that is nested deeper than is shown."""
+    found: list[str] = []
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner: list[Any] = []
+        for one in level:
+            if isinstance(one, str):
+                found.append(one)
+            elif isinstance(one, Mapping):
+                inner.extend(one)
+                inner.extend(one.values())
+            elif isinstance(one, list):
+                inner.extend(one)
+        if not inner:
+            return found
+        level = inner
+    return None
 
 
 def mask_known(value: Any, secrets: Iterable[str], *, depth: int = 0) -> Any:

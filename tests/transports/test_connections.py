@@ -120,7 +120,7 @@ def test_idle_connections_beyond_their_number_are_closed(serve, wire, monkeypatc
     made.chat("Hi")
     assert server.wait(lambda: server.open == 1)
     made.close()
-    assert isinstance(made._block(), RequestsTransport)
+    assert isinstance(made._blocking(), RequestsTransport)
 
 
 def test_calls_beyond_the_limit_wait_for_their_turn(serve, wire, world, client):

@@ -118,7 +118,7 @@ def test_a_fork_while_a_lock_is_held_does_not_hang_the_child(serve, talk, client
     server = serve(talk)
     made = client(server)
     ask("blocking", made)
-    transport = made._block()
+    transport = made._blocking()
     held, release = threading.Event(), threading.Event()
 
     def hold():
@@ -198,7 +198,7 @@ def test_one_loop_after_the_other(serve, talk, client, recwarn):
         assert ask("asyncio", made) == "HiHi"
         assert server.connections == number
         assert server.wait(server.idle)
-    assert not made._await()._loops
+    assert not made._asyncio()._loops
     assert len(recwarn) == 0
 
 
@@ -238,7 +238,7 @@ def test_many_loops_in_many_threads(serve, talk, client):
     assert failures == []
     assert texts == ["HiHi"] * 80
     assert server.wait(server.idle)
-    assert not made._await()._loops
+    assert not made._asyncio()._loops
 
 
 def test_many_threads_share_a_client(serve, talk, client):

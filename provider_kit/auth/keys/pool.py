@@ -10,6 +10,7 @@ import hashlib
 import random
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
 from provider_kit.auth.keys.sources import check_key
@@ -25,6 +26,7 @@ __all__ = ["KeyPool", "KeyStrategy"]
 #: In which order keys are used: in turn, by chance, by chance with weights, or in turn without regard
 #: to how they fared.
 KeyStrategy: TypeAlias = Literal["round_robin", "random", "weighted", "simple"]
+_value_of = attrgetter("value")
 _STRATEGIES = ("round_robin", "random", "weighted", "simple")
 
 #: Seconds between two tries of a key that rests on our own guess, where no other key is left.
@@ -131,7 +133,7 @@ class KeyPool:
     @property
     def secrets(self) -> tuple[str, ...]:
         """All keys, to be kept out of texts."""
-        return (*(key.value for key in self._keys), *self._former)
+        return (*map(_value_of, self._keys), *self._former)
 
     def add_key(self, key: str, *, weight: float = 1.0) -> None:
         """Add a key; calls use it from now on. A key that is there already counts as new again.

@@ -94,7 +94,9 @@ class CredentialMetrics:
             return 0.0
         minute = int(now // 60)
         behind = max(0, minute - self._minute)  # minutes in which nothing was counted any more
-        alive = sum(self._by_minute[(self._minute - back) % _BUCKETS] for back in range(max(0, _BUCKETS - behind)))
+        newest = (self._minute % _BUCKETS) + 1
+        by_age = (self._by_minute[newest:] + self._by_minute[:newest])[::-1]
+        alive = sum(by_age[: max(0, _BUCKETS - behind)])
         return alive * _HOUR / min(_HOUR, max(_YOUNG, now - self.first_used))
 
     def to_dict(self, now: float) -> dict[str, Any]:

@@ -528,7 +528,7 @@ def test_a_scope_needs_one_credential():
             client.with_options(**options)
     with pytest.raises(AuthError):
         client.with_options(token="two words")
-    with pytest.raises(TypeError, match="scope"):
+    with pytest.raises(TypeError, match="with_options"):
         pickle.dumps(client.with_options(api_key="sk-of-a-user-0123456789"))
     assert "sk-of" not in repr(client.with_options(api_key="sk-of-a-user-0123456789"))
 
