@@ -56,7 +56,7 @@ class _Progress:
         """End the wait, or the read, that another thread or task is in."""
         cancel: CancelToken | None = self.call.cancel
         if cancel is not None:
-            cancel.cancel()
+            cancel.close()
 
 
 class ChatStream:

@@ -247,7 +247,7 @@ class Admission:
                 raise pool.exhausted(now, **attempts.facts())
             return None
         lease.key = key
-        if retry is not NO_RETRY_STATE and retry.rotation.changes_to(key):
+        if retry.rotation.last not in (None, key.id):
             attempts.tell(KeySwitched, f"going on with key {key.shown}", key=key.shown)
         if key.fresh_until <= now:
             return Prerequisite(lambda: self._renew_token(attempts, lease, key))

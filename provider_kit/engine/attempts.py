@@ -12,12 +12,19 @@ from typing import Any, TypeVar
 from attrs import define
 
 from provider_kit.engine.admission import Admission, Prerequisite
-from provider_kit.engine.attempt_state import NO_RETRY_STATE, AttemptState, Lease
+from provider_kit.engine.attempt_state import NO_RETRY_STATE, AttemptState, Lease, RetryState
 from provider_kit.engine.call import Call, make_limits
 from provider_kit.engine.endpoint import Endpoint, PreparedRequest
 from provider_kit.engine.events import EventBus
 from provider_kit.engine.settlement import Aftermath, Settlement
-from provider_kit.errors import APIConnectionError, APIError, ProviderKitError, RateLimitError, StreamIncompleteError
+from provider_kit.errors import (
+    APIConnectionError,
+    APIError,
+    CallCancelledError,
+    ProviderKitError,
+    RateLimitError,
+    StreamIncompleteError,
+)
 from provider_kit.model.chat import Attempt
 from provider_kit.model.config import ProviderConfig, Timeout
 from provider_kit.model.events import (
@@ -257,7 +264,7 @@ class Attempts(AttemptState):
     def _decide(self, error: ProviderKitError, now: float) -> float | None:
         """Seconds until the next attempt, ``None`` for none."""
         admission, key, rule = self.parts.admission, self.lease.key, self.rule
-        retry = self.own_retry_state()
+        retry = self.retry = RetryState() if self.retry is NO_RETRY_STATE else self.retry
         retry.last_error = error
         if key is not None:
             retry.rotation.use(key)
@@ -349,6 +356,13 @@ class Attempts(AttemptState):
         getattr(self.http, "interrupt", _no_interrupt)(self.limits)
         if body is not None:
             getattr(body, "interrupt", _no_interrupt)()
+
+    def cancelled(self) -> CallCancelledError:
+        """The error of a call that was called off."""
+        error = CallCancelledError("The call was cancelled.")
+        self.describe(error)
+        error.attempts = tuple(self.failures)
+        return error
 
     # -------------------------------------------------------------------------------------------- events
 

@@ -28,20 +28,18 @@ from provider_kit.dialects.parse_errors import read_answer
 from provider_kit.engine.endpoint_checks import check_base_url, check_options
 from provider_kit.errors import (
     APIError,
-    APITimeoutError,
     AuthenticationError,
     ConfigError,
-    DeadlineExceededError,
     InvalidRequestError,
     InvalidResponseError,
     MissingAPIKeyError,
     PermissionDeniedError,
     ProviderKitError,
     ResponseLostError,
-    StreamError,
 )
 from provider_kit.model.config import ProviderConfig
 from provider_kit.model.json_text import dumps, dumps_text, loads
+from provider_kit.policies.failure_rules import rule_for
 from provider_kit.policies.response_cache import vary_headers
 from provider_kit.providers.base import Provider
 from provider_kit.transports.runtime_blocking import BlockingRuntime
@@ -377,13 +375,8 @@ class Endpoint:
 
     def allow_repeat(self, error: ProviderKitError) -> None:
         """A lost or late reply may be asked for again where nothing is billed, or where the user allows it."""
-        if self.config.retry_on_read_timeout:
-            lost = isinstance(error, (ResponseLostError, APITimeoutError)) and not isinstance(
-                error, (DeadlineExceededError, StreamError)
-            )
-        else:
-            lost = self.provider.local and isinstance(error, ResponseLostError)
-        if lost:
+        allowed = self.config.retry_on_read_timeout or (self.provider.local and isinstance(error, ResponseLostError))
+        if allowed and rule_for(error).same_key == "if allowed":
             error.retryable = True
 
 

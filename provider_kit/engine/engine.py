@@ -11,7 +11,6 @@ from provider_kit.engine.exchange import exchange
 from provider_kit.engine.handler import Reply
 from provider_kit.engine.listing import count_tokens, embed, list_models
 from provider_kit.engine.stream import begin_stream
-from provider_kit.errors import CallCancelledError
 from provider_kit.model.chat import ChatRequest, ChatResponse, Timings
 from provider_kit.policies.response_cache import CacheEntry
 from provider_kit.wire.http import HttpRequest
@@ -57,10 +56,7 @@ class Engine:
                 return reply
             return Reply(await _WHOLE[call.operation](attempts))
         except CallerLeft:
-            error = CallCancelledError("The call was cancelled.")
-            attempts.describe(error)
-            error.attempts = tuple(attempts.failures)
-            raise error from None
+            raise attempts.cancelled() from None
         finally:
             if not live:  # else the stream does, at its end
                 cancel.detach(attempts)

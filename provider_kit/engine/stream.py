@@ -235,13 +235,15 @@ async def _stream(state: StreamState, http: HttpRequest) -> AsyncGenerator[Chunk
     except CallerLeft:
         if not committed:
             raise
+        _raise_if_cancelled(attempts)
     except (StreamFailure, ProviderKitError, *PARSE_ERRORS) as error:
         if settled or callers_own([error]) is not None:
             raise
         if attempts.gone:
-            if committed:
-                return  # closed from elsewhere: what came of it is the stream's end
-            raise CallerLeft from None
+            if not committed:
+                raise CallerLeft from None
+            _raise_if_cancelled(attempts)
+            return
         settled = True
         now = attempts.runtime.now()
         state.ended = now - attempts.call.started
@@ -270,6 +272,13 @@ async def _stream(state: StreamState, http: HttpRequest) -> AsyncGenerator[Chunk
                     state.failure = None if failed is None else _bare(failed)
                     failed = None  # or the error and this frame would hold each other, and all that the call had
                     _ended(state, "failed" if state.failure else "complete" if settled or complete else "left")
+
+
+def _raise_if_cancelled(attempts: Attempts) -> None:
+    """A stream that its reader closed, elsewhere, just ends; one that was called off must not pass as whole."""
+    cancel = attempts.call.cancel
+    if cancel is not None and not cancel.quiet:
+        raise attempts.cancelled() from None
 
 
 def _bare(error: ProviderKitError) -> ProviderKitError:

@@ -31,6 +31,8 @@ class CancelToken:
     def __init__(self, parent: CancelToken | None = None) -> None:
         #: Whether :meth:`cancel` was called.
         self.cancelled: bool = parent is not None and parent.cancelled
+        #: Whether whoever reads the answer has closed it: the reading just ends, without an error.
+        self.quiet = False
         self._calls: dict[int, weakref.ref[_Ends]] = {}
         self._parent = parent
         if parent is not None:
@@ -46,6 +48,11 @@ class CancelToken:
             ends = call()
             if ends is not None:
                 ends.leave()
+
+    def close(self) -> None:
+        """End the calls as :meth:`cancel` does, for whoever reads their answers and wants to hear no more of them."""
+        self.quiet = True
+        self.cancel()
 
     def leave(self) -> None:
         """The token it was made from was cancelled."""

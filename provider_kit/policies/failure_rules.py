@@ -39,7 +39,7 @@ from provider_kit.errors import (
     UnprocessableEntityError,
 )
 
-__all__ = ["FAILURE_RULES", "TOKEN_REFUSED", "FailureRule", "KeyAction", "SameKey", "rule_for"]
+__all__ = ["FAILURE_RULES", "TOKEN_REFUSED", "FailureRule", "KeyAction", "SameKey", "may_repeat", "rule_for"]
 
 
 class KeyAction(Enum):
@@ -122,6 +122,16 @@ FAILURE_RULES: tuple[FailureRule, ...] = (
 
 #: An access token that the provider refuses is renewed once, and the call tries again with it at once.
 TOKEN_REFUSED = FailureRule("token refused", (AuthenticationError,), "no", False, _NOT, "keys gone", False)
+
+
+def may_repeat(error: ProviderKitError) -> bool:
+    """Whether the same request may be sent again: as the table says, unless whoever made the error knows better."""
+    kind = type(error)
+    if kind.__module__ != ProviderKitError.__module__:  # of somebody else's
+        kind = next(base for base in kind.__mro__ if base.__module__ == ProviderKitError.__module__)
+    if error.retryable is not kind.retryable:
+        return error.retryable
+    return rule_for(error).same_key in ("backoff", "no other key")
 
 
 def rule_for(error: ProviderKitError) -> FailureRule:

@@ -15,6 +15,7 @@ from attrs import Attribute, field, frozen
 from provider_kit.errors import ConfigError, ProviderKitError
 from provider_kit.model.arguments import explained
 from provider_kit.model.did_you_mean import did_you_mean
+from provider_kit.policies.failure_rules import may_repeat
 
 __all__ = ["PRESETS", "Backoff", "RetryPolicy", "ask", "full_jitter", "make_policy"]
 
@@ -115,7 +116,7 @@ class Backoff:
 
     def __call__(self, error: ProviderKitError, attempt: int, /) -> float | None:
         """Seconds to wait, or ``None``."""
-        if attempt > self.max_retries or not error.retryable:
+        if attempt > self.max_retries or not may_repeat(error):
             return None
         asked: float | None = getattr(error, "retry_after", None)
         if asked is not None:

@@ -128,6 +128,11 @@ class Guard:
         watchdog.add(self)
 
     @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop it belongs to."""
+        return self._watchdog.loop
+
+    @property
     def end(self) -> float | None:
         """When the next clock runs out, if the wait goes on."""
         deadline = self._limits.deadline

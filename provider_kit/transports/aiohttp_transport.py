@@ -148,7 +148,7 @@ class AiohttpTransport(AsyncioRuntime):
         self._routes: dict[str, tuple[str | None, dict[str, str] | None, Any]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._urls: dict[str, URL] = {}
-        #: Streams whose headers are waited for, by the identity of their limits.
+        #: Exchanges that are waited for, by the identity of their limits.
         self._opening: weakref.WeakValueDictionary[int, Guard] = weakref.WeakValueDictionary()
         _transports.add(self)
 
@@ -159,6 +159,8 @@ class AiohttpTransport(AsyncioRuntime):
         here = self._here() or await self._settle()
         session = here.session
         guard = Guard(here.watchdog, limits, streaming=False)
+        if limits.interruptible:
+            self._watch(limits, guard)
         response: aiohttp.ClientResponse | None = None
         try:
             response = await self._request(session, request, limits, guard)
@@ -170,6 +172,8 @@ class AiohttpTransport(AsyncioRuntime):
             _raise(error, guard, limits, request)
         finally:
             guard.stop()
+            if limits.interruptible:
+                self._opening.pop(id(limits), None)
         if not response.closed:
             response.close()  # a protocol switch has a body that never ends
         return HttpResponse(response.status, response.headers, body)
@@ -178,9 +182,8 @@ class AiohttpTransport(AsyncioRuntime):
         """Send a request and return as soon as the answer's headers are here."""
         here = self._here() or await self._settle()
         session = here.session
-        guard = self._opening[id(limits)] = Guard(here.watchdog, limits, streaming=True)
-        if limits.left:  # interrupted before the exchange was registered in the line above
-            guard.break_off()
+        guard = Guard(here.watchdog, limits, streaming=True)
+        self._watch(limits, guard)
         try:
             response = await self._request(session, request, limits, guard)
         except BaseException as error:
@@ -220,6 +223,12 @@ class AiohttpTransport(AsyncioRuntime):
                 task.cancel()
             if running:
                 await asyncio.gather(*running, return_exceptions=True)
+
+    def _watch(self, limits: Limits, guard: Guard) -> None:
+        """Let an exchange be found by its limits, so that it can be interrupted."""
+        self._opening[id(limits)] = guard
+        if limits.left:  # interrupted before it was registered in the line above
+            guard.break_off()
 
     def interrupt(self, limits: Limits) -> None:
         """End the wait for headers, as if its time had run out."""
@@ -462,8 +471,9 @@ class _Stream:
         return data
 
     def interrupt(self) -> None:
-        """End a read that another task waits in."""
-        self._response.close()
+        """End a read that another task waits in; from any thread."""
+        with suppress(RuntimeError):  # the loop is closed, and no task reads in it
+            self._guard.loop.call_soon_threadsafe(self._response.close)
 
     async def drain(self) -> None:
         """Take what follows a complete answer, briefly."""

@@ -14,9 +14,10 @@ What a transport owes, whichever library it uses:
 * bytes are handed over as they arrive, decompressed, and never more than ``Limits.max_bytes``;
 * whatever happens, the connection goes back to its pool or is closed.
 
-It may also have ``interrupt(limits)``, which ends the ``open_stream`` that was given these limits, and its
-streams ``interrupt()``, which ends a read that another thread or task is in; both fail then as if the
-connection broke. Without them a stream that is closed from elsewhere ends with its next bytes.
+It may also have ``interrupt(limits)``, which ends the ``open_stream`` or ``send`` that was given these limits (a
+``send`` only if they are ``interruptible``), and its streams ``interrupt()``, which ends a read that another thread
+or task is in; both fail then as if the connection broke. Without them a stream that is closed from elsewhere ends
+with its next bytes.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class RequestsTransport(BlockingRuntime):
         self._adapter: TimedAdapter | None = None
         self._proxies: dict[str, dict[str, str] | None] = {}
         self._timeouts: dict[float | None, PoolTimeout] = {}
-        #: Streams whose headers are waited for, by the identity of their limits.
+        #: Exchanges that are waited for, by the identity of their limits.
         self._opening: weakref.WeakValueDictionary[int, RequestClock] = weakref.WeakValueDictionary()
         _transports.add(self)
 
@@ -92,6 +92,8 @@ class RequestsTransport(BlockingRuntime):
     async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:
         """Send a request and read the whole answer."""
         exchange = RequestClock(limits, time.monotonic, streaming=False)
+        if limits.interruptible:
+            self._watch(limits, exchange)
         try:
             response = await self._exchange(request, limits, exchange)
             raw = response.raw
@@ -104,6 +106,8 @@ class RequestsTransport(BlockingRuntime):
                 _raise(error, exchange, limits, request)
             raw.release_conn()
         finally:
+            if limits.interruptible:
+                self._opening.pop(id(limits), None)
             if exchange.place is not None:
                 exchange.over()
         return HttpResponse(response.status_code, response.headers, body)
@@ -111,9 +115,7 @@ class RequestsTransport(BlockingRuntime):
     async def open_stream(self, request: HttpRequest, limits: Limits) -> _Stream:
         """Send a request and return as soon as the answer's headers are here."""
         exchange = RequestClock(limits, time.monotonic, streaming=True)
-        self._opening[id(limits)] = exchange
-        if limits.left:  # interrupted before the exchange was registered in the line above
-            exchange.gone = True
+        self._watch(limits, exchange)
         try:
             response = await self._exchange(request, limits, exchange)
             return _Stream(response, exchange, limits, request)
@@ -122,6 +124,12 @@ class RequestsTransport(BlockingRuntime):
             raise
         finally:
             self._opening.pop(id(limits), None)
+
+    def _watch(self, limits: Limits, exchange: RequestClock) -> None:
+        """Let an exchange be found by its limits, so that it can be interrupted."""
+        self._opening[id(limits)] = exchange
+        if limits.left:  # interrupted before it was registered in the line above
+            exchange.gone = True
 
     def interrupt(self, limits: Limits) -> None:
         """Send nothing any more, and close the connection on which an answer is waited for."""
@@ -219,8 +227,12 @@ class RequestsTransport(BlockingRuntime):
         prepared.body = request.body
         if request.body is not None:
             request.headers["Content-Length"] = str(len(request.body))
+        known: Any = self._timeouts.get(connect) if connect == limits.connect else None
         return adapter.send(
-            prepared, stream=True, timeout=self._timeout(connect, limits.connect), proxies=self._proxies_for(request)
+            prepared,
+            stream=True,
+            timeout=known or self._timeout(connect, limits.connect),
+            proxies=self._proxies_for(request),
         )
 
     def _timeout(self, connect: float | None, usual: float | None) -> Any:

@@ -2,11 +2,13 @@
 
 import inspect
 
+import attrs
 import pytest
 
 from provider_kit import errors
 from provider_kit.errors import APIError, APITimeoutError, ProviderKitError, RateLimitError, StreamIncompleteError
-from provider_kit.policies.failure_rules import FAILURE_RULES, KeyAction, rule_for
+from provider_kit.policies import failure_rules
+from provider_kit.policies.failure_rules import FAILURE_RULES, KeyAction, may_repeat, rule_for
 from provider_kit.policies.retry import Backoff
 
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, ProviderKitError)]
@@ -44,6 +46,31 @@ def test_a_key_suffers_only_where_another_one_may_take_over(row):
 def test_what_another_key_mends_is_no_failure_of_the_provider(row):
     """The circuit breaker counts no refusal of a key."""
     assert not (row.other_key and row.breaker)
+
+
+#: Rows for errors that say nothing else than their class does; of the others, whoever makes them says more.
+DECIDING = [row for row in FAILURE_RULES if row.retryable in (None, row.errors[0].retryable)]
+
+
+@pytest.mark.parametrize("row", DECIDING, ids=lambda row: row.failure)
+def test_the_rule_that_is_printed_is_the_rule_that_decides(row, monkeypatch):
+    """Change the column "same key", and whether a call is tried again changes with it."""
+    kind = row.errors[0]
+    changed = attrs.evolve(row, same_key="no" if row.same_key in ("backoff", "no other key") else "backoff")
+    error = made(kind)
+    assert rule_for(error) is row
+    before = Backoff()(error, 1) is not None
+    monkeypatch.setattr(failure_rules, "FAILURE_RULES", tuple(changed if one is row else one for one in FAILURE_RULES))
+    assert (Backoff()(error, 1) is not None) is not before
+
+
+def test_an_error_of_somebody_elses_may_say_that_it_passes():
+    """By its class or by itself; what it does not say is the table's to decide."""
+    own = type("Own", (errors.BadRequestError,), {"retryable": True})
+    assert may_repeat(made(own))
+    assert may_repeat(made(errors.BadRequestError, retryable=True))
+    assert not may_repeat(made(type("Other", (errors.BadRequestError,), {})))
+    assert not may_repeat(made(errors.InternalServerError, retryable=False))
 
 
 @pytest.mark.parametrize("row", FAILURE_RULES, ids=lambda row: row.failure)

@@ -34,10 +34,6 @@ class KeyRotation:
         """The key to use now, if there is one."""
         return pool.pick(now, exclude=self.excluded, wait_of=wait_of, prefer=self.preferred)
 
-    def changes_to(self, key: Key) -> bool:
-        """Whether a key is another one than the last time."""
-        return self.last is not None and self.last != key.id
-
     def use(self, key: Key) -> None:
         """A key was used."""
         self.last = key.id
