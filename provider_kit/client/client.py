@@ -31,7 +31,7 @@ from provider_kit.engine.assembly import (
 from provider_kit.engine.call import Call
 from provider_kit.engine.engine import Engine
 from provider_kit.engine.events import Sink
-from provider_kit.engine.handler import Middleware, with_middleware
+from provider_kit.engine.handler import Handler, Middleware, with_middleware
 from provider_kit.errors import ConfigError
 from provider_kit.model.arguments import explained
 from provider_kit.model.config import (
@@ -288,6 +288,11 @@ class Client(Verbs):
         if "_engine" not in vars(self):  # it is being made, and an error shows local variables
             return "<Client>"
         return f"<Client {self.provider}/{self._model or '?'} at {redact(self.base_url)}>"
+
+    @property
+    def handler(self) -> Handler:
+        """What answers this client's calls, middleware included; a handler of yours may hand calls on to it."""
+        return self._handler
 
     @property
     def _admission(self) -> Admission:

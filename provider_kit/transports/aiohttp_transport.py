@@ -502,6 +502,14 @@ class _Stream:
         if self._open:
             self._give_up()
 
+    def __del__(self) -> None:
+        # Its loop was closed bare, so nobody finalised whoever was reading; aiohttp's own close() then does nothing.
+        if self._open and self._guard.loop.is_closed():
+            with suppress(Exception):
+                self._give_up()
+                if self._response.connection is not None:
+                    self._response.connection.close()
+
     def _reusable(self) -> bool:
         """Whether the answer ends before its connection does."""
         headers = self.headers
