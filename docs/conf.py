@@ -53,11 +53,12 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?:Decimal|ExceptionGroup|TracebackType|optional|sequence)"),
     ("py:.*", r"(?:StrEnum|TypedDict)"),
     # Types of arguments that the text describes in words.
-    ("py:class", r"KeyStrategy|SharedStore|OnStoreFailure|Listener|CircuitState|Runtime"),
+    ("py:class", r"KeyStrategy|SharedStore|OnStoreFailure|Sink|CircuitState|Runtime"),
     ("py:class", r"provider_kit\.policies\.(?:failure_rules\.KeyAction|rate_limit\.Ticket)"),
     ("py:class", r"provider_kit\.(?:transports\.base|auth\.keys\.manager|auth\.oauth\.key_manager)\.T"),
     ("py:class", r"(?:provider_kit\.auth\.storage\.base\.)?(?:FileLock|Middleware|OAuthRequests(?:Auth|Session))"),
     ("py:class", r"provider_kit\.auth\.(?:storage\.redis\._RedisLock|credential_pool\.CredentialPool)"),
+    ("py:class", r"provider_kit\.(?:transports\.base\.Runtime|engine\.handler\.LiveState)"),
     ("py:class", r"redis(?:\.asyncio)?\.Redis"),
 ]
 

@@ -44,6 +44,7 @@
     │   └── MaxStepsExceededError
     ├── StructuredOutputError                  the answer does not fit the asked-for structure
     ├── AllProvidersFailedError                every candidate failed; see ``exceptions``
+    ├── CallCancelledError                     its CancelToken ended the call
     ├── CircuitOpenError                       the circuit breaker rests this provider
     ├── RateLimitExceededError                 the local rate limit would be exceeded
     ├── StoreError                             the shared store (Redis, SQLite, a file) cannot be used

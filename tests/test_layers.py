@@ -119,30 +119,53 @@ def test_the_core_does_not_know_the_testing_package(parts, tree):
         assert not any(text.startswith("provider_kit.testing") for text in texts)
 
 
+def _coroutines(*rooms):
+    """Names of the coroutines that rooms define."""
+    return {
+        node.name
+        for parts, tree in modules()
+        if parts[0] in rooms
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AsyncFunctionDef)
+    }
+
+
 @pytest.mark.parametrize(("parts", "tree"), MODULES)
 def test_the_engine_awaits_the_transport_and_nothing_else(parts, tree):
     """What the engine awaits: the transport, its streams, keys and stores of the user's, or the engine's own."""
     if parts[0] != "engine":
         return
-    transport = {"send", "open_stream", "sleep", "read", "drain", "aclose", "wait", "call_blocking"}
-    engine = {"begin", "succeeded", "failed", "judge", "broke_off", "enter", "take", "finish", "learn", "keep", "emit"}
-    engine |= {"look_up", "acquire_slot", "wait_for_turn", "wait_for_advertised_limits", "count_of_the_day", "pause"}
-    users_own = {"fetch", "run", "method", "result", "read", "function", "call_user"}
-    logins = {"ask", "discover", "obtain", "renew", "receive", "answer", "_tell", "keep"}
-    # Of the place a token is stored in, and of the refresh that goes on by itself.
-    logins |= {"read", "write", "delete", "lock", "lock_or_none", "try_lock", "unlock", "spawn", "retry_dead"}
-    logins |= {"_look", "_store", "_still_there", "_unlock"}  # of the token that is kept fresh
-    allowed = transport | engine | users_own | logins
-    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
+    transport = {"send", "open_stream", "sleep", "read", "drain", "aclose", "wait", "call_blocking", "spawn"}
+    users_own = {"_middleware", "method", "result"}
+    keys_and_stores = {"fetch", "renew", "retry_dead", "run"}
+    # Handed in by whoever is asked: an exchange, the handler behind, what is to be done first or afterwards.
+    handed_in = {"exchange", "handle", "work", "after", "once", "anext", "_WHOLE"}
+    allowed = transport | users_own | keys_and_stores | handed_in | _coroutines("engine")
     for node in ast.walk(tree):
         if isinstance(node, ast.Await):
             awaited = node.value
             for call in [awaited.body, awaited.orelse] if isinstance(awaited, ast.IfExp) else [awaited]:
-                if isinstance(call, ast.Name):
-                    name = call.id  # what a callable of the user's returned
-                else:
-                    name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id
-                assert name in allowed | own, ast.unparse(node)
+                called = call if isinstance(call, ast.Name) else call.func
+                called = called.value if isinstance(called, ast.Subscript) else called
+                name = called.attr if isinstance(called, ast.Attribute) else called.id
+                assert name in allowed, ast.unparse(node)
+
+
+@pytest.mark.parametrize(("parts", "tree"), MODULES)
+def test_a_module_that_awaits_nothing_imports_nobody_who_waits(parts, tree):
+    """Purity is not a folder: below the engine's root, what has no coroutine decides, and never waits."""
+    rooms = ("model", "wire", "dialects", "providers", "policies", "engine")
+    if parts[0] not in rooms or parts == ("engine", "assembly"):
+        return
+    if any(isinstance(node, ast.AsyncFunctionDef) for node in ast.walk(tree)):
+        return
+    for name, names, typing_only in imports(parts, tree):
+        below = room(name)
+        if typing_only or below not in ("transports", "stores", "observability"):
+            continue
+        # Protocols and types may be named; the modules that wait may not.
+        pure = ("provider_kit.transports.base", "provider_kit.stores.base", "provider_kit.transports.pair")
+        assert name in pure or name == "provider_kit.transports.runtime_blocking", f"{'/'.join(parts)}: {name} {names}"
 
 
 def test_no_room_is_unknown():

@@ -190,7 +190,7 @@ class Admission:
             if place.granted:
                 return None
             lease.since = now
-            attempts.tell(ConcurrencyWait, f"{slots.limit} calls are in flight; waiting for a slot")
+            attempts.tell(ConcurrencyWait, f"{slots.limit} calls are in flight; waiting for a place")
         else:
             slots.reclaim()
             if place.granted:
@@ -199,7 +199,7 @@ class Admission:
         waited = now - lease.since
         if not lease.told and waited >= _LOOKS_LIKE_A_HANG:
             lease.told = 1
-            text = f"waiting for a slot for {waited:.0f} s: {slots.limit} calls are in flight, {len(slots)} wait"
+            text = f"waiting for a place for {waited:.0f} s: {slots.limit} calls are in flight, {len(slots)} wait"
             attempts.tell(ConcurrencyWait, text, level=logging.INFO, waiting=len(slots))
         left = attempts.left(now)
         if left <= 0:

@@ -16,6 +16,7 @@ __all__ = ["Entry", "codes", "entry_for", "find_entry", "guide"]
 
 #: Words of other lists that mean an entry: ``error.kind``, HTTP statuses.
 _OTHER_NAMES = {
+    "cancelled": "call_cancelled",
     "timeout": "api_timeout",
     "network": "api_connection",
     "quota": "insufficient_quota",

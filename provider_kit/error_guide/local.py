@@ -8,6 +8,19 @@ __all__ = ["ENTRIES"]
 
 ENTRIES = (
     Entry(
+        "call_cancelled",
+        ("CallCancelledError",),
+        "The call was ended by its CancelToken.",
+        False,
+        ("token.cancel() was called, in this thread or another one.", "The token was cancelled before the call."),
+        (
+            "Nothing, if that was the intention; the connection is free.",
+            "What a stream had brought so far is in stream.response.",
+            "For another call make another token: a cancelled one sends nothing any more.",
+        ),
+        ("Give each task a token of its own, and cancel it in one place.",),
+    ),
+    Entry(
         "provider_kit",
         ("ProviderKitError",),
         "The base of every error of this library; what is raised is always one of the others.",

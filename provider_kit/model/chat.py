@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
-from attrs import define, field, fields, frozen
+from attrs import define, evolve, field, fields, frozen
 
 from provider_kit.model.messages import Audio, Image, Message, Part, ToolCall
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
@@ -58,6 +58,10 @@ class ChatRequest:
     extra_body: Mapping[str, Any] | None = None
     extra_headers: Mapping[str, str] | None = None
     extra_query: Mapping[str, str] | None = None
+
+    def replace(self, **changes: Any) -> ChatRequest:
+        """The same request with other fields."""
+        return evolve(self, **changes)
 
 
 @define

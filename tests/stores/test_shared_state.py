@@ -1,18 +1,23 @@
 """Several clients, processes and machines that share limits, keys and circuit through one Redis."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+import redis
 
 from provider_kit import (
     AllKeysExhaustedError,
     Backoff,
+    CallCancelledError,
+    CancelToken,
     CircuitBreakerConfig,
     CircuitOpenError,
     Client,
@@ -323,3 +328,71 @@ def test_eight_processes_use_one_limit_fully_and_never_exceed_it(redis_server):
         assert number - first + 1 <= LIMIT
     whole = [when for when in stamps if when < start + SECONDS]
     assert len(whole) >= 0.97 * LIMIT * SECONDS / WINDOW
+
+
+# ------------------------------------------------------------------------------------------------ trials given back
+
+
+#: One call tries a provider that was left alone; whoever keeps that place keeps everybody out for a minute.
+HALF = CircuitBreakerConfig(half_open_requests=1, min_requests=1, failure_ratio=1.0, open_for=60)
+
+
+@pytest.mark.parametrize("world", ["blocking", "asyncio"])
+@pytest.mark.parametrize("how", ["break", "cancelled", "token", "collected", "late"])
+def test_a_trial_that_nobody_ended_is_given_back_to_all(redis_server, fake_server, world, how):
+    """A caller who leaves in the middle of the trial keeps nobody out: another process may try at once."""
+    options = {"store": redis_server.url, "circuit_breaker": HALF, "max_retries": 0}
+    with fake_server.client(**options) as one, fake_server.client(**options) as other:
+        fake_server.fault(500)
+        with pytest.raises(InternalServerError):
+            one.chat("Hello")
+        with pytest.raises(CircuitOpenError):
+            other.chat("Hello")
+        with redis.Redis.from_url(redis_server.url) as server:
+            (circuit,) = server.scan_iter("*:circuit")
+            server.hset(circuit, "until", 0)  # the minute is over
+        leave(one, fake_server, world, how)
+        assert other.chat("Hello").text
+
+
+def leave(client, server, world, how):
+    """Begin a call and leave it."""
+    token = CancelToken()
+    server.fault(latency=5 if how in ("cancelled", "late") else 0, token_delay=0.02)
+    if world == "blocking":
+        if how in ("cancelled", "late"):
+            threading.Timer(0.2, token.cancel).start()
+            with pytest.raises(CallCancelledError):
+                client.chat("Hello", cancel=token) if how == "late" else next(client.stream("Hello", cancel=token))
+            return
+        stream = client.stream("Hello", cancel=token)
+        next(stream)
+        if how == "token":
+            token.cancel()
+            with pytest.raises(CallCancelledError):
+                list(stream)
+        elif how == "break":
+            stream.close()
+        del stream
+        return
+
+    async def main():
+        if how in ("cancelled", "late"):
+            coroutine = client.achat("Hello") if how == "late" else anext(client.astream("Hello"))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(coroutine, 0.2)
+            await client.aclose()
+            return
+        stream = client.astream("Hello", cancel=token)
+        await anext(stream)
+        if how == "token":
+            token.cancel()
+            with pytest.raises(CallCancelledError):
+                [chunk async for chunk in stream]
+        elif how == "break":
+            await stream.aclose()
+        del stream
+        await asyncio.sleep(0.1)
+        await client.aclose()
+
+    asyncio.run(main())

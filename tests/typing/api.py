@@ -134,7 +134,7 @@ def reliability() -> None:
     manager = KeyManager("openai", ["a", "b"])
     assert_type(manager.execute_with_failover(len), int)
     assert_type(Client("openai", api_keys=manager, retry="aggressive"), Client)
-    assert_type(RateLimiter(3).allow(), bool)
+    assert_type(RateLimiter(3).try_acquire(), bool)
 
 
 def logins(device: DeviceCode) -> None:
