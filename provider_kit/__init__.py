@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from provider_kit.auth.oauth.presets import auth_methods as auth_methods
     from provider_kit.auth.oauth.presets import oauth_config as oauth_config
     from provider_kit.auth.oauth.presets import providers_by_method as providers_by_method
-    from provider_kit.auth.oauth.refresh_strategy import RefreshStrategy as RefreshStrategy
+    from provider_kit.auth.oauth.token_state import RefreshStrategy as RefreshStrategy
     from provider_kit.auth.storage.encrypted import EncryptedTokenStorage as EncryptedTokenStorage
     from provider_kit.auth.storage.encrypted import generate_encryption_key as generate_encryption_key
     from provider_kit.auth.storage.factory import open_token_storage as open_token_storage
@@ -227,7 +227,7 @@ _HOMES = names_by_module(
     provider_kit.auth.oauth.credential_rotation: RotationPolicy RotationState Stage
     provider_kit.auth.oauth.key_manager: OAuthKeyManager
     provider_kit.auth.oauth.presets: auth_methods oauth_config providers_by_method
-    provider_kit.auth.oauth.refresh_strategy: RefreshStrategy
+    provider_kit.auth.oauth.token_state: RefreshStrategy
     provider_kit.auth.storage.encrypted: EncryptedTokenStorage generate_encryption_key
     provider_kit.auth.storage.factory: open_token_storage
     provider_kit.auth.storage.files: FileTokenStorage

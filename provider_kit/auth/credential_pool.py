@@ -178,11 +178,18 @@ class CredentialPool(KeyPool):
         credential = self._credentials.get(key.id)
         return credential is not None and credential.renewable
 
-    def reject(self, key: Key, value: str) -> None:
-        """The provider has refused a token; it is renewed before its next use, unless that was done meanwhile."""
+    def reject(self, key: Key, value: str) -> bool:
+        """The provider has refused a token; it is renewed before its next use, unless that was done meanwhile.
+
+        Returns:
+            Whether asking again may bring another token.
+        """
+        if not self.can_renew(key):
+            return False
         with self._lock:
             if key.value == value:
                 key.rejected, key.fresh_until = MaskedStr(value), -math.inf
+        return True
 
     async def renew(self, key: Key, transport: Runtime, deadline: float | None = None) -> bool:
         """Have a token that is good now; whether it is another one than before.
@@ -194,7 +201,8 @@ class CredentialPool(KeyPool):
         if credential is None:  # taken away since it was chosen; what is under way may finish
             return False
         value, fresh_until = await credential.obtain(transport, deadline, key.rejected)
-        made = MaskedStr(check_key(value, self.provider))
+        usable = isinstance(value, str) and value.isascii() and value.isprintable() and value and " " not in value
+        made = MaskedStr(value if usable else check_key(value, self.provider))
         with self._lock:
             if key.value and key.value != made:
                 self._former = (str(key.value), *self._former)[:16]

@@ -345,7 +345,7 @@ def _make(
     overrides: Mapping[str, type[APIError]],
 ) -> APIError:
     effective = reported.status if status == 200 and reported.status and reported.status >= 400 else status
-    wait = retry_after(headers)
+    wait, told_id = retry_after(headers), request_id(headers)
     if wait is None:
         wait = _wait_from_body(reported)
     kind = _class_of(reported, effective, wait, overrides)
@@ -359,7 +359,7 @@ def _make(
         headers=headers,
         retry_after=wait,
         provider=provider or None,
-        request_id=_body_request_id(body) or request_id(headers),
+        request_id=_body_request_id(body) or told_id,
     )
     if isinstance(error, InsufficientQuotaError):
         error.daily = _of_a_day(reported)

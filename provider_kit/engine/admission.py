@@ -475,7 +475,8 @@ class Admission:
             attempts.tell(TokenRefreshFailed, f"no token of {key.shown}", error=error, key=key.shown)
             return
         if changed:
-            attempts.tell(TokenRefreshed, f"token of {key.shown} is fresh", key=key.shown)
+            shown = key.label or key.shown
+            attempts.tell(TokenRefreshed, f"token of {shown} is fresh", key=shown)
 
     # -------------------------------------------------------------------------------------------- what is known
 

@@ -231,9 +231,10 @@ class Attempts(AttemptState):
         self.describe(error)
         self.endpoint.allow_repeat(error)
         if isinstance(error, APIError) and error.retry_after is None and error.headers:
-            time = self.runtime.time()
-            headers = {name.lower(): value for name, value in error.headers.items()}
-            error.retry_after = retry_after(headers, now=time)  # a date, in an answer without one of its own
+            time, names = self.runtime.time(), " ".join(error.headers).lower()
+            if "retry-after" in names:  # a date, in an answer without one of its own
+                headers = {name.lower(): value for name, value in error.headers.items()}
+                error.retry_after = retry_after(headers, now=time)
             if error.retry_after is None and isinstance(error, RateLimitError):
                 error.retry_after = wait_told(error.headers, now=time)
         after = self.parts.settlement.failed(self, error)

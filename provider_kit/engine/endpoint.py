@@ -185,7 +185,7 @@ class Endpoint:
         if made is None:
             if len(self._headers) > _REMEMBERED_KEYS:
                 self._headers.clear()
-            made = self._headers[key] = {flag: self._all_headers(key, flag) for flag in (False, True)}
+            made = self._headers[key] = self._all_headers(key)
         return made[stream]
 
     @cached_property
@@ -196,19 +196,21 @@ class Endpoint:
         tenant = [self.tenant] if self.tenant else []
         return dumps_text([self.provider.name, self.base_url, told, *tenant])
 
-    def _all_headers(self, key: str, stream: bool) -> dict[str, str]:
-        headers = {
-            **self._base_headers,
-            "Accept": "text/event-stream" if stream else "application/json",
-            "Accept-Encoding": "identity" if stream else "gzip, deflate",
-        }
+    def _all_headers(self, key: str) -> dict[bool, dict[str, str]]:
+        """The headers of requests with a key: of those that ask for a stream, and of others."""
+        made: dict[str, str] = {}
         if key:
             if self.given_pool is not None and self.given_pool.is_bearer(key):
                 made = {"Authorization": f"Bearer {key}"}
             else:
                 made = self.provider.key_headers(str(key), self.key_source.variable)
-            headers.update({name: MaskedStr(value) for name, value in made.items()})
-        return merge_headers(headers, self.config.headers)
+        masked = {name: MaskedStr(value) for name, value in made.items()}
+        whole = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+        stream = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        both = {True: {**self._base_headers, **stream, **masked}, False: {**self._base_headers, **whole, **masked}}
+        if self.config.headers:
+            return {flag: merge_headers(headers, self.config.headers) for flag, headers in both.items()}
+        return both
 
     @property
     def secrets(self) -> tuple[str, ...]:

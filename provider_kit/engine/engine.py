@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from provider_kit.dialects.base import ParameterReport
-from provider_kit.dialects.openai_usage import read_count
 from provider_kit.engine.attempts import Attempts, CallerLeft, EngineParts
 from provider_kit.engine.cache import Lookup, from_cache, look_up
 from provider_kit.engine.call import Call
@@ -17,6 +16,9 @@ from provider_kit.wire.http import HttpRequest
 from provider_kit.wire.response_headers import request_id
 
 __all__ = ["Engine"]
+
+#: More tokens than any call uses; such a number is looked at more closely.
+_PLAUSIBLE = 1 << 40
 
 
 class Engine:
@@ -109,7 +111,9 @@ def _total_tokens(answer: ChatResponse) -> int | None:
     """All tokens of an answer; where it names the sum, the buckets need not be worked out."""
     usage = answer.raw.get("usage") if type(answer.raw) is dict else None
     total = usage.get("total_tokens") if type(usage) is dict else None
-    return read_count(total) if type(total) is int else answer.usage.total_tokens
+    if type(total) is int and 0 <= total < _PLAUSIBLE:
+        return total
+    return answer.usage.total_tokens
 
 
 #: What answers whole, by operation.

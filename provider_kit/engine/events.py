@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from provider_kit.errors import InvalidRequestError, ProviderKitError
 from provider_kit.model.events import Event
-from provider_kit.observability.event_log import log_event, logs, logs_everything
+from provider_kit.observability.event_log import LOGGERS, log_event, logs_everything
 from provider_kit.transports.base import Runtime
 
 __all__ = ["EventBus", "Sink", "next_call_id"]
@@ -95,7 +95,7 @@ class EventBus:
             fields: What else the class has.
         """
         level = kind.level if level is None else level
-        logged = logs(kind, level)
+        logged = LOGGERS[kind.channel].isEnabledFor(level)
         if not logged and not self.sinks:
             return
         event = kind(

@@ -132,11 +132,16 @@ class Settlement:
         rotated: Key | None = None
         key = lease.key
         if key is not None:
+            pool = admission.endpoint.keys
             if admission.renewable:
-                latency = now - lease.started
-                admission.endpoint.keys.observe(key, False, latency, None, attempts.runtime.time())
-            if isinstance(error, AuthenticationError) and self._reject(attempts, lease, key):
-                attempts.rule = TOKEN_REFUSED
+                pool.observe(key, False, now - lease.started, None, attempts.runtime.time())
+            if (
+                isinstance(error, AuthenticationError)
+                and isinstance(pool, CredentialPool)
+                and key.id not in attempts.retry.rotation.renewed
+                and pool.reject(key, lease.sent)
+            ):
+                attempts.rule = TOKEN_REFUSED  # it is renewed before it is used again, once in a call
             elif isinstance(error, AuthenticationError) and self._is_kept_elsewhere(attempts, key):
                 rotated = key
             elif rule.key is not KeyAction.UNTOUCHED:
@@ -189,14 +194,6 @@ class Settlement:
         left = attempts.left(runtime.now())
         await runtime.spawn(look(), None if left == math.inf else max(0.0, left), lambda: None)
         return bool(found) and key.value not in found
-
-    def _reject(self, attempts: AttemptState, lease: Lease, key: Key) -> bool:
-        """Have a refused token renewed before it is used again; false if that was done in this call already."""
-        pool = self._admission.endpoint.keys
-        if not isinstance(pool, CredentialPool) or key.id in attempts.retry.rotation.renewed or not pool.can_renew(key):
-            return False
-        pool.reject(key, lease.sent)
-        return True
 
     def _report_key(self, attempts: AttemptState, key: Key, error: ProviderKitError, now: float) -> None:
         """Tell the pool of a failure, and the sinks of what became of the key."""

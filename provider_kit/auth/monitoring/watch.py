@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 
 from provider_kit.auth.monitoring.alerts import AlertKind, Alerts, CredentialEvent, MonitoringConfig
-from provider_kit.auth.oauth.calls import ask
+from provider_kit.auth.oauth.client import ask
 from provider_kit.auth.oauth.refresher import TokenRefresher
 from provider_kit.auth.user_callables import call_user
 from provider_kit.errors import ProviderKitError

@@ -90,7 +90,7 @@ class OAuthAuthenticator(OAuthTokens):
                 provider=self.provider,
                 hint="Give the address your application is called back at, or use login(), which takes a free port.",
             )
-        url, pending = await begin_login(transport, self._exchanges, self._pending, scopes, where)
+        url, pending = await begin_login(transport, self._client, self._pending, scopes, where)
         if self.config.state.shared:
             await share_login(transport, self.storage, self._keeper.storage_key, pending)
         return url
@@ -125,7 +125,7 @@ class OAuthAuthenticator(OAuthTokens):
             login = self._pending.take(callback.state, transport.time())
             if self.config.state.shared:
                 await find_shared(transport, self.storage, self._keeper.storage_key, callback.state)  # used up there
-        token = await redeem(transport, self._exchanges, login, callback)
+        token = await redeem(transport, self._client, login, callback)
         await self._keeper.keep(transport, token)
         return self._info(token, transport)
 
@@ -192,7 +192,7 @@ class OAuthAuthenticator(OAuthTokens):
 
         token = await login_by_browser(
             transport,
-            self._exchanges,
+            self._client,
             self._pending,
             scopes=scopes,
             keep=keep,
@@ -213,11 +213,11 @@ class OAuthAuthenticator(OAuthTokens):
         Raises:
             AuthError: The server offers no such way, or refuses.
         """
-        return run_to_completion(begin_device(self._blocking(), self._exchanges, scopes))
+        return run_to_completion(begin_device(self._blocking(), self._client, scopes))
 
     async def astart_device_flow(self, scopes: Sequence[str] | None = None) -> DeviceCode:
         """As :meth:`start_device_flow`."""
-        return await begin_device(self._asyncio(), self._exchanges, scopes)
+        return await begin_device(self._asyncio(), self._client, scopes)
 
     def poll_for_token(
         self, device: DeviceCode, scopes: Sequence[str] | None = None, *, timeout: float | None = None
@@ -243,7 +243,7 @@ class OAuthAuthenticator(OAuthTokens):
     async def _poll(
         self, transport: Transport, device: DeviceCode, scopes: Sequence[str] | None, timeout: float | None
     ) -> TokenInfo:
-        token = await poll_device(transport, self._exchanges, device, scopes, timeout)
+        token = await poll_device(transport, self._client, device, scopes, timeout)
         await self._keeper.keep(transport, token)
         return self._info(token, transport)
 
@@ -283,7 +283,7 @@ class OAuthAuthenticator(OAuthTokens):
         show: Callable[[DeviceCode], Any] | None,
         timeout: float | None,
     ) -> TokenInfo:
-        device = await begin_device(transport, self._exchanges, scopes)
+        device = await begin_device(transport, self._client, scopes)
         await call_user(transport, show or _show_code, device, what="show")
         return await self._poll(transport, device, scopes, timeout)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ _FIELDS = {
 }
 
 
+@lru_cache(maxsize=64)
 def check_address(url: str | None, name: str, provider: str) -> str:
     """An address that secrets may be sent to.
 

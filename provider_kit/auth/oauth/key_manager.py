@@ -13,11 +13,11 @@ from provider_kit.auth.keys.state import Key, KeyStatus
 from provider_kit.auth.monitoring.alerts import CredentialEvent, MonitoringConfig
 from provider_kit.auth.monitoring.metrics import CredentialMetrics, export_json, export_prometheus, health_summary
 from provider_kit.auth.monitoring.watch import CredentialWatch
+from provider_kit.auth.oauth.client import OAuthClient
 from provider_kit.auth.oauth.credential_rotation import Rotation, RotationPolicy, RotationState
 from provider_kit.auth.oauth.presets import oauth_config
-from provider_kit.auth.oauth.refresh_strategy import RefreshStrategy
 from provider_kit.auth.oauth.refresher import TokenRefresher
-from provider_kit.auth.oauth.token_requests import OAuthExchanges
+from provider_kit.auth.oauth.token_state import RefreshStrategy
 from provider_kit.auth.storage.protocol import TokenStorage
 from provider_kit.auth.user_callables import call_user
 from provider_kit.errors import AuthError, ConfigError, ProviderKitError
@@ -143,7 +143,7 @@ class OAuthKeyManager(SyncAsyncMixin):
             client_id=credential.client_id or self._config.client_id,
             client_secret=credential.client_secret or self._config.client_secret,
         )
-        exchanges = OAuthExchanges(self.provider, config)
+        client = OAuthClient(self.provider, config)
         token = None
         if credential.access_token or credential.refresh_token:
             token = OAuthToken(
@@ -152,12 +152,12 @@ class OAuthKeyManager(SyncAsyncMixin):
                 refresh_token=credential.refresh_token,
                 expires_at=credential.expires_at if credential.access_token else 0.0,
                 scopes=credential.scopes,
-                client=exchanges.client,
+                client=client.requests.client,
             )
         keeper = TokenRefresher(
             credential.id,
             self.provider,
-            exchanges=exchanges,
+            client=client,
             pair=self._transports,
             storage=self._storage,
             storage_key=f"{self.provider}:{credential.id}",

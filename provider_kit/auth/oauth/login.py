@@ -13,10 +13,10 @@ from typing import Any, TextIO
 from urllib.parse import parse_qs, urlsplit
 
 from provider_kit.auth.oauth.callback_page import result_page
-from provider_kit.auth.oauth.calls import ask, discover
+from provider_kit.auth.oauth.client import OAuthClient
 from provider_kit.auth.oauth.loopback import Listener, Visit, open_listener
 from provider_kit.auth.oauth.pending_logins import Callback, PendingLogin, PendingLogins, read_callback
-from provider_kit.auth.oauth.token_requests import OAuthExchanges, make_challenge, make_verifier
+from provider_kit.auth.oauth.token_requests import make_challenge, make_verifier
 from provider_kit.auth.user_callables import call_user
 from provider_kit.errors import AuthError, AuthErrorCode, ProviderKitError
 from provider_kit.model.oauth import DeviceCode, OAuthToken
@@ -31,7 +31,7 @@ _POLL_SECONDS = 15.0
 
 async def begin_login(
     transport: Transport,
-    exchanges: OAuthExchanges,
+    client: OAuthClient,
     pending: PendingLogins,
     scopes: Sequence[str] | None,
     redirect_url: str | None = None,
@@ -41,9 +41,8 @@ async def begin_login(
     Raises:
         AuthError: The configuration lacks something, or the issuer cannot be asked.
     """
-    exchanges.begin_anew()
-    await discover(transport, exchanges, "auth_url")
-    config = exchanges.config
+    requests = await client.knowing(transport, "auth_url")
+    config = requests.config
     made = pending.begin(
         verifier=make_verifier(config.pkce.verifier_length) if config.pkce.enabled else None,
         redirect_url=redirect_url or config.redirect_url,
@@ -51,34 +50,29 @@ async def begin_login(
         length=config.state.length,
         until=transport.time() + config.state.ttl,
     )
-    return exchanges.authorization_url(made), made
+    return requests.authorization_url(made), made
 
 
-async def redeem(
-    transport: Transport, exchanges: OAuthExchanges, login: PendingLogin, callback: Callback
-) -> OAuthToken:
+async def redeem(transport: Transport, client: OAuthClient, login: PendingLogin, callback: Callback) -> OAuthToken:
     """Exchange the code of a callback for a token.
 
     Raises:
         AuthError: Another server answered, or the code was refused.
     """
-    issuer = exchanges.config.issuer
+    requests = await client.knowing(transport, "token_url")
+    issuer = requests.config.issuer
     if callback.issuer and issuer and callback.issuer.rstrip("/") != issuer.rstrip("/"):
         # RFC 9207: the code of another server must not be shown to this one.
         raise AuthError(
             "The callback comes from another authorization server.",
             code=AuthErrorCode.OAUTH_FLOW_FAILED,
-            provider=exchanges.provider,
+            provider=client.provider,
             hint="Begin the login again, and agree at the right server.",
         )
-    response = await ask(
-        transport,
-        exchanges.prepare_code_exchange(callback.code, login),
-        provider=exchanges.provider,
-        seconds=exchanges.config.timeout,
-    )
+    request = requests.prepare_code_exchange(callback.code, login)
+    response = await client.ask(transport, request, requests.config.timeout)
     sent = (callback.code, login.verifier)
-    return exchanges.parse_token(response, transport.time(), scopes=login.scopes, sent=sent)
+    return requests.parse_token(response, transport.time(), scopes=login.scopes, sent=sent)
 
 
 # ------------------------------------------------------------------------------------------------ browser
@@ -95,7 +89,7 @@ def can_open_browser() -> bool:
 
 async def login_by_browser(
     transport: Transport,
-    exchanges: OAuthExchanges,
+    client: OAuthClient,
     pending: PendingLogins,
     *,
     scopes: Sequence[str] | None,
@@ -113,7 +107,7 @@ async def login_by_browser(
 
     Args:
         transport: The world it happens in.
-        exchanges: The client.
+        client: The OAuth client.
         pending: The logins that were begun.
         scopes: What is asked for; ``None``: the default scopes.
         keep: Stores the token; awaited.
@@ -126,13 +120,13 @@ async def login_by_browser(
     Raises:
         AuthError: The person declined or was too late, the port is taken, or the code was refused.
     """
-    provider = exchanges.provider
+    provider = client.provider
     deadline = transport.now() + seconds
     listener: Listener = open_listener(
-        "asyncio" if transport.kind == "asyncio" else "blocking", exchanges.config.redirect_url, provider, paste
+        "asyncio" if transport.kind == "asyncio" else "blocking", client.config.redirect_url, provider, paste
     )
     try:
-        url, login = await begin_login(transport, exchanges, pending, scopes, listener.url)
+        url, login = await begin_login(transport, client, pending, scopes, listener.url)
         if show is not None:
             await call_user(transport, show, url, what="show")
         if browser is not None:
@@ -163,7 +157,7 @@ async def login_by_browser(
                 elif complain is not None:
                     await call_user(transport, complain, error, what="complain")
                 continue
-            return await _finish(transport, exchanges, pending, login, callback, keep, visit)
+            return await _finish(transport, client, pending, login, callback, keep, visit)
     finally:
         await listener.aclose()
 
@@ -196,20 +190,20 @@ def _state_in(text: str) -> str | None:
 
 async def _finish(
     transport: Transport,
-    exchanges: OAuthExchanges,
+    client: OAuthClient,
     pending: PendingLogins,
     login: PendingLogin,
     callback: Callback | AuthError,
     keep: Callable[[OAuthToken], Any],
     visit: Visit | None,
 ) -> OAuthToken:
-    provider = exchanges.provider
+    provider = client.provider
     status, page = 400, ("", "")
     try:
         pending.take(login.state, transport.time())
         if isinstance(callback, AuthError):
             raise callback
-        token = await redeem(transport, exchanges, login, callback)
+        token = await redeem(transport, client, login, callback)
         await keep(token)
         status, page = 200, result_page(True, provider)
     except ProviderKitError as error:
@@ -229,26 +223,25 @@ def as_scopes(scopes: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(scopes.split()) if isinstance(scopes, str) else tuple(scopes)
 
 
-async def begin_device(transport: Transport, exchanges: OAuthExchanges, scopes: Sequence[str] | None) -> DeviceCode:
+async def begin_device(transport: Transport, client: OAuthClient, scopes: Sequence[str] | None) -> DeviceCode:
     """Ask for the code that a person enters on another device.
 
     Raises:
         AuthError: The server offers no such way, or refuses.
     """
-    exchanges.begin_anew()
-    await discover(transport, exchanges, "device_url")
-    config = exchanges.config
+    requests = await client.knowing(transport, "device_url")
+    config = requests.config
     verifier = make_verifier(config.pkce.verifier_length) if config.pkce.enabled else None
-    request = exchanges.prepare_device(
+    request = requests.prepare_device(
         config.default_scopes if scopes is None else as_scopes(scopes), make_challenge(verifier) if verifier else None
     )
-    response = await ask(transport, request, provider=exchanges.provider, seconds=config.timeout)
-    return exchanges.parse_device(response, transport.time(), verifier)
+    response = await client.ask(transport, request, config.timeout)
+    return requests.parse_device(response, transport.time(), verifier)
 
 
 async def poll_device(
     transport: Transport,
-    exchanges: OAuthExchanges,
+    client: OAuthClient,
     device: DeviceCode,
     scopes: Sequence[str] | None,
     seconds: float | None,
@@ -258,10 +251,9 @@ async def poll_device(
     Raises:
         AuthError: The person declined, or the code expired.
     """
-    exchanges.begin_anew()
-    await discover(transport, exchanges, "token_url")
+    requests = await client.knowing(transport, "token_url")
     interval = device.interval
-    asked = exchanges.config.default_scopes if scopes is None else as_scopes(scopes)
+    asked = requests.config.default_scopes if scopes is None else as_scopes(scopes)
     left = device.expires_at - transport.time()
     end = transport.now() + (left if seconds is None else min(left, seconds))
     while True:
@@ -269,19 +261,13 @@ async def poll_device(
             raise AuthError(
                 "The code was not entered in time.",
                 code=AuthErrorCode.OAUTH_FLOW_FAILED,
-                provider=exchanges.provider,
+                provider=client.provider,
                 hint="Begin again, and enter the new code before it expires.",
             )
         await transport.sleep(interval)
         try:
-            response = await ask(
-                transport,
-                exchanges.prepare_poll(device),
-                provider=exchanges.provider,
-                seconds=_POLL_SECONDS,
-                deadline=end + _POLL_SECONDS,
-            )
-            found = exchanges.parse_poll(response, transport.time(), device, asked)
+            response = await client.ask(transport, requests.prepare_poll(device), _POLL_SECONDS, end + _POLL_SECONDS)
+            found = requests.parse_poll(response, transport.time(), device, asked)
         except AuthError as error:
             if not error.retryable:
                 raise
@@ -292,24 +278,18 @@ async def poll_device(
         interval += found
 
 
-async def revoke(transport: Transport, exchanges: OAuthExchanges, token: OAuthToken) -> bool:
+async def revoke(transport: Transport, client: OAuthClient, token: OAuthToken) -> bool:
     """End a token at the server; whether the server offers that.
 
     Raises:
         AuthError: The server could not be asked, or refused.
     """
-    exchanges.learn(token.client)
-    await discover(transport, exchanges, "revoke_url")
-    if not exchanges.config.revoke_url or token.token_type == "api_key":
+    requests = await client.knowing(transport, "revoke_url", token)
+    if not requests.config.revoke_url or token.token_type == "api_key":
         return False
     # Ending the refresh token ends what was made from it (RFC 7009 section 2.1).
     secret, kind = (token.refresh_token, "refresh_token") if token.refresh_token else (
         token.access_token, "access_token")  # fmt: skip
-    response = await ask(
-        transport,
-        exchanges.prepare_revoke(secret, kind),
-        provider=exchanges.provider,
-        seconds=exchanges.config.timeout,
-    )
-    exchanges.parse_revoke(response)
+    response = await client.ask(transport, requests.prepare_revoke(secret, kind), requests.config.timeout)
+    requests.parse_revoke(response)
     return True

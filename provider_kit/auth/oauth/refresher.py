@@ -18,11 +18,10 @@ from functools import partial
 from typing import Any, Protocol, cast
 
 from provider_kit.auth.credential_pool import GOES_ON
-from provider_kit.auth.oauth.exchange import TokenExchange, unexpected
+from provider_kit.auth.oauth.client import OAuthClient, TokenExchange, unexpected
 from provider_kit.auth.oauth.failures import needs_login
-from provider_kit.auth.oauth.refresh_strategy import RefreshStrategy
 from provider_kit.auth.oauth.stored_token import StoredToken
-from provider_kit.auth.oauth.token_requests import OAuthExchanges
+from provider_kit.auth.oauth.token_state import RefreshStrategy
 from provider_kit.auth.storage.protocol import LockLike, TokenStorage
 from provider_kit.auth.user_callables import call_user
 from provider_kit.errors import AuthError, AuthErrorCode, ProviderKitError
@@ -57,7 +56,7 @@ class TokenRefresher(StoredToken):
     Args:
         credential_id: Name of the credential, for logs and callbacks.
         provider: For errors.
-        exchanges: The client's exchanges.
+        client: The OAuth client.
         pair: What refreshes are sent with; never the connections of who asks.
         storage: Where the token is kept; ``None``: in memory only.
         storage_key: Name it is stored under.
@@ -74,7 +73,7 @@ class TokenRefresher(StoredToken):
         credential_id: str,
         provider: str,
         *,
-        exchanges: OAuthExchanges,
+        client: OAuthClient,
         pair: Transports,
         storage: TokenStorage | None = None,
         storage_key: str = "",
@@ -88,8 +87,8 @@ class TokenRefresher(StoredToken):
         super().__init__(
             credential_id, provider, pair, storage, storage_key, token, strategy or RefreshStrategy(), enabled
         )
-        self.exchanges = exchanges
-        self._exchange = TokenExchange(provider, exchanges, refresh_function)
+        self.client = client
+        self._exchange = TokenExchange(provider, client, refresh_function)
         self.on_token_refresh = on_token_refresh
         self._tell = tell
         self._flights = SingleFlight()
@@ -102,7 +101,7 @@ class TokenRefresher(StoredToken):
         """What must not be in a text."""
         tokens = [token for token in (self._state.token, self._given) if token is not None]
         held = [secret for token in tokens for secret in (token.access_token, token.refresh_token) if secret]
-        return (*held, *self.exchanges.secrets)
+        return (*held, *self.client.requests.secrets)
 
     # -------------------------------------------------------------------------------------------- use
 

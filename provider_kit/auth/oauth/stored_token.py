@@ -10,8 +10,7 @@ import logging
 from collections.abc import Callable
 
 from provider_kit.auth.monitoring.metrics import CredentialMetrics
-from provider_kit.auth.oauth.refresh_strategy import RefreshStrategy
-from provider_kit.auth.oauth.token_state import TokenState
+from provider_kit.auth.oauth.token_state import RefreshStrategy, TokenState
 from provider_kit.auth.storage.adapter import StorageAdapter
 from provider_kit.auth.storage.protocol import LockLike, TokenStorage
 from provider_kit.errors import AuthError, AuthErrorCode, ProviderKitError
@@ -115,7 +114,9 @@ class StoredToken:
 
     def _own(self, transport: Runtime) -> Transport:
         """Our own connections, of the same world."""
-        return self._transports.for_same_runtime(transport)
+        transports = self._transports
+        made = transports.asyncio if transport.kind == "asyncio" else transports.blocking
+        return made or transports.for_same_runtime(transport)
 
     # -------------------------------------------------------------------------------------------- login and logout
 
@@ -201,7 +202,8 @@ class StoredToken:
             await self._save(transport, state.token, locked)
             return
         state.unsaved = False
-        self._adopt(found, transport)
+        if found is not state.token:  # what is in memory stays as it is
+            self._adopt(found, transport)
 
     async def _save(self, transport: Transport, token: OAuthToken, locked: bool) -> None:
         """Store what is in memory only, if nobody else is at it and nothing has changed."""

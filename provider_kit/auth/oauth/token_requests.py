@@ -1,6 +1,6 @@
-"""OAuth exchanges as pairs of pure functions: what to send, and what the answer means.
+"""Token requests as pairs of pure functions of a frozen configuration: what to send, and what the answer means.
 
-``prepare_*`` writes a request, ``parse_*`` reads the answer; the engine sends. Both stand on oauthlib's
+``prepare_*`` writes a request, ``parse_*`` reads the answer; others send. Both stand on oauthlib's
 clients. Sources: RFC 6749, 7636 (PKCE), 7009 (revocation), 8628 (device), 9207 (issuer in the callback).
 """
 
@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit, urlunsplit
+
+from attrs import frozen
 
 from provider_kit._version import __version__
 from provider_kit.auth.oauth.discovery import check_address
@@ -23,7 +25,7 @@ from provider_kit.model.oauth import DeviceCode, OAuthConfig, OAuthToken
 from provider_kit.model.secrets import MaskedFields, MaskedStr, as_masked
 from provider_kit.wire.http import HttpRequest, HttpResponse
 
-__all__ = ["OAuthExchanges", "PollOutcome", "lifetime_of", "make_challenge", "make_verifier", "number_of"]
+__all__ = ["PollOutcome", "TokenRequests", "lifetime_of", "make_challenge", "make_verifier", "number_of"]
 
 #: Seconds between two questions of a device, where the server does not say (RFC 8628 section 3.2).
 _INTERVAL = 5.0
@@ -52,17 +54,15 @@ def make_challenge(verifier: str) -> str:
     return str(WebApplicationClient("").create_code_challenge(verifier, "S256"))
 
 
-class OAuthExchanges:
-    """The exchanges of one OAuth client with its authorization server."""
+@frozen
+class TokenRequests:
+    """What one OAuth client asks its authorization server, and what the answers mean. It never changes."""
 
-    def __init__(self, provider: str, config: OAuthConfig) -> None:
-        self.provider = provider
-        #: The client as it is now spoken for.
-        self.config = config
-        self._base = config
+    provider: str
+    config: OAuthConfig
 
     def __repr__(self) -> str:
-        return f"<OAuthExchanges of {self.provider}>"
+        return f"<TokenRequests of {self.provider}>"
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -75,25 +75,16 @@ class OAuthExchanges:
         told = {name: getattr(self.config, name) for name in _OF_A_CLIENT}
         return {name: str(value) for name, value in told.items() if value}
 
-    def learn(self, client: Mapping[str, str]) -> None:
-        """Speak for the client that a token was handed out to, where the configuration names no other one."""
-        base = self._base
-        if not client.get("client_id") or base.client_id not in ("", client["client_id"]):
-            self.config = base
-            return
-        self.config = base.replace(
-            **{name: client[name] for name in _OF_A_CLIENT if client.get(name) and not getattr(base, name)}
-        )
-
-    def begin_anew(self) -> None:
-        """Speak for the configured client again; for a login."""
-        self.config = self._base
-
-    def told(self, config: OAuthConfig) -> None:
-        """The issuer has told addresses."""
-        if self.config is self._base:
-            self._base = config
-        self.config = config
+    def for_client(self, client: Mapping[str, str]) -> TokenRequests:
+        """The requests of the client that a token was handed out to, where the configuration names no other one."""
+        config = self.config
+        if not client.get("client_id") or config.client_id not in ("", client["client_id"]):
+            return self
+        changes: dict[str, Any] = {}
+        for name in _OF_A_CLIENT:
+            if client.get(name) and not getattr(config, name):
+                changes[name] = client[name]
+        return TokenRequests(self.provider, config.replace(**changes)) if changes else self
 
     # -------------------------------------------------------------------------------------------- login
 
@@ -206,7 +197,7 @@ class OAuthExchanges:
         fields = self._read(response, refreshing, (*sent, previous.refresh_token if previous is not None else None))
         if self.config.protocol == "key_exchange" and isinstance(fields.get("key"), str) and fields["key"]:
             return OAuthToken(access_token=fields["key"], obtained_at=now, token_type=_AN_API_KEY)
-        access = as_masked(fields.get("access_token"))
+        access, refresh = as_masked(fields.get("access_token")), as_masked(fields.get("refresh_token"))
         kind = fields.get("token_type")
         if not isinstance(access, str) or not access.strip():
             raise self._unusable(refreshing, "it has no access_token")
@@ -215,7 +206,6 @@ class OAuthExchanges:
         if isinstance(kind, str) and kind.lower() != "bearer":
             raise self._unusable(refreshing, f"tokens of type {kind[:40]!r} are not supported, only Bearer")
         lifetime = lifetime_of(fields.get("expires_in"))
-        refresh = as_masked(fields.get("refresh_token"))
         if not isinstance(refresh, str) or not refresh:  # most servers keep the old one, and do not repeat it
             refresh = previous.refresh_token if previous is not None else None
         granted = fields.get("scope")
@@ -293,10 +283,9 @@ class OAuthExchanges:
                 provider=self.provider,
                 hint="Give the final address as token_url, device_url or revoke_url.",
             )
-        page = looks_like_html(response.body)
         fields = _fields(response)
-        if fields is None or (page and "access_token" not in fields):
-            raise no_json(self.provider, status, page, refreshing=refreshing)
+        if fields is None or ("access_token" not in fields and looks_like_html(response.body)):
+            raise no_json(self.provider, status, looks_like_html(response.body), refreshing=refreshing)
         if "error" not in fields and status < 300 and "access_token" in fields:
             fields = _judged(fields)
         error_field = fields.get("error")
@@ -379,11 +368,12 @@ def _fields(response: HttpResponse) -> MaskedFields | None:
 def _judged(fields: MaskedFields) -> MaskedFields:
     """oauthlib has the last word on what is a token; what it cannot read of times is ours."""
     from oauthlib.oauth2 import OAuth2Error
-    from oauthlib.oauth2.rfc6749.parameters import parse_token_response
+    from oauthlib.oauth2.rfc6749.parameters import validate_token_parameters
+    from oauthlib.oauth2.rfc6749.tokens import OAuth2Token
 
     safe = {name: value for name, value in fields.items() if name not in ("expires_in", "expires_at", "scope")}
     try:
-        parse_token_response(dumps(safe).decode())
+        validate_token_parameters(OAuth2Token(safe))
     except OAuth2Error as error:
         return MaskedFields(error=error.error, error_description=error.description or "")
     return fields

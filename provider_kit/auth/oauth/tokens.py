@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from provider_kit.auth.authenticator import AuthMethod
 from provider_kit.auth.credential_pool import CredentialPool
 from provider_kit.auth.credentials import OAuthCredential
+from provider_kit.auth.oauth.client import OAuthClient
 from provider_kit.auth.oauth.login import revoke
 from provider_kit.auth.oauth.pending_logins import PendingLogins
 from provider_kit.auth.oauth.presets import oauth_config
-from provider_kit.auth.oauth.refresh_strategy import RefreshStrategy
 from provider_kit.auth.oauth.refresher import TokenRefresher
-from provider_kit.auth.oauth.token_requests import OAuthExchanges
+from provider_kit.auth.oauth.token_state import RefreshStrategy
 from provider_kit.auth.storage.factory import open_token_storage
 from provider_kit.auth.storage.protocol import TokenStorage, token_info
 from provider_kit.errors import AuthError, ConfigError, EncryptionError, StorageError
@@ -56,14 +56,14 @@ class OAuthTokens(SyncAsyncMixin):
         made = oauth_config(provider) if config is None else config
         self.provider = provider
         self.storage = open_token_storage() if storage is None else storage
-        self._exchanges = OAuthExchanges(provider, made)
+        self._client = OAuthClient(provider, made)
         self._pending = PendingLogins(provider)
         self._transports = Transports(made.http, transport=transport)
         key = storage_key or provider
         self._keeper = TokenRefresher(
             key,
             provider,
-            exchanges=self._exchanges,
+            client=self._client,
             pair=self._transports,
             storage=self.storage,
             storage_key=key,
@@ -84,7 +84,7 @@ class OAuthTokens(SyncAsyncMixin):
     @property
     def config(self) -> OAuthConfig:
         """The OAuth client, with what its issuer told."""
-        return self._exchanges.config
+        return self._client.config
 
     @property
     def credential_pool(self) -> CredentialPool:
@@ -213,7 +213,7 @@ class OAuthTokens(SyncAsyncMixin):
         had = await self._keeper.forget(transport)
         if end and token is not None:
             try:
-                await revoke(transport, self._exchanges, token)
+                await revoke(transport, self._client, token)
             except AuthError as error:
                 error.with_hint(
                     "It is forgotten here. To end it at the server too, remove the access in your account there."

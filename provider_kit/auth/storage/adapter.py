@@ -110,6 +110,8 @@ class StorageAdapter:
 
     async def _use(self, transport: Transport, method: Callable[..., Any], *arguments: Any) -> Any:
         try:
+            if getattr(self.storage, "never_blocks", False):
+                return method(*arguments)
             return await call_user(transport, method, *arguments, what="The token storage")
         except ProviderKitError as error:
             error.provider = error.provider or self._provider

@@ -12,6 +12,9 @@ __all__ = ["MemoryTokenStorage"]
 class MemoryTokenStorage(StorageBase):
     """Keeps tokens in this process; safe to share between threads and event loops."""
 
+    #: Its methods return at once: they need no thread.
+    never_blocks = True
+
     def __init__(self) -> None:
         self._tokens: dict[str, OAuthToken] = {}
 

@@ -471,7 +471,7 @@ def test_a_device_stops_asking_when_its_code_is_over():
 
 def test_authenticate_logs_in_only_where_that_helps(world, server, monkeypatch):
     """A good token is taken, an old one refreshed; a failure of the network is no reason to bother a person."""
-    monkeypatch.setattr("provider_kit.auth.oauth.exchange._PAUSES", (0.0,))
+    monkeypatch.setattr("provider_kit.auth.oauth.client._PAUSES", (0.0,))
     authenticator = server.authenticator()
     options = {"open_browser": server.browser, "show": None}
     assert world(authenticator, "authenticate", **options).can_refresh

@@ -249,7 +249,7 @@ def test_a_callback_that_fails_is_reported_and_the_token_kept(world, server, cap
 )
 def test_no_failure_of_network_or_server_ends_a_login(world, server, fault, code, monkeypatch):
     """It is told, retried where it may pass, and the next time all is well."""
-    monkeypatch.setattr("provider_kit.auth.oauth.exchange._PAUSES", (0.0, 0.01))
+    monkeypatch.setattr("provider_kit.auth.oauth.client._PAUSES", (0.0, 0.01))
     authenticator = logged_in(world, server)
     server.fault(**fault, times=2)
     with pytest.raises(AuthError) as caught:
@@ -262,7 +262,7 @@ def test_no_failure_of_network_or_server_ends_a_login(world, server, fault, code
 
 def test_a_passing_failure_is_not_even_noticed(world, server, monkeypatch):
     """Three more tries within the same refresh."""
-    monkeypatch.setattr("provider_kit.auth.oauth.exchange._PAUSES", (0.0, 0.01, 0.01, 0.01))
+    monkeypatch.setattr("provider_kit.auth.oauth.client._PAUSES", (0.0, 0.01, 0.01, 0.01))
     authenticator = logged_in(world, server)
     server.fault(503, times=3)
     assert world(authenticator, "refresh_token").can_refresh
@@ -271,7 +271,7 @@ def test_a_passing_failure_is_not_even_noticed(world, server, monkeypatch):
 
 def test_a_token_that_is_still_good_is_used_when_refreshing_fails(world, monkeypatch):
     """And no other refresh is tried for a second."""
-    monkeypatch.setattr("provider_kit.auth.oauth.exchange._PAUSES", (0.0,))
+    monkeypatch.setattr("provider_kit.auth.oauth.client._PAUSES", (0.0,))
     with OAuthServer(token_lifetime=4.0) as server:
         authenticator = logged_in(world, server)
         first = world(authenticator, "get_token")
@@ -284,7 +284,7 @@ def test_a_token_that_is_still_good_is_used_when_refreshing_fails(world, monkeyp
 
 def test_an_expired_token_whose_refresh_fails_is_an_error_not_a_logout(world, monkeypatch):
     """provider_unavailable, retryable; afterwards it works."""
-    monkeypatch.setattr("provider_kit.auth.oauth.exchange._PAUSES", (0.0,))
+    monkeypatch.setattr("provider_kit.auth.oauth.client._PAUSES", (0.0,))
     monkeypatch.setattr("provider_kit.auth.oauth.token_state._FIRST_REST", 0.05)
     with OAuthServer(token_lifetime=0.1) as server:
         authenticator = logged_in(world, server)
@@ -608,7 +608,7 @@ def test_threads_and_event_loops_together_refresh_once(server):
 
 def test_a_failure_is_shared_too(server, monkeypatch):
     """Nobody asks the server again for what it has just refused; each gets an error of its own."""
-    monkeypatch.setattr("provider_kit.auth.oauth.exchange._PAUSES", (0.0,))
+    monkeypatch.setattr("provider_kit.auth.oauth.client._PAUSES", (0.0,))
     authenticator = logged_in_blocking(server)
     first = authenticator.get_token()
     server.fault(503, grant="refresh_token", latency=0.2, times=100)

@@ -263,7 +263,7 @@ def test_more_traffic_makes_the_next_refresh_earlier(world, server):
 
 def test_a_page_of_a_captive_portal_kills_no_credential(world, server, monkeypatch):
     """It rests for a moment; only a refusal of the server itself takes a credential out of use."""
-    monkeypatch.setattr("provider_kit.auth.oauth.exchange._PAUSES", (0.0,))
+    monkeypatch.setattr("provider_kit.auth.oauth.client._PAUSES", (0.0,))
     bad = credential(server, "a", expires_at=1.0)
     manager = OAuthKeyManager("acme", [bad, credential(server, "b")], config=server.config())
     server.fault(200, grant="refresh_token", body=b"<!doctype html>Welcome to our hotel")

@@ -9,7 +9,7 @@ import pytest
 from provider_kit import AuthError, AuthErrorCode, OAuthConfig, OAuthToken, PKCEConfig
 from provider_kit.auth.oauth.failures import needs_login
 from provider_kit.auth.oauth.pending_logins import PendingLogins
-from provider_kit.auth.oauth.token_requests import OAuthExchanges, make_challenge, make_verifier
+from provider_kit.auth.oauth.token_requests import TokenRequests, make_challenge, make_verifier
 from provider_kit.model.oauth import DeviceCode
 from provider_kit.wire.http import HttpResponse
 
@@ -24,7 +24,7 @@ OLD = OAuthToken(access_token="old-access", refresh_token="old-refresh", scopes=
 
 
 def exchanges(**changes):
-    return OAuthExchanges("acme", OAuthConfig(**{"client_id": "me", **URLS, **changes}))
+    return TokenRequests("acme", OAuthConfig(**{"client_id": "me", **URLS, **changes}))
 
 
 def login(**changes):
@@ -462,22 +462,24 @@ def test_revoking_what_is_over_is_no_error():
 
 def test_a_client_is_learned_from_the_token_it_got():
     """A later process needs no configuration to refresh; what it has goes first."""
-    bare = OAuthExchanges("acme", OAuthConfig())
+    bare = TokenRequests("acme", OAuthConfig())
     first = exchanges(client_secret="s3cret")
-    bare.learn(first.client)
+    bare = bare.for_client(first.client)
     assert (bare.config.client_id, bare.config.client_secret, bare.config.token_url) == (
         "me",
         "s3cret",
         URLS["token_url"],
     )
     other = exchanges(client_id="mine")
-    other.learn(first.client)
+    other = other.for_client(first.client)
     assert other.config.client_id == "mine"
     assert other.config.client_secret is None
-    half = OAuthExchanges("acme", OAuthConfig(client_id="me"))
-    half.learn(first.client)
+    half = TokenRequests("acme", OAuthConfig(client_id="me"))
+    half = half.for_client(first.client)
     assert half.config.token_url == URLS["token_url"]
     # Somebody logs in anew, with another client at another server: nothing of the old one stays.
-    bare.learn({"client_id": "second", "token_url": "https://second.example/token"})
+    bare = TokenRequests("acme", OAuthConfig()).for_client(
+        {"client_id": "second", "token_url": "https://second.example/token"}
+    )
     assert (bare.config.client_id, bare.config.client_secret) == ("second", None)
     assert bare.config.token_url == "https://second.example/token"
