@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.auth.keys.sources import check_key
@@ -14,7 +14,7 @@ from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, NotSuppor
 from provider_kit.model.secrets import MaskedStr
 from provider_kit.transports.base import Runtime
 
-__all__ = ["GOES_ON", "Credential", "CredentialPool"]
+__all__ = ["GOES_ON", "Credential", "CredentialPool", "Secret"]
 
 #: Details of an error whose refresh has not failed: the caller had no time to wait for it.
 GOES_ON = "the refresh goes on"
@@ -22,8 +22,19 @@ GOES_ON = "the refresh goes on"
 _OVER = (AuthErrorCode.TOKEN_EXPIRED, AuthErrorCode.INVALID_CREDENTIALS)
 
 
+class Secret(NamedTuple):
+    """What a credential proves itself with: a token, a key, or whatever the provider's signer understands."""
+
+    value: str
+    #: Clock reading from which it must be asked for again.
+    fresh_until: float
+
+    def __repr__(self) -> str:
+        return f"<Secret until {self.fresh_until:.0f}>"
+
+
 class Credential(Protocol):
-    """Something that has a token whenever it is asked."""
+    """Something that has a secret whenever it is asked. A signer, or a header, proves it to the provider."""
 
     @property
     def id(self) -> str:
@@ -45,8 +56,13 @@ class Credential(Protocol):
         """What must not be in a text."""
         ...
 
-    async def obtain(self, transport: Runtime, deadline: float | None, rejected: str | None) -> tuple[str, float]:
-        """A token, and the clock reading from which it must be asked for again.
+    async def obtain(self, runtime: Runtime, deadline: float | None, rejected: str | None) -> Secret:
+        """A secret that is good now.
+
+        Args:
+            runtime: The world it is asked in.
+            deadline: Clock reading until which the caller waits.
+            rejected: The secret that the provider has refused, if that is why it is asked.
 
         Raises:
             AuthError: There is none.

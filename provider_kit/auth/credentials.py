@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from provider_kit.auth.authenticator import Authenticator, AuthMethod, ask_authenticator
-from provider_kit.auth.credential_pool import CredentialPool
+from provider_kit.auth.credential_pool import CredentialPool, Secret
 from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.auth.monitoring.metrics import CredentialMetrics
 from provider_kit.auth.oauth.refresher import TokenRefresher
@@ -56,11 +56,11 @@ class OAuthCredential:
         """How it fared."""
         return self.keeper.metrics
 
-    async def obtain(self, transport: Runtime, deadline: float | None, rejected: str | None) -> tuple[str, float]:
+    async def obtain(self, runtime: Runtime, deadline: float | None, rejected: str | None) -> Secret:
         """A token that is good now."""
-        token = await self.keeper.obtain(transport, deadline=deadline, rejected=rejected)
+        token = await self.keeper.obtain(runtime, deadline=deadline, rejected=rejected)
         # One whose refresh failed a moment ago is asked for again with the next call.
-        return token.access_token, transport.now() + self.keeper.fresh_for(transport)
+        return Secret(token.access_token, runtime.now() + self.keeper.fresh_for(runtime))
 
     def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> float | None:
         """Count a call; now and then, the clock reading until which the token is good without a refresh."""
@@ -92,14 +92,14 @@ class AuthenticatorCredential:
         """The last token it gave."""
         return (self._last,) if self._last else ()
 
-    async def obtain(self, transport: Runtime, deadline: float | None, rejected: str | None) -> tuple[str, float]:
+    async def obtain(self, runtime: Runtime, deadline: float | None, rejected: str | None) -> Secret:
         """Ask for the token; before each attempt, for nobody knows when it ends."""
         what = self._authenticator
         try:
-            token = await self._refreshed(transport, deadline, rejected) if rejected is not None else None
+            token = await self._refreshed(runtime, deadline, rejected) if rejected is not None else None
             if token is None:
-                token = await ask_authenticator(transport, what, "get_token")
-            method = await ask_authenticator(transport, what, "get_auth_method")
+                token = await ask_authenticator(runtime, what, "get_token")
+            method = await ask_authenticator(runtime, what, "get_auth_method")
         except ProviderKitError:
             raise
         except Exception as error:  # an authenticator of the user's may raise anything
@@ -117,7 +117,7 @@ class AuthenticatorCredential:
             )
         self._last = token
         self.bearer = method != AuthMethod.API_KEY
-        return token, -math.inf
+        return Secret(token, -math.inf)
 
     async def _refreshed(self, transport: Runtime, deadline: float | None, rejected: str) -> Any:
         """Have a refused token refreshed, once for all who were refused; the new one, or ``None``."""

@@ -188,7 +188,7 @@ class Attempts(AttemptState):
         value = "" if lease.key is None else lease.key.value
         if admission.renewable:
             lease.sent = value
-        return self.endpoint.sign(self.prepared, value, self.operation == "stream")
+        return self.endpoint.sign(self.prepared, value, self.operation == "stream", lease.time)
 
     # -------------------------------------------------------------------------------------------- the ends
 

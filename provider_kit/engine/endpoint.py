@@ -199,7 +199,7 @@ class Endpoint:
     def _all_headers(self, key: str) -> dict[bool, dict[str, str]]:
         """The headers of requests with a key: of those that ask for a stream, and of others."""
         made: dict[str, str] = {}
-        if key:
+        if key and self.provider.signer is None:
             if self.given_pool is not None and self.given_pool.is_bearer(key):
                 made = {"Authorization": f"Bearer {key}"}
             else:
@@ -279,8 +279,8 @@ class Endpoint:
             merge_headers({}, extra_headers)  # refuses what cannot be sent
         return PreparedRequest(call.method, url, body, call.headers, extra_headers)
 
-    def sign(self, prepared: PreparedRequest, key: str, stream: bool) -> HttpRequest:
-        """The HTTP request of one attempt."""
+    def sign(self, prepared: PreparedRequest, key: str, stream: bool, now: float) -> HttpRequest:
+        """The HTTP request of one attempt, made at ``now`` seconds since 1970."""
         sent = dict(self.headers_for(key, stream))
         if prepared.body is None:
             sent.pop("Content-Type", None)  # a header of the user's own stays
@@ -288,7 +288,9 @@ class Endpoint:
             sent.update(prepared.headers)
         if prepared.extra_headers:
             sent = merge_headers(sent, prepared.extra_headers)
-        return HttpRequest(prepared.method, prepared.url, sent, prepared.body)
+        request = HttpRequest(prepared.method, prepared.url, sent, prepared.body)
+        signer = self.provider.signer
+        return request if signer is None or not key else signer.sign(request, key, now)
 
     def _remember(self, path: str) -> str:
         url = join_url(self.base_url, path)

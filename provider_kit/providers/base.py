@@ -18,6 +18,7 @@ from provider_kit.dialects.openai_chat import ChatQuirks, OpenAIChat
 from provider_kit.errors import APIError
 from provider_kit.model.config import ProviderConfig
 from provider_kit.model.oauth import OAuthConfig
+from provider_kit.wire.http import Signer
 
 __all__ = ["Provider"]
 
@@ -76,6 +77,8 @@ class Provider:
     balance_paths: tuple[str, ...] = ()
     #: Addresses and ways of its OAuth login; the client's id is the user's own.
     oauth: OAuthConfig | None = None
+    #: Signs each request, in place of a header that carries the key.
+    signer: Signer | None = None
 
     def complete(self, config: ProviderConfig, environ: Mapping[str, str]) -> ProviderConfig:
         """The configuration with options that the environment holds; called before all else."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from attrs import define, field
 
-__all__ = ["HttpRequest", "HttpResponse", "Limits", "is_loopback", "join_url", "same_origin"]
+__all__ = ["HttpRequest", "HttpResponse", "Limits", "Signer", "is_loopback", "join_url", "same_origin"]
 
 
 @define
@@ -21,6 +21,20 @@ class HttpRequest:
     #: Names in any case; may hold credentials, so never shown.
     headers: dict[str, str] = field(repr=lambda headers: f"<{len(headers)} headers>")
     body: bytes | None = field(default=None, repr=lambda body: f"<{len(body)} bytes>" if body else "None")
+
+
+class Signer(Protocol):
+    """Proves who sends a request, where a header that is the same every time does not do."""
+
+    def sign(self, request: HttpRequest, secret: str, now: float) -> HttpRequest:
+        """The request with its proof; made for each attempt anew.
+
+        Args:
+            request: What is to be sent, as it will be, but for the proof.
+            secret: What the credential gave: a key, or whatever its signer understands.
+            now: Seconds since 1970.
+        """
+        ...
 
 
 @define

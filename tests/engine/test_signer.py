@@ -1,0 +1,65 @@
+"""A provider that signs its requests: one file of its own, and every verb works, in both worlds."""
+
+import hashlib
+import hmac
+
+import pytest
+
+from provider_kit import Backoff, Client, Provider, ScriptedTransport, register_provider
+from provider_kit.transports import HttpRequest
+
+KEY = "a-secret-that-is-never-sent"
+
+
+class Hmac:
+    """Signs method, path, time and body, as clouds do."""
+
+    def sign(self, request, secret, now):
+        text = f"{request.method}\n{request.url}\n{now:.3f}\n".encode() + (request.body or b"")
+        made = hmac.new(secret.encode(), text, hashlib.sha256).hexdigest()
+        return HttpRequest(
+            request.method, request.url, {**request.headers, "x-time": f"{now:.3f}", "x-signature": made}, request.body
+        )
+
+
+register_provider(
+    Provider(
+        name="signed-cloud",
+        base_url="https://signed.example/v1",
+        key_variables=("SIGNED_CLOUD_API_KEY",),
+        default_model="m",
+        signer=Hmac(),
+    )
+)
+
+
+def is_good(request):
+    text = f"{request.method}\n{request.url}\n{request.headers['x-time']}\n".encode() + (request.body or b"")
+    return request.headers["x-signature"] == hmac.new(KEY.encode(), text, hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize("verb", ["chat", "stream", "models"])
+def test_each_attempt_is_signed_anew(call, answers, verb):
+    """Over what is sent, with the time of the attempt; the secret itself is nowhere."""
+    listed = {"json": {"object": "list", "data": [{"id": "m"}]}}
+    good = {"chat": answers.text(), "stream": answers.stream("Hi"), "models": listed}[verb]
+    transport = ScriptedTransport([answers.error(503), good])
+    retry = Backoff(jitter=lambda wait: wait)
+    client = Client("signed-cloud", api_key=KEY, transport=transport, retry=retry)
+    getattr(call, verb)(client, *([] if verb == "models" else ["Hello"]))
+    first, second = transport.requests
+    assert is_good(first)
+    assert is_good(second)
+    assert first.headers["x-time"] != second.headers["x-time"]
+    assert KEY not in repr([dict(request.headers) for request in transport.requests])
+    assert not {name.lower() for name in first.headers} & {"authorization", "x-api-key"}
+
+
+def test_headers_of_the_users_own_are_signed_too(call, answers):
+    """What comes last is what is signed."""
+    transport = ScriptedTransport([answers.text()])
+    client = Client("signed-cloud", api_key=KEY, transport=transport, headers={"x-team": "blue"})
+    call.chat(client, "Hello", extra_headers={"x-call": "1"})
+    (request,) = transport.requests
+    assert is_good(request)
+    assert (request.headers["x-team"], request.headers["x-call"]) == ("blue", "1")
