@@ -92,25 +92,7 @@ def check_policies(
         AuthError: A key is empty or holds characters that no key has.
     """
     make_policy(retry, config.max_retries)
-    pool: KeyPool | None = None
-    login: OAuthAuthenticator | OAuthKeyManager | None = None
-    if isinstance(api_keys, KeyPool):
-        pool = api_keys
-    elif isinstance(api_keys, Mapping):
-        strategy = config.key_strategy if config.key_strategy != "round_robin" else "weighted"
-        pool = KeyPool(config.label, api_keys, strategy=strategy)
-    elif callable(api_keys):
-        pool = KeyPool(config.label, (), strategy=config.key_strategy, source=api_keys)
-    if auth is not None or config.oauth_credentials or config.oauth is not None:
-        if pool is not None or config.api_key is not None or config.api_keys:
-            raise ConfigError(
-                "Keys and a login are both given.", hint="Pass api_key=, api_keys= or auth=, only one of them."
-            )
-        pool, login = find_login(config, auth)
-    if pool is not None and config.api_key is not None:
-        raise ConfigError("api_key= and api_keys= are both given.", hint="Put all keys into api_keys=.")
-    if pool is not None and config.api_keys:
-        raise ConfigError("Keys are given twice.", hint="Add them to the KeyManager, or leave it out.")
+    pool, login = _keys_or_login(config, api_keys, auth)
     if rate_limiter is not None and not _is_a(rate_limiter, Limiter):
         raise ConfigError(
             f"rate_limiter must be an object with reserve() and settle(), not {rate_limiter!r}.",
@@ -133,6 +115,32 @@ def check_policies(
         login=login,
         auth=auth,
     )
+
+
+def _keys_or_login(
+    config: ProviderConfig, api_keys: Any, auth: Any
+) -> tuple[KeyPool | None, OAuthAuthenticator | OAuthKeyManager | None]:
+    """The pool of keys or tokens that takes the place of the configuration's keys, and the login behind it."""
+    pool: KeyPool | None = None
+    login: OAuthAuthenticator | OAuthKeyManager | None = None
+    if isinstance(api_keys, KeyPool):
+        pool = api_keys
+    elif isinstance(api_keys, Mapping):
+        strategy = config.key_strategy if config.key_strategy != "round_robin" else "weighted"
+        pool = KeyPool(config.label, api_keys, strategy=strategy)
+    elif callable(api_keys):
+        pool = KeyPool(config.label, (), strategy=config.key_strategy, source=api_keys)
+    if auth is not None or config.oauth_credentials or config.oauth is not None:
+        if pool is not None or config.api_key is not None or config.api_keys:
+            raise ConfigError(
+                "Keys and a login are both given.", hint="Pass api_key=, api_keys= or auth=, only one of them."
+            )
+        pool, login = find_login(config, auth)
+    if pool is not None and config.api_key is not None:
+        raise ConfigError("api_key= and api_keys= are both given.", hint="Put all keys into api_keys=.")
+    if pool is not None and config.api_keys:
+        raise ConfigError("Keys are given twice.", hint="Add them to the KeyManager, or leave it out.")
+    return pool, login
 
 
 def find_login(config: ProviderConfig, auth: Any) -> tuple[KeyPool, OAuthAuthenticator | OAuthKeyManager | None]:

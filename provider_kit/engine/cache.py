@@ -78,13 +78,8 @@ async def look_up(
         call = dialect.build_chat(
             request, stream=False, report=ParameterReport("drop", attempts.endpoint.name, request.model)
         )
-    endpoint = attempts.endpoint
-    body = deep_merge(call.body or {}, request.extra_body) if request.extra_body else call.body
-    try:
-        told = vary_headers(call.headers, request.extra_headers) if call.headers or request.extra_headers else ()
-        query = {**(call.query or {}), **(request.extra_query or {})} if call.query or request.extra_query else None
-        key = cache_key(f"{endpoint.scope} {call.path}", body, told, query)
-    except (TypeError, ValueError, RecursionError):
+    key = _key_of(attempts, request, call)
+    if key is None:
         return None  # it cannot be written as JSON, which the call itself will say
     found = Lookup(attempts, cache, key)
     while True:
@@ -111,6 +106,17 @@ async def look_up(
             found.done()  # the task was cancelled while it listened
             raise
     return found
+
+
+def _key_of(attempts: Attempts, request: ChatRequest, call: WireRequest) -> str | None:
+    """What the answer is kept under: everything that changes it; ``None`` if that is no JSON."""
+    body = deep_merge(call.body or {}, request.extra_body) if request.extra_body else call.body
+    try:
+        told = vary_headers(call.headers, request.extra_headers) if call.headers or request.extra_headers else ()
+        query = {**(call.query or {}), **(request.extra_query or {})} if call.query or request.extra_query else None
+        return cache_key(f"{attempts.endpoint.scope} {call.path}", body, told, query)
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 async def _get(attempts: Attempts, cache: ResponseCache, key: str) -> CacheEntry | None:

@@ -129,23 +129,7 @@ class Settlement:
             changed = admission.breaker.record(lease.trial, ok, now)
         if isinstance(error, APIError) and has_rate_limits(error.headers):
             self._tell_limits(attempts, self._learn(attempts, lease, error.headers, now))
-        rotated: Key | None = None
-        key = lease.key
-        if key is not None:
-            pool = admission.endpoint.keys
-            if admission.renewable:
-                pool.observe(key, False, now - lease.started, None, attempts.runtime.time())
-            if (
-                isinstance(error, AuthenticationError)
-                and isinstance(pool, CredentialPool)
-                and key.id not in attempts.retry.rotation.renewed
-                and pool.reject(key, lease.sent)
-            ):
-                attempts.rule = TOKEN_REFUSED  # it is renewed before it is used again, once in a call
-            elif isinstance(error, AuthenticationError) and self._is_kept_elsewhere(attempts, key):
-                rotated = key
-            elif rule.key is not KeyAction.UNTOUCHED:
-                self._report_key(attempts, key, error, now)
+        rotated = self._settle_key(attempts, lease, error, now) if lease.key is not None else None
         if changed is not None:
             self._tell_circuit(attempts, changed, error)
         answered = isinstance(error, APIError) or (
@@ -156,6 +140,26 @@ class Settlement:
         if rotated is None and admission.shared is None:
             return None
         return lambda: self._after_failure(attempts, lease, error, rotated, ok, 0.0 if answered else lease.tokens)
+
+    def _settle_key(self, attempts: AttemptState, lease: Lease, error: ProviderKitError, now: float) -> Key | None:
+        """What a failure means for the key; the key itself, if there is a place to look for its successor."""
+        admission, key = self._admission, lease.key
+        assert key is not None  # asked for only where there is one
+        pool = admission.endpoint.keys
+        if admission.renewable:
+            pool.observe(key, False, now - lease.started, None, attempts.runtime.time())
+        if (
+            isinstance(error, AuthenticationError)
+            and isinstance(pool, CredentialPool)
+            and key.id not in attempts.retry.rotation.renewed
+            and pool.reject(key, lease.sent)
+        ):
+            attempts.rule = TOKEN_REFUSED  # it is renewed before it is used again, once in a call
+        elif isinstance(error, AuthenticationError) and self._is_kept_elsewhere(attempts, key):
+            return key
+        elif attempts.rule.key is not KeyAction.UNTOUCHED:
+            self._report_key(attempts, key, error, now)
+        return None
 
     # -------------------------------------------------------------------------------------------- afterwards
 

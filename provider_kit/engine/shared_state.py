@@ -113,13 +113,7 @@ class SharedState:
         self, attempts: AttemptState, lease: Lease, breaker: CircuitBreaker | None, ok: bool | None, used: float
     ) -> None:
         """Tell the others how an attempt ended. Its outcome is not put at risk: a failure is only told."""
-        limiter = lease.limiter
-        if lease.remote is not None and limiter is not None and limiter.token_window is not None:
-            claimed, claim, lease.remote = max(0, round(lease.tokens)), lease.remote, None
-            if round(used) != claimed:
-                place = f"{self._scope}:{lease.key.id if lease.key is not None else 'none'}:tokens"
-                names = [f"{place}:log", f"{place}:total"]
-                await self._run(attempts, SETTLE, names, [claim, claimed, max(0, round(used))], fatal=False)
+        await self._settle_tokens(attempts, lease, used)
         outcome = "none"
         if breaker is not None:
             outcome = "open" if ok is None else "ok" if ok else "failed"
@@ -145,6 +139,16 @@ class SharedState:
             _adopt(attempts, breaker, _state(state), breaker.config.open_for)
         if key is not None:
             key.shared = fate not in ("same", "fine")
+
+    async def _settle_tokens(self, attempts: AttemptState, lease: Lease, used: float) -> None:
+        """Give back what an attempt claimed and did not use."""
+        limiter = lease.limiter
+        if lease.remote is not None and limiter is not None and limiter.token_window is not None:
+            claimed, claim, lease.remote = max(0, round(lease.tokens)), lease.remote, None
+            if round(used) != claimed:
+                place = f"{self._scope}:{lease.key.id if lease.key is not None else 'none'}:tokens"
+                names = [f"{place}:log", f"{place}:total"]
+                await self._run(attempts, SETTLE, names, [claim, claimed, max(0, round(used))], fatal=False)
 
     # -------------------------------------------------------------------------------------------- the store
 

@@ -62,10 +62,21 @@ class StreamState:
     collected_bytes: int = 0
     #: Whether the cache had it.
     hit: bool = False
+    #: Whether content has reached the reader, and whether the attempt's outcome is known.
+    committed: bool = False
+    settled: bool = False
     on_end: list[Callable[[End], object]] = field(factory=list)
     #: How it ended, once it has, and what went wrong.
     how: Literal["complete", "failed", "left"] | None = None
     failure: ProviderKitError | None = None
+
+    def begin_attempt(self) -> None:
+        """Forget what an earlier attempt left: one that brought no content is no part of the answer."""
+        self.decoder = self.body = self.attempts.body = None
+        self.committed = self.settled = False
+        if self.collected:
+            self.collected.clear()
+            self.collected_bytes = 0
 
     @property
     def end(self) -> End | None:
@@ -173,105 +184,126 @@ async def _stream(state: StreamState, http: HttpRequest) -> AsyncGenerator[Chunk
         StreamError: It failed, or was cut, after it.
     """
     attempts = state.attempts
-    committed = settled = False
-    failed: ProviderKitError | None = None
-    body: ByteStream | None = None
-    state.decoder = state.body = attempts.body = None
-    collected = state.collected
-    if collected:  # an attempt that brought no content is no part of the answer
-        collected.clear()
-        state.collected_bytes = 0
+    state.begin_attempt()
+    committed = False
     try:
-        body = state.body = await attempts.http.open_stream(http, attempts.limits)
-        attempts.body = body
-        if attempts.gone:
-            raise CallerLeft
-        if body.status >= 300:
-            raise attempts.endpoint.error(body.status, body.headers, await _read_all(body))
-        kind = (body.headers.get("content-type") or "").partition(";")[0].strip().lower()
-        if kind in ("application/json", "text/html"):
-            chunks = _read_whole(state, body, await _read_all(body))
-            committed = True
-            await _begun(attempts)
+        chunks = await _open(state, http)
+        if chunks is not None:
+            committed = await _commit(state)
             yield None
             for chunk in chunks:
                 yield chunk
-            settled = True
-            await _complete(state)
-            return
-        decoder = state.decoder = state.dialect.stream_decoder()
-        read, feed = body.read, decoder.feed
-        while not decoder.complete:
-            data = await read()
-            if collected is not None:
-                _collect(state, data)
-            if not data:
-                for chunk in decoder.finish():
+        else:
+            body: ByteStream = state.body  # type: ignore[assignment]  # it was opened
+            decoder = state.decoder = state.dialect.stream_decoder()
+            read, feed, collected = body.read, decoder.feed, state.collected
+            while not decoder.complete:
+                data = await read()
+                if collected is not None:
+                    _collect(state, data)
+                if attempts.gone:
+                    raise CallerLeft
+                progressed = False
+                for chunk in feed(data) if data else decoder.finish():
                     if not committed:
-                        committed = True
-                        await _begun(attempts)
+                        committed = await _commit(state)
                         yield None
+                    progressed = True
                     yield chunk
-                break
-            progressed = False
-            if attempts.gone:
-                raise CallerLeft
-            for chunk in feed(data):
-                if not committed:
-                    committed = True
-                    await _begun(attempts)
-                    yield None
-                progressed = True
-                yield chunk
-            if progressed:
-                body.progress()
-        if not decoder.complete:
-            raise _incomplete(decoder)
-        if not committed:  # an answer without any content
-            committed = True
-            yield None
-        settled = True
+                if not data:
+                    break
+                if progressed:
+                    body.progress()
+            _require_end(decoder)
+            if not committed:  # an answer without any content
+                state.committed = True
+                yield None
+        state.settled = True
         await _complete(state)
     except CallerLeft:
-        if not committed:
+        if not state.committed:
             raise
         _raise_if_cancelled(attempts)
     except (StreamFailure, ProviderKitError, *PARSE_ERRORS) as error:
-        if settled or callers_own([error]) is not None:
+        if state.settled or callers_own([error]) is not None:
             raise
+        await _failed(state, error)
+    finally:
+        await _end(state)
+
+
+async def _open(state: StreamState, http: HttpRequest) -> list[Chunk] | None:
+    """Send the request and wait for the head of the answer; the chunks of one that came whole.
+
+    Raises:
+        CallerLeft: Nobody wants it any more.
+        APIError: The provider refused.
+    """
+    attempts = state.attempts
+    body = state.body = await attempts.http.open_stream(http, attempts.limits)
+    attempts.body = body
+    if attempts.gone:
+        raise CallerLeft
+    if body.status >= 300:
+        raise attempts.endpoint.error(body.status, body.headers, await _read_all(body))
+    kind = (body.headers.get("content-type") or "").partition(";")[0].strip().lower()
+    if kind in ("application/json", "text/html"):
+        return _read_whole(state, body, await _read_all(body))
+    return None
+
+
+async def _commit(state: StreamState) -> bool:
+    """The first content is here: from now on the generator owns what the attempt holds."""
+    attempts = state.attempts
+    state.committed = True
+    attempts.first_content = attempts.runtime.now() - attempts.call.started
+    if attempts.observed:
+        text = f"first content after {attempts.first_content:.2f} s"
+        await attempts.emit(StreamStarted, text, wait=attempts.first_content)
+    return True
+
+
+async def _failed(state: StreamState, error: Exception) -> None:
+    """The attempt failed: raise what the loop, or the reader, is to see. A stream that was closed just ends."""
+    attempts = state.attempts
+    try:
         if attempts.gone:
-            if not committed:
+            if not state.committed:
                 raise CallerLeft from None
             _raise_if_cancelled(attempts)
             return
-        settled = True
+        state.settled = True
         now = attempts.runtime.now()
         state.ended = now - attempts.call.started
-        failed = _public(state, error)
+        failure = _public(state, error)
         try:
-            if committed:
-                await attempts.broke_off(failed, now)
-                raise _after_content(state, failed) from (failed if failed is not error else error.__cause__)
-            failed = _before_content(state, failed)
-            raise failed from failed.__cause__
+            if state.committed:
+                await attempts.broke_off(failure, now)
+                state.failure = _bare(failure)
+                raise _after_content(state, failure) from (failure if failure is not error else error.__cause__)
+            failure = _before_content(state, failure)
+            raise failure from failure.__cause__
         finally:
-            if not committed:
-                failed = None
+            del failure
     finally:
-        complete = state.decoder is not None and state.decoder.complete
+        del error  # or the error and this frame would hold each other, and all that the call had
+
+
+async def _end(state: StreamState) -> None:
+    """The generator is over, whatever ended it: free what it holds, and tell who wants to know."""
+    complete = state.decoder is not None and state.decoder.complete
+    body = state.body
+    try:
+        if not state.settled:
+            await _left(state, complete)
+    finally:
         try:
-            if not settled:
-                await _left(state, complete)
+            if body is not None:
+                # A caller who stops at the last chunk leaves the connection fit for the next call.
+                await (body.drain() if complete else body.aclose())
         finally:
-            try:
-                if body is not None:
-                    # A caller who stops at the last chunk leaves the connection fit for the next call.
-                    await (body.drain() if complete else body.aclose())
-            finally:
-                if committed:
-                    state.failure = None if failed is None else _bare(failed)
-                    failed = None  # or the error and this frame would hold each other, and all that the call had
-                    _ended(state, "failed" if state.failure else "complete" if settled or complete else "left")
+            if state.committed:
+                _ended(state, "failed" if state.failure else "complete" if state.settled or complete else "left")
 
 
 def _raise_if_cancelled(attempts: Attempts) -> None:
@@ -309,14 +341,6 @@ def _before_content(state: StreamState, failure: ProviderKitError) -> ProviderKi
         failure.retryable = True
         failure.partial = _partial(state)
     return failure
-
-
-async def _begun(attempts: Attempts) -> None:
-    """The first content is here."""
-    attempts.first_content = attempts.runtime.now() - attempts.call.started
-    if attempts.observed:
-        text = f"first content after {attempts.first_content:.2f} s"
-        await attempts.emit(StreamStarted, text, wait=attempts.first_content)
 
 
 async def _complete(state: StreamState) -> None:
@@ -399,15 +423,21 @@ def _read_mislabelled(state: StreamState, data: bytes) -> list[Chunk] | None:
     return chunks
 
 
-def _incomplete(decoder: StreamDecoder) -> StreamIncompleteError:
-    """The error for a stream that ended without its end mark."""
+def _require_end(decoder: StreamDecoder) -> None:
+    """A stream that ends without its end mark is an error, never a short answer.
+
+    Raises:
+        StreamIncompleteError: It has none.
+    """
+    if decoder.complete:
+        return
     if getattr(decoder, "lacks_only_end", False):  # a decoder of somebody else's may not know
-        return StreamIncompleteError(
+        raise StreamIncompleteError(
             "The stream ended without its end mark, after the model had given its reason to stop. What was received "
             "is whole.",
             hint="error.partial is the whole answer; only what a provider sends last, such as usage, may be missing.",
         )
-    return StreamIncompleteError("The stream ended before the answer was complete.")
+    raise StreamIncompleteError("The stream ended before the answer was complete.")
 
 
 def _cut(error: ResponseLostError) -> StreamIncompleteError:
