@@ -17,7 +17,7 @@ from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import DEFAULT_TOTAL_TIMEOUT, Timeout
 from provider_kit.model.inputs import ChatOptions, Messages, build_request
 from provider_kit.model.models import EmbeddingRequest, Embeddings, HealthStatus, Model
-from provider_kit.policies.retry import Backoff
+from provider_kit.policies.retry import Backoff, RetryPolicy
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
 from provider_kit.transports.pair import SyncAsyncMixin
@@ -228,7 +228,7 @@ class Verbs(SyncAsyncMixin):
             on_unsupported,
             options.get("response_cache", defaults.get("response_cache")) is not False,
             # A stream may be closed from elsewhere, which ends whatever it waits for.
-            cancel=CancelToken(cancel) if operation == "stream" else cancel,
+            CancelToken(cancel) if operation == "stream" else cancel,
         )
 
     def _embedding(self, texts: Any, model: str | None, dimensions: Any, extra_body: Any) -> EmbeddingRequest:
@@ -244,9 +244,9 @@ class Verbs(SyncAsyncMixin):
         total: float | None = None,
         on_unsupported: Any = None,
         cached: bool = True,
-        *,
         cancel: CancelToken | None = None,
-        **fields: Any,
+        probing: bool = False,
+        retry: RetryPolicy | None = None,
     ) -> Call:
         if self._bus is not None:
             self._bus.check_world(runtime)
@@ -254,12 +254,10 @@ class Verbs(SyncAsyncMixin):
         clocks: Timeout | None = None
         if timeout is not None or total is not None:
             clocks, total = check_times(timeout, total)
-        if total is None:
-            total = self._total
-        of_call = clocks or self._timeout
-        deadline = deadline_of(of_call, total, now=now, stream=operation == "stream")
+        of_call, of_client = clocks or self._timeout, self._total
+        deadline = deadline_of(of_call, of_client if total is None else total, now=now, stream=operation == "stream")
         start_by = math.inf
-        if deadline is None and math.inf not in (total, self._total, of_call and of_call.total):
+        if deadline is None and math.inf not in (total, of_client, of_call and of_call.total):
             start_by = now + DEFAULT_TOTAL_TIMEOUT  # a stream may last, but not wait for ever to begin
         return Call(
             operation,
@@ -271,6 +269,7 @@ class Verbs(SyncAsyncMixin):
             clocks,
             on_unsupported,
             cached,
-            cancel=cancel,
-            **fields,
+            probing,
+            retry,
+            cancel,
         )

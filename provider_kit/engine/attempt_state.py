@@ -108,6 +108,10 @@ class AttemptState:
     first_content: float | None = None
     #: What the last failure means.
     rule: FailureRule
+    #: The failed attempts so far.
+    failures: tuple[Attempt, ...] = ()
+    #: Events that are still to be emitted: class, message, fields.
+    news: tuple[tuple[type[Event], str, dict[str, Any]], ...] = ()
     _call_id: str | None = None
     _tokens: float | None = None
 
@@ -122,10 +126,6 @@ class AttemptState:
         self.model = None if request is None else request.model
         #: Whether it counts against rate limits.
         self.limited = call.operation in ("chat", "stream", "embed")
-        #: The failed attempts so far.
-        self.failures: list[Attempt] = []
-        #: Events that are still to be emitted: class, message, fields.
-        self.news: list[tuple[type[Event], str, dict[str, Any]]] = []
 
     # -------------------------------------------------------------------------------------------- facts
 
@@ -172,12 +172,12 @@ class AttemptState:
             "provider": self.endpoint.name,
             "model": self.model,
             "operation": self.operation,
-            "attempts": tuple(self.failures),
+            "attempts": self.failures,
         }
 
     def tell(self, kind: type[Event], message: str, **fields: Any) -> None:
         """Note an event; it is emitted once the plain code that notes it is done."""
-        self.news.append((kind, message, fields))
+        self.news = (*self.news, (kind, message, fields))
 
     # -------------------------------------------------------------------------------------------- attempts
 
@@ -218,18 +218,16 @@ class AttemptState:
     def record(self, error: ProviderKitError, now: float, wait: float = 0.0) -> None:
         """Add the failed attempt to the list, and tell the error of all of them."""
         lease = self.lease
-        self.failures.append(
-            Attempt(
-                len(self.failures) + 1,
-                self.endpoint.name,
-                self.model or "",
-                now - lease.started,
-                type(error).__name__,
-                error.message,
-                getattr(error, "status_code", None),
-                wait,
-                lease.time,
-                self.shown_key() if lease.key is not None and self.endpoint.keys.has_multiple else "",
-            )
+        failed = Attempt(
+            len(self.failures) + 1,
+            self.endpoint.name,
+            self.model or "",
+            now - lease.started,
+            type(error).__name__,
+            error.message,
+            getattr(error, "status_code", None),
+            wait,
+            lease.time,
+            self.shown_key() if lease.key is not None and self.endpoint.keys.has_multiple else "",
         )
-        error.attempts = tuple(self.failures)
+        self.failures = error.attempts = (*self.failures, failed)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from attrs import define
 
-from provider_kit.engine.admission import Admission, Prerequisite
+from provider_kit.engine.admission import Admission, Prerequisite, Wait
 from provider_kit.engine.attempt_state import NO_RETRY_STATE, AttemptState, Lease, RetryState
 from provider_kit.engine.call import Call, make_limits
 from provider_kit.engine.endpoint import Endpoint, PreparedRequest
@@ -132,9 +132,21 @@ class Attempts(AttemptState):
         """
         self.prepared = prepared
         while True:
-            request = await self._begin()
+            lease = self.lease = Lease()
             try:
-                return await exchange(self, request)
+                if self.observed and not self.failures:
+                    await self.emit(CallStarted, f"{self.operation} {self.model or ''}".rstrip())
+                found = self.parts.admission.admit(self, self.runtime.now())
+                if found is not None or self.news:
+                    await self._wait_for_admission(found)
+                if self.gone:
+                    raise CallerLeft
+            except BaseException as error:  # cancelled too: what it holds must be free for others
+                await self._refused(error)
+                raise
+            lease.started, lease.time = self.runtime.now(), self.runtime.time()
+            try:
+                return await exchange(self, self._signed(lease))
             except ProviderKitError as error:
                 if self.gone:
                     await self.abandon()
@@ -148,45 +160,45 @@ class Attempts(AttemptState):
             if wait > 0:
                 await self._sleep(wait)
 
-    async def _begin(self) -> HttpRequest:
-        """Wait until an attempt may be made; what to send then.
+    async def _wait_for_admission(self, found: Wait | Prerequisite | None) -> None:
+        """Wait, and see to what must come first, until an attempt may be made.
 
         Raises:
             ProviderKitError: It may not be made, or not in time. That is no attempt.
         """
-        lease = self.lease = Lease()
         runtime, admission = self.runtime, self.parts.admission
+        while True:
+            if self.news:
+                await self._emit_news()
+            if found is None:
+                return
+            if isinstance(found, Prerequisite):
+                await found.work()
+            elif found.woken is None:
+                await self._sleep(found.seconds)
+            elif found.woken.wakeup is None:  # it may have got in before it could be woken
+                found.woken.wakeup = runtime.wakeup()
+            else:
+                await self.wait(found.woken.wakeup, found.seconds)  # type: ignore[arg-type]  # it was made above
+            found = admission.admit(self, runtime.now())
+
+    async def _refused(self, error: BaseException) -> None:
+        """An attempt is not made after all: give back what it held, and say so."""
         try:
-            if self.observed and not self.failures:
-                await self.emit(CallStarted, f"{self.operation} {self.model or ''}".rstrip())
-            while True:
-                found = admission.admit(self, runtime.now())
-                if self.news:
-                    await self._emit_news()
-                if found is None:
-                    break
-                if isinstance(found, Prerequisite):
-                    await found.work()
-                elif found.woken is None:
-                    await self._sleep(found.seconds)
-                elif found.woken.wakeup is None:  # it may have got in before it could be woken
-                    found.woken.wakeup = runtime.wakeup()
-                else:
-                    await self.wait(found.woken.wakeup, found.seconds)  # type: ignore[arg-type]  # it was made above
-            if self.gone:
-                raise CallerLeft
-        except BaseException as error:  # cancelled too: what it holds must be free for others
             await self._afterwards(self.parts.settlement.release(self, "not_sent"))
             if isinstance(error, ProviderKitError):
                 if not error.attempts:
-                    error.attempts = tuple(self.failures)
+                    error.attempts = self.failures
                 self.describe(error)
                 await self._emit_news()
                 await self._tell_failure(error)
-            raise
-        lease.started, lease.time = runtime.now(), runtime.time()
+        finally:
+            del error  # or the error and this frame would hold each other, and all that the call had
+
+    def _signed(self, lease: Lease) -> HttpRequest:
+        """What is sent in this attempt."""
         value = "" if lease.key is None else lease.key.value
-        if admission.renewable:
+        if self.parts.admission.renewable:
             lease.sent = value
         return self.endpoint.sign(self.prepared, value, self.operation == "stream", lease.time)
 
@@ -195,13 +207,15 @@ class Attempts(AttemptState):
     async def succeeded(self, headers: Mapping[str, str], used: float | None = None) -> tuple[Attempt, ...]:
         """The attempt succeeded: all attempts, this one included."""
         after = self.parts.settlement.used(self, headers, used)
-        if after is not None:
-            await self._afterwards(after)
-        if self.news:
-            await self._emit_news()
-        now = self.runtime.now()
+        if after is not None or self.news or self.observed:
+            await self._tell_success(headers, after)
+        return self.succeeded_at(self.runtime.now())
+
+    async def _tell_success(self, headers: Mapping[str, str], after: Aftermath | None) -> None:
+        await self._afterwards(after)
+        await self._emit_news()
         if self.observed:
-            duration = now - self.lease.started
+            duration = self.runtime.now() - self.lease.started
             await self.emit(
                 CallSucceeded,
                 f"{self.operation} answered in {duration:.2f} s",
@@ -209,7 +223,6 @@ class Attempts(AttemptState):
                 request_id=request_id(headers),
                 duration=duration,
             )
-        return self.succeeded_at(now)
 
     async def abandon(self) -> None:
         """The caller went away in the middle of an attempt."""
@@ -362,7 +375,7 @@ class Attempts(AttemptState):
         """The error of a call that was called off."""
         error = CallCancelledError("The call was cancelled.")
         self.describe(error)
-        error.attempts = tuple(self.failures)
+        error.attempts = self.failures
         return error
 
     # -------------------------------------------------------------------------------------------- events
@@ -374,7 +387,8 @@ class Attempts(AttemptState):
     async def _emit_news(self) -> None:
         """Hand over what plain code has noted."""
         while self.news:
-            kind, message, fields = self.news.pop(0)
+            (kind, message, fields), *rest = self.news
+            self.news = tuple(rest)
             await self.parts.events.emit(self, kind, message, **fields)
 
     async def _tell_failure(self, error: ProviderKitError) -> None:

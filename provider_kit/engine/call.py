@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import define, evolve
 
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatRequest
@@ -22,9 +22,9 @@ from provider_kit.wire.http import Limits
 __all__ = ["Call", "deadline_of", "make_limits"]
 
 
-@frozen
+@define(eq=False)
 class Call:
-    """One thing that is asked.
+    """One thing that is asked. Nobody changes it (making it frozen would cost more than all its checks).
 
     Middleware sees it, and may ask something else: ``call.replace(request=…)``.
     """

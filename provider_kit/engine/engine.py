@@ -6,7 +6,7 @@ from provider_kit.dialects.base import ParameterReport
 from provider_kit.engine.attempts import Attempts, CallerLeft, EngineParts
 from provider_kit.engine.cache import Lookup, from_cache, look_up
 from provider_kit.engine.call import Call
-from provider_kit.engine.exchange import exchange
+from provider_kit.engine.exchange import read_answer
 from provider_kit.engine.handler import Reply
 from provider_kit.engine.listing import count_tokens, embed, list_models
 from provider_kit.engine.stream import begin_stream
@@ -81,7 +81,8 @@ async def chat(attempts: Attempts) -> ChatResponse:
     lookup: Lookup | None = None
 
     async def once(attempts: Attempts, http: HttpRequest) -> ChatResponse:
-        answer, response = await exchange(attempts, http, dialect.parse_chat)
+        response = await attempts.http.send(http, attempts.limits)
+        answer = read_answer(endpoint, response, dialect.parse_chat)
         headers = response.headers
         answer.provider = endpoint.name
         answer.headers = headers

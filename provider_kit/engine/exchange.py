@@ -1,4 +1,4 @@
-"""One request and its whole answer: sent, read, and every way in which that may fail a typed error."""
+"""One whole answer, read: every way in which that may fail is a typed error."""
 
 from __future__ import annotations
 
@@ -6,34 +6,31 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from provider_kit.dialects.parse_errors import PARSE_ERRORS, unreadable
-from provider_kit.engine.attempts import Attempts
+from provider_kit.engine.endpoint import Endpoint
 from provider_kit.errors import APIError, ProviderKitError
 from provider_kit.transports.callers_own import callers_own
-from provider_kit.wire.http import HttpRequest, HttpResponse
+from provider_kit.wire.http import HttpResponse
 from provider_kit.wire.response_headers import request_id
 
-__all__ = ["exchange"]
+__all__ = ["read_answer"]
 
 T = TypeVar("T")
 
 
-async def exchange(attempts: Attempts, request: HttpRequest, read: Callable[[Any], T]) -> tuple[T, HttpResponse]:
-    """Send one attempt and read its answer.
+def read_answer(endpoint: Endpoint, response: HttpResponse, read: Callable[[Any], T]) -> T:
+    """What a whole answer says: the one way for chats, models, embeddings and counts.
 
     Args:
-        attempts: The call.
-        request: What is sent.
-        read: Turns the JSON of the answer into a result.
+        endpoint: Who answered.
+        response: The answer.
+        read: Turns its JSON into a result.
 
     Raises:
         APIError: The provider refused, or its answer cannot be read.
-        APIConnectionError: The network failed.
     """
-    endpoint = attempts.endpoint
-    response = await attempts.http.send(request, attempts.limits)
     payload = endpoint.read_json(response)
     try:
-        return read(payload), response
+        return read(payload)
     except APIError as error:
         error.headers = dict(response.headers)
         error.request_id = error.request_id or request_id(response.headers)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from provider_kit.dialects.base import ParameterReport, WireRequest
 from provider_kit.engine.attempts import Attempts
-from provider_kit.engine.exchange import exchange
+from provider_kit.engine.exchange import read_answer
 from provider_kit.errors import InvalidResponseError, NotSupportedError
 from provider_kit.model.chat import ChatRequest, Usage
 from provider_kit.model.models import EmbeddingRequest, Embeddings, Model
@@ -27,7 +27,8 @@ async def _ask(attempts: Attempts, wire: WireRequest, read: Callable[[Any], T], 
     """What one request brings, and the provider's id of it."""
 
     async def once(_: Attempts, request: HttpRequest) -> tuple[T, str | None]:
-        found, response = await exchange(attempts, request, read)
+        response = await attempts.http.send(request, attempts.limits)
+        found = read_answer(attempts.endpoint, response, read)
         used = found.usage.total_tokens if isinstance(found, Embeddings) else None
         await attempts.succeeded(response.headers, used)
         return found, request_id(response.headers)

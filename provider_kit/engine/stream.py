@@ -101,7 +101,7 @@ class StreamState:
             return answer
         answer.provider = attempts.endpoint.name
         answer.warnings = self.report.warnings
-        answer.attempts = self.made or tuple(attempts.failures)
+        answer.attempts = self.made or attempts.failures
         answer.timings = Timings(attempts.first_content, self.ended)
         answer.cache = "miss" if self.collected is not None else None
         if self.body is not None:
