@@ -292,6 +292,10 @@ class AuthError(ProviderKitError):
 
     kind = "authentication"
     topic = "invalid_credentials"
+    #: Whether the refresh token itself is over: nothing but a new login helps.
+    needs_login = False
+    #: Whether nothing has failed: the refresh goes on, and this caller had no time to wait for it.
+    refresh_pending = False
     default_code: ClassVar[AuthErrorCode] = AuthErrorCode.INVALID_CREDENTIALS
 
     def __init__(

@@ -9,15 +9,12 @@ from typing import Any, NamedTuple, Protocol
 from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.auth.keys.sources import check_key
 from provider_kit.auth.keys.state import Key
-from provider_kit.auth.oauth.failures import needs_login
 from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, NotSupportedError, ProviderKitError
 from provider_kit.model.secrets import MaskedStr
 from provider_kit.transports.base import Runtime
 
-__all__ = ["GOES_ON", "Credential", "CredentialPool", "Secret"]
+__all__ = ["Credential", "CredentialPool", "Secret"]
 
-#: Details of an error whose refresh has not failed: the caller had no time to wait for it.
-GOES_ON = "the refresh goes on"
 #: Where only a login, or another client, helps; everything else may pass.
 _OVER = (AuthErrorCode.TOKEN_EXPIRED, AuthErrorCode.INVALID_CREDENTIALS)
 
@@ -238,14 +235,14 @@ class CredentialPool(KeyPool):
 
     def renewal_failed(self, key: Key, error: AuthError, now: float) -> None:
         """No token could be had: rest the credential, or leave it alone where only a login helps."""
-        if error.details == GOES_ON:
+        if error.refresh_pending:
             return
         with self._lock:
             key.last_error = type(error).__name__
             key.failures += 1
             key.healthy = False
             key.rejected = None  # the next call may try it as it is, and see for itself
-            if needs_login(error) or error.code in _OVER:
+            if error.needs_login or error.code in _OVER:
                 key.dead, key.server_specified, key.probed = True, False, now
             else:
                 self._rest(key, "unhealthy", now + self._backoff(key.failures), False)

@@ -12,64 +12,47 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from provider_kit.auth.authenticator import Authenticator
-from provider_kit.auth.keys.pool import KeyPool, KeyStrategy
-from provider_kit.client.pickling import cache_without_secrets, defaults_without_secrets, without_secrets
-from provider_kit.client.verbs import Verbs
-from provider_kit.engine.admission import Admission
-from provider_kit.engine.arguments import check_defaults, check_flag, check_parts, check_times, configure
-from provider_kit.engine.assembly import (
-    Given,
-    check_policies,
-    engine_for_other_keys,
-    engine_over,
-    find_login,
-    make_engine,
-    make_transports,
-    with_other_keys,
-)
-from provider_kit.engine.call import Call
-from provider_kit.engine.engine import Engine
-from provider_kit.engine.events import Sink
-from provider_kit.engine.handler import Handler, Middleware, with_middleware
+from provider_kit.client.assembled import AssembledClient
 from provider_kit.errors import ConfigError
 from provider_kit.model.arguments import explained
-from provider_kit.model.config import (
-    DEFAULT_MAX_RETRIES,
-    APIKey,
-    CircuitBreakerConfig,
-    HTTPConfig,
-    OnStoreFailure,
-    OnUnsupported,
-    ProviderConfig,
-    RateLimitConfig,
-    Timeout,
-)
+from provider_kit.model.config import DEFAULT_MAX_RETRIES
 from provider_kit.model.inputs import ChatOptions
-from provider_kit.policies.circuit_breaker import CircuitBreaker, CircuitStatus
-from provider_kit.policies.rate_limit import Limiter
-from provider_kit.policies.response_cache import ResponseCache
-from provider_kit.policies.retry import Backoff, RetryPolicy
-from provider_kit.providers.default_choice import default_target
-from provider_kit.providers.registry import find_provider
-from provider_kit.stores.base import SharedStore
-from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
-from provider_kit.wire.rate_limit_headers import RateLimitInfo
-from provider_kit.wire.redaction import MaskedDict, redact
 
 if TYPE_CHECKING:
     import aiohttp
     import requests
 
+    from provider_kit.auth.authenticator import Authenticator
+    from provider_kit.auth.keys.pool import KeyPool, KeyStrategy
     from provider_kit.auth.oauth.key_manager import OAuthKeyManager
     from provider_kit.doctor.findings import Diagnosis
+    from provider_kit.engine.call import Call
+    from provider_kit.engine.events import Sink
+    from provider_kit.engine.handler import Handler, Middleware
+    from provider_kit.model.config import (
+        APIKey,
+        CircuitBreakerConfig,
+        HTTPConfig,
+        OnStoreFailure,
+        OnUnsupported,
+        ProviderConfig,
+        RateLimitConfig,
+        Timeout,
+    )
+    from provider_kit.policies.circuit_breaker import CircuitBreaker, CircuitStatus
+    from provider_kit.policies.rate_limit import Limiter
+    from provider_kit.policies.response_cache import ResponseCache
+    from provider_kit.policies.retry import RetryPolicy
+    from provider_kit.stores.base import SharedStore
+    from provider_kit.transports.base import Transport
+    from provider_kit.wire.rate_limit_headers import RateLimitInfo
 
 __all__ = ["Client"]
 
 
 @explained("Client('openai/gpt-5-mini'); all else is given by name: Client('openai/gpt-5-mini', api_key=…)")
-class Client(Verbs):
+class Client(AssembledClient):
     """Talks to one provider.
 
     Args:
@@ -175,6 +158,9 @@ class Client(Verbs):
         **options: Any,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "target", "options")}
+        from provider_kit.engine.assembly import check_policies
+        from provider_kit.engine.client_arguments import check_defaults, check_flag, check_parts, configure
+
         usual = Client.__init__.__wrapped__.__kwdefaults__  # type: ignore[attr-defined]  # explained() wraps it
         config, api_keys = configure(target, given, options, usual)
         check_flag("allow_secret_pickle", allow_secret_pickle)
@@ -191,27 +177,10 @@ class Client(Verbs):
             on_event=on_event,
             middleware=middleware,
         )
-        self._given = (session, async_session, transport)
+        self._own = (session, async_session, transport)
         self._allow_secret_pickle = allow_secret_pickle
         self._defaults = check_defaults(defaults)
         self._setup(config)
-
-    def _setup(self, config: ProviderConfig, tenant: str = "") -> None:
-        """Make the engine."""
-        environ = MaskedDict(os.environ)
-        transport = self._given[2]
-        self._config = config
-        self._model = config.default_model or find_provider(config.type).default_model
-        self._timeout, self._total = Timeout.parse(config.timeout), config.total_timeout
-        self._transports = make_transports(config, environ, *self._given)
-        self._owns_transports = True
-        clock = transport.now if transport is not None else None
-        self._use(make_engine(config, self._parts, self._transports, environ=environ, clock=clock, tenant=tenant))
-
-    def _use(self, engine: Engine) -> None:
-        self._engine = engine
-        self._bus = engine.parts.events if engine.parts.events.asynchronous else None
-        self._handler = with_middleware(engine, self._parts.middleware)
 
     @classmethod
     def from_config(cls, name: str | None = None, path: str | os.PathLike[str] | None = None, **changes: Any) -> Self:
@@ -231,6 +200,7 @@ class Client(Verbs):
         from provider_kit.auth.storage.factory import stored_names
         from provider_kit.config.loader import choose_entry, open_configuration
         from provider_kit.config.overrides import override
+        from provider_kit.providers.default_choice import default_target
 
         found = open_configuration(path)
         if found is None:
@@ -287,16 +257,14 @@ class Client(Verbs):
     def __repr__(self) -> str:
         if "_engine" not in vars(self):  # it is being made, and an error shows local variables
             return "<Client>"
+        from provider_kit.wire.redaction import redact
+
         return f"<Client {self.provider}/{self._model or '?'} at {redact(self.base_url)}>"
 
     @property
     def handler(self) -> Handler:
         """What answers this client's calls, middleware included; a handler of yours may hand calls on to it."""
         return self._handler
-
-    @property
-    def _admission(self) -> Admission:
-        return self._engine.parts.admission
 
     # -------------------------------------------------------------------------------------------- diagnosis
 
@@ -323,6 +291,9 @@ class Client(Verbs):
         from provider_kit.doctor.examination import Examination
         from provider_kit.doctor.examine import examine
         from provider_kit.doctor.recording import RecordingTransport
+        from provider_kit.engine.assembly import engine_over
+        from provider_kit.policies.retry import Backoff
+        from provider_kit.wire.redaction import MaskedDict
 
         recorder = RecordingTransport(transport)
 
@@ -339,27 +310,11 @@ class Client(Verbs):
             environ=MaskedDict(os.environ),
             deadline=transport.now() + timeout,
             calls=calls,
-            network=self._given == (None, None, None),
+            network=self._own == (None, None, None),
             defaults=self._defaults,
             rate_limits=self._admission.header_limits.snapshot,
         )
         return await examine(examination, transport)
-
-    # -------------------------------------------------------------------------------------------- closing
-
-    def close(self) -> None:
-        """Close the blocking connections. The client can be used again afterwards."""
-        if self._owns_transports:
-            self._transports.close()
-            if self._parts.login is not None:
-                self._parts.login.close()
-
-    async def aclose(self) -> None:
-        """Close the connections of the running event loop, and the blocking ones."""
-        if self._owns_transports:
-            await self._transports.aclose()
-            if self._parts.login is not None:
-                await self._parts.login.aclose()
 
     # -------------------------------------------------------------------------------------------- other options
 
@@ -399,6 +354,9 @@ class Client(Verbs):
             >>> client.with_options(system="Be brief.", timeout=5).chat("Hello").text
             'Hello'
         """
+        from provider_kit.engine.assembly import engine_for_other_keys, with_other_keys
+        from provider_kit.engine.client_arguments import check_defaults
+
         given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
         credentials = sum(bool(one) for one in (api_key, api_keys, token, auth))
         if credentials > 1 or not (credentials or given):
@@ -420,78 +378,3 @@ class Client(Verbs):
             )
             made._use(engine_for_other_keys(made._engine, made._config, made._parts))
         return made
-
-    def _take_times(self, timeout: Any, total: Any) -> None:
-        clocks, seconds = check_times(timeout, total)
-        if clocks is not None:
-            self._timeout = clocks
-            self._use(engine_over(self._engine, timeout=clocks))
-        if seconds is not None:
-            self._total = seconds
-
-    def __copy__(self) -> Self:
-        """A client of the same configuration, key included, with connections of its own."""
-        made = type(self).__new__(type(self))
-        vars(made).update({name: vars(self)[name] for name in ("_given", "_allow_secret_pickle", "_parts")})
-        made._defaults = dict(self._defaults)
-        made._setup(self._config, self._engine.parts.endpoint.tenant)
-        made._resume(self._model, self._timeout, self._total)
-        return made
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self.__copy__()
-
-    def _resume(self, model: str | None, timeout: Timeout | None, total: float | None) -> None:
-        """Take over what :meth:`with_options` may have changed."""
-        self._model, self._total = model, total
-        if timeout != self._timeout:
-            self._timeout = timeout
-            self._use(engine_over(self._engine, timeout=timeout))
-
-    def __getstate__(self) -> dict[str, Any]:
-        if self._engine.parts.endpoint.tenant:
-            raise TypeError(
-                "a client with the credentials of another user cannot be pickled; pickle the client itself, and call "
-                "with_options() on the copy"
-            )
-        if self._given != (None, None, None):
-            raise TypeError("a client with a session or transport of your own cannot be pickled")
-        config, auth, parts = self._config, self._parts.auth, self._parts
-        if auth not in (None, "oauth") or (config.oauth_credentials and not self._allow_secret_pickle):
-            # Its copy would call with whatever key it finds, in somebody else's name.
-            raise TypeError("a client with a login cannot be pickled; make one in each process, over the same storage")
-        open_ = self._allow_secret_pickle
-        if not open_:
-            config = without_secrets(config)
-        if parts.breaker is not None:
-            config = config.replace(circuit_breaker=parts.breaker.config)
-        cache = parts.cache
-        return {
-            "config": config,
-            "auth": auth,
-            "allow_secret_pickle": open_,
-            "defaults": self._defaults if open_ else defaults_without_secrets(self._defaults),
-            "retry": parts.retry,
-            "response_cache": cache if open_ or cache is None else cache_without_secrets(cache),
-            "middleware": parts.middleware,
-            "options": (self._model, self._timeout, self._total),
-        }
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        config, auth = state["config"], state["auth"]
-        self._allow_secret_pickle = state["allow_secret_pickle"]
-        self._defaults = state["defaults"]
-        self._given = (None, None, None)
-        pool, login = None, None
-        if auth is not None or config.oauth_credentials or config.oauth is not None:
-            pool, login = find_login(config, auth)
-        self._parts = Given(
-            retry=state["retry"],
-            cache=state["response_cache"],
-            middleware=state["middleware"],
-            pool=pool,
-            login=login,
-            auth=auth,
-        )
-        self._setup(config)
-        self._resume(*state["options"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.config.entries import ProviderEntry
-from provider_kit.engine.arguments import check_options
+from provider_kit.engine.client_arguments import check_options
 from provider_kit.model.config import CONFIG_FIELDS, CircuitBreakerConfig
 from provider_kit.providers.registry import find_provider
 

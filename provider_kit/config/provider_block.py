@@ -13,8 +13,8 @@ from provider_kit.config.entries import OTHER_SPELLINGS, ProviderEntry, entry_fi
 from provider_kit.config.reader import MISSING, Reader, fetched, in_yaml
 from provider_kit.config.typeinfo import Field, fields_of
 from provider_kit.dialects.openai_chat import OpenAIChat
-from provider_kit.engine.arguments import check_defaults
 from provider_kit.engine.assembly import check_policies
+from provider_kit.engine.client_arguments import check_defaults
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.errors import AuthError, ConfigError, MissingAPIKeyError, ProviderKitError
 from provider_kit.model.config import ProviderConfig

@@ -13,7 +13,7 @@ from provider_kit.config.problems import Problem
 from provider_kit.config.references import expand
 from provider_kit.config.secret_reference import SecretReference
 from provider_kit.config.typeinfo import Field, alternatives, describe, fields_of, is_callable
-from provider_kit.engine.arguments import CALL_DEFAULTS
+from provider_kit.engine.client_arguments import CALL_DEFAULTS
 from provider_kit.errors import ConfigError, ProviderKitError
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.secrets import MaskedStr

@@ -11,6 +11,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from attrs import NOTHING, fields, has
 
+from provider_kit.model import oauth
+
 __all__ = ["Field", "alternatives", "describe", "fields_of", "is_callable"]
 
 
@@ -40,7 +42,7 @@ class Field:
 @cache
 def fields_of(kind: type) -> dict[str, Field]:
     """The settings of an attrs class that a file can hold, by name."""
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, localns=vars(oauth))  # which the configuration imports for type checkers only
     texts = _comments(kind)
     found = {}
     for one in fields(kind):

@@ -1,78 +1,16 @@
-"""What a client is made with and asked for: told apart, checked, and refused with the nearest right name."""
+"""What a call is asked with: checked before anything is sent."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.errors import ConfigError, InvalidRequestError
 from provider_kit.model.cancellation import CancelToken
-from provider_kit.model.config import CONFIG_FIELDS, ProviderConfig, Timeout, no_keys
-from provider_kit.model.did_you_mean import did_you_mean
+from provider_kit.model.config import Timeout
 from provider_kit.model.http_config import check_seconds
-from provider_kit.model.inputs import ChatOptions, build_request
-from provider_kit.policies.circuit_breaker import CircuitBreaker
-from provider_kit.providers.base import Provider
-from provider_kit.providers.registry import find_provider, split_model
-from provider_kit.transports.base import Transport
 
-__all__ = [
-    "CALL_DEFAULTS",
-    "check_cancel",
-    "check_defaults",
-    "check_embedding",
-    "check_flag",
-    "check_options",
-    "check_parts",
-    "check_times",
-    "configure",
-    "resolve",
-]
-
-#: Arguments of calls that a client, or a file, can have defaults for.
-CALL_DEFAULTS = frozenset(ChatOptions.__annotations__) - {"prompt", "files", "model", "extra_headers", "cancel"}
-
-
-def resolve(target: str | None, model: str | None, base_url: str | None) -> tuple[str, str | None]:
-    """Provider and model of what a client was made with."""
-    if target is None:
-        if base_url is None and model is None:
-            raise ConfigError(
-                "No provider is given.", hint="Client('openai/gpt-5-mini'), or Client(base_url='http://…/v1')."
-            )
-        if base_url is None:
-            return split_model(str(model))
-        return "openai_compatible", model
-    if not isinstance(target, str) or not target.strip():
-        raise ConfigError(
-            f"The first argument must be 'provider/model' or a ProviderConfig, not {target!r}.",
-            hint="Client('openai/gpt-5-mini').",
-        )
-    if "://" in target:
-        if base_url is not None:
-            raise ConfigError("Two base URLs are given.", hint="Pass the address once.")
-        return "openai_compatible", model
-    provider, named = split_model(target)
-    if named is not None and model is not None and named != model:
-        raise ConfigError(f"Two models are given: {named!r} and {model!r}.", hint="Name the model once.")
-    return provider, named or model
-
-
-def check_options(provider_name: str, options: Mapping[str, Any], arguments: Iterable[str]) -> dict[str, Any]:
-    """The provider's own options; anything else is a misspelt argument."""
-    provider: Provider = find_provider(provider_name)
-    given = {name: value for name, value in options.items() if value is not None}
-    for name in given:
-        if name not in provider.option_names:
-            known = {*arguments, *provider.option_names} - {"return", "options"}
-            in_call = (
-                " It is an argument of chat(), not of Client(); or pass defaults={…}." if name in CALL_DEFAULTS else ""
-            )
-            raise ConfigError(
-                f"Unknown argument {name!r}.", hint=f"{did_you_mean(name, known)}{in_call}".strip() or None
-            )
-    return given
+__all__ = ["check_cancel", "check_embedding", "check_times"]
 
 
 def check_times(timeout: Any, total: Any) -> tuple[Timeout | None, float | None]:
@@ -102,95 +40,6 @@ def check_cancel(token: Any) -> CancelToken | None:
         f"cancel must be a CancelToken, not {type(token).__name__}.",
         hint="token = CancelToken(); client.chat('…', cancel=token); token.cancel() from another thread.",
     )
-
-
-def check_flag(name: str, value: Any) -> None:
-    """A switch is ``True`` or ``False``; a word such as ``"no"`` would count as true.
-
-    Raises:
-        ConfigError: It is something else.
-    """
-    if not isinstance(value, bool):
-        raise ConfigError(f"{name} must be True or False, not {value!r}.")
-
-
-def check_parts(session: Any, async_session: Any, transport: Any) -> None:
-    """What the user brings must be what it is taken for; told by its methods, so that nothing is imported."""
-    if session is not None and not hasattr(session, "prepare_request"):
-        raise ConfigError(f"session must be a requests.Session, not {type(session).__name__}.")
-    if async_session is not None and not hasattr(async_session, "cookie_jar"):
-        raise ConfigError(f"async_session must be an aiohttp.ClientSession, not {type(async_session).__name__}.")
-    if transport is not None and not isinstance(transport, Transport):
-        raise ConfigError(f"transport must have the methods of Transport; {type(transport).__name__} lacks some.")
-
-
-def check_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The keyword arguments for every call; only those that ``chat()`` takes, with values that it takes."""
-    if defaults is not None and not isinstance(defaults, Mapping):
-        raise ConfigError(f"defaults must be a dict, not {type(defaults).__name__}.", hint="{'temperature': 0}.")
-    for name in defaults or {}:
-        if name not in CALL_DEFAULTS:
-            raise ConfigError(f"Unknown default {name!r}.", hint=did_you_mean(name, CALL_DEFAULTS).strip() or None)
-    if not defaults:
-        return {}
-    try:
-        build_request("Hello", {}, default_model="any", defaults=dict(defaults))
-    except InvalidRequestError as error:
-        raise ConfigError(f"A default cannot be used: {error.message}", hint=error.hint) from None
-    return dict(defaults)
-
-
-def configure(
-    target: Any, given: Mapping[str, Any], options: Mapping[str, Any], usual: Mapping[str, Any]
-) -> tuple[ProviderConfig, Any]:
-    """The configuration of a client, and the keys that it was given beside it.
-
-    Args:
-        target: Its first argument.
-        given: Its other arguments, by name.
-        options: Those it has no name for: what only its provider knows.
-        usual: What the other arguments are where they are not given.
-
-    Raises:
-        UnknownProviderError: ``target`` names no known provider.
-        ConfigError: Something does not fit.
-    """
-    settings = {name: given[name] for name in CONFIG_FIELDS & given.keys() if not _is_part(name, given[name])}
-    api_keys = () if given["api_keys"] is None else given["api_keys"]
-    if isinstance(target, ProviderConfig):
-        beside = [name for name, value in settings.items() if value is not usual[name] and not _says_nothing(value)]
-        if beside or options or (api_keys and not isinstance(api_keys, KeyPool)):
-            # It says everything; what stands beside it would be ignored.
-            raise ConfigError(
-                "A ProviderConfig was given, and arguments beside it.",
-                hint="Put them into the ProviderConfig, or use config.replace(…).",
-            )
-        config = target if given["model"] is None else target.replace(default_model=given["model"])
-    else:
-        provider_name, settings["default_model"] = resolve(target, given["model"], given["base_url"])
-        if given["base_url"] is None and target is not None and "://" in target:
-            settings["base_url"] = target
-        for name in ("headers", "http", "api_keys"):
-            if settings.get(name, ()) is None:
-                del settings[name]
-        config = ProviderConfig(type=provider_name, options=check_options(provider_name, options, given), **settings)
-    plain = not isinstance(api_keys, (KeyPool, Mapping)) and not callable(api_keys)
-    if plain and not api_keys and given["api_keys"] is not None:
-        raise no_keys()
-    return config, api_keys
-
-
-def _is_part(name: str, value: Any) -> bool:
-    """Whether an argument that a configuration has too is given as an object, which no configuration holds."""
-    if name == "api_keys":
-        return isinstance(value, (KeyPool, Mapping)) or callable(value)
-    if name == "circuit_breaker":
-        return isinstance(value, CircuitBreaker)
-    return name == "response_cache" or (name == "store" and not isinstance(value, str))
-
-
-def _says_nothing(value: Any) -> bool:
-    return value is None or (isinstance(value, (str, bytes, list, tuple, dict)) and not value)
 
 
 def check_embedding(texts: Any, model: Any, dimensions: Any, extra_body: Any) -> tuple[list[str], str]:

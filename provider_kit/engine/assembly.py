@@ -16,10 +16,8 @@ from attrs import evolve, frozen
 from provider_kit.auth.credentials import pool_of
 from provider_kit.auth.fixed_credentials import BearerTokenAuthenticator
 from provider_kit.auth.keys.pool import KeyPool
-from provider_kit.auth.oauth.presets import oauth_config
 from provider_kit.engine.admission import Admission
 from provider_kit.engine.attempts import EngineParts
-from provider_kit.engine.daily_count import PersistentDay
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.engine.engine import Engine
 from provider_kit.engine.events import EventBus, Sink
@@ -41,6 +39,7 @@ from provider_kit.wire.redaction import MaskedDict, is_secret_header, redact
 if TYPE_CHECKING:
     from provider_kit.auth.oauth.authenticator import OAuthAuthenticator
     from provider_kit.auth.oauth.key_manager import OAuthKeyManager
+    from provider_kit.engine.daily_count import PersistentDay
 
 __all__ = [
     "Given",
@@ -153,6 +152,7 @@ def find_login(config: ProviderConfig, auth: Any) -> tuple[KeyPool, OAuthAuthent
         raise ConfigError("Two logins are given.", hint="Pass auth=, or oauth and oauth_credentials, not both.")
     if config.oauth_credentials:
         from provider_kit.auth.oauth.key_manager import OAuthKeyManager
+        from provider_kit.auth.oauth.presets import oauth_config
 
         # The name of the provider chooses the preset; the label is what errors and storages show.
         manager = OAuthKeyManager(
@@ -164,6 +164,7 @@ def find_login(config: ProviderConfig, auth: Any) -> tuple[KeyPool, OAuthAuthent
         return manager.credential_pool, manager
     if auth == "oauth" or auth is None:
         from provider_kit.auth.oauth.authenticator import OAuthAuthenticator
+        from provider_kit.auth.oauth.presets import oauth_config
 
         made = OAuthAuthenticator(config.label, config=config.oauth or oauth_config(config.type))
         return made.credential_pool, made
@@ -284,13 +285,18 @@ def _assemble(
 ) -> Engine:
     limits = config.rate_limit
     persist = limits.persist if limits is not None and limits.enabled else False
+    day: PersistentDay | None = None
+    if persist:
+        from provider_kit.engine.daily_count import PersistentDay
+
+        day = PersistentDay(persist if isinstance(persist, str) else None, config.on_store_failure)
     admission = Admission(
         endpoint,
         config,
         breaker=breaker,
         limiter=given.limiter,
         shared=SharedState(store, endpoint, config) if store is not None else None,
-        day=PersistentDay(persist if isinstance(persist, str) else None, config.on_store_failure) if persist else None,
+        day=day,
     )
     counted = admission.limits is not None and bool(admission.limits.tokens_per_minute)
     parts = EngineParts(

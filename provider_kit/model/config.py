@@ -6,14 +6,16 @@ Values only. Where they come from (arguments, environment, files) is decided els
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import Attribute, evolve, field, fields, frozen
 
 from provider_kit.errors import ConfigError
 from provider_kit.model.arguments import explained
 from provider_kit.model.http_config import DEFAULT_MAX_RESPONSE_BYTES, HTTPConfig, check_seconds, flag, positive_seconds
-from provider_kit.model.oauth import OAuthConfig, OAuthCredentialSet
+
+if TYPE_CHECKING:
+    from provider_kit.model.oauth import OAuthConfig, OAuthCredentialSet
 
 __all__ = [
     "CONFIG_FIELDS",

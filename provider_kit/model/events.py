@@ -90,10 +90,10 @@ class Event:
 # ------------------------------------------------------------------------------------------------ the call
 
 
-@define(kw_only=True)
 class CallStarted(Event):
     """A call begins."""
 
+    __slots__ = ()
     name = "request"
 
 
@@ -106,25 +106,25 @@ class CallSucceeded(Event):
     duration: float = 0.0
 
 
-@define(kw_only=True)
 class CallFailed(Event):
     """A call is given up; the error is the one that is raised."""
 
+    __slots__ = ()
     name = "error"
     level = _WARNING
 
 
-@define(kw_only=True)
 class AttemptFailed(Event):
     """One try of a call failed."""
 
+    __slots__ = ()
     name = "attempt_failed"
 
 
-@define(kw_only=True)
 class RetryScheduled(Event):
     """Another try follows."""
 
+    __slots__ = ()
     name = "retry"
     level = _INFO
 
@@ -132,61 +132,61 @@ class RetryScheduled(Event):
 # ------------------------------------------------------------------------------------------------ keys and tokens
 
 
-@define(kw_only=True)
 class _OfKeys(Event):
+    __slots__ = ()
     channel = "auth"
     level = _INFO
 
 
-@define(kw_only=True)
 class KeySwitched(_OfKeys):
     """A call goes on with another key."""
 
+    __slots__ = ()
     name = "key_switch"
 
 
-@define(kw_only=True)
 class KeyDead(_OfKeys):
     """A key was refused."""
 
+    __slots__ = ()
     name = "key_dead"
     level = _WARNING
 
 
-@define(kw_only=True)
 class KeyParked(_OfKeys):
     """The quota of a key is used up."""
 
+    __slots__ = ()
     name = "key_parked"
     level = _WARNING
 
 
-@define(kw_only=True)
 class KeyCooling(_OfKeys):
     """A key was used too fast, and rests."""
 
+    __slots__ = ()
     name = "key_cooling"
 
 
-@define(kw_only=True)
 class KeyWait(_OfKeys):
     """A call waits, for every key rests."""
 
+    __slots__ = ()
     name = "key_wait"
 
 
-@define(kw_only=True)
 class TokenRefreshed(_OfKeys):
     """A call goes on with a fresh token."""
 
+    __slots__ = ()
     name = "token_refresh"
     level = _DEBUG
 
 
-@define(kw_only=True)
 class TokenRefreshFailed(_OfKeys):
     """A credential has no token; another one takes over."""
 
+    __slots__ = ()
     name = "token_refresh_failed"
     level = _WARNING
 
@@ -194,8 +194,8 @@ class TokenRefreshFailed(_OfKeys):
 # ------------------------------------------------------------------------------------------------ limits and circuit
 
 
-@define(kw_only=True)
 class _OfRouting(Event):
+    __slots__ = ()
     channel = "routing"
     level = _INFO
 
@@ -229,97 +229,98 @@ class ConcurrencyWait(_OfRouting):
     waiting: int | None = None
 
 
-@define(kw_only=True)
 class CircuitChanged(_OfRouting):
     """The circuit breaker changed its state; one of the three below."""
 
+    __slots__ = ()
 
-@define(kw_only=True)
+
 class CircuitOpened(CircuitChanged):
     """The provider is left alone for a while."""
 
+    __slots__ = ()
     name = "circuit_open"
     level = _WARNING
 
 
-@define(kw_only=True)
 class CircuitHalfOpened(CircuitChanged):
     """The provider is tried with care."""
 
+    __slots__ = ()
     name = "circuit_half_open"
 
 
-@define(kw_only=True)
 class CircuitClosed(CircuitChanged):
     """The provider answers again."""
 
+    __slots__ = ()
     name = "circuit_closed"
 
 
 # ------------------------------------------------------------------------------------------------ caches and streams
 
 
-@define(kw_only=True)
 class CacheHit(_OfRouting):
     """The response cache has the answer."""
 
+    __slots__ = ()
     name = "cache_hit"
     level = _DEBUG
 
 
-@define(kw_only=True)
 class CacheMiss(_OfRouting):
     """The response cache does not have the answer."""
 
+    __slots__ = ()
     name = "cache_miss"
     level = _DEBUG
 
 
-@define(kw_only=True)
 class CacheStored(_OfRouting):
     """The answer was kept."""
 
+    __slots__ = ()
     name = "cache_store"
     level = _DEBUG
 
 
-@define(kw_only=True)
 class StoreFailed(_OfRouting):
     """A store is away; calls go on without it."""
 
+    __slots__ = ()
     name = "store_failed"
     level = _WARNING
 
 
-@define(kw_only=True)
 class StoreBack(_OfRouting):
     """A store answers again."""
 
+    __slots__ = ()
     name = "store_back"
 
 
-@define(kw_only=True)
 class _OfStreams(Event):
+    __slots__ = ()
     channel = "stream"
 
 
-@define(kw_only=True)
 class StreamStarted(_OfStreams):
     """The first content of a stream is here."""
 
+    __slots__ = ()
     name = "stream_start"
 
 
-@define(kw_only=True)
 class StreamEnded(_OfStreams):
     """A stream is complete."""
 
+    __slots__ = ()
     name = "stream_end"
 
 
-@define(kw_only=True)
 class StreamAborted(_OfStreams):
     """A stream broke off after content, or its caller stopped reading."""
 
+    __slots__ = ()
     name = "stream_abort"
     level = _WARNING

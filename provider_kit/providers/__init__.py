@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from provider_kit.providers.base import Provider as Provider
     from provider_kit.providers.registry import provider_names as provider_names
     from provider_kit.providers.registry import register_provider as register_provider
+    from provider_kit.wire.http import Signer as Signer
 
 _HOMES = {
     "provider_kit.providers.base": ("Provider",),
@@ -17,7 +18,8 @@ _HOMES = {
         "provider_names",
         "register_provider",
     ),
+    "provider_kit.wire.http": ("Signer",),
 }
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)
 
-__all__ = ["Provider", "provider_names", "register_provider"]
+__all__ = ["Provider", "Signer", "provider_names", "register_provider"]

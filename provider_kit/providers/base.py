@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -17,8 +17,10 @@ from provider_kit.dialects.base import Dialect
 from provider_kit.dialects.openai_chat import ChatQuirks, OpenAIChat
 from provider_kit.errors import APIError
 from provider_kit.model.config import ProviderConfig
-from provider_kit.model.oauth import OAuthConfig
 from provider_kit.wire.http import Signer
+
+if TYPE_CHECKING:
+    from provider_kit.model.oauth import OAuthConfig
 
 __all__ = ["Provider"]
 

@@ -7,7 +7,6 @@ there, so nothing here raises unless a folder is really needed, and then it says
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import Literal
 
 from provider_kit.errors import ProviderKitError
@@ -74,5 +73,7 @@ def lock_folder() -> str:
     state = user_folder("state")
     if state is not None:
         return os.path.join(state, "locks")
+    import tempfile  # only a system without homes needs it
+
     owner = os.getuid() if hasattr(os, "getuid") else "user"
     return os.path.join(tempfile.gettempdir(), f"provider-kit-{owner}", "locks")

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 __all__ = ["date_seconds", "duration_seconds", "request_id", "retry_after"]
 
@@ -88,6 +87,8 @@ def date_seconds(text: str) -> float | None:
     """
     if len(text) > _LONGEST_VALUE:
         return None
+    from email.utils import parsedate_to_datetime  # slow to import, and seldom needed
+
     try:
         found = parsedate_to_datetime(text)
         return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()

@@ -46,14 +46,14 @@ def test_paths_are_appended_to_the_base_url(given, url):
     """Slashes do not matter, a query stays behind the path."""
     client = make(base_url=given)
     client.chat("Hello")
-    assert client._given[2].requests[0].url == url
+    assert client._own[2].requests[0].url == url
 
 
 def test_a_query_of_your_own_joins_that_of_the_base_url():
     """extra_query is added behind what the address has."""
     client = make(base_url="https://host.example/v1?api-version=2")
     client.chat("Hello", extra_query={"a": "b c"})
-    assert client._given[2].requests[0].url == "https://host.example/v1/chat/completions?api-version=2&a=b+c"
+    assert client._own[2].requests[0].url == "https://host.example/v1/chat/completions?api-version=2&a=b+c"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_key_does_not_travel_in_the_clear(call, host):
         with pytest.raises(ConfigError, match=f"unencrypted to {host}") as caught:
             verb(client, "Hello")
         assert "allow_insecure_http=True" in caught.value.hint
-    assert client._given[2].requests == []
+    assert client._own[2].requests == []
 
 
 def test_a_key_may_travel_in_the_clear_if_you_say_so(call):
@@ -196,7 +196,7 @@ def test_a_header_can_be_a_number_or_taken_away():
     """Values are written as text; None for the client's headers removes one of the library's."""
     client = make(headers={"X-Number": 5, "accept": None})
     client.chat("Hello")
-    sent = client._given[2].requests[0].headers
+    sent = client._own[2].requests[0].headers
     assert sent["X-Number"] == "5"
     assert "Accept" not in sent
 
@@ -229,7 +229,7 @@ def test_a_header_that_would_break_out_is_refused(call, headers):
     client = make()
     with pytest.raises(InvalidRequestError, match="cannot be sent"):
         call.chat(client, "Hello", extra_headers=headers)
-    assert client._given[2].requests == []
+    assert client._own[2].requests == []
     with pytest.raises(ConfigError, match="cannot be sent"):
         make(headers=headers)
 

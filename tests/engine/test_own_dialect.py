@@ -80,13 +80,13 @@ def test_it_says_where_to_and_what(call, client):
     """Path, body, headers and query are its own; those of the call go over them."""
     made = client({"json": {"line": "hi"}})
     assert call.chat(made, "Hi", extra_headers={"x-loud": "2"}, extra_query={"a": "1"}).text == "HI"
-    (request,) = made._given[2].requests
+    (request,) = made._own[2].requests
     assert request.url == "https://api.acme.example/shout?stream=False&a=1"
     assert request.headers["x-loud"] == "2"
     assert "X-Loud" not in request.headers
     made = client({"json": {"line": "hi"}})
     call.chat(made, "Hi")
-    assert made._given[2].requests[0].headers["X-Loud"] == "1"
+    assert made._own[2].requests[0].headers["X-Loud"] == "1"
 
 
 def test_it_streams(call, client):

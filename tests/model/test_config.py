@@ -7,12 +7,11 @@ import pytest
 from provider_kit.errors import ConfigError
 from provider_kit.model.config import (
     HTTPConfig,
-    OAuthConfig,
-    OAuthCredentialSet,
     ProviderConfig,
     RateLimitConfig,
     Timeout,
 )
+from provider_kit.model.oauth import OAuthConfig, OAuthCredentialSet
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from attrs import frozen
 from provider_kit.errors import AuthError, AuthErrorCode
 from provider_kit.wire.redaction import redact
 
-__all__ = ["callback_refusal", "needs_login", "no_json", "refusal"]
+__all__ = ["callback_refusal", "no_json", "refusal"]
 
 _Code = AuthErrorCode
 
@@ -146,7 +146,7 @@ def refusal(
     cause = _CODE_REUSED if error == "invalid_grant" and not refreshing else known.cause
     hint = known.hint.format(provider=provider) if error != "invalid_grant" or refreshing else "Begin the login again."
     details = f"{code}: {cause}" if code else cause
-    return AuthError(
+    made = AuthError(
         message,
         code=known.refresh if refreshing else known.login,
         details=f"{details}; {said}" if said and said != code else details,
@@ -154,6 +154,8 @@ def refusal(
         retryable=known.retryable,
         hint=hint,
     )
+    made.needs_login = refreshing and error == "invalid_grant" and not known.retryable
+    return made
 
 
 def _wrong_address(provider: str, message: str, why: str) -> AuthError:
@@ -193,10 +195,3 @@ def callback_refusal(provider: str, fields: Mapping[str, Any], secrets: Iterable
     )
     made.args = (made.message,)
     return made
-
-
-def needs_login(error: AuthError) -> bool:
-    """Whether the server has called the refresh token itself invalid: nothing but a new login helps."""
-    return (
-        error.code is _Code.REFRESH_FAILED and not error.retryable and (error.details or "").startswith("invalid_grant")
-    )

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from provider_kit.auth.credential_pool import CredentialPool
-from provider_kit.auth.credentials import OAuthCredential
 from provider_kit.auth.keys.failover import Renewing, failover
 from provider_kit.auth.keys.pool import KeyStrategy
 from provider_kit.auth.keys.state import Key, KeyStatus
@@ -14,6 +13,7 @@ from provider_kit.auth.monitoring.alerts import CredentialEvent, MonitoringConfi
 from provider_kit.auth.monitoring.metrics import CredentialMetrics, export_json, export_prometheus, health_summary
 from provider_kit.auth.monitoring.watch import CredentialWatch
 from provider_kit.auth.oauth.client import OAuthClient
+from provider_kit.auth.oauth.credential import OAuthCredential
 from provider_kit.auth.oauth.credential_rotation import Rotation, RotationPolicy, RotationState
 from provider_kit.auth.oauth.presets import oauth_config
 from provider_kit.auth.oauth.refresher import TokenRefresher

@@ -17,9 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, cast
 
-from provider_kit.auth.credential_pool import GOES_ON
 from provider_kit.auth.oauth.client import OAuthClient, TokenExchange, unexpected
-from provider_kit.auth.oauth.failures import needs_login
 from provider_kit.auth.oauth.stored_token import StoredToken
 from provider_kit.auth.oauth.token_state import RefreshStrategy
 from provider_kit.auth.storage.protocol import LockLike, TokenStorage
@@ -189,13 +187,15 @@ class TokenRefresher(StoredToken):
             await wakeup.wait(min(remaining, 1.0))  # the event loop of who refreshes may be closed meanwhile
 
     def _not_in_time(self) -> AuthError:
-        return AuthError(
+        error = AuthError(
             "The token was not refreshed in time.",
             code=AuthErrorCode.NETWORK_ERROR,
             provider=self.provider,
-            details=GOES_ON,
+            details="the refresh goes on",
             hint="Raise total_timeout=, or try again. Your login is kept.",
         )
+        error.refresh_pending = True
+        return error
 
     async def _run_refresh(
         self, transport: Transport, flight: Flight, rejected: str | None, force: bool, usable: bool
@@ -278,7 +278,7 @@ class TokenRefresher(StoredToken):
             return await self._refresh(transport, flight, token, usable)
         except AuthError as error:
             other = given is not None and given.refresh_token not in (None, token.refresh_token)
-            if not (needs_login(error) and other and given is not None):
+            if not (error.needs_login and other and given is not None):
                 raise
         # What is stored is over, but somebody has put another token into the configuration since.
         self._state.reset_failures()
@@ -316,7 +316,7 @@ class TokenRefresher(StoredToken):
             self._adopt(new, transport)
             await self._store(transport, new)
         except AuthError as error:
-            if needs_login(error):
+            if error.needs_login:
                 state.rejected_refresh_token = token.refresh_token
                 if token.refreshing_since is not None:
                     error.details = f"{error.details}; an earlier refresh was cut off, and its new token lost with it"
@@ -379,7 +379,7 @@ class TokenRefresher(StoredToken):
             self.provider,
             self.credential_id,
             error.code.value,
-            "it needs a new login" if needs_login(error) else "the login is kept",
+            "it needs a new login" if error.needs_login else "the login is kept",
         )
 
 

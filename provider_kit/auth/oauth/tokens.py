@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from provider_kit.auth.authenticator import AuthMethod
 from provider_kit.auth.credential_pool import CredentialPool
-from provider_kit.auth.credentials import OAuthCredential
 from provider_kit.auth.oauth.client import OAuthClient
+from provider_kit.auth.oauth.credential import OAuthCredential
 from provider_kit.auth.oauth.login import revoke
 from provider_kit.auth.oauth.pending_logins import PendingLogins
 from provider_kit.auth.oauth.presets import oauth_config

@@ -7,7 +7,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from provider_kit import AuthError, AuthErrorCode, OAuthConfig, OAuthToken, PKCEConfig
-from provider_kit.auth.oauth.failures import needs_login
 from provider_kit.auth.oauth.pending_logins import PendingLogins
 from provider_kit.auth.oauth.token_requests import TokenRequests, make_challenge, make_verifier
 from provider_kit.model.oauth import DeviceCode
@@ -277,7 +276,7 @@ def test_an_answer_that_is_no_usable_token_is_an_error(body, previous):
         exchanges().parse_token(answer(body), NOW, previous=previous)
     expected = AuthErrorCode.REFRESH_FAILED if previous else AuthErrorCode.OAUTH_FLOW_FAILED
     assert caught.value.code == expected
-    assert not needs_login(caught.value)
+    assert not caught.value.needs_login
 
 
 REFUSALS = [
@@ -349,7 +348,7 @@ def test_only_an_invalid_grant_ends_a_login():
     for status, body, *_ in REFUSALS:
         with pytest.raises(AuthError) as caught:
             exchanges().parse_token(answer(body, status), NOW, previous=OLD)
-        assert needs_login(caught.value) == ("invalid_grant" in body)
+        assert caught.value.needs_login == ("invalid_grant" in body)
 
 
 def test_the_text_of_an_error_has_the_usual_form():
