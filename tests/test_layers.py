@@ -139,7 +139,7 @@ def test_the_engine_awaits_the_transport_and_nothing_else(parts, tree):
     users_own = {"_middleware", "method", "result"}
     keys_and_stores = {"fetch", "renew", "retry_dead", "run"}
     # Handed in by whoever is asked: an exchange, the handler behind, what is to be done first or afterwards.
-    handed_in = {"exchange", "handle", "work", "after", "once", "anext", "_WHOLE"}
+    handed_in = {"told", "exchange", "handle", "work", "after", "once", "anext", "_WHOLE"}
     allowed = transport | users_own | keys_and_stores | handed_in | _coroutines("engine")
     for node in ast.walk(tree):
         if isinstance(node, ast.Await):

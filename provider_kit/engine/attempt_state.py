@@ -26,6 +26,8 @@ from provider_kit.policies.retry import RetryPolicy
 
 __all__ = ["NO_RETRY_STATE", "AttemptState", "Lease", "RetryState"]
 
+#: What counts against rate limits.
+_LIMITED = frozenset(("chat", "stream", "embed"))
 #: Bytes of a request that are taken for text; more than that may be pictures.
 _LONG = 100_000
 
@@ -125,7 +127,7 @@ class AttemptState:
         request = call.request
         self.model = None if request is None else request.model
         #: Whether it counts against rate limits.
-        self.limited = call.operation in ("chat", "stream", "embed")
+        self.limited = call.operation in _LIMITED
 
     # -------------------------------------------------------------------------------------------- facts
 
@@ -198,7 +200,7 @@ class AttemptState:
         error.model = error.model or self.model
         error.operation = error.operation or self.operation
 
-    def succeeded_at(self, now: float) -> tuple[Attempt, ...]:
+    def all_at(self, now: float) -> tuple[Attempt, ...]:
         """All attempts, the present one, which succeeded, included."""
         lease = self.lease
         done = Attempt(

@@ -25,7 +25,6 @@ from provider_kit.errors import (
     RateLimitError,
     StreamIncompleteError,
 )
-from provider_kit.model.chat import Attempt
 from provider_kit.model.config import ProviderConfig, Timeout
 from provider_kit.model.events import (
     AttemptFailed,
@@ -204,12 +203,10 @@ class Attempts(AttemptState):
 
     # -------------------------------------------------------------------------------------------- the ends
 
-    async def succeeded(self, headers: Mapping[str, str], used: float | None = None) -> tuple[Attempt, ...]:
-        """The attempt succeeded: all attempts, this one included."""
+    def succeeded(self, headers: Mapping[str, str], used: float | None = None) -> Awaitable[None] | None:
+        """The attempt succeeded: what must be awaited now, if anything."""
         after = self.parts.settlement.used(self, headers, used)
-        if after is not None or self.news or self.observed:
-            await self._tell_success(headers, after)
-        return self.succeeded_at(self.runtime.now())
+        return self._tell_success(headers, after) if after is not None or self.news or self.observed else None
 
     async def _tell_success(self, headers: Mapping[str, str], after: Aftermath | None) -> None:
         await self._afterwards(after)

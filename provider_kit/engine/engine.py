@@ -88,11 +88,15 @@ async def chat(attempts: Attempts) -> ChatResponse:
         answer.headers = headers
         answer.request_id = request_id(headers)
         answer.warnings = report.warnings
-        answer.attempts = await attempts.succeeded(headers, _total_tokens(answer) if parts.wants_usage else None)
+        told = attempts.succeeded(headers, _total_tokens(answer) if parts.wants_usage else None)
+        if told is not None:
+            await told
         if lookup is not None:
             answer.cache = "miss"
             await lookup.keep(answer, CacheEntry("json", response.body, answer.request_id))
-        total = attempts.runtime.now() - call.started
+        now = attempts.runtime.now()
+        answer.attempts = attempts.all_at(now)
+        total = now - call.started
         answer.timings = Timings(total, total)
         return answer
 

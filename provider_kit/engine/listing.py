@@ -30,7 +30,9 @@ async def _ask(attempts: Attempts, wire: WireRequest, read: Callable[[Any], T], 
         response = await attempts.http.send(request, attempts.limits)
         found = read_answer(attempts.endpoint, response, read)
         used = found.usage.total_tokens if isinstance(found, Embeddings) else None
-        await attempts.succeeded(response.headers, used)
+        told = attempts.succeeded(response.headers, used)
+        if told is not None:
+            await told
         return found, request_id(response.headers)
 
     return await attempts.run(attempts.endpoint.prepare(wire, **extra), once)

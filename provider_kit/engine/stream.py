@@ -353,7 +353,10 @@ async def _complete(state: StreamState) -> None:
         answer = state.response()
         used = answer.usage.total_tokens
     body = state.body
-    state.made = await attempts.succeeded(body.headers if body is not None else {}, used)
+    told = attempts.succeeded(body.headers if body is not None else {}, used)
+    if told is not None:
+        await told
+    state.made = attempts.all_at(attempts.runtime.now())
     if attempts.observed:
         await attempts.emit(StreamEnded, f"stream ended after {state.ended:.2f} s")
     if lookup is None or answer is None or state.collected is None:

@@ -121,7 +121,8 @@ def build_request(
     """
     if not options.keys() <= _KNOWN:
         check_options(options)
-    get: Callable[[str], Any] = options.get if not defaults else {**defaults, **options}.get
+    given = {**defaults, **options} if defaults else options
+    get: Callable[[str], Any] = given.get
     model = get("model") or default_model
     if not model:
         raise InvalidRequestError(
@@ -137,6 +138,8 @@ def build_request(
         conversation = [Message("user", messages)]
     else:
         conversation = to_messages(messages)
+    if not given:
+        return ChatRequest(model=model, messages=conversation)
     if (files := get("files")) is not None:
         conversation = attach_files(conversation, files)
     if (system := get("system")) is not None:
@@ -144,7 +147,7 @@ def build_request(
             raise InvalidRequestError(f"system must be a string, not {type(system).__name__}.")
         conversation.insert(0, Message("system", bare_text(system)))
     request = ChatRequest(model=model, messages=conversation)
-    for name in options if not defaults else {**defaults, **options}:
+    for name in given:
         kinds = _PLAIN.get(name)
         if kinds is not None:
             value = get(name)
