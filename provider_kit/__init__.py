@@ -168,10 +168,10 @@ if TYPE_CHECKING:
     from provider_kit.model.events import TokenRefreshFailed as TokenRefreshFailed
     from provider_kit.model.inputs import ChatOptions as ChatOptions
     from provider_kit.model.inputs import Messages as Messages
-    from provider_kit.model.messages import Audio as Audio
-    from provider_kit.model.messages import Document as Document
-    from provider_kit.model.messages import Image as Image
-    from provider_kit.model.messages import Media as Media
+    from provider_kit.model.media import Audio as Audio
+    from provider_kit.model.media import Document as Document
+    from provider_kit.model.media import Image as Image
+    from provider_kit.model.media import Media as Media
     from provider_kit.model.messages import Message as Message
     from provider_kit.model.messages import Native as Native
     from provider_kit.model.messages import Refusal as Refusal

@@ -22,14 +22,15 @@ from provider_kit.errors import (
     NotSupportedError,
     UnsupportedParameterError,
 )
-from provider_kit.model.chat import ChatRequest, ChatResponse, Chunk, ParameterWarning
+from provider_kit.model.chat import OPTIONAL_FIELDS, ChatRequest, ChatResponse, Chunk, ParameterWarning
 from provider_kit.model.config import OnUnsupported
 from provider_kit.model.json_text import loads
-from provider_kit.model.messages import Document
+from provider_kit.model.media import Document
 from provider_kit.model.models import Embeddings, Model
 from provider_kit.wire.server_sent_events import ErrorEvent
 
 __all__ = [
+    "COMMON_FIELDS",
     "Dialect",
     "ParameterReport",
     "StreamDecoder",
@@ -112,6 +113,22 @@ class StreamDecoder(Protocol):
         ...
 
 
+#: What every API of today has a word for.
+COMMON_FIELDS = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "response_format",
+        "reasoning",
+        "cache",
+    }
+)
+
+
 class Dialect:
     """Base of the dialects: what an API does not have raises :class:`NotSupportedError`."""
 
@@ -119,6 +136,14 @@ class Dialect:
     counter: Dialect | None = None
     #: The dialect's name; also the ``origin`` of messages it reads, unless the provider narrows it.
     name: str = ""
+    #: The fields of a :class:`ChatRequest` that :meth:`build_chat` writes, or reports itself. Every other one that a
+    #: call brings is reported as not taken, so that none is lost because a dialect does not know of it.
+    takes: frozenset[str] = frozenset()
+    _untaken: tuple[str, ...] = OPTIONAL_FIELDS
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._untaken = tuple(name for name in OPTIONAL_FIELDS if name not in cls.takes)
 
     def __init__(
         self,
@@ -132,8 +157,15 @@ class Dialect:
         #: Error codes that mean something else at this provider.
         self.error_codes: Mapping[str, type[APIError]] = error_codes or {}
 
+    def write_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
+        """Write a chat request, and report what this API has no word for."""
+        for name in self._untaken:
+            if getattr(request, name) is not None:
+                report.omit(name, "this API has no such parameter.")
+        return self.build_chat(request, stream=stream, report=report)
+
     def build_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
-        """Write a chat request."""
+        """Write the fields of a chat request that :attr:`takes` names."""
         raise self._missing("chat")
 
     def parse_chat(self, payload: Any) -> ChatResponse:

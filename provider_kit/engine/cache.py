@@ -75,7 +75,7 @@ async def look_up(
     if cache is None or not attempts.call.cached:
         return None
     if call is None:
-        call = dialect.build_chat(
+        call = dialect.write_chat(
             request, stream=False, report=ParameterReport("drop", attempts.endpoint.name, request.model)
         )
     key = _key_of(attempts, request, call)

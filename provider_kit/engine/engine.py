@@ -74,7 +74,7 @@ async def chat(attempts: Attempts) -> ChatResponse:
     request: ChatRequest = call.request  # type: ignore[assignment]  # a conversation
     dialect = endpoint.dialect_for(request.model)
     report = ParameterReport(call.on_unsupported or parts.config.on_unsupported, endpoint.name, request.model)
-    wire = dialect.build_chat(request, stream=False, report=report)
+    wire = dialect.write_chat(request, stream=False, report=report)
     prepared = endpoint.prepare(
         wire, extra_body=request.extra_body, extra_headers=request.extra_headers, extra_query=request.extra_query
     )

@@ -16,7 +16,8 @@ from attrs import define, field
 
 from provider_kit.engine.call import Call
 from provider_kit.model.chat import ChatResponse, Chunk, ParameterWarning, ToolCallDelta
-from provider_kit.model.messages import Media, Native, Part
+from provider_kit.model.media import Media
+from provider_kit.model.messages import Native, Part
 
 __all__ = [
     "CallNext",

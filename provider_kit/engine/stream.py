@@ -122,7 +122,7 @@ async def begin_stream(attempts: Attempts) -> Reply:
     dialect = endpoint.dialect_for(request.model)
     report = ParameterReport(call.on_unsupported or attempts.parts.config.on_unsupported, endpoint.name, request.model)
     prepared = endpoint.prepare(
-        dialect.build_chat(request, stream=True, report=report),
+        dialect.write_chat(request, stream=True, report=report),
         extra_body=request.extra_body,
         extra_headers=request.extra_headers,
         extra_query=request.extra_query,

@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import define, evolve, field, fields, frozen
 
-from provider_kit.model.messages import Audio, Image, Message, Part, ToolCall
+from provider_kit.model.media import Audio, Image
+from provider_kit.model.messages import Message, Part, ToolCall
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
 __all__ = [
@@ -62,6 +63,14 @@ class ChatRequest:
     def replace(self, **changes: Any) -> ChatRequest:
         """The same request with other fields."""
         return evolve(self, **changes)
+
+
+#: What a call may leave out, and a dialect must write or report; what is merged into the request is nobody's to judge.
+OPTIONAL_FIELDS = tuple(
+    one.name
+    for one in fields(ChatRequest)
+    if one.name not in ("model", "messages", "extra_body", "extra_headers", "extra_query")
+)
 
 
 @define

@@ -5,6 +5,8 @@ Strings, dicts in OpenAI's form and :class:`Message` objects are accepted, alone
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,7 +14,8 @@ from attrs import evolve
 
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.did_you_mean import did_you_mean
-from provider_kit.model.messages import PART_CLASSES, ROLES, Media, Message, Text, ToolCall, ToolResult, attachment
+from provider_kit.model.media import Media, from_url
+from provider_kit.model.messages import PART_CLASSES, ROLES, Message, Part, Text, ToolCall, ToolResult
 from provider_kit.model.openai_form import message_from_dict, parts_of
 
 __all__ = ["attach_files", "bare_text", "to_messages"]
@@ -245,3 +248,27 @@ def attach_files(messages: list[Message], files: Any) -> list[Message]:
             messages[index] = Message("user", [*last.parts, *parts], name=last.name, extra=last.extra)
             return messages
     return [*messages, Message("user", parts)]
+
+
+def attachment(file: Any) -> Part:
+    """Make a part from a path, bytes, URL, open binary file or a part itself.
+
+    Raises:
+        InvalidRequestError: The file is missing, empty, or of a type nobody can tell.
+    """
+    if isinstance(file, (Media, Text)):
+        return file  # type: ignore[return-value]  # Media itself is never instantiated by users
+    if isinstance(file, (bytes, bytearray)):
+        return Media.from_bytes(bytes(file))  # type: ignore[return-value]  # always one of its subclasses
+    if isinstance(file, str) and (file[:5].lower() == "data:" or re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", file)):
+        return from_url(file)
+    if isinstance(file, (str, os.PathLike)):
+        return Media.from_path(file)  # type: ignore[return-value]  # always one of its subclasses
+    if hasattr(file, "read"):
+        data = file.read()
+        name = getattr(file, "name", None)
+        options = {"filename": os.path.basename(name)} if isinstance(name, str) else {}
+        return Media.from_bytes(data if isinstance(data, bytes) else str(data).encode(), **options)  # type: ignore[return-value]  # always one of its subclasses
+    raise InvalidRequestError(
+        f"Cannot attach a {type(file).__name__}.", hint="Pass a path, bytes, a URL or an open binary file."
+    )

@@ -19,19 +19,8 @@ from cattrs.preconf.json import make_converter
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.conversation import to_messages
 from provider_kit.model.json_text import dumps_text, loads
-from provider_kit.model.messages import (
-    Audio,
-    Document,
-    Image,
-    Message,
-    Native,
-    Part,
-    Refusal,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-)
+from provider_kit.model.media import Audio, Document, Image
+from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 
 __all__ = ["converter", "dump_conversation", "load_conversation"]
 

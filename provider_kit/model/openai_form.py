@@ -11,21 +11,8 @@ from typing import Any
 
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.did_you_mean import did_you_mean
-from provider_kit.model.messages import (
-    Audio,
-    Document,
-    Image,
-    Media,
-    Message,
-    Native,
-    Part,
-    Refusal,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-    from_url,
-)
+from provider_kit.model.media import Audio, Document, Image, Media, from_url
+from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 
 __all__ = ["message_from_dict", "parts_of"]
 

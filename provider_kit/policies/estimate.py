@@ -7,7 +7,8 @@ from typing import Any
 
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.config import DEFAULT_MAX_TOKENS
-from provider_kit.model.messages import Media, ToolCall, ToolResult
+from provider_kit.model.media import Media
+from provider_kit.model.messages import ToolCall, ToolResult
 
 __all__ = ["estimate_text", "estimate_tokens"]
 

@@ -10,42 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import functools
 import io
 import math
 import os
-import select
 import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from attrs import define
 from yarl import URL
 
 from provider_kit.errors import (
     ConfigError,
-    DeadlineExceededError,
-    PoolTimeoutError,
-    ProviderKitError,
-    ResponseLostError,
 )
 from provider_kit.model.config import HTTPConfig
 from provider_kit.model.secrets import MaskedStr
 from provider_kit.transports.aiohttp_clocks import Guard, Watchdog
+from provider_kit.transports.aiohttp_errors import raise_translated
+from provider_kit.transports.aiohttp_sessions import InLoop, bury, own_session
 from provider_kit.transports.base import (
-    certificate_error,
     late,
-    not_connected,
-    one_line,
-    proxy_error,
-    refused,
     too_large,
 )
-from provider_kit.transports.callers_own import callers_own
 from provider_kit.transports.environment import (
     find_proxy,
     goes_direct,
@@ -64,73 +52,12 @@ _DRAIN_SECONDS = 0.5
 _DRAIN_BYTES = 65536
 #: Bytes of a request body that are written at once.
 _LARGE_BODY = 1 << 20
-#: Bytes of one header, as http.client has it; aiohttp's 8 KiB are too few for some gateways.
-_HEADER_BYTES = 65536
-#: Bytes beyond which older versions of aiohttp (before 3.14.5) decompress no piece of an answer.
-_MOST_DECOMPRESSED = 1 << 25
-#: Seconds; an event loop takes no infinity.
-_LONGEST_IDLE = 86400.0
 #: Addresses and timeouts that are kept ready.
 _REMEMBERED = 500
 
 _transports: weakref.WeakSet[AiohttpTransport] = weakref.WeakSet()
 #: Sessions a forked child inherited; kept alive so that nobody touches the parent's sockets or loop.
 _inherited: list[Any] = []
-
-
-@define
-class _InLoop:
-    """What belongs to one event loop."""
-
-    session: aiohttp.ClientSession
-    watchdog: Watchdog
-    #: Suspended in the loop; closes the session when the loop ends. ``None`` for a session of the user's.
-    owner: AsyncGenerator[aiohttp.ClientSession, None] | None = None
-
-
-def _make_poll(sock: Any) -> Callable[[float], Any]:
-    """A function that tells whether bytes, or the end of the connection, wait to be read."""
-    if not hasattr(select, "poll"):  # Windows
-        return lambda timeout: select.select([sock], [], [], timeout)[0]
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return poll.poll
-
-
-class _Protocol(ResponseHandler):
-    """aiohttp's connections, more careful in four cases.
-
-    An idle connection whose end has arrived, but was not seen by the loop yet, is not used again. The reader
-    of an answer is told when its chunks turn out to be broken, instead of waiting for ever. A connection that
-    is closed while the server takes no more of the request does not stay open for it. One whose loop is closed
-    closes its socket itself.
-    """
-
-    _poll: Any = None
-
-    def is_connected(self) -> bool:
-        transport = self.transport
-        if transport is None or not super().is_connected():
-            return False
-        if self._poll is None:
-            self._poll = _make_poll(transport.get_extra_info("socket"))
-        return not self._poll(0)
-
-    def close(self) -> None:
-        transport = self.transport
-        if transport is not None and self._loop.is_closed():  # thrown away with its loop, which closes nothing any more
-            self.transport = None
-            _free_socket(transport)
-            return
-        super().close()
-        if transport is not None and transport.get_write_buffer_size():
-            transport.abort()
-
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        payload = self._payload
-        super().set_exception(exc, *cause)
-        if payload is not None and not payload.is_eof() and payload.exception() is None:
-            payload.set_exception(aiohttp.ClientPayloadError(str(exc)))
 
 
 class AiohttpTransport(AsyncioRuntime):
@@ -144,7 +71,7 @@ class AiohttpTransport(AsyncioRuntime):
     def __init__(self, config: HTTPConfig | None = None, *, session: aiohttp.ClientSession | None = None) -> None:
         self._config = config or HTTPConfig()
         self._session = session
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _InLoop] = weakref.WeakKeyDictionary()
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, InLoop] = weakref.WeakKeyDictionary()
         self._routes: dict[str, tuple[str | None, dict[str, str] | None, Any]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._urls: dict[str, URL] = {}
@@ -169,7 +96,7 @@ class AiohttpTransport(AsyncioRuntime):
         except BaseException as error:
             if response is not None:
                 response.close()
-            _raise(error, guard, limits, request)
+            raise_translated(error, guard, limits, request)
         finally:
             guard.stop()
             if limits.interruptible:
@@ -188,7 +115,7 @@ class AiohttpTransport(AsyncioRuntime):
             response = await self._request(session, request, limits, guard)
         except BaseException as error:
             guard.stop()
-            _raise(error, guard, limits, request)
+            raise_translated(error, guard, limits, request)
         finally:
             self._opening.pop(id(limits), None)
         guard.answered = True
@@ -245,22 +172,22 @@ class AiohttpTransport(AsyncioRuntime):
 
     # -------------------------------------------------------------------------------------------- sessions
 
-    def _here(self) -> _InLoop | None:
+    def _here(self) -> InLoop | None:
         """What belongs to the running loop, if it is still open."""
         found = self._loops.get(asyncio.get_running_loop())
         return None if found is None or found.session.closed else found
 
-    async def _settle(self) -> _InLoop:
+    async def _settle(self) -> InLoop:
         """Make what the running loop needs."""
         loop = asyncio.get_running_loop()
         self._bury_dead_loops()
         if self._session is not None:
             if self._session.closed:
                 raise ConfigError("The session that was passed in is closed.", hint="Close it after the last call.")
-            found = _InLoop(self._session, Watchdog(loop))
+            found = InLoop(self._session, Watchdog(loop))
         else:
-            owner = _own_session(self._config, loop, weakref.ref(self._loops))
-            found = _InLoop(await anext(owner), Watchdog(loop), owner)
+            owner = own_session(self._config, loop, weakref.ref(self._loops))
+            found = InLoop(await anext(owner), Watchdog(loop), owner)
         self._loops[loop] = found
         return found
 
@@ -271,7 +198,7 @@ class AiohttpTransport(AsyncioRuntime):
             if loop is not None and loop.is_closed():
                 found = self._loops.pop(loop, None)
                 if found is not None and found.owner is not None:
-                    _bury(found.session)
+                    bury(found.session)
 
     def __del__(self) -> None:
         with suppress(Exception):  # at the end of the process, anything may be gone already
@@ -369,69 +296,6 @@ class AiohttpTransport(AsyncioRuntime):
             pieces.append(data)
 
 
-async def _own_session(
-    config: HTTPConfig,
-    loop: asyncio.AbstractEventLoop,
-    loops: weakref.ref[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _InLoop]],
-) -> AsyncGenerator[aiohttp.ClientSession, None]:
-    """A session that lives until its loop or its transport ends.
-
-    It refers to the transport only weakly: part of a reference cycle, it could be taken apart by the
-    garbage collector before it is closed.
-    """
-    connector = aiohttp.TCPConnector(
-        limit=0,
-        limit_per_host=config.max_connections or 0,
-        keepalive_timeout=min(config.idle_timeout, _LONGEST_IDLE),
-    )
-    connector._factory = functools.partial(_Protocol, loop=loop)  # type: ignore[assignment]  # a subclass will do
-    session = aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),
-        max_line_size=_HEADER_BYTES,
-        max_field_size=_HEADER_BYTES,
-        trace_configs=_queue_traces() if config.max_connections else None,
-    )
-    try:
-        yield session
-    finally:
-        known = loops()
-        found = None if known is None else known.get(loop)
-        if known is not None and found is not None and found.session is session:
-            del known[loop]
-            found.watchdog.stop()
-        await session.close()
-
-
-def _bury(session: aiohttp.ClientSession) -> None:
-    """Free the sockets of a session whose loop is closed; it can no longer be closed properly."""
-    connector = session.connector
-    session.detach()
-    if connector is None:
-        return
-    idle = [protocol for waiting in connector._conns.values() for protocol, _ in waiting]
-    for protocol in (*idle, *connector._acquired):
-        if protocol.transport is not None:
-            _free_socket(protocol.transport)
-    # What is left can no longer be closed, which it would warn of when it is collected.
-    connector._conns.clear()
-    connector._acquired.clear()
-    connector._closed = True
-
-
-def _free_socket(transport: Any) -> None:
-    """Close the socket of a transport whose loop is closed. uvloop closes its own with the loop."""
-    inner: Any = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
-    for part in (transport,) if inner is None else (transport, inner):
-        sock = getattr(part, "_sock", None)
-        if sock is not None:
-            sock.close()
-            part._sock = None
-        if getattr(part, "_closed", None) is False:
-            part._closed = True
-
-
 class _Stream:
     """An answer that is still arriving."""
 
@@ -456,7 +320,7 @@ class _Stream:
             data = await self._readany()
         except Exception as error:
             self._give_up()
-            _raise(error, guard, self._limits, self._request)
+            raise_translated(error, guard, self._limits, self._request)
         guard.waited()
         if data:
             self._left -= len(data)
@@ -534,94 +398,6 @@ async def _nothing() -> bytes:
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
     """A large body is sent in pieces, so that others in the loop get their turn; aiohttp warns otherwise."""
     return body if body is None or len(body) <= _LARGE_BODY else io.BytesIO(body)
-
-
-def _queue_traces() -> list[aiohttp.TraceConfig]:
-    """Lets a call's guard know while it waits for a connection to become free."""
-
-    async def began(_session: aiohttp.ClientSession, context: Any, _: Any) -> None:
-        context.trace_request_ctx.queued = True
-
-    async def ended(_session: aiohttp.ClientSession, context: Any, _: Any) -> None:
-        context.trace_request_ctx.queued = False
-
-    config = aiohttp.TraceConfig()
-    config.on_connection_queued_start.append(began)
-    config.on_connection_queued_end.append(ended)
-    return [config]
-
-
-def _raise(error: BaseException, guard: Guard, limits: Limits, request: HttpRequest) -> NoReturn:
-    found = _translate(error, guard, limits, request)
-    try:
-        if found is error:
-            raise error
-        raise found from (error if isinstance(found, ProviderKitError) else found.__cause__)
-    finally:
-        del error, found  # or the error and this frame would hold each other, and all that the call had
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was made from."""
-    found: BaseException | None = error
-    for _ in range(20):  # a chain may be a circle
-        if found is None:
-            return
-        yield found
-        found = getattr(found, "os_error", None) or found.__cause__
-
-
-def _translate(error: BaseException, guard: Guard, limits: Limits, request: HttpRequest) -> BaseException:
-    """Errors of aiohttp and sockets as ours; a cancellation stays one unless a clock was the cause."""
-    if isinstance(error, ProviderKitError):
-        return error
-    host = request.url.split("/", 3)[2]
-    if isinstance(error, aiohttp.ConnectionTimeoutError) or (
-        isinstance(error, asyncio.CancelledError) and guard.was_cancelled_by_clock()
-    ):
-        over = late(limits, time.monotonic(), streaming=guard.streaming, began=guard.began)
-        if isinstance(over, DeadlineExceededError):
-            return over
-        if guard.queued:
-            return PoolTimeoutError(f"No connection to {host} became free in time.")
-        if guard.expired:
-            return over
-        return not_connected(host, limits)
-    if not isinstance(error, Exception):
-        return error
-    own = callers_own(_chain(error))
-    if own is not None:
-        return own
-    reason = _reason(error)
-    if any(type(cause).__name__ == "DecompressSizeError" for cause in _chain(error)):
-        return too_large(min(limits.max_bytes, _MOST_DECOMPRESSED))
-    if guard.expired or isinstance(error, TimeoutError):
-        return late(limits, time.monotonic(), streaming=guard.streaming, began=guard.began)
-    if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
-        return ConfigError(f"The address of {host} cannot be used: {reason}.", hint="Check base_url and the proxy.")
-    if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
-        return proxy_error(host, reason)
-    if isinstance(error, (aiohttp.ClientConnectorSSLError, aiohttp.ClientConnectorCertificateError)):
-        return certificate_error(host, reason)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return refused(host, reason)
-    if isinstance(error, (ValueError, TypeError)) and not guard.answered:
-        return ConfigError(
-            f"The request to {host} cannot be written: {reason}.",
-            hint="Check headers= and the API key for stray characters.",
-        )
-    return ResponseLostError(f"The connection to {host} broke before the answer was complete: {reason}.")
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"{error.status} {' '.join(error.message.split())}"[:200]  # its own text shows the address
-    inner = getattr(error, "os_error", None) or error.__cause__ or error
-    if isinstance(inner, ConnectionError) and inner.errno:
-        return os.strerror(inner.errno)  # asyncio's own words name only the address
-    if isinstance(inner, OSError) and inner.strerror:
-        return str(inner.strerror)
-    return one_line(str(inner)) or type(inner).__name__
 
 
 def _drop_inherited_sessions() -> None:

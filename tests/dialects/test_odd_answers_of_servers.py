@@ -8,7 +8,8 @@ import pytest
 
 from provider_kit import Client, Message, ScriptedTransport
 from provider_kit.errors import APIError, InvalidResponseError, OverloadedError, ProviderKitError, StreamError
-from provider_kit.model.messages import Audio, Image, Text
+from provider_kit.model.media import Audio, Image
+from provider_kit.model.messages import Text
 
 SERVER = "http://127.0.0.1:9/v1"  # an unknown server of the chat API
 CLAUDE = "anthropic/claude-sonnet-4-5"

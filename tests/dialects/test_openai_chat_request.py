@@ -8,18 +8,8 @@ from provider_kit.dialects.openai_chat import ChatQuirks, OpenAIChat
 from provider_kit.dialects.openai_chat.quirks import clamp_effort, effort_writer
 from provider_kit.errors import InvalidRequestError, NotSupportedError, UnsupportedParameterError
 from provider_kit.model.inputs import build_request
-from provider_kit.model.messages import (
-    Audio,
-    Document,
-    Image,
-    Message,
-    Native,
-    Refusal,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-)
+from provider_kit.model.media import Audio, Document, Image
+from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult
 
 PNG = Image(data=b"x", media_type="image/png")
 PDF = Document(data=b"x", media_type="application/pdf", filename="a.pdf")

@@ -7,18 +7,8 @@ from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.dialects.openai_responses import OpenAIResponses, ResponsesProfile
 from provider_kit.errors import InvalidRequestError, NotSupportedError, UnsupportedParameterError
 from provider_kit.model.inputs import build_request
-from provider_kit.model.messages import (
-    Audio,
-    Document,
-    Image,
-    Message,
-    Native,
-    Refusal,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-)
+from provider_kit.model.media import Audio, Document, Image
+from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult
 
 OWN = "openai_responses/acme"
 SCHEMA = {"type": "object", "properties": {"tz": {"type": "string"}}}

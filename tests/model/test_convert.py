@@ -9,19 +9,8 @@ from hypothesis import strategies as st
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import Usage
 from provider_kit.model.convert import converter, dump_conversation, load_conversation
-from provider_kit.model.messages import (
-    Audio,
-    Document,
-    Image,
-    Message,
-    Native,
-    Part,
-    Refusal,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-)
+from provider_kit.model.media import Audio, Document, Image
+from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 
 EVERYTHING = [
     Message("system", "Be kind"),

@@ -7,18 +7,8 @@ from provider_kit.model.chat import ChatRequest
 from provider_kit.model.conversation import to_messages
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.inputs import build_request
-from provider_kit.model.messages import (
-    Audio,
-    Document,
-    Image,
-    Message,
-    Native,
-    Refusal,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-)
+from provider_kit.model.media import Audio, Document, Image
+from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
 

@@ -7,22 +7,9 @@ import pickle
 import pytest
 
 from provider_kit.errors import InvalidRequestError, ToolCallParseError
-from provider_kit.model.messages import (
-    Audio,
-    Document,
-    Image,
-    Media,
-    Message,
-    Native,
-    Refusal,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-    attachment,
-    from_url,
-    sniff,
-)
+from provider_kit.model.conversation import attachment
+from provider_kit.model.media import Audio, Document, Image, Media, from_url, sniff
+from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult
 
 PNG = b"\x89PNG\r\n\x1a\nrest"
 

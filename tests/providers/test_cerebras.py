@@ -3,7 +3,8 @@
 import pytest
 
 from provider_kit.errors import ContextLengthExceededError, InvalidRequestError, RateLimitError
-from provider_kit.model.messages import Document, Message, Text, Thinking, ToolCall
+from provider_kit.model.media import Document
+from provider_kit.model.messages import Message, Text, Thinking, ToolCall
 
 CHAT = {"json": {"choices": [{"message": {"content": "Hi", "reasoning": "Hm"}, "finish_reason": "stop"}]}}
 TOOL = {

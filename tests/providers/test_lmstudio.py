@@ -3,7 +3,8 @@
 import pytest
 
 from provider_kit.errors import BadRequestError, InvalidRequestError, ProviderKitError
-from provider_kit.model.messages import Image, Message, Text
+from provider_kit.model.media import Image
+from provider_kit.model.messages import Message, Text
 
 CHAT = {"json": {"choices": [{"message": {"content": "Hi", "reasoning": "Hm"}, "finish_reason": "stop"}]}}
 SCHEMA = {"type": "object", "properties": {}}

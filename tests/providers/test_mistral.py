@@ -3,7 +3,8 @@
 import pytest
 
 from provider_kit.errors import ContextLengthExceededError, ModelNotFoundError, UnprocessableEntityError
-from provider_kit.model.messages import Audio, Document, Message, Text, Thinking, ToolCall
+from provider_kit.model.media import Audio, Document
+from provider_kit.model.messages import Message, Text, Thinking, ToolCall
 
 CHAT = {"json": {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}

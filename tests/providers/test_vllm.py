@@ -4,7 +4,8 @@ import pytest
 
 from provider_kit import Client
 from provider_kit.errors import BadRequestError, ConfigError, InvalidRequestError, ProviderKitError
-from provider_kit.model.messages import Document, Message
+from provider_kit.model.media import Document
+from provider_kit.model.messages import Message
 
 CHAT = {"json": {"choices": [{"message": {"content": "Hi", "reasoning_content": "Hm"}, "finish_reason": "stop"}]}}
 

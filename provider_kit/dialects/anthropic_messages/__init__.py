@@ -12,7 +12,14 @@ from typing import Any
 from provider_kit.dialects.anthropic_messages.request import AnthropicRequestWriter, ClaudeProfile
 from provider_kit.dialects.anthropic_messages.response import parse_message
 from provider_kit.dialects.anthropic_messages.stream import AnthropicStreamDecoder
-from provider_kit.dialects.base import Dialect, ParameterReport, StreamDecoder, WireRequest, expect_object
+from provider_kit.dialects.base import (
+    COMMON_FIELDS,
+    Dialect,
+    ParameterReport,
+    StreamDecoder,
+    WireRequest,
+    expect_object,
+)
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.models import Model
 
@@ -23,6 +30,7 @@ class AnthropicMessages(Dialect):
     """POST /v1/messages, /v1/messages/count_tokens, GET /v1/models."""
 
     name = "anthropic_messages"
+    takes = COMMON_FIELDS | {"top_k", "stop", "user", "metadata"}
 
     def __init__(
         self,

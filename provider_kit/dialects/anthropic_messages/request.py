@@ -18,19 +18,8 @@ from provider_kit.dialects.generated import spoken_words
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.json_text import dumps_text
-from provider_kit.model.messages import (
-    Audio,
-    Document,
-    Image,
-    Media,
-    Message,
-    Native,
-    Refusal,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-)
+from provider_kit.model.media import Audio, Document, Image, Media
+from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult
 from provider_kit.model.text_bytes import read_text
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
@@ -121,9 +110,6 @@ class AnthropicRequestWriter:
                 self.report.omit("stop", "stop texts of white space only are refused.")
             if stop:
                 body["stop_sequences"] = stop
-        for name in ("seed", "presence_penalty", "frequency_penalty"):
-            if getattr(request, name) is not None:
-                self.report.omit(name, "this API has no such parameter.")
         wish = None if request.reasoning is None else request.reasoning.without_default()
         thinks = wish is not None and self._reasoning(body, wish)
         if request.tools:

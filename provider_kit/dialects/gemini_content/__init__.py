@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from provider_kit.dialects.base import (
+    COMMON_FIELDS,
     Dialect,
     ParameterReport,
     StreamDecoder,
@@ -30,6 +31,7 @@ class GeminiContent(Dialect):
     """models/{model}:generateContent, :streamGenerateContent, :countTokens, :batchEmbedContents, models."""
 
     name = "gemini_content"
+    takes = COMMON_FIELDS | {"top_k", "stop", "seed", "presence_penalty", "frequency_penalty"}
 
     def __init__(
         self,

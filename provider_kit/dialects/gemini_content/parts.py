@@ -12,7 +12,8 @@ from attrs import define, field
 
 from provider_kit.dialects.assembly import new_call_id
 from provider_kit.model.json_text import loads, text_of_received
-from provider_kit.model.messages import Audio, Image, Native, Part, Text, Thinking, ToolCall
+from provider_kit.model.media import Audio, Image
+from provider_kit.model.messages import Native, Part, Text, Thinking, ToolCall
 
 __all__ = ["PartCollector", "PartialCall", "notes_of", "read_part", "with_notes"]
 

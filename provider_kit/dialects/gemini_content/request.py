@@ -17,18 +17,8 @@ from provider_kit.dialects.generated import spoken_words
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.json_text import loads
-from provider_kit.model.messages import (
-    Document,
-    Media,
-    Message,
-    Native,
-    Refusal,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-    written_in,
-)
+from provider_kit.model.media import Document, Media
+from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult, written_in
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
 __all__ = ["GeminiProfile", "GeminiRequestWriter"]
@@ -85,10 +75,6 @@ class GeminiRequestWriter:
             body["generationConfig"] = config
         if request.tools:
             self._tools(body, request.tools)
-        if request.user is not None:
-            self.report.omit("user", "this API takes no user id.")
-        if request.metadata is not None:
-            self.report.omit("metadata", "this API takes no metadata.")
         return body
 
     # -------------------------------------------------------------------------------------------- conversation

@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from provider_kit.dialects.base import Dialect, ParameterReport, StreamDecoder, WireRequest, expect_object
+from provider_kit.dialects.base import (
+    COMMON_FIELDS,
+    Dialect,
+    ParameterReport,
+    StreamDecoder,
+    WireRequest,
+    expect_object,
+)
 from provider_kit.dialects.ollama_chat.request import OllamaRequestWriter
 from provider_kit.dialects.ollama_chat.response import (
     OllamaStreamDecoder,
@@ -28,6 +35,7 @@ class OllamaChat(Dialect):
     """POST /api/chat, /api/embed, GET /api/tags."""
 
     name = "ollama_chat"
+    takes = COMMON_FIELDS | {"top_k", "stop", "seed", "presence_penalty", "frequency_penalty"}
 
     def build_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
         """Write a request."""

@@ -9,20 +9,8 @@ from provider_kit.dialects.base import ParameterReport
 from provider_kit.dialects.generated import spoken_words
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
-from provider_kit.model.messages import (
-    Document,
-    Image,
-    Media,
-    Message,
-    Native,
-    Part,
-    Refusal,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-    written_in,
-)
+from provider_kit.model.media import Document, Image, Media
+from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall, ToolResult, written_in
 from provider_kit.model.tools import Reasoning
 
 __all__ = ["OllamaRequestWriter"]
@@ -65,9 +53,6 @@ class OllamaRequestWriter:
         wish = None if request.reasoning is None else request.reasoning.without_default()
         if wish is not None:
             self._reasoning(body, wish)
-        for name in ("user", "metadata"):
-            if getattr(request, name) is not None:
-                self.report.omit(name, "this API has no such parameter.")
         if request.parallel_tool_calls is False:
             self.report.omit("parallel_tool_calls", "this API has no such switch.")
         return body

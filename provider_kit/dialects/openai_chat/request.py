@@ -16,21 +16,8 @@ from provider_kit.dialects.openai_chat.quirks import ChatQuirks
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.json_text import dumps_text
-from provider_kit.model.messages import (
-    Audio,
-    Document,
-    Image,
-    Media,
-    Message,
-    Native,
-    Part,
-    Refusal,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-    written_in,
-)
+from provider_kit.model.media import Audio, Document, Image, Media
+from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall, ToolResult, written_in
 from provider_kit.model.tools import ResponseFormat, Tool, ToolChoice
 
 __all__ = ["RequestWriter", "write_tool"]

@@ -18,33 +18,14 @@ from provider_kit.dialects.generated import spoken_words
 from provider_kit.dialects.openai_chat.quirks import ReasoningWriter, effort_writer
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
-from provider_kit.model.messages import (
-    Audio,
-    Document,
-    Image,
-    Media,
-    Message,
-    Native,
-    Refusal,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-    written_in,
-)
+from provider_kit.model.media import Audio, Document, Image, Media
+from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult, written_in
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
 __all__ = ["ResponsesProfile", "ResponsesRequestWriter"]
 
 #: Characters of a call's id that the API takes.
 _LONGEST_ID = 64
-_MISSING = {
-    "stop": "this API has no stop texts.",
-    "seed": "this API has no seed.",
-    "presence_penalty": "this API has no penalties.",
-    "frequency_penalty": "this API has no penalties.",
-    "top_k": "this API has no top_k.",
-}
 
 
 @frozen(kw_only=True)
@@ -102,9 +83,6 @@ class ResponsesRequestWriter:
                     self.report.omit(name, profile.refused[name])
                 else:
                     body[name] = value
-        for name, reason in _MISSING.items():
-            if getattr(request, name) is not None:
-                self.report.omit(name, reason)
         if request.tools:
             self._tools(body, request.tools)
         if request.response_format is not None:

@@ -12,7 +12,8 @@ from provider_kit.dialects.failures import error_from_body, holds_error
 from provider_kit.dialects.openai_usage import read_count
 from provider_kit.model.chat import ChatResponse, Usage
 from provider_kit.model.json_text import text_of_received
-from provider_kit.model.messages import Image, Message, Native, Part, Refusal, Text, Thinking, ToolCall, sniff
+from provider_kit.model.media import Image, sniff
+from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall
 
 __all__ = ["answer_of", "parse_response", "parts_of", "read_responses_usage"]
 
