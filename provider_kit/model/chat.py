@@ -52,6 +52,8 @@ class ChatRequest:
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     reasoning: Reasoning | None = None
+    #: How much is said: ``low``, ``medium`` or ``high``.
+    verbosity: str | None = None
     #: Ask for prompt caching: ``True``, or a time to live such as ``"1h"``.
     cache: bool | str | None = None
     user: str | None = None

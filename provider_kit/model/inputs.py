@@ -59,6 +59,8 @@ class ChatOptions(TypedDict, total=False):
     response_format: Any
     #: ``none`` to ``max``, tokens to spend, or a :class:`Reasoning`.
     reasoning: Any
+    #: How much is said: ``low``, ``medium`` or ``high``.
+    verbosity: str
     #: Mark the conversation for prompt caching.
     cache: bool | str
     #: Your id of the end user.
@@ -93,6 +95,7 @@ _PLAIN = {
     "frequency_penalty": (int, float),
     "parallel_tool_calls": (bool,),
     "user": (str,),
+    "verbosity": (str,),
     "cache": (bool, str),
 }
 _KINDS = {

@@ -18,6 +18,7 @@ PROVIDER = Provider(
     quirks=ChatQuirks(
         ask_stream_usage=False,  # comes by itself; asking for it is a 422
         always_done=True,
+        refused={"verbosity": "this API has no verbosity."},
         seed_field="random_seed",
         user_field=None,
         join_same_role=True,

@@ -23,6 +23,7 @@ __all__ = ["PROVIDER", "OpenAIProvider", "is_reasoning_model", "openai_quirks", 
 _REASONING = re.compile(r"^(?:o\d|gpt-[5-9]|gpt-\d\d|codex|computer-use)")
 _NO_SAMPLING = "reasoning models take no sampling parameters."
 _NO_STOP = "reasoning models take no stop texts."
+_NO_VERBOSITY = {"verbosity": "only GPT-5 and later models take it."}
 
 
 @lru_cache(maxsize=1024)
@@ -53,7 +54,7 @@ def openai_quirks(model: str) -> ChatQuirks:
         return ChatQuirks(
             refusals=True,
             max_tokens_field="max_completion_tokens",
-            refused={"top_k": "this API has no top_k."},
+            refused={"top_k": "this API has no top_k.", **_NO_VERBOSITY},
             max_stop=4,
             allowed_tools=True,
             always_done=True,
@@ -64,6 +65,8 @@ def openai_quirks(model: str) -> ChatQuirks:
     efforts = _efforts(name)
     refused = dict.fromkeys(("temperature", "top_p", "presence_penalty", "frequency_penalty"), _NO_SAMPLING)
     refused |= {"stop": _NO_STOP, "top_k": "this API has no top_k."}
+    if name.startswith("o"):
+        refused |= _NO_VERBOSITY
     return ChatQuirks(
         refusals=True,
         max_tokens_field="max_completion_tokens",
@@ -81,10 +84,11 @@ def openai_quirks(model: str) -> ChatQuirks:
 def responses_profile(model: str) -> ResponsesProfile:
     """The Responses API as OpenAI itself serves it."""
     if not is_reasoning_model(model):
-        return ResponsesProfile(effort=None, encrypted_reasoning=False)
-    efforts = _efforts(_bare(model))
+        return ResponsesProfile(effort=None, encrypted_reasoning=False, refused=_NO_VERBOSITY)
+    name = _bare(model)
+    efforts = _efforts(name)
     return ResponsesProfile(
-        refused=dict.fromkeys(("temperature", "top_p"), _NO_SAMPLING),
+        refused=dict.fromkeys(("temperature", "top_p"), _NO_SAMPLING) | (_NO_VERBOSITY if name.startswith("o") else {}),
         taken_without_reasoning=frozenset({"temperature", "top_p"}) if "none" in efforts else frozenset(),
         effort=effort_writer(*efforts),
     )

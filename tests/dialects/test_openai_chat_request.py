@@ -24,7 +24,7 @@ def build(messages="Hi", quirks=None, *, stream=False, on_unsupported="warn", **
     dialect = OpenAIChat(provider="acme", quirks=quirks)
     report = ParameterReport(on_unsupported, "acme", "m")
     request = build_request(messages, options, default_model="m", defaults={})
-    body = dialect.build_chat(request, stream=stream, report=report).body
+    body = dialect.write_chat(request, stream=stream, report=report).body
     return body, [warning.parameter for warning in report.warnings]
 
 

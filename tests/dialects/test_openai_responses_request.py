@@ -21,7 +21,7 @@ def build(messages="Hi", profile=None, *, stream=False, on_unsupported="warn", *
     dialect = OpenAIResponses(provider="acme", profile=lambda model: profile)
     report = ParameterReport(on_unsupported, "acme", "m")
     request = build_request(messages, options, default_model="m", defaults={})
-    return dialect.build_chat(request, stream=stream, report=report).body, [
+    return dialect.write_chat(request, stream=stream, report=report).body, [
         warning.parameter for warning in report.warnings
     ]
 

@@ -239,3 +239,32 @@ def test_the_smaller_calls_have_their_addresses(exchange):
     count = exchange("openai", "Hi", verb="count_tokens", answer={"json": {"input_tokens": 7}})
     assert count.url == "https://api.openai.com/v1/responses/input_tokens"
     assert count.response == 7
+
+
+@pytest.mark.parametrize(
+    ("target", "responses", "answer", "written"),
+    [
+        ("openai/gpt-5-mini", None, RESPONSE, {"text": {"verbosity": "low"}}),
+        ("openai/gpt-5-mini", False, CHAT, {"verbosity": "low"}),
+        ("openai_compatible/any", None, CHAT, {"verbosity": "low"}),
+        ("openai/gpt-4o", None, CHAT, {}),
+        ("openai/gpt-4o", True, RESPONSE, {}),
+        ("openai/o4-mini", None, RESPONSE, {}),
+        ("openai/o4-mini", False, CHAT, {}),
+        ("mistral/mistral-small-latest", None, CHAT, {}),
+        ("anthropic/claude-sonnet-4-5", None, {"json": {"type": "message", "content": [], "stop_reason": "x"}}, {}),
+    ],
+)
+def test_verbosity_goes_where_each_api_has_it(exchange, target, responses, answer, written):
+    """And is reported where it is not taken."""
+    client = {"base_url": "https://h.test/v1"} if "compatible" in target else {}
+    client |= {} if responses is None else {"use_responses_api": responses}
+    sent = exchange(target, "Hi", answer=answer, client=client, verbosity="low")
+    assert {name: sent.body[name] for name in ("text", "verbosity") if name in sent.body} == written
+    assert sent.warned == ([] if written else ["verbosity"])
+
+
+def test_verbosity_stands_beside_a_format(exchange):
+    """Both are fields of ``text``."""
+    sent = exchange("openai/gpt-5-mini", "Hi", answer=RESPONSE, verbosity="high", response_format="json")
+    assert sent.body["text"] == {"format": {"type": "json_object"}, "verbosity": "high"}

@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from provider_kit.dialects.anthropic_messages.request import AnthropicRequestWriter, ClaudeProfile
+from provider_kit.dialects.anthropic_messages.request import TAKES, AnthropicRequestWriter, ClaudeProfile
 from provider_kit.dialects.anthropic_messages.response import parse_message
 from provider_kit.dialects.anthropic_messages.stream import AnthropicStreamDecoder
 from provider_kit.dialects.base import (
-    COMMON_FIELDS,
     Dialect,
     ParameterReport,
     StreamDecoder,
@@ -30,7 +29,7 @@ class AnthropicMessages(Dialect):
     """POST /v1/messages, /v1/messages/count_tokens, GET /v1/models."""
 
     name = "anthropic_messages"
-    takes = COMMON_FIELDS | {"top_k", "stop", "user", "metadata"}
+    takes = TAKES
 
     def __init__(
         self,

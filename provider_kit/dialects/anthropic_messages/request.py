@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from provider_kit.dialects.anthropic_messages.schema import claude_schema
 from provider_kit.dialects.assembly import arguments_object, portable_id
-from provider_kit.dialects.base import ParameterReport, refuse_video
+from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport, refuse_video
 from provider_kit.dialects.generated import spoken_words
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
@@ -23,7 +23,10 @@ from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking
 from provider_kit.model.text_bytes import read_text
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
-__all__ = ["AnthropicRequestWriter", "ClaudeProfile"]
+__all__ = ["TAKES", "AnthropicRequestWriter", "ClaudeProfile"]
+
+#: The fields of a request that are written here, or reported.
+TAKES = COMMON_FIELDS | {"top_k", "stop", "user", "metadata"}
 
 #: Thinking tokens for an effort, on models that take a budget instead.
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32000}

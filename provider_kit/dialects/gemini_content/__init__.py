@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from provider_kit.dialects.base import (
-    COMMON_FIELDS,
     Dialect,
     ParameterReport,
     StreamDecoder,
@@ -18,7 +17,7 @@ from provider_kit.dialects.base import (
     expect_object,
     path_name,
 )
-from provider_kit.dialects.gemini_content.request import GeminiProfile, GeminiRequestWriter
+from provider_kit.dialects.gemini_content.request import TAKES, GeminiProfile, GeminiRequestWriter
 from provider_kit.dialects.gemini_content.response import parse_content, read_gemini_usage
 from provider_kit.dialects.gemini_content.stream import GeminiStreamDecoder, parse_elements
 from provider_kit.model.chat import ChatRequest, ChatResponse
@@ -31,7 +30,7 @@ class GeminiContent(Dialect):
     """models/{model}:generateContent, :streamGenerateContent, :countTokens, :batchEmbedContents, models."""
 
     name = "gemini_content"
-    takes = COMMON_FIELDS | {"top_k", "stop", "seed", "presence_penalty", "frequency_penalty"}
+    takes = TAKES
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from attrs import frozen
 
 from provider_kit.dialects.assembly import arguments_object
-from provider_kit.dialects.base import ParameterReport
+from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport
 from provider_kit.dialects.generated import spoken_words
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
@@ -21,7 +21,10 @@ from provider_kit.model.media import Document, Media
 from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult, written_in
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
-__all__ = ["GeminiProfile", "GeminiRequestWriter"]
+__all__ = ["TAKES", "GeminiProfile", "GeminiRequestWriter"]
+
+#: The fields of a request that are written here, or reported.
+TAKES = COMMON_FIELDS | {"top_k", "stop", "seed", "presence_penalty", "frequency_penalty"}
 
 #: What the API documents for calls that no Gemini model made.
 _FOREIGN_SIGNATURE = "skip_thought_signature_validator"

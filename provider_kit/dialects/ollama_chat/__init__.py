@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provider_kit.dialects.base import (
-    COMMON_FIELDS,
     Dialect,
     ParameterReport,
     StreamDecoder,
     WireRequest,
     expect_object,
 )
-from provider_kit.dialects.ollama_chat.request import OllamaRequestWriter
+from provider_kit.dialects.ollama_chat.request import TAKES, OllamaRequestWriter
 from provider_kit.dialects.ollama_chat.response import (
     OllamaStreamDecoder,
     created_at,
@@ -35,7 +34,7 @@ class OllamaChat(Dialect):
     """POST /api/chat, /api/embed, GET /api/tags."""
 
     name = "ollama_chat"
-    takes = COMMON_FIELDS | {"top_k", "stop", "seed", "presence_penalty", "frequency_penalty"}
+    takes = TAKES
 
     def build_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
         """Write a request."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from provider_kit.dialects.assembly import arguments_object
-from provider_kit.dialects.base import ParameterReport
+from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport
 from provider_kit.dialects.generated import spoken_words
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
@@ -13,7 +13,10 @@ from provider_kit.model.media import Document, Image, Media
 from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall, ToolResult, written_in
 from provider_kit.model.tools import Reasoning
 
-__all__ = ["OllamaRequestWriter"]
+__all__ = ["TAKES", "OllamaRequestWriter"]
+
+#: The fields of a request that are written here, or reported.
+TAKES = COMMON_FIELDS | {"top_k", "stop", "seed", "presence_penalty", "frequency_penalty"}
 
 _OPTIONS = {
     "temperature": "temperature",

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport, StreamDecoder, WireRequest
+from provider_kit.dialects.base import ParameterReport, StreamDecoder, WireRequest
 from provider_kit.dialects.openai_catalog import OpenAICatalog
 from provider_kit.dialects.openai_chat.quirks import ChatQuirks
-from provider_kit.dialects.openai_chat.request import RequestWriter
+from provider_kit.dialects.openai_chat.request import TAKES, RequestWriter
 from provider_kit.dialects.openai_chat.response import parse_answer
 from provider_kit.dialects.openai_chat.stream import ChatStreamDecoder
 from provider_kit.errors import APIError
@@ -24,7 +24,7 @@ class OpenAIChat(OpenAICatalog):
     """POST /chat/completions, /embeddings, GET /models."""
 
     name = "openai_chat"
-    takes = COMMON_FIELDS | {"top_k", "stop", "seed", "presence_penalty", "frequency_penalty", "user", "metadata"}
+    takes = TAKES
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from provider_kit.dialects.assembly import arguments_text, portable_id
-from provider_kit.dialects.base import ParameterReport, refuse_video
+from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport, refuse_video
 from provider_kit.dialects.generated import spoken_words
 from provider_kit.dialects.openai_chat.quirks import ChatQuirks
 from provider_kit.errors import InvalidRequestError
@@ -20,7 +20,19 @@ from provider_kit.model.media import Audio, Document, Image, Media
 from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall, ToolResult, written_in
 from provider_kit.model.tools import ResponseFormat, Tool, ToolChoice
 
-__all__ = ["RequestWriter", "write_tool"]
+__all__ = ["TAKES", "RequestWriter", "write_tool"]
+
+#: The fields of a request that are written here, or reported.
+TAKES = COMMON_FIELDS | {
+    "top_k",
+    "stop",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "verbosity",
+    "user",
+    "metadata",
+}
 
 _AUDIO_FORMATS = {
     "audio/wav": "wav",
@@ -106,6 +118,8 @@ class RequestWriter:
                 self.report.omit("reasoning", "this model has no reasoning to control.")
             else:
                 quirks.reasoning(wish, body, self.report)
+        if request.verbosity is not None:
+            self._put(body, "verbosity", request.verbosity, refused)
         if request.user is not None:
             if quirks.user_field is None:
                 self.report.omit("user", "this provider takes no user id.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport, StreamDecoder, WireRequest
+from provider_kit.dialects.base import ParameterReport, StreamDecoder, WireRequest
 from provider_kit.dialects.openai_catalog import OpenAICatalog
-from provider_kit.dialects.openai_responses.request import ResponsesProfile, ResponsesRequestWriter
+from provider_kit.dialects.openai_responses.request import TAKES, ResponsesProfile, ResponsesRequestWriter
 from provider_kit.dialects.openai_responses.response import parse_response
 from provider_kit.dialects.openai_responses.stream import ResponsesStreamDecoder
 from provider_kit.model.chat import ChatRequest, ChatResponse
@@ -19,7 +19,7 @@ class OpenAIResponses(OpenAICatalog):
     """POST /responses, /responses/input_tokens; models and embeddings as in the chat API."""
 
     name = "openai_responses"
-    takes = COMMON_FIELDS | {"user", "metadata"}
+    takes = TAKES
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import field, frozen
 
 from provider_kit.dialects.assembly import arguments_text, portable_id
-from provider_kit.dialects.base import ParameterReport, refuse_video
+from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport, refuse_video
 from provider_kit.dialects.generated import spoken_words
 from provider_kit.dialects.openai_chat.quirks import ReasoningWriter, effort_writer
 from provider_kit.errors import InvalidRequestError
@@ -22,7 +22,10 @@ from provider_kit.model.media import Audio, Document, Image, Media
 from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult, written_in
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
-__all__ = ["ResponsesProfile", "ResponsesRequestWriter"]
+__all__ = ["TAKES", "ResponsesProfile", "ResponsesRequestWriter"]
+
+#: The fields of a request that are written here, or reported.
+TAKES = COMMON_FIELDS | {"verbosity", "user", "metadata"}
 
 #: Characters of a call's id that the API takes.
 _LONGEST_ID = 64
@@ -87,6 +90,11 @@ class ResponsesRequestWriter:
             self._tools(body, request.tools)
         if request.response_format is not None:
             body["text"] = {"format": _format(request.response_format)}
+        if request.verbosity is not None:
+            if "verbosity" in profile.refused:
+                self.report.omit("verbosity", profile.refused["verbosity"])
+            else:
+                body.setdefault("text", {})["verbosity"] = request.verbosity
         wish = None if request.reasoning is None else request.reasoning.without_default()
         if wish is not None:
             self._reasoning(body, wish)

@@ -1,0 +1,78 @@
+"""No field of a request is lost: each dialect writes it, reports it, or leaves the report to its base."""
+
+import pytest
+
+from provider_kit.dialects import (
+    AnthropicMessages,
+    Dialect,
+    GeminiContent,
+    OllamaChat,
+    OpenAIChat,
+    OpenAIResponses,
+    ParameterReport,
+    WireRequest,
+)
+from provider_kit.model.chat import OPTIONAL_FIELDS
+from provider_kit.model.inputs import build_request
+
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+#: A call that brings one field, and the same call without it.
+EXAMPLES = {
+    "temperature": ({"temperature": 0.5}, {}),
+    "top_p": ({"top_p": 0.5}, {}),
+    "top_k": ({"top_k": 5}, {}),
+    "max_tokens": ({"max_tokens": 50}, {}),
+    "stop": ({"stop": ["END"]}, {}),
+    "seed": ({"seed": 7}, {}),
+    "presence_penalty": ({"presence_penalty": 0.5}, {}),
+    "frequency_penalty": ({"frequency_penalty": 0.5}, {}),
+    "tools": ({"tools": TOOLS}, {}),
+    "tool_choice": ({"tools": TOOLS, "tool_choice": "required"}, {"tools": TOOLS}),
+    "parallel_tool_calls": ({"tools": TOOLS, "parallel_tool_calls": False}, {"tools": TOOLS}),
+    "response_format": ({"response_format": "json"}, {}),
+    "reasoning": ({"reasoning": "high", "max_tokens": 50_000}, {"max_tokens": 50_000}),
+    "verbosity": ({"verbosity": "low"}, {}),
+    "cache": ({"cache": True}, {}),
+    "user": ({"user": "u1"}, {}),
+    "metadata": ({"metadata": {"a": "b"}}, {}),
+}
+DIALECTS = (OpenAIChat, OpenAIResponses, AnthropicMessages, GeminiContent, OllamaChat)
+
+
+def write(dialect, **options):
+    """Path and body of a request, and the parameters that were reported."""
+    report = ParameterReport()
+    request = build_request("Hi", options, default_model="m", defaults={})
+    wire = dialect(provider="acme").write_chat(request, stream=False, report=report)
+    return (wire.path, wire.body), [warning.parameter for warning in report.warnings]
+
+
+def test_there_is_an_example_of_every_field():
+    """Of a new one too."""
+    assert set(EXAMPLES) == set(OPTIONAL_FIELDS)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", OPTIONAL_FIELDS)
+def test_every_field_is_written_or_reported(dialect, name):
+    """Where an API caches by itself, the wish for it needs no word."""
+    given, bare = EXAMPLES[name]
+    (written, reported), (plain, already) = write(dialect, **given), write(dialect, **bare)
+    if name not in dialect.takes:
+        assert reported == [*already, name]
+        assert written == plain
+    elif name != "cache":
+        assert written != plain or name in reported
+
+
+@pytest.mark.parametrize("name", OPTIONAL_FIELDS)
+def test_what_a_dialect_forgets_is_reported(name):
+    """A dialect that declares nothing loses nothing silently."""
+
+    class Bare(Dialect):
+        name = "bare"
+
+        def build_chat(self, request, *, stream, report):
+            return WireRequest("/talk", {})
+
+    assert name in write(Bare, **EXAMPLES[name][0])[1]
