@@ -11,8 +11,16 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import frozen
-
+from provider_kit.dialects.reported_error import (
+    NO_REASON,
+    Reported,
+    is_of_a_day,
+    page_title,
+    read_error,
+    request_id_in,
+    searched_part,
+    wait_from_body,
+)
 from provider_kit.errors import (
     APIError,
     AuthenticationError,
@@ -34,7 +42,7 @@ from provider_kit.errors import (
     UnprocessableEntityError,
 )
 from provider_kit.model.json_text import loads
-from provider_kit.wire.response_headers import duration_seconds, request_id, retry_after
+from provider_kit.wire.response_headers import request_id, retry_after
 
 __all__ = ["error_from_body", "error_from_response", "holds_error", "looks_like_html"]
 
@@ -142,7 +150,6 @@ _MODEL_WORDS = re.compile(
     r"^model:|models?/\S+ is not found|model ['\"`]?\S+['\"`]? (?:does not exist|not found)|not found, try pulling",
     re.IGNORECASE,
 )
-_WAIT_WORDS = re.compile(r"(?:try again|retry) in ((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)", re.IGNORECASE)
 _EMBEDDED: tuple[tuple[str, type[APIError]], ...] = (
     ("token quota is not enough", InsufficientQuotaError),
     ("quota exceeded", InsufficientQuotaError),
@@ -152,24 +159,8 @@ _EMBEDDED: tuple[tuple[str, type[APIError]], ...] = (
     ("currently unavailable", OverloadedError),
 )
 
-_NO_REASON = "The provider gave no reason."
-#: Characters at either end of a message that are searched.
-_SEARCHED = 1000
 #: Longest text of a body that an error keeps.
 _BODY_LIMIT = 4000
-
-
-@frozen
-class Reported:
-    """What a provider said went wrong, whatever shape its body has."""
-
-    message: str
-    code: str | None = None
-    type: str | None = None
-    param: str | None = None
-    status: int | None = None
-    metadata: Mapping[str, Any] | None = None
-    details: tuple[Mapping[str, Any], ...] = ()
 
 
 def holds_error(payload: Mapping[str, Any], answers: Iterable[str]) -> bool:
@@ -227,7 +218,7 @@ def error_from_response(
         pass  # it is no JSON, or nested as deeply as no error is: its text is told
     text = body[:_BODY_LIMIT].decode("utf-8", "replace")
     page = looks_like_html(body)
-    told = Reported(_page_title(text) if page else text.strip()[:500] or _NO_REASON)
+    told = Reported(page_title(text) if page else text.strip()[:500] or NO_REASON)
     error = _make(told, status, headers, text or None, provider, overrides)
     if page and status in (403, 404, 407, 502):
         error.with_hint(
@@ -245,95 +236,7 @@ def error_from_body(
     overrides: Mapping[str, type[APIError]],
 ) -> APIError:
     """The typed error for an error object, wherever it stood: in an error answer, a 200, or a stream."""
-    return _make(_read(payload), status, headers, payload, provider, overrides)
-
-
-def _read(payload: Any) -> Reported:
-    if isinstance(payload, list) and payload:
-        payload = payload[0]
-    if not isinstance(payload, Mapping):
-        return Reported(str(payload)[:500].strip() or _NO_REASON)
-    inner = payload.get("error")
-    several = payload.get("errors")
-    if not inner and several:
-        inner = several[0] if isinstance(several, list) else several
-    if isinstance(inner, str) and (inner.strip() or several):
-        return Reported(inner.strip() or _NO_REASON, code=_word(payload.get("code")), type=_word(payload.get("type")))
-    if not isinstance(inner, Mapping):
-        inner = payload.get("response", {}).get("error") if isinstance(payload.get("response"), Mapping) else None
-    if not isinstance(inner, Mapping):
-        inner = payload
-    details = inner.get("details")
-    found = tuple(item for item in details if isinstance(item, Mapping)) if isinstance(details, list) else ()
-    code = inner.get("code")
-    metadata = inner.get("metadata") if isinstance(inner.get("metadata"), Mapping) else None
-    detail_code = details.get("error_code") if isinstance(details, Mapping) else None
-    reason = None
-    for item in found:
-        reason = reason or item.get("reason")
-    message = inner.get("message")
-    if message is None:
-        message = inner.get("detail") or inner.get("msg") or inner.get("title") or ""
-    if isinstance(message, Mapping):
-        message = message.get("detail") or message.get("message") or message
-    upstream = metadata.get("raw") if metadata else None
-    text = message if isinstance(message, str) else _validation(message)
-    if isinstance(upstream, str) and upstream and upstream not in text:
-        text = f"{text}: {upstream[:500]}"
-    numeric = int(code) if isinstance(code, str) and re.fullmatch(r"\d{3}", code) else _status(code)
-    word = None
-    for value in (
-        detail_code,
-        metadata.get("error_type") if metadata else None,
-        reason,
-        code if numeric is None else None,
-        inner.get("status") if not isinstance(inner.get("status"), int) else None,
-    ):
-        if value is not None and word is None:
-            word = _word(value)
-    kind, param, status = inner.get("type"), inner.get("param"), inner.get("status_code")
-    return Reported(
-        text if text.strip() else _NO_REASON,
-        code=word,
-        type=_word(kind) if kind is not None else None,
-        param=_word(param) if param is not None else None,
-        status=numeric or (_status(status) if status is not None else None),
-        metadata=metadata,
-        details=found,
-    )
-
-
-def _validation(detail: Any) -> str:
-    """FastAPI's list of validation problems as one sentence."""
-    if isinstance(detail, list):
-        return "; ".join(
-            f"{'.'.join(str(step) for step in _list(item.get('loc')))}: {item.get('msg', '')}"
-            if isinstance(item, Mapping)
-            else str(item)
-            for item in detail
-        )
-    return str(detail)
-
-
-def _status(value: Any) -> int | None:
-    return value if type(value) is int and 100 <= value <= 999 else None
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _word(value: Any) -> str | None:
-    return str(value) if value not in (None, "") and not isinstance(value, (Mapping, list)) else None
-
-
-def _page_title(text: str) -> str:
-    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-    return (
-        f"The server answered with a web page: {title[1].strip()[:200]!r}"
-        if title
-        else "The server answered with a web page"
-    )
+    return _make(read_error(payload), status, headers, payload, provider, overrides)
 
 
 def _make(
@@ -347,7 +250,7 @@ def _make(
     effective = reported.status if status == 200 and reported.status and reported.status >= 400 else status
     wait, told_id = retry_after(headers), request_id(headers)
     if wait is None:
-        wait = _wait_from_body(reported)
+        wait = wait_from_body(reported)
     kind = _class_of(reported, effective, wait, overrides)
     error = kind(
         reported.message,
@@ -359,10 +262,10 @@ def _make(
         headers=headers,
         retry_after=wait,
         provider=provider or None,
-        request_id=_body_request_id(body) or told_id,
+        request_id=request_id_in(body) or told_id,
     )
     if isinstance(error, InsufficientQuotaError):
-        error.daily = _of_a_day(reported)
+        error.daily = is_of_a_day(reported)
     elif isinstance(error, RateLimitError) and wait is not None:
         error.hint = f"Wait {wait:g} s, or lower the request rate."
     if headers.get("x-should-retry") == "true":
@@ -382,7 +285,7 @@ def _make(
 def _class_of(
     reported: Reported, status: int, wait: float | None, overrides: Mapping[str, type[APIError]]
 ) -> type[APIError]:
-    message = _matched(reported.message)
+    message = searched_part(reported.message)
     words = [*map(str.lower, filter(None, (reported.code, reported.type)))]
     for word in words:
         if word in overrides:
@@ -422,40 +325,9 @@ def _class_of(
     return InternalServerError if status >= 500 else BadRequestError if status >= 400 else APIError
 
 
-def _matched(message: str) -> str:
-    """What of a message is searched for known words: its beginning and its end, for it may quote what was sent."""
-    return message if len(message) <= 2 * _SEARCHED else f"{message[:_SEARCHED]} … {message[-_SEARCHED:]}"
-
-
 def _rate_or_quota(reported: Reported, words: list[str]) -> type[APIError]:
     if "insufficient_quota" in words or "credit_balance_exhausted" in words:
         return InsufficientQuotaError
-    if _of_a_day(reported) or re.search(r"limit: 0\b", _matched(reported.message)):
+    if is_of_a_day(reported) or re.search(r"limit: 0\b", searched_part(reported.message)):
         return InsufficientQuotaError
     return RateLimitError
-
-
-def _of_a_day(reported: Reported) -> bool:
-    """Whether the quota that is used up is renewed every day."""
-    for detail in reported.details:
-        for violation in _list(detail.get("violations")):
-            quota = str(violation.get("quotaId", "")) if isinstance(violation, Mapping) else ""
-            if "PerDay" in quota or "Daily" in quota:
-                return True
-    return "free-models-per-day" in reported.message
-
-
-def _wait_from_body(reported: Reported) -> float | None:
-    for detail in reported.details:
-        delay = detail.get("retryDelay")
-        if isinstance(delay, str):
-            seconds = duration_seconds(delay)
-            if seconds is not None:
-                return seconds
-    said = _WAIT_WORDS.search(_matched(reported.message))
-    return duration_seconds(said[1]) if said else None
-
-
-def _body_request_id(body: Any) -> str | None:
-    value = body.get("request_id") if isinstance(body, Mapping) else None
-    return value if isinstance(value, str) else None

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from provider_kit.dialects.anthropic_messages.request import TAKES, AnthropicRequestWriter, ClaudeProfile
+from provider_kit.dialects.anthropic_messages.profile import ClaudeProfile
+from provider_kit.dialects.anthropic_messages.request import TAKES, AnthropicRequestWriter
 from provider_kit.dialects.anthropic_messages.response import parse_message
 from provider_kit.dialects.anthropic_messages.stream import AnthropicStreamDecoder
 from provider_kit.dialects.base import (

@@ -6,11 +6,10 @@ Source: Anthropic API reference, "Messages", "Extended thinking", "Prompt cachin
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
-from attrs import field, frozen
-
+from provider_kit.dialects.anthropic_messages.profile import ClaudeProfile
 from provider_kit.dialects.anthropic_messages.schema import claude_schema
 from provider_kit.dialects.assembly import arguments_object, portable_id
 from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport, refuse_video
@@ -23,7 +22,7 @@ from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking
 from provider_kit.model.text_bytes import read_text
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
-__all__ = ["TAKES", "AnthropicRequestWriter", "ClaudeProfile"]
+__all__ = ["TAKES", "AnthropicRequestWriter"]
 
 #: The fields of a request that are written here, or reported.
 TAKES = COMMON_FIELDS | {"top_k", "stop", "user", "metadata"}
@@ -37,32 +36,6 @@ _SERVER_CALLS = ("server_tool_use", "mcp_tool_use")
 _THINKING = ("thinking", "redacted_thinking")
 #: Blocks of a turn that called no tool.
 _OWN_WORDS = ("text", *_THINKING)
-
-
-@frozen(kw_only=True)
-class ClaudeProfile:
-    """What one model takes."""
-
-    #: Sent as ``max_tokens`` where the caller gives none; the API needs one.
-    max_output_tokens: int = 4096
-    #: ``budget``: thinking by tokens; ``adaptive``: by effort; ``both``.
-    thinking: Literal["budget", "adaptive", "both"] = "adaptive"
-    #: How thinking is turned off; ``None``: it cannot be.
-    thinking_off: Literal["disabled", "between_tools"] | None = "disabled"
-    #: Whether temperature, top_p and top_k are accepted.
-    sampling: bool = False
-    #: Whether a tool can be forced.
-    forced_tools: bool = True
-    #: Whether thinking is valid only for the model that wrote it.
-    bound_thinking: bool = False
-    #: Whether ``output_config.format`` is accepted.
-    structured: bool = True
-    #: Whether the conversation may end with an assistant message to be continued.
-    prefill: bool = False
-    #: Whether system messages may stand inside the conversation.
-    inner_system: bool = False
-    #: Fields added to every request.
-    body: Mapping[str, Any] = field(factory=dict)
 
 
 def _mark(cache: bool | str) -> dict[str, str]:
