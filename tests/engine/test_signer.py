@@ -6,6 +6,7 @@ import hmac
 import pytest
 
 from provider_kit import Backoff, Client, Provider, ScriptedTransport, register_provider
+from provider_kit.providers import registry
 from provider_kit.transports import HttpRequest
 
 KEY = "a-secret-that-is-never-sent"
@@ -22,15 +23,22 @@ class Hmac:
         )
 
 
-register_provider(
-    Provider(
-        name="signed-cloud",
-        base_url="https://signed.example/v1",
-        key_variables=("SIGNED_CLOUD_API_KEY",),
-        default_model="m",
-        signer=Hmac(),
+@pytest.fixture(autouse=True)
+def signed_cloud():
+    """A provider whose requests are signed, for as long as a test lasts."""
+    before = dict(registry._registered)
+    register_provider(
+        Provider(
+            name="signed-cloud",
+            base_url="https://signed.example/v1",
+            key_variables=("SIGNED_CLOUD_API_KEY",),
+            default_model="m",
+            signer=Hmac(),
+        )
     )
-)
+    yield
+    registry._registered.clear()
+    registry._registered.update(before)
 
 
 def is_good(request):
