@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeAlias
 
 from attrs import define, field
 
@@ -21,10 +21,10 @@ from provider_kit.policies.circuit_breaker import Trial
 from provider_kit.policies.concurrency import Place
 from provider_kit.policies.estimate import estimate_tokens
 from provider_kit.policies.failure_rules import FailureRule
-from provider_kit.policies.rate_limit import SlidingWindows, Ticket
+from provider_kit.policies.rate_limit import SlidingWindows, Ticket, Wakes
 from provider_kit.policies.retry import RetryPolicy
 
-__all__ = ["NO_RETRY_STATE", "AttemptState", "Lease", "RetryState"]
+__all__ = ["NO_RETRY_STATE", "AttemptState", "Lease", "Prerequisite", "RetryState", "Step", "Wait"]
 
 #: What counts against rate limits.
 _LIMITED = frozenset(("chat", "stream", "embed"))
@@ -233,3 +233,25 @@ class AttemptState:
             self.shown_key() if lease.key is not None and self.endpoint.keys.has_multiple else "",
         )
         self.failures = error.attempts = (*self.failures, failed)
+
+
+class _Wakeable(Protocol):
+    wakeup: Wakes | None
+
+
+@define
+class Wait:
+    """Ask again after so many seconds, or when whoever frees something wakes ``woken``."""
+
+    seconds: float
+    woken: _Wakeable | None = None
+
+
+@define
+class Prerequisite:
+    """Something to be awaited first; it leaves its result on the lease. Then ask again."""
+
+    work: Callable[[], Awaitable[None]]
+
+
+Step: TypeAlias = Callable[[AttemptState, Lease, float], Wait | Prerequisite | None]

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from attrs import define
 
-from provider_kit.engine.admission import Admission, Prerequisite, Wait
-from provider_kit.engine.attempt_state import NO_RETRY_STATE, AttemptState, Lease, RetryState
+from provider_kit.engine.admission import Admission
+from provider_kit.engine.attempt_state import NO_RETRY_STATE, AttemptState, Lease, Prerequisite, RetryState, Wait
 from provider_kit.engine.call import Call, make_limits
 from provider_kit.engine.endpoint import Endpoint, PreparedRequest
 from provider_kit.engine.events import EventBus

@@ -238,13 +238,13 @@ class Settlement:
             lease.key.requests -= 1
         if lease.ticket is not None and lease.limiter is not None:
             lease.limiter.withdraw(lease.ticket, now)
-        if lease.common is not None and admission.common is not None:
-            admission.common.withdraw(lease.common, now)
+        if lease.common is not None and admission.rates.common is not None:
+            admission.rates.common.withdraw(lease.common, now)
         self._settle_custom(attempts, lease, 0.0, now)
 
     def _settle_limits(self, attempts: AttemptState, lease: Lease, used: float | None, now: float) -> None:
         """Tell the limits what an attempt used; ``None`` if nobody knows."""
-        common = self._admission.common
+        common = self._admission.rates.common
         if lease.ticket is not None and lease.limiter is not None:
             lease.limiter.settle(lease.ticket, lease.ticket.tokens if used is None else used, now)
         if lease.common is not None and common is not None:
@@ -252,7 +252,7 @@ class Settlement:
         self._settle_custom(attempts, lease, used, now)
 
     def _settle_custom(self, attempts: AttemptState, lease: Lease, used: float | None, now: float) -> None:
-        limiter = self._admission.custom_limiter
+        limiter = self._admission.rates.custom_limiter
         if lease.claimed and limiter is not None:
             lease.claimed = False
             limiter.settle(int(attempts.tokens), int(attempts.tokens if used is None else used), now)

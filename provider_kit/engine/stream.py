@@ -7,107 +7,27 @@ another attempt, unseen. From then on the generator owns what the attempt holds,
 
 from __future__ import annotations
 
-import copy
-from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
-from typing import Any, Literal
+from collections.abc import AsyncGenerator
+from typing import Literal
 
-from attrs import define, field, fields
-
-from provider_kit.dialects.base import Dialect, ParameterReport, StreamDecoder, StreamFailure
-from provider_kit.dialects.parse_errors import PARSE_ERRORS, read_answer, unreadable
+from provider_kit.dialects.base import ParameterReport, StreamFailure
+from provider_kit.dialects.parse_errors import PARSE_ERRORS, read_answer
 from provider_kit.engine.attempts import Attempts, CallerLeft
-from provider_kit.engine.cache import Lookup, from_cache, look_up
+from provider_kit.engine.cache import from_cache, look_up
 from provider_kit.engine.handler import End, Reply, as_chunks, run_on_end
+from provider_kit.engine.stream_errors import after_content, before_content, public_error, require_end, without_frames
+from provider_kit.engine.stream_state import StreamState
 from provider_kit.errors import (
-    APIConnectionError,
-    APIError,
-    APITimeoutError,
-    InvalidResponseError,
     ProviderKitError,
-    ResponseLostError,
-    StreamError,
-    StreamIncompleteError,
-    StreamTimeoutError,
 )
-from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse, Chunk, Timings
+from provider_kit.model.chat import ChatRequest, ChatResponse, Chunk
 from provider_kit.model.events import StreamAborted, StreamEnded, StreamStarted
-from provider_kit.model.messages import Message
 from provider_kit.policies.response_cache import CacheEntry
 from provider_kit.transports.base import ByteStream
 from provider_kit.transports.callers_own import callers_own
 from provider_kit.wire.http import HttpRequest
-from provider_kit.wire.redaction import mask_known, redact, redact_headers, redact_value
-from provider_kit.wire.response_headers import request_id
 
-__all__ = ["StreamState", "begin_stream"]
-
-
-@define(eq=False)
-class StreamState:
-    """What is known of a stream so far; shared by the generator and the object the user holds."""
-
-    attempts: Attempts
-    dialect: Dialect
-    report: ParameterReport
-    lookup: Lookup | None = None
-    decoder: StreamDecoder | None = None
-    #: An answer that came whole although a stream was asked for.
-    whole: ChatResponse | None = None
-    body: ByteStream | None = None
-    made: tuple[Attempt, ...] = ()
-    ended: float | None = None
-    #: The bytes as they came, for the cache.
-    collected: list[bytes] | None = None
-    collected_bytes: int = 0
-    #: Whether the cache had it.
-    hit: bool = False
-    #: Whether content has reached the reader, and whether the attempt's outcome is known.
-    committed: bool = False
-    settled: bool = False
-    on_end: list[Callable[[End], object]] = field(factory=list)
-    #: How it ended, once it has, and what went wrong.
-    how: Literal["complete", "failed", "left"] | None = None
-    failure: ProviderKitError | None = None
-
-    def begin_attempt(self) -> None:
-        """Forget what an earlier attempt left: one that brought no content is no part of the answer."""
-        self.decoder = self.body = self.attempts.body = None
-        self.committed = self.settled = False
-        if self.collected:
-            self.collected.clear()
-            self.collected_bytes = 0
-
-    @property
-    def end(self) -> End | None:
-        """How it ended, once it has."""
-        return None if self.how is None else End(self.how, self.failure, self.response)
-
-    @property
-    def warnings(self) -> list[Any]:
-        """What was asked for and is not sent as asked."""
-        return self.report.warnings
-
-    def response(self) -> ChatResponse:
-        """The answer as far as it was received."""
-        attempts = self.attempts
-        if self.whole is not None:
-            answer = self.whole
-        elif self.decoder is not None:
-            answer = self.decoder.response()
-        else:
-            answer = ChatResponse(Message("assistant", ""), "error")
-        if self.hit:
-            return answer
-        answer.provider = attempts.endpoint.name
-        answer.warnings = self.report.warnings
-        answer.attempts = self.made or attempts.failures
-        answer.timings = Timings(attempts.first_content, self.ended)
-        answer.cache = "miss" if self.collected is not None else None
-        if self.body is not None:
-            answer.headers = self.body.headers
-            answer.request_id = request_id(self.body.headers)
-        return answer
+__all__ = ["begin_stream"]
 
 
 async def begin_stream(attempts: Attempts) -> Reply:
@@ -214,7 +134,7 @@ async def _stream(state: StreamState, http: HttpRequest) -> AsyncGenerator[Chunk
                     break
                 if progressed:
                     body.progress()
-            _require_end(decoder)
+            require_end(decoder)
             if not committed:  # an answer without any content
                 state.committed = True
                 yield None
@@ -275,13 +195,13 @@ async def _failed(state: StreamState, error: Exception) -> None:
         state.settled = True
         now = attempts.runtime.now()
         state.ended = now - attempts.call.started
-        failure = _public(state, error)
+        failure = public_error(state, error)
         try:
             if state.committed:
                 await attempts.broke_off(failure, now)
-                state.failure = _bare(failure)
-                raise _after_content(state, failure) from (failure if failure is not error else error.__cause__)
-            failure = _before_content(state, failure)
+                state.failure = without_frames(failure)
+                raise after_content(state, failure) from (failure if failure is not error else error.__cause__)
+            failure = before_content(state, failure)
             raise failure from failure.__cause__
         finally:
             del failure
@@ -313,13 +233,6 @@ def _raise_if_cancelled(attempts: Attempts) -> None:
         raise attempts.cancelled() from None
 
 
-def _bare(error: ProviderKitError) -> ProviderKitError:
-    """An error without the frames it passed through, which hold all that the call had."""
-    made = copy.copy(error)
-    made.__traceback__ = made.__cause__ = made.__context__ = None
-    return made
-
-
 def _ended(state: StreamState, how: Literal["complete", "failed", "left"]) -> None:
     """The generator is over."""
     attempts = state.attempts
@@ -331,16 +244,6 @@ def _ended(state: StreamState, how: Literal["complete", "failed", "left"]) -> No
     state.how = how
     if functions:
         run_on_end(functions, End(how, state.failure, state.response))
-
-
-def _before_content(state: StreamState, failure: ProviderKitError) -> ProviderKitError:
-    """The failure of an attempt nothing of which has reached the caller."""
-    if isinstance(failure, ResponseLostError) and state.decoder is not None:
-        failure = _cut(failure)  # the stream had begun, so it is not lost but cut
-    if isinstance(failure, StreamIncompleteError):
-        failure.retryable = True
-        failure.partial = _partial(state)
-    return failure
 
 
 async def _complete(state: StreamState) -> None:
@@ -424,98 +327,3 @@ def _read_mislabelled(state: StreamState, data: bytes) -> list[Chunk] | None:
         return None
     state.decoder = decoder
     return chunks
-
-
-def _require_end(decoder: StreamDecoder) -> None:
-    """A stream that ends without its end mark is an error, never a short answer.
-
-    Raises:
-        StreamIncompleteError: It has none.
-    """
-    if decoder.complete:
-        return
-    if getattr(decoder, "lacks_only_end", False):  # a decoder of somebody else's may not know
-        raise StreamIncompleteError(
-            "The stream ended without its end mark, after the model had given its reason to stop. What was received "
-            "is whole.",
-            hint="error.partial is the whole answer; only what a provider sends last, such as usage, may be missing.",
-        )
-    raise StreamIncompleteError("The stream ended before the answer was complete.")
-
-
-def _cut(error: ResponseLostError) -> StreamIncompleteError:
-    made = StreamIncompleteError("The stream was cut before its first content.", request_id=error.request_id)
-    made.__cause__ = error.__cause__ or error
-    return made
-
-
-def _flush(decoder: StreamDecoder | None) -> None:
-    """Let a decoder take what it held back, now that nothing more will come."""
-    flush = getattr(decoder, "flush", None)
-    if flush is not None:
-        with suppress(StreamFailure, *PARSE_ERRORS):  # the failure that ended the stream is what is told
-            flush()
-
-
-def _partial(state: StreamState) -> ChatResponse:
-    """What was received, without known secrets: a server that fails may echo what it was sent, anywhere."""
-    partial, endpoint = state.response(), state.attempts.endpoint
-    secrets, credentials = endpoint.secrets, endpoint.credentials
-    content = partial.message.content
-    for holder in (partial, partial.message, *(content if isinstance(content, list) else ())):
-        for one in fields(type(holder)):
-            value = getattr(holder, one.name)
-            if isinstance(value, (str, dict, list)):
-                setattr(holder, one.name, mask_known(value, credentials))
-    partial.raw = redact_value(partial.raw, secrets)  # it may be the error's event
-    partial.headers = redact_headers(partial.headers, secrets)
-    return partial
-
-
-def _public(state: StreamState, error: Exception) -> ProviderKitError:
-    """What the caller may see of an error."""
-    if not isinstance(error, (StreamFailure, ProviderKitError)):
-        made = unreadable(error, 200, None)
-        made.__cause__ = error
-        error = made
-    if isinstance(error, StreamFailure):
-        found = state.attempts.endpoint.finish_error(error.error)
-        error.args = (found.message,)  # as the server said it, it may hold what was sent
-        if state.body is not None:
-            told = request_id(state.body.headers)
-            found.request_id = found.request_id or (told and redact(told, state.attempts.endpoint.secrets))
-        return found
-    if isinstance(error, APIError) and not error.headers and state.body is not None:
-        error.headers = dict(state.body.headers)
-        error.request_id = error.request_id or request_id(error.headers)
-        return state.attempts.endpoint.finish_error(error)
-    return error
-
-
-def _after_content(state: StreamState, failure: ProviderKitError) -> StreamError:
-    """An error after content has reached the caller, with what was received."""
-    attempts = state.attempts
-    _flush(state.decoder)
-    partial = _partial(state)
-    if failure.request_id is not None:
-        failure.request_id = redact(failure.request_id, attempts.endpoint.secrets)
-    known: dict[str, Any] = {
-        "partial": partial,
-        "provider": attempts.endpoint.name,
-        "model": attempts.model,
-        "operation": attempts.operation,
-        "request_id": failure.request_id or partial.request_id,
-        "attempts": failure.attempts,
-    }
-    if isinstance(failure, StreamIncompleteError):
-        made = StreamIncompleteError(failure.message, **known)
-        made.hint = failure.hint
-        return made
-    if isinstance(failure, APITimeoutError):
-        return StreamTimeoutError(failure.message, **known)
-    if isinstance(failure, APIConnectionError):
-        return StreamIncompleteError(failure.message, **known)
-    status = code = None
-    if isinstance(failure, APIError) and not isinstance(failure, InvalidResponseError):
-        status, code = failure.status_code, failure.code or failure.type
-    return StreamError(failure.message, status_code=status, code=code, **known)

@@ -139,7 +139,7 @@ def test_a_call_that_waits_for_its_turn(fake_server, world, verb, what):
         held.close()
     assert len(fake_server.requests) == sent
     assert client._admission.slots is None or client._admission.slots.taken == 0
-    assert not any(len(limiter) for limiter in client._admission._limiters.values())
+    assert not any(len(limiter) for limiter in client._admission.rates.limiters.values())
     client.close()
 
 

@@ -409,7 +409,7 @@ def test_a_stream_that_waits_is_closed_from_elsewhere(server, what, world):
     time.sleep(0.05)
     assert len(server.requests) == asked
     assert client._admission.slots is None or (client._admission.slots.taken, len(client._admission.slots)) == (0, 0)
-    assert not any(len(limiter) for limiter in client._admission._limiters.values())
+    assert not any(len(limiter) for limiter in client._admission.rates.limiters.values())
     client.close()
 
 

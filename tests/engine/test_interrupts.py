@@ -102,10 +102,10 @@ def server():
 
 def nothing_is_held(client):
     """Neither a slot, nor a place in any queue, nor a lead."""
-    gate, cache = client._admission, client._engine.parts.cache
+    admission, cache = client._admission, client._engine.parts.cache
     return (
-        (gate.slots is None or (gate.slots.taken, len(gate.slots)) == (0, 0))
-        and not any(len(limiter) for limiter in gate._limiters.values())
+        (admission.slots is None or (admission.slots.taken, len(admission.slots)) == (0, 0))
+        and not any(len(limiter) for limiter in admission.rates.limiters.values())
         and (cache is None or not cache._leaders)
     )
 

@@ -334,7 +334,7 @@ def test_tasks_cancelled_while_they_wait_for_a_configured_limit_leave_no_trace(f
         async with client:
             await client.achat("Hello")
             tasks = [asyncio.create_task(client.achat("Hello")) for _ in range(3)]
-            (windows,) = client._admission._limiters.values()
+            (windows,) = client._admission.rates.limiters.values()
             while len(windows) < 3:
                 await asyncio.sleep(0)
             for task in tasks:
@@ -501,7 +501,7 @@ def test_a_told_wait_that_is_too_long_fails_at_once(call, timed, answers, option
             call.chat(client, "Hello")
         assert caught.value.retry_after == 400
     assert transport.sleeps == []
-    assert [windows.windows[0].used for windows in client._admission._limiters.values()] in ([], [1.0])
+    assert [windows.windows[0].used for windows in client._admission.rates.limiters.values()] in ([], [1.0])
     assert len(sent) == 1
 
 

@@ -35,7 +35,7 @@ def test_a_call_that_must_wait_is_counted_once(call, scripted, answers):
     assert sum(transport.sleeps) == 60.0
     assert client.keys.status()[0].requests == 2
     assert client._admission.slots.taken == 0
-    (limiter,) = client._admission._limiters.values()
+    (limiter,) = client._admission.rates.limiters.values()
     assert limiter.windows[0].used == 1
 
 

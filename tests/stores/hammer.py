@@ -48,7 +48,7 @@ def main(url, kind, limit, window, seconds):
         store=url,
     )
     windows = SlidingWindows([(float(limit), window)])  # a minute takes too long for a test
-    client._admission._limiter_of = lambda key_id: windows
+    client._admission.rates.limiter_of = lambda key_id: windows
     print("ready", flush=True)
     sys.stdin.readline()
     end = time.time() + seconds

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
 from provider_kit.auth.keys.sources import check_key
-from provider_kit.auth.keys.state import Key, KeyStatus, state_of
+from provider_kit.auth.keys.state import Key, KeyStatus, all_keys_exhausted, state_of
 from provider_kit.errors import AllKeysExhaustedError, ConfigError, ProviderKitError
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.policies.after_fork import renew_after_fork
@@ -329,26 +329,9 @@ class KeyPool:
 
     def exhausted(self, now: float, **known: Any) -> AllKeysExhaustedError:
         """The error for a call that no key is left for; it says when one comes back."""
-        wait = self.soonest(now)
-        count = len(self._keys)
-        known = {"provider": self.provider, **known}
-        if not count:
-            return AllKeysExhaustedError("There is no API key left.", **known, hint="Add one with add_key().")
-        who = self.provider
-        if wait is None:
-            with self._lock:
-                wait = max(0.0, min((key.probed for key in self._keys), default=now) + _PROBE_EVERY - now)
-            text = f"All {count} API keys for {who} were refused; one is tried again in {wait:.0f} s."
-            hint = (
-                "Replace the keys: the provider calls each of them invalid or revoked. client.keys.status() tells more."
-            )
-        else:
-            if count == 1:
-                text = f"The only API key for {who} is unavailable (in backoff); it is back in {wait:.0f} s."
-            else:
-                text = f"All {count} API keys for {who} are currently unavailable; the first is back in {wait:.0f} s."
-            hint = f"Try again in {wait:.0f} s, let calls wait for it (wait_for_key=True), or add a key."
-        return AllKeysExhaustedError(text, **known, retry_after=wait, hint=hint)
+        with self._lock:
+            probed = max(0.0, min((key.probed for key in self._keys), default=now) + _PROBE_EVERY - now)
+        return all_keys_exhausted(len(self._keys), self.soonest(now), probed, **{"provider": self.provider, **known})
 
     # -------------------------------------------------------------------------------------------- health
 

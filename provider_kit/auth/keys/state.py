@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import define, field, frozen
 
+from provider_kit.errors import AllKeysExhaustedError
 from provider_kit.model.secrets import MASK
 
-__all__ = ["Key", "KeyStatus", "mask", "state_of"]
+__all__ = ["Key", "KeyStatus", "all_keys_exhausted", "mask", "state_of"]
 
 
 def mask(key: str) -> str:
@@ -78,3 +81,34 @@ def state_of(key: Key, now: float) -> str:
     if key.available_at > now:
         return key.state
     return "healthy" if key.healthy else "unhealthy"
+
+
+def all_keys_exhausted(
+    count: int, back: float | None, probed: float, *, provider: str, **known: Any
+) -> AllKeysExhaustedError:
+    """The error for a call that no key is left for.
+
+    Args:
+        count: How many keys there are.
+        back: Seconds until the first of them is used again; ``None``: all were refused.
+        probed: Seconds until one that was refused is tried again.
+        provider: Whose keys they are.
+        known: What else is known of the call.
+    """
+    known["provider"] = provider
+    if not count:
+        return AllKeysExhaustedError("There is no API key left.", **known, hint="Add one with add_key().")
+    if back is None:
+        return AllKeysExhaustedError(
+            f"All {count} API keys for {provider} were refused; one is tried again in {probed:.0f} s.",
+            **known,
+            retry_after=probed,
+            hint="Replace the keys: the provider calls each of them invalid or revoked. "
+            "client.keys.status() tells more.",
+        )
+    if count == 1:
+        text = f"The only API key for {provider} is unavailable (in backoff); it is back in {back:.0f} s."
+    else:
+        text = f"All {count} API keys for {provider} are currently unavailable; the first is back in {back:.0f} s."
+    hint = f"Try again in {back:.0f} s, let calls wait for it (wait_for_key=True), or add a key."
+    return AllKeysExhaustedError(text, **known, retry_after=back, hint=hint)

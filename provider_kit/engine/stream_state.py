@@ -1,0 +1,89 @@
+"""What is known of a stream while it arrives. It refers to no reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from attrs import define, field
+
+from provider_kit.dialects.base import Dialect, ParameterReport, StreamDecoder
+from provider_kit.engine.attempts import Attempts
+from provider_kit.engine.cache import Lookup
+from provider_kit.engine.handler import End
+from provider_kit.errors import (
+    ProviderKitError,
+)
+from provider_kit.model.chat import Attempt, ChatResponse, Timings
+from provider_kit.model.messages import Message
+from provider_kit.transports.base import ByteStream
+from provider_kit.wire.response_headers import request_id
+
+__all__ = ["StreamState"]
+
+
+@define(eq=False)
+class StreamState:
+    """What is known of a stream so far; shared by the generator and the object the user holds."""
+
+    attempts: Attempts
+    dialect: Dialect
+    report: ParameterReport
+    lookup: Lookup | None = None
+    decoder: StreamDecoder | None = None
+    #: An answer that came whole although a stream was asked for.
+    whole: ChatResponse | None = None
+    body: ByteStream | None = None
+    made: tuple[Attempt, ...] = ()
+    ended: float | None = None
+    #: The bytes as they came, for the cache.
+    collected: list[bytes] | None = None
+    collected_bytes: int = 0
+    #: Whether the cache had it.
+    hit: bool = False
+    #: Whether content has reached the reader, and whether the attempt's outcome is known.
+    committed: bool = False
+    settled: bool = False
+    on_end: list[Callable[[End], object]] = field(factory=list)
+    #: How it ended, once it has, and what went wrong.
+    how: Literal["complete", "failed", "left"] | None = None
+    failure: ProviderKitError | None = None
+
+    def begin_attempt(self) -> None:
+        """Forget what an earlier attempt left: one that brought no content is no part of the answer."""
+        self.decoder = self.body = self.attempts.body = None
+        self.committed = self.settled = False
+        if self.collected:
+            self.collected.clear()
+            self.collected_bytes = 0
+
+    @property
+    def end(self) -> End | None:
+        """How it ended, once it has."""
+        return None if self.how is None else End(self.how, self.failure, self.response)
+
+    @property
+    def warnings(self) -> list[Any]:
+        """What was asked for and is not sent as asked."""
+        return self.report.warnings
+
+    def response(self) -> ChatResponse:
+        """The answer as far as it was received."""
+        attempts = self.attempts
+        if self.whole is not None:
+            answer = self.whole
+        elif self.decoder is not None:
+            answer = self.decoder.response()
+        else:
+            answer = ChatResponse(Message("assistant", ""), "error")
+        if self.hit:
+            return answer
+        answer.provider = attempts.endpoint.name
+        answer.warnings = self.report.warnings
+        answer.attempts = self.made or attempts.failures
+        answer.timings = Timings(attempts.first_content, self.ended)
+        answer.cache = "miss" if self.collected is not None else None
+        if self.body is not None:
+            answer.headers = self.body.headers
+            answer.request_id = request_id(self.body.headers)
+        return answer
