@@ -144,6 +144,8 @@ class Dialect:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._untaken = tuple(name for name in OPTIONAL_FIELDS if name not in cls.takes)
+        if not cls._untaken:
+            cls.write_chat = cls.build_chat  # type: ignore[method-assign]  # there is nothing to report
 
     def __init__(
         self,

@@ -11,156 +11,55 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from provider_kit.dialects.reported_error import (
-    NO_REASON,
-    Reported,
-    is_of_a_day,
-    page_title,
-    read_error,
-    request_id_in,
-    searched_part,
-    wait_from_body,
+from attrs import frozen
+
+from provider_kit.dialects.failure_words import (
+    BY_CODE,
+    BY_STATUS,
+    CONTEXT_WORDS,
+    EMBEDDED,
+    KEY_WORDS,
+    MODEL_WORDS,
+    WAIT_WORDS,
 )
 from provider_kit.errors import (
     APIError,
     AuthenticationError,
     BadRequestError,
-    ConflictError,
     ContentFilterError,
     ContextLengthExceededError,
     InsufficientQuotaError,
     InternalServerError,
     InvalidResponseError,
     ModelNotFoundError,
-    NotFoundError,
-    OverloadedError,
     PaymentRequiredError,
-    PermissionDeniedError,
     RateLimitError,
-    RequestTimeoutError,
     RequestTooLargeError,
-    UnprocessableEntityError,
 )
 from provider_kit.model.json_text import loads
-from provider_kit.wire.response_headers import request_id, retry_after
+from provider_kit.wire.response_headers import duration_seconds, request_id, retry_after
 
 __all__ = ["error_from_body", "error_from_response", "holds_error", "looks_like_html"]
 
-_BY_STATUS: dict[int, type[APIError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    402: PaymentRequiredError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    408: RequestTimeoutError,
-    409: ConflictError,
-    410: NotFoundError,
-    413: RequestTooLargeError,
-    422: UnprocessableEntityError,
-    424: InternalServerError,
-    425: RateLimitError,
-    429: RateLimitError,
-    498: OverloadedError,
-    503: OverloadedError,
-    504: RequestTimeoutError,
-    524: RequestTimeoutError,
-    529: OverloadedError,
-}
 
-#: Codes and types in lower case, of all providers; they do not contradict each other.
-_BY_CODE: dict[str, type[APIError]] = {
-    "context_length_exceeded": ContextLengthExceededError,
-    "exceed_context_size_error": ContextLengthExceededError,
-    "max_tokens_exceeded": ContextLengthExceededError,
-    "token_limit_exceeded": ContextLengthExceededError,
-    "string_above_max_length": ContextLengthExceededError,
-    "content_policy_violation": ContentFilterError,
-    "content_filter": ContentFilterError,
-    "invalid_prompt": ContentFilterError,
-    "bio_policy": ContentFilterError,
-    "misalignment_policy_violation": ContentFilterError,
-    "image_content_policy_violation": ContentFilterError,
-    "data_inspection_failed": ContentFilterError,
-    "datainspectionfailed": ContentFilterError,
-    "responsibleaipolicyviolation": ContentFilterError,
-    "refusal": ContentFilterError,
-    "invalid_api_key": AuthenticationError,
-    "invalidapikey": AuthenticationError,
-    "authentication_error": AuthenticationError,
-    "authentication": AuthenticationError,
-    "api_key_invalid": AuthenticationError,
-    "unauthenticated": AuthenticationError,
-    "permission_error": PermissionDeniedError,
-    "permission_denied": PermissionDeniedError,
-    "accessdenied": PermissionDeniedError,
-    "billing_error": PaymentRequiredError,
-    "billing_hard_limit_reached": PaymentRequiredError,
-    "payment_required": PaymentRequiredError,
-    "arrearage": PaymentRequiredError,
-    "enforced_spend_limit_reached": PaymentRequiredError,
-    "contract_spend_limit_reached": PaymentRequiredError,
-    "organization_on_hold": PaymentRequiredError,
-    "insufficient_quota": InsufficientQuotaError,
-    "credit_balance_exhausted": InsufficientQuotaError,
-    "allocationquota.freetieronly": InsufficientQuotaError,
-    "model_not_found": ModelNotFoundError,
-    "modelnotfound": ModelNotFoundError,
-    "unknown_model": ModelNotFoundError,
-    "deploymentnotfound": ModelNotFoundError,
-    "rate_limit_exceeded": RateLimitError,
-    "rate_limit_error": RateLimitError,
-    "too_many_requests_error": RateLimitError,
-    "request_quota_exceeded": RateLimitError,
-    "token_quota_exceeded": RateLimitError,
-    "slow_down": RateLimitError,
-    "limit_requests": RateLimitError,
-    "throttling": RateLimitError,
-    "overloaded_error": OverloadedError,
-    "server_is_overloaded": OverloadedError,
-    "service_unavailable_error": OverloadedError,
-    "provider_overloaded": OverloadedError,
-    "provider_unavailable": OverloadedError,
-    "capacity_exceeded": OverloadedError,
-    "queue_exceeded": OverloadedError,
-    "unavailable": OverloadedError,
-    "unavailable_error": OverloadedError,
-    "insufficient_system_resource": OverloadedError,
-    "timeout": RequestTimeoutError,
-    "timeout_error": RequestTimeoutError,
-    "deadline_exceeded": RequestTimeoutError,
-    "request_too_large": RequestTooLargeError,
-    "payload_too_large": RequestTooLargeError,
-    "server_error": InternalServerError,
-    "api_error": InternalServerError,
-    "internal": InternalServerError,
-    "internalerror": InternalServerError,
-    "server": InternalServerError,
-    "resource_exhausted": RateLimitError,
-}
-
-_CONTEXT_WORDS = re.compile(
-    r"maximum context length|maximum prompt length|prompt is too long|exceeds the context window"
-    r"|exceeds the available context|exceeds? the maximum number of tokens|range of input length should be"
-    r"|too large for model with|current length is \d+ while limit is|reduce the length of the messages"
-    r"|context length exceeded|trying to keep the first \d+ tokens",
-    re.IGNORECASE,
-)
-_KEY_WORDS = re.compile(r"incorrect api key|api key not valid|invalid api key", re.IGNORECASE)
-_MODEL_WORDS = re.compile(
-    r"^model:|models?/\S+ is not found|model ['\"`]?\S+['\"`]? (?:does not exist|not found)|not found, try pulling",
-    re.IGNORECASE,
-)
-_EMBEDDED: tuple[tuple[str, type[APIError]], ...] = (
-    ("token quota is not enough", InsufficientQuotaError),
-    ("quota exceeded", InsufficientQuotaError),
-    ("rate limit exceeded", RateLimitError),
-    ("capacity exceeded", OverloadedError),
-    ("overloaded", OverloadedError),
-    ("currently unavailable", OverloadedError),
-)
-
+_NO_REASON = "The provider gave no reason."
+#: Characters at either end of a message that are searched.
+_SEARCHED = 1000
 #: Longest text of a body that an error keeps.
 _BODY_LIMIT = 4000
+
+
+@frozen
+class Reported:
+    """What a provider said went wrong, whatever shape its body has."""
+
+    message: str
+    code: str | None = None
+    type: str | None = None
+    param: str | None = None
+    status: int | None = None
+    metadata: Mapping[str, Any] | None = None
+    details: tuple[Mapping[str, Any], ...] = ()
 
 
 def holds_error(payload: Mapping[str, Any], answers: Iterable[str]) -> bool:
@@ -218,7 +117,7 @@ def error_from_response(
         pass  # it is no JSON, or nested as deeply as no error is: its text is told
     text = body[:_BODY_LIMIT].decode("utf-8", "replace")
     page = looks_like_html(body)
-    told = Reported(page_title(text) if page else text.strip()[:500] or NO_REASON)
+    told = Reported(_page_title(text) if page else text.strip()[:500] or _NO_REASON)
     error = _make(told, status, headers, text or None, provider, overrides)
     if page and status in (403, 404, 407, 502):
         error.with_hint(
@@ -236,7 +135,95 @@ def error_from_body(
     overrides: Mapping[str, type[APIError]],
 ) -> APIError:
     """The typed error for an error object, wherever it stood: in an error answer, a 200, or a stream."""
-    return _make(read_error(payload), status, headers, payload, provider, overrides)
+    return _make(_read(payload), status, headers, payload, provider, overrides)
+
+
+def _read(payload: Any) -> Reported:
+    if isinstance(payload, list) and payload:
+        payload = payload[0]
+    if not isinstance(payload, Mapping):
+        return Reported(str(payload)[:500].strip() or _NO_REASON)
+    inner = payload.get("error")
+    several = payload.get("errors")
+    if not inner and several:
+        inner = several[0] if isinstance(several, list) else several
+    if isinstance(inner, str) and (inner.strip() or several):
+        return Reported(inner.strip() or _NO_REASON, code=_word(payload.get("code")), type=_word(payload.get("type")))
+    if not isinstance(inner, Mapping):
+        inner = payload.get("response", {}).get("error") if isinstance(payload.get("response"), Mapping) else None
+    if not isinstance(inner, Mapping):
+        inner = payload
+    details = inner.get("details")
+    found = tuple(item for item in details if isinstance(item, Mapping)) if isinstance(details, list) else ()
+    code = inner.get("code")
+    metadata = inner.get("metadata") if isinstance(inner.get("metadata"), Mapping) else None
+    detail_code = details.get("error_code") if isinstance(details, Mapping) else None
+    reason = None
+    for item in found:
+        reason = reason or item.get("reason")
+    message = inner.get("message")
+    if message is None:
+        message = inner.get("detail") or inner.get("msg") or inner.get("title") or ""
+    if isinstance(message, Mapping):
+        message = message.get("detail") or message.get("message") or message
+    upstream = metadata.get("raw") if metadata else None
+    text = message if isinstance(message, str) else _validation(message)
+    if isinstance(upstream, str) and upstream and upstream not in text:
+        text = f"{text}: {upstream[:500]}"
+    numeric = int(code) if isinstance(code, str) and re.fullmatch(r"\d{3}", code) else _status(code)
+    word = None
+    for value in (
+        detail_code,
+        metadata.get("error_type") if metadata else None,
+        reason,
+        code if numeric is None else None,
+        inner.get("status") if not isinstance(inner.get("status"), int) else None,
+    ):
+        if value is not None and word is None:
+            word = _word(value)
+    kind, param, status = inner.get("type"), inner.get("param"), inner.get("status_code")
+    return Reported(
+        text if text.strip() else _NO_REASON,
+        code=word,
+        type=_word(kind) if kind is not None else None,
+        param=_word(param) if param is not None else None,
+        status=numeric or (_status(status) if status is not None else None),
+        metadata=metadata,
+        details=found,
+    )
+
+
+def _validation(detail: Any) -> str:
+    """FastAPI's list of validation problems as one sentence."""
+    if isinstance(detail, list):
+        return "; ".join(
+            f"{'.'.join(str(step) for step in _list(item.get('loc')))}: {item.get('msg', '')}"
+            if isinstance(item, Mapping)
+            else str(item)
+            for item in detail
+        )
+    return str(detail)
+
+
+def _status(value: Any) -> int | None:
+    return value if type(value) is int and 100 <= value <= 999 else None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _word(value: Any) -> str | None:
+    return str(value) if value not in (None, "") and not isinstance(value, (Mapping, list)) else None
+
+
+def _page_title(text: str) -> str:
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    return (
+        f"The server answered with a web page: {title[1].strip()[:200]!r}"
+        if title
+        else "The server answered with a web page"
+    )
 
 
 def _make(
@@ -250,7 +237,7 @@ def _make(
     effective = reported.status if status == 200 and reported.status and reported.status >= 400 else status
     wait, told_id = retry_after(headers), request_id(headers)
     if wait is None:
-        wait = wait_from_body(reported)
+        wait = _wait_from_body(reported)
     kind = _class_of(reported, effective, wait, overrides)
     error = kind(
         reported.message,
@@ -262,10 +249,10 @@ def _make(
         headers=headers,
         retry_after=wait,
         provider=provider or None,
-        request_id=request_id_in(body) or told_id,
+        request_id=_body_request_id(body) or told_id,
     )
     if isinstance(error, InsufficientQuotaError):
-        error.daily = is_of_a_day(reported)
+        error.daily = _of_a_day(reported)
     elif isinstance(error, RateLimitError) and wait is not None:
         error.hint = f"Wait {wait:g} s, or lower the request rate."
     if headers.get("x-should-retry") == "true":
@@ -285,7 +272,7 @@ def _make(
 def _class_of(
     reported: Reported, status: int, wait: float | None, overrides: Mapping[str, type[APIError]]
 ) -> type[APIError]:
-    message = searched_part(reported.message)
+    message = _matched(reported.message)
     words = [*map(str.lower, filter(None, (reported.code, reported.type)))]
     for word in words:
         if word in overrides:
@@ -295,11 +282,11 @@ def _class_of(
         return RateLimitError
     if status == 403 and isinstance(source, str) and source.startswith("openrouter_"):
         return InsufficientQuotaError
-    if status < 500 and status != 429 and _CONTEXT_WORDS.search(message):
+    if status < 500 and status != 429 and CONTEXT_WORDS.search(message):
         return ContextLengthExceededError
-    if status in (400, 401, 403) and _KEY_WORDS.search(message):
+    if status in (400, 401, 403) and KEY_WORDS.search(message):
         return AuthenticationError
-    if status == 404 and _MODEL_WORDS.search(message):
+    if status == 404 and MODEL_WORDS.search(message):
         return ModelNotFoundError
     if status == 413 and "rate_limit_exceeded" in words:
         return RequestTooLargeError  # a single request beyond the rate: no wait makes it fit
@@ -310,24 +297,55 @@ def _class_of(
     if status == 429 or "resource_exhausted" in words:
         return _rate_or_quota(reported, words)
     for word in words:
-        found = _BY_CODE.get(word) or _BY_CODE.get(word.split(".", 1)[0])
+        found = BY_CODE.get(word) or BY_CODE.get(word.split(".", 1)[0])
         # A status below 500 is not turned into a server error by a vague type such as "api_error".
         if found is not None and not (found is InternalServerError and 400 <= status < 500):
-            return _BY_STATUS.get(status, found) if found is InternalServerError else found
+            return BY_STATUS.get(status, found) if found is InternalServerError else found
     if status == 200:
         lowered = f"{message} {reported.code}".lower()
-        for phrase, found in _EMBEDDED:
+        for phrase, found in EMBEDDED:
             if phrase in lowered:
                 return found
         return InternalServerError if not words else BadRequestError if "invalid_request_error" in words else APIError
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
+    if status in BY_STATUS:
+        return BY_STATUS[status]
     return InternalServerError if status >= 500 else BadRequestError if status >= 400 else APIError
+
+
+def _matched(message: str) -> str:
+    """What of a message is searched for known words: its beginning and its end, for it may quote what was sent."""
+    return message if len(message) <= 2 * _SEARCHED else f"{message[:_SEARCHED]} … {message[-_SEARCHED:]}"
 
 
 def _rate_or_quota(reported: Reported, words: list[str]) -> type[APIError]:
     if "insufficient_quota" in words or "credit_balance_exhausted" in words:
         return InsufficientQuotaError
-    if is_of_a_day(reported) or re.search(r"limit: 0\b", searched_part(reported.message)):
+    if _of_a_day(reported) or re.search(r"limit: 0\b", _matched(reported.message)):
         return InsufficientQuotaError
     return RateLimitError
+
+
+def _of_a_day(reported: Reported) -> bool:
+    """Whether the quota that is used up is renewed every day."""
+    for detail in reported.details:
+        for violation in _list(detail.get("violations")):
+            quota = str(violation.get("quotaId", "")) if isinstance(violation, Mapping) else ""
+            if "PerDay" in quota or "Daily" in quota:
+                return True
+    return "free-models-per-day" in reported.message
+
+
+def _wait_from_body(reported: Reported) -> float | None:
+    for detail in reported.details:
+        delay = detail.get("retryDelay")
+        if isinstance(delay, str):
+            seconds = duration_seconds(delay)
+            if seconds is not None:
+                return seconds
+    said = WAIT_WORDS.search(_matched(reported.message))
+    return duration_seconds(said[1]) if said else None
+
+
+def _body_request_id(body: Any) -> str | None:
+    value = body.get("request_id") if isinstance(body, Mapping) else None
+    return value if isinstance(value, str) else None

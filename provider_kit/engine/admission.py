@@ -89,10 +89,13 @@ class Admission:
             first.append(self._shared_state)
         if self.breaker is not None:
             first.append(self._circuit_is_closed)
+        limited = [*self.rates.steps(), self._advertised_limits]
+        if self.rates.counts_days:
+            limited.append(self.rates.count_day)
         last: list[Step] = [] if self.breaker is None else [self._circuit]
         self.rates.restart = len(first) - 1
         self._steps_of_others = (*first, self._choose_key, *last)
-        self._steps_of_limited = (*first, self._choose_key, *self.rates.steps(), *last)
+        self._steps_of_limited = (*first, self._choose_key, *limited, *last)
 
     # -------------------------------------------------------------------------------------------- in
 
@@ -228,6 +231,31 @@ class Admission:
             lease.told = 1
             attempts.tell(KeyWait, f"every key rests; waiting {wait:.1f} s", wait=wait)
         return Wait(min(wait, MAX_WAIT_SLICE))  # a key may be added meanwhile
+
+    def _advertised_limits(self, attempts: AttemptState, lease: Lease, now: float) -> Wait | None:
+        """What the provider's headers advise."""
+        known = self.header_limits
+        if lease.advertised is not None:
+            key_id, model, tokens = lease.advertised
+            lease.advertised = None
+            known.waited(key_id, model, tokens, went=True)
+            return None
+        if not known.known:
+            return None
+        key_id, model = lease.key.id if lease.key is not None else "", attempts.model or ""
+        weight = attempts.weigh()
+        if known.passes(key_id, model, weight):
+            return None
+        tokens = attempts.tokens
+        if tokens < weight and known.passes(key_id, model, tokens):
+            return None
+        wait = known.claim(key_id, model, tokens, now)
+        if wait <= 0:
+            return None
+        lease.advertised = (key_id, model, tokens)
+        limits = self.limits
+        patience = limits.max_wait if limits is not None and limits.max_wait is not None else DEFAULT_QUEUE_TIMEOUT
+        return self.rates.pause(attempts, wait, now, patience)
 
     def _circuit(self, attempts: AttemptState, lease: Lease, now: float) -> None:
         """The last step: the attempt is one of those the circuit breaker counts."""

@@ -36,6 +36,7 @@ from provider_kit.model.events import (
     StreamAborted,
 )
 from provider_kit.model.secrets import clear_frames
+from provider_kit.observability.event_log import logs_everything
 from provider_kit.policies.failure_rules import TOKEN_REFUSED, KeyAction, rule_for
 from provider_kit.policies.response_cache import ResponseCache
 from provider_kit.policies.retry import RetryPolicy, ask
@@ -101,7 +102,7 @@ class Attempts(AttemptState):
 
     def __init__(self, parts: EngineParts, call: Call) -> None:
         events = parts.events
-        observed = events.observed()
+        observed = bool(events.sinks) or logs_everything()
         super().__init__(call, parts.endpoint, call.retry or parts.policy, observed)
         if events.asynchronous:
             events.check_world(call.runtime)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from provider_kit.errors import InvalidRequestError, ProviderKitError
 from provider_kit.model.events import Event
-from provider_kit.observability.event_log import LOGGERS, log_event, logs_everything
+from provider_kit.observability.event_log import LOGGERS, log_event
 from provider_kit.transports.base import Runtime
 
 __all__ = ["EventBus", "Sink", "next_call_id"]
@@ -56,10 +56,6 @@ class EventBus:
         self.sinks = tuple(sinks)
         #: Whether a sink can only be called from asyncio.
         self.asynchronous = any(map(_is_asynchronous, self.sinks))
-
-    def observed(self) -> bool:
-        """Whether somebody wants to know of each call, not only of what is unusual."""
-        return bool(self.sinks) or logs_everything()
 
     def check_world(self, runtime: Runtime) -> None:
         """Whether every sink can be called from where a call is made.

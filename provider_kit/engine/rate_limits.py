@@ -84,10 +84,12 @@ class RateLimits:
             found.append(self.turn_of_common_limiter)
         elif self.custom_limiter is not None:
             found.append(self.reserve_custom)
-        found.append(self.advertised)
-        if self.day is not None and self.limits is not None and self.limits.requests_per_day:
-            found.append(self.count_day)
         return found
+
+    @property
+    def counts_days(self) -> bool:
+        """Whether a count that survives a restart is kept."""
+        return self.day is not None and self.limits is not None and bool(self.limits.requests_per_day)
 
     def turn_of_key(self, attempts: AttemptState, lease: Lease, now: float) -> Wait | Prerequisite | None:
         """The turn among those who wait for the limits of the key."""
@@ -190,32 +192,7 @@ class RateLimits:
         if wait <= 0:
             return None
         lease.step += 1
-        return self._pause(attempts, wait, now)
-
-    def advertised(self, attempts: AttemptState, lease: Lease, now: float) -> Wait | None:
-        """What the provider's headers advise."""
-        known = self.header_limits
-        if lease.advertised is not None:
-            key_id, model, tokens = lease.advertised
-            lease.advertised = None
-            known.waited(key_id, model, tokens, went=True)
-            return None
-        if not known.known:
-            return None
-        key_id, model = lease.key.id if lease.key is not None else "", attempts.model or ""
-        weight = attempts.weigh()
-        if known.passes(key_id, model, weight):
-            return None
-        tokens = attempts.tokens
-        if tokens < weight and known.passes(key_id, model, tokens):
-            return None
-        wait = known.claim(key_id, model, tokens, now)
-        if wait <= 0:
-            return None
-        lease.advertised = (key_id, model, tokens)
-        limits = self.limits
-        patience = limits.max_wait if limits is not None and limits.max_wait is not None else DEFAULT_QUEUE_TIMEOUT
-        return self._pause(attempts, wait, now, patience)
+        return self.pause(attempts, wait, now)
 
     def count_day(self, attempts: AttemptState, lease: Lease, now: float) -> Wait | Prerequisite | None:
         """The count that survives a restart; it is kept beside the one in memory."""
@@ -232,7 +209,7 @@ class RateLimits:
             return Prerequisite(take)
         lease.answered = False
         wait = lease.answer or 0.0
-        return None if wait <= 0 else self._pause(attempts, wait, now, limits.max_wait)
+        return None if wait <= 0 else self.pause(attempts, wait, now, limits.max_wait)
 
     async def _take_shared(self, attempts: AttemptState, lease: Lease, shared: SharedState) -> None:
         lease.answer = await shared.take(attempts, lease)
@@ -272,7 +249,7 @@ class RateLimits:
             found = self.limiters.setdefault(key_id, SlidingWindows(requests, tokens))
         return found
 
-    def _pause(self, attempts: AttemptState, wait: float, now: float, patience: float | None = None) -> Wait:
+    def pause(self, attempts: AttemptState, wait: float, now: float, patience: float | None = None) -> Wait:
         """Wait as long as a limit says.
 
         Raises:

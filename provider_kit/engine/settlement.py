@@ -101,12 +101,9 @@ class Settlement:
                 self._tell_circuit(attempts, changed, None)
         if lease.ticket is not None or lease.common is not None or lease.claimed:
             self._settle_limits(attempts, lease, used, now)
-        key_id, known = key.id if key is not None else "", admission.header_limits
-        if attempts.observed or not known.skim(key_id, attempts.model or "", headers, now, attempts.runtime.time):
-            if has_rate_limits(headers):
-                self._tell_limits(attempts, self._learn(attempts, lease, headers, now))
-            else:
-                known.nothing_told(now)
+        known = admission.header_limits
+        if attempts.observed or known.known or now >= known.silent_until:
+            self._read_limits(attempts, lease, headers, now)
         shared = admission.shared
         if shared is None:
             return None
@@ -256,6 +253,16 @@ class Settlement:
         if lease.claimed and limiter is not None:
             lease.claimed = False
             limiter.settle(int(attempts.tokens), int(attempts.tokens if used is None else used), now)
+
+    def _read_limits(self, attempts: AttemptState, lease: Lease, headers: Mapping[str, str], now: float) -> None:
+        """What the headers of an answer tell, if it may be news."""
+        known, key_id = self._admission.header_limits, lease.key.id if lease.key is not None else ""
+        if not attempts.observed and known.skim(key_id, attempts.model or "", headers, now, attempts.runtime.time):
+            return
+        if has_rate_limits(headers):
+            self._tell_limits(attempts, self._learn(attempts, lease, headers, now))
+        else:
+            known.nothing_told(now)
 
     def _learn(
         self, attempts: AttemptState, lease: Lease, headers: Mapping[str, str], now: float

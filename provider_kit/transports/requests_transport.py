@@ -37,8 +37,7 @@ from provider_kit.transports.base import (
 )
 from provider_kit.transports.drive import run_to_completion
 from provider_kit.transports.environment import find_proxy, goes_direct
-from provider_kit.transports.requests_clock import RequestClock
-from provider_kit.transports.requests_connections import TimedAdapter, current
+from provider_kit.transports.requests_connections import RequestClock, TimedAdapter, current
 from provider_kit.transports.requests_errors import may_have_been_sent, raise_translated
 from provider_kit.transports.runtime_blocking import BlockingRuntime
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits

@@ -229,7 +229,7 @@ def test_every_argument_of_a_call_is_in_the_test_above_or_changes_no_answer():
 
     elsewhere = {"prompt", "files", "system"}  # they become messages
     harmless = {"timeout", "total_timeout", "on_unsupported", "response_cache", "cancel"}
-    of_other_models = {"top_k", "reasoning", "reasoning_effort", "cache", "metadata"}
+    of_other_models = {"top_k", "reasoning", "reasoning_effort", "verbosity", "cache", "metadata"}
     named = {name for change in CHANGES.values() for name in change}
     assert set(ChatOptions.__annotations__) - elsewhere - harmless - of_other_models - named == set()
 
@@ -241,8 +241,9 @@ def test_every_argument_of_a_call_is_in_the_test_above_or_changes_no_answer():
         ("anthropic", {"reasoning": 2000, "max_tokens": 4000}),
         ("anthropic", {"cache": True}),
         ("responses", {"metadata": {"a": "b"}}),
+        ("responses", {"verbosity": "low"}),
     ],
-    ids=["top_k", "reasoning", "cache", "metadata"],
+    ids=["top_k", "reasoning", "cache", "metadata", "verbosity"],
 )
 def test_what_only_some_models_take_changes_the_key_there(connect, fake_server, target, change):
     """Where it is sent, it counts."""

@@ -26,34 +26,36 @@ class CredentialWatch:
         self._alerts = Alerts(provider, config)
         self._config = config
 
-    async def refreshed(self, transport: Transport, kind: str, keeper: TokenRefresher, error: Exception | None) -> None:
+    async def refreshed(
+        self, transport: Transport, kind: str, refresher: TokenRefresher, error: Exception | None
+    ) -> None:
         """A token was refreshed, or could not be."""
         now = transport.time()
         if kind == "refresh":
-            token = keeper.token
+            token = refresher.token
             expires = token.expires_at if token is not None else None
-            event = self._alerts.event("refresh", keeper.credential_id, "token refreshed", now, expires_at=expires)
+            event = self._alerts.event("refresh", refresher.id, "token refreshed", now, expires_at=expires)
         else:
             code = getattr(getattr(error, "code", None), "value", type(error).__name__)
             message = error.message if isinstance(error, ProviderKitError) else type(error).__name__
-            event = self._alerts.event("failure", keeper.credential_id, message, now, code=code)
+            event = self._alerts.event("failure", refresher.id, message, now, code=code)
         await self._tell(transport, event)
-        await self.check(transport, [keeper])
+        await self.check(transport, [refresher])
 
     async def rotation(self, transport: Transport, credential_id: str, what: str) -> None:
         """A credential is due, or was taken out of use."""
         kind: AlertKind = "rotation"
         await self._tell(transport, self._alerts.event(kind, credential_id, f"it {what}", transport.time()))
 
-    async def check(self, transport: Transport, keepers: Iterable[TokenRefresher]) -> list[CredentialEvent]:
+    async def check(self, transport: Transport, refreshers: Iterable[TokenRefresher]) -> list[CredentialEvent]:
         """Tell the warnings that are due."""
         now = transport.time()
         found: list[CredentialEvent] = []
-        for keeper in keepers:
-            token = keeper.token
+        for refresher in refreshers:
+            token = refresher.token
             found += self._alerts.due(
-                keeper.credential_id,
-                keeper.metrics,
+                refresher.id,
+                refresher.metrics,
                 token.expires_at if token is not None else None,
                 bool(token is not None and token.refresh_token),
                 now,

@@ -92,7 +92,7 @@ class OAuthAuthenticator(OAuthTokens):
             )
         url, pending = await begin_login(transport, self._client, self._pending, scopes, where)
         if self.config.state.shared:
-            await share_login(transport, self.storage, self._keeper.storage_key, pending)
+            await share_login(transport, self.storage, self._refresher.storage_key, pending)
         return url
 
     def handle_callback(self, code: str, state: str | None = None) -> TokenInfo:
@@ -118,15 +118,15 @@ class OAuthAuthenticator(OAuthTokens):
         callback = read_callback(self.provider, code, state)
         login: PendingLogin | None = None
         if self.config.state.shared and not self._pending.knows(callback.state):
-            login = await find_shared(transport, self.storage, self._keeper.storage_key, callback.state)
+            login = await find_shared(transport, self.storage, self._refresher.storage_key, callback.state)
             if login is not None and transport.time() > login.until:
                 raise self._pending.too_late()
         if login is None:
             login = self._pending.take(callback.state, transport.time())
             if self.config.state.shared:
-                await find_shared(transport, self.storage, self._keeper.storage_key, callback.state)  # used up there
+                await find_shared(transport, self.storage, self._refresher.storage_key, callback.state)  # used up there
         token = await redeem(transport, self._client, login, callback)
-        await self._keeper.keep(transport, token)
+        await self._refresher.keep(transport, token)
         return self._info(token, transport)
 
     # -------------------------------------------------------------------------------------------- login, at once
@@ -188,7 +188,7 @@ class OAuthAuthenticator(OAuthTokens):
             browser = _open_browser
 
         async def keep(token: OAuthToken) -> None:
-            await self._keeper.keep(transport, token)
+            await self._refresher.keep(transport, token)
 
         token = await login_by_browser(
             transport,
@@ -244,7 +244,7 @@ class OAuthAuthenticator(OAuthTokens):
         self, transport: Transport, device: DeviceCode, scopes: Sequence[str] | None, timeout: float | None
     ) -> TokenInfo:
         token = await poll_device(transport, self._client, device, scopes, timeout)
-        await self._keeper.keep(transport, token)
+        await self._refresher.keep(transport, token)
         return self._info(token, transport)
 
     def device_login(
@@ -298,7 +298,7 @@ class OAuthAuthenticator(OAuthTokens):
             AuthError: As :meth:`login`. A failure of the network is no reason to ask for a login.
         """
         try:
-            run_to_completion(self._keeper.obtain(self._blocking()))
+            run_to_completion(self._refresher.fresh_token(self._blocking()))
         except AuthError as error:
             if error.retryable or error.code not in _LOGIN_HELPS:
                 raise
@@ -310,7 +310,7 @@ class OAuthAuthenticator(OAuthTokens):
     async def aauthenticate(self, scopes: Sequence[str] | None = None, **options: Any) -> TokenInfo:
         """As :meth:`authenticate`."""
         try:
-            await self._keeper.obtain(self._asyncio())
+            await self._refresher.fresh_token(self._asyncio())
         except AuthError as error:
             if error.retryable or error.code not in _LOGIN_HELPS:
                 raise

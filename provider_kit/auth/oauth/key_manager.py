@@ -13,7 +13,6 @@ from provider_kit.auth.monitoring.alerts import CredentialEvent, MonitoringConfi
 from provider_kit.auth.monitoring.metrics import CredentialMetrics, export_json, export_prometheus, health_summary
 from provider_kit.auth.monitoring.watch import CredentialWatch
 from provider_kit.auth.oauth.client import OAuthClient
-from provider_kit.auth.oauth.credential import OAuthCredential
 from provider_kit.auth.oauth.credential_rotation import Rotation, RotationPolicy, RotationState
 from provider_kit.auth.oauth.presets import oauth_config
 from provider_kit.auth.oauth.refresher import TokenRefresher
@@ -92,17 +91,17 @@ class OAuthKeyManager(SyncAsyncMixin):
         self._time = transport.time if transport is not None else BlockingRuntime().time
         self._watch = CredentialWatch(provider, monitoring or MonitoringConfig())
         self._rotation = Rotation(provider, rotation_policy)
-        self._keepers: dict[str, TokenRefresher] = {}
+        self._refreshers: dict[str, TokenRefresher] = {}
         self._pool = CredentialPool(provider, (), strategy=strategy, max_keys=max_credentials, clock=self._clock)
         for credential in credentials:
             self.add_credential(credential)
-        if not self._keepers:
+        if not self._refreshers:
             raise ConfigError(
                 "No OAuth credential is given.", provider=provider, hint="[OAuthCredentialSet(id='team', …)]."
             )
 
     def __repr__(self) -> str:
-        return f"<OAuthKeyManager {self.provider}: {len(self._keepers)} credentials>"
+        return f"<OAuthKeyManager {self.provider}: {len(self._refreshers)} credentials>"
 
     def __getstate__(self) -> dict[str, Any]:
         raise TypeError("an OAuthKeyManager cannot be pickled: it would carry the tokens along")
@@ -131,14 +130,14 @@ class OAuthKeyManager(SyncAsyncMixin):
                 provider=self.provider,
                 hint="Log in first and pass the tokens, or pass storage=, where a login has kept them.",
             )
-        if credential.id in self._keepers:
+        if credential.id in self._refreshers:
             raise ConfigError(f"Two credentials are called {credential.id!r}.", hint="Give each an id of its own.")
-        keeper = self._make_keeper(credential)
-        self._pool.add_credential(OAuthCredential(keeper, self._clock))
-        self._keepers[credential.id] = keeper
+        refresher = self._make_refresher(credential)
+        self._pool.add_credential(refresher)
+        self._refreshers[credential.id] = refresher
         self._rotation.register(credential.id, self._time())
 
-    def _make_keeper(self, credential: OAuthCredentialSet) -> TokenRefresher:
+    def _make_refresher(self, credential: OAuthCredentialSet) -> TokenRefresher:
         config = self._config.replace(
             client_id=credential.client_id or self._config.client_id,
             client_secret=credential.client_secret or self._config.client_secret,
@@ -154,7 +153,7 @@ class OAuthKeyManager(SyncAsyncMixin):
                 scopes=credential.scopes,
                 client=client.requests.client,
             )
-        keeper = TokenRefresher(
+        return TokenRefresher(
             credential.id,
             self.provider,
             client=client,
@@ -167,8 +166,8 @@ class OAuthKeyManager(SyncAsyncMixin):
             enabled=config.refresh.enabled,
             on_token_refresh=credential.on_token_refresh or self._on_token_refresh,
             tell=self._told,
+            clock=self._clock,
         )
-        return keeper
 
     def remove_credential(self, credential_id: str) -> bool:
         """Take a credential out of use; requests under way with it finish. Its stored token stays.
@@ -177,12 +176,12 @@ class OAuthKeyManager(SyncAsyncMixin):
             Whether it was there.
         """
         self._rotation.forget(credential_id)
-        self._keepers.pop(credential_id, None)
+        self._refreshers.pop(credential_id, None)
         return self._pool.remove_credential(credential_id)
 
     def credential_ids(self) -> list[str]:
         """The ids of all credentials, sorted."""
-        return sorted(self._keepers)
+        return sorted(self._refreshers)
 
     def status(self) -> list[KeyStatus]:
         """How each credential fares; no token is shown."""
@@ -229,9 +228,9 @@ class OAuthKeyManager(SyncAsyncMixin):
 
     async def _refresh_all(self, transport: Transport) -> dict[str, AuthError | None]:
         found: dict[str, AuthError | None] = {}
-        for name, keeper in list(self._keepers.items()):
+        for name, refresher in list(self._refreshers.items()):
             try:
-                await keeper.refresh_now(transport)
+                await refresher.refresh_now(transport)
                 found[name] = None
             except AuthError as error:
                 found[name] = error
@@ -246,9 +245,9 @@ class OAuthKeyManager(SyncAsyncMixin):
     def set_refresh_strategy(self, strategy: RefreshStrategy) -> None:
         """Refresh earlier or later from now on."""
         self._strategy = strategy
-        for keeper in list(self._keepers.values()):
-            keeper.set_strategy(strategy, self._clock(), self._time())
-            self._pool.renew_by(keeper.credential_id, keeper.fresh_until)
+        for refresher in list(self._refreshers.values()):
+            refresher.set_strategy(strategy, self._clock(), self._time())
+            self._pool.renew_by(refresher.id, refresher.fresh_until)
 
     def set_rotation_policy(self, policy: RotationPolicy) -> None:
         """Replace credentials by these rules from now on."""
@@ -299,7 +298,7 @@ class OAuthKeyManager(SyncAsyncMixin):
             AuthError: It is not known, or was not replaced (``key_rotation_failed``).
         """
         done = self._rotation.complete(old, self._time())
-        self._keepers.pop(old, None)
+        self._refreshers.pop(old, None)
         self._pool.remove_credential(old)
         return done
 
@@ -333,7 +332,7 @@ class OAuthKeyManager(SyncAsyncMixin):
 
     def get_metrics(self) -> dict[str, CredentialMetrics]:
         """By id: what each credential was used for."""
-        return {name: keeper.metrics for name, keeper in list(self._keepers.items())}
+        return {name: refresher.metrics for name, refresher in list(self._refreshers.items())}
 
     def export_json(self) -> str:
         """The metrics as a JSON object, by id."""
@@ -360,10 +359,10 @@ class OAuthKeyManager(SyncAsyncMixin):
         return await self._check_alerts(self._asyncio())
 
     async def _check_alerts(self, transport: Transport) -> list[CredentialEvent]:
-        return await self._watch.check(transport, list(self._keepers.values()))
+        return await self._watch.check(transport, list(self._refreshers.values()))
 
-    async def _told(self, transport: Transport, kind: str, keeper: TokenRefresher, error: Exception | None) -> None:
-        await self._watch.refreshed(transport, kind, keeper, error)
+    async def _told(self, transport: Transport, kind: str, refresher: TokenRefresher, error: Exception | None) -> None:
+        await self._watch.refreshed(transport, kind, refresher, error)
 
     # -------------------------------------------------------------------------------------------- closing
 
@@ -372,8 +371,8 @@ class OAuthKeyManager(SyncAsyncMixin):
 
         Refreshes that are under way are waited for.
         """
-        for keeper in list(self._keepers.values()):
-            await keeper.settle(self._asyncio())
+        for refresher in list(self._refreshers.values()):
+            await refresher.settle(self._asyncio())
         await super().aclose()
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, cast
 
+from provider_kit.auth.credential_pool import Secret
 from provider_kit.auth.oauth.client import OAuthClient, TokenExchange, unexpected
 from provider_kit.auth.oauth.stored_token import StoredToken
 from provider_kit.auth.oauth.token_state import RefreshStrategy
@@ -43,7 +44,9 @@ _SHORT_REST = 1.0
 class Tell(Protocol):
     """Whoever wants to know of refreshes."""
 
-    async def __call__(self, transport: Transport, kind: str, keeper: TokenRefresher, error: Exception | None) -> None:
+    async def __call__(
+        self, transport: Transport, kind: str, refresher: TokenRefresher, error: Exception | None
+    ) -> None:
         """``kind`` is ``refresh`` or ``failure``."""
         ...
 
@@ -64,6 +67,7 @@ class TokenRefresher(StoredToken):
         enabled: Whether to refresh at all.
         on_token_refresh: Called after each refresh.
         tell: Told of each refresh.
+        clock: Reads a clock that only goes forward.
     """
 
     def __init__(
@@ -81,9 +85,10 @@ class TokenRefresher(StoredToken):
         enabled: bool = True,
         on_token_refresh: OnTokenRefresh | None = None,
         tell: Tell | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         super().__init__(
-            credential_id, provider, pair, storage, storage_key, token, strategy or RefreshStrategy(), enabled
+            credential_id, provider, pair, storage, storage_key, token, strategy or RefreshStrategy(), enabled, clock
         )
         self.client = client
         self._exchange = TokenExchange(provider, client, refresh_function)
@@ -103,7 +108,13 @@ class TokenRefresher(StoredToken):
 
     # -------------------------------------------------------------------------------------------- use
 
-    async def obtain(
+    async def obtain(self, runtime: Runtime, deadline: float | None, rejected: str | None) -> Secret:
+        """As an engine asks for it: the token as what a request proves itself with."""
+        token = await self.fresh_token(runtime, deadline=deadline, rejected=rejected)
+        # One whose refresh failed a moment ago is asked for again with the next call.
+        return Secret(token.access_token, runtime.now() + self.fresh_for(runtime))
+
+    async def fresh_token(
         self, transport: Runtime, *, deadline: float | None = None, rejected: str | None = None, force: bool = False
     ) -> OAuthToken:
         """A token that is good now.
@@ -158,7 +169,7 @@ class TokenRefresher(StoredToken):
 
     async def refresh_now(self, transport: Transport, deadline: float | None = None) -> OAuthToken:
         """As :meth:`obtain`, with a new token in any case."""
-        return await self.obtain(transport, deadline=deadline, force=True)
+        return await self.fresh_token(transport, deadline=deadline, force=True)
 
     async def settle(self, transport: Transport) -> None:
         """Wait until a refresh that is under way has ended, so that connections can be closed."""
@@ -324,13 +335,13 @@ class TokenRefresher(StoredToken):
         finally:
             transport.shield(False)
         flight.result = new
-        _LOG.info("%s: token of %s refreshed", self.provider, self.credential_id)
+        _LOG.info("%s: token of %s refreshed", self.provider, self.id)
         return new
 
     async def _call_back(self, transport: Transport, token: OAuthToken) -> Exception | None:
         if self.on_token_refresh is None:
             return None
-        arguments = (self.credential_id, token.access_token, token.refresh_token, token.expires_at)
+        arguments = (self.id, token.access_token, token.refresh_token, token.expires_at)
         try:
             await call_user(transport, self.on_token_refresh, *arguments, what="on_token_refresh")
         except Exception as error:  # a callable of the user's may raise anything
@@ -338,7 +349,7 @@ class TokenRefresher(StoredToken):
             _LOG.error(
                 "%s: on_token_refresh of %s failed (%s); the token is kept",
                 self.provider,
-                self.credential_id,
+                self.id,
                 type(error).__name__,
             )
             return error
@@ -377,7 +388,7 @@ class TokenRefresher(StoredToken):
         _LOG.warning(
             "%s: token of %s was not refreshed (%s); %s",
             self.provider,
-            self.credential_id,
+            self.id,
             error.code.value,
             "it needs a new login" if error.needs_login else "the login is kept",
         )

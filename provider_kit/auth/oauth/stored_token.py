@@ -22,6 +22,8 @@ __all__ = ["StoredToken"]
 
 _LOG = logging.getLogger("provider_kit.auth")
 
+#: Requests after which the buffer of a token is worked out anew.
+_LOOK_EVERY = 64
 #: Seconds a login or logout waits for a refresh of another process.
 _POLITE = 10.0
 
@@ -38,6 +40,7 @@ class StoredToken:
         token: The token to begin with, where the storage has none.
         strategy: How early to refresh.
         enabled: Whether to refresh at all.
+        clock: Reads a clock that only goes forward.
     """
 
     def __init__(
@@ -50,13 +53,15 @@ class StoredToken:
         token: OAuthToken | None,
         strategy: RefreshStrategy,
         enabled: bool,
+        clock: Callable[[], float] | None = None,
     ) -> None:
-        self.credential_id = credential_id
+        self.id = credential_id
         self.provider = provider
         self.storage_key = storage_key or credential_id
         self._transports = pair
         self._home = StorageAdapter(storage, self.storage_key, provider) if storage is not None else None
         self._state = TokenState(strategy, enabled)
+        self._clock = clock
         #: What the configuration gave; a storage goes first, until its own token is over.
         self._given = token
         self._given_used = False
@@ -65,7 +70,7 @@ class StoredToken:
             self._state.token = token
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.credential_id} of {self.provider}>"
+        return f"<{type(self).__name__} {self.id} of {self.provider}>"
 
     # -------------------------------------------------------------------------------------------- facts
 
@@ -88,6 +93,20 @@ class StoredToken:
     def metrics(self) -> CredentialMetrics:
         """How the credential fared."""
         return self._state.metrics
+
+    @property
+    def bearer(self) -> bool:
+        """Not for a key that a login brought."""
+        token = self._state.token
+        return token is None or token.token_type != "api_key"
+
+    def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> float | None:
+        """Count a call; now and then, the clock reading until which the token is good without a refresh."""
+        metrics = self._state.metrics
+        metrics.record(ok, latency, tokens, time)
+        if metrics.request_count % _LOOK_EVERY == 0 and self._clock is not None:
+            return self.reschedule(self._clock(), time)
+        return None
 
     def subscribe(self, changed: Callable[[], object]) -> None:
         """Have a function called with each login and logout: what was handed out before is of no use."""
@@ -213,9 +232,7 @@ class StoredToken:
             try:
                 lock, taken = await self._home.try_lock(transport)
             except ProviderKitError as error:  # it is in memory still; the next look tries again
-                _LOG.warning(
-                    "%s: the token of %s is not stored yet (%s)", self.provider, self.credential_id, error.message
-                )
+                _LOG.warning("%s: the token of %s is not stored yet (%s)", self.provider, self.id, error.message)
                 return
             if taken:
                 return
@@ -236,7 +253,7 @@ class StoredToken:
             _LOG.error(
                 "%s: the new token of %s could not be stored (%s); it is kept in memory and stored later",
                 self.provider,
-                self.credential_id,
+                self.id,
                 error.message,
             )
             return

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from provider_kit.auth.authenticator import AuthMethod
 from provider_kit.auth.credential_pool import CredentialPool
 from provider_kit.auth.oauth.client import OAuthClient
-from provider_kit.auth.oauth.credential import OAuthCredential
 from provider_kit.auth.oauth.login import revoke
 from provider_kit.auth.oauth.pending_logins import PendingLogins
 from provider_kit.auth.oauth.presets import oauth_config
@@ -60,7 +59,9 @@ class OAuthTokens(SyncAsyncMixin):
         self._pending = PendingLogins(provider)
         self._transports = Transports(made.http, transport=transport)
         key = storage_key or provider
-        self._keeper = TokenRefresher(
+        self._clock = transport.now if transport is not None else BlockingRuntime().now
+        self._time = transport.time if transport is not None else BlockingRuntime().time
+        self._refresher = TokenRefresher(
             key,
             provider,
             client=self._client,
@@ -70,10 +71,9 @@ class OAuthTokens(SyncAsyncMixin):
             strategy=refresh_strategy or RefreshStrategy(buffer_time=made.refresh.buffer),
             enabled=made.refresh.enabled,
             on_token_refresh=on_token_refresh,
+            clock=self._clock,
         )
-        self._clock = transport.now if transport is not None else BlockingRuntime().now
-        self._time = transport.time if transport is not None else BlockingRuntime().time
-        self._pool = CredentialPool(provider, [OAuthCredential(self._keeper, self._clock)], clock=self._clock)
+        self._pool = CredentialPool(provider, [self._refresher], clock=self._clock)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.provider}>"
@@ -97,8 +97,8 @@ class OAuthTokens(SyncAsyncMixin):
 
     def set_refresh_strategy(self, strategy: RefreshStrategy) -> None:
         """Refresh earlier or later from now on."""
-        self._keeper.set_strategy(strategy, self._clock(), self._time())
-        self._pool.renew_by(self._keeper.credential_id, self._keeper.fresh_until)
+        self._refresher.set_strategy(strategy, self._clock(), self._time())
+        self._pool.renew_by(self._refresher.id, self._refresher.fresh_until)
 
     # -------------------------------------------------------------------------------------------- tokens
 
@@ -116,7 +116,7 @@ class OAuthTokens(SyncAsyncMixin):
         return await self._is_authenticated(self._asyncio())
 
     async def _is_authenticated(self, transport: Transport) -> bool:
-        token = await self._keeper.load(transport)
+        token = await self._refresher.load(transport)
         return token is not None and token.remaining(transport.time()) > 0
 
     def get_token(self) -> str:
@@ -126,11 +126,11 @@ class OAuthTokens(SyncAsyncMixin):
             AuthError: Not logged in (``token_expired``), the login is over (``refresh_failed``), or the
                 network failed (``network_error``); the last does not end the login.
         """
-        return run_to_completion(self._keeper.obtain(self._blocking())).access_token
+        return run_to_completion(self._refresher.fresh_token(self._blocking())).access_token
 
     async def aget_token(self) -> str:
         """As :meth:`get_token`."""
-        return (await self._keeper.obtain(self._asyncio())).access_token
+        return (await self._refresher.fresh_token(self._asyncio())).access_token
 
     def renew_refused(self, token: str) -> str:
         """Another access token than the one that an API has just refused.
@@ -141,11 +141,11 @@ class OAuthTokens(SyncAsyncMixin):
         Raises:
             AuthError: As :meth:`get_token`.
         """
-        return run_to_completion(self._keeper.obtain(self._blocking(), rejected=token)).access_token
+        return run_to_completion(self._refresher.fresh_token(self._blocking(), rejected=token)).access_token
 
     async def arenew_refused(self, token: str) -> str:
         """As :meth:`renew_refused`."""
-        return (await self._keeper.obtain(self._asyncio(), rejected=token)).access_token
+        return (await self._refresher.fresh_token(self._asyncio(), rejected=token)).access_token
 
     def refresh_token(self) -> TokenInfo:
         """Refresh now, whether its end is near or not.
@@ -160,7 +160,7 @@ class OAuthTokens(SyncAsyncMixin):
         return await self._refresh(self._asyncio())
 
     async def _refresh(self, transport: Transport) -> TokenInfo:
-        return self._info(await self._keeper.refresh_now(transport), transport)
+        return self._info(await self._refresher.refresh_now(transport), transport)
 
     def get_token_info(self) -> TokenInfo | None:
         """What is known of the stored token; ``None`` if nobody is logged in.
@@ -176,12 +176,12 @@ class OAuthTokens(SyncAsyncMixin):
         return await self._token_info(self._asyncio())
 
     async def _token_info(self, transport: Transport) -> TokenInfo | None:
-        token = await self._keeper.load(transport)
+        token = await self._refresher.load(transport)
         return None if token is None else self._info(token, transport)
 
     def _info(self, token: OAuthToken, transport: Transport) -> TokenInfo:
         encrypted = bool(getattr(self.storage, "is_encrypted", False))
-        return token_info(self._keeper.storage_key, token, transport.time(), encrypted=encrypted)
+        return token_info(self._refresher.storage_key, token, transport.time(), encrypted=encrypted)
 
     def logout(self, *, revoke: bool = True) -> bool:
         """Forget the token, and end it at the server where that is offered.
@@ -206,11 +206,11 @@ class OAuthTokens(SyncAsyncMixin):
     async def _logout(self, transport: Transport, end: bool) -> bool:
         token = None
         try:
-            token = await self._keeper.load(transport)
+            token = await self._refresher.load(transport)
         except (StorageError, EncryptionError) as error:
             # What cannot be read can be deleted all the same; there is then nothing to tell the server.
             _LOG.warning("%s: the stored token cannot be read (%s); it is deleted", self.provider, error.code.value)
-        had = await self._keeper.forget(transport)
+        had = await self._refresher.forget(transport)
         if end and token is not None:
             try:
                 await revoke(transport, self._client, token)
@@ -263,5 +263,5 @@ class OAuthTokens(SyncAsyncMixin):
 
         A refresh that is under way is waited for.
         """
-        await self._keeper.settle(self._asyncio())
+        await self._refresher.settle(self._asyncio())
         await super().aclose()

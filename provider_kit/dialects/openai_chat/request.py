@@ -5,13 +5,20 @@ Source: OpenAI API reference, "Create chat completion", and what the servers tha
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Any
 
+from provider_kit.dialects.assembly import arguments_text, portable_id
 from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport
-from provider_kit.dialects.openai_chat.messages import MessageWriter, cache_control
+from provider_kit.dialects.generated import spoken_words
+from provider_kit.dialects.openai_chat.media import write_audio, write_document, write_image
 from provider_kit.dialects.openai_chat.quirks import ChatQuirks
+from provider_kit.dialects.openai_chat.turns import join_calls, join_same_role, join_system
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.json_text import dumps_text
+from provider_kit.model.media import Audio, Document, Image, Media
+from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall, ToolResult, written_in
 from provider_kit.model.tools import ResponseFormat, Tool, ToolChoice
 
 __all__ = ["TAKES", "RequestWriter", "write_tool"]
@@ -27,6 +34,10 @@ TAKES = COMMON_FIELDS | {
     "user",
     "metadata",
 }
+
+#: Characters of a call's id that OpenAI takes.
+_LONGEST_ID = 40
+_NINE = re.compile(r"^[A-Za-z0-9]{9}$")
 
 
 def write_tool(tool: Tool, strict_allowed: bool) -> dict[str, Any]:
@@ -50,14 +61,17 @@ class RequestWriter:
         self.quirks = quirks
         self.report = report
         self.origin = origin
+        self.names: dict[str, str] = {}
+        self._own = True
+        #: Whether the message that is written was made by this very API.
+        self._same_api = False
+        #: Ids of calls as they are written.
+        self._ids: dict[str, str] = {}
 
     def write(self, stream: bool) -> dict[str, Any]:
         """The request's body."""
         request, quirks = self.request, self.quirks
-        body: dict[str, Any] = {
-            "model": request.model,
-            "messages": MessageWriter(request, quirks, self.report, self.origin).write(),
-        }
+        body: dict[str, Any] = {"model": request.model, "messages": self._messages()}
         if quirks.body:
             body.update(quirks.body)
         if request.max_tokens is not None:
@@ -124,6 +138,211 @@ class RequestWriter:
         else:
             body[name] = value
 
+    # -------------------------------------------------------------------------------------------- messages
+
+    def _messages(self) -> list[dict[str, Any]]:
+        written: list[dict[str, Any]] = []
+        append = written.append
+        system_role = self.quirks.system_role
+        for message in self.request.messages:
+            role = message.role
+            if role == "system" or role == "developer":
+                role = system_role
+            content = message.content
+            if type(content) is str and message.extra is None and message.name is None:
+                append({"role": role, "content": content})
+            elif role == "tool":
+                self._tool_messages(message, written)
+            elif role == "assistant":
+                turn = self._assistant(message)
+                if "tool_calls" in turn and written and "tool_calls" in written[-1]:
+                    join_calls(written[-1], turn)  # the results of both follow, and must follow one turn
+                elif turn.get("content") or len(turn) > 2 or not message.parts:
+                    append(turn)  # one of which nothing is left would be refused, or mean nothing
+            else:
+                append(self._plain(role, message))
+        if self.quirks.reasoning_with_tools:
+            self._require_reasoning(written)
+        if self.quirks.single_system:
+            written = join_system(written, system_role)
+        if self.quirks.join_same_role:
+            written = join_same_role(written)
+        return written
+
+    def _plain(self, role: str, message: Message) -> dict[str, Any]:
+        content = message.content
+        self._own = True
+        written: dict[str, Any] = {
+            "role": role,
+            "content": content if type(content) is str else self._content(message.parts, role),
+        }
+        if message.name is not None:
+            written["name"] = message.name
+        self._add_extra(written, message)
+        return written
+
+    def _content(self, parts: list[Part], where: str) -> Any:
+        items = [item for part in parts if (item := self._part(part, where)) is not None]
+        if len(items) == 1 and items[0].keys() == {"type", "text"}:
+            return items[0]["text"]
+        if where in ("system", "developer") and all(item.keys() == {"type", "text"} for item in items):
+            return "\n\n".join(item["text"] for item in items)
+        return items
+
+    def _assistant(self, message: Message) -> dict[str, Any]:
+        quirks = self.quirks
+        written: dict[str, Any] = {"role": "assistant"}
+        items: list[dict[str, Any]] = []
+        thinking: list[str] = []
+        calls: list[dict[str, Any]] = []
+        refusal: list[str] = []
+        self._same_api = message.origin == self.origin
+        own = self._own = message.origin is None or self._same_api
+        for part in message.parts:
+            kind = type(part)
+            if kind is ToolCall:
+                calls.append(self._tool_call(part))  # type: ignore[arg-type]  # its class was just compared
+            elif kind is Thinking:
+                assert isinstance(part, Thinking)
+                if quirks.thinking_chunks and own and part.text:
+                    items.append(part.native or {"type": "thinking", "thinking": [{"type": "text", "text": part.text}]})
+                elif own and part.text:
+                    thinking.append(part.text)
+            elif kind is Refusal and quirks.refusals:
+                refusal.append(part.text)  # type: ignore[union-attr]  # its class was just compared
+            elif kind is Refusal:
+                items.append({"type": "text", "text": part.text})  # type: ignore[union-attr]  # its class was compared
+            elif isinstance(part, Media) and message.origin is not None:
+                self._generated(part, written, items)
+            else:
+                item = self._part(part, "assistant")
+                if item is not None:
+                    items.append(item)
+        if items and all(item.keys() == {"type", "text"} for item in items):
+            written["content"] = "".join([item["text"] for item in items])
+        elif items:
+            written["content"] = items
+        else:
+            written["content"] = quirks.empty_content if calls or refusal else ""
+        if refusal:
+            written["refusal"] = "".join(refusal)
+        if thinking and quirks.reasoning_field is not None:
+            written[quirks.reasoning_field] = "\n\n".join(thinking)
+        if calls:
+            written["tool_calls"] = calls
+        if message.name is not None:
+            written["name"] = message.name
+        self._add_extra(written, message)
+        return written
+
+    def _generated(self, media: Media, written: dict[str, Any], items: list[dict[str, Any]]) -> None:
+        """What a model made goes back where it came from: to the same API, under the same name."""
+        extra = media.extra or {}
+        words = None if self._same_api else spoken_words(media)
+        if words:
+            items.append({"type": "text", "text": words})
+        elif not self._own or not ("image" in extra or "id" in extra):
+            self.report.omit("messages", f"a generated {type(media).__name__} was not sent; attach it to a user turn.")
+        elif isinstance(media, Audio):
+            written["audio"] = {"id": extra["id"]}
+        else:
+            written.setdefault("images", []).append(extra["image"])
+
+    def _add_extra(self, written: dict[str, Any], message: Message) -> None:
+        if not message.extra:
+            return
+        if message.origin is None or message.origin == self.origin:
+            written.update(message.extra)
+        else:
+            self.report.omit("messages", f"{', '.join(message.extra)} of {message.origin} was not sent.")
+
+    def _tool_call(self, call: ToolCall) -> dict[str, Any]:
+        self.names[call.id] = call.name
+        if self._own and call.native is not None and call.native.get("type") == "custom":
+            return call.native
+        written_id = call.id if self._same_api else portable_id(call.id, _LONGEST_ID)
+        self._ids[call.id] = written_id = self._call_id(written_id)
+        written: dict[str, Any] = {
+            "id": written_id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": arguments_text(call)},
+        }
+        if call.extra and self._own:
+            written.update(call.extra)
+        return written
+
+    def _call_id(self, call_id: str) -> str:
+        """Mistral takes only nine letters and digits; the same id always becomes the same nine."""
+        if not self.quirks.nine_letter_ids or _NINE.match(call_id):
+            return call_id
+        return hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:9]
+
+    def _tool_messages(self, message: Message, written: list[dict[str, Any]]) -> None:
+        self._own = True
+        for part in message.parts:
+            if not isinstance(part, ToolResult):
+                self.report.omit("messages", f"a {type(part).__name__} inside a tool message was not sent.")
+                continue
+            item: dict[str, Any] = {
+                "role": "tool",
+                "tool_call_id": self._ids.get(part.tool_call_id) or self._call_id(part.tool_call_id),
+                "content": self._result_content(part),
+            }
+            name = part.name or self.names.get(part.tool_call_id)
+            if name and self.quirks.tool_name:
+                item["name"] = name
+            if part.extra:
+                item.update(part.extra)
+            written.append(item)
+
+    def _result_content(self, result: ToolResult) -> Any:
+        content = result.content
+        if isinstance(content, str):
+            return f"Error: {content}" if result.is_error and not content.lower().startswith("error") else content
+        items = []
+        for part in content:
+            if isinstance(part, Media) and written_in(part) is None:
+                self.report.omit("messages", "images in tool results are not taken by this API.")
+            elif (item := self._part(part, "tool")) is not None:
+                items.append(item)
+        if all(item.keys() == {"type", "text"} for item in items):
+            return f"Error: {result.text}" if result.is_error else result.text
+        return [{"type": "text", "text": "Error: "}, *items] if result.is_error else items
+
+    def _require_reasoning(self, written: list[dict[str, Any]]) -> None:
+        field = self.quirks.reasoning_field
+        if field and any("tool_calls" in item for item in written):
+            for item in written:
+                if item["role"] == "assistant":
+                    item.setdefault(field, "")
+
+    # -------------------------------------------------------------------------------------------- parts
+
+    def _part(self, part: Any, where: str) -> dict[str, Any] | None:
+        if isinstance(part, Text):
+            written: dict[str, Any] = {"type": "text", "text": part.text}
+            if part.extra and self._own:
+                written.update({key: value for key, value in part.extra.items() if key != "annotations"})
+        elif isinstance(part, Image):
+            written = write_image(part, self.quirks)
+        elif isinstance(part, Audio):
+            written = write_audio(part, self.quirks)
+        elif isinstance(part, Document):
+            written = write_document(part, self.quirks)
+        elif isinstance(part, Native):
+            if self._own:
+                return part.data
+            self.report.omit("messages", f"a {part.type} block of another API was not sent.")
+            return None
+        elif isinstance(part, Refusal):
+            return {"type": "refusal", "refusal": part.text}
+        else:
+            self.report.omit("messages", f"a {type(part).__name__} inside a {where} message was not sent.")
+            return None
+        if part.cache and self.quirks.cache_control:
+            written["cache_control"] = _cache_control(part.cache)
+        return written
+
     # -------------------------------------------------------------------------------------------- the rest
 
     def _tools(self, body: dict[str, Any], tools: list[Tool]) -> None:
@@ -137,7 +356,7 @@ class RequestWriter:
         if quirks.cache_control:
             for tool, item in zip(tools, body["tools"], strict=True):
                 if tool.cache and tool.native is None:
-                    item["cache_control"] = cache_control(tool.cache)
+                    item["cache_control"] = _cache_control(tool.cache)
         if not quirks.strict_tools and any(tool.strict for tool in tools):
             self.report.omit("tools", "strict is not taken here; check the arguments of calls yourself.")
         if choice is not None:
@@ -196,11 +415,15 @@ class RequestWriter:
         for message in reversed(messages):
             content = message.get("content")
             if isinstance(content, str) and content:
-                message["content"] = [{"type": "text", "text": content, "cache_control": cache_control(cache)}]
+                message["content"] = [{"type": "text", "text": content, "cache_control": _cache_control(cache)}]
                 return
             if isinstance(content, list) and content and content[-1].get("type") == "text":
-                content[-1].setdefault("cache_control", cache_control(cache))
+                content[-1].setdefault("cache_control", _cache_control(cache))
                 return
+
+
+def _cache_control(cache: bool | str) -> dict[str, str]:
+    return {"type": "ephemeral", "ttl": cache} if isinstance(cache, str) else {"type": "ephemeral"}
 
 
 def _add_instruction(messages: list[dict[str, Any]], text: str) -> None:

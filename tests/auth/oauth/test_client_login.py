@@ -339,7 +339,7 @@ def test_a_token_that_cannot_be_renewed_is_tried_again_by_the_next_call(world, s
     storage = MemoryTokenStorage()
     authenticator = logged_in(server, "openai", storage=storage)
     storage.store_token("openai", storage.retrieve_token("openai").replace(refresh_token=None))
-    authenticator._keeper._state.token = None
+    authenticator._refresher._state.token = None
     client = api.client("openai/gpt-4o", auth=authenticator)
     assert world(client, "chat", SUM).text == "2 + 3 = 5"
     api.fault(401)

@@ -478,12 +478,12 @@ def test_authenticate_logs_in_only_where_that_helps(world, server, monkeypatch):
     assert world(authenticator, "authenticate", **options).can_refresh
     assert server.issued == {"authorization_code": 1}
     server.revoke_all()
-    authenticator._keeper._state.fresh_until = float("-inf")
+    authenticator._refresher._state.fresh_until = float("-inf")
     stored = authenticator.storage.retrieve_token("acme")
     authenticator.storage.store_token("acme", stored.replace(expires_at=1.0))
     assert world(authenticator, "authenticate", **options).can_refresh
     assert server.issued == {"authorization_code": 2}
-    authenticator._keeper._state.fresh_until = float("-inf")
+    authenticator._refresher._state.fresh_until = float("-inf")
     stored = authenticator.storage.retrieve_token("acme")
     authenticator.storage.store_token("acme", stored.replace(expires_at=1.0))
     server.fault(503)

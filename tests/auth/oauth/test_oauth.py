@@ -784,7 +784,7 @@ def test_a_logout_during_a_refresh_stays_one(world, server, tmp_path):
         if elsewhere:
             storage.delete_token("acme")
         else:
-            authenticator._keeper._state.generation += 1
+            authenticator._refresher._state.generation += 1
             storage.delete_token("acme")
         thread.join()
         assert storage.list_tokens() == []
@@ -987,7 +987,7 @@ def test_who_finds_the_lock_taken_is_no_failure(world, tmp_path, caplog):
         caplog.clear()
         assert server.accepts(world(authenticator, "get_token"))
         lock.release()
-        assert authenticator._keeper.metrics.refresh_failures == 0
+        assert authenticator._refresher.metrics.refresh_failures == 0
         assert "WARNING" not in [record.levelname for record in caplog.records]
 
 

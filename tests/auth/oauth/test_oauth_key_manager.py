@@ -230,7 +230,7 @@ def test_times_that_a_refresh_function_gets_wrong_do_not_cost_the_token(world):
         manager = OAuthKeyManager("acme", [old], lambda token, answers=answers: answers.pop())
         assert run(world, manager, lambda token: str(token)) == "new-0123456789"
         assert run(world, manager, lambda token: str(token)) == "new-0123456789"
-        assert manager._keepers["a"].token.refresh_token == "r2"
+        assert manager._refreshers["a"].token.refresh_token == "r2"
 
 
 def test_calls_of_your_own_are_counted_too(world, server):
@@ -287,7 +287,7 @@ def test_credentials_come_and_go(world, server):
     assert manager.credential_ids() == ["a", "b"]
     assert manager.remove_credential("a")
     assert not manager.remove_credential("a")
-    only = manager._keepers["b"].token.access_token
+    only = manager._refreshers["b"].token.access_token
     assert {run(world, manager, guard(server)) for _ in range(3)} == {only}
     with pytest.raises(ConfigError, match="called 'b'"):
         manager.add_credential(credential(server, "b"))
@@ -315,9 +315,9 @@ def test_nothing_shows_a_secret(server):
     import pickle
 
     manager = OAuthKeyManager("acme", [credential(server, "a")], config=server.config())
-    token = manager._keepers["a"].token
+    token = manager._refreshers["a"].token
     shown = repr(manager) + repr(manager.status()) + manager.export_json() + manager.export_prometheus()
-    shown += repr(manager.credential_pool) + repr(vars(manager)) + repr(manager._keepers["a"])
+    shown += repr(manager.credential_pool) + repr(vars(manager)) + repr(manager._refreshers["a"])
     assert token.access_token not in shown
     assert token.refresh_token not in shown
     with pytest.raises(TypeError):
