@@ -241,14 +241,14 @@ def test_every_argument_of_a_call_is_in_the_test_above_or_changes_no_answer():
         ("anthropic", {"reasoning": 2000, "max_tokens": 4000}),
         ("anthropic", {"cache": True}),
         ("responses", {"metadata": {"a": "b"}}),
-        ("responses", {"verbosity": "low"}),
+        ("responses", {"model": "gpt-5-mini", "verbosity": "low"}),
     ],
     ids=["top_k", "reasoning", "cache", "metadata", "verbosity"],
 )
 def test_what_only_some_models_take_changes_the_key_there(connect, fake_server, target, change):
     """Where it is sent, it counts."""
     client = connect(target)
-    client.chat("Hi")
+    client.chat("Hi", **{name: value for name, value in change.items() if name == "model"})
     assert client.chat("Hi", **change).cache == "miss"
 
 

@@ -8,6 +8,7 @@ from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
 from provider_kit.auth.keys.pool import KeyPool
+from provider_kit.auth.keys.rotation import KeyRotation
 from provider_kit.auth.keys.state import Key
 from provider_kit.dialects.failures import error_from_response
 from provider_kit.errors import AllKeysExhaustedError, APIError, AuthenticationError, AuthError, ProviderKitError
@@ -59,19 +60,16 @@ async def failover(
         AllKeysExhaustedError: No key is left, or as many as one call may use have failed.
         Exception: What the function raised, if another key would not help.
     """
-    used: set[str] = set()
-    renewed: set[str] = set()
+    rotation = KeyRotation()
     last: Exception | None = None
-    again: str | None = None
     while True:
         if fetch is not None:
             await fetch()
-        most = len(pool) if pool.strategy == "simple" else pool.max_keys
-        if last is not None and (len(used) >= most or len(used) >= len(pool)):
+        used = rotation.used
+        if last is not None and (rotation.exhausted(pool) or len(used) >= len(pool)):
             raise _gave_up(pool, len(used), last) from last
         now = _now(pool)
-        key = pool.pick(now, exclude=used, prefer=again)
-        again = None
+        key = rotation.pick(pool, now)
         if key is None:
             if renewing is not None and not used and await renewing.retry_dead():
                 continue
@@ -85,7 +83,7 @@ async def failover(
             try:
                 await renewing.renew(key)
             except AuthError as error:
-                used.add(key.id)
+                rotation.give_up(key)
                 if len(pool) < 2:
                     raise
                 last = error
@@ -106,13 +104,12 @@ async def failover(
             if (
                 renewing is not None
                 and isinstance(understood, AuthenticationError)
-                and key.id not in renewed
+                and key.id not in rotation.renewed
                 and renewing.refused(key, sent)
             ):
-                renewed.add(key.id)
-                again = key.id
+                rotation.renew(key)
                 continue
-            used.add(key.id)
+            rotation.give_up(key)
             pool.report_failure(key.value, understood or error, _now(pool))
             if understood is not None and not rule_for(understood).other_key:
                 raise

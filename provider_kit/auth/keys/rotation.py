@@ -46,7 +46,10 @@ class KeyRotation:
 
     def give_up(self, key: Key) -> None:
         """This call does not want a key again."""
+        self.used.add(key.id)
         self.excluded.add(key.id)
+        if self.preferred == key.id:
+            self.preferred = None
 
     def failed(
         self, pool: KeyPool, key: Key, rule: FailureRule, error: ProviderKitError, now: float
