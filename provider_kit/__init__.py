@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from provider_kit.auth.keys.state import KeyStatus as KeyStatus
     from provider_kit.auth.manager import AuthManager as AuthManager
     from provider_kit.auth.manager import AuthStatus as AuthStatus
-    from provider_kit.auth.monitoring.alerts import AlertKind as AlertKind
-    from provider_kit.auth.monitoring.alerts import CredentialEvent as CredentialEvent
     from provider_kit.auth.monitoring.alerts import MonitoringConfig as MonitoringConfig
     from provider_kit.auth.monitoring.metrics import CredentialMetrics as CredentialMetrics
     from provider_kit.auth.oauth.authenticator import OAuthAuthenticator as OAuthAuthenticator
@@ -138,6 +136,7 @@ if TYPE_CHECKING:
     from provider_kit.model.config import Timeout as Timeout
     from provider_kit.model.convert import dump_conversation as dump_conversation
     from provider_kit.model.convert import load_conversation as load_conversation
+    from provider_kit.model.events import AlertKind as AlertKind
     from provider_kit.model.events import AttemptFailed as AttemptFailed
     from provider_kit.model.events import CacheHit as CacheHit
     from provider_kit.model.events import CacheMiss as CacheMiss
@@ -150,6 +149,7 @@ if TYPE_CHECKING:
     from provider_kit.model.events import CircuitHalfOpened as CircuitHalfOpened
     from provider_kit.model.events import CircuitOpened as CircuitOpened
     from provider_kit.model.events import ConcurrencyWait as ConcurrencyWait
+    from provider_kit.model.events import CredentialEvent as CredentialEvent
     from provider_kit.model.events import Event as Event
     from provider_kit.model.events import KeyCooling as KeyCooling
     from provider_kit.model.events import KeyDead as KeyDead
@@ -221,7 +221,7 @@ _HOMES = names_by_module(
     provider_kit.auth.keys.pool: KeyPool
     provider_kit.auth.keys.state: KeyStatus
     provider_kit.auth.manager: AuthManager AuthStatus
-    provider_kit.auth.monitoring.alerts: AlertKind CredentialEvent MonitoringConfig
+    provider_kit.auth.monitoring.alerts: MonitoringConfig
     provider_kit.auth.monitoring.metrics: CredentialMetrics
     provider_kit.auth.oauth.authenticator: OAuthAuthenticator
     provider_kit.auth.oauth.credential_rotation: RotationPolicy RotationState Stage
@@ -264,13 +264,13 @@ _HOMES = names_by_module(
         DEFAULT_TEMPERATURE DEFAULT_TIMEOUT DEFAULT_TOTAL_TIMEOUT HTTPConfig OnUnsupported ProviderConfig
         RateLimitConfig Timeout
     provider_kit.model.convert: dump_conversation load_conversation
-    provider_kit.model.events: AttemptFailed CacheHit CacheMiss CacheStored CallFailed CallStarted CallSucceeded
-        CircuitChanged CircuitClosed CircuitHalfOpened CircuitOpened ConcurrencyWait Event KeyCooling KeyDead
-        KeyParked KeySwitched KeyWait RateLimitLearned RateLimitWait RetryScheduled StoreBack StoreFailed
-        StreamAborted StreamEnded StreamStarted TokenRefreshFailed TokenRefreshed
+    provider_kit.model.events: AlertKind AttemptFailed CacheHit CacheMiss CacheStored CallFailed CallStarted
+        CallSucceeded CircuitChanged CircuitClosed CircuitHalfOpened CircuitOpened ConcurrencyWait CredentialEvent
+        Event KeyCooling KeyDead KeyParked KeySwitched KeyWait RateLimitLearned RateLimitWait RetryScheduled StoreBack
+        StoreFailed StreamAborted StreamEnded StreamStarted TokenRefreshFailed TokenRefreshed
     provider_kit.model.inputs: ChatOptions Messages
-    provider_kit.model.messages: Audio Document Image Media Message Native Refusal Text Thinking ToolCall
-        ToolResult
+    provider_kit.model.media: Audio Document Image Media
+    provider_kit.model.messages: Message Native Refusal Text Thinking ToolCall ToolResult
     provider_kit.model.models: EmbeddingRequest Embeddings HealthStatus Model Pricing
     provider_kit.model.oauth: DeviceCode OAuthConfig OAuthCredentialSet OAuthToken OnTokenRefresh PKCEConfig
         RefreshConfig StateConfig TokenInfo

@@ -6,13 +6,14 @@ A new kind of event is a class here and the line that emits it; every sink recei
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from attrs import define, field, fields
 
 from provider_kit.errors import ProviderKitError
 
 __all__ = [
+    "AlertKind",
     "AttemptFailed",
     "CacheHit",
     "CacheMiss",
@@ -25,6 +26,7 @@ __all__ = [
     "CircuitHalfOpened",
     "CircuitOpened",
     "ConcurrencyWait",
+    "CredentialEvent",
     "Event",
     "KeyCooling",
     "KeyDead",
@@ -189,6 +191,33 @@ class TokenRefreshFailed(_OfKeys):
     __slots__ = ()
     name = "token_refresh_failed"
     level = _WARNING
+
+
+#: What somebody is told of a credential.
+AlertKind: TypeAlias = Literal["refresh", "failure", "rotation", "expiry_warning"]
+
+
+@define(kw_only=True)
+class CredentialEvent(_OfKeys):
+    """Something about a credential of an :class:`OAuthKeyManager`, whether or not a call is under way."""
+
+    name = "credential"
+    level = _DEBUG
+    kind: AlertKind
+    credential_id: str
+    #: What there is to know beside the message, by name.
+    data: dict[str, Any] = field(factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a webhook receives it."""
+        return {
+            "event": self.kind,
+            "provider": self.provider,
+            "credential_id": self.credential_id,
+            "message": self.message,
+            "timestamp": self.time,
+            "data": dict(self.data),
+        }
 
 
 # ------------------------------------------------------------------------------------------------ limits and circuit

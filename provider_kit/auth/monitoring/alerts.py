@@ -6,18 +6,18 @@ Plain decisions; the time is an argument, and who is told is decided elsewhere.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import Attribute, field, frozen
 
 from provider_kit.auth.monitoring.metrics import CredentialMetrics
 from provider_kit.errors import ConfigError
+from provider_kit.model.events import AlertKind, CredentialEvent
 from provider_kit.model.http_config import positive_seconds
 
-__all__ = ["AlertKind", "Alerts", "CredentialEvent", "MonitoringConfig"]
+__all__ = ["Alerts", "MonitoringConfig"]
 
-AlertKind: TypeAlias = Literal["refresh", "failure", "rotation", "expiry_warning"]
-_Listener: TypeAlias = Callable[["CredentialEvent"], object] | Callable[["CredentialEvent"], Awaitable[object]]
+_Listener: TypeAlias = Callable[[CredentialEvent], object] | Callable[[CredentialEvent], Awaitable[object]]
 
 
 def _share(instance: Any, attribute: Attribute[Any], value: Any) -> None:
@@ -51,30 +51,6 @@ class MonitoringConfig:
     cooldown: float = field(default=3600.0, validator=positive_seconds)
     #: For one webhook.
     timeout: float = field(default=5.0, validator=positive_seconds)
-
-
-@frozen(kw_only=True)
-class CredentialEvent:
-    """Something about a credential. Holds no secret."""
-
-    kind: AlertKind
-    provider: str
-    credential_id: str
-    message: str
-    #: Seconds since 1970.
-    time: float
-    data: Mapping[str, Any] = field(factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a webhook receives it."""
-        return {
-            "event": self.kind,
-            "provider": self.provider,
-            "credential_id": self.credential_id,
-            "message": self.message,
-            "timestamp": self.time,
-            "data": dict(self.data),
-        }
 
 
 class Alerts:

@@ -1,16 +1,21 @@
-"""Telling somebody about credentials: a function, a webhook. A listener that fails breaks no call."""
+"""Telling somebody about credentials: the log, a function, a webhook, each a sink of the same events.
+
+A sink that fails breaks no call.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
 
-from provider_kit.auth.monitoring.alerts import AlertKind, Alerts, CredentialEvent, MonitoringConfig
+from provider_kit.auth.monitoring.alerts import Alerts, MonitoringConfig
 from provider_kit.auth.oauth.client import ask
 from provider_kit.auth.oauth.refresher import TokenRefresher
 from provider_kit.auth.user_callables import call_user
 from provider_kit.errors import ProviderKitError
+from provider_kit.model.events import AlertKind, CredentialEvent
 from provider_kit.model.json_text import dumps
+from provider_kit.observability.event_log import log_event
 from provider_kit.transports.base import Transport
 from provider_kit.wire.http import HttpRequest
 
@@ -66,17 +71,21 @@ class CredentialWatch:
 
     async def _tell(self, transport: Transport, event: CredentialEvent) -> None:
         config = self._config
+        log_event(event, event.level)
         if event.kind not in config.events:
             return
         if config.on_event is not None:
             try:
                 await call_user(transport, config.on_event, event, what="on_event")
-            except Exception as error:  # a listener that fails must not cost the refresh it is told of
+            except Exception as error:  # a sink that fails must not cost the refresh it is told of
                 _LOG.error("%s: on_event failed (%s)", event.provider, type(error).__name__)
-        if config.webhook_url is None:
-            return
+        if config.webhook_url is not None:
+            await self._post(transport, config.webhook_url, event)
+
+    async def _post(self, transport: Transport, url: str, event: CredentialEvent) -> None:
+        config = self._config
         headers = {"Content-Type": "application/json", **config.webhook_headers}
-        request = HttpRequest("POST", config.webhook_url, headers, dumps(event.to_dict()))
+        request = HttpRequest("POST", url, headers, dumps(event.to_dict()))
         try:
             response = await ask(transport, request, provider=event.provider, seconds=config.timeout)
         except ProviderKitError as error:

@@ -9,7 +9,7 @@ from provider_kit.auth.credential_pool import CredentialPool
 from provider_kit.auth.keys.failover import Renewing, failover
 from provider_kit.auth.keys.pool import KeyStrategy
 from provider_kit.auth.keys.state import Key, KeyStatus
-from provider_kit.auth.monitoring.alerts import CredentialEvent, MonitoringConfig
+from provider_kit.auth.monitoring.alerts import MonitoringConfig
 from provider_kit.auth.monitoring.metrics import CredentialMetrics, export_json, export_prometheus, health_summary
 from provider_kit.auth.monitoring.watch import CredentialWatch
 from provider_kit.auth.oauth.client import OAuthClient
@@ -20,6 +20,7 @@ from provider_kit.auth.oauth.token_state import RefreshStrategy
 from provider_kit.auth.storage.protocol import TokenStorage
 from provider_kit.auth.user_callables import call_user
 from provider_kit.errors import AuthError, ConfigError, ProviderKitError
+from provider_kit.model.events import CredentialEvent
 from provider_kit.model.oauth import OAuthConfig, OAuthCredentialSet, OAuthToken, OnTokenRefresh
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
