@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Protocol
 
-__all__ = ["renew_after_fork"]
+__all__ = ["ForkSafeLock", "renew_after_fork"]
 
 
 class _Renewable(Protocol):
@@ -28,3 +29,20 @@ def _renew() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
+
+
+class ForkSafeLock:
+    """A lock that no forked child finds taken."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        renew_after_fork(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def _after_fork(self) -> None:
+        self._lock = threading.RLock()

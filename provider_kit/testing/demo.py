@@ -8,41 +8,57 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from provider_kit.model.config import ProviderConfig
+from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.providers.base import Provider
+
+if TYPE_CHECKING:
+    from provider_kit.testing.fake_server import FakeServer
 
 __all__ = ["PROVIDER", "DemoProvider", "demo_url", "stop_demo"]
 
-_lock = threading.Lock()
-_running: list[object] = []
+
+class _DemoServer:
+    """The server of this process; a forked child, which has no thread of it, starts one of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._server: FakeServer | None = None
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self._server = None
+
+    def url(self) -> str:
+        from provider_kit.testing.fake_server import FakeServer
+
+        with self._lock:
+            self._server = self._server or FakeServer().start()
+            return self._server.base_url("demo")
+
+    def stop(self) -> None:
+        with self._lock:
+            if self._server is not None:
+                self._server.stop()
+                self._server = None
+
+
+_server = _DemoServer()
 
 
 def demo_url() -> str:
     """The address of this process's demo server, which is started on first use."""
-    from provider_kit.testing.fake_server import FakeServer
-
-    with _lock:
-        for server in _running:
-            assert isinstance(server, FakeServer)
-            return server.base_url("demo")
-        server = FakeServer().start()
-        _running.append(server)
-        return server.base_url("demo")
+    return _server.url()
 
 
 def stop_demo() -> None:
     """Stop this process's demo server, if there is one."""
-    from provider_kit.testing.fake_server import FakeServer
-
-    with _lock:
-        while _running:
-            server = _running.pop()
-            assert isinstance(server, FakeServer)
-            server.stop()
+    _server.stop()
 
 
 class DemoProvider(Provider):
@@ -53,16 +69,7 @@ class DemoProvider(Provider):
         return config.base_url or demo_url()
 
 
-def _forget_server() -> None:
-    """A forked child has the parent's list, but not its thread."""
-    global _lock  # noqa: PLW0603  # the parent's lock may be held by a thread that does not exist here
-    _lock = threading.Lock()
-    _running.clear()
-
-
 atexit.register(stop_demo)
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_forget_server)
 
 PROVIDER = DemoProvider(
     name="demo", title="demo (in this process)", key_required=False, default_model="demo", local=True

@@ -12,7 +12,6 @@ import asyncio
 import atexit
 import io
 import math
-import os
 import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -27,6 +26,7 @@ from provider_kit.errors import (
 )
 from provider_kit.model.config import HTTPConfig
 from provider_kit.model.secrets import MaskedStr
+from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.transports.aiohttp_clocks import Guard, Watchdog
 from provider_kit.transports.aiohttp_errors import raise_translated
 from provider_kit.transports.aiohttp_sessions import InLoop, bury, own_session
@@ -78,6 +78,7 @@ class AiohttpTransport(AsyncioRuntime):
         #: Exchanges that are waited for, by the identity of their limits.
         self._opening: weakref.WeakValueDictionary[int, Guard] = weakref.WeakValueDictionary()
         _transports.add(self)
+        renew_after_fork(self)
 
     # -------------------------------------------------------------------------------------------- protocol
 
@@ -400,17 +401,8 @@ def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
     return body if body is None or len(body) <= _LARGE_BODY else io.BytesIO(body)
 
 
-def _drop_inherited_sessions() -> None:
-    for transport in list(_transports):
-        transport._after_fork()
-
-
 @atexit.register
 def _bury_at_exit() -> None:
     """Loops that were closed bare, and whose transports nobody used again."""
     for transport in list(_transports):
         transport._bury_dead_loops()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_drop_inherited_sessions)

@@ -11,7 +11,6 @@ import base64
 import ipaddress
 import os
 import ssl
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -19,6 +18,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from provider_kit.errors import ConfigError
 from provider_kit.model.config import HTTPConfig
+from provider_kit.policies.after_fork import ForkSafeLock
 from provider_kit.wire.http import is_loopback
 from provider_kit.wire.redaction import is_secret_header, looks_secret
 
@@ -36,7 +36,7 @@ __all__ = [
 own_servers: set[str] = set()
 
 _contexts: dict[object, ssl.SSLContext] = {}
-_lock = threading.Lock()
+_lock = ForkSafeLock()
 
 
 def find_proxy(url: str, config: HTTPConfig) -> str | None:
@@ -160,12 +160,3 @@ def _make_context(verify: bool | str, config: HTTPConfig) -> ssl.SSLContext:
             hint="Check verify=, cert= and the variables REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_FILE.",
         ) from error
     return context
-
-
-def _renew_lock() -> None:
-    global _lock  # noqa: PLW0603  # another thread may have held it when the process forked
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_renew_lock)

@@ -7,7 +7,6 @@ taken instead, so that its hooks, auth, adapters and cookies keep working.
 
 from __future__ import annotations
 
-import os
 import queue
 import socket
 import threading
@@ -31,6 +30,7 @@ from provider_kit.errors import (
     ProviderKitError,
 )
 from provider_kit.model.config import HTTPConfig
+from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.transports.base import (
     late,
     too_large,
@@ -53,7 +53,6 @@ _DRAIN_BYTES = 65536
 #: Timeouts that are kept ready.
 _REMEMBERED = 500
 
-_transports: weakref.WeakSet[RequestsTransport] = weakref.WeakSet()
 #: Connections a forked child inherited; kept alive so that nobody touches their locks or sockets.
 _inherited: list[Any] = []
 
@@ -76,7 +75,7 @@ class RequestsTransport(BlockingRuntime):
         self._timeouts: dict[float | None, PoolTimeout] = {}
         #: Exchanges that are waited for, by the identity of their limits.
         self._opening: weakref.WeakValueDictionary[int, RequestClock] = weakref.WeakValueDictionary()
-        _transports.add(self)
+        renew_after_fork(self)
 
     # -------------------------------------------------------------------------------------------- protocol
 
@@ -411,12 +410,3 @@ def _abandon(raw: Any) -> None:
     with suppress(OSError, pool_failures.HTTPError):
         raw.close()
     raw.release_conn()
-
-
-def _drop_inherited_connections() -> None:
-    for transport in list(_transports):
-        transport._after_fork()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_drop_inherited_connections)

@@ -58,7 +58,7 @@ def test_one_server_serves_all_clients():
 def test_an_address_of_your_own_starts_no_server():
     """``base_url`` goes before."""
     assert Client("demo", base_url="http://127.0.0.1:9/v1").base_url == "http://127.0.0.1:9/v1"
-    assert demo._running == []
+    assert demo._server._server is None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -19,6 +19,7 @@ from provider_kit.errors import AllKeysExhaustedError, ConfigError, ProviderKitE
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.policies.failure_rules import KeyAction, rule_for
+from provider_kit.policies.retry import exponential
 from provider_kit.wire.redaction import MaskedStr
 
 __all__ = ["KeyPool", "KeyStrategy"]
@@ -438,7 +439,7 @@ class KeyPool:
                     key.available_at, key.state, key.server_specified = now + rest, why, server_specified
 
     def _backoff(self, count: int) -> float:
-        return min(self.longest_backoff, self.first_backoff * 2.0 ** min(count - 1, 60))
+        return exponential(count, self.first_backoff, 2.0, self.longest_backoff)
 
     def _rest(self, key: Key, why: str, until: float, server_specified: bool) -> None:
         if until > key.available_at:

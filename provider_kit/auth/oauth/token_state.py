@@ -8,6 +8,7 @@ from provider_kit.auth.monitoring.metrics import CredentialMetrics
 from provider_kit.errors import AuthError, ConfigError, ProviderKitError
 from provider_kit.model.http_config import positive_seconds
 from provider_kit.model.oauth import OAuthToken
+from provider_kit.policies.retry import exponential
 
 __all__ = ["RefreshStrategy", "TokenState"]
 
@@ -181,9 +182,9 @@ class TokenState:
         """A refresh failed; no other one is tried for a while."""
         self._failures += 1
         if self._failures < _MANY:
-            rest = min(_LONGEST_REST, _FIRST_REST * 2.0 ** (self._failures - 1))
+            rest = exponential(self._failures, _FIRST_REST, 2.0, _LONGEST_REST)
         else:
-            rest = min(_LONGEST_OF_MANY, _LONGEST_REST * 2.0 ** min(self._failures - _MANY, 10))
+            rest = exponential(self._failures - _MANY + 1, _LONGEST_REST, 2.0, _LONGEST_OF_MANY)
         self.rest_until = now + rest
         self.last_error = error
         self.metrics.record_refresh(False, 0.0, time)
