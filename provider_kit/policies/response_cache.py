@@ -9,14 +9,14 @@ in which the model calls tools are not kept.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from attrs import define, frozen
+from attrs import frozen
 
 from provider_kit.errors import ConfigError
 from provider_kit.model.arguments import explained
@@ -24,6 +24,7 @@ from provider_kit.model.json_text import canonical, dumps, loads
 from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.policies.outage import Outage
 from provider_kit.policies.rate_limit import Wakes
+from provider_kit.policies.single_flight import SingleFlight
 from provider_kit.wire.redaction import is_secret_header
 
 __all__ = ["CacheEntry", "CacheStore", "MemoryCache", "ResponseCache", "cache_key", "vary_headers"]
@@ -156,19 +157,6 @@ class MemoryCache:
         self.bytes -= len(entry.body) + _OVERHEAD
 
 
-@define(eq=False)
-class _Lead:
-    """Somebody who asks, and those who wait for the answer."""
-
-    waiting: list[Wakes]
-    ended: Callable[[], bool]
-    holder: Any = None
-
-    def is_gone(self) -> bool:
-        """Whether no answer will come: the call is gone, or its event loop."""
-        return self.ended() or (self.holder is not None and self.holder() is None)
-
-
 @explained("ResponseCache(ttl=3600), or ResponseCache('answers.db')")
 class ResponseCache:
     """A cache of answers. Give the same object to several clients to share it.
@@ -221,18 +209,12 @@ class ResponseCache:
         self.opened: Any = None
         #: Whether the store failed when it was last asked, and until when it is left alone.
         self.outage = Outage()
-        self._lock = threading.RLock()
-        renew_after_fork(self)
-        self._leaders: dict[str, _Lead] = {}
+        self._flights = SingleFlight()
 
     @property
     def max_entry_bytes(self) -> int:
         """Most bytes of one answer."""
         return max(1024, self.max_bytes // 8)
-
-    def _after_fork(self) -> None:
-        self._lock = threading.RLock()
-        self._leaders = {}
 
     def clear(self) -> None:
         """Forget what is in memory."""
@@ -245,13 +227,12 @@ class ResponseCache:
 
     def __getstate__(self) -> dict[str, Any]:
         state = vars(self).copy()
-        del state["_lock"], state["_leaders"]
+        del state["_flights"]
         return state | {"opened": None, "memory": None, "outage": Outage()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._after_fork()  # a lock and nobody who waits
-        renew_after_fork(self)
+        self._flights = SingleFlight()
         self.memory = MemoryCache(self.max_bytes) if self.store is None else None
 
     def lead(self, key: str, wakeup: Wakes, *, holder: object | None = None, ended: Callable[[], bool] = bool) -> bool:
@@ -259,30 +240,12 @@ class ResponseCache:
 
         Args:
             key: What is asked for.
-            waiter: Wakes the caller.
+            wakeup: Wakes the caller.
             holder: An object that lives as long as the caller's call.
             ended: Tells whether the event loop of the call has been closed.
         """
-        made = _Lead([], ended)
-        if holder is not None:  # before anybody knows of it: an interrupt must not leave a lead without a holder
-            made.holder = weakref.ref(holder, lambda _: self._leader_lost(key, made))
-        with self._lock:
-            lead = self._leaders.get(key)
-            if lead is not None and not lead.is_gone():
-                lead.waiting.append(wakeup)
-                return False
-            if lead is not None:
-                made.waiting = lead.waiting
-            self._leaders[key] = made
-            return True
-
-    def _leader_lost(self, key: str, lead: _Lead) -> None:
-        if self._leaders.get(key) is lead:
-            self.led(key)
+        return self._flights.join(0.0, math.inf, ended, lambda: wakeup, key=key, holder=holder)[1]
 
     def led(self, key: str) -> None:
         """The one who asked is done, well or badly."""
-        with self._lock:
-            lead = self._leaders.pop(key, None)
-        for wakeup in () if lead is None else lead.waiting:
-            wakeup.wake()
+        self._flights.end(key)

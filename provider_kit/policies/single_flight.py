@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -38,44 +39,68 @@ class Flight:
     abandoned: bool = False
     #: Gives back what a dead flight still holds.
     give_back: Callable[[], object] | None = None
+    #: What it is about.
+    key: str = ""
+    #: Refers to an object that lives as long as whoever does it.
+    holder: Callable[[], object] | None = None
 
     def over(self, now: float) -> bool:
         """Whether nothing will come of it any more."""
-        return self.done or now > self.until or self.ended()
+        lost = self.holder is not None and self.holder() is None
+        return lost or self.done or now > self.until or self.ended()
 
 
 class SingleFlight:
-    """At most one flight at a time."""
+    """At most one flight at a time about each thing."""
 
     def __init__(self) -> None:
-        self._flight: Flight | None = None
+        self._flights: dict[str, Flight] = {}
         self._lock = threading.RLock()
         renew_after_fork(self)
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
-        self._flight = None
+        self._flights = {}
 
-    def current(self, now: float) -> Flight | None:
+    def current(self, now: float, key: str = "") -> Flight | None:
         """The flight under way, if there is one."""
-        flight = self._flight
+        flight = self._flights.get(key)
         return flight if flight is not None and not flight.over(now) else None
 
     def join(
-        self, now: float, until: float, ended: Callable[[], bool], make_waiter: Callable[[], _Wakes]
+        self,
+        now: float,
+        until: float,
+        ended: Callable[[], bool],
+        make_waiter: Callable[[], _Wakes],
+        *,
+        key: str = "",
+        holder: object | None = None,
     ) -> tuple[Flight, bool, _Wakes | None]:
         """Take part: the flight, whether the caller is to do the work, and else what to wait with.
 
-        A flight whose event loop has ended, or that takes too long, is replaced; what it held is given
-        back.
+        A flight whose event loop has ended, whose holder is gone, or that takes too long, is replaced; what it held
+        is given back, and whoever waited for it waits for the new one.
+
+        Args:
+            now: The clock.
+            until: Clock reading after which whoever does the work is taken for dead.
+            ended: Tells whether the event loop it is done in has been closed.
+            make_waiter: Makes what the caller waits with.
+            key: What it is about.
+            holder: An object that lives as long as the caller's work.
         """
+        made = Flight(until, ended, key=key)
+        if holder is not None:  # before anybody knows of it: an interrupt must not leave a flight without a holder
+            made.holder = weakref.ref(holder, lambda _: self._lost(made))
         with self._lock:
-            flight = self._flight
+            flight = self._flights.get(key)
             if flight is None or flight.over(now):
                 if flight is not None and not flight.done:
+                    made.wakeups = flight.wakeups
                     self._abandon(flight)
-                self._flight = flight = Flight(until, ended)
-                return flight, True, None
+                self._flights[key] = made
+                return made, True, None
             wakeup = make_waiter()
             flight.wakeups.append(wakeup)
             return flight, False, wakeup
@@ -94,8 +119,18 @@ class SingleFlight:
         """The work is over; wake everybody who waits for it."""
         with self._lock:
             flight.done = True
-            if self._flight is flight:
-                self._flight = None
+            if self._flights.get(flight.key) is flight:
+                del self._flights[flight.key]
             wakeups = list(flight.wakeups)
         for wakeup in wakeups:
             wakeup.wake()
+
+    def end(self, key: str) -> None:
+        """Whatever is under way about this is over."""
+        flight = self._flights.get(key)
+        if flight is not None:
+            self.land(flight)
+
+    def _lost(self, flight: Flight) -> None:
+        if self._flights.get(flight.key) is flight:
+            self.land(flight)

@@ -106,7 +106,7 @@ def nothing_is_held(client):
     return (
         (admission.slots is None or (admission.slots.taken, len(admission.slots)) == (0, 0))
         and not any(len(limiter) for limiter in admission.rates.limiters.values())
-        and (cache is None or not cache._leaders)
+        and (cache is None or not cache._flights._flights)
     )
 
 

@@ -31,7 +31,7 @@ def test_no_lock_is_inherited_locked():
     """Another thread of the parent may have held it just then."""
     pool, slots, windows = KeyPool("x", ["key-one"]), Slots(1), SlidingWindows([(5, 60)])
     breaker, learned, cache = CircuitBreaker(), HeaderLimits(), ResponseCache()
-    everything = (pool, slots, windows, breaker, learned, cache, cache.memory)
+    everything = (pool, slots, windows, breaker, learned, cache._flights, cache.memory)
     held, done = threading.Event(), threading.Event()
 
     def hold():

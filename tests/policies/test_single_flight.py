@@ -82,3 +82,33 @@ def test_many_threads_have_one_leader():
     for thread in threads:
         thread.join()
     assert leaders.count(True) == 1
+
+
+def test_flights_about_different_things_know_nothing_of_each_other():
+    """Each key has its own."""
+    flights = SingleFlight()
+    one, leads, _ = flights.join(0.0, 60.0, alive, Wakeup, key="one")
+    other, also, _ = flights.join(0.0, 60.0, alive, Wakeup, key="other")
+    assert leads
+    assert also
+    _, third, waiting = flights.join(0.0, 60.0, alive, Wakeup, key="other")
+    assert not third
+    flights.land(one)
+    assert (waiting.woken, flights.current(0.0, "one"), flights.current(0.0, "other")) == (0, None, other)
+    flights.end("other")
+    assert waiting.woken == 1
+
+
+def test_a_flight_ends_with_its_holder():
+    """Whoever waited for it is woken, and may do the work."""
+
+    class Holder:
+        pass
+
+    flights, holder = SingleFlight(), Holder()
+    flights.join(0.0, 60.0, alive, Wakeup, holder=holder)
+    _, leads, waiting = flights.join(0.0, 60.0, alive, Wakeup)
+    assert (leads, waiting.woken) == (False, 0)
+    del holder
+    assert waiting.woken == 1
+    assert flights.join(0.0, 60.0, alive, Wakeup)[1]
