@@ -1,29 +1,22 @@
 """Imports run downward only, and only one folder waits. Read from the source, not from memory."""
 
 import ast
+import importlib.util
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 ROOT = files("provider_kit")
 
-#: From the bottom to the top; a room may import from the rooms of lower layers and from itself.
-LAYERS = (
-    ("_version", "error_guide", "errors"),
-    ("model",),
-    ("wire",),
-    ("dialects",),
-    ("providers",),
-    ("policies",),
-    ("transports",),
-    ("stores", "observability"),
-    ("auth",),
-    ("engine",),
-    ("config",),
-    ("doctor",),
-    ("client", "frozen"),
-    ("testing", "cli", "__main__"),
+_drawing = importlib.util.spec_from_file_location(
+    "draw_architecture", Path(__file__).parents[1] / "docs" / "draw_architecture.py"
 )
+_drawn = importlib.util.module_from_spec(_drawing)
+_drawing.loader.exec_module(_drawn)
+
+#: The order of the rooms, as it is drawn.
+LAYERS = _drawn.LAYERS
 HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 #: Modules that wait, and the rooms that may import them.
 WAITING = ("asyncio", "threading", "time", "requests", "aiohttp", "urllib3", "socket", "select", "concurrent", "queue")

@@ -1,4 +1,7 @@
-"""The command ``provider-kit``."""
+"""The command ``provider-kit``: reads arguments, calls the library, prints. It decides nothing a program could not.
+
+One module for each group of commands; ``main.py`` finds them, ``hints.py`` puts hints of errors in the command's words.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,13 @@
 """How an API speaks. Pure: requests to bytes, bytes to answers; no socket, no clock, no credentials.
 
 What the author of a dialect needs is here by name.
+
+.. code-block:: text
+
+   <api>/request.py    a ChatRequest to JSON; TAKES: the fields it writes or reports     base.py   what all share
+   <api>/response.py   JSON to a ChatResponse          <api>/stream.py   bytes to chunks
+   <api>/server.py     the same API from the other side: requests read, answers written
+   failures.py         error answers of all of them to typed errors
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Whom to call: one small file or row for each provider, found by name through the registry."""
+"""Whom to call: one small file or row for each provider, found by name through the registry.
+
+A provider is data: address, variables, key's place, quirks; a subclass where that is not enough. It opens nothing, and
+reads the environment only through the mapping it is handed. No code elsewhere asks for a provider's name.
+"""
 
 from __future__ import annotations
 

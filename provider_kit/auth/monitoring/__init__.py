@@ -1,1 +1,1 @@
-"""How credentials fare: their counters, and alarms about them."""
+"""How credentials fare: their counters, and who is told when one is about to end or keeps failing."""
