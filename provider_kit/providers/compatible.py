@@ -6,7 +6,7 @@ from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.providers.base import Provider
 
-__all__ = ["FIREWORKS", "LLAMACPP", "LMSTUDIO", "OPENAI_COMPATIBLE", "VLLM"]
+__all__ = ["FIREWORKS", "LLAMACPP", "LMSTUDIO", "OPENAI_COMPATIBLE", "ROWS", "VLLM"]
 
 #: Any server of the chat API; ``base_url`` must be given.
 OPENAI_COMPATIBLE = Provider(
@@ -89,3 +89,6 @@ VLLM = Provider(
     quirks=ChatQuirks(always_done=True, documents=None, empty_content=""),
     local=True,
 )
+
+#: All of the above, by name.
+ROWS = {row.name: row for row in list(vars().values()) if isinstance(row, Provider)}

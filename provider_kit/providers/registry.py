@@ -2,7 +2,8 @@
 
 A provider is found by name in three places: what the program registered, what this package brings, and
 what installed packages announce under the entry point group ``provider_kit.providers``. Each is imported
-when it is first used.
+when it is first used. This package brings the modules of this folder, each under its own name, and the rows of
+``compatible.py``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from provider_kit.errors import ConfigError, UnknownProviderError
@@ -22,30 +25,13 @@ from provider_kit.wire.redaction import redact
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["ENTRY_POINTS", "find_provider", "provider_names", "register_provider", "split_model"]
+__all__ = ["ENTRY_POINTS", "built_in_names", "find_provider", "provider_names", "register_provider", "split_model"]
 
 ENTRY_POINTS = "provider_kit.providers"
 
-_BUILT_IN = {
-    "openai": "provider_kit.providers.openai:PROVIDER",
-    "anthropic": "provider_kit.providers.anthropic:PROVIDER",
-    "gemini": "provider_kit.providers.gemini:PROVIDER",
-    "cerebras": "provider_kit.providers.cerebras:PROVIDER",
-    "qwen": "provider_kit.providers.qwen:PROVIDER",
-    "openrouter": "provider_kit.providers.openrouter:PROVIDER",
-    "ollama": "provider_kit.providers.ollama:PROVIDER",
-    "lmstudio": "provider_kit.providers.compatible:LMSTUDIO",
-    "llamacpp": "provider_kit.providers.compatible:LLAMACPP",
-    "vllm": "provider_kit.providers.compatible:VLLM",
-    "mistral": "provider_kit.providers.mistral:PROVIDER",
-    "groq": "provider_kit.providers.groq:PROVIDER",
-    "deepseek": "provider_kit.providers.deepseek:PROVIDER",
-    "xai": "provider_kit.providers.xai:PROVIDER",
-    "fireworks": "provider_kit.providers.compatible:FIREWORKS",
-    "azure": "provider_kit.providers.azure:PROVIDER",
-    "openai_compatible": "provider_kit.providers.compatible:OPENAI_COMPATIBLE",
-    "demo": "provider_kit.testing.demo:PROVIDER",
-}
+#: Modules of this folder that are no provider.
+_OTHERS = frozenset(("base", "compatible", "default_choice", "registry"))
+_DEMO = "provider_kit.testing.demo"
 
 _ALIASES = {"google": "gemini", "dashscope": "qwen", "lm_studio": "lmstudio", "llama.cpp": "llamacpp", "grok": "xai"}
 
@@ -112,7 +98,26 @@ def register_provider(provider: Provider) -> Provider:
 
 def provider_names() -> list[str]:
     """The names of all providers, sorted."""
-    return sorted({*_registered, *_BUILT_IN, *(entry.name for entry in _announced())})
+    return sorted({*_registered, *built_in_names(), *(entry.name for entry in _announced())})
+
+
+def built_in_names() -> set[str]:
+    """The names of the providers that this package brings."""
+    return {*_modules(), *_rows()}
+
+
+@lru_cache(maxsize=1)
+def _modules() -> dict[str, str]:
+    """The providers that have a module of their own, and its name."""
+    folder = __name__.rpartition(".")[0]
+    found = {name: f"{folder}.{name}" for _, name, _ in iter_modules(sys.modules[folder].__path__)}
+    return {name: module for name, module in found.items() if name not in _OTHERS} | {"demo": _DEMO}
+
+
+def _rows() -> Mapping[str, Provider]:
+    from provider_kit.providers.compatible import ROWS
+
+    return ROWS
 
 
 def find_provider(name: str) -> Provider:
@@ -125,10 +130,11 @@ def find_provider(name: str) -> Provider:
     found = _registered.get(name) or _loaded.get(name)
     if found is not None:
         return found
-    target = _BUILT_IN.get(name)
-    if target is not None:
-        module, _, attribute = target.partition(":")
-        loaded = getattr(import_module(module), attribute)
+    loaded: object
+    if name in _modules():
+        loaded = import_module(_modules()[name]).PROVIDER
+    elif name in _rows():
+        loaded = _rows()[name]
     else:
         entry = next(iter(_announced(name)), None)
         loaded = entry.load() if entry is not None else None
@@ -150,7 +156,7 @@ def _real_name(name: str) -> str:
 
 def is_known(name: str) -> bool:
     """Whether there is a provider of this name, without importing it."""
-    return name in _registered or name in _BUILT_IN or name in _ALIASES or bool(_announced(name))
+    return name in _registered or name in built_in_names() or name in _ALIASES or bool(_announced(name))
 
 
 def split_model(text: str) -> tuple[str, str | None]:

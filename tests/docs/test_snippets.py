@@ -389,7 +389,7 @@ def test_the_table_of_providers_is_the_code():
     table = (DOCS / "providers.rst").read_text("utf-8")
     rows = dict(re.findall(r"^   \* - ``([\w.]+)``\n((?:     - .*\n)+)", table, re.MULTILINE))
     # Providers that installed packages or other tests brought are none of ours.
-    assert rows.keys() == registry._BUILT_IN.keys()
+    assert rows.keys() == registry.built_in_names()
     for name, row in rows.items():
         provider = registry.find_provider(name)
         keys, urls, model, rest = [re.findall(r"``([^`]+)``", cell) for cell in row.strip().split("\n")]

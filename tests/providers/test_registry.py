@@ -1,5 +1,6 @@
 """Which providers there are, and what a model string means."""
 
+import sys
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -134,3 +135,23 @@ def test_a_package_installed_meanwhile_is_found(monkeypatch, tmp_path):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: meanwhile\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[provider_kit.providers]\nmeanwhile = meanwhile:PROVIDER\n")
     assert is_known("meanwhile")
+
+
+def test_a_provider_is_one_file(tmp_path, monkeypatch):
+    """Nothing has to be registered: the name of the file is the provider's."""
+    from provider_kit import providers
+
+    row = (
+        'from provider_kit import Provider\nPROVIDER = Provider(name="acme_row", base_url="https://acme.example/v1")\n'
+    )
+    (tmp_path / "acme_row.py").write_text(row)
+    monkeypatch.setattr(providers, "__path__", [*providers.__path__, str(tmp_path)])
+    registry._modules.cache_clear()
+    try:
+        assert "acme_row" in registry.provider_names()
+        assert registry.is_known("acme_row")
+        assert registry.find_provider("acme_row").base_url == "https://acme.example/v1"
+    finally:
+        registry._modules.cache_clear()
+        registry._loaded.pop("acme_row", None)
+        sys.modules.pop("provider_kit.providers.acme_row", None)
