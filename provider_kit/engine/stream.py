@@ -108,6 +108,7 @@ async def _stream(state: StreamState, http: HttpRequest) -> AsyncGenerator[Chunk
     committed = False
     try:
         chunks = await _open(state, http)
+        del http  # it holds all that was asked, for as long as the stream lasts
         if chunks is not None:
             committed = await _commit(state)
             yield None
@@ -176,6 +177,7 @@ async def _commit(state: StreamState) -> bool:
     """The first content is here: from now on the generator owns what the attempt holds."""
     attempts = state.attempts
     state.committed = True
+    del attempts.prepared  # nothing is sent again; it may be long
     attempts.first_content = attempts.runtime.now() - attempts.call.started
     if attempts.observed:
         text = f"first content after {attempts.first_content:.2f} s"

@@ -28,7 +28,7 @@ from provider_kit.transports.base import (
     too_large,
 )
 from provider_kit.transports.callers_own import callers_own
-from provider_kit.wire.http import HttpRequest, Limits
+from provider_kit.wire.http import Limits
 
 __all__ = ["raise_translated"]
 
@@ -37,9 +37,9 @@ __all__ = ["raise_translated"]
 _MOST_DECOMPRESSED = 1 << 25
 
 
-def raise_translated(error: BaseException, guard: Guard, limits: Limits, request: HttpRequest) -> NoReturn:
+def raise_translated(error: BaseException, guard: Guard, limits: Limits, url: str) -> NoReturn:
     """Raise an error that was just caught as what it means; never returns."""
-    found = _translate(error, guard, limits, request)
+    found = _translate(error, guard, limits, url)
     try:
         if found is error:
             raise error
@@ -58,11 +58,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         found = getattr(found, "os_error", None) or found.__cause__
 
 
-def _translate(error: BaseException, guard: Guard, limits: Limits, request: HttpRequest) -> BaseException:
+def _translate(error: BaseException, guard: Guard, limits: Limits, url: str) -> BaseException:
     """Errors of aiohttp and sockets as ours; a cancellation stays one unless a clock was the cause."""
     if isinstance(error, ProviderKitError):
         return error
-    host = request.url.split("/", 3)[2]
+    host = url.split("/", 3)[2]
     if isinstance(error, aiohttp.ConnectionTimeoutError) or (
         isinstance(error, asyncio.CancelledError) and guard.was_cancelled_by_clock()
     ):

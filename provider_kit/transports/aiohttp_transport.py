@@ -97,7 +97,7 @@ class AiohttpTransport(AsyncioRuntime):
         except BaseException as error:
             if response is not None:
                 response.close()
-            raise_translated(error, guard, limits, request)
+            raise_translated(error, guard, limits, request.url)
         finally:
             guard.stop()
             if limits.interruptible:
@@ -116,7 +116,7 @@ class AiohttpTransport(AsyncioRuntime):
             response = await self._request(session, request, limits, guard)
         except BaseException as error:
             guard.stop()
-            raise_translated(error, guard, limits, request)
+            raise_translated(error, guard, limits, request.url)
         finally:
             self._opening.pop(id(limits), None)
         guard.answered = True
@@ -307,7 +307,7 @@ class _Stream:
         self._readany = response.content.readany
         self._guard = guard
         self._limits = limits
-        self._request = request
+        self._url = request.url
         self._left = limits.max_bytes
         self._open = True
         self.progress = guard.progress
@@ -321,7 +321,7 @@ class _Stream:
             data = await self._readany()
         except Exception as error:
             self._give_up()
-            raise_translated(error, guard, self._limits, self._request)
+            raise_translated(error, guard, self._limits, self._url)
         guard.waited()
         if data:
             self._left -= len(data)

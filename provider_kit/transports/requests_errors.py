@@ -27,7 +27,7 @@ from provider_kit.transports.base import (
 )
 from provider_kit.transports.callers_own import callers_own
 from provider_kit.transports.requests_connections import RequestClock
-from provider_kit.wire.http import HttpRequest, Limits
+from provider_kit.wire.http import Limits
 
 __all__ = ["may_have_been_sent", "raise_translated"]
 
@@ -48,9 +48,9 @@ _BEFORE_SENDING = (
 )
 
 
-def raise_translated(error: Exception, exchange: RequestClock, limits: Limits, request: HttpRequest) -> NoReturn:
+def raise_translated(error: Exception, exchange: RequestClock, limits: Limits, url: str) -> NoReturn:
     """Raise an error that was just caught as what it means; never returns."""
-    found = _translate(error, exchange, limits, request)
+    found = _translate(error, exchange, limits, url)
     try:
         if found is error:
             raise error
@@ -58,12 +58,12 @@ def raise_translated(error: Exception, exchange: RequestClock, limits: Limits, r
             raise found from found.__cause__  # the caller's own, as it was raised
         if isinstance(found, ConfigError):
             raise found from None  # the cause may show a header's value
-        raise found from _presentable(error, request)
+        raise found from _presentable(error, url)
     finally:
         del error, found  # or the error and this frame would hold each other, and all that the call had
 
 
-def _translate(error: Exception, exchange: RequestClock, limits: Limits, request: HttpRequest) -> Exception:
+def _translate(error: Exception, exchange: RequestClock, limits: Limits, url: str) -> Exception:
     """Errors of requests, urllib3 and sockets as ours."""
     if isinstance(error, ProviderKitError):
         return error
@@ -71,7 +71,7 @@ def _translate(error: Exception, exchange: RequestClock, limits: Limits, request
     own = callers_own(causes)
     if own is not None:
         return own  # type: ignore[return-value]  # what was wrapped is an Exception
-    host = request.url.split("/", 3)[2]
+    host = url.split("/", 3)[2]
     reason = _reason(causes)
     read_timed_out = any(isinstance(cause, (failures.ReadTimeout, pool_failures.ReadTimeoutError)) for cause in causes)
     if exchange.timed_out or (read_timed_out and exchange.sent):
@@ -139,9 +139,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         waiting.extend((*item.args, item.__cause__, getattr(item, "reason", None)))
 
 
-def _presentable(error: Exception, request: HttpRequest) -> Exception | None:
+def _presentable(error: Exception, url: str) -> Exception | None:
     """urllib3's errors show the whole address; one with a query may hold a secret and is not chained."""
-    return None if "?" in request.url else error
+    return None if "?" in url else error
 
 
 def _reason(causes: list[BaseException]) -> str:

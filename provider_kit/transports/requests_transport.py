@@ -93,7 +93,7 @@ class RequestsTransport(BlockingRuntime):
                 _abandon(raw)
                 if isinstance(error, ProviderKitError) or not isinstance(error, Exception):
                     raise
-                raise_translated(error, exchange, limits, request)
+                raise_translated(error, exchange, limits, request.url)
             raw.release_conn()
         finally:
             if limits.interruptible:
@@ -191,7 +191,7 @@ class RequestsTransport(BlockingRuntime):
         except Exception as error:
             if self._session is not None:
                 exchange.sent = may_have_been_sent(error)
-            raise_translated(error, exchange, limits, request)
+            raise_translated(error, exchange, limits, request.url)
         finally:
             current.exchange = None
 
@@ -328,7 +328,7 @@ class _Stream:
         self._raw = response.raw
         self._exchange = exchange
         self._limits = limits
-        self._request = request
+        self._url = request.url
         self._pieces = _pieces(response.raw)
         self._size = 0
         self._open = True
@@ -340,7 +340,7 @@ class _Stream:
             data = next(self._pieces, b"")
         except Exception as error:
             self._give_up()
-            raise_translated(error, self._exchange, self._limits, self._request)
+            raise_translated(error, self._exchange, self._limits, self._url)
         if data:
             self._size += len(data)
             if self._size > self._limits.max_bytes:

@@ -39,9 +39,10 @@ def test_calls_in_a_row_use_one_connection(serve, wire, world, client):
 
 def test_calls_at_once_use_as_many_connections_as_needed(serve, wire, world, client):
     """And the next wave uses the same ones."""
+    everybody = threading.Barrier(20)
 
     def handle(connection, request):
-        connection.pause(0.05)
+        everybody.wait(30)
         connection.send(wire.whole())
 
     server = serve(handle)

@@ -75,7 +75,8 @@ class ChatStreamDecoder(EventReader):
         self._by_delta = False
         self._raw_reason: str | None = None
         self._usage: dict[str, Any] | None = None
-        self._first: dict[str, Any] | None = None
+        #: Id, model and time of the first event; the event itself would be kept for as long as the stream lasts.
+        self._first: tuple[Any, Any, Any] | None = None
 
     def feed(self, data: bytes) -> Iterator[Chunk]:
         """Take bytes, yield the chunks they complete."""
@@ -153,7 +154,7 @@ class ChatStreamDecoder(EventReader):
     def _read(self, payload: dict[str, Any]) -> Iterator[Chunk]:
         self._last = payload
         if self._first is None:
-            self._first = payload
+            self._first = payload.get("id"), payload.get("model"), payload.get("created")
         groq = payload.get("x_groq")
         if isinstance(groq, dict):
             if groq.get("error"):
@@ -351,8 +352,8 @@ class ChatStreamDecoder(EventReader):
             if self._refusal:
                 content.append(Refusal("".join(self._refusal)))
             content.extend(calls)
-        first = self._first or {}
-        model = first.get("model") or self._last.get("model") or None
+        first_id, first_model, created = self._first or (None, None, None)
+        model = first_model or self._last.get("model") or None
         details = self._details.close()
         return ChatResponse(
             Message(
@@ -366,8 +367,8 @@ class ChatStreamDecoder(EventReader):
             self._reason(),
             self._raw_reason,
             read_usage(self._usage),
-            first.get("id") or self._last.get("id") or None,
+            first_id or self._last.get("id") or None,
             model,
-            read_count(first.get("created")) or read_count(self._last.get("created")),
+            read_count(created) or read_count(self._last.get("created")),
             self._last,
         )
