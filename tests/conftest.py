@@ -1,12 +1,21 @@
 """What all tests share: one way to call a client, blocking or from asyncio."""
 
 import asyncio
+import gc
 import json
 import os
 import re
 import signal
 import sys
 from pathlib import Path
+
+# Where no bytecode may lie beside its source, every process of the suite, and it starts hundreds, would compile all
+# that it imports. What they compile is kept in one folder of the tests' own instead, which git ignores.
+if sys.dont_write_bytecode and sys.pycache_prefix is None:
+    sys.pycache_prefix = str(Path(__file__).parent / "__pycache__" / "of-all")
+    sys.dont_write_bytecode = False
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,6 +33,12 @@ settings.load_profile("suite")
 # test, would then be heard by nobody.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish():
+    """The collected tests stay until the end: no collection of garbage, of which tests order many, looks at them."""
+    gc.collect()
+    gc.freeze()
 
 
 class Blocking:
@@ -130,14 +145,34 @@ def world(request):
     return request.param()
 
 
+@pytest.fixture
+def _printed(request):
+    """A function: everything that a test and its fixtures have printed, apart from what the test itself took out."""
+    names = request.fixturenames
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    if "capsys" in names:
+        return lambda: ""
+    if "capfd" in names or request.config.getoption("capture") != "fd":
+        own = request.getfixturevalue("capfd")
+        return lambda: "".join(own.readouterr())
+
+    # Pytest captures the descriptors anyway; files of each test's own for that would be a good part of a short test.
+    def printed():
+        now = capture.read_global_capture()
+        request.node.add_report_section("teardown", "stdout", now.out)
+        request.node.add_report_section("teardown", "stderr", now.err)
+        return "".join(text for _, key, text in request.node._report_sections if key != "log")
+
+    return printed
+
+
 @pytest.fixture(autouse=True)
-def _no_secret_gets_out(request, monkeypatch):
+def _no_secret_gets_out(request, monkeypatch, _printed):
     """No token that a test's authorization servers handed out is logged, printed, in an error, or left in a file."""
-    capture = request.getfixturevalue("capfd") if "capsys" not in request.fixturenames else None
     watch = secret_watch.begin(monkeypatch)
     yield
     folder = request.node.funcargs.get("tmp_path")
-    secret_watch.end(watch, folder, "".join(capture.readouterr()) if capture is not None else "")
+    secret_watch.end(watch, folder, _printed)
 
 
 _raises_exit = type(pytest.raises(ValueError)).__exit__

@@ -152,13 +152,13 @@ def saw(error):
         _current.see(error)
 
 
-def end(watch, folder, captured):
+def end(watch, folder, printed):
     """Nothing that was seen holds a secret.
 
     Args:
         watch: As :func:`begin` returned it.
         folder: Temporary files of the test; ``None`` if it has none.
-        captured: What it printed.
+        printed: A function that returns what it printed.
     """
     global _current
     _current = None
@@ -166,7 +166,7 @@ def end(watch, folder, captured):
     if not watch.secrets and not watch.keys:
         return
     assert not watch.found_in(watch.log.getvalue()), "a secret was logged"
-    assert not watch.found_in(captured), "a secret was printed"
+    assert not watch.found_in(printed()), "a secret was printed"
     for text in watch.texts:
         found = watch.found_in(text)
         assert not found, f"a secret is in an error or its traceback: {text.replace(found[0], '<SECRET>')[:2000]}"

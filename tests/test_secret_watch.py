@@ -29,9 +29,9 @@ def own_watch(monkeypatch, _no_secret_gets_out):
     outer.servers.clear()
 
 
-def ends_badly(watch, words, folder=None, captured=""):
+def ends_badly(watch, words, folder=None, printed=""):
     with pytest.raises(AssertionError, match=words):
-        secret_watch.end(watch, folder, captured)
+        secret_watch.end(watch, folder, lambda: printed)
 
 
 def test_nothing_wrong_is_nothing_found(own_watch, token, tmp_path):
@@ -40,7 +40,7 @@ def test_nothing_wrong_is_nothing_found(own_watch, token, tmp_path):
 
     FileTokenStorage(tmp_path / "t.json").store_token("a", OAuthToken(access_token=token))
     assert token in own_watch.secrets
-    secret_watch.end(own_watch, tmp_path, "all is well")
+    secret_watch.end(own_watch, tmp_path, lambda: "all is well")
 
 
 def test_a_logged_secret_is_found(own_watch, token):
@@ -51,7 +51,7 @@ def test_a_logged_secret_is_found(own_watch, token):
 
 def test_a_printed_secret_is_found(own_watch, token):
     """By anybody, on any stream."""
-    ends_badly(own_watch, "printed", captured=f"hello {token}")
+    ends_badly(own_watch, "printed", printed=f"hello {token}")
 
 
 def test_a_secret_in_an_error_is_found(own_watch, token):
