@@ -17,7 +17,6 @@ from provider_kit.errors import (
     OverloadedError,
     PaymentRequiredError,
     PermissionDeniedError,
-    ProviderKitError,
     RateLimitError,
     RequestTimeoutError,
     StreamError,
@@ -337,18 +336,22 @@ def test_a_stream_may_be_cut_anywhere_by_the_network(call, name):
     """Two pieces, cut at every byte, give the same as one."""
     data = STREAMS[name]
     whole = facts(*call.stream(make({"stream": [data]}), "Hello"))
-    for cut in range(1, len(data)):
-        assert facts(*call.stream(make({"stream": [data[:cut], data[cut:]]}), "Hello")) == whole, cut
+    cuts = range(1, len(data))
+    client = make(*[{"stream": [data[:cut], data[cut:]]} for cut in cuts])
+    with call.in_one_loop():
+        for cut in cuts:
+            assert facts(*call.stream(client, "Hello")) == whole, cut
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_truncated_stream_never_looks_complete(call, name):
     """It ends with the connection, so only a finish reason tells a whole answer from a cut one."""
     data = STREAMS[name]
-    for cut in range(data.rindex(b"}") + 1):
-        with pytest.raises(ProviderKitError) as caught:
-            call.stream(make({"stream": [data[:cut]]}), "Hello")
-        assert isinstance(caught.value, StreamIncompleteError), cut
+    cuts = range(data.rindex(b"}") + 1)
+    client = make(*[{"stream": [data[:cut]]} for cut in cuts])
+    with call.in_one_loop():
+        for cut in cuts:
+            assert isinstance(call.stream_error(client, "Hello"), StreamIncompleteError), cut
 
 
 def test_the_last_blank_line_may_be_missing(call):
@@ -387,11 +390,15 @@ def test_an_error_in_a_stream_is_found_in_every_form(call, data):
 def test_bare_json_may_be_cut_anywhere(call):
     """The error is put together from whatever pieces the network makes of it."""
     begun = events(answer({"text": "Hi"}, reason=None))
-    for cut in range(1, len(BARE)):
-        with pytest.raises(StreamError, match="overloaded"):
-            call.stream(make({"stream": [begun, BARE[:cut], BARE[cut:]]}), "Hello")
-        with pytest.raises(StreamIncompleteError):
-            call.stream(make({"stream": [begun, BARE[:cut]]}), "Hello")
+    cuts = range(1, len(BARE))
+    whole = make(*[{"stream": [begun, BARE[:cut], BARE[cut:]]} for cut in cuts])
+    short = make(*[{"stream": [begun, BARE[:cut]]} for cut in cuts])
+    with call.in_one_loop():
+        for _ in cuts:
+            with pytest.raises(StreamError, match="overloaded"):
+                call.stream(whole, "Hello")
+            with pytest.raises(StreamIncompleteError):
+                call.stream(short, "Hello")
 
 
 def test_lines_that_are_no_events_do_no_harm(call):

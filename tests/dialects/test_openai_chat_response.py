@@ -414,7 +414,7 @@ def test_a_server_that_sends_no_end_mark_must_tell_a_reason(streams, call, name)
     finish = data.index(b'"finish_reason": "')
     whole = [position for position in range(finish, len(data)) if data[:position].endswith((b"}", b"\n"))]
     allowed = {position for position in whole if data[:position].rstrip().endswith((b"}]}", b"}}"))}
-    streams.assert_truncation_is_noticed(call, SERVER, data, len(data), allowed=allowed)
+    streams.assert_truncation_is_noticed(call, SERVER, data, len(data), allowed=allowed, client={"model": "m"})
     _, response = call.stream(Client(SERVER, model="m", transport=ScriptedTransport([{"stream": [data]}])), "Hi")
     assert response.finish_reason == ("stop" if name == "texts" else "tool_calls")
 

@@ -1,6 +1,8 @@
 """Several processes with one login: one refresh for all of them, and a death at any moment is recovered from."""
 
+import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -15,10 +17,10 @@ from provider_kit.testing import FakeServer, OAuthServer
 WORKER = str(Path(__file__).parent / "worker.py")
 
 
-def start(path, server, api, calls, world, at_once=None):
+def start(path, server, api, calls, world, at_once=None, how=()):
     arguments = [str(path), f"{server.url}/token", api.base_url(), str(calls), world, str(at_once or calls)]
     process = subprocess.Popen(
-        [sys.executable, "-X", "dev", "-W", "error", WORKER, *arguments],
+        [sys.executable, "-X", "dev", "-W", "error", WORKER, *how, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -88,14 +90,13 @@ def test_an_expired_token_is_refreshed_once_by_eight_processes(tmp_path):
         assert all(request.headers["authorization"].startswith("Bearer at-") for request in api.requests)
 
 
-def kill_at_random(server, api, path, chance, world):
+def kill_at_random(forking, chance):
     """Let a process refresh with each call, and kill it at a random moment."""
-    process = start(path, server, api, 1000, world, at_once=1)
-    ready(process)
-    go(process)
+    go(forking)
+    number = int(forking.stdout.readline())
     time.sleep(chance.uniform(0.0, 0.2))
-    process.kill()
-    process.communicate(timeout=20)
+    os.kill(number, signal.SIGKILL)
+    assert int(forking.stdout.readline()) == -signal.SIGKILL  # not before, of itself
 
 
 @pytest.mark.parametrize("world", ["blocking", "asyncio"])
@@ -113,8 +114,9 @@ def test_a_process_that_is_killed_leaves_a_usable_login(tmp_path, world):
         logged_in(server, path)
         server.fault(0, grant="refresh_token", latency=0.002, times=100_000)
         marked = 0
+        forking = start(path, server, api, 1000, world, at_once=1, how=["fork"])
         for _ in range(50):
-            kill_at_random(server, api, path, chance, world)
+            kill_at_random(forking, chance)
             storage = FileTokenStorage(path)
             left = storage.retrieve_token("openai")  # readable, whatever happened
             marked += left.refreshing_since is not None
@@ -124,6 +126,7 @@ def test_a_process_that_is_killed_leaves_a_usable_login(tmp_path, world):
             assert time.monotonic() - started < 5  # no lock of the dead is in the way
             assert info.can_refresh
             authenticator.close()
+        assert forking.communicate(timeout=20) == ("", "")
         assert server.reuses == 0
         assert server.issued["authorization_code"] == 1
         assert marked >= 5  # the rounds did hit the middle of refreshes

@@ -3,9 +3,14 @@
 Arguments: token file, token URL of the authorization server, base URL of the API, calls, world, and how
 many calls an asyncio process makes at once.
 Prints one line for each call: ``ok`` or the error. Ends with exit code 3 if somebody was logged out.
+
+Before these arguments may stand ``fork``: for each line on its standard input it then becomes two processes, of which
+the child makes the calls at once, in silence, and the parent tells its process id and, once it has ended, by which
+signal or exit code. A process that is there to be killed needs not import everything first.
 """
 
 import asyncio
+import os
 import sys
 
 import aiohttp  # noqa: F401  # so that what is timed or killed is no import
@@ -28,8 +33,7 @@ def judge(error):
         sys.exit(3)
 
 
-def main():
-    path, token_url, base_url, calls, world, at_once = sys.argv[1:]
+def main(path, token_url, base_url, calls, world, at_once):
     config = OAuthConfig(client_id="test-client", token_url=token_url)
     authenticator = OAuthAuthenticator("openai", FileTokenStorage(path), config)
     client = Client("openai/gpt-4o", auth=authenticator, base_url=base_url)
@@ -63,5 +67,21 @@ def main():
     asyncio.run(all_of_them())
 
 
+def fork(*arguments):
+    for _ in sys.stdin:
+        child = os.fork()
+        if not child:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for number in range(3):
+                os.dup2(nothing, number)
+            main(*arguments)
+            return
+        tell(child)
+        tell(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1] == "fork":
+        fork(*sys.argv[2:])
+    else:
+        main(*sys.argv[1:])
