@@ -1,6 +1,7 @@
 """Imports run downward only, and only one folder waits. Read from the source, not from memory."""
 
 import ast
+import functools
 import importlib.util
 from importlib.resources import files
 from pathlib import Path
@@ -30,7 +31,13 @@ MAY_WAIT_TOO = (
 )
 
 
+@functools.cache
 def modules():
+    """The parts of each module's name, and its tree."""
+    return list(_modules())
+
+
+def _modules():
     for path in sorted(ROOT.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         yield parts, ast.parse(path.read_text(encoding="utf-8"))
@@ -112,6 +119,7 @@ def test_the_core_does_not_know_the_testing_package(parts, tree):
         assert not any(text.startswith("provider_kit.testing") for text in texts)
 
 
+@functools.cache
 def _coroutines(*rooms):
     """Names of the coroutines that rooms define."""
     return {
