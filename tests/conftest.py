@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import json
 import os
 import re
@@ -36,10 +37,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: Tests that have run in this process.
+_finished = itertools.count(1)
+
+
 def pytest_collection_finish():
     """The collected tests stay until the end: no collection of garbage, of which tests order many, looks at them."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_runtest_logfinish():
+    """What is left between two tests stays as well: reports, and modules that were imported when first used."""
+    if next(_finished) % 200 == 0:
+        gc.collect()
+        gc.freeze()
 
 
 class Blocking:

@@ -18,8 +18,7 @@ OWN = [name for name in (*FOLDERS, "setup.py") if (ROOT / name).exists()]
     [
         ["ruff", "check", *OWN],
         ["ruff", "format", "--check", *OWN],
-        ["mypy", "--strict", "provider_kit"],
-        ["mypy", "--strict", "--warn-unused-ignores", "tests/typing/api.py"],
+        ["mypy", "--strict", "--warn-unused-ignores", "provider_kit", "tests/typing/api.py"],
     ],
     ids=lambda command: " ".join(command[:3]),
 )

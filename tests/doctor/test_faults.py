@@ -2,6 +2,7 @@
 """A provider with something wrong: the doctor names it, in both worlds, and says what to do."""
 
 import os
+import threading
 import time
 from email.utils import formatdate
 
@@ -631,7 +632,8 @@ def test_whoever_is_cancelled_waits_for_nobody(relay):
     """A silent server does not keep the end of the program."""
     import asyncio
 
-    port = relay(lambda sock: time.sleep(3)).port
+    over = threading.Event()
+    port = relay(lambda sock: over.wait(3) and None).port
     started = time.monotonic()
 
     async def main():
@@ -642,3 +644,4 @@ def test_whoever_is_cancelled_waits_for_nobody(relay):
 
     asyncio.run(main())
     assert time.monotonic() - started < 2
+    over.set()

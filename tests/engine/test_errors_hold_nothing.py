@@ -6,9 +6,11 @@ import weakref
 
 import pytest
 
-from provider_kit import Client, ProviderKitError
+from provider_kit import Backoff, Client, ProviderKitError
 from provider_kit.testing import FakeServer
 
+#: What it raises is the same after a long wait.
+QUICK = Backoff(1, base=0.001)
 FAILURES = {
     "an impossible address": {},
     "refused": {"status": 500},
@@ -39,7 +41,7 @@ def client_of():
             server.always(**FAILURES[failure])
             if failure == "an impossible address":
                 return Client("http://a..b/v1", model="m", max_retries=0)
-            return server.client(max_retries=1, retry="aggressive", timeout=0.2)
+            return server.client(max_retries=1, retry=QUICK, timeout=0.2)
 
         yield make
 

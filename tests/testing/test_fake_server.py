@@ -24,6 +24,7 @@ from provider_kit import (
     ResponseLostError,
     StreamError,
     StreamIncompleteError,
+    Timeout,
 )
 from provider_kit.errors import (
     ConflictError,
@@ -272,7 +273,9 @@ STATUSES = {
 
 def patience(fields):
     """Little where the fault is that nothing comes, much where a slow machine must not be taken for one."""
-    return 0.4 if {"latency", "stall_after"} & set(fields) else 10
+    if "stall_after" in fields:
+        return Timeout(first_token=10, idle=0.15)
+    return 0.15 if "latency" in fields else 10
 
 
 @pytest.mark.parametrize("verb", VERBS)
