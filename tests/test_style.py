@@ -13,6 +13,7 @@ FOLDERS = ("provider_kit", "tests", "docs", "examples", "benchmarks")
 OWN = [name for name in (*FOLDERS, "setup.py") if (ROOT / name).exists()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command",
     [

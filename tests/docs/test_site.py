@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from provider_kit.error_guide import codes
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 def test_the_site_builds_without_a_warning(tmp_path):
     """``sphinx-build -n -W``, without network, and every page is there."""
     for needed in ("sphinx", "furo"):

@@ -257,6 +257,7 @@ def run_command(command, environment, folder):
     )
 
 
+@pytest.mark.long
 def test_the_commands_of_the_pages_run(server, tmp_path):
     """Each ends with 0; those of the guide print what the page shows (``...`` stands for anything)."""
     for name, data in FILES.items():

@@ -39,6 +39,7 @@ def installed():
         return None
 
 
+@pytest.mark.long
 @pytest.mark.skipif(installed() is None, reason="PyInstaller is not installed")
 @pytest.mark.timeout(300)
 def test_a_frozen_program_calls_every_provider(tmp_path):

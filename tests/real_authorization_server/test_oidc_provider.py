@@ -147,6 +147,7 @@ def test_a_wrong_secret_is_told(world, issuer, person):
     assert visit.done().status_code == 400
 
 
+@pytest.mark.long
 def test_a_device_is_let_in(world, issuer, person):
     """The code is entered on another device, by a person who logs in and agrees there."""
     authenticator = make(issuer)
@@ -162,6 +163,7 @@ def test_a_device_is_let_in(world, issuer, person):
     assert world(authenticator, "refresh_token").can_refresh
 
 
+@pytest.mark.long
 @pytest.mark.access_token_seconds(2)
 def test_calls_go_on_while_tokens_come_and_go(world, issuer, person, tmp_path):
     """Tokens of two seconds, calls for five, two clients over one file: all answered, nobody logged out."""

@@ -293,6 +293,7 @@ LIMIT, WINDOW, SECONDS = 80, 2.0, 6.0
 JITTER = 0.05
 
 
+@pytest.mark.long
 def test_eight_processes_use_one_limit_fully_and_never_exceed_it(redis_server):
     """Half of them blocking, half asyncio: never more in any window, and at least 97 % of it."""
     script = str(Path(__file__).parent / "hammer.py")

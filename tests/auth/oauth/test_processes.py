@@ -49,6 +49,7 @@ def secrets_of(server):
     return [*server._access, *server._refresh, *server._codes]
 
 
+@pytest.mark.long
 def test_eight_processes_refresh_once(tmp_path):
     """Four blocking, four asyncio, fifty calls each, on one token that the API refuses: exactly one refresh."""
     with OAuthServer() as server, FakeServer(key=server.accepts) as api:
@@ -71,6 +72,7 @@ def test_eight_processes_refresh_once(tmp_path):
         assert not any(secret in out + error for secret in seen + secrets_of(server) for out, error in outputs)
 
 
+@pytest.mark.long
 def test_an_expired_token_is_refreshed_once_by_eight_processes(tmp_path):
     """Told by its expiry this time, not by the API."""
     with OAuthServer() as server, FakeServer(key=server.accepts) as api:
@@ -99,6 +101,7 @@ def kill_at_random(forking, chance):
     assert int(forking.stdout.readline()) == -signal.SIGKILL  # not before, of itself
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("world", ["blocking", "asyncio"])
 def test_a_process_that_is_killed_leaves_a_usable_login(tmp_path, world):
     """50 rounds in each world, kill -9 at random moments of refreshing: the next process always goes on.
