@@ -118,6 +118,9 @@ def test_a_process_that_is_killed_leaves_a_usable_login(tmp_path, world):
         server.fault(0, grant="refresh_token", latency=0.002, times=100_000)
         marked = 0
         forking = start(path, server, api, 1000, world, at_once=1, how=["fork"])
+        ready(forking)
+        go(forking)
+        assert forking.stdout.readline() == "ok\n"
         for _ in range(50):
             kill_at_random(forking, chance)
             storage = FileTokenStorage(path)

@@ -4,9 +4,9 @@ Arguments: token file, token URL of the authorization server, base URL of the AP
 many calls an asyncio process makes at once.
 Prints one line for each call: ``ok`` or the error. Ends with exit code 3 if somebody was logged out.
 
-Before these arguments may stand ``fork``: for each line on its standard input it then becomes two processes, of which
-the child makes the calls at once, in silence, and the parent tells its process id and, once it has ended, by which
-signal or exit code. A process that is there to be killed needs not import everything first.
+Before these arguments may stand ``fork``: after one call, for each line on its standard input it then becomes two
+processes, of which the child makes the calls at once, in silence, and the parent tells its process id and, once it has
+ended, by which signal or exit code. A process that is there to be killed needs not import everything first.
 """
 
 import asyncio
@@ -67,7 +67,9 @@ def main(path, token_url, base_url, calls, world, at_once):
     asyncio.run(all_of_them())
 
 
-def fork(*arguments):
+def fork(path, token_url, base_url, calls, world, at_once):
+    main(path, token_url, base_url, "1", world, "1")
+    arguments = path, token_url, base_url, calls, world, at_once
     for _ in sys.stdin:
         child = os.fork()
         if not child:
