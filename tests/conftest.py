@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import itertools
 import json
 import os
 import re
@@ -48,21 +47,10 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
-#: Tests that have run in this process.
-_finished = itertools.count(1)
-
-
 def pytest_collection_finish():
     """The collected tests stay until the end: no collection of garbage, of which tests order many, looks at them."""
     gc.collect()
     gc.freeze()
-
-
-def pytest_runtest_logfinish():
-    """What is left between two tests stays as well: reports, and modules that were imported when first used."""
-    if next(_finished) % 200 == 0:
-        gc.collect()
-        gc.freeze()
 
 
 class Blocking:
