@@ -64,8 +64,7 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
 def request_id(headers: Mapping[str, str]) -> str | None:
     """The provider's id of the request, whichever header it uses."""
     for name in _REQUEST_IDS:
-        value = headers.get(name)
-        if value:
+        if name in headers and (value := headers[name]):
             return value
     return None
 

@@ -250,6 +250,7 @@ class TokenRefresher(StoredToken):
             return None
         if self._needs_no_refresh(transport, rejected, force):
             return None
+        usable = usable or (not force and state.usable(transport.now(), rejected) is not None)
         if not force and transport.now() < state.rest_until and state.last_error is not None:
             raise _again(state.last_error) from state.last_error.__cause__
         before = state.token

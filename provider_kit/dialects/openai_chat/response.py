@@ -41,13 +41,8 @@ def parse_answer(
     content: Any = message.get("content")
     calls: list[ToolCall] = []
     details = None
-    if (
-        type(content) is not str
-        or not message.keys() <= _PLAIN_FIELDS
-        or message.get("refusal")
-        or message.get("annotations")
-        or "citations" in payload
-    ):
+    plain = type(content) is str and (len(message) == 1 + ("role" in message) or _is_plain(message))
+    if not plain or "citations" in payload:
         content, calls = whole_message(message, linked_sources(payload))
         details = message.get("reasoning_details")
     raw_reason = choice.get("finish_reason")
@@ -63,6 +58,10 @@ def parse_answer(
         read_count(payload.get("created")),
         payload,
     )
+
+
+def _is_plain(message: Mapping[str, Any]) -> bool:
+    return message.keys() <= _PLAIN_FIELDS and not message.get("refusal") and not message.get("annotations")
 
 
 def _raise_embedded(choice: Any, payload: Any, provider: str, error_codes: Mapping[str, type[APIError]]) -> None:

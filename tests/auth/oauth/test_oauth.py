@@ -854,6 +854,19 @@ def test_whose_token_is_good_does_not_wait_for_another_process(world, server, tm
         assert short.issued == {"authorization_code": 1}
 
 
+def test_a_new_process_with_a_good_token_does_not_wait_either(world, server, tmp_path):
+    """It reads the token first, and finds that it serves."""
+    storage = FileTokenStorage(tmp_path / "t.json")
+    authenticator = due(world, server, storage)
+    lock = FileTokenStorage(tmp_path / "t.json").lock("acme")
+    assert lock.acquire()
+    started = time.monotonic()
+    assert server.accepts(world(authenticator, "get_token"))
+    assert time.monotonic() - started < 10
+    lock.release()
+    assert server.issued == {"authorization_code": 1}
+
+
 def test_a_lost_key_does_not_keep_anybody_logged_in(world, server):
     """What cannot be decrypted can be deleted."""
     inner = MemoryTokenStorage()
