@@ -37,6 +37,7 @@ from provider_kit.errors import (
     RequestTooLargeError,
 )
 from provider_kit.model.json_text import loads
+from provider_kit.model.surrogates import mend
 from provider_kit.wire.response_headers import duration_seconds, request_id, retry_after
 
 __all__ = ["error_from_body", "error_from_response", "holds_error", "looks_like_html"]
@@ -348,4 +349,4 @@ def _wait_from_body(reported: Reported) -> float | None:
 
 def _body_request_id(body: Any) -> str | None:
     value = body.get("request_id") if isinstance(body, Mapping) else None
-    return value if isinstance(value, str) else None
+    return mend(value) if isinstance(value, str) else None

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC
 
+from provider_kit.model.surrogates import mend
+
 __all__ = ["date_seconds", "duration_seconds", "request_id", "retry_after"]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s|d)")
@@ -62,10 +64,13 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """The provider's id of the request, whichever header it uses."""
+    """The provider's id of the request, whichever header it uses; fit to be logged.
+
+    aiohttp reads bytes of a header that are no UTF-8 as lone surrogates, which no log file takes.
+    """
     for name in _REQUEST_IDS:
         if name in headers and (value := headers[name]):
-            return value
+            return value if value.isascii() else mend(value)
     return None
 
 

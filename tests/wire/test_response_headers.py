@@ -77,3 +77,9 @@ def test_the_request_id_is_found_under_any_of_its_names():
     assert request_id({"x-request-id": "", "apim-request-id": "c"}) == "c"
     assert request_id({"cf-ray": "b"}) == "b"
     assert request_id({}) is None
+
+
+def test_an_id_of_odd_bytes_can_be_logged():
+    """aiohttp reads bytes that are no UTF-8 as lone surrogates."""
+    assert request_id({"x-request-id": "req-\udce4-1"}) == "req-\ufffd-1"
+    assert request_id({"x-request-id": "req-ä-1"}) == "req-ä-1"
