@@ -114,6 +114,7 @@ class ChatStreamDecoder(EventReader):
                     if type(delta) is dict and len(delta) == 1 and choice.get("finish_reason") is None:
                         text = delta.get("content")
                         if text and type(text) is str and self._is_sound(text):
+                            self._last = payload  # the one before it is needed no more
                             add(text)
                             yield Chunk(text, payload)
                             continue
