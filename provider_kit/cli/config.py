@@ -170,7 +170,7 @@ def run_encrypt(path: str, output: str | None) -> None:
     if is_encrypted(text):
         raise ConfigError(f"{path} is encrypted already.", hint="provider-kit config decrypt shows it.")
     found = read_configuration(text, path)
-    wrong = [one for one in found.problems if one.severity == "error" and "environment variable" not in one.message]
+    wrong = [one for one in found.problems if one.severity == "error" and not one.unset_variable]
     if wrong:
         say(f"{path} has problems; see: provider-kit config check {path}", err=True, fg="yellow")
     _write(encrypt_config(text, _key(confirm=True)), output)

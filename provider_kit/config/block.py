@@ -23,7 +23,7 @@ class Block:
     #: How many problems were told before it was begun.
     before: int = 0
 
-    def tell(self, key: str, message: str, remedy: str, *, warning: bool = False) -> None:
+    def tell(self, key: str, message: str, remedy: str, *, warning: bool = False, unset_variable: bool = False) -> None:
         """Note a problem at one of its keys, or at its name."""
         place = self.item.value.get(key)
         self.reader.tell(
@@ -33,4 +33,5 @@ class Block:
             remedy,
             severity="warning" if warning else "error",
             key=place is None,
+            unset_variable=unset_variable,
         )

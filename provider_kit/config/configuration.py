@@ -291,8 +291,8 @@ def _read_routes(routing: Item, made: Configuration, reader: Reader) -> None:
         good = [_check_name(one, members or item, path, made, reader) for one in names or ()]
         silent = Reader(reader.file, reader.environ)  # the names were told already
         silent.read_class(item, RoutingConfig, path)
-        told = {(problem.line, problem.message) for problem in reader.problems}
-        reader.problems.extend(one for one in silent.problems if (one.line, one.message) not in told)
+        told = {(problem.line, problem.path) for problem in reader.problems}
+        reader.problems.extend(one for one in silent.problems if (one.line, one.path) not in told)
         route = Reader(reader.file, reader.environ).read_class(item, RoutingConfig, path)
         if route is MISSING:
             continue

@@ -124,7 +124,8 @@ def _key_from(block: Block, variable: str, settings: dict[str, Any]) -> None:
         )
     else:
         shown = variable if variable.isupper() else "it"
-        block.tell("api_key_env", f"The environment variable {shown} is not set.", f"Set it: export {shown.upper()}=…")
+        message, remedy = f"The environment variable {shown} is not set.", f"Set it: export {shown.upper()}=…"
+        block.tell("api_key_env", message, remedy, unset_variable=True)
 
 
 def _check_shapes(block: Block, settings: Mapping[str, Any], given: list[Any]) -> None:

@@ -29,6 +29,8 @@ class Problem:
     #: Where in the document: ``providers.openai.timeout``.
     path: str = field(default="", converter=redact)
     severity: Literal["error", "warning"] = "error"
+    #: Whether nothing is wrong but that a variable is not set where the file was checked.
+    unset_variable: bool = False
 
     def __str__(self) -> str:
         where = f"{self.path}: " if self.path else ""

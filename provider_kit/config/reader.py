@@ -79,6 +79,7 @@ class Reader:
         *,
         severity: Literal["error", "warning"] = "error",
         key: bool = False,
+        unset_variable: bool = False,
     ) -> None:
         """Note a problem at a value, or at its key."""
         self.problems.append(
@@ -90,6 +91,7 @@ class Reader:
                 column=(item.key_column or item.column) if key else item.column,
                 path=path,
                 severity=severity,
+                unset_variable=unset_variable,
             )
         )
 
@@ -185,7 +187,7 @@ class Reader:
         for message, remedy in found.warnings:
             self.tell(item, path, message, remedy, severity="warning")
         for message, remedy in found.errors:
-            self.tell(item, path, message, remedy)
+            self.tell(item, path, message, remedy, unset_variable=len(found.missing) == len(found.errors))
         if found.errors:
             return MISSING, False
         if isinstance(found.value, SecretReference):

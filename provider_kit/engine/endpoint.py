@@ -364,7 +364,7 @@ class Endpoint:
         self.provider.explain(error, base_url=self.base_url)
         if self.given_pool is not None and self.given_pool.renewable:
             _explain_login(error, self.name)
-        elif type(error) is AuthenticationError and error.hint == AuthenticationError.hint:
+        elif type(error) is AuthenticationError and "hint" not in vars(error):
             self._explain_key(error)
         return error
 
