@@ -74,13 +74,13 @@ class SharedState:
         now = attempts.runtime.now()
         state, wait = _state(told[0]), float(told[1]) / 1e6
         if breaker is not None:
-            _adopt(attempts, breaker, "open" if wait > 0 else state, wait)
+            _merge_shared(attempts, breaker, "open" if wait > 0 else state, wait)
         pool = attempts.endpoint.keys
         out = {
             _text(told[i]): (float(told[i + 1]) / 1e6, _text(told[i + 2]), bool(told[i + 3]))
             for i in range(2, len(told), 4)
         }
-        pool.adopt(out, now)
+        pool.merge_shared(out, now)
 
     async def take(self, attempts: AttemptState, lease: Lease) -> float | None:
         """Claim room in the shared windows: seconds to wait, 0 if admitted, ``None`` if there is no store now.
@@ -136,7 +136,7 @@ class SharedState:
         ]
         state = await self._run(attempts, FINISH, self._names, args, fatal=False)
         if state is not None and breaker is not None:
-            _adopt(attempts, breaker, _state(state), breaker.config.open_for)
+            _merge_shared(attempts, breaker, _state(state), breaker.config.open_for)
         if key is not None:
             key.shared = fate not in ("same", "fine")
 
@@ -186,9 +186,9 @@ def _fate(key: Key | None, now: float) -> tuple[str, float, bool]:
     return ("fine" if key.shared else "same"), 0.0, False
 
 
-def _adopt(attempts: AttemptState, breaker: CircuitBreaker, state: CircuitState, wait: float) -> None:
+def _merge_shared(attempts: AttemptState, breaker: CircuitBreaker, state: CircuitState, wait: float) -> None:
     now = attempts.runtime.now()
-    changed = breaker.adopt(state, now + wait, now)
+    changed = breaker.merge_shared(state, now + wait, now)
     if changed is not None:
         text = f"together with other processes: the circuit is {changed.replace('_', ' ')}"
         attempts.tell(_CHANGES[changed], text, wait=wait)

@@ -195,7 +195,7 @@ class CircuitBreaker:
         self._tell(*change)
         return change[1]
 
-    def adopt(self, state: CircuitState, until: float, now: float) -> CircuitState | None:
+    def merge_shared(self, state: CircuitState, until: float, now: float) -> CircuitState | None:
         """Take over what another process found; returns the new state if that is a change."""
         with self._lock:
             if state == self._state:

@@ -340,11 +340,11 @@ def test_threads_lose_no_outcome():
 
 def test_what_another_process_found_is_taken_over(opened):
     """Each state; an open one keeps the later end, and what is known already is no change."""
-    assert opened.adopt("open", 120.0, 110.0) is None
+    assert opened.merge_shared("open", 120.0, 110.0) is None
     assert opened.blocked(110.0) == 20.0
-    assert opened.adopt("open", 150.0, 110.0) is None
+    assert opened.merge_shared("open", 150.0, 110.0) is None
     assert opened.blocked(110.0) == 40.0
-    assert opened.adopt("half_open", 0.0, 111.0) == "half_open"
-    assert opened.adopt("closed", 0.0, 112.0) == "closed"
-    assert opened.adopt("open", 142.0, 113.0) == "open"
+    assert opened.merge_shared("half_open", 0.0, 111.0) == "half_open"
+    assert opened.merge_shared("closed", 0.0, 112.0) == "closed"
+    assert opened.merge_shared("open", 142.0, 113.0) == "open"
     assert opened.blocked(113.0) == 29.0

@@ -415,7 +415,7 @@ class KeyPool:
             with self._lock:
                 self._rest(found, why, until, True)
 
-    def adopt(self, out: Mapping[str, tuple[float, str, bool]], now: float) -> None:
+    def merge_shared(self, out: Mapping[str, tuple[float, str, bool]], now: float) -> None:
         """Take over what other processes found.
 
         Args:

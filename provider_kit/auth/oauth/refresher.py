@@ -325,7 +325,7 @@ class TokenRefresher(StoredToken):
                 flight.result = state.token  # of a login elsewhere
                 return None
             state.unsaved, state.replaces = True, token
-            self._adopt(new, transport)
+            self._use_token(new, transport)
             await self._store(transport, new)
         except AuthError as error:
             if error.needs_login:

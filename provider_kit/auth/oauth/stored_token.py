@@ -160,7 +160,7 @@ class StoredToken:
         self._announce()
         state.reset_failures()
         if self._home is None:
-            self._adopt(token, own)
+            self._use_token(token, own)
             return
         lock = await self._home.lock_or_none(own, own.now() + _POLITE)
         try:
@@ -170,7 +170,7 @@ class StoredToken:
                 _LOG.warning("%s: the token stored before cannot be read (%s)", self.provider, error.message)
                 state.replaces = None
             self._announce()  # once more: somebody may have read the old one meanwhile
-            self._adopt(token, own)
+            self._use_token(token, own)
             state.unsaved = True
             await self._home.write(own, token)
             state.unsaved = False
@@ -187,7 +187,7 @@ class StoredToken:
         _LOG.info("%s: logging out %s", self.provider, self.storage_key)
         self._announce()
         had = state.token is not None
-        self._adopt(None, own)
+        self._use_token(None, own)
         state.unsaved = False
         if self._home is not None:
             lock = await self._home.lock_or_none(own, own.now() + _POLITE)
@@ -195,7 +195,7 @@ class StoredToken:
                 had = await self._home.delete(own) or had
             finally:
                 self._announce()  # once more: somebody may have read it meanwhile
-                self._adopt(None, own)
+                self._use_token(None, own)
                 self._given_used, state.unsaved = True, False
                 await self._unlock(own, lock)
         return had
@@ -215,14 +215,14 @@ class StoredToken:
         if found is None and self._given is not None and not self._given_used:
             # The first start with this configuration.
             state.unsaved, state.replaces = True, None
-            self._adopt(self._given, transport)
+            self._use_token(self._given, transport)
         self._given_used = True
         if state.unsaved and state.token is not None and _same(found, state.replaces):
             await self._save(transport, state.token, locked)
             return
         state.unsaved = False
         if found is not state.token:  # what is in memory stays as it is
-            self._adopt(found, transport)
+            self._use_token(found, transport)
 
     async def _save(self, transport: Transport, token: OAuthToken, locked: bool) -> None:
         """Store what is in memory only, if nobody else is at it and nothing has changed."""
@@ -270,12 +270,12 @@ class StoredToken:
         if found is not None and found.refresh_token == token.refresh_token:
             return True
         self._state.unsaved = False
-        self._adopt(found, transport)
+        self._use_token(found, transport)
         if found is None:
             raise self._not_logged_in()
         return False
 
-    def _adopt(self, token: OAuthToken | None, transport: Transport) -> None:
+    def _use_token(self, token: OAuthToken | None, transport: Transport) -> None:
         self._state.set_token(token, transport.now(), transport.time())
 
     async def _unlock(self, transport: Transport, lock: LockLike | None) -> None:
