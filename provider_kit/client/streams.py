@@ -179,7 +179,11 @@ class AsyncChatStream:
             await chunks.aclose()
             raise StopAsyncIteration
         self._chunks = chunks
-        return await chunks.__anext__()
+        try:
+            return await chunks.__anext__()
+        finally:
+            # A library below may keep an error, and with it this frame: it must not keep the stream open.
+            del self, progress, reply, chunks
 
     @property
     def response(self) -> ChatResponse:

@@ -98,8 +98,9 @@ class RedisStore:
         missing = self._redis.exceptions.NoScriptError
         try:
             return await self._command(transport, "evalsha", digest, len(names), *names, *args)
-        except missing:
-            return await self._command(transport, "eval", script, len(names), *names, *args)
+        except missing as error:
+            error.__traceback__ = None  # redis holds the error in a frame of it: the call's own frames would stay too
+        return await self._command(transport, "eval", script, len(names), *names, *args)
 
     async def get(self, transport: Runtime, key: str) -> bytes | None:
         """The bytes under a key."""

@@ -300,19 +300,6 @@ class AiohttpTransport(AsyncioRuntime):
 class _Stream:
     """An answer that is still arriving."""
 
-    __slots__ = (
-        "_guard",
-        "_left",
-        "_limits",
-        "_open",
-        "_readany",
-        "_response",
-        "_url",
-        "headers",
-        "progress",
-        "status",
-    )
-
     def __init__(self, response: aiohttp.ClientResponse, guard: Guard, limits: Limits, request: HttpRequest) -> None:
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers

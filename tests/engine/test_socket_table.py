@@ -373,6 +373,13 @@ def test_the_end_of_asyncio_run(drip):
     assert_free(client, server, time.monotonic())
 
 
+@pytest.mark.filterwarnings(
+    # Python and aiohttp tell that the loop was closed over generators and sessions; that is what is tested.
+    "ignore:coroutine .* was never awaited:RuntimeWarning",
+    "ignore:Unclosed:ResourceWarning",
+    "ignore:Exception ignored in. <async_generator:pytest.PytestUnraisableExceptionWarning",
+    "ignore:Exception ignored in. <function ClientSession:pytest.PytestUnraisableExceptionWarning",
+)
 @pytest.mark.parametrize("how", ["broken off", "unread", "held until later"])
 def test_a_loop_that_is_closed_bare(drip, how):
     """Nobody finalises its generators. What they held is free once they are gone, and their loop is closed."""
