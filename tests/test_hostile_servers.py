@@ -318,6 +318,8 @@ def command(server, tmp_path, monkeypatch):
     """A function: run the command against the server, at a terminal; what it printed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PROVIDER_KIT_TOKEN_STORAGE", f"{tmp_path}/kept/")
+    import provider_kit.cli.chat  # noqa: F401  # else it would take the function below for the real one, and keep it
+
     monkeypatch.setattr("provider_kit.cli.terminal_text.is_terminal", lambda *_: True)
     monkeypatch.setattr("provider_kit.cli.chat.is_terminal", lambda *_: True)
     monkeypatch.setenv("NO_COLOR", "1")
