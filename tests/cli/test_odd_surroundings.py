@@ -152,7 +152,10 @@ def test_a_full_disk_is_told(command, arguments):
         ("ask in words, or use response_format=.", "ask in words, or use --schema."),
         ("Name it as its type, or pass media_type='text/plain'.", "Name it as its type."),
         ("Raise timeout=Timeout(connect=…).", "Raise timeout.connect in the configuration file."),
-        ("Pass model=, or make the client with one: Client('openai/gpt-5-mini').", "Pass --model, for example openai/"),
+        (
+            "Pass model=, or create the client with one: Client('openai/gpt-5-mini').",
+            "Pass --model, for example openai/",
+        ),
         ("Look at the network.", "Look at the network."),
         ("Name the file: my_app/config.yaml.", "Name the file: my_app/config.yaml."),
         ("chmod o-w /tmp/tok(1)/a_b, or choose another place.", "chmod o-w /tmp/tok(1)/a_b, or choose another place."),
