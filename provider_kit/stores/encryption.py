@@ -142,7 +142,7 @@ class TokenCipher:
         raise EncryptionError(
             f"The {self._what} cannot be decrypted: the key is wrong, or the record is damaged.",
             details="nothing was changed",
-            hint=f"Use the key it was encrypted with; old keys can stand behind the new one.{with_words} "
+            hint=f"Use the key it was encrypted with; old keys can be listed after the new one.{with_words} "
             f"If the key is lost, {self._if_lost}.",
         )
 
