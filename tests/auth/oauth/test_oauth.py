@@ -670,7 +670,7 @@ def test_a_loop_that_ends_in_the_middle_leaves_nobody_waiting(server):
 
 
 def test_a_slow_refresh_holds_nobody_beyond_his_deadline_and_loses_nothing(world):
-    """total_timeout counts for the refresh too; the refresh goes on to its end, and its token is stored."""
+    """total_timeout counts for the refresh too; the refresh continues to its end, and its token is stored."""
     with OAuthServer(token_lifetime=0.3) as server:
         authenticator = logged_in(world, server)
         spend = server._by_refresh

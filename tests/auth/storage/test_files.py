@@ -271,7 +271,7 @@ def test_a_folder_that_everybody_may_write_keeps_no_tokens(tmp_path):
     folder.mkdir()
     folder.chmod(0o777)
     for storage in (FileTokenStorage(folder / "tokens.json"), FileTokenStorage(folder)):
-        with pytest.raises(StorageError, match="Everybody may write into") as caught:
+        with pytest.raises(StorageError, match="All users may write to") as caught:
             storage.store_token("a", OAuthToken(access_token="t"))
         assert "chmod o-w" in caught.value.hint
         assert [path.name for path in folder.iterdir()] == []
