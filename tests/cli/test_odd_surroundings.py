@@ -147,7 +147,7 @@ def test_a_full_disk_is_told(command, arguments):
         ("Raise total_timeout=, or Client('x', timeout=5).", "Raise total_timeout in the configuration file."),
         ("Log in: provider-kit auth login x, or login().", "Log in: provider-kit auth login x."),
         ("Look at it. Then error.partial has it.", "Look at it."),
-        ("What was received is in error.partial.", "What was received stands above."),
+        ("What was received is in error.partial.", "What was received is above."),
         ("Raise timeout= (connect, first_token, idle).", "Raise --timeout."),
         ("ask in words, or use response_format=.", "ask in words, or use --schema."),
         ("Name it as its type, or pass media_type='text/plain'.", "Name it as its type."),
@@ -230,7 +230,7 @@ FAILING = {
         {"latency": 3},
         "Raise --timeout, or let it stream, without",
     ),
-    "a cut stream": ((), {}, {"cut_after": 3}, "what was received stands above"),
+    "a cut stream": ((), {}, {"cut_after": 3}, "what was received is above"),
     "a proxy that is not there": (
         (),
         {"HTTPS_PROXY": "http://127.0.0.1:9"},
