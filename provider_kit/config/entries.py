@@ -98,7 +98,7 @@ class RoutingConfig:
 
 @cache
 def entry_fields() -> dict[str, Field]:
-    """All settings that may stand below a provider's name; the options of the provider come on top."""
+    """All settings below a provider's name, without the options of the provider."""
     return {**fields_of(_OnlyInFiles), **fields_of(ProviderConfig)}
 
 
@@ -137,7 +137,7 @@ class ProviderEntry:
         """The configuration, and further arguments of the client.
 
         Args:
-            fetch: Whether secrets other than API keys are fetched now; if not, a placeholder stands for them.
+            fetch: Whether secrets other than API keys are fetched now; if not, placeholders are used.
 
         Raises:
             ConfigError: A setting is invalid.

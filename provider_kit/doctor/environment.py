@@ -103,7 +103,7 @@ def examine_environment(one: Examination) -> None:
         message = " ".join(problem for problem, _ in problems)
         one.tell("environment", "warning", message, " ".join(hint for _, hint in problems))
     else:
-        one.tell("environment", "ok", f"{'; '.join(notes) or 'nothing that matters is set'}.")
+        one.tell("environment", "ok", f"{'; '.join(notes) or 'no relevant variable is set'}.")
 
 
 async def examine_key(one: Examination, transport: Transport) -> None:

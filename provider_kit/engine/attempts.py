@@ -164,7 +164,7 @@ class Attempts(AttemptState):
         """Wait, and await prerequisites, until an attempt may be made.
 
         Raises:
-            ProviderKitError: It may not be made, or not in time. That is no attempt.
+            ProviderKitError: It may not be made, or not in time. It does not count as an attempt.
         """
         runtime, admission = self.runtime, self.parts.admission
         while True:

@@ -66,7 +66,7 @@ async def begin_stream(attempts: Attempts) -> Reply:
 async def _prime(state: StreamState, http: HttpRequest) -> AsyncGenerator[Chunk, None]:
     """The generator of one attempt, paused at its first content."""
     chunks = _stream(state, http)
-    await anext(chunks)  # what it yields first stands for the content
+    await anext(chunks)  # its first item only marks the arrival of content
     return chunks  # type: ignore[return-value]  # only chunks follow
 
 

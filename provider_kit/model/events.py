@@ -199,7 +199,7 @@ AlertKind: TypeAlias = Literal["refresh", "failure", "rotation", "expiry_warning
 
 @define(kw_only=True)
 class CredentialEvent(_OfKeys):
-    """Something about a credential of an :class:`OAuthKeyManager`, whether or not a call is under way."""
+    """Something about a credential of an :class:`OAuthKeyManager`, whether or not a call is in flight."""
 
     name = "credential"
     level = _DEBUG

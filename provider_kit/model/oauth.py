@@ -36,7 +36,7 @@ def _scopes(values: str | Iterable[str]) -> tuple[str, ...]:
 
 @frozen(kw_only=True)
 class RefreshConfig:
-    """When an access token is renewed."""
+    """When an access token is refreshed."""
 
     #: Whether it is refreshed at all; if not, the login ends when it expires.
     enabled: bool = True
@@ -216,7 +216,7 @@ class TokenInfo:
 
     @property
     def can_refresh(self) -> bool:
-        """Whether it can be renewed without the user."""
+        """Whether it can be refreshed without the user."""
         return bool(self.refresh_token)
 
 

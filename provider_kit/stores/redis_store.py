@@ -2,7 +2,7 @@
 
 Blocking calls use one client with a pool of connections, which redis-py recreates after a fork. A client for asyncio
 belongs to its event loop: it is created on first use by an async generator that stays suspended in the loop, so it is
-closed with the loop even if nobody closes the store.
+closed with the loop even if the store is not closed.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ def _wrong_address(provider: str, message: str, why: str) -> AuthError:
         code=_Code.INVALID_CONFIG,
         details=f"the address is wrong; {why}",
         provider=provider,
-        hint="Check token_url, device_url and revoke_url, or give issuer= and let its discovery document tell them.",
+        hint="Check token_url, device_url and revoke_url, or give issuer= and use its discovery document.",
     )
 
 

@@ -72,4 +72,4 @@ def _field(name: str, text: str, wanted: str) -> str:
         known = f"It has: {', '.join(sorted(found))}." if isinstance(found, dict) else "It is not a JSON object."
         raise AuthError(f"The secret {name} has no field {wanted!r}.", code="invalid_config", hint=known)
     value = found[wanted]
-    return value if isinstance(value, str) else ""  # which is told to be empty
+    return value if isinstance(value, str) else ""  # reported as empty

@@ -65,4 +65,4 @@ def fetch(where: str) -> str:
             hint=f"It has: {', '.join(sorted(fields))}. Write ${{vault:{path}#field}}.",
         )
     value = fields[wanted]
-    return value if isinstance(value, str) else ""  # which is told to be empty
+    return value if isinstance(value, str) else ""  # reported as empty

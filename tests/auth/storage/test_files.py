@@ -117,7 +117,7 @@ def test_a_file_of_another_kind_is_left_as_it_is(kept, content):
     """A package.json is no token storage, neither to read nor to write."""
     storage, path = kept
     path.write_text(json.dumps(content))
-    assert "something else than tokens" in fails(storage).message
+    assert "does not hold tokens" in fails(storage).message
     assert json.loads(path.read_text()) == content
 
 
@@ -151,7 +151,7 @@ def test_a_directory_or_pipe_in_its_place_is_told(tmp_path):
         storage.retrieve_token("acme")
     os.mkfifo(tmp_path / "pipe.json")
     started = time.monotonic()
-    with pytest.raises(StorageError, match="no file"):
+    with pytest.raises(StorageError, match="not a file"):
         FileTokenStorage(tmp_path / "pipe.json").retrieve_token("acme")
     assert time.monotonic() - started < 1
 
