@@ -1,10 +1,10 @@
-"""One library for every provider of language models, from blocking and asyncio code.
+"""One client for many language model providers, blocking or asyncio.
 
 >>> from provider_kit import Client
 >>> Client("demo/echo").chat("Hello").text
 'Hello'
 
-Names are loaded when they are first used, so importing the package costs next to nothing.
+Names are loaded on first use, which keeps the import of the package fast.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@
     ├── InvalidRequestError (ValueError)       the arguments of this call are wrong; nothing was sent
     │   ├── UnsupportedParameterError          on_unsupported="raise" and the model refuses a parameter
     │   └── NotSupportedError                  this provider has no such endpoint
-    ├── AuthError                              proving who we are failed (twelve codes, see AuthErrorCode)
+    ├── AuthError                              authentication failed (twelve codes, see AuthErrorCode)
     │   ├── MissingAPIKeyError                 no key given and none in the environment
-    │   ├── AllKeysExhaustedError              every key of a pool is resting or dead
+    │   ├── AllKeysExhaustedError              every key of a pool is cooling down or invalid
     │   ├── StorageError                       tokens could not be read or written
     │   └── EncryptionError                    tokens could not be encrypted or decrypted
     ├── APIConnectionError                     the network failed; the request was not answered
@@ -31,31 +31,31 @@
     │   ├── RequestTooLargeError               413
     │   ├── UnprocessableEntityError           422
     │   ├── RateLimitError                     429
-    │   │   └── InsufficientQuotaError         429 that waiting a moment does not mend
+    │   │   └── InsufficientQuotaError         429 that a short wait does not solve
     │   ├── RequestTimeoutError                408, 504, 524: the provider gave up waiting
     │   ├── InternalServerError                5xx
     │   │   └── OverloadedError                503, 529
-    │   └── InvalidResponseError               an answer that is not what the API promises
+    │   └── InvalidResponseError               an answer that does not match the API
     ├── StreamError                            a stream failed after content was delivered
     │   ├── StreamIncompleteError              a stream ended without its terminal event
     │   └── StreamTimeoutError                 also an APITimeoutError: the content stopped coming
     ├── ToolError
     │   ├── ToolCallParseError                 the model's tool arguments are not a JSON object
     │   └── MaxStepsExceededError
-    ├── StructuredOutputError                  the answer does not fit the asked-for structure
+    ├── StructuredOutputError                  the answer does not match the requested structure
     ├── AllProvidersFailedError                every candidate failed; see ``exceptions``
-    ├── CallCancelledError                     its CancelToken ended the call
-    ├── CircuitOpenError                       the circuit breaker rests this provider
+    ├── CallCancelledError                     the call was cancelled through its CancelToken
+    ├── CircuitOpenError                       the circuit breaker is open for this provider
     ├── RateLimitExceededError                 the local rate limit would be exceeded
     ├── StoreError                             the shared store (Redis, SQLite, a file) cannot be used
     └── MissingDependencyError (ImportError)   an optional extra is not installed
 
-Each error says what to do next in ``hint`` (also shown below the traceback), whether trying again may
-help in ``retryable``, and what was tried before in ``attempts``. All of them pickle. None of them ever
-holds a secret: texts and bodies are redacted before an error is made.
+Each error says what to do next in ``hint`` (also shown below the traceback), whether trying again may help in
+``retryable``, and what was tried before in ``attempts``. All errors can be pickled. None of them holds a secret: texts
+and bodies are redacted before the error is created.
 
-``error.explain()`` tells what it means, what it usually comes from, and what to do, from ``error_guide``.
-Of the package this module imports nothing else.
+``error.explain()`` returns the meaning, the usual causes and the remedies, from ``error_guide``.
+This module imports nothing else from the package.
 """
 
 from __future__ import annotations
@@ -127,11 +127,11 @@ class ProviderKitError(Exception):
         model: Name of the model that was asked.
         operation: What was being done: ``chat``, ``stream``, ``models``, ``embed``, ``count_tokens``.
         request_id: The provider's id of the request, to quote in a support ticket.
-        retryable: Whether trying again may help. Default: what the class says.
+        retryable: Whether trying again may help. Default: that of the class.
         attempts: What was tried before this error was raised, oldest first.
     """
 
-    #: The failure in one word, the same for every provider.
+    #: The kind of failure in one word, the same for every provider.
     kind: ClassVar[str] = "unknown"
     #: Whether trying the same call again may help.
     retryable: bool = False
@@ -183,7 +183,7 @@ class ProviderKitError(Exception):
         return self
 
     def explain(self) -> str:
-        """What happened, what it came from, what it usually means, and what to do: a text for people.
+        """Return what happened, its cause, what it usually means and what to do, as text for a person.
 
         Example:
             >>> from provider_kit import RateLimitError
@@ -217,7 +217,7 @@ class ConfigError(ProviderKitError, ValueError):
     """The configuration is wrong. Nothing was sent.
 
     Args:
-        problems: All that is wrong in a configuration file, with lines and remedies.
+        problems: Every problem of a configuration file, with its line and remedy.
     """
 
     kind = "invalid_config"
@@ -239,17 +239,17 @@ class InvalidRequestError(ProviderKitError, ValueError):
 
 
 class UnsupportedParameterError(InvalidRequestError):
-    """The model does not take a parameter, and ``on_unsupported="raise"`` was asked for."""
+    """The model does not accept a parameter, and ``on_unsupported="raise"`` is set."""
 
     hint = "Leave the parameter out, choose another model, or use on_unsupported='warn'."
 
 
 class NotSupportedError(InvalidRequestError):
-    """This provider has no endpoint for what was asked."""
+    """This provider has no endpoint for the requested operation."""
 
 
 class AuthErrorCode(StrEnum):
-    """Why proving who we are failed. ``code.retryable`` tells whether trying again may help."""
+    """Why authentication failed. ``code.retryable`` says whether trying again may help."""
 
     INVALID_CREDENTIALS = "invalid_credentials"
     TOKEN_EXPIRED = "token_expired"
@@ -282,7 +282,7 @@ _FINAL_AUTH_CODES = frozenset(
 
 
 class AuthError(ProviderKitError):
-    """Credentials are missing, wrong, expired or could not be kept.
+    """Credentials are missing, wrong or expired, or could not be stored.
 
     Args:
         message: What happened.
@@ -292,9 +292,9 @@ class AuthError(ProviderKitError):
 
     kind = "authentication"
     topic = "invalid_credentials"
-    #: Whether the refresh token itself is over: nothing but a new login helps.
+    #: Whether the refresh token itself has expired or was revoked: only a new login helps.
     needs_login = False
-    #: Whether nothing has failed: the refresh goes on, and this caller had no time to wait for it.
+    #: Whether nothing has failed: the refresh continues, but this caller's time ran out while waiting for it.
     refresh_pending = False
     default_code: ClassVar[AuthErrorCode] = AuthErrorCode.INVALID_CREDENTIALS
 
@@ -324,10 +324,10 @@ class MissingAPIKeyError(AuthError):
 
 
 class AllKeysExhaustedError(AuthError):
-    """Every key of the pool is resting or dead.
+    """Every key of the pool is cooling down or invalid.
 
     Args:
-        retry_after: Seconds until the first one is used again.
+        retry_after: Seconds until the first key can be used again.
     """
 
     default_code = AuthErrorCode.ALL_KEYS_EXHAUSTED
@@ -360,7 +360,7 @@ class APIConnectionError(ProviderKitError):
 
 
 class APITimeoutError(APIConnectionError):
-    """A wait ran out: connecting, the first content, or the pause between contents."""
+    """A timeout passed: for connecting, for the first content, or between two pieces of content."""
 
     kind = "timeout"
     hint = "Raise timeout= (connect, first_token, idle), or stream the answer with stream()."
@@ -374,10 +374,10 @@ class DeadlineExceededError(APITimeoutError):
 
 
 class CallCancelledError(ProviderKitError):
-    """The call was called off by its :class:`~provider_kit.CancelToken`."""
+    """The call was cancelled through its :class:`~provider_kit.CancelToken`."""
 
     kind = "cancelled"
-    hint = "A request that was under way may have been carried out and billed."
+    hint = "A request that was in flight may have been carried out and billed."
 
 
 class PoolTimeoutError(APITimeoutError):
@@ -387,7 +387,7 @@ class PoolTimeoutError(APITimeoutError):
 
 
 class ResponseLostError(APIConnectionError):
-    """The request was sent, but its reply was lost: nobody knows whether it was carried out and billed."""
+    """The request was sent, but its reply was lost: it may or may not have been carried out and billed."""
 
     retryable = False
     hint = "The request may have been carried out and billed; repeat it only if that is acceptable."
@@ -397,14 +397,14 @@ class APIError(ProviderKitError):
     """The provider answered with an error.
 
     Args:
-        message: The provider's own words.
+        message: The provider's message.
         status_code: HTTP status (200 for an error object inside a successful answer).
         code: The provider's error code, e.g. ``rate_limit_exceeded``.
         type: The provider's error type, e.g. ``invalid_request_error``.
         param: The parameter the provider complains about.
         body: The answer, parsed if it was JSON, else text (shortened, secrets removed).
         headers: The answer's headers.
-        retry_after: Seconds to wait before trying again, if the provider told.
+        retry_after: Seconds to wait before trying again, if the provider sent them.
     """
 
     def __init__(
@@ -444,7 +444,7 @@ class BadRequestError(APIError):
     """400: the provider refuses the request as it is."""
 
     kind = "invalid_request"
-    hint = "Correct what the provider's words name; debug_http=True shows what was sent."
+    hint = "Correct what the provider's message names; debug_http=True shows what was sent."
 
 
 class ContextLengthExceededError(BadRequestError):
@@ -501,7 +501,7 @@ class ConflictError(APIError):
 
     kind = "server_error"
     retryable = True
-    hint = "Something else is changing the same object; try again in a moment."
+    hint = "Something else is changing the same object; try again shortly."
 
 
 class RequestTooLargeError(APIError):
@@ -515,33 +515,33 @@ class UnprocessableEntityError(APIError):
     """422: the request is well formed but a value is not acceptable."""
 
     kind = "invalid_request"
-    hint = "Correct the value that the provider's words name; debug_http=True shows what was sent."
+    hint = "Correct the value that the provider's message names; debug_http=True shows what was sent."
 
 
 class RateLimitError(APIError):
-    """429: too many requests or tokens just now."""
+    """429: too many requests or tokens in a short time."""
 
     kind = "rate_limit"
     retryable = True
-    hint = "Wait a moment, or lower the request rate."
+    hint = "Wait a little, or lower the request rate."
 
 
 class InsufficientQuotaError(RateLimitError):
-    """A quota is used up (per day, per month, or prepaid); waiting a moment does not help."""
+    """A quota is used up (per day, per month, or prepaid); a short wait does not help."""
 
     kind = "quota"
     retryable = False
-    #: Whether the provider said that the quota is renewed every day.
+    #: Whether the provider said that the quota is daily.
     daily: bool = False
     hint = "The account's quota is used up; raise it in the provider's console or use another key."
 
 
 class RequestTimeoutError(APIError):
-    """408, 504, 524: the provider or a gateway before it gave up waiting."""
+    """408, 504, 524: the provider, or a gateway in front of it, gave up waiting."""
 
     kind = "timeout"
     retryable = True
-    hint = "The provider was too slow for the gateway before it; try again, or ask for less (max_tokens=)."
+    hint = "The provider was too slow for the gateway in front of it; try again, or ask for less (max_tokens=)."
 
 
 class InternalServerError(APIError):
@@ -549,28 +549,28 @@ class InternalServerError(APIError):
 
     kind = "server_error"
     retryable = True
-    hint = "The provider failed; try again in a moment."
+    hint = "The provider failed; try again shortly."
 
 
 class OverloadedError(InternalServerError):
-    """503, 529: the provider has no capacity just now."""
+    """503, 529: the provider has no capacity at present."""
 
     kind = "overloaded"
     hint = "The provider is overloaded; try again later or use another model or provider."
 
 
 class InvalidResponseError(APIError):
-    """The answer is not what the API promises: not JSON, cut short, a web page, or too large."""
+    """The answer does not match the API: it is not JSON, truncated, a web page, or too large."""
 
     kind = "invalid_response"
-    hint = "Something between you and the provider answers in its place; check the base URL and the proxy."
+    hint = "Something between you and the provider may have answered in its place; check the base URL and the proxy."
 
 
 class StreamError(ProviderKitError):
-    """A stream failed after it had begun.
+    """A stream failed after it had started.
 
     Args:
-        partial: The answer as far as it was received, usage included where known.
+        partial: What was received of the answer, with its usage where known.
         status_code: Status the provider gave inside the stream, if any.
         code: The provider's error code, if any.
     """
@@ -594,7 +594,7 @@ class StreamError(ProviderKitError):
 
 
 class StreamIncompleteError(StreamError):
-    """A stream ended without its terminal event: the answer is cut, not short."""
+    """A stream ended without its terminal event: the answer is truncated."""
 
     hint = "The connection was cut before the answer was complete; what was received is in error.partial."
 
@@ -620,11 +620,11 @@ class ToolCallParseError(ToolError, ValueError):
 
 
 class MaxStepsExceededError(ToolError):
-    """The tool loop did not end within its number of steps."""
+    """The tool loop did not end within the allowed number of steps."""
 
 
 class StructuredOutputError(ProviderKitError, ValueError):
-    """The answer does not fit the structure that was asked for."""
+    """The answer does not match the requested structure."""
 
     kind = "structured_output"
 
@@ -648,7 +648,7 @@ class AllProvidersFailedError(ProviderKitError):
 
 
 class CircuitOpenError(ProviderKitError):
-    """The circuit breaker rests this provider after repeated failures."""
+    """The circuit breaker is open: the provider failed repeatedly."""
 
     kind = "circuit_open"
     retryable = True
@@ -670,11 +670,11 @@ class RateLimitExceededError(ProviderKitError):
 
 
 class StoreError(ProviderKitError):
-    """The store that limits, key health or answers are shared through cannot be used."""
+    """The shared store of rate limits, key health or cached answers cannot be used."""
 
     kind = "store"
     retryable = True
-    hint = "Check the store's address and that it is running; on_store_failure='local' goes on without it."
+    hint = "Check the store's address and that it is running; on_store_failure='local' continues without it."
 
 
 class MissingDependencyError(ProviderKitError, ImportError):

@@ -141,7 +141,7 @@ def test_a_blank_key_says_where_it_stands(monkeypatch, call):
 def test_half_a_character_is_told_with_what_stands_before_it(call, target):
     """Before anything is sent, and with a way to mend the text."""
     client = Client(target, api_key=KEY, base_url="http://127.0.0.1:9/v1", max_retries=0)
-    with pytest.raises(InvalidRequestError, match=r"half a character \('\\ud83d', after 'Hello '\)") as caught:
+    with pytest.raises(InvalidRequestError, match=r"a lone surrogate \('\\ud83d', after 'Hello '\)") as caught:
         call.chat(client, "Hello \ud83d there")
     assert "encode('utf-8', 'replace')" in caught.value.hint
     client.close()
@@ -176,8 +176,8 @@ def test_a_file_that_cannot_be_is_told_with_its_folder(call, tmp_path, where, wh
     tmp_path.chmod(0o755)
     path, hint = {
         "a directory": (tmp_path, "is a directory: name a file in it"),
-        "below a file": (tmp_path / "file" / "x.db", "is a file, no directory"),
-        "nowhere": ("/proc/nowhere/x.db", "does not exist, and cannot be made"),
+        "below a file": (tmp_path / "file" / "x.db", "is a file, not a directory"),
+        "nowhere": ("/proc/nowhere/x.db", "does not exist, and cannot be created"),
     }[where]
     options = (
         {"response_cache": str(path)}
@@ -197,7 +197,7 @@ def test_a_file_that_cannot_be_is_told_with_its_folder(call, tmp_path, where, wh
 def test_a_directory_is_no_database_of_tokens(tmp_path):
     """It is told, and keeps its rights: advice to take them away from others would do harm."""
     tmp_path.chmod(0o755)
-    with pytest.raises(StorageError, match="is no file") as caught:
+    with pytest.raises(StorageError, match="is not a file") as caught:
         SQLiteTokenStorage(tmp_path).list_tokens()
     assert "name a file in it" in caught.value.hint
     assert tmp_path.stat().st_mode & 0o777 == 0o755

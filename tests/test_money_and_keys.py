@@ -234,6 +234,6 @@ def test_a_wait_that_looks_like_a_hang_is_told(caplog):
         assert client.chat("What is 2 + 3?").text == "2 + 3 = 5"
         holder.join()
         client.close()
-    told = [record.getMessage() for record in caplog.records if "waiting for a place for" in record.getMessage()]
+    told = [record.getMessage() for record in caplog.records if "waiting for a slot for" in record.getMessage()]
     assert len(told) == 1
     assert "1 calls are in flight, 1 wait" in told[0]

@@ -1,4 +1,4 @@
-"""The protocol of everything that can prove who we are, and how to ask any of them from either world."""
+"""The protocol of authenticators, and how to call one from blocking or asyncio code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["AuthMethod", "Authenticator", "ask_authenticator"]
 
 
 class AuthMethod(StrEnum):
-    """How a provider is told who we are."""
+    """How calls to a provider are authenticated."""
 
     API_KEY = "api_key"
     BEARER_TOKEN = "bearer_token"
@@ -22,18 +22,18 @@ class AuthMethod(StrEnum):
 
 @runtime_checkable
 class Authenticator(Protocol):
-    """Proves who we are. Write your own and pass it as ``Client(auth=…)``.
+    """Provides a token for calls. Write your own and pass it as ``Client(auth=…)``.
 
-    Each method may be plain or asynchronous; an asynchronous one serves the a-twins of a client only. A
-    method ``a<name>`` beside ``<name>`` is preferred under asyncio.
+    Each method may be plain or asynchronous; an asynchronous one works with the asyncio methods of a client only. Under
+    asyncio a method ``a<name>`` is preferred to ``<name>``.
     """
 
     def is_authenticated(self) -> Any:
-        """Whether there is a token that is good now."""
+        """Whether there is a valid token now."""
         ...
 
     def get_token(self) -> Any:
-        """The token to send; asked before each attempt.
+        """Return the token to send; called before each attempt.
 
         Raises:
             AuthError: There is none (``token_expired``).
@@ -41,22 +41,22 @@ class Authenticator(Protocol):
         ...
 
     def refresh_token(self) -> Any:
-        """Get a new token; called once when the provider refuses the present one."""
+        """Get a new token; called once when the provider refuses the current one."""
         ...
 
     def logout(self) -> Any:
-        """Forget the token."""
+        """Delete the token."""
         ...
 
     def get_auth_method(self) -> Any:
-        """One of :class:`AuthMethod`; a token of ``api_key`` travels in the provider's key header."""
+        """One of :class:`AuthMethod`; with ``api_key`` the token is sent in the provider's key header."""
         ...
 
 
 async def ask_authenticator(
     transport: CallsBlocking, authenticator: object, name: str, *arguments: Any, **options: Any
 ) -> Any:
-    """Call a method of an authenticator in the world of a transport."""
+    """Call a method of an authenticator, blocking or asyncio as the transport is."""
     method: Callable[..., Any] = getattr(authenticator, name)
     if transport.kind == "asyncio":
         method = getattr(authenticator, f"a{name}", method)

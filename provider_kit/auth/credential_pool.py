@@ -1,4 +1,4 @@
-"""A pool whose keys are tokens: each is renewed before its end, and once more when the provider refuses it."""
+"""A pool whose keys are tokens: each is refreshed before it expires, and once when the provider refuses it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from provider_kit.transports.base import Runtime
 
 __all__ = ["Credential", "CredentialPool", "Secret"]
 
-#: Where only a login, or another client, helps; everything else may pass.
+#: Failures that only a new login, or another client, resolves; all others may be temporary.
 _OVER = (AuthErrorCode.TOKEN_EXPIRED, AuthErrorCode.INVALID_CREDENTIALS)
 
 
 class Secret(NamedTuple):
-    """What a credential proves itself with: a token, a key, or whatever the provider's signer understands."""
+    """The secret of a credential: a token, a key, or whatever the provider's signer understands."""
 
     value: str
-    #: Clock reading from which it must be asked for again.
+    #: Time on the clock from which it must be obtained again.
     fresh_until: float
 
     def __repr__(self) -> str:
@@ -31,11 +31,11 @@ class Secret(NamedTuple):
 
 
 class Credential(Protocol):
-    """Something that has a secret whenever it is asked. A signer, or a header, proves it to the provider."""
+    """A source of a secret. A signer, or a header, uses it to authenticate requests."""
 
     @property
     def id(self) -> str:
-        """Tells it apart; shown in logs."""
+        """Its distinct name; shown in logs."""
         ...
 
     @property
@@ -45,21 +45,21 @@ class Credential(Protocol):
 
     @property
     def bearer(self) -> bool:
-        """Whether the token travels as a bearer token; else as an API key."""
+        """Whether the token is sent as a bearer token; else as an API key."""
         ...
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be in a text."""
+        """The values to redact from texts."""
         ...
 
     async def obtain(self, runtime: Runtime, deadline: float | None, rejected: str | None) -> Secret:
-        """A secret that is good now.
+        """Return a valid secret.
 
         Args:
-            runtime: The world it is asked in.
-            deadline: Clock reading until which the caller waits.
-            rejected: The secret that the provider has refused, if that is why it is asked.
+            runtime: The blocking or asyncio runtime of the caller.
+            deadline: Time on the clock until which the caller waits.
+            rejected: The secret that the provider has refused, if that is the reason.
 
         Raises:
             AuthError: There is none.
@@ -67,17 +67,17 @@ class Credential(Protocol):
         ...
 
     def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> float | None:
-        """A call with it has ended; perhaps a new clock reading until which its token is good."""
+        """Record the end of a call; may return a new time until which its token is valid."""
         ...
 
 
 class CredentialPool(KeyPool):
-    """The credentials of one provider, with the health and the turns of a :class:`KeyPool`.
+    """The credentials of one provider, with the health and rotation of a :class:`KeyPool`.
 
     Args:
         provider: Name of the provider, for errors.
-        credentials: The credentials; each has an id of its own.
-        options: As :class:`KeyPool` has them.
+        credentials: The credentials; each has a distinct id.
+        options: Options of :class:`KeyPool`.
     """
 
     renewable = True
@@ -96,7 +96,7 @@ class CredentialPool(KeyPool):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """All tokens, present and former, and what they are renewed with."""
+        """All tokens, current and former, and the secrets that refresh them."""
         known = [secret for credential in list(self._credentials.values()) for secret in credential.secrets]
         return (*dict.fromkeys((*known, *(str(key.value) for key in self._keys if key.value), *self._former)),)
 
@@ -108,7 +108,7 @@ class CredentialPool(KeyPool):
         """
         with self._lock:
             if credential.id in self._credentials:
-                raise ConfigError(f"Two credentials are called {credential.id!r}.", hint="Give each an id of its own.")
+                raise ConfigError(f"Two credentials are called {credential.id!r}.", hint="Give each a distinct id.")
             self._credentials[credential.id] = credential
             made = Key(MaskedStr(""), credential.id, label=credential.id, fresh_until=-math.inf)
             self._keys = [*self._keys, made]
@@ -118,11 +118,11 @@ class CredentialPool(KeyPool):
             subscribe(lambda: self.forget_token(credential.id))
 
     async def failures(self, transport: Runtime, deadline: float | None = None) -> dict[str, ProviderKitError]:
-        """Which credentials have no good token now, and why; one that is due is renewed.
+        """Which credentials have no valid token now, and why; tokens that are due are refreshed.
 
         Args:
-            transport: How to wait.
-            deadline: Clock reading until which to wait for them.
+            transport: Used for waiting.
+            deadline: Time on the clock until which to wait for them.
         """
         found: dict[str, ProviderKitError] = {}
         for credential in list(self._credentials.values()):
@@ -133,7 +133,7 @@ class CredentialPool(KeyPool):
         return found
 
     def forget_token(self, credential_id: str) -> None:
-        """Somebody has logged in or out: what was handed out before is not used again."""
+        """After a login or logout: earlier tokens are not used again."""
         with self._lock:
             key = self.key_of(credential_id)
             if key is None:
@@ -147,7 +147,7 @@ class CredentialPool(KeyPool):
         key.dead, key.healthy, key.failures, key.available_at, key.state = False, True, 0, 0.0, ""
 
     async def retry_dead(self, transport: Runtime) -> bool:
-        """Whether a credential that needed a login has got one, by another process for instance."""
+        """Whether a credential that needed a login has a token again, e.g. from another process."""
         for key in self._keys:
             if key.dead:
                 try:
@@ -158,7 +158,7 @@ class CredentialPool(KeyPool):
         return False
 
     def remove_credential(self, credential_id: str) -> bool:
-        """Take a credential away; requests under way with it finish. Whether it was there."""
+        """Remove a credential; requests in flight with it finish. Return whether it existed."""
         with self._lock:
             if self._credentials.pop(credential_id, None) is None:
                 return False
@@ -169,7 +169,7 @@ class CredentialPool(KeyPool):
             return True
 
     def add_key(self, key: str, *, weight: float = 1.0) -> None:
-        """Not for credentials.
+        """Not available for credentials.
 
         Raises:
             NotSupportedError: Always.
@@ -183,7 +183,7 @@ class CredentialPool(KeyPool):
     # -------------------------------------------------------------------------------------------- tokens
 
     def is_bearer(self, key: str) -> bool:
-        """Whether a token travels as a bearer token."""
+        """Whether a token is sent as a bearer token."""
         return self._bearer.get(key, True)
 
     def can_renew(self, key: Key) -> bool:
@@ -192,11 +192,10 @@ class CredentialPool(KeyPool):
         return credential is not None and credential.renewable
 
     def reject(self, key: Key, value: str) -> bool:
-        """The provider has refused a token; it is renewed before its next use, unless that was done meanwhile.
+        """The provider has refused a token; it is refreshed before its next use, unless that has happened meanwhile.
 
         Returns:
-            Whether asking again may bring another token.
-        """
+            Whether a new token may be obtained."""
         if not self.can_renew(key):
             return False
         with self._lock:
@@ -205,13 +204,13 @@ class CredentialPool(KeyPool):
         return True
 
     async def renew(self, key: Key, transport: Runtime, deadline: float | None = None) -> bool:
-        """Have a token that is good now; whether it is another one than before.
+        """Ensure a valid token; return whether it has changed.
 
         Raises:
             AuthError: There is none.
         """
         credential = self._credentials.get(key.id)
-        if credential is None:  # taken away since it was chosen; what is under way may finish
+        if credential is None:  # removed since it was chosen; requests in flight may finish
             return False
         value, fresh_until = await credential.obtain(transport, deadline, key.rejected)
         usable = isinstance(value, str) and value.isascii() and value.isprintable() and value and " " not in value
@@ -228,20 +227,20 @@ class CredentialPool(KeyPool):
         return changed
 
     def renew_by(self, credential_id: str, until: float) -> None:
-        """Renew a credential's token at this clock reading, if not sooner."""
+        """Refresh a credential's token at this time on the clock, if not sooner."""
         key = self.key_of(credential_id)
         if key is not None:
             key.fresh_until = min(key.fresh_until, until)
 
     def renewal_failed(self, key: Key, error: AuthError, now: float) -> None:
-        """No token could be had: rest the credential, or leave it alone where only a login helps."""
+        """No token could be obtained: let the credential cool down, or disable it where only a login helps."""
         if error.refresh_pending:
             return
         with self._lock:
             key.last_error = type(error).__name__
             key.failures += 1
             key.healthy = False
-            key.rejected = None  # the next call may try it as it is, and see for itself
+            key.rejected = None  # the next call may try again
             if error.needs_login or error.code in _OVER:
                 key.dead, key.server_specified, key.probed = True, False, now
             else:

@@ -1,4 +1,4 @@
-"""What a client is given as ``auth=``, as a pool of credentials for its engine."""
+"""Turns what is passed to a client as ``auth=`` into a pool of credentials."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from provider_kit.transports.base import Runtime, Wakeup
 
 __all__ = ["AuthenticatorCredential", "pool_of"]
 
-#: Seconds after which nobody waits any longer for somebody else's refresh.
+#: Longest wait in seconds for a refresh by another caller.
 _LONGEST = 60.0
 
 
 class AuthenticatorCredential:
-    """A credential that an :class:`Authenticator` of the user's looks after."""
+    """A credential that is managed by an :class:`Authenticator` of the user."""
 
     def __init__(self, provider: str, authenticator: Authenticator) -> None:
         self.id = f"{provider} ({type(authenticator).__name__})"
@@ -31,16 +31,16 @@ class AuthenticatorCredential:
 
     @property
     def renewable(self) -> bool:
-        """Whether asking again may bring another token; where not, the provider's own refusal is what is told."""
+        """Whether a new token may be obtained; if not, the provider's refusal is reported."""
         return bool(getattr(self._authenticator, "can_refresh", True))
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The last token it gave."""
+        """The last token it returned."""
         return (self._last,) if self._last else ()
 
     async def obtain(self, runtime: Runtime, deadline: float | None, rejected: str | None) -> Secret:
-        """Ask for the token; before each attempt, for nobody knows when it ends."""
+        """Get the token; before each attempt, since its expiry is unknown."""
         what = self._authenticator
         try:
             token = await self._refreshed(runtime, deadline, rejected) if rejected is not None else None
@@ -49,7 +49,7 @@ class AuthenticatorCredential:
             method = await ask_authenticator(runtime, what, "get_auth_method")
         except ProviderKitError:
             raise
-        except Exception as error:  # an authenticator of the user's may raise anything
+        except Exception as error:  # a user's authenticator may raise anything
             raise AuthError(
                 f"The authenticator failed: {type(error).__name__}.",
                 code=AuthErrorCode.REFRESH_FAILED,
@@ -67,9 +67,9 @@ class AuthenticatorCredential:
         return Secret(token, -math.inf)
 
     async def _refreshed(self, transport: Runtime, deadline: float | None, rejected: str) -> Any:
-        """Have a refused token refreshed, once for all who were refused; the new one, or ``None``."""
+        """Refresh a refused token, once for all callers that were refused; the new one, or ``None``."""
         if self._last not in (None, rejected):
-            return None  # somebody has refreshed it meanwhile
+            return None  # another caller has refreshed it meanwhile
         now = transport.now()
         flight, leads, wakeup = self._flights.join(now, now + _LONGEST, transport.is_loop_closed(), transport.wakeup)
         if leads:
@@ -92,10 +92,10 @@ class AuthenticatorCredential:
 
 
 def pool_of(auth: Any, provider: str) -> KeyPool:
-    """The pool of what was given as ``auth=``.
+    """Create the pool for ``auth=``.
 
     Raises:
-        ConfigError: It is no authenticator.
+        ConfigError: It is not an authenticator.
     """
     made = getattr(auth, "credential_pool", None)
     if isinstance(made, KeyPool):

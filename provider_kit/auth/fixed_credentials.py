@@ -1,4 +1,4 @@
-"""Authenticators without a login: a key, or a token that somebody else renews."""
+"""Authenticators without a login: a key, or a token that is renewed outside this library."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["APIKeyAuthenticator", "BearerTokenAuthenticator"]
 
 
 class _Simple:
-    #: Whether :meth:`refresh_token` may bring another one.
+    #: Whether :meth:`refresh_token` may return a new token.
     can_refresh = False
 
     def __init__(self, provider: str) -> None:
@@ -33,11 +33,11 @@ class _Simple:
         return f"<{type(self).__name__} of {self.provider}: {shown}>"
 
     def is_authenticated(self) -> bool:
-        """Whether there is something to send. Whether it is accepted, only a call tells."""
+        """Whether there is something to send. Only a call shows whether it is accepted."""
         return self._secret is not None
 
     def get_token(self) -> str:
-        """What is sent.
+        """Return the key or token.
 
         Raises:
             AuthError: There is nothing, after a logout.
@@ -53,7 +53,7 @@ class _Simple:
         return self._secret
 
     def logout(self) -> bool:
-        """Forget it; whether there was one."""
+        """Delete it; return whether there was one."""
         had, self._secret = self._secret is not None, None
         return had
 
@@ -61,7 +61,7 @@ class _Simple:
         """Use this from now on.
 
         Raises:
-            AuthError: It is empty, or holds characters that no header can carry.
+            AuthError: It is empty, or holds characters that are not allowed in a header.
         """
         self._secret = MaskedStr(check_key(secret, self.provider))
 
@@ -75,7 +75,7 @@ class APIKeyAuthenticator(_Simple):
 
     Raises:
         MissingAPIKeyError: None is given and none is set.
-        AuthError: It is empty, or holds characters that no key has.
+        AuthError: It is empty, or holds characters that are not allowed in a key.
     """
 
     def __init__(self, provider: str, api_key: str | None = None) -> None:
@@ -110,15 +110,15 @@ class APIKeyAuthenticator(_Simple):
 
 
 class BearerTokenAuthenticator(_Simple):
-    """A bearer token that somebody else hands out.
+    """A bearer token that is issued outside this library.
 
     Args:
         provider: Name of the provider.
         token: The token.
-        renew: Returns a new token when the provider refuses the present one; sync or async.
+        renew: Returns a new token when the provider refuses the current one; sync or async.
 
     Raises:
-        AuthError: It is empty, or holds characters that no header can carry.
+        AuthError: It is empty, or holds characters that are not allowed in a header.
     """
 
     def __init__(self, provider: str, token: str, *, renew: Callable[[], Any] | None = None) -> None:
@@ -128,7 +128,7 @@ class BearerTokenAuthenticator(_Simple):
         self.authenticate(token)
 
     def refresh_token(self) -> None:
-        """Ask ``renew`` for a new token.
+        """Call ``renew`` for a new token.
 
         Raises:
             AuthError: There is no ``renew``, or it is asynchronous.
@@ -144,7 +144,7 @@ class BearerTokenAuthenticator(_Simple):
     async def _refresh(self, waiting: Runtime) -> None:
         if self._renew is None:
             raise AuthError(
-                "The token was refused or has expired, and nobody was told how to renew it.",
+                "The token was refused or has expired, and there is no renew= to replace it.",
                 code=AuthErrorCode.TOKEN_EXPIRED,
                 provider=self.provider,
                 retryable=False,

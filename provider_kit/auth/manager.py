@@ -1,4 +1,4 @@
-"""The logins of a program, of all providers, in one place."""
+"""All authenticators of a program, by provider."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["AuthManager", "AuthStatus"]
 
 @frozen(kw_only=True)
 class AuthStatus:
-    """How one login stands."""
+    """The state of one login."""
 
     provider: str
     #: One of :class:`AuthMethod`.
@@ -32,7 +32,7 @@ class AuthStatus:
     is_authenticated: bool
     #: What is known of the token, for OAuth logins.
     token: TokenInfo | None = None
-    #: What went wrong when it was looked at.
+    #: The error when it was checked.
     error: ProviderKitError | None = None
 
 
@@ -41,7 +41,7 @@ class AuthManager(Closing):
 
     Args:
         storage: Where :meth:`register_oauth` keeps tokens; default: what ``PROVIDER_KIT_TOKEN_STORAGE``
-            names, else files of the user's.
+            names, else files in the user's directory.
 
     Example:
         >>> from provider_kit import APIKeyAuthenticator, AuthManager
@@ -60,7 +60,7 @@ class AuthManager(Closing):
 
     @property
     def storage(self) -> TokenStorage:
-        """Where tokens are kept."""
+        """The storage of the tokens."""
         if self._storage is None:
             self._storage = open_token_storage()
         return self._storage
@@ -68,14 +68,14 @@ class AuthManager(Closing):
     # -------------------------------------------------------------------------------------------- who
 
     def register(self, name: str, authenticator: Authenticator) -> None:
-        """Hold an authenticator under a name; one that was there is replaced.
+        """Register an authenticator under a name; an existing one is replaced.
 
         Raises:
             ConfigError: It lacks a method of :class:`Authenticator`.
         """
         if not isinstance(authenticator, Authenticator) or isinstance(authenticator, type):
             raise ConfigError(
-                f"{type(authenticator).__name__} is no authenticator.",
+                f"{type(authenticator).__name__} is not an authenticator.",
                 hint="It needs is_authenticated, get_token, refresh_token, logout and get_auth_method.",
             )
         self._authenticators[name] = authenticator
@@ -83,13 +83,13 @@ class AuthManager(Closing):
     def register_oauth(
         self, name: str, config: OAuthConfig | None = None, *, provider: str | None = None, **options: Any
     ) -> OAuthAuthenticator:
-        """Hold an :class:`OAuthAuthenticator` over the manager's storage.
+        """Register an :class:`OAuthAuthenticator` that uses the manager's storage.
 
         Args:
-            name: Name it is held, and its token stored, under.
+            name: Name of the authenticator and of its stored token.
             config: The OAuth client; default: the provider's preset.
-            provider: The provider, if the name is not its name.
-            options: As :class:`OAuthAuthenticator` has them.
+            provider: The provider, if it differs from ``name``.
+            options: Options of :class:`OAuthAuthenticator`.
         """
         options.setdefault("storage_key", name)
         made = OAuthAuthenticator(provider or name, self.storage, config, **options)
@@ -97,7 +97,7 @@ class AuthManager(Closing):
         return made
 
     def remove(self, name: str) -> bool:
-        """Let go of an authenticator; its token stays. Whether there was one."""
+        """Remove an authenticator; its token stays stored. Return whether there was one."""
         return self._authenticators.pop(name, None) is not None
 
     def get(self, name: str) -> Authenticator:
@@ -117,16 +117,16 @@ class AuthManager(Closing):
         return found
 
     def names(self) -> list[str]:
-        """The names of all, sorted."""
+        """The names of all authenticators, sorted."""
         return sorted(self._authenticators)
 
     # -------------------------------------------------------------------------------------------- one of them
 
     def authenticate(self, name: str, *arguments: Any, **options: Any) -> Any:
-        """Have a good token; for OAuth logins see :meth:`OAuthAuthenticator.authenticate`.
+        """Ensure a valid token; for OAuth logins see :meth:`OAuthAuthenticator.authenticate`.
 
         Raises:
-            AuthError: That failed.
+            AuthError: No token could be obtained.
             NotSupportedError: The authenticator has no ``authenticate``.
         """
         return run_to_completion(self._authenticate(BlockingRuntime(), name, arguments, options))
@@ -141,7 +141,7 @@ class AuthManager(Closing):
         return await self._ask(waiting, name, "authenticate", *arguments, **options)
 
     def is_authenticated(self, name: str) -> bool:
-        """Whether there is a token that is good now."""
+        """Whether there is a valid token now."""
         return bool(run_to_completion(self._ask(BlockingRuntime(), name, "is_authenticated")))
 
     async def ais_authenticated(self, name: str) -> bool:
@@ -149,7 +149,7 @@ class AuthManager(Closing):
         return bool(await self._ask(_asyncio(), name, "is_authenticated"))
 
     def get_token_info(self, name: str) -> TokenInfo | None:
-        """What is known of a token; ``None`` if nobody is logged in, or it is no OAuth login."""
+        """Information about a token; ``None`` if not logged in, or if it is not an OAuth login."""
         return run_to_completion(self._info(BlockingRuntime(), name))
 
     async def aget_token_info(self, name: str) -> TokenInfo | None:
@@ -183,10 +183,10 @@ class AuthManager(Closing):
         return found
 
     def logout(self, name: str) -> None:
-        """Forget a token.
+        """Delete a token.
 
         Raises:
-            AuthError: The server did not end it, or the storage cannot be written.
+            AuthError: The server did not revoke it, or the storage cannot be written.
         """
         run_to_completion(self._ask(BlockingRuntime(), name, "logout"))
 
@@ -198,13 +198,13 @@ class AuthManager(Closing):
         authenticator = self.get(name)
         if not hasattr(authenticator, method):
             raise NotSupportedError(
-                f"{type(authenticator).__name__} has no {method}().", provider=name, hint="It is no OAuth login."
+                f"{type(authenticator).__name__} has no {method}().", provider=name, hint="It is not an OAuth login."
             )
         try:
             return await ask_authenticator(waiting, authenticator, method, *arguments, **options)
         except ProviderKitError:
             raise
-        except Exception as error:  # an authenticator of the user's may raise anything
+        except Exception as error:  # a user's authenticator may raise anything
             raise AuthError(
                 f"{type(authenticator).__name__}.{method}() failed: {type(error).__name__}.",
                 code=AuthErrorCode.REFRESH_FAILED,
@@ -215,7 +215,7 @@ class AuthManager(Closing):
     # -------------------------------------------------------------------------------------------- all of them
 
     def status(self) -> dict[str, AuthStatus]:
-        """How each login stands; a failure to look at one is told in its place."""
+        """The state of each login; a failed check is reported in its ``error``."""
         return run_to_completion(self._status(BlockingRuntime()))
 
     async def astatus(self) -> dict[str, AuthStatus]:
@@ -236,7 +236,7 @@ class AuthManager(Closing):
         return found
 
     def authenticated_providers(self) -> list[str]:
-        """The names of those that have a token which is good now."""
+        """The names of those with a valid token now."""
         return [name for name, status in self.status().items() if status.is_authenticated]
 
     async def aauthenticated_providers(self) -> list[str]:
@@ -244,7 +244,7 @@ class AuthManager(Closing):
         return [name for name, status in (await self.astatus()).items() if status.is_authenticated]
 
     def refresh_all(self) -> dict[str, ProviderKitError | None]:
-        """Refresh every login that can be; by name, what went wrong."""
+        """Refresh every login that can be refreshed; return the errors by name."""
         return run_to_completion(self._refresh_all(BlockingRuntime()))
 
     async def arefresh_all(self) -> dict[str, ProviderKitError | None]:
@@ -256,7 +256,7 @@ class AuthManager(Closing):
         for name in self.names():
             try:
                 if await self._ask(waiting, name, "get_auth_method") == AuthMethod.API_KEY:
-                    continue  # a key has no end that is known
+                    continue  # the expiry of a key is unknown
                 await self._ask(waiting, name, "refresh_token")
                 found[name] = None
             except ProviderKitError as error:
@@ -264,7 +264,7 @@ class AuthManager(Closing):
         return found
 
     def cleanup_expired(self) -> list[str]:
-        """Delete stored tokens that are over and cannot be refreshed; their names.
+        """Delete stored tokens that have expired and cannot be refreshed; return their names.
 
         Raises:
             NotSupportedError: The storage cannot do that.

@@ -1,4 +1,4 @@
-"""Calling what a user brought: a plain function, or an asynchronous one, from either world."""
+"""Calling a user's function, plain or asynchronous, from blocking or asyncio code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["CallsBlocking", "call_user"]
 
 
 class CallsBlocking(Protocol):
-    """What of a transport is needed to call something that may block."""
+    """The part of a transport that calls functions that may block."""
 
     kind: str
 
@@ -22,13 +22,13 @@ class CallsBlocking(Protocol):
 
 
 async def call_user(transport: CallsBlocking, function: Callable[..., Any], *args: Any, what: str) -> Any:
-    """What ``function(*args)`` returns, awaited if it must be.
+    """Return the result of ``function(*args)``, awaited if necessary.
 
     Args:
-        transport: The world the call is made in.
-        function: Plain ones are called where they may block.
+        transport: The blocking or asyncio transport of the caller.
+        function: A plain function is called in a thread if it may block.
         args: Its arguments.
-        what: What it is, for an error.
+        what: Its description, for an error.
 
     Raises:
         AuthError: It is asynchronous, and the call is not.
@@ -37,7 +37,7 @@ async def call_user(transport: CallsBlocking, function: Callable[..., Any], *arg
     if asynchronous and transport.kind == "blocking":
         raise AuthError(
             f"{what} is asynchronous, the call is not.",
-            hint="Use the a-twin (achat(), astream(), alogin(), …), or pass a plain one.",
+            hint="Use the asyncio method (achat(), astream(), alogin(), …), or pass a plain function.",
         )
     found = function(*args) if asynchronous else await transport.call_blocking(function, *args)
     if isawaitable(found):
@@ -46,8 +46,8 @@ async def call_user(transport: CallsBlocking, function: Callable[..., Any], *arg
             if close is not None:
                 close()
             raise AuthError(
-                f"{what} returned something to await, but the call is blocking.",
-                hint="Use the a-twin (achat(), astream(), alogin(), …), or pass a plain one.",
+                f"{what} returned an awaitable, but the call is blocking.",
+                hint="Use the asyncio method (achat(), astream(), alogin(), …), or pass a plain function.",
             )
         found = await found
     return found

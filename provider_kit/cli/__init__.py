@@ -1,6 +1,6 @@
-"""The command ``provider-kit``: reads arguments, calls the library, prints. It decides nothing a program could not.
+"""The command ``provider-kit``: reads arguments, calls the library, prints. It has no features beyond the library.
 
-One module for each group of commands; ``main.py`` finds them, ``hints.py`` puts hints of errors in the command's words.
+One module for each group of commands; ``main.py`` finds them, ``hints.py`` rewrites error hints for the command line.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Printing an answer while it is written: as it comes, and on a terminal each paragraph as Markdown once it is whole.
+"""Prints an answer while it is written: raw as it comes, and on a terminal each complete paragraph as Markdown.
 
-A paragraph is first shown raw, so that nothing is waited for, and then replaced by its rendering. Nothing
+A paragraph is first shown raw, without delay, and then replaced by its rendering. Nothing
 of ``rich`` is loaded before the first paragraph is complete.
 """
 
@@ -63,7 +63,7 @@ class _Plain:
 
 
 class _Rendered:
-    """Paragraphs, rendered as Markdown when they are whole."""
+    """Paragraphs, rendered as Markdown when complete."""
 
     def __init__(self) -> None:
         self._pending = ""
@@ -111,7 +111,7 @@ class _Rendered:
         self._begun = True
         columns, rows = shutil.get_terminal_size()
         used = _rows(block + rest, columns)
-        if used >= rows:  # its beginning has left the screen, and cannot be replaced any more
+        if used >= rows:  # its beginning has scrolled off and can no longer be replaced
             if not rest and not block.endswith("\n"):
                 sys.stdout.write("\n")
             return
@@ -143,7 +143,7 @@ def _without_empty_ends(rendered: str) -> str:
 
 
 def _end_of_block(text: str) -> int | None:
-    """Where the first whole block ends: at an empty line outside a fence, or behind the end of a fence."""
+    """Where the first complete block ends: at an empty line outside a fence, or after the end of a fence."""
     fence: str | None = None
     position = 0
     while True:
@@ -188,7 +188,7 @@ def _rows(text: str, columns: int) -> int:
 
 
 def _markdown(text: str) -> Any:
-    """What a model means by Markdown: tags are text, a line break is one, and addresses are shown."""
+    """Markdown as models use it: tags are text, line breaks are kept, and URLs are shown."""
     from markdown_it import MarkdownIt
     from rich.markdown import Markdown
 
@@ -203,7 +203,7 @@ def _markdown(text: str) -> Any:
 
 
 def tell_rest(answer: ChatResponse) -> None:
-    """What is not the text: tool calls, warnings, a cut answer."""
+    """Print what is not text: tool calls, warnings, a truncated answer."""
     for call in answer.tool_calls:
         say(f"Tool call: {call.name}({call.arguments_json})", err=True)
     for warning in answer.warnings:

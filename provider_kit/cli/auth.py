@@ -1,4 +1,4 @@
-"""``provider-kit auth``: log in, see how logins stand, refresh, log out."""
+"""``provider-kit auth``: log in, show the state of logins, refresh, log out."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def has_login(provider: str) -> bool:
     """Whether a login of this provider is stored."""
     try:
         return provider in open_token_storage().list_tokens()
-    except ProviderKitError:  # told when it is really needed
+    except ProviderKitError:  # reported when it is needed
         return False
 
 
-#: Seconds after which a refresh that was begun is not merely under way.
+#: Seconds after which an unfinished refresh counts as failed.
 _REFRESH_TAKES = 120.0
 
 
@@ -94,7 +94,7 @@ def _config(
     if config.protocol == "oauth2" and not config.client_id:
         prefix = provider.upper().replace("-", "_")
         raise AuthError(
-            f"A login to {provider} needs an OAuth client of your own.",
+            f"A login to {provider} needs your own OAuth client.",
             code="invalid_config",
             provider=provider,
             hint=f"Register one in the provider's console, then set {prefix}_CLIENT_ID (and {prefix}_CLIENT_SECRET), "
@@ -104,7 +104,7 @@ def _config(
 
 
 def _entry_of_file(provider: str) -> ProviderEntry | None:
-    """What the configuration file has under this name; if it cannot be read, nothing takes its place."""
+    """The entry of the configuration file with this name; an unreadable entry is an error."""
     found = read_configuration_if_any()
     if found is not None and provider in found.broken:
         found.check()
@@ -136,7 +136,7 @@ def _authenticator(provider: str, *, needed: bool = True) -> OAuthAuthenticator:
     except ProviderKitError as error:
         if needed:
             raise
-        told = f"The configuration file is left aside: {' '.join(str(error).split())}"
+        told = f"The configuration file is ignored: {' '.join(str(error).split())}"
         say(told[:300], err=True, fg="yellow")
     return OAuthAuthenticator(provider, config=config)
 
@@ -151,7 +151,7 @@ def _show_address(url: str) -> None:
     say(f"  {url}\n", err=True, fg="cyan")
     if sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty():
         say(
-            "Waiting until the browser comes back. If it runs on another machine, it\n"
+            "Waiting for the browser. If it runs on another machine, it\n"
             "cannot show its last page: copy the address of that page from the\n"
             "browser, paste it here and press Enter.",
             err=True,
@@ -159,18 +159,18 @@ def _show_address(url: str) -> None:
 
 
 def _complain(error: AuthError) -> None:
-    say("That is not the address this login ends at:", err=True, fg="yellow")
-    say(f"{error.details or error.message}\nPaste the whole address that the browser ended at.", err=True)
+    say("That is not the final address of this login:", err=True, fg="yellow")
+    say(f"{error.details or error.message}\nPaste the full final address of the browser.", err=True)
 
 
 def _tell_success(provider: str, info: TokenInfo, where: str) -> None:
     say(f"Logged in to {provider}.", fg="green")
     if info.expires_in is None:
-        say("The access has no end that the server told.")
+        say("The server did not say when the access token expires.")
     elif info.can_refresh:
-        say(f"The access token is good for {_span(info.expires_in)} and is refreshed by itself.")
+        say(f"The access token is valid for {_span(info.expires_in)} and is refreshed automatically.")
     else:
-        say(f"The access ends in {_span(info.expires_in)}; the server gave no refresh token.")
+        say(f"The access token expires in {_span(info.expires_in)}; the server gave no refresh token.")
     say(f"Kept in {where.strip('<>')}.")
 
 
@@ -178,7 +178,7 @@ def _tell_success(provider: str, info: TokenInfo, where: str) -> None:
 
 
 def run_status(provider: str | None, as_json: bool) -> None:
-    """Show how logins stand."""
+    """Show the state of logins."""
     storage = open_token_storage()
     names = [provider] if provider is not None else [n for n in storage.list_tokens() if not is_login_key(n)]
     rows = [_row(storage, name) for name in names]
@@ -187,7 +187,7 @@ def run_status(provider: str | None, as_json: bool) -> None:
     if as_json:
         say_json(rows)
     elif not rows:
-        say(f"Nobody is logged in ({repr(storage).strip('<>')}).")
+        say(f"There is no login ({repr(storage).strip('<>')}).")
         say("Log in with: provider-kit auth login PROVIDER")
     else:
         width = max(12, *(len(row["provider"]) for row in rows))
@@ -221,10 +221,10 @@ def _row(storage: Any, name: str) -> dict[str, Any]:
     can_refresh = bool(token.refresh_token)
     row |= {"expires_at": token.expires_at, "can_refresh": can_refresh, "scopes": list(token.scopes)}
     if left > 0:
-        span = "no end is known" if token.expires_at is None else f"for {_span(left)}"
-        row |= {"state": "logged in", "text": f"{span}{', then refreshed by itself' if can_refresh else ''}"}
+        span = "expiry unknown" if token.expires_at is None else f"for {_span(left)}"
+        row |= {"state": "logged in", "text": f"{span}{', then refreshed automatically' if can_refresh else ''}"}
     elif can_refresh:
-        row |= {"state": "expired", "text": "refreshed by itself with the next call"}
+        row |= {"state": "expired", "text": "refreshed automatically with the next call"}
     else:
         row |= {"state": "over", "text": f"provider-kit auth login {name}"}
     if can_refresh and token.refreshing_since is not None and time.time() - token.refreshing_since > _REFRESH_TAKES:
@@ -237,36 +237,36 @@ def run_refresh(provider: str) -> None:
     _refuse_key(provider)
     with _authenticator(provider) as authenticator:
         info = authenticator.refresh_token()
-        good = "no end is known" if info.expires_in is None else f"good for {_span(info.expires_in)}"
+        good = "expiry unknown" if info.expires_in is None else f"good for {_span(info.expires_in)}"
         say(f"Refreshed the token of {provider}; {good}.")
 
 
 def _refuse_key(provider: str) -> None:
-    """What is stored under the name must not be a key."""
+    """Refuse if a key, not a login, is stored under the name."""
     is_key = False
     with suppress(ProviderKitError):  # an unreadable storage is reported by the command itself
         stored = open_token_storage().retrieve_token(provider)
         is_key = stored is not None and stored.token_type == "api_key"
     if is_key:
         raise ConfigError(
-            f"What is stored of {provider} is a key, not a login.",
+            f"A key of {provider} is stored, not a login.",
             hint=f"It needs no refresh; to delete it: provider-kit keys rm {provider}",
         )
 
 
 def run_logout(provider: str, revoke: bool) -> None:
-    """Forget a token, and end it at the server."""
+    """Delete a token, and revoke it at the server."""
     _refuse_key(provider)
     with _authenticator(provider, needed=False) as authenticator:
         had = authenticator.logout(revoke=revoke)
     if not had:
-        say(f"Nobody was logged in to {provider}.")
+        say(f"There was no login to {provider}.")
         return
     say(f"Logged out of {provider}.")
 
 
 def _span(seconds: float) -> str:
-    """A time span for people."""
+    """A time span as text."""
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
             count = int(seconds // size)

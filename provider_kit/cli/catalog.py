@@ -20,7 +20,7 @@ __all__ = ["run_models", "run_providers"]
 def run_models(
     provider: str | None, base_url: str | None, search: str | None, refresh: bool, prices: bool, as_json: bool
 ) -> None:
-    """Print the models of a provider; a list is remembered for an hour."""
+    """Print the models of a provider; the list is cached for an hour."""
     with open_client(provider, os.environ, base_url=base_url) as client:
         cache = ModelCache(client.provider, client.base_url, [status.id for status in client.keys.status()])
         models = None if refresh else cache.read()
@@ -35,7 +35,7 @@ def run_models(
         heads, widths = ["Model", "Context"], [50, 18 if prices else 0]
         rows = [[f"{client.provider}/{one.id}", _window(one)] for one in shown]
         if prices:
-            heads, widths = [*heads, "US dollars a million tokens"], [*widths, 0]
+            heads, widths = [*heads, "US dollars per million tokens"], [*widths, 0]
             rows = [[*row, _prices(one)] for row, one in zip(rows, shown, strict=True)]
         print_table(heads, rows, widths)
         if not shown and words:

@@ -1,4 +1,4 @@
-"""``provider-kit chat``: one question, one answer; or a conversation, where nobody asks anything yet."""
+"""``provider-kit chat``: one question and one answer; or a conversation, if no question is given."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run_chat(
     no_stream: bool,
     as_json: bool,
 ) -> None:
-    """Ask and print."""
+    """Send the question and print the answer."""
     prompt, system, schema = (text if text is None else readable(text) for text in (prompt, system, schema))
     given = {"temperature": temperature, "max_tokens": max_tokens}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -104,7 +104,7 @@ def _schema(given: str) -> Any:
 
 
 def _question(prompt: str | None) -> str:
-    """The prompt, with what was piped in behind it."""
+    """The prompt, followed by piped input."""
     piped = "" if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty() else _read_piped().strip()
     question = "\n\n".join(part for part in (prompt, piped) if part)
     if not question:
@@ -113,11 +113,11 @@ def _question(prompt: str | None) -> str:
 
 
 def _read_piped() -> str:
-    """What was piped in; bytes that are no text are replaced, not fatal, but not without a word."""
+    """Read piped input; invalid bytes are replaced, with a warning."""
     data = sys.stdin.buffer.read()
     text = read_text(data)
     if text is None:
-        say("Warning: what was piped in is not all plain text in UTF-8.", err=True, fg="yellow")
+        say("Warning: the piped input is not entirely UTF-8 text.", err=True, fg="yellow")
     return decode_text(data) if text is None else text
 
 

@@ -13,9 +13,9 @@ __all__ = ["auth", "config", "keys"]
 
 @click.group()
 def auth() -> None:
-    """Log in with OAuth, see how logins stand, log out.
+    """Log in with OAuth, show the state of logins, log out.
 
-    Logins are kept in files of yours that nobody else can read, or where PROVIDER_KIT_TOKEN_STORAGE says:
+    Logins are stored in files that only you can read, or where PROVIDER_KIT_TOKEN_STORAGE says:
     keyring, a path, sqlite:///path, redis://...
     """
 
@@ -23,16 +23,16 @@ def auth() -> None:
 @auth.command()
 @click.argument("provider", shell_complete=complete_provider)
 @click.option("--device", is_flag=True, help="Show a code to enter on another device; needs no browser here.")
-@click.option("--browser/--no-browser", default=None, help="Whether to open a browser; default: where one is seen.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port the browser comes back to; default: a free one.")
-@click.option("--scope", "scopes", multiple=True, help="What to ask for; may be repeated.")
+@click.option("--browser/--no-browser", default=None, help="Whether to open a browser; default: if you can see it.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the browser callback; default: a free one.")
+@click.option("--scope", "scopes", multiple=True, help="Scope to request; may be repeated.")
 @click.option("--client-id", help="Id of your OAuth client; default: PROVIDER_CLIENT_ID.")
-@click.option("--issuer", help="Address of the authorization server, which then tells the other addresses.")
+@click.option("--issuer", help="Address of the authorization server; the other addresses are then discovered.")
 @click.option("--auth-url", help="Where you agree.")
 @click.option("--token-url", help="Where codes and tokens are exchanged.")
 @click.option("--device-url", help="Where devices get their codes.")
-@click.option("--revoke-url", help="Where tokens are ended.")
-@click.option("--timeout", type=click.FloatRange(min=1), default=600.0, help="Seconds you have; default 600.")
+@click.option("--revoke-url", help="Where tokens are revoked.")
+@click.option("--timeout", type=click.FloatRange(min=1), default=600.0, help="Seconds to wait for you; default 600.")
 def login(**options: Any) -> None:
     """Log in to PROVIDER, in the browser or with a code.
 
@@ -47,7 +47,7 @@ def login(**options: Any) -> None:
 @click.argument("provider", required=False, shell_complete=complete_provider)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def status(provider: str | None, as_json: bool) -> None:
-    """Show how logins stand. Exit code 1 if PROVIDER is not logged in, or nobody is."""
+    """Show the state of logins. Exit code 1 if PROVIDER has no login, or there is none at all."""
     from provider_kit.cli.auth import run_status
 
     run_status(provider, as_json)
@@ -56,7 +56,7 @@ def status(provider: str | None, as_json: bool) -> None:
 @auth.command()
 @click.argument("provider", shell_complete=complete_provider)
 def refresh(provider: str) -> None:
-    """Refresh the token of PROVIDER now. It is done by itself when needed."""
+    """Refresh the token of PROVIDER now. This happens automatically when needed."""
     from provider_kit.cli.auth import run_refresh
 
     run_refresh(provider)
@@ -64,9 +64,9 @@ def refresh(provider: str) -> None:
 
 @auth.command()
 @click.argument("provider", shell_complete=complete_provider)
-@click.option("--revoke/--no-revoke", default=True, help="Whether to end the token at the server too.")
+@click.option("--revoke/--no-revoke", default=True, help="Whether to revoke the token at the server too.")
 def logout(provider: str, revoke: bool) -> None:
-    """Forget the login of PROVIDER, and end it at the server."""
+    """Delete the login of PROVIDER, and revoke it at the server."""
     from provider_kit.cli.auth import run_logout
 
     run_logout(provider, revoke)
@@ -74,9 +74,9 @@ def logout(provider: str, revoke: bool) -> None:
 
 @click.group()
 def keys() -> None:
-    """Store API keys, so that no variable need be set.
+    """Store API keys, so that no environment variable is needed.
 
-    They are kept in files of yours that nobody else can read, or where PROVIDER_KIT_TOKEN_STORAGE says:
+    They are stored in files that only you can read, or where PROVIDER_KIT_TOKEN_STORAGE says:
     keyring, a path, sqlite:///path, redis://...
     """
 
@@ -94,7 +94,7 @@ def set_key(provider: str, force: bool) -> None:
 @keys.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def list_keys(as_json: bool) -> None:
-    """List the stored keys and logins; of a key only its end is shown."""
+    """List the stored keys and logins; only the last characters of a key are shown."""
     from provider_kit.cli.keys import run_list
 
     run_list(as_json)
@@ -103,7 +103,7 @@ def list_keys(as_json: bool) -> None:
 @keys.command("rm")
 @click.argument("provider", shell_complete=complete_stored)
 def remove_key(provider: str) -> None:
-    """Forget the key of PROVIDER."""
+    """Delete the key of PROVIDER."""
     from provider_kit.cli.keys import run_remove
 
     run_remove(provider)
@@ -132,7 +132,7 @@ def check(file: str | None, as_json: bool) -> None:
 @click.argument("file", required=False, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def show(file: str | None, as_json: bool) -> None:
-    """Print the settings that count and where each comes from; secrets are masked."""
+    """Print the settings in effect and where each comes from; secrets are masked."""
     from provider_kit.cli.config import run_show
 
     run_show(file, as_json)
@@ -167,7 +167,7 @@ def path() -> None:
 
 @config.command()
 @click.argument("file", type=click.Path())
-@click.option("-o", "--output", type=click.Path(), help="Where to; default: standard output.")
+@click.option("-o", "--output", type=click.Path(), help="Output file; default: standard output.")
 def encrypt(file: str, output: str | None) -> None:
     """Encrypt FILE with PROVIDER_KIT_ENCRYPTION_KEY, or with a passphrase you type."""
     from provider_kit.cli.config import run_encrypt
@@ -177,9 +177,9 @@ def encrypt(file: str, output: str | None) -> None:
 
 @config.command()
 @click.argument("file", type=click.Path())
-@click.option("-o", "--output", type=click.Path(), help="Where to; default: standard output.")
+@click.option("-o", "--output", type=click.Path(), help="Output file; default: standard output.")
 def decrypt(file: str, output: str | None) -> None:
-    """Print an encrypted FILE as it was."""
+    """Print an encrypted FILE decrypted."""
     from provider_kit.cli.config import run_decrypt
 
     run_decrypt(file, output)

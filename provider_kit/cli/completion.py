@@ -1,4 +1,4 @@
-"""``provider-kit completion``: what a shell needs to complete commands, providers and codes."""
+"""``provider-kit completion``: shell completion of commands, providers and codes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def complete_model(context: click.Context, parameter: click.Parameter, incomplet
 
 
 def complete_stored(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Names under which something is stored."""
+    """Names with a stored key or login."""
     from provider_kit.auth.storage.factory import open_token_storage
     from provider_kit.errors import ProviderKitError
 

@@ -1,4 +1,4 @@
-"""``provider-kit config``: check the file, show what counts, write one to begin with, encrypt it."""
+"""``provider-kit config``: check the file, show the values in effect, write a first one, encrypt it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _file(path: str | None) -> str:
         raise ConfigError(
             "There is no configuration file."
             + (
-                " The config.yaml here has no line 'providers:' and was passed by."
+                " The config.yaml here has no line 'providers:' and was ignored."
                 if os.path.exists("config.yaml")
                 else ""
             ),
@@ -91,7 +91,7 @@ def _print(problem: Problem, lines: list[str]) -> None:
 
 
 def run_show(path: str | None, as_json: bool) -> None:
-    """Print the settings that count, and where each comes from."""
+    """Print the settings in effect, and where each comes from."""
     file = find_config_file(path)
     if file is None:
         _show_environment(as_json)
@@ -165,7 +165,7 @@ def run_path() -> None:
 
 
 def run_encrypt(path: str, output: str | None) -> None:
-    """Encrypt a file, so that it can be kept where others can read it."""
+    """Encrypt a file, so that it can be stored where others can read it."""
     text = read_text(_file(path))
     if is_encrypted(text):
         raise ConfigError(f"{path} is encrypted already.", hint="provider-kit config decrypt shows it.")
@@ -177,7 +177,7 @@ def run_encrypt(path: str, output: str | None) -> None:
 
 
 def run_decrypt(path: str, output: str | None) -> None:
-    """Show an encrypted file as it was."""
+    """Print an encrypted file decrypted."""
     _write(decrypt_config(read_text(_file(path)), _key(confirm=False)), output)
 
 
@@ -196,14 +196,14 @@ def _write(text: str, output: str | None) -> None:
     if output is None:
         click.echo(shown(text), nl=False)
         return
-    # A new file in its place: neither the mode of an older one stays, nor is a link followed.
+    # Replace the file: neither is the mode of an older one kept, nor a link followed.
     temporary = f"{output}.{os.getpid()}.new"
     descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:
             out.write(text)
         os.replace(temporary, output)
-    except BaseException:  # nothing half-written is left behind
+    except BaseException:  # no partial file is left behind
         with suppress(OSError):
             os.unlink(temporary)
         raise

@@ -1,4 +1,4 @@
-"""A conversation at the terminal: history, slash commands, several lines, Ctrl-C that only ends the answer."""
+"""A conversation at the terminal: history, slash commands, multi-line input, Ctrl-C to stop an answer."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def run_conversation(
     timeout: float | None,
     max_retries: int | None,
 ) -> None:
-    """Talk until somebody leaves."""
+    """Run until the user leaves."""
     first: list[str] = []
 
     def reopen(target: str | None) -> Client:
-        # The address that was given is that of the first provider; another one's key does not go there.
+        # A given base URL belongs to the first provider; keys of others are not sent there.
         same = not first or (target or "").partition("/")[0] in first
         address = base_url if same else None
         return open_client(target, os.environ, base_url=address, timeout=timeout, max_retries=max_retries)
@@ -70,7 +70,7 @@ def run_conversation(
 
 
 def _answer(talk: Conversation, text: str) -> None:
-    """Ask, and print the answer; a failure or an interruption leaves the conversation in order."""
+    """Send a question and print the answer; a failure or an interruption keeps the conversation valid."""
     given = dict(talk.options)
     if talk.system:
         given["system"] = talk.system
@@ -91,7 +91,7 @@ def _answer(talk: Conversation, text: str) -> None:
     except ProviderKitError as error:
         if isinstance(error, InvalidRequestError) and talk.files:
             talk.files.clear()
-            say("The attached files are taken off again.", err=True)
+            say("The attached files were removed.", err=True)
         if isinstance(error, StreamError) and error.partial is not None:
             _keep(talk, question, error.partial)
         _tell(error)
@@ -103,7 +103,7 @@ def _answer(talk: Conversation, text: str) -> None:
 
 def _keep(talk: Conversation, question: Message, answer: ChatResponse) -> None:
     if not answer.text and answer.finish_reason == "error":
-        return  # nothing came of it; the question is not asked for ever
+        return  # without an answer the question is removed
     talk.files.clear()
     talk.count(answer)
     talk.messages.append(question)

@@ -1,4 +1,4 @@
-"""What a conversation at the terminal knows of itself."""
+"""The state of a conversation at the terminal."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["Conversation"]
 
 @define
 class Conversation:
-    """What a conversation knows of itself."""
+    """The state of a conversation."""
 
     client: Client
-    #: What opens another client: provider and model to client.
+    #: Opens another client, from provider and model.
     reopen: Any = field(repr=False)
     system: str | None = None
     options: dict[str, Any] = field(factory=dict)
     messages: list[Message] = field(factory=list)
-    #: Files that go with the next question.
+    #: Files attached to the next question.
     files: list[str] = field(factory=list)
     input_tokens: int = 0
     output_tokens: int = 0
@@ -37,10 +37,10 @@ class Conversation:
         return f"{self.client.provider}/{self.options.get('model') or self.client.model or '?'}"
 
     def switch(self, target: str) -> None:
-        """Go on with another provider, as ``provider`` or ``provider/model``; the conversation stays.
+        """Continue with another provider, as ``provider`` or ``provider/model``; the conversation stays.
 
         Raises:
-            ProviderKitError: There is no such provider; the old one stays.
+            ProviderKitError: There is no such provider; the current one is kept.
         """
         made = self.reopen(target)
         self.options.pop("model", None)
@@ -48,14 +48,14 @@ class Conversation:
         self.client = made
 
     def choose_model(self, name: str) -> None:
-        """Go on with another model of this provider, or with ``provider/model``.
+        """Continue with another model of this provider, or with ``provider/model``.
 
         Raises:
-            ProviderKitError: There is no such provider; the old one stays.
+            ProviderKitError: There is no such provider; the current one is kept.
         """
         provider = find_provider(self.client.config.type)
         own = f"{self.client.provider}/"
-        # Gateways and servers of one's own have models called vendor/model.
+        # Gateways and custom servers have models called vendor/model.
         has_slashes = "/" in (provider.default_model or "/")
         if "/" in name and not name.startswith(own) and is_known(name.partition("/")[0]) and not has_slashes:
             self.switch(name)
@@ -63,7 +63,7 @@ class Conversation:
             self.options["model"] = name.removeprefix(own)
 
     def count(self, answer: ChatResponse) -> None:
-        """Add up what an answer used."""
+        """Add the usage of an answer."""
         self.answers += answer.finish_reason != "error"
         self.input_tokens += answer.usage.input_tokens or 0
         self.output_tokens += answer.usage.output_tokens or 0

@@ -1,4 +1,4 @@
-"""``provider-kit demo``: the same conversation in all three ways of calling."""
+"""``provider-kit demo``: a conversation with a blocking, an asyncio and a streamed call."""
 
 from __future__ import annotations
 

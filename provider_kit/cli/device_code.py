@@ -1,4 +1,4 @@
-"""Showing a device's code: large, so that it can be read from a distance, and copied where that can be done."""
+"""Shows a device code in large letters, and copies it to the clipboard where possible."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def large(code: str, columns: int) -> str | None:
 
 
 def copy_sequence(text: str) -> str:
-    """What asks a terminal to put a text on the clipboard, also over SSH (OSC 52); those that cannot ignore it."""
+    """The escape sequence that copies a text to the clipboard, also over SSH (OSC 52); other terminals ignore it."""
     return f"\033]52;c;{base64.b64encode(text.encode()).decode()}\a"
 
 
 def show_code(device: DeviceCode) -> None:
-    """Tell a person where to go and what to enter."""
+    """Show the user the address and the code to enter."""
     columns = shutil.get_terminal_size().columns
     say("On any device, open", err=True)
     say(f"\n  {device.verification_uri}\n", err=True, fg="cyan", bold=True)

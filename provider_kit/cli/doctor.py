@@ -1,4 +1,4 @@
-"""``provider-kit doctor`` and ``provider-kit test``: does it work, and if not, what to do."""
+"""``provider-kit doctor`` and ``provider-kit test``: whether a provider works, and remedies if not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", 
 def run_doctor(
     provider: str | None, base_url: str | None, timeout: float, calls: int, as_json: bool, verbose: bool
 ) -> None:
-    """Examine a provider, or all that are configured."""
+    """Check one provider, or all that are configured."""
     about_file, configuration = _examine_file()
     names = [provider] if provider is not None else _names(configuration, about_file)
     found: list[Diagnosis] = []
@@ -42,7 +42,7 @@ def run_doctor(
     for number, name in enumerate(names):
         share = max(1.0, deadline - time.monotonic()) / (
             len(names) - number
-        )  # what the quick ones leave is the slow ones'
+        )  # time the fast ones do not use is left to the slow ones
         with _spinner(f"Examining {name} …", quiet=as_json):
             found.append(_examine(_with_model(name), base_url, share, calls, about_file))
         if not as_json:
@@ -121,7 +121,7 @@ def _spinner(text: str, *, quiet: bool) -> Any:
 
 
 def _print(one: Diagnosis, verbose: bool) -> None:
-    """A table for people; what is well takes a line, what is not says what to do."""
+    """Print a table: one line for a passed check, with a remedy for others."""
     say(f"\n{one.provider}", bold=True, nl=False)
     say(f"  {one.base_url}{f'  {one.model}' if one.model else ''}".rstrip())
     plain = not is_terminal(sys.stdout)
@@ -154,7 +154,7 @@ def _wrapped(head: str, text: str, width: int, indent: int) -> str:
 
 
 def run_test(name: str, prompt: str, as_json: bool) -> None:
-    """Ask for the models and for one answer, and tell how far that went."""
+    """Request the models and one answer, and report how far that got."""
     result: dict[str, Any] = {"provider": name, "status": "success", "phase": "configuration"}
     error: ProviderKitError | None = None
     answer = None
@@ -164,7 +164,7 @@ def run_test(name: str, prompt: str, as_json: bool) -> None:
             result |= {"model": client.model, "base_url": client.base_url, "phase": "model_fetch"}
             health = client.health_check(timeout=20)
             result["models"] = health.message
-            # A provider without a list of models, or a key that may not see it, may answer all the same.
+            # A provider without a list of models, or a key that may not read it, may still answer.
             if isinstance(health.error, ProviderKitError) and not isinstance(health.error, _NO_LIST):
                 raise health.error
             if client.model:
@@ -194,7 +194,7 @@ def run_test(name: str, prompt: str, as_json: bool) -> None:
             seconds = f" after {answer.timings.total:.1f} s" if answer.timings and answer.timings.total else ""
             say(f"{client.provider}/{client.model}{seconds}: {' '.join(answer.text.split())[:200]}")
         else:
-            say("No model is chosen, so none was asked.")
+            say("No model is chosen, so none was called.")
     else:
         say(f"{name} fails at {result['phase'].replace('_', ' ')}: {' '.join(str(error).split())}", fg="red", err=True)
         hint = at_the_command(error.hint or "")

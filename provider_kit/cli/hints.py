@@ -1,7 +1,7 @@
-"""Hints as somebody at the command can follow them: options of the command, settings of the configuration file.
+"""Rewrites hints for the command line, with its options and the settings of the configuration file.
 
-The errors of the library speak of Python's arguments; a person at a terminal has none to pass. What cannot be said
-in the command's words is left out.
+The hints of the library name Python arguments, which do not exist at a terminal. What has no equivalent there is left
+out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import click
 
 __all__ = ["at_the_command"]
 
-#: Blocks of the configuration file, by the class that a program gives.
+#: Blocks of the configuration file, by the class used in programs.
 _BLOCKS = {
     "HTTPConfig": "http",
     "RateLimitConfig": "rate_limit",
@@ -20,7 +20,7 @@ _BLOCKS = {
     "Timeout": "timeout",
     "OAuthConfig": "oauth",
 }
-#: A setting of a block, or an argument of Python's with its value.
+#: A setting of a block, or a Python argument with its value.
 _PYTHON = re.compile(
     r"(?:(?<![\w.])[a-z_]+=)?\b(?P<block>" + "|".join(_BLOCKS) + r")\((?P<field>[a-z_]+)=[^()]*\)"
     r"|(?<![\w.?&/-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|\"[^\"]*\"|…|True|False|[\d.]+(?<!\.))?(?![\w=(\[{])"
@@ -28,13 +28,13 @@ _PYTHON = re.compile(
 )
 #: A setting is not passed.
 _PASSED = re.compile(r"(?i)\b(p)ass ([\w.]+(?:: \S+)? in the configuration file)")
-#: Whole phrases that have another meaning here.
+#: Phrases that are replaced as a whole.
 _PHRASES = (
     (" pass api_key=…,", ""),
     ("pass api_key=…", "store it: provider-kit keys set PROVIDER"),
     ("Pass the key as api_key=", "Set the key in the environment, or store it with provider-kit keys set"),
     ("client.models() lists", "provider-kit models lists"),
-    (", or make the client with one: Client('openai/gpt-5-mini')", ", for example openai/gpt-5-mini"),
+    (", or create the client with one: Client('openai/gpt-5-mini')", ", for example openai/gpt-5-mini"),
     ("Client(base_url='http://…/v1', model='…')", "base_url=http://…/v1, model=…"),
     ("Client('openai/gpt-5-mini')", "model='openai/gpt-5-mini'"),
     ("Client(base_url='http://…/v1')", "base_url='http://…/v1'"),
@@ -53,16 +53,16 @@ _PHRASES = (
     ("Raise timeout= (first_token)", "Raise timeout="),
     ("Raise timeout= (answer)", "Raise timeout="),
 )
-#: Of an answer that was printed while it came.
+#: Replacements for a streamed answer that was already printed.
 _PRINTED = (
-    ("hat was received is in error.partial", "hat was received stands above"),
-    ("error.partial is the whole answer", "What stands above is the whole answer"),
+    ("hat was received is in error.partial", "hat was received is above"),
+    ("error.partial is the whole answer", "The text above is the whole answer"),
 )
 #: Where the answer is not streamed because of an option.
 _STREAMED = "stream the answer with stream()"
-#: Arguments that an option of another name stands for.
+#: Arguments with an option of another name.
 _OPTIONS = {"response_format": "schema", "files": "file", "log_level": "log_level"}
-#: Options of providers; like the fields of ProviderConfig, they stand in the file.
+#: Options of providers; like the fields of ProviderConfig, they are settings of the file.
 _OF_PROVIDERS = frozenset({"project_id", "project", "organization", "api_version", "use_responses_api"})
 #: What only a program can use.
 _ONLY_PYTHON = re.compile(
@@ -71,7 +71,7 @@ _ONLY_PYTHON = re.compile(
 )
 _SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z'])")
 _ALTERNATIVE = re.compile(r",? or ")
-#: How an alternative begins that can stand alone.
+#: Beginnings of alternatives that make sense on their own.
 _REMEDY = re.compile(
     r"(?i)(?:add|ask|call|check|choose|close|correct|end|give|leave|let|log|look|lower|name|pass|put|raise|set|store|try"
     r"|use|wait|write)\b"
@@ -79,11 +79,11 @@ _REMEDY = re.compile(
 
 
 def at_the_command(hint: str, command: click.Command | None = None) -> str:
-    """The hint in the words of the command; empty if it is of no use there.
+    """The hint for the command line; empty if it does not apply there.
 
     Args:
         hint: An error's hint.
-        command: What was run; its options can be named. Default: the running one.
+        command: The command, whose options may be named. Default: the running one.
     """
     if not re.search(r"[=(]|error\.|_", hint):
         return hint
@@ -123,7 +123,7 @@ def at_the_command(hint: str, command: click.Command | None = None) -> str:
 
 
 def _without_python(sentence: str) -> str:
-    """A sentence, or those of its alternatives that are not for programs only."""
+    """A sentence without alternatives that only apply to programs."""
     if not _ONLY_PYTHON.search(sentence):
         return sentence
     left = [one for one in _ALTERNATIVE.split(sentence) if not _ONLY_PYTHON.search(one)]

@@ -1,4 +1,4 @@
-"""``provider-kit keys``: API keys in the same storage as logins, a file of the user's or the keychain."""
+"""``provider-kit keys``: API keys in the same storage as logins, a user's file or the keychain."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def run_set(provider: str, force: bool) -> None:
         )
     if sys.stdin is None or sys.stdin.closed:
         raise ConfigError(
-            "There is nobody to ask for the key.", hint=f"Pipe it in: provider-kit keys set {provider} < file"
+            "There is no terminal to ask for the key.", hint=f"Pipe it in: provider-kit keys set {provider} < file"
         )
     at_terminal = sys.stdin.isatty()
     asked = str(click.prompt(f"Key of {provider}", hide_input=True)) if at_terminal else None
     text = (decode_text(sys.stdin.buffer.readline()) if asked is None else asked).strip()
     if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1]
-        say("The quotes around the key are left out.", err=True, fg="yellow")
+        say("The quotes around the key were removed.", err=True, fg="yellow")
     key = MaskedStr(check_key(text, provider))
     if is_known(provider):
         warning = shape_warning(find_provider(provider), key)
@@ -50,19 +50,21 @@ def run_set(provider: str, force: bool) -> None:
     else:
         hint = did_you_mean(provider, provider_names())
         told = f"No provider of the library is called {provider}. {hint}"
-        say(f"{told}It counts for a provider of this name in your file.", err=True, fg="yellow")
+        say(f"{told}It is used for a provider of this name in your file.", err=True, fg="yellow")
     storage.store_token(provider, OAuthToken(access_token=key, token_type="api_key"))  # noqa: S106  # a kind
-    say(f"The key of {provider} ({mask(key)}) is kept in {str(storage).strip('<>')}.", fg="green")
+    say(f"The key of {provider} ({mask(key)}) is stored in {str(storage).strip('<>')}.", fg="green")
     say(f"It is used where no other key is given. Try: provider-kit test {provider}")
 
 
 def _check_name(provider: str) -> None:
     if not provider.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise UnknownProviderError(f"{provider!r} is no name of a provider.", hint="provider-kit providers lists them.")
+        raise UnknownProviderError(
+            f"{provider!r} is not a valid provider name.", hint="provider-kit providers lists them."
+        )
 
 
 def run_list(as_json: bool) -> None:
-    """List what is stored; of each key only its end is shown."""
+    """List what is stored; only the last characters of each key are shown."""
     storage = open_token_storage()
     rows = []
     for name in storage.list_tokens():
@@ -80,12 +82,12 @@ def run_list(as_json: bool) -> None:
 
 
 def run_remove(provider: str) -> None:
-    """Forget a stored key."""
+    """Delete a stored key."""
     storage = open_token_storage()
     found = storage.retrieve_token(provider)
     if found is None:
         raise ConfigError(f"No key of {provider} is stored.", hint="provider-kit keys list shows what is.")
     if found.token_type != "api_key":
-        raise ConfigError(f"{provider} has a login, no key.", hint=f"provider-kit auth logout {provider}")
+        raise ConfigError(f"{provider} has a login, not a key.", hint=f"provider-kit auth logout {provider}")
     storage.delete_token(provider)
-    say(f"The key of {provider} is forgotten here. Revoke it at the provider too if it got into wrong hands.")
+    say(f"The key of {provider} was deleted here. Revoke it at the provider too if it was exposed.")

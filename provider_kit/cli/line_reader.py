@@ -1,6 +1,6 @@
-"""Reading what somebody types: history over sessions, several lines, with prompt_toolkit where it is installed.
+"""Reads typed questions: history across sessions, multi-line input, with prompt_toolkit where it is installed.
 
-A line that ends with a backslash goes on in the next one; lines between two lines of ``\"\"\"`` belong
+A line that ends with a backslash continues in the next one; lines between two lines of ``\"\"\"`` belong
 together. With prompt_toolkit, Alt-Enter begins a new line too.
 """
 
@@ -64,8 +64,8 @@ class LineReader:
         """The next question, its lines joined.
 
         Raises:
-            EOFError: Somebody leaves.
-            KeyboardInterrupt: Somebody starts anew.
+            EOFError: The user leaves.
+            KeyboardInterrupt: The user discards the input.
         """
         return join_lines(self._line)
 
@@ -75,10 +75,10 @@ class LineReader:
 
 
 def join_lines(read: Any) -> str:
-    """One question out of as many lines as belong to it.
+    """Join the lines of one question.
 
     Args:
-        read: A function that reads a line, and is told whether it continues one.
+        read: A function that reads a line; its argument says whether it continues one.
     """
     line = read(False)
     if line.strip() == '"""':

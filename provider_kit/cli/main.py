@@ -1,4 +1,4 @@
-"""The group of commands, and how a failure is told: one line, a hint, an exit code, no traceback.
+"""The command group, and the output of errors: one line, a hint, an exit code, no traceback.
 
 Exit codes: 0 all is well, 1 the provider or the network failed, 2 the command or the configuration is
 wrong. What a command needs is imported when it runs, so that ``--help`` is quick.
@@ -26,7 +26,7 @@ __all__ = ["cli"]
 
 
 class _Group(click.Group):
-    """Commands whose errors are told in one line."""
+    """Commands whose errors are printed in one line."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Also where --help or --version cannot be written."""
@@ -61,19 +61,19 @@ class _Group(click.Group):
 
 
 def _leave_quietly(ctx: click.Context) -> None:
-    """Whoever read our output has gone (``| head``); nobody is left to be told anything."""
+    """Exit silently after the reader of the output has closed it (``| head``)."""
     _send_to_nowhere()
     ctx.exit(0)
 
 
 def _send_to_nowhere() -> None:
-    """What is left in the buffer of standard output is not tried again at the end."""
-    with suppress(OSError, ValueError):  # a stdout that is no file
+    """Discard the buffer of standard output, so that it is not flushed again at exit."""
+    with suppress(OSError, ValueError):  # a stdout that is not a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell_everything(ctx: click.Context) -> None:
-    """The traceback, where a terminal would obey what a server put into it; elsewhere Python shows it."""
+    """Print the traceback without control characters at a terminal; elsewhere Python prints it."""
     if is_terminal(sys.stderr):
         say(traceback.format_exc(), err=True, nl=False)
         ctx.exit(1)
@@ -90,7 +90,7 @@ def _tell_system(error: Exception) -> None:
 
 
 def _exit_code(error: ProviderKitError) -> int:
-    """2 for what is wrong on this side, 1 for what the provider or the network did."""
+    """2 for errors on this side, 1 for failures of the provider or the network."""
     if isinstance(error, AuthError):
         return 1 if error.retryable else 2
     return 2 if isinstance(error, (ConfigError, InvalidRequestError)) else 1
@@ -129,7 +129,7 @@ def _show_log(level: str | None) -> None:
     except ConfigError:
         if level or os.environ.get("PROVIDER_KIT_LOG_LEVEL"):
             raise
-        # LOG_LEVEL may be meant for another program, which has levels of its own.
+        # LOG_LEVEL may be meant for another program with other levels.
 
 
 @cli.command()
@@ -146,8 +146,8 @@ def _show_log(level: str | None) -> None:
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer in tokens.")
 @click.option("--base-url", help="Another address of the provider's API.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds to wait for content.")
-@click.option("--max-retries", type=click.IntRange(min=0), help="Tries after the first one; default 3.")
-@click.option("--schema", help="JSON Schema the answer must fit: a file, or the schema itself.")
+@click.option("--max-retries", type=click.IntRange(min=0), help="Attempts after the first one; default 3.")
+@click.option("--schema", help="JSON Schema the answer must match: a file, or the schema itself.")
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
 def chat(**options: Any) -> None:
@@ -173,8 +173,8 @@ def demo(model: str | None) -> None:
 @click.argument("provider", required=False, shell_complete=complete_provider)
 @click.option("--base-url", help="Another address of the provider's API.")
 @click.option("-q", "--search", help="Only those with these words in their name.")
-@click.option("--refresh", is_flag=True, help="Ask the provider again; a list is remembered for an hour.")
-@click.option("--prices", is_flag=True, help="Show prices in US dollars per million tokens, where they are told.")
+@click.option("--refresh", is_flag=True, help="Fetch the list again; it is cached for an hour.")
+@click.option("--prices", is_flag=True, help="Show prices in US dollars per million tokens, where known.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything known of them as JSON.")
 def models(**options: Any) -> None:
     """List the models of PROVIDER that your key may use."""

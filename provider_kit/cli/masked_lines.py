@@ -1,8 +1,8 @@
-"""A line of a configuration file, fit to be shown beside what is wrong with it.
+"""A masked line of a configuration file, shown next to a problem in it.
 
-Such a line is broken, so what is a secret in it cannot be told by reading it: only what is certainly none
-is shown. That is the name of a setting, and a value that is a number, a word of YAML, a reference, or
-one plain word of a setting that holds no secret.
+Such a line may be malformed, so secrets in it cannot be found by parsing: only what is certainly not a secret is shown.
+That is the name of a setting, and a value that is a number, a word of YAML, a reference, or one plain word of a setting
+that holds no secret.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ __all__ = ["masked_line"]
 
 #: Characters of a line that are looked at, and shown.
 _LONGEST, _SHOWN = 400, 160
-#: Length of a number that stands alone and is no secret.
+#: Length of a plain number that is not a secret.
 _SHORT = 6
-#: Settings whose names are their users': of headers, arguments, options.
+#: Settings with user-defined names: headers, arguments, options.
 _CLOSED = frozenset({"headers", "auth_params", "defaults", "options", "extra_body", "extra_headers", "extra_query"})
 #: Settings whose values may be shown as they stand.
 _OPEN = (
@@ -34,7 +34,7 @@ _REFERENCE = re.compile(r"(?P<quote>[\"']?)\$\{(?P<inside>[^{}\"']*)\}(?P=quote)
 #: One word, quoted or not; a name that is one of a setting, perhaps misspelt.
 _WORD = re.compile(r"(?P<quote>[\"']?)[\w./@+:-]+(?P=quote)")
 _NAME = re.compile(r"[A-Za-z_]{1,24}")
-#: What stands between the brackets of a mapping or list in one line: a name, its value or a value alone.
+#: The content of a mapping or list in one line: a name, its value or a value alone.
 _ITEM = re.compile(
     r"(?:(?P<name>[\w-]+)(?P<colon>\s*:\s+))?(?P<value>\"[^\"\\]*\"|'[^']*'|[\"']?\$\{[^{}\"']*\}[\"']?|[\w./@+:$-]+)?\s*"
 )

@@ -22,12 +22,12 @@ _SECONDS = 3600.0
 
 
 class ModelCache:
-    """The remembered list of one provider at one address."""
+    """The cached list of one provider at one address."""
 
     def __init__(self, provider: str, base_url: str, keys: Sequence[str]) -> None:
-        # With other keys other models may be used. What is hashed tells keys apart, and tells nothing else.
+        # Other keys may have access to other models. The hash distinguishes keys without revealing them.
         name = hashlib.sha256("\n".join([provider, base_url, *sorted(keys)]).encode()).hexdigest()[:24]
-        # Without a home directory nothing is remembered: a file cannot be opened inside a device.
+        # Without a home directory nothing is cached: a path inside a device cannot be opened.
         self._path = os.path.join(user_folder("cache") or os.devnull, f"models-{name}.json")
 
     def read(self) -> list[Model] | None:
@@ -39,10 +39,10 @@ class ModelCache:
                 rows = json.load(file)
             return [_model(row) for row in rows]
         except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
-            return None  # it is fetched anew
+            return None  # it is fetched again
 
     def write(self, models: list[Model]) -> None:
-        """Remember a list; where that cannot be done, it is fetched again next time."""
+        """Cache a list; if that fails, it is fetched again next time."""
         rows = [asdict(model) for model in models]
         for row in rows:
             if row["pricing"] is not None:

@@ -47,19 +47,19 @@ def _help(talk: Conversation, rest: str) -> None:
     """List the commands."""
     for name, function in COMMANDS.items():
         say(wrapped(f"  /{name:<10} {(function.__doc__ or '').splitlines()[0]}"))
-    say(wrapped('\n  A line that ends with \\ goes on in the next; """ begins and ends several lines.'))
+    say(wrapped('\n  A line that ends with \\ continues in the next; """ begins and ends several lines.'))
     say("  Ctrl-C ends an answer, Ctrl-D leaves.")
 
 
 def _model(talk: Conversation, rest: str) -> None:
-    """Show the model, or go on with another one: /model gpt-5-mini"""
+    """Show the model, or continue with another one: /model gpt-5-mini"""
     if rest:
         talk.choose_model(rest)
     say(f"Talking to {talk.target}.")
 
 
 def _provider(talk: Conversation, rest: str) -> None:
-    """Show the provider, or go on with another one: /provider anthropic"""
+    """Show the provider, or continue with another one: /provider anthropic"""
     if rest:
         talk.switch(rest)
     say(f"Talking to {talk.target} at {talk.client.base_url}.")
@@ -75,7 +75,7 @@ def _system(talk: Conversation, rest: str) -> None:
 def _history(talk: Conversation, rest: str) -> None:
     """Show the conversation so far."""
     if not talk.messages:
-        say("Nothing was said yet.")
+        say("There are no messages yet.")
     for message in talk.messages:
         who = "you" if message.role == "user" else message.role
         say(f"{who}:", bold=True, nl=False)
@@ -83,7 +83,7 @@ def _history(talk: Conversation, rest: str) -> None:
 
 
 def _usage(talk: Conversation, rest: str) -> None:
-    """Show the tokens used so far, and what they cost where the provider tells."""
+    """Show the tokens used so far, and their cost where the provider reports it."""
     cost = "" if talk.cost is None else f", {talk.cost} US dollars"
     say(
         f"{talk.answers} answer{'' if talk.answers == 1 else 's'}, {talk.input_tokens:,} tokens in, "
@@ -93,7 +93,7 @@ def _usage(talk: Conversation, rest: str) -> None:
 
 
 def _file(talk: Conversation, rest: str) -> None:
-    """Attach a file to the next question: /file photo.png; /file - takes all off again"""
+    """Attach a file to the next question: /file photo.png; /file - removes all"""
     if rest == "-":
         talk.files.clear()
     elif rest:
@@ -106,10 +106,10 @@ def _file(talk: Conversation, rest: str) -> None:
 
 
 def _clear(talk: Conversation, rest: str) -> None:
-    """Forget the conversation and begin anew."""
+    """Clear the conversation and start again."""
     talk.messages.clear()
     talk.files.clear()
-    say("The conversation is forgotten.")
+    say("The conversation was cleared.")
 
 
 def _exit(talk: Conversation, rest: str) -> None:

@@ -1,4 +1,4 @@
-"""Rows in columns: drawn on a terminal, plain where they are piped, so that grep and awk find their way."""
+"""Rows in columns: drawn on a terminal, plain when piped, so that grep and awk can process them."""
 
 from __future__ import annotations
 

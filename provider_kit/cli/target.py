@@ -1,4 +1,4 @@
-"""Which provider is meant, and a client of it: the configuration file, the environment, stored logins."""
+"""Finds the provider and creates a client: from the configuration file, the environment, stored logins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["client_of_entry", "configured_names", "default_target", "open_client
 
 
 def read_configuration_if_any() -> Configuration | None:
-    """The configuration file, as far as it can be read; what is wrong with it is told in one line."""
+    """The configuration file, as far as it can be read; problems are reported in one line."""
     found = open_configuration(check=False)
     if found is None:
         return None
@@ -32,10 +32,10 @@ def read_configuration_if_any() -> Configuration | None:
 
 
 def open_client(target: str | None, environ: Mapping[str, str], **options: Any) -> Client:
-    """A client of what the command line names: a provider of the file, else one of the library's.
+    """Create a client of the provider named on the command line: one of the file, else one of the library.
 
-    Without a key it is made with the stored login, if there is one. What stands in the file and cannot be read
-    is never replaced by something else of the same name.
+    Without a key the stored login is used, if there is one. An unreadable entry of the file is never replaced by
+    another provider of the same name.
     """
     options = {name: value for name, value in options.items() if value is not None}
     if target is not None and not target.strip():
@@ -52,12 +52,12 @@ def open_client(target: str | None, environ: Mapping[str, str], **options: Any) 
             elif {wanted, wanted.partition("/")[0]} & set(found.broken):
                 found.check()
             elif target is not None and wanted.partition("/")[0] in found.disabled and not is_known(wanted):
-                return client_of_entry(found, wanted, options)  # which says that it is switched off
+                return client_of_entry(found, wanted, options)  # raises that it is switched off
     stored = stored_names() if target is None else []
     target = target or default_target(environ, stored)
     name = target.partition("/")[0]
     if "base_url" in options and "://" not in target and not is_known(name):
-        return Client(model=target, **options)  # a server of one's own, and its model
+        return Client(model=target, **options)  # a custom server and its model
     if "://" not in target and name in provider_names():
         provider = find_provider(name)
         if (

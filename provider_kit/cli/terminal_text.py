@@ -1,4 +1,4 @@
-"""Text of others on a terminal: without what could move the cursor, and never a reason to fail."""
+"""Foreign text on a terminal: without control sequences, and never a reason to fail."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _ESCAPED = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x20
 
 
 def harmless(text: str) -> str:
-    """Without control characters, with which a model or a server could move the cursor or rename the window."""
+    """Remove control characters, with which a model or a server could move the cursor or rename the window."""
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
 
 
 def say(text: str = "", *, err: bool = False, nl: bool = True, **style: Any) -> None:
-    """Print a line that may hold text of others; the style is ours."""
+    """Print a line that may hold foreign text; the style is added here."""
     said = harmless(text)
     click.echo(click.style(said, **style) if style and _may_colour() else said, err=err, nl=nl)
 
 
 def say_json(value: Any) -> None:
-    """Print a JSON value; what a terminal would obey is escaped."""
+    """Print a JSON value; control characters are escaped."""
     from provider_kit.model.json_text import dumps_text
 
     click.echo(dumps_text(value).translate(_ESCAPED))
 
 
 def shown(text: str) -> str:
-    """What a model wrote, for standard output: as it is where that is no terminal."""
+    """A model's text for standard output: unchanged unless that is a terminal."""
     return harmless(text) if is_terminal(sys.stdout) else text
 
 
@@ -46,7 +46,7 @@ def _may_colour() -> bool:
 def readable(argument: str) -> str:
     """A text of the command line, whatever the locale says it is written in; bytes that are no UTF-8 are replaced.
 
-    Names of files are left as they are: the system wants back what it gave.
+    File names are unchanged: the system needs the same bytes back.
     """
     if not any("\udc80" <= char <= "\udcff" for char in argument):
         return argument
@@ -68,7 +68,7 @@ def may_draw() -> bool:
 
 
 def make_output_robust() -> None:
-    """Characters that an encoding does not have are replaced; nobody gets a traceback for an arrow."""
+    """Replace characters that the output encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure") and (stream.encoding or "").lower() != "utf-8":
             stream.reconfigure(errors="replace")

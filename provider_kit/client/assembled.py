@@ -1,4 +1,4 @@
-"""What a client is made of, and how it is copied, pickled and closed.
+"""Creation of a client's engine, and copying, pickling and closing of the client.
 
 The engine, and the policies, dialects and keys behind it, are loaded with the first client, not with its class.
 """
@@ -24,12 +24,12 @@ __all__ = ["AssembledClient"]
 
 
 class AssembledClient(Verbs):
-    """The verbs over an engine of one's own, or over one that is shared with whoever this is a variant of."""
+    """The verbs over an own engine, or over one that is shared with the client it was derived from."""
 
     _config: ProviderConfig
-    #: What it was given beside the configuration: policies, sinks, middleware, a login.
+    #: Its arguments besides the configuration: policies, sinks, middleware, a login.
     _parts: Given
-    #: A session of requests, one of aiohttp, a transport, where they are the user's.
+    #: The user's requests session, aiohttp session and transport, if given.
     _own: tuple[Any, Any, Transport | None]
     _engine: Engine
     _defaults: dict[str, Any]
@@ -39,7 +39,7 @@ class AssembledClient(Verbs):
     # -------------------------------------------------------------------------------------------- making
 
     def _setup(self, config: ProviderConfig, tenant: str = "") -> None:
-        """Make the engine."""
+        """Create the engine."""
         from provider_kit.engine.assembly import make_engine, make_transports
         from provider_kit.providers.registry import find_provider
         from provider_kit.wire.redaction import MaskedDict
@@ -74,7 +74,7 @@ class AssembledClient(Verbs):
             self._total = seconds
 
     def _resume(self, model: str | None, timeout: Timeout | None, total: float | None) -> None:
-        """Take over what :meth:`with_options` may have changed."""
+        """Set what :meth:`with_options` may have changed."""
         self._model, self._total = model, total
         if timeout != self._timeout:
             from provider_kit.engine.assembly import engine_over
@@ -101,7 +101,7 @@ class AssembledClient(Verbs):
     # -------------------------------------------------------------------------------------------- copying
 
     def __copy__(self) -> Self:
-        """A client of the same configuration, key included, with connections of its own."""
+        """A client of the same configuration, key included, with its own connections."""
         made = type(self).__new__(type(self))
         vars(made).update({name: vars(self)[name] for name in ("_own", "_allow_secret_pickle", "_parts")})
         made._defaults = dict(self._defaults)
@@ -124,8 +124,10 @@ class AssembledClient(Verbs):
             raise TypeError("a client with a session or transport of your own cannot be pickled")
         config, auth, parts = self._config, self._parts.auth, self._parts
         if auth not in (None, "oauth") or (config.oauth_credentials and not self._allow_secret_pickle):
-            # Its copy would call with whatever key it finds, in somebody else's name.
-            raise TypeError("a client with a login cannot be pickled; make one in each process, over the same storage")
+            # Its copy would use whatever key it finds, perhaps that of another user.
+            raise TypeError(
+                "a client with a login cannot be pickled; create one in each process, with the same storage"
+            )
         open_ = self._allow_secret_pickle
         if not open_:
             config = pickling.without_secrets(config)

@@ -1,8 +1,7 @@
-"""The client: one class, each verb twice (``x`` blocks, ``ax`` is awaited), every provider.
+"""The client: one class for every provider, each method twice (``x`` blocks, ``ax`` is awaited).
 
-A client is made of data and can be shared by threads and event loops, pickled, and used after ``fork``.
-It reads the environment when it is made, opens its first connection with its first call, and loads
-requests or aiohttp only then.
+A client can be shared by threads and event loops, pickled, and used after ``fork``. It reads the environment when it is
+created, opens its first connection with its first call, and loads requests or aiohttp only then.
 """
 
 from __future__ import annotations
@@ -53,65 +52,66 @@ __all__ = ["Client"]
 
 @explained("Client('openai/gpt-5-mini'); all else is given by name: Client('openai/gpt-5-mini', api_key=…)")
 class Client(AssembledClient):
-    """Talks to one provider.
+    """A client of one provider.
 
     Args:
         target: ``"provider/model"`` (``"openai/gpt-5-mini"``), a provider alone (its default model), a
-            bare model name that tells its provider (``"claude-sonnet-4-5"``), the ``http(s)://`` base URL
+            bare model name that identifies its provider (``"claude-sonnet-4-5"``), the ``http(s)://`` base URL
             of any OpenAI-compatible server, or a :class:`ProviderConfig`.
         model: Default model, where ``target`` does not name one.
         api_key: The key, or a sync or async callable that returns it. Default: the provider's
             environment variables.
-        api_keys: Several keys, used in turn; a dict gives each its weight; a :class:`KeyManager` its own
-            rules; a sync or async callable returns them.
+        api_keys: Several keys: a list, a dict with the weight of each, a :class:`KeyManager`, or a sync or async
+            callable that returns them. ``key_strategy`` sets their order.
         auth: Instead of keys: ``"oauth"`` for the login of ``provider-kit auth login``, an
             :class:`OAuthAuthenticator`, an :class:`OAuthKeyManager`, or an :class:`Authenticator` of yours.
         key_strategy: ``round_robin``, ``random``, ``weighted``, or ``simple`` (no health).
-        wait_for_key: Whether a call waits while every key rests: ``True``, ``False`` or seconds. Default:
+        wait_for_key: Whether a call waits while every key is cooling down: ``True``, ``False`` or seconds. Default:
             up to two minutes, unless ``max_retries`` is 0.
         base_url: Another address of the same API; without ``target``, any OpenAI-compatible server.
-        timeout: Seconds to connect, to the first content and between contents; or a :class:`Timeout`.
-            Set by you, it bounds a whole answer too.
+        timeout: Seconds to connect, to the first content and between two pieces of content; or a :class:`Timeout`. If
+            set, it limits a whole answer too.
         total_timeout: Seconds for a whole call, attempts and waits included. Default: 600 for a whole
             answer, none for a stream.
-        max_retries: Tries after the first one, for failures that may pass.
+        max_retries: Attempts after the first one, for failures that may be temporary.
         retry: ``none``, ``default``, ``aggressive``, ``conservative``, a :class:`Backoff`, or a function
             ``(error, attempt) -> seconds or None`` of your own.
-        retry_on_read_timeout: Send a request again whose answer was lost or late; it may then be carried
-            out, and billed, twice.
-        rate_limit: What each key may send in which time.
-        rate_limiter: A limiter of your own, see :class:`Limiter`.
-        max_concurrency: Most calls in flight at once; further ones wait for a place.
-        circuit_breaker: Leave the provider alone for a while when it keeps failing: ``True``, a
+        retry_on_read_timeout: Retry a request whose answer was lost or late; it may then be carried out, and billed,
+            twice.
+        rate_limit: Limits of requests and tokens for each key.
+        rate_limiter: Your own limiter, see :class:`Limiter`.
+        max_concurrency: Most calls in flight at once; further ones wait in a queue.
+        circuit_breaker: Pause calls to the provider when it keeps failing: ``True``, a
             :class:`CircuitBreakerConfig`, or a :class:`CircuitBreaker` shared with other clients.
-        response_cache: Answer from what was answered before: ``True`` for memory, the path of an SQLite
+        response_cache: Cache answers: ``True`` for memory, the path of an SQLite
             file, a ``redis://`` URL, or a :class:`ResponseCache`.
         store: ``redis://…`` or a :class:`RedisStore`: share limits, key health and circuit state with
             other processes and machines.
-        on_store_failure: ``local`` goes on with this process's own state while the store is away,
-            ``raise`` fails.
+        on_store_failure: What to do while the store cannot be reached: ``local`` continues with the state of this
+            process, ``raise`` fails.
         on_event: Called with an :class:`Event` for each decision; sync, or async for asyncio calls only. A list of
             functions gives each of them all events.
-        middleware: Functions ``async def mw(call, call_next)`` that stand between the verbs and the provider, the
-            outermost first; see :class:`Middleware`.
-        headers: Sent with every request, over what the library would send.
+        middleware: Functions ``async def mw(call, call_next)`` around each call, the outermost first; see
+            :class:`Middleware`.
+        headers: Sent with every request; they override those of the library.
         http: Pools, proxies, certificates, sizes.
-        on_unsupported: ``warn`` (into ``response.warnings``), ``raise`` or ``drop`` what a model refuses.
-        allow_insecure_http: Let a key travel over plain ``http://`` to another machine.
-        debug_http: Show every request and answer in the log (``provider_kit.http.dump``), secrets masked and
-            bodies cut. The variable ``PROVIDER_KIT_DEBUG_HTTP`` does the same for all clients.
+        on_unsupported: What to do with parameters a model does not accept: ``warn`` (in ``response.warnings``),
+            ``raise`` or ``drop``.
+        allow_insecure_http: Allow keys to be sent over plain ``http://`` to another machine.
+        debug_http: Log every request and answer (``provider_kit.http.dump``), with secrets masked and bodies shortened.
+            The variable ``PROVIDER_KIT_DEBUG_HTTP`` does the same for all clients.
         name: Your name for this provider, in errors and answers.
         session: Your own ``requests.Session``; used as it is, never closed.
         async_session: Your own ``aiohttp.ClientSession``; used as it is, only in its loop, never closed.
-        transport: A transport for both worlds, e.g. :class:`ScriptedTransport`.
+        transport: A transport for blocking and asyncio calls, e.g. :class:`ScriptedTransport`.
         allow_secret_pickle: Whether a pickle of this client holds the key it was given. If not, the copy
             looks for one in its own environment.
         defaults: Keyword arguments for every call, e.g. ``{"temperature": 0}``.
-        options: What only this provider knows, e.g. ``use_responses_api=True``, ``project_id="…"``.
+        options: Options of this provider alone, e.g. ``use_responses_api=True``, ``project_id="…"``.
 
     Raises:
         UnknownProviderError: ``target`` names no known provider.
-        ConfigError: Something does not fit; the hint says what to do.
+        ConfigError: An argument is invalid; the hint names the remedy.
 
     Example:
         >>> from provider_kit import Client
@@ -184,14 +184,14 @@ class Client(AssembledClient):
 
     @classmethod
     def from_config(cls, name: str | None = None, path: str | os.PathLike[str] | None = None, **changes: Any) -> Self:
-        """A client as a configuration file has it.
+        """Create a client from a configuration file.
 
         Args:
-            name: A provider of the file, with a model behind a slash if you like; default: its default.
+            name: A provider of the file, optionally followed by a slash and a model; default: that of the file.
             path: The file. Default: ``PROVIDER_KIT_CONFIG`` or ``CONFIG_FILE``, else ``provider_kit.yaml`` or
                 ``config.yaml`` in the working directory, else the user's own. Without any file the
                 environment decides.
-            changes: Arguments of :class:`Client` that go before what the file says.
+            changes: Arguments of :class:`Client` that override the file.
 
         Raises:
             ConfigError: The file has no such provider, or something in it is wrong: ``error.problems`` has
@@ -216,7 +216,7 @@ class Client(AssembledClient):
 
     @property
     def config(self) -> ProviderConfig:
-        """What this client was configured with."""
+        """The configuration of this client."""
         return self._config
 
     @property
@@ -236,7 +236,7 @@ class Client(AssembledClient):
 
     @property
     def keys(self) -> KeyPool:
-        """The API keys, with ``add_key``, ``remove_key`` and ``status`` while calls go on.
+        """The API keys; ``add_key``, ``remove_key`` and ``status`` may be used during calls.
 
         Raises:
             MissingAPIKeyError: There is none and the provider needs one.
@@ -245,17 +245,17 @@ class Client(AssembledClient):
 
     @property
     def rate_limits(self) -> list[RateLimitInfo]:
-        """What the provider last told about its limits, for each key and model that was used."""
+        """The limits the provider last reported, for each key and model that was used."""
         return self._admission.header_limits.snapshot()
 
     @property
     def circuit(self) -> CircuitStatus | None:
-        """What the circuit breaker is doing; ``None`` without one."""
+        """The state of the circuit breaker; ``None`` without one."""
         breaker = self._admission.breaker
         return None if breaker is None else breaker.status(self._engine.parts.endpoint.clock())
 
     def __repr__(self) -> str:
-        if "_engine" not in vars(self):  # it is being made, and an error shows local variables
+        if "_engine" not in vars(self):  # it is still being created; tracebacks with local variables call this
             return "<Client>"
         from provider_kit.wire.redaction import redact
 
@@ -263,23 +263,23 @@ class Client(AssembledClient):
 
     @property
     def handler(self) -> Handler:
-        """What answers this client's calls, middleware included; a handler of yours may hand calls on to it."""
+        """The handler of this client's calls, middleware included; your own handlers may pass calls on to it."""
         return self._handler
 
     # -------------------------------------------------------------------------------------------- diagnosis
 
     def diagnose(self, *, timeout: float = 60.0, calls: int = 2) -> Diagnosis:
-        """Try everything between this program and the provider, and say what to do about what is found.
+        """Check everything between this program and the provider, with a remedy for each problem.
 
         Versions, environment, key, stored tokens, proxy, DNS, TCP, TLS, base URL, credentials, model, quota,
         credit, clock, latency, and whether streams really stream. The calls cost a few hundred tokens.
 
         Args:
-            timeout: Seconds all of it may take.
+            timeout: Seconds for all checks.
             calls: Streamed calls to measure; 0 for none.
 
         Returns:
-            The findings, each with what to do. Never raises for what it finds.
+            The findings with their remedies. Never raises for what it finds.
         """
         return run_to_completion(self._diagnose(self._blocking(), timeout, calls))
 
@@ -329,21 +329,21 @@ class Client(AssembledClient):
     ) -> Self:
         """The same client with other options: for one request, one user of a service, or one task.
 
-        What is not given is shared. With the same credentials that is everything: keys, their health, limits,
-        cache, circuit, slots and connections. With other credentials, connections, circuit breaker, slots
+        The rest is shared. With the same credentials that is everything: keys, their health, limits, cache, circuit
+        breaker, slots and connections. With other credentials, connections, circuit breaker, slots
         (``max_concurrency``) and the store are shared; keys, their health, rate limits and cached answers are not.
-        Making one costs next to nothing, and it needs no closing.
+        Creating one is cheap, and it need not be closed.
 
         Args:
             api_key: A key, or a sync or async callable that returns it.
             api_keys: Several keys, or a :class:`KeyManager`.
             token: A bearer token.
-            auth: As :class:`Client` has it.
-            options: Arguments of every call, over the ones this client has: ``model``, ``timeout``, ``system``,
+            auth: As in :class:`Client`.
+            options: Arguments of every call, which override those of this client: ``model``, ``timeout``, ``system``,
                 ``temperature`` and so on, see :class:`ChatOptions`.
 
         Raises:
-            ConfigError: Several kinds of credentials are given, or an option is none of a call's.
+            ConfigError: Several kinds of credentials are given, or an option is not an argument of calls.
             AuthError: A key or token is empty or malformed.
 
         Example:

@@ -1,4 +1,4 @@
-"""Clients by name: those of a configuration file, and those that a program makes of its own configurations."""
+"""Clients by name: those of a configuration file, and those created from a program's own configurations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Clients", "ProviderFactory", "load_config", "load_encrypted_config"]
 
 
 class Clients(Closing, Mapping[str, Client]):
-    """The clients of a configuration file, by the names they have there. Each is made when it is first used.
+    """The clients of a configuration file, by their names there. Each is created on first use.
 
     Example:
         >>> from provider_kit import load_config
@@ -47,7 +47,7 @@ class Clients(Closing, Mapping[str, Client]):
             raise KeyError(f"{name!r}. {did_you_mean(str(name), known)}There are: {', '.join(known)}.")
         entry, model = choose_entry(self._configuration, name)
         config, options = entry.changed({"model": model} if model else {}).make_config()
-        # Two threads may both get here; the one that comes first wins.
+        # Two threads may both get here; the first one wins.
         return self._made.setdefault(name, Client(config, **options))
 
     def __iter__(self) -> Iterator[str]:
@@ -90,12 +90,12 @@ class Clients(Closing, Mapping[str, Client]):
 
     @property
     def warnings(self) -> list[Problem]:
-        """What looks wrong in the file but stops nobody."""
+        """Problems in the file that are not errors."""
         return self._configuration.warnings
 
     @property
     def routing(self) -> Mapping[str, RoutingConfig]:
-        """The named choices among several providers."""
+        """The routes, which are named choices among several providers."""
         return self._configuration.routing
 
     def route(self, name: str) -> list[Client]:
@@ -166,7 +166,7 @@ def _clients(found: Configuration | None) -> Clients:
 
 
 class ProviderFactory:
-    """Makes clients of configurations that a program has put together itself.
+    """Creates clients from configurations that a program builds itself.
 
     Example:
         >>> from provider_kit import ProviderConfig, ProviderFactory
@@ -179,7 +179,7 @@ class ProviderFactory:
         self._made: dict[str, Callable[[ProviderConfig], Client]] = {}
 
     def create(self, type: str, config: ProviderConfig | None = None, **settings: Any) -> Client:
-        """A client of a provider.
+        """Create a client of a provider.
 
         Args:
             type: The provider.
@@ -188,7 +188,7 @@ class ProviderFactory:
 
         Raises:
             UnknownProviderError: There is no such provider.
-            ConfigError: Something does not fit.
+            ConfigError: The configuration is invalid.
         """
         if config is not None and settings:
             raise ConfigError("A configuration and settings are both given.", hint="Use config.replace(…).")
@@ -201,7 +201,7 @@ class ProviderFactory:
         return Client(config) if made is None else made(config)
 
     def register_provider(self, type: str, provider: Provider | Callable[[ProviderConfig], Client]) -> None:
-        """Teach it another provider: a :class:`Provider`, or a function from a configuration to a client.
+        """Register another provider: a :class:`Provider`, or a function from a configuration to a client.
 
         Raises:
             ConfigError: It is neither.
@@ -217,5 +217,5 @@ class ProviderFactory:
             )
 
     def names(self) -> list[str]:
-        """The providers it can make, sorted."""
+        """The names of its providers, sorted."""
         return sorted({*provider_names(), *self._made})

@@ -1,4 +1,4 @@
-"""What of a client may be pickled: everything but secrets, wherever they stand."""
+"""Removes secrets from what is pickled of a client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from provider_kit.wire.redaction import MASK, is_secret_header, looks_secret, re
 
 __all__ = ["cache_without_secrets", "defaults_without_secrets", "without_secrets"]
 
-#: Fields of a body that hold credentials; many others speak of tokens and keys without being any.
+#: Fields of a body that hold credentials; many others have token or key in their names without holding any.
 _SECRET_FIELDS = re.compile(
     r"api[_-]?key|private_?key|^key$|^token$|(?:access|auth|refresh|id)_?token|authorization|bearer|secret|passw|credential",
     re.IGNORECASE,
@@ -53,7 +53,7 @@ def _http_without_secrets(http: HTTPConfig) -> HTTPConfig:
 
 
 def defaults_without_secrets(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of every call, without credentials among their queries and the fields of their bodies."""
+    """The default arguments of calls, without credentials in their queries and bodies."""
     made = dict(defaults)
     if isinstance(made.get("extra_query"), Mapping):
         made["extra_query"] = _harmless(made["extra_query"])
@@ -91,24 +91,25 @@ def _harmless_body(value: Any) -> Any:
 
 
 def _has_text(value: Any) -> bool:
-    """Whether a value holds text of the user's; a JSON Schema of a field of that name does not."""
+    """Whether a value holds a user's text; a JSON Schema of a field of that name does not."""
     if isinstance(value, Mapping):
         return "type" not in value and any(map(_has_text, value.values()))
     return isinstance(value, str) or (isinstance(value, (list, tuple)) and any(map(_has_text, value)))
 
 
 def _bare_proxy(address: str) -> str:
-    """A proxy's address without user and password; a scheme is no must."""
+    """A proxy's address without user and password; the scheme is optional."""
     return _bare_address(address) if "://" in address else address.rpartition("@")[2]
 
 
 def _bare_address(address: str) -> str:
-    """An address without user, password, fragment, and what looks like a key in its query. A path stays as it is."""
+    """A URL without user, password, fragment, and anything in its query that looks like a key. The path is
+    unchanged."""
     if "://" not in address:
         return address
     scheme, _, rest = address.partition("://")
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if "@" in authority or not rest.startswith("["):  # a password may hold what should have been escaped
+    if "@" in authority or not rest.startswith("["):  # a password may hold unescaped characters
         rest = redact(f"{scheme}://{rest}").partition("://")[2].removeprefix(f"{MASK}@")
     bare, _, query = f"{scheme}://{rest}".partition("#")[0].partition("?")
     kept = [pair for pair in query.split("&") if pair and not _is_secret_pair(pair)]

@@ -1,4 +1,4 @@
-"""A rate limiter to be used on its own, from threads and from asyncio, or to be shared by several clients."""
+"""A rate limiter for use on its own, from threads and from asyncio, or shared by several clients."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from provider_kit.transports.runtime_blocking import BlockingRuntime
 
 __all__ = ["RateLimiter"]
 
-#: Seconds after which somebody who waits looks again, should a wake-up have been lost.
+#: Seconds after which a waiting caller checks again, in case a wake-up was lost.
 MAX_WAIT_SLICE = 30.0
 
 
 @explained("RateLimiter(requests_per_minute=60)")
 class RateLimiter:
-    """Admits no more than its limits in any stretch of their time; who came first goes first.
+    """Admits no more than its limits in any interval of their length, first come, first served.
 
     Args:
         requests_per_second: Requests in any second.
         requests_per_minute: Requests in any minute.
         requests_per_day: Requests in any 24 hours.
         tokens_per_minute: Tokens in any minute.
-        clock: Waits and tells the time; default: the system's.
+        clock: The clock and its waits; default: the system's.
 
     Raises:
         ConfigError: There is no limit, or one is not a number above 0.
@@ -64,22 +64,22 @@ class RateLimiter:
         self._clock = clock
 
     def __len__(self) -> int:
-        """How many wait."""
+        """The number of waiting requests."""
         return len(self._windows)
 
     def try_acquire(self, tokens: float = 0) -> bool:
-        """Whether a request may go at once; if so, it is counted."""
+        """Count a request if it may be sent at once; return whether it may."""
         return self._windows.try_acquire(_tokens(tokens), self._blocking.now())
 
     def acquire(self, tokens: float = 0, *, timeout: float | None = None) -> Ticket:
-        """Block until a request may go.
+        """Block until a request may be sent.
 
         Args:
             tokens: Tokens it is expected to use.
-            timeout: Seconds to wait at most.
+            timeout: Longest wait in seconds.
 
         Returns:
-            What stands for the request; give it to :meth:`done` with the tokens it really used.
+            A ticket for the request; pass it to :meth:`done` with the tokens it actually used.
 
         Raises:
             RateLimitExceededError: It would take longer than ``timeout``; raised at once.
@@ -96,7 +96,7 @@ class RateLimiter:
         return await self._wait(AsyncioRuntime(), tokens, timeout)
 
     def done(self, ticket: Ticket, used: float) -> None:
-        """The request used ``used`` tokens; what it did not use of its claim is free again."""
+        """The request used ``used`` tokens; release the rest of its reservation."""
         self._windows.settle(ticket, _tokens(used), self._blocking.now())
 
     async def _wait(self, waiting: Runtime, tokens: float, timeout: float | None) -> Ticket:
@@ -124,7 +124,7 @@ class RateLimiter:
                     continue  # it may have become the head before it could be woken
                 await wakeup.wait(min(wait, left, MAX_WAIT_SLICE))
                 now = waiting.now()
-        except BaseException:  # cancelled too: those behind it move up
+        except BaseException:  # on cancellation too: those behind it move up
             windows.leave(ticket)
             raise
         return ticket
@@ -133,15 +133,15 @@ class RateLimiter:
 
     @property
     def windows(self) -> SlidingWindows:
-        """Where the calls of clients wait, in one queue with everybody else."""
+        """The windows in which the calls of clients wait, in one queue with all other requests."""
         return self._windows
 
     def reserve(self, tokens: int, now: float) -> float:
-        """Claim room for one request of a client: seconds to wait before sending it."""
+        """Reserve capacity for one request of a client; return the seconds to wait before sending it."""
         return self._windows.reserve(tokens, now)
 
     def settle(self, reserved: int, used: int, now: float) -> None:
-        """A client's request is over. What it claimed stays counted until its time is over."""
+        """A client's request has ended. Its reservation stays counted until it leaves the window."""
 
 
 def _is_amount(value: Any) -> bool:

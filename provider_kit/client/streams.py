@@ -1,4 +1,4 @@
-"""What ``stream()`` and ``astream()`` return: an iterator that can also tell the assembled answer."""
+"""What ``stream()`` and ``astream()`` return: an iterator that also assembles the answer."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ __all__ = ["AsyncChatStream", "ChatStream"]
 
 @define(eq=False)
 class _Progress:
-    """What a stream knows of its answer; its reader holds this, and never the stream."""
+    """The state of a stream; its reader holds this, and never the stream."""
 
     handler: Handler
     call: Call
     state: LiveState | None = None
-    #: The answer, where it came whole.
+    #: The answer, if it came whole.
     answer: ChatResponse | None = None
-    #: Of a blocking one: the chunks.
+    #: The chunks of a blocking stream.
     chunks: Generator[Chunk, None, None] | None = None
-    #: Whether its reader's side has begun to close it.
+    #: Whether the reader has started to close it.
     closing: bool = False
 
     def note(self, reply: Reply) -> None:
-        """The answer has begun."""
+        """Record that the answer has started."""
         self.state, self.answer = reply.state, reply.answer
 
     @property
@@ -47,13 +47,13 @@ class _Progress:
 
     @property
     def warnings(self) -> list[ParameterWarning]:
-        """What is not sent as asked; known once the first chunk is here."""
+        """Parameters that were not sent as given; known once the first chunk has arrived."""
         if self.state is not None:
             return self.state.warnings
         return self.answer.warnings if self.answer is not None else []
 
     def interrupt(self) -> None:
-        """End the wait, or the read, that another thread or task is in."""
+        """End a wait or read in another thread or task."""
         cancel: CancelToken | None = self.call.cancel
         if cancel is not None:
             cancel.close()
@@ -62,7 +62,7 @@ class _Progress:
 class ChatStream:
     """A streamed answer, read by a ``for`` loop.
 
-    Leaving the loop early frees the connection; ``with`` makes that certain at a given point.
+    Leaving the loop early frees the connection; ``with`` frees it at a defined point.
     """
 
     def __init__(self, handler: Handler, call: Call) -> None:
@@ -77,12 +77,12 @@ class ChatStream:
 
     @property
     def response(self) -> ChatResponse:
-        """The answer assembled from what was received so far; whole once the stream has ended."""
+        """The answer assembled from what was received so far; complete once the stream has ended."""
         return self._progress.response
 
     @property
     def warnings(self) -> list[ParameterWarning]:
-        """What was asked for and is not sent as asked; known once the first chunk is here."""
+        """Parameters that were not sent as given; known once the first chunk has arrived."""
         return self._progress.warnings
 
     def text(self) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _read(progress: _Progress) -> Generator[Chunk, None, None]:
         reply = run_to_completion(progress.handler.handle(progress.call))
         progress.note(reply)
         chunks = progress.chunks = iterate_blocking(reply.take_chunks())
-        del reply  # whoever has the chunks closes them; the reply may be held by others
+        del reply  # this generator closes the chunks; others may hold the reply
         yield from chunks
     except CallCancelledError:
         if not progress.closing:
@@ -141,8 +141,7 @@ def _read(progress: _Progress) -> Generator[Chunk, None, None]:
 class AsyncChatStream:
     """A streamed answer, read by an ``async for`` loop.
 
-    Leaving the loop early, or cancelling the task, frees the connection; ``async with`` makes that
-    certain at a given point.
+    Leaving the loop early, or cancelling the task, frees the connection; ``async with`` frees it at a defined point.
     """
 
     def __init__(self, handler: Handler, call: Call) -> None:
@@ -160,7 +159,7 @@ class AsyncChatStream:
         return self._begin() if self._chunks is None else self._chunks.__anext__()
 
     async def _begin(self) -> Chunk:
-        """Ask, and give the first chunk."""
+        """Send the request, and return the first chunk."""
         if self._beginning:
             raise RuntimeError("the stream is being read by another task")
         self._beginning = True
@@ -187,12 +186,12 @@ class AsyncChatStream:
 
     @property
     def response(self) -> ChatResponse:
-        """The answer assembled from what was received so far; whole once the stream has ended."""
+        """The answer assembled from what was received so far; complete once the stream has ended."""
         return self._progress.response
 
     @property
     def warnings(self) -> list[ParameterWarning]:
-        """What was asked for and is not sent as asked; known once the first chunk is here."""
+        """Parameters that were not sent as given; known once the first chunk has arrived."""
         return self._progress.warnings
 
     async def text(self) -> AsyncIterator[str]:

@@ -1,4 +1,4 @@
-"""The verbs, once: arguments to a call, a handler's reply to what users get. Whoever has a handler has them all."""
+"""The public methods, written once over any handler: arguments become a call, a reply becomes the result."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ __all__ = ["Verbs"]
 class Verbs(SyncAsyncMixin):
     """``chat``, ``stream``, ``models``, ``embed``, ``count_tokens`` and ``health_check``, each twice."""
 
-    #: What answers the calls.
+    #: The handler of the calls.
     _handler: Handler
-    #: Model of a call that names none, and arguments of calls that do not give them.
+    #: Default model and default arguments of calls.
     _model: str | None
     _defaults: Mapping[str, Any]
-    #: The clocks of a call that brings none, and seconds for all of it.
+    #: Default timeouts of a call, and its total timeout.
     _timeout: Timeout | None
     _total: float | None
-    #: Where events go, if that can be done from one world only.
+    #: The event bus, if it has asynchronous sinks.
     _bus: EventBus | None = None
 
     # -------------------------------------------------------------------------------------------- chat
 
     def chat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse:
-        """Ask, and wait for the whole answer.
+        """Send a conversation, and wait for the whole answer.
 
         Args:
             messages: A string, a dict in OpenAI's form, a :class:`Message`, or a list of these.
             options: See :class:`ChatOptions`.
 
         Returns:
-            The answer; ``.text`` is what the model said.
+            The answer; ``.text`` is its text.
 
         Raises:
             InvalidRequestError: The arguments are wrong; nothing was sent.
             MissingAPIKeyError: There is no key; nothing was sent.
             APIError: The provider refused (see its subclasses).
-            APIConnectionError: The network failed or a wait ran out.
-            CallCancelledError: It was called off by its ``cancel=``.
+            APIConnectionError: The network failed or a timeout passed.
+            CallCancelledError: It was cancelled through its ``cancel=``.
         """
         runtime = self._transports.blocking or self._transports.make_blocking()
         reply = run_to_completion(self._handler.handle(self._chat_call("chat", runtime, messages, options)))
@@ -64,19 +64,19 @@ class Verbs(SyncAsyncMixin):
         return answer
 
     async def achat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse:
-        """Ask, and await the whole answer. Arguments, result and errors as :meth:`chat`."""
+        """Send a conversation, and await the whole answer. Arguments, result and errors as :meth:`chat`."""
         runtime = self._transports.asyncio or self._transports.make_asyncio()
         reply = await self._handler.handle(self._chat_call("chat", runtime, messages, options))
         answer: ChatResponse = reply.answer if reply.state is None else await reply.gather()
         return answer
 
     def stream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatStream:
-        """Ask, and read the answer while it is written: ``for chunk in client.stream("…")``.
+        """Send a conversation, and stream the answer: ``for chunk in client.stream("…")``.
 
-        Arguments as :meth:`chat`. The request is sent when the first chunk is asked for.
+        Arguments as :meth:`chat`. The request is sent when the first chunk is requested.
 
         Raises:
-            InvalidRequestError: The arguments are wrong; raised at once. What only the provider's API can tell is
+            InvalidRequestError: The arguments are wrong; raised at once. Errors that depend on the provider's API are
                 raised with the first chunk.
             StreamError: While iterating: the stream failed after content was received, which is in
                 ``error.partial``. Before the first content the errors are those of :meth:`chat`.
@@ -84,7 +84,7 @@ class Verbs(SyncAsyncMixin):
         return ChatStream(self._handler, self._chat_call("stream", self._blocking(), messages, options))
 
     def astream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> AsyncChatStream:
-        """Ask, and read the answer while it is written: ``async for chunk in client.astream("…")``.
+        """Send a conversation, and stream the answer: ``async for chunk in client.astream("…")``.
 
         Arguments and errors as :meth:`stream`.
         """
@@ -97,7 +97,7 @@ class Verbs(SyncAsyncMixin):
 
         Args:
             timeout: Seconds for each answer.
-            cancel: Calls it off.
+            cancel: Cancels the call.
 
         Raises:
             NotSupportedError: The provider has no such list.
@@ -123,7 +123,7 @@ class Verbs(SyncAsyncMixin):
         extra_body: Mapping[str, Any] | None = None,
         cancel: CancelToken | None = None,
     ) -> Embeddings:
-        """Turn texts into vectors, in as many requests as the provider's batch size asks for.
+        """Turn texts into vectors, in as many requests as the provider's batch size requires.
 
         Args:
             texts: One text or several.
@@ -131,10 +131,10 @@ class Verbs(SyncAsyncMixin):
             dimensions: Length of the vectors, where the model can shorten them.
             timeout: Seconds for each answer.
             extra_body: Fields merged into the request as they are.
-            cancel: Calls it off.
+            cancel: Cancels the call.
 
         Raises:
-            InvalidRequestError: There is no text, or something else than text.
+            InvalidRequestError: There is no text, or something other than text.
             NotSupportedError: The provider has no embeddings.
         """
         request = self._embedding(texts, model, dimensions, extra_body)
@@ -157,12 +157,12 @@ class Verbs(SyncAsyncMixin):
         return await self._ask(call)  # type: ignore[no-any-return]  # an embedding's
 
     def count_tokens(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> int:
-        """Input tokens of a call, as the provider counts them; never a guess.
+        """Input tokens of a call, as counted by the provider; never an estimate.
 
         Arguments as :meth:`chat`.
 
         Raises:
-            NotSupportedError: The provider does not count.
+            NotSupportedError: The provider does not count tokens.
         """
         return run_to_completion(self._ask(self._chat_call("count_tokens", self._blocking(), messages, options)))  # type: ignore[no-any-return]  # a count's
 
@@ -171,13 +171,13 @@ class Verbs(SyncAsyncMixin):
         return await self._ask(self._chat_call("count_tokens", self._asyncio(), messages, options))  # type: ignore[no-any-return]  # a count's
 
     def health_check(self, *, timeout: float = 10.0) -> HealthStatus:
-        """Whether the provider answers and accepts the key; asks for its models, which costs nothing.
+        """Check whether the provider answers and accepts the key, by listing its models, which costs nothing.
 
         Args:
             timeout: Seconds the check may take.
 
         Returns:
-            The finding; never raises for a failure of the provider.
+            The status; never raises for a failure of the provider.
         """
         return run_to_completion(self._check_health(self._blocking(), timeout))
 
@@ -199,7 +199,7 @@ class Verbs(SyncAsyncMixin):
     # -------------------------------------------------------------------------------------------- calls
 
     async def _ask(self, call: Call) -> Any:
-        """The whole answer to a call."""
+        """Return the whole answer to a call."""
         reply = await self._handler.handle(call)
         return reply.answer if reply.state is None else await reply.gather()
 
@@ -227,7 +227,7 @@ class Verbs(SyncAsyncMixin):
             options.get("total_timeout", defaults.get("total_timeout")),
             on_unsupported,
             options.get("response_cache", defaults.get("response_cache")) is not False,
-            # A stream may be closed from elsewhere, which ends whatever it waits for.
+            # A stream may be closed from another thread or task, which ends its waits.
             CancelToken(cancel) if operation == "stream" else cancel,
         )
 
@@ -258,7 +258,7 @@ class Verbs(SyncAsyncMixin):
         deadline = deadline_of(of_call, of_client if total is None else total, now=now, stream=operation == "stream")
         start_by = math.inf
         if deadline is None and math.inf not in (total, of_client, of_call and of_call.total):
-            start_by = now + DEFAULT_TOTAL_TIMEOUT  # a stream may last, but not wait for ever to begin
+            start_by = now + DEFAULT_TOTAL_TIMEOUT  # a stream may last long, but must start in time
         return Call(
             operation,
             request,

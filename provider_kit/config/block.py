@@ -20,11 +20,11 @@ class Block:
     path: str
     reader: Reader
     provider: Provider
-    #: How many problems were told before it was begun.
+    #: Number of problems reported before it.
     before: int = 0
 
     def tell(self, key: str, message: str, remedy: str, *, warning: bool = False, unset_variable: bool = False) -> None:
-        """Note a problem at one of its keys, or at its name."""
+        """Report a problem at one of its keys, or at its name."""
         place = self.item.value.get(key)
         self.reader.tell(
             self.item if place is None else place,

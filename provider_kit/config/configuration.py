@@ -1,4 +1,4 @@
-"""A configuration file as a whole: read, checked, and what it comes to."""
+"""A configuration file as a whole: reading, checks, and the result."""
 
 from __future__ import annotations
 
@@ -22,26 +22,28 @@ from provider_kit.wire.redaction import redact
 
 __all__ = ["TOP_FIELDS", "Configuration", "read_configuration"]
 
-#: What may stand at the left margin of the file.
+#: The top-level keys of the file.
 TOP_FIELDS = {
     one.name: one
     for one in (
-        Field("providers", Mapping[str, Any], "The providers, by a name of yours; the type is the name.", None),
-        Field("custom", Mapping[str, Any], "Servers that speak OpenAI's API, by a name of yours.", None),
-        Field("default", str, "Name of the provider that is used where none is named.", None),
+        Field(
+            "providers", Mapping[str, Any], "The providers, by a name you choose; the default type is the name.", None
+        ),
+        Field("custom", Mapping[str, Any], "Servers that speak OpenAI's API, by a name you choose.", None),
+        Field("default", str, "Name of the provider to use by default.", None),
         Field("preferred_order", tuple[str, ...], "Names of providers, the preferred one first.", None),
-        Field("routing", Mapping[str, RoutingConfig], "Choices among several providers, by a name of yours.", None),
+        Field("routing", Mapping[str, RoutingConfig], "Choices among several providers, by a name you choose.", None),
     )
 }
-#: How other tools call the blocks.
+#: Names of the blocks in other tools.
 _OTHER_BLOCKS = {"router": "routing", "routes": "routing", "models": "providers", "modellist": "providers"}
-#: Names below ``providers`` that are no providers.
+#: Names below ``providers`` that are not providers.
 _LISTS = ("enabled", "preferred_order", "custom")
 
 
 @define
 class Configuration:
-    """What a configuration file says."""
+    """The content of a configuration file."""
 
     #: Path of the file, as it was found.
     file: str
@@ -52,18 +54,18 @@ class Configuration:
     #: Names of those that could not be read.
     broken: list[str] = field(factory=list)
     routing: dict[str, RoutingConfig] = field(factory=dict)
-    #: The provider that is used where none is named.
+    #: The default provider.
     default: str | None = None
-    #: Everything that is wrong or looks wrong, by line.
+    #: All errors and warnings, by line.
     problems: list[Problem] = field(factory=list)
 
     @property
     def warnings(self) -> list[Problem]:
-        """What looks wrong but stops nobody."""
+        """The problems that are not errors."""
         return [problem for problem in self.problems if problem.severity == "warning"]
 
     def check(self) -> Configuration:
-        """Raise what is wrong, all of it at once.
+        """Raise all errors at once.
 
         Raises:
             ConfigError: ``error.problems`` has everything.
@@ -75,13 +77,13 @@ class Configuration:
 def read_configuration(
     text: str, file: str, environ: Mapping[str, str] | None = None, *, sealed: bool = False
 ) -> Configuration:
-    """Read a file's text. Never raises for what stands in it: look at ``problems``, or call ``check()``.
+    """Read a file's text. Never raises for its content: look at ``problems``, or call ``check()``.
 
     Args:
         text: YAML (or JSON, which is YAML).
         file: Its path, for the problems.
         environ: The environment; default: that of the process.
-        sealed: Whether the file itself is encrypted, so that others may read it.
+        sealed: Whether the file itself is encrypted, so that it may be readable by others.
     """
     made = Configuration(file)
     tree, problems, unread = read_document(text, file)
@@ -94,7 +96,7 @@ def read_configuration(
         reader.tell(tree, "", "The file must hold a mapping with the key providers.", "Begin with 'providers:'.")
     elif tree is not None:
         _read_top(tree, made, reader)
-    # What was set aside because of its syntax is not complained about twice.
+    # A line with a syntax error is not reported twice.
     reader.problems = [one for one in reader.problems if one.line not in unread or one in syntax]
     made.problems = sorted(reader.problems, key=lambda problem: (problem.line, problem.column))
     return made
@@ -159,7 +161,7 @@ def _nearest_block(blocks: Mapping[str, Item]) -> str | None:
 
 
 def _astray(blocks: Mapping[str, Item], providers: Item | None, reader: Reader) -> list[str]:
-    """Providers that stand beside ``providers:`` instead of below it."""
+    """Providers at the level of ``providers:`` instead of below it."""
     if providers is not None and providers.value is not None:
         return []
     found = []
@@ -170,17 +172,17 @@ def _astray(blocks: Mapping[str, Item], providers: Item | None, reader: Reader) 
         if is_known(name) or {"api_key", "api_keys", "model", "base_url"} & settings.keys():
             found.append(name)
             if providers is not None:
-                message = f"{name} stands beside providers, not below it."
+                message = f"{name} is at the level of providers, not below it."
                 remedy = "Indent it and everything below it by two more spaces."
             else:
-                message = f"{name} stands at the left margin; the line 'providers:' above it is missing."
+                message = f"{name} is at the left margin; the line 'providers:' above it is missing."
                 remedy = "Write 'providers:' above it, and indent this by two spaces."
             reader.tell(item, name, message, remedy, key=True)
     return found
 
 
 def _shifted_settings(named: dict[str, Item], reader: Reader) -> None:
-    """Settings that stand beside their provider instead of below it."""
+    """Settings at the level of their provider instead of below it."""
     from provider_kit.config.entries import entry_fields
 
     previous: str | None = None
@@ -193,7 +195,7 @@ def _shifted_settings(named: dict[str, Item], reader: Reader) -> None:
             reader.tell(
                 item,
                 f"providers.{name}",
-                f"{name} stands beside {previous}, not below it.",
+                f"{name} is at the level of {previous}, not below it.",
                 "Indent it by two more spaces.",
                 key=True,
             )
@@ -231,7 +233,7 @@ def _enabled(
             reader.tell(
                 named[name].value["enabled"],
                 f"providers.{name}.enabled",
-                f"{name} is switched off here, and stands in the list of those that are on.",
+                f"{name} is switched off here, but is in the list of those that are on.",
                 "Remove it from the list, or this line.",
             )
     return tuple(names)
@@ -248,7 +250,7 @@ def _read_entries(
             reader.tell(
                 item,
                 block,
-                f"{redact(name[:60])!r} is no name for a provider.",
+                f"{redact(name[:60])!r} is not a valid provider name.",
                 "Use letters, digits, '_', '.' and '-'.",
                 key=True,
             )
@@ -265,7 +267,7 @@ def _read_entries(
 
 
 def _read_choices(found: Mapping[str, Any], rest: Item, made: Configuration, reader: Reader) -> None:
-    """The default provider; all names must stand in the file."""
+    """Read the default provider and the routes; all names must exist in the file."""
     order = found.get("preferred_order") or ()
     wanted = [("default", found["default"])] if found.get("default") else []
     for block, name in (*wanted, *(("preferred_order", name) for name in order)):
@@ -289,7 +291,7 @@ def _read_routes(routing: Item, made: Configuration, reader: Reader) -> None:
         members = item.value.get("providers")
         names = reader.read(members, tuple[str, ...], f"{path}.providers") if members is not None else ()
         good = [_check_name(one, members or item, path, made, reader) for one in names or ()]
-        silent = Reader(reader.file, reader.environ)  # the names were told already
+        silent = Reader(reader.file, reader.environ)  # the names were reported already
         silent.read_class(item, RoutingConfig, path)
         told = {(problem.line, problem.path) for problem in reader.problems}
         reader.problems.extend(one for one in silent.problems if (one.line, one.path) not in told)
@@ -322,13 +324,13 @@ def _check_name(name: str, item: Item, path: str, made: Configuration, reader: R
     if head in made.entries or name in made.entries:
         return True
     if head in made.broken or name in made.broken:
-        return False  # what is wrong with it is told where it stands
+        return False  # its errors are reported at its own line
     if head in made.disabled or name in made.disabled:
         reader.tell(item, path, f"{name} is switched off.", "Switch it on (enabled: true), or remove it here.")
         return False
     try:
         split_model(name)
-        reason = f"{name} does not stand below providers."
+        reason = f"{name} is not below providers."
     except UnknownProviderError:
         reason = f"There is no provider {redact(name[:60])!r} in this file."
     remedy = (

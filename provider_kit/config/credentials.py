@@ -1,4 +1,4 @@
-"""Keys and logins of a provider in the file: read, completed from the environment, looked at."""
+"""Keys and logins of a provider in the file: read, completed from the environment, checked."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from provider_kit.wire.redaction import redact
 __all__ = ["check_keys", "note_environment", "read_login"]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
-#: Of a file that holds keys in the clear: what may hold one.
+#: Settings that may hold a key in plain text.
 _SECRETS = ("api_key", "api_keys", "client_secret")
 
 
 def read_login(block: Block, settings: dict[str, Any]) -> None:
-    """``auth_type`` and the OAuth client that stands at the provider's own level."""
+    """Read ``auth_type`` and the OAuth settings at the provider's own level."""
     kind = settings.pop("auth_type", None)
     oauth = settings.pop("oauth", None)
     given: dict[str, Any] = dict(oauth) if isinstance(oauth, Mapping) else {}
@@ -66,7 +66,7 @@ def read_login(block: Block, settings: dict[str, Any]) -> None:
 
 
 def check_keys(block: Block, settings: dict[str, Any]) -> None:
-    """That there is a key, and that it looks like one."""
+    """Check that there is a key, and that it looks like one."""
     told_before = len(block.reader.problems)
     variable = settings.pop("api_key_env", None)
     if variable is not None:
@@ -87,7 +87,7 @@ def check_keys(block: Block, settings: dict[str, Any]) -> None:
 
 
 def _find_one(block: Block, settings: Mapping[str, Any]) -> None:
-    """A key that the file does not give: of the environment, or stored."""
+    """Find a key that is not in the file: in the environment, or stored."""
     provider, environ = block.provider, block.reader.environ
     label = settings.get("name") or block.name
     own = f"{variable_prefix(label)}_API_KEY"
@@ -144,7 +144,7 @@ def _check_shapes(block: Block, settings: Mapping[str, Any], given: list[Any]) -
         variable = (block.provider.key_variables or (f"{variable_prefix(block.name)}_API_KEY",))[0]
         block.tell(
             first,
-            "A key stands in a file that others can read.",
+            "The file holds a key and can be read by others.",
             f"Write ${{{variable if first != 'client_secret' else 'MY_CLIENT_SECRET'}}}, "
             f"or chmod 600 {block.reader.file}.",
             warning=True,
@@ -169,7 +169,7 @@ def _open_to_others(file: str) -> bool:
 def note_environment(
     provider: Provider, settings: Mapping[str, Any], name: str, origins: dict[str, str], environ: Mapping[str, str]
 ) -> None:
-    """Where values come from that the file does not give but the environment does."""
+    """Record the origin of values from the environment."""
     own = variable_prefix(str(settings.get("name") or name))
     has_login = any(settings.get(key) for key in ("oauth", "client_options", "oauth_credentials"))
     if "api_key" not in settings and not settings.get("api_keys") and not has_login:

@@ -77,11 +77,11 @@ def _existing(path: str, why: str) -> str:
 
 
 def _is_ours(name: str) -> bool:
-    """Many programs have a config.yaml; ours holds providers, or is encrypted by us."""
+    """Many programs have a config.yaml; ours has a key providers, or is encrypted."""
     try:
         with open(name, encoding="utf-8", errors="replace") as file:
             text = file.read(_LARGEST)
-    except OSError:  # of somebody else; the file that is named is opened, and its failure told
+    except OSError:  # another program's; a file that was named is opened, and its error reported
         return False
     ours = re.compile(r"""^\s*\{?\s*["']?(?:providers?|custom)["']?\s*:\s*(?:[{\[#]|$)""")
     return text.lstrip().startswith("provider-kit-config:") or any(
@@ -93,7 +93,7 @@ def read_text(path: str) -> str:
     """The content of a file.
 
     Raises:
-        ConfigError: It cannot be read, is too large, or is no UTF-8.
+        ConfigError: It cannot be read, is too large, or is not UTF-8.
     """
     try:
         with open(path, "rb") as file:

@@ -1,8 +1,7 @@
-"""YAML as a tree whose every value knows its line. Reads hostile files too, within bounds.
+"""YAML as a tree with the line of every value. Safe for hostile files.
 
-The tree is built from parser events: duplicate keys are seen, aliases stay references and are never
-copied, and depth is bounded. After a syntax error the line is set aside and reading goes on, so that one
-reading finds them all.
+The tree is built from parser events: duplicate keys are seen, aliases stay references and are never copied, and depth
+is bounded. After a syntax error the line is skipped and reading continues, so that one pass finds all errors.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ __all__ = ["Item", "is_bounded", "read_document", "scalar_of"]
 
 _MAX_DEPTH = 40
 _MAX_VALUES = 50_000
-#: Syntax errors that are looked for in one file.
+#: Greatest number of syntax errors reported for one file.
 _MAX_ROUNDS = 25
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -36,7 +35,7 @@ class Item:
     value: Any = field(repr=False)
     line: int
     column: int
-    #: Where its key stands; its own place if it has none.
+    #: Position of its key; its own position if it has none.
     key_line: int = 0
     key_column: int = 0
     #: Whether a scalar was written without quotes.
@@ -55,7 +54,7 @@ class _TooMuch(Exception):
         self.message, self.line = message, line
 
 
-#: Characters that YAML takes for line breaks and editors do not.
+#: Characters that are line breaks in YAML but not in editors.
 _ODD_BREAKS = str.maketrans(dict.fromkeys("\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029", " "))
 
 
@@ -95,13 +94,13 @@ def read_document(text: str, file: str) -> tuple[Item | None, list[Problem], set
 
 
 def _without_value(line: str) -> str:
-    """A line that cannot be read, with an empty text in place of its value, so that its key still counts."""
+    """A line that cannot be read, with an empty text as its value, so that its key is kept."""
     key = re.match(r"^( *(?:- +)*[\w.\"'-]+):(?:\s|$)", line)
     return f"{key[1]}: ''" if key else ""
 
 
 class _Builder:
-    """Makes the tree of one document out of the parser's events."""
+    """Builds the tree of one document from the parser's events."""
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -113,7 +112,7 @@ class _Builder:
         """The tree.
 
         Raises:
-            yaml.YAMLError: The text is no YAML.
+            yaml.YAMLError: The text is not YAML.
             _TooMuch: It is nested too deeply, or has too many values.
         """
         root: Item | None = None
@@ -152,7 +151,7 @@ class _Builder:
             if known is None:
                 self._tell(
                     event,
-                    f"*{redact(event.anchor or '')} refers to something that is named nowhere.",
+                    f"*{redact(event.anchor or '')} refers to an anchor that does not exist.",
                     "A value that begins with * needs quotes; an anchor is written &name.",
                 )
                 return self._at(event, None)
@@ -173,12 +172,12 @@ class _Builder:
         return Item(value, mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 1)
 
     def _scalar(self, event: Any) -> Any:
-        """What a scalar means: text if it is quoted, else text, number, truth value or nothing."""
+        """The value of a scalar: text if it is quoted, else text, number, boolean or null."""
         if event.tag is not None and event.tag not in ("!", "tag:yaml.org,2002:str"):
             if not event.tag.startswith("tag:yaml.org,2002:"):
                 self._tell(
                     event,
-                    f"{redact(event.tag)} is a tag that nobody knows here.",
+                    f"{redact(event.tag)} is an unknown tag.",
                     "A value that begins with ! needs quotes.",
                 )
                 return event.value
@@ -189,7 +188,7 @@ class _Builder:
         if tag in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"):
             return event.value
         if tag == "tag:yaml.org,2002:int" and (len(event.value) > 300 or ":" in event.value):
-            return event.value  # YAML 1.1 takes 12:30 for a number of base 60
+            return event.value  # in YAML 1.1, 12:30 is a number of base 60
         try:
             return _resolver.construct_object(yaml.ScalarNode(tag, event.value))
         except (ValueError, OverflowError, yaml.YAMLError):
@@ -206,7 +205,7 @@ class _Builder:
                 merged.extend(other for other in others if isinstance(other.value, dict))
                 if len(merged) < len(others) or not others:
                     self._problem(
-                        item, "What << takes in must be a mapping.", "Write <<: *name, of a mapping with &name."
+                        item, "The value of << must be a mapping.", "Write <<: *name, of a mapping with &name."
                     )
                 continue
             name = key.text
@@ -216,7 +215,7 @@ class _Builder:
             if name in found:
                 self._problem(
                     key,
-                    f"{redact(name)!r} stands here twice; the first time in line {found[name].key_line}.",
+                    f"{redact(name)!r} is given twice; the first time in line {found[name].key_line}.",
                     "Remove one of them.",
                 )
                 continue
@@ -239,7 +238,7 @@ class _Builder:
 
 
 def is_bounded(item: Item, budget: list[int] | None = None, depth: int = 0) -> bool:
-    """Whether a value can be walked through: it does not refer to itself or explode through its aliases."""
+    """Whether a value can be traversed: it neither contains itself nor expands excessively through aliases."""
     budget = budget if budget is not None else [_MAX_VALUES]
     budget[0] -= 1
     if budget[0] < 0 or depth > _MAX_DEPTH:
@@ -249,7 +248,7 @@ def is_bounded(item: Item, budget: list[int] | None = None, depth: int = 0) -> b
 
 
 def scalar_of(text: str) -> Any:
-    """What a bare word means in YAML: ``true``, ``3``, ``0.5``, or the text itself."""
+    """The value of an unquoted word in YAML: ``true``, ``3``, ``0.5``, or the text itself."""
     tag = _resolver.resolve(yaml.ScalarNode, text, (True, False))
     if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float") or len(text) > 50:
         return text

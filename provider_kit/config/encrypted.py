@@ -1,7 +1,7 @@
-"""Configuration files that only who has the key can read. Needs ``pip install provider-kit[crypto]``.
+"""Encrypted configuration files. Needs ``pip install provider-kit[crypto]``.
 
-The file is one line: ``provider-kit-config:1:`` and a sealed text (Fernet, under a key or under a
-passphrase with scrypt). The environment variable ``PROVIDER_KIT_ENCRYPTION_KEY`` opens it by itself.
+The file is one line: ``provider-kit-config:1:`` and an encrypted text (Fernet, with a key or with a passphrase and
+scrypt). The environment variable ``PROVIDER_KIT_ENCRYPTION_KEY`` decrypts it automatically.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def is_encrypted(text: str) -> bool:
 
 
 def encrypt_config(text: str, key: str | bytes | None = None) -> str:
-    """A configuration, encrypted.
+    """Encrypt a configuration.
 
     Args:
         text: The YAML text.
-        key: A key of ``generate_encryption_key()``, or any other words as a passphrase. Default:
+        key: A key of ``generate_encryption_key()``, or any other text as a passphrase. Default:
             ``PROVIDER_KIT_ENCRYPTION_KEY``.
 
     Raises:
@@ -55,7 +55,7 @@ def decrypt_config(text: str, key: str | bytes | None = None) -> str:
     try:
         return _cipher(key).decrypt(text).decode()
     except UnicodeDecodeError:
-        raise EncryptionError("The configuration is damaged.", hint="Take it from a backup.") from None
+        raise EncryptionError("The configuration is damaged.", hint="Restore it from a backup.") from None
 
 
 def _cipher(key: str | bytes | None) -> TokenCipher:
@@ -63,4 +63,4 @@ def _cipher(key: str | bytes | None) -> TokenCipher:
     key = key.decode() if isinstance(key, bytes) else key or os.environ.get(ENCRYPTION_VARIABLE) or None
     if key is not None:
         given = {"key" if re.fullmatch(r"[A-Za-z0-9_-]{43}=", key.strip()) else "passphrase": key}
-    return TokenCipher(header=_HEADER, what="configuration", if_lost="take it from a backup", **given)
+    return TokenCipher(header=_HEADER, what="configuration", if_lost="restore it from a backup", **given)

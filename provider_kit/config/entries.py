@@ -1,4 +1,4 @@
-"""What may stand below a provider's name, and what it comes to: a configuration and a client's arguments."""
+"""The settings below a provider's name, and their result: a configuration and a client's arguments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from provider_kit.model.config import ProviderConfig
 
 __all__ = ["OTHER_SPELLINGS", "ProviderEntry", "RoutingConfig", "entry_fields"]
 
-#: How other tools call our keys, without underscores and in small letters.
+#: Names of our keys in other tools, without underscores and in lower case.
 OTHER_SPELLINGS = {
     "key": "api_key",
     "token": "api_key",
@@ -55,24 +55,24 @@ OTHER_SPELLINGS = {
 
 @frozen(kw_only=True)
 class _OnlyInFiles:
-    """Settings of a provider that exist in a file alone, beside those of ``ProviderConfig``."""
+    """Settings of a provider that exist in files only, in addition to those of ``ProviderConfig``."""
 
-    #: Whether the provider is used; what is switched off is not looked at.
+    #: Whether the provider is used; the settings of a disabled one are not checked.
     enabled: bool = True
-    #: A note for people.
+    #: A comment.
     description: str | None = None
-    #: Default model; another name of default_model.
+    #: Default model; alias of default_model.
     model: str | None = None
     #: Models of a custom server; the first one is the default.
     models: tuple[str, ...] = ()
     #: Name of the environment variable that holds the key.
     api_key_env: str | None = None
-    #: How it is proven who we are; oauth for a login.
+    #: Authentication method; oauth for a login.
     auth_type: Literal["api_key", "oauth", "bearer_token"] | None = None
     #: Id of your OAuth client.
     client_id: str | None = None
     client_secret: str | None = None
-    #: Scopes a login asks for.
+    #: Scopes a login requests.
     scopes: tuple[str, ...] = ()
     #: Retry policy: none, default, aggressive or conservative.
     retry: Literal["none", "default", "aggressive", "conservative"] | None = None
@@ -82,9 +82,9 @@ class _OnlyInFiles:
 
 @frozen(kw_only=True)
 class RoutingConfig:
-    """A named choice among several providers: who is asked, in which order."""
+    """A named choice among several providers, and their order."""
 
-    #: Names of providers of this file, with a model behind a slash if not their default one.
+    #: Names of providers of this file, followed by a slash and a model if not their default one.
     providers: tuple[str, ...]
     #: fallback, round_robin, random, weighted, least_busy, latency, cheapest or racing.
     strategy: Literal[
@@ -92,23 +92,23 @@ class RoutingConfig:
     ] = "fallback"
     #: Share of each provider, for the strategy weighted.
     weights: Mapping[str, float] = field(factory=dict)
-    #: A note for people.
+    #: A comment.
     description: str | None = None
 
 
 @cache
 def entry_fields() -> dict[str, Field]:
-    """All settings that may stand below a provider's name; the options of the provider come on top."""
+    """All settings below a provider's name, without the options of the provider."""
     return {**fields_of(_OnlyInFiles), **fields_of(ProviderConfig)}
 
 
 @frozen(kw_only=True)
 class ProviderEntry:
-    """One provider of a configuration file, ready to be made into a client."""
+    """One provider of a configuration file, from which a client can be created."""
 
     #: Its name in the file.
     name: str
-    #: Everything that was set, secrets not fetched yet.
+    #: All settings, with secrets not fetched yet.
     settings: Mapping[str, Any] = field(repr=lambda settings: f"<{len(settings)} settings>")
     #: Path below the provider to where its value comes from.
     origins: Mapping[str, str] = field(factory=dict)
@@ -116,11 +116,11 @@ class ProviderEntry:
     line: int = 1
 
     def changed(self, changes: Mapping[str, Any], *, besides: Iterable[str] = ()) -> ProviderEntry:
-        """The same with explicit arguments, which go before what the file says.
+        """A copy with explicit arguments, which override the file.
 
         Args:
             changes: Settings of the configuration.
-            besides: Arguments that the client is given by itself; what the file says of them is dropped.
+            besides: Arguments passed to the client directly; their settings in the file are dropped.
         """
         given = {("default_model" if name == "model" else name): value for name, value in changes.items()}
         settings = dict(self.settings)
@@ -137,10 +137,10 @@ class ProviderEntry:
         """The configuration, and further arguments of the client.
 
         Args:
-            fetch: Whether secrets other than API keys are fetched now; if not, a placeholder stands for them.
+            fetch: Whether secrets other than API keys are fetched now; if not, placeholders are used.
 
         Raises:
-            ConfigError: Something does not fit.
+            ConfigError: A setting is invalid.
             AuthError: A secret cannot be fetched.
         """
         settings = dict(self.settings)
@@ -167,7 +167,7 @@ class ProviderEntry:
 
 
 def _login_under(name: str, kind: str) -> Any:
-    """The login that was stored under the name in the file, else the one under the provider's own."""
+    """The login stored under the name in the file, else under the name of the provider."""
     if stored_credential(name) is not None or stored_credential(kind) is None:
         return "oauth"
     from provider_kit.auth.oauth.authenticator import OAuthAuthenticator

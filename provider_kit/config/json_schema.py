@@ -14,7 +14,7 @@ from provider_kit.providers.registry import find_provider, provider_names
 
 __all__ = ["config_schema"]
 
-#: A value that comes from the environment or from a keeper of secrets.
+#: A value from the environment or from a secret store.
 _REFERENCE = {"type": "string", "pattern": r"\$\{[^}]+\}"}
 _SIMPLE: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
@@ -35,7 +35,7 @@ def config_schema() -> dict[str, Any]:
         optional={"type"},
     )
     entry["properties"]["type"] = {
-        "description": "Whose API it is; default: the name.",
+        "description": "The provider whose API it has; default: the name.",
         "anyOf": [{"enum": provider_names()}, {"type": "string"}],
     }
     definitions["Provider"] = {**entry, "type": ["object", "null"]}

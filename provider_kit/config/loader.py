@@ -1,4 +1,4 @@
-"""From a path to a configuration that is known to be right."""
+"""Loads and checks a configuration file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def open_configuration(
     Args:
         path: The file; default: see :func:`find_config_file`.
         key: Key or passphrase of an encrypted file; default: ``PROVIDER_KIT_ENCRYPTION_KEY``.
-        check: Raise what is wrong with it.
+        check: Whether to raise its errors.
 
     Raises:
         ConfigError: The file cannot be read, or something in it is wrong.
@@ -51,7 +51,7 @@ def _read(file: str, key: str | bytes | None) -> Configuration:
 
 
 def choose_entry(configuration: Configuration, name: str | None) -> tuple[ProviderEntry, str | None]:
-    """The provider of a name, and the model behind a slash.
+    """The provider of a name, and the model after a slash.
 
     Raises:
         ConfigError: The file has no such provider.

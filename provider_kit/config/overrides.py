@@ -1,4 +1,4 @@
-"""Arguments that go before what a file says: told apart into what a configuration holds and what a client is given."""
+"""Arguments that override a file, split into those of a configuration and those of a client."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FORMS: dict[str, Any] = {
 def override(
     entry: ProviderEntry, changes: Mapping[str, Any], known: Iterable[str]
 ) -> tuple[ProviderEntry, dict[str, Any]]:
-    """The entry with explicit arguments, and what the client is given beside it.
+    """The entry with explicit arguments, and the remaining arguments of the client.
 
     Args:
         entry: A provider of the file.
@@ -33,7 +33,7 @@ def override(
         known: The names of all arguments of a client.
 
     Raises:
-        ConfigError: One of them is unknown; the hint names the nearest.
+        ConfigError: One of them is unknown; the hint suggests a similar name.
     """
     given = {name: value for name, value in changes.items() if value is not None}
     kind = str(entry.settings["type"])

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration file: where, what, and how to mend it."""
+"""Problems of a configuration file: position, message and remedy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Problem", "raise_problems"]
 
 @frozen(kw_only=True)
 class Problem:
-    """One thing that is wrong, or looks wrong, in a configuration file."""
+    """One error or warning about a configuration file."""
 
     message: str = field(converter=redact)
     #: What to write instead, or what to do.
@@ -41,7 +41,7 @@ def raise_problems(file: str, problems: Sequence[Problem]) -> None:
     """Raise all errors as one, if there are any.
 
     Raises:
-        ConfigError: There are; ``error.problems`` has them, warnings included.
+        ConfigError: There are errors; ``error.problems`` has them, warnings included.
     """
     errors = [problem for problem in problems if problem.severity == "error"]
     if not errors:

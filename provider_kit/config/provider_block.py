@@ -1,4 +1,4 @@
-"""One provider of the file: its settings read, completed, and tried out without sending anything."""
+"""One provider of the file: its settings are read, completed, and validated without sending anything."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["is_switched_off", "read_entry"]
 
 
 def is_switched_off(item: Item, path: str, reader: Reader) -> bool:
-    """Whether a provider is not used; what stands in it is then not looked at."""
+    """Whether a provider is disabled; its settings are then not checked."""
     enabled = item.value.get("enabled") if isinstance(item.value, dict) else None
     if enabled is None or enabled.value is None:
         return False
@@ -37,7 +37,7 @@ def is_switched_off(item: Item, path: str, reader: Reader) -> bool:
 
 
 def read_entry(name: str, item: Item, path: str, reader: Reader, *, custom: bool) -> ProviderEntry | None:
-    """The provider's entry, or ``None`` after problems were told."""
+    """The provider's entry, or ``None`` after problems were reported."""
     if item.value is None:
         item = Item({}, item.line, item.column, item.key_line, item.key_column)
     if not isinstance(item.value, dict):
@@ -52,7 +52,7 @@ def read_entry(name: str, item: Item, path: str, reader: Reader, *, custom: bool
         return None
     block = Block(name, item, path, reader, provider, before)
     settings = _settings(block, found)
-    # The latest ones: what was read before belongs to other blocks, of which there may be thousands.
+    # Only the latest ones: earlier ones belong to other blocks, of which there may be thousands.
     own = takewhile(lambda key: key.startswith(f"{path}."), reversed(reader.origins))
     origins = {key.removeprefix(f"{path}."): reader.origins[key] for key in own}
     note_environment(provider, settings, name, origins, reader.environ)
@@ -94,7 +94,7 @@ def _read(item: Item, path: str, reader: Reader, provider: Provider | None) -> d
 
 
 def _provider(name: str, item: Item, path: str, reader: Reader, *, custom: bool) -> Provider | None:
-    """Whose API it is: ``type``, else the name."""
+    """The provider type: ``type``, else the name."""
     given = item.value.get("type")
     if given is not None and given.value is not None:
         kind = reader.read(given, str, f"{path}.type")
@@ -116,7 +116,7 @@ def _provider(name: str, item: Item, path: str, reader: Reader, *, custom: bool)
     reader.tell(
         item,
         path,
-        f"{name!r} is no known provider, and no type is given.",
+        f"{name!r} is not a known provider, and no type is given.",
         did_you_mean(name, provider_names()) + "Write type: …, or base_url: … for an OpenAI-compatible server.",
         key=True,
     )
@@ -134,7 +134,7 @@ def _custom_kind(provider: Provider, item: Item, custom: bool) -> Provider:
 
 
 def _settings(block: Block, found: Mapping[str, Any]) -> dict[str, Any]:
-    """What was read, with the file's own words turned into those of the configuration."""
+    """The settings read, with names of the file replaced by those of the configuration."""
     settings = {key: value for key, value in found.items() if key not in ("enabled", "description", "type")}
     settings["type"] = block.provider.name
     model, models = settings.pop("model", None), settings.pop("models", ())
@@ -145,7 +145,9 @@ def _settings(block: Block, found: Mapping[str, Any]) -> dict[str, Any]:
         settings["default_model"] = chosen
         _check_model(block, chosen)
     if settings.get("retry") and "max_retries" in found:
-        block.tell("retry", "retry and max_retries are both given.", "Keep one: a policy has a number of its own.")
+        block.tell(
+            "retry", "retry and max_retries are both given.", "Keep one: a policy includes the number of retries."
+        )
     read_login(block, settings)
     check_keys(block, settings)
     return settings
@@ -154,12 +156,14 @@ def _settings(block: Block, found: Mapping[str, Any]) -> dict[str, Any]:
 def _check_model(block: Block, model: str) -> None:
     """``openai/gpt-x`` below ``openai`` would be sent with its prefix."""
     prefix = f"{block.provider.name}/"
-    speaks_so = (block.provider.default_model or "").startswith(prefix)  # OpenRouter has models called like itself
+    speaks_so = (block.provider.default_model or "").startswith(
+        prefix
+    )  # OpenRouter has models with its own name as prefix
     if model.startswith(prefix) and not speaks_so and block.provider.dialect is OpenAIChat:
         key = next((one for one in ("model", "default_model", "models") if one in block.item.value), "")
         block.tell(
             key,
-            f"The provider's name stands before the model, and would be sent with it: {model}.",
+            f"The model includes the provider's name, which would be sent with it: {model}.",
             f"Write {model.removeprefix(prefix)}.",
             warning=True,
         )
@@ -169,10 +173,10 @@ def _check_model(block: Block, model: str) -> None:
 
 
 def _try_out(block: Block, entry: ProviderEntry, *, whole: bool) -> None:
-    """Make everything a client is made of, but send nothing.
+    """Create everything a client needs, but send nothing.
 
     Args:
-        whole: Whether no problem was found so far; if not, only what stands on its own is tried.
+        whole: Whether no problem was found so far; if not, only independent parts are created.
     """
     settings = entry.settings
     checks: list[Any] = []
@@ -187,11 +191,11 @@ def _try_out(block: Block, entry: ProviderEntry, *, whole: bool) -> None:
         try:
             check()
         except MissingAPIKeyError:
-            pass  # told by check_keys, or it is stored
+            pass  # reported by check_keys, or it is stored
         except ProviderKitError as error:
             key = _key_of(error, block.item)
             block.tell(key, in_yaml(error.message), in_yaml(error.hint or "Correct the value."))
-        except (TypeError, ValueError, AttributeError, LookupError) as error:  # of a provider that a plugin brought
+        except (TypeError, ValueError, AttributeError, LookupError) as error:  # from a provider of a plugin
             block.tell("", f"These settings cannot be used: {type(error).__name__}.", "Check their kinds.")
 
 

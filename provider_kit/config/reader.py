@@ -1,4 +1,4 @@
-"""Reads values of a document into attrs classes, and collects everything that is wrong on the way."""
+"""Reads values of a document into attrs classes, and collects all problems."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["MISSING", "Reader", "fetched", "in_yaml", "is_secret_path"]
 
 T = TypeVar("T")
 
-#: What could not be read; the problem was told.
+#: A value that could not be read; the problem was reported.
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing>", "__bool__": lambda self: False})()
 
 _LONGEST_TEXT = 100_000
-#: How people shorten the names of limits and clocks.
+#: Common abbreviations of limits and timeouts.
 _SHORT_NAMES = {
     "rpm": "requests_per_minute",
     "tpm": "tokens_per_minute",
@@ -81,7 +81,7 @@ class Reader:
         key: bool = False,
         unset_variable: bool = False,
     ) -> None:
-        """Note a problem at a value, or at its key."""
+        """Report a problem at a value, or at its key."""
         self.problems.append(
             Problem(
                 message=message,
@@ -98,7 +98,7 @@ class Reader:
     # -------------------------------------------------------------------------------------------- values
 
     def read(self, item: Item, kind: Any, path: str) -> Any:
-        """A value of a kind, or ``MISSING`` after a problem was told."""
+        """A value of a kind, or ``MISSING`` after a problem was reported."""
         choices = [choice for choice in alternatives(kind) if choice is not None and not is_callable(choice)]
         if isinstance(item.value, dict):
             return self._mapping(item, kind, choices, path)
@@ -133,7 +133,7 @@ class Reader:
         return MISSING
 
     def read_plain(self, item: Item, path: str) -> Any:
-        """Whatever stands there, references replaced."""
+        """Any value, with references replaced."""
         if not is_bounded(item):
             self.tell(item, path, "The value refers to itself, or is too large.", "Write it out, without aliases.")
             return MISSING
@@ -168,7 +168,7 @@ class Reader:
             if isinstance(value, SecretReference):
                 if (str in choices or Any in choices) and _may_be_secret(path):
                     return value
-                self.tell(item, path, "A secret cannot stand here.", f"Here {describe(kind)} is wanted, in the open.")
+                self.tell(item, path, "A secret is not allowed here.", f"Write {describe(kind)} here, not a reference.")
                 return MISSING
         self.origins.setdefault(path, f"{self.file}:{item.line}")
         for choice in choices:
@@ -203,7 +203,7 @@ class Reader:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and "a text" in wanted:
             remedy = "Put it in quotes."
         elif isinstance(value, bool) and "a text" in wanted:
-            remedy = "YAML takes yes, no, on and off for truth values; put it in quotes."
+            remedy = "In YAML yes, no, on and off are booleans; put it in quotes."
         elif isinstance(value, str) and ("number" in wanted or "true" in wanted):
             number = value.strip().rstrip("s").strip()
             plain_number = number.replace(".", "", 1).isdigit()
@@ -224,12 +224,12 @@ class Reader:
     def read_fields(
         self, item: Item, known: Mapping[str, Field], path: str, *, also: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """The known fields of a mapping; unknown ones are told with the nearest name.
+        """The known fields of a mapping; unknown ones are reported with a similar name.
 
         Args:
             item: The mapping.
             known: Fields by name.
-            path: Where it stands.
+            path: Its path in the document.
             also: Other spellings, and the field that each means.
         """
         found: dict[str, Any] = {}
@@ -249,7 +249,7 @@ class Reader:
         return found
 
     def unknown(self, item: Item, path: str, name: str, known: Mapping[str, Any], also: Mapping[str, str]) -> None:
-        """Tell that nobody knows a key, and what may be meant."""
+        """Report an unknown key, with a suggestion."""
         plain_name = name.replace("-", "").replace("_", "").lower()
         meant = also.get(plain_name) or next((one for one in known if one.replace("_", "") == plain_name), None)
         hint = f"Did you mean {meant!r}?" if meant else did_you_mean(name, known).strip()
@@ -259,13 +259,13 @@ class Reader:
         self.tell(
             item,
             path if len(path) <= 120 else "",
-            f"Nobody knows the key {shown!r}.",
+            f"Unknown setting {shown!r}.",
             hint or f"There are: {', '.join(sorted(known))}.",
             key=True,
         )
 
     def read_class(self, item: Item, kind: type[T], path: str) -> T | Any:
-        """An object of an attrs class, or ``MISSING`` after problems were told."""
+        """An object of an attrs class, or ``MISSING`` after problems were reported."""
         known = fields_of(cast(Any, kind))
         before = len(self.problems)
         found = self.read_fields(item, known, path, also=_SHORT_NAMES)
@@ -278,7 +278,7 @@ class Reader:
         return self.build(item, kind, found, path)
 
     def build(self, item: Item, kind: type[T], found: dict[str, Any], path: str) -> T | Any:
-        """An object of what was read; what its class refuses is told at the field's line."""
+        """Create an object from the values read; errors of its class are reported at the field's line."""
         if not self.try_fields(item, kind, found, path):
             return MISSING
         try:
@@ -291,7 +291,7 @@ class Reader:
         return made
 
     def try_fields(self, item: Item, kind: type, found: Mapping[str, Any], path: str) -> bool:
-        """Whether the class takes the values; each that it refuses on its own is told at the value's line."""
+        """Check whether the class accepts the values; each refused value is reported at its line."""
         resolved = {name: fetched(value, fetch=False) for name, value in found.items()}
         known = fields_of(cast(Any, kind))
         needed = {name: resolved[name] for name, one in known.items() if one.required and name in resolved}
@@ -300,7 +300,7 @@ class Reader:
         except ConfigError:
             good = True
         else:
-            return True  # some are good together only
+            return True  # some are valid only together
         for name, value in resolved.items():
             try:
                 kind(**{**needed, name: value})
@@ -314,7 +314,7 @@ class Reader:
 
 
 def in_yaml(text: str) -> str:
-    """A sentence about Python's arguments as one about lines of a file."""
+    """Rewrite a hint about Python arguments for lines of a file."""
     text = text.replace("Use None, or math.inf, for no limit.", "Write a number above 0, or .inf for no limit.")
     text = text.replace("Use None for no limit.", "Leave the line out for no limit.")
     text = re.sub(r"\b(\w+)=(True|False)\b", lambda found: f"{found[1]}: {found[2].lower()}", text)
@@ -323,7 +323,7 @@ def in_yaml(text: str) -> str:
 
 
 def _fit(value: Any, choice: Any, *, lenient: bool) -> Any:
-    """The value as a kind, or ``MISSING``; what comes from outside is text and is converted."""
+    """The value converted to a type, or ``MISSING``; values from outside the file are text."""
     if choice is Any:
         return scalar_of(value) if lenient and isinstance(value, str) else value
     if get_origin(choice) is Literal:
@@ -355,7 +355,7 @@ def _number(text: str, kind: type[int] | type[float]) -> Any:
 
 
 def is_secret_path(path: str) -> bool:
-    """Whether the value at a path is a secret, told by its name."""
+    """Whether the value at a path is a secret, by its name."""
     name = path.rpartition(".")[2].partition("[")[0]
     return (
         is_secret_header(name)
@@ -373,7 +373,7 @@ def is_secret_path(path: str) -> bool:
     )
 
 
-#: What decides which provider is meant, and must be known before anything is fetched.
+#: Settings that determine the provider, and are needed before secrets are fetched.
 _OPEN = frozenset(
     {
         "type",

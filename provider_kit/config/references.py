@@ -1,8 +1,8 @@
-"""``${…}`` in texts of the configuration: variables of the environment, defaults, secrets kept elsewhere.
+"""``${…}`` in texts of the configuration: environment variables, defaults, secrets stored elsewhere.
 
 ``${NAME}`` and ``${NAME:-default}`` are replaced when the file is read; ``$$`` is a dollar sign.
 ``${file:path}``, ``${keyring:service/name}``, ``${vault:path#field}`` and ``${aws:name}`` stay references
-until their value is needed. How other tools write it is recognised.
+until their value is needed. The notations of other tools are recognised.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ __all__ = ["Expansion", "expand"]
 #: How names of credentials end.
 _ENDING = re.compile(r"(?:_?API)?_?(?:KEY|TOKEN|SECRET)S?$")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-#: How LiteLLM and Bifrost write a variable.
+#: The notation of LiteLLM and Bifrost for a variable.
 _FOREIGN = re.compile(r"(?:os\.environ/([A-Za-z_][A-Za-z0-9_]*)|env\.([A-Z][A-Z0-9_]*))")
-#: What may be named in a message; anything else may be a part of a secret.
+#: What may be shown in a message; anything else may be part of a secret.
 _CAPITALS = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 @define
 class Expansion:
-    """A text after its references were looked at."""
+    """A text with its references replaced."""
 
     #: The text, or a reference whose value is fetched when it is needed.
     value: str | SecretReference = field(default="", repr=False)
-    #: ``(message, remedy)`` of what is wrong.
+    #: ``(message, remedy)`` of each problem.
     errors: list[tuple[str, str]] = field(factory=list)
     warnings: list[tuple[str, str]] = field(factory=list)
     #: Variables whose values are in it.
@@ -50,7 +50,9 @@ def expand(text: str, environ: Mapping[str, str]) -> Expansion:
     foreign = _FOREIGN.fullmatch(text.strip())
     if foreign:
         name = foreign[1] or foreign[2]
-        result.warnings.append((f"{text.strip()!r} is how other tools write a variable.", f"Write ${{{name}}}."))
+        result.warnings.append(
+            (f"{text.strip()!r} is the notation of another tool for a variable.", f"Write ${{{name}}}.")
+        )
         text = f"${{{name}}}"
     if "$" not in text:
         return result
@@ -98,7 +100,7 @@ def _parts(text: str, environ: Mapping[str, str], result: Expansion) -> list[str
 
 
 def _closing(text: str, position: int) -> int:
-    """Where the brace that is open at ``position`` is closed, or -1."""
+    """Position of the brace that closes the one at ``position``, or -1."""
     depth = 1
     while position < len(text):
         if text.startswith("${", position):
@@ -113,7 +115,7 @@ def _closing(text: str, position: int) -> int:
 
 
 def _related(name: str, environ: Mapping[str, str]) -> list[str]:
-    """Variables that are set and whose names are a slip of the pen, or another ending, away from this one."""
+    """Variables that are set and whose names differ from this one by a typo or another ending."""
     head = _ENDING.sub("", name)
     found = []
     for other in environ:
@@ -156,7 +158,7 @@ def _reference(inner: str, environ: Mapping[str, str], result: Expansion) -> lis
         r"\w+:[^-?+=].*", inner, re.DOTALL
     ):
         result.errors.append(
-            (f"${{{shown}}} is a form of the shell that is not understood.", "Only ${NAME} and ${NAME:-default} are.")
+            (f"${{{shown}}} is shell syntax that is not supported.", "Only ${NAME} and ${NAME:-default} are.")
         )
     else:
         known = ", ".join(f"${{{name}:…}}" for name in secret_schemes())

@@ -1,4 +1,4 @@
-"""What counts in the end, value by value, and where each comes from. Secrets are never shown."""
+"""The values in effect and the origin of each. Secrets are never shown."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from provider_kit.wire.redaction import redact
 
 __all__ = ["Value", "effective_values"]
 
-#: Shown of every provider, whether they were set or not.
+#: Settings shown for every provider, whether set or not.
 _ALWAYS = ("type", "api_key", "base_url", "model", "timeout", "total_timeout", "max_retries")
 
 
 @frozen
 class Value:
-    """One setting as it counts."""
+    """One setting in effect."""
 
     #: ``providers.openai.timeout``.
     path: str
-    #: Fit to be shown.
+    #: The value with secrets masked.
     shown: str
     #: Where it comes from: file and line, a variable, ``default``.
     origin: str
@@ -91,8 +91,8 @@ def _key(
 
 def _text(name: str, value: Any) -> str:
     if name == "headers" and isinstance(value, Mapping):
-        return ", ".join(f"{key}={MASK}" for key in value)  # what a header is called does not tell what is in it
-    if name == "oauth" and isinstance(value, Mapping):  # each of its fields is looked at by itself
+        return ", ".join(f"{key}={MASK}" for key in value)  # a header's name does not reveal whether it holds a secret
+    if name == "oauth" and isinstance(value, Mapping):  # each of its fields is checked separately
         return ", ".join(f"{key}={_text(str(key), part)}" for key, part in value.items())
     if is_secret_path(name) and not isinstance(value, (bool, int, float)):
         return MASK

@@ -1,4 +1,4 @@
-"""A value that is kept elsewhere, fetched when it is needed and remembered for five minutes."""
+"""A value that is stored elsewhere, fetched when needed and cached for five minutes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["SecretList", "SecretReference"]
 
 #: Seconds after which a secret is fetched again, so that a rotated one is noticed.
 _REMEMBERED = 300.0
-#: Seconds for which a secret is believed, even if the provider refuses it.
+#: Seconds for which a secret is not fetched again, even if the provider refuses it.
 _BELIEVED = 10.0
-#: Seconds for which others go on with the old value while one fetches the new one.
+#: Seconds for which other callers keep the old value while one fetches the new one.
 _FETCHING = 30.0
 _log = logging.getLogger("provider_kit.auth")
 
@@ -27,8 +27,8 @@ _log = logging.getLogger("provider_kit.auth")
 class SecretReference:
     """A text with secrets in it; calling it returns the text.
 
-    A secret that cannot be fetched again keeps its old value, with a warning in the log: a secret manager
-    that is away for a moment stops no program that runs.
+    A secret that cannot be fetched again keeps its old value, with a warning in the log: a short outage of a secret
+    manager does not stop a running program.
 
     Args:
         parts: Texts, and pairs of a scheme and where in it the secret is.
@@ -59,17 +59,17 @@ class SecretReference:
 
     @property
     def origin(self) -> str:
-        """Where it comes from, as the file has it."""
+        """Its reference, as written in the file."""
         return ", ".join(f"${{{part[0]}:{part[1]}}}" for part in self._parts if isinstance(part, tuple))
 
     def remembered_value(self) -> str | None:
-        """The value, if it need not be fetched now."""
+        """The cached value, if it need not be fetched now."""
         if self._refused or self._known is None or BlockingRuntime.now() >= self._until:
             return None
         return self._known
 
     def forget_refused(self) -> None:
-        """The provider refused it: it is fetched with the next call, unless it was a moment ago."""
+        """The provider refused it: it is fetched with the next call, unless that was done very recently."""
         if BlockingRuntime.now() - self._fetched >= _BELIEVED:
             self._refused = True
 
@@ -86,7 +86,7 @@ class SecretReference:
                 return known
             attempts = self._attempts
             with self._lock:
-                if self._attempts == attempts:  # else another one has tried meanwhile
+                if self._attempts == attempts:  # otherwise another caller has tried meanwhile
                     self._fetch()
                 if self._known is not None:
                     return self._known
@@ -112,7 +112,7 @@ class SecretReference:
 
 
 class SecretList:
-    """Several keys, some of them kept elsewhere; calling it returns them all."""
+    """Several keys, some of them stored elsewhere; calling it returns them all."""
 
     def __init__(self, keys: Sequence[str | SecretReference]) -> None:
         self._keys = tuple(keys)
@@ -126,7 +126,7 @@ class SecretList:
         return None if None in found else [key for key in found if key is not None]
 
     def forget_refused(self) -> None:
-        """One of them was refused: what is kept elsewhere is fetched with the next call."""
+        """One of them was refused: those stored elsewhere are fetched with the next call."""
         for key in self._keys:
             if isinstance(key, SecretReference):
                 key.forget_refused()

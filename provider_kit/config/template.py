@@ -1,4 +1,4 @@
-"""The file that ``provider-kit config init`` writes: everything there is, commented, ready to be changed."""
+"""The file that ``provider-kit config init`` writes: all common settings, commented, ready to be edited."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _HEAD = """\
 # Providers of language models for provider_kit.
 #
 # Check this file:       provider-kit config check
-# See what counts:       provider-kit config show
+# See values in effect:       provider-kit config show
 # Let an editor help:    provider-kit config schema > schema.json
 # yaml-language-server: $schema=./schema.json
 #
 # ${NAME} is a variable of the environment, ${NAME:-default} has a default, $$ is a dollar sign.
-# A secret that is kept elsewhere: ${file:/run/secrets/key}, ${keyring:service/name},
+# A secret that is stored elsewhere: ${file:/run/secrets/key}, ${keyring:service/name},
 # ${vault:secret/data/openai#value}, ${aws:name}.
 
 """
 _TAIL = """\
-# Servers that speak OpenAI's API, by a name of yours.
+# Servers that speak OpenAI's API, by a name you choose.
 # custom:
 #   workshop:
 #     base_url: http://127.0.0.1:8000/v1
 #     models: [my-model]
 
-# Who is asked where none is named, and named choices among several.
+# The default provider, and named choices among several.
 # preferred_order: [{order}]
 # routing:
 #   careful:
@@ -41,7 +41,7 @@ def starter_config(names: Sequence[str] = ("openai", "anthropic", "ollama")) -> 
     """The text of a configuration file to begin with.
 
     Args:
-        names: Providers that are to stand in it, switched on.
+        names: Providers to include, switched on.
     """
     lines = ["providers:"]
     for name in names:
@@ -55,13 +55,13 @@ def starter_config(names: Sequence[str] = ("openai", "anthropic", "ollama")) -> 
             lines.append(f"    base_url: {provider.base_url or 'http://127.0.0.1:8000/v1'}")
         lines.append(f"    model: {provider.default_model or '…'}" if provider.default_model else "    # model: …")
         lines += [
-            "    # timeout: 30              # seconds to connect, to the first content, between contents",
+            "    # timeout: 30              # seconds to connect, to the first content, between two contents",
             "    # total_timeout: 600       # seconds for a whole call",
             "    # max_retries: 3",
         ]
         if provider.key_required:
             lines += [
-                '    # api_keys: ["${KEY_1}", "${KEY_2}"]   # instead of api_key: several, used in turn',
+                '    # api_keys: ["${KEY_1}", "${KEY_2}"]   # instead of api_key: several keys',
                 "    # rate_limit: {requests_per_minute: 60, tokens_per_minute: 90000}",
             ]
         lines.append("")

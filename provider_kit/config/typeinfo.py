@@ -1,4 +1,4 @@
-"""What a value may be, read off the attrs classes: their fields, kinds, and the comments that explain them."""
+"""The settings of the attrs classes: their fields, types, and explanatory comments."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Field:
 
     @property
     def means_no_limit(self) -> bool:
-        """Whether nothing, written out, differs from its default: ``idle: null`` waits without limit."""
+        """Whether an explicit null differs from its default: ``idle: null`` waits without limit."""
         return self.default not in (None, NOTHING) and None in alternatives(self.kind)
 
     @property
@@ -42,7 +42,7 @@ class Field:
 @cache
 def fields_of(kind: type) -> dict[str, Field]:
     """The settings of an attrs class that a file can hold, by name."""
-    hints = get_type_hints(kind, localns=vars(oauth))  # which the configuration imports for type checkers only
+    hints = get_type_hints(kind, localns=vars(oauth))  # names that the configuration imports for type checkers only
     texts = _comments(kind)
     found = {}
     for one in fields(kind):
@@ -69,19 +69,19 @@ def _comments(kind: type) -> dict[str, str]:
 
 
 def alternatives(kind: Any) -> list[Any]:
-    """The members of a union, ``None`` for nothing; a kind alone is its only member."""
+    """The members of a union, ``None`` for nothing; a type alone is its only member."""
     if isinstance(kind, (types.UnionType,)) or get_origin(kind) is Union:
         return [choice for part in get_args(kind) for choice in alternatives(part)]
     return [None if kind is type(None) else kind]
 
 
 def is_callable(kind: Any) -> bool:
-    """Whether a value of this kind is a function, which no file can hold."""
+    """Whether a value of this type is a function, which a file cannot hold."""
     return get_origin(kind) is Callable or kind is Callable
 
 
 def describe(kind: Any) -> str:
-    """A kind in words: ``a number``, ``one of a, b``."""
+    """A type in words: ``a number``, ``one of a, b``."""
     words: list[str] = []
     for choice in alternatives(kind):
         word = _word(choice)

@@ -1,6 +1,6 @@
-"""How an API speaks. Pure: requests to bytes, bytes to answers; no socket, no clock, no credentials.
+"""The wire formats of the APIs: requests to bytes, bytes to answers; no socket, no clock, no credentials.
 
-What the author of a dialect needs is here by name.
+The names that the author of a dialect needs are exported here.
 
 .. code-block:: text
 

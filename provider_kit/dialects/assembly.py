@@ -1,9 +1,9 @@
-"""Puts the pieces of streamed tool calls together again.
+"""Assembles streamed tool calls from their fragments.
 
-Tool calls arrive in fragments that servers label in many ways: with an index, with only an id, with the
-same index or the same id for every call, with another id in each piece, with empty strings where nothing
-changed, with a placeholder for the arguments first, or whole and then once more. :class:`ToolCallAssembly`
-sorts them out: one call stays one, two stay two, and each can be answered.
+Tool calls arrive in fragments that servers label in many ways: with an index, with only an id, with the same index or
+the same id for every call, with another id in each piece, with empty strings where nothing changed, with a placeholder
+for the arguments first, or complete and then repeated. :class:`ToolCallAssembly` handles all of these: fragments of one
+call are joined, distinct calls stay distinct, and each has a distinct id.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ __all__ = [
     "with_distinct_ids",
 ]
 
-#: Characters of a name; what a server adds beyond is not of it.
+#: Longest name in characters; anything beyond is dropped.
 _LONGEST_NAME = 256
 _PORTABLE = re.compile(r"[A-Za-z0-9_-]+")
-#: What servers write where the arguments are still to come, or where there are none.
+#: Placeholders for arguments that are still to come, or for none.
 _PLACEHOLDERS = ("{}", "null")
 
 
@@ -47,7 +47,7 @@ def is_custom_call(call: ToolCall) -> bool:
 
 
 def arguments_object(call: ToolCall) -> dict[str, Any]:
-    """The arguments of a call as an object, for APIs that want one; a broken text is wrapped in one."""
+    """The arguments of a call as an object, for APIs that require one; invalid text is wrapped in one."""
     if is_custom_call(call):
         return {"input": call.arguments_json}
     if call.arguments_json.strip() == "null":
@@ -66,7 +66,7 @@ def arguments_text(call: ToolCall) -> str:
 
 
 def portable_id(call_id: str, most: int) -> str:
-    """An id that every API takes: letters, digits, ``_`` and ``-``; the same id always becomes the same."""
+    """An id that every API accepts: letters, digits, ``_`` and ``-``; the same id always gives the same result."""
     if len(call_id) <= most and _PORTABLE.fullmatch(call_id):
         return call_id
     return f"call_{hashlib.sha256(call_id.encode('utf-8', 'replace')).hexdigest()[:24]}"
@@ -78,12 +78,12 @@ def new_call_id() -> str:
 
 
 def tool_finish(finish: str, has_calls: bool) -> Any:
-    """Providers say ``stop``, or nothing, although they want tools called; the calls decide."""
+    """The finish reason: some providers send ``stop``, or nothing, with tool calls; the calls decide."""
     return "tool_calls" if has_calls and finish in ("stop", "other", "tool_calls") else finish
 
 
 def with_distinct_ids(calls: Iterable[ToolCall]) -> list[ToolCall]:
-    """The calls, each with an id that no other one of the answer has, so that each can be answered."""
+    """The calls, each with an id that is unique in the answer, so that each can be answered."""
     made = list(calls)
     seen: set[str] = set()
     for call in made:
@@ -113,9 +113,9 @@ class OpenCall:
     local_id: bool = False
     #: Whether it is of a tool whose input is plain text, not JSON.
     raw: bool = False
-    #: A placeholder that is not told until it is certain that nothing else follows.
+    #: A placeholder that is withheld until it is certain that nothing else follows.
     withheld: str = ""
-    #: Characters so far, and at the latest look whether they are complete.
+    #: Characters so far, and at the last check for completeness.
     size: int = 0
     _looked_at: int = 0
     _looks: int = 0
@@ -124,7 +124,7 @@ class OpenCall:
     def is_whole(self) -> bool:
         """Whether the arguments so far are a complete JSON object.
 
-        Looks are few: each reads all of the arguments, and a server may make any number necessary.
+        Checks are limited: each parses all of the arguments, and a server could force any number of them.
         """
         if self.withheld:
             return True
@@ -141,7 +141,7 @@ class OpenCall:
         return self._whole
 
     def add(self, piece: str) -> str:
-        """Take a piece of the arguments; return what of it is to be told now."""
+        """Take a piece of the arguments; return what of it is to be delivered now."""
         if not piece:
             return ""
         if self.raw:
@@ -155,17 +155,17 @@ class OpenCall:
                 return ""
             self.withheld = ""
         elif stripped[:1] == "{" and self.is_whole():
-            return ""  # told once more: JSON does not go on after its end
+            return ""  # a repetition: JSON does not continue after its end
         return self.append(piece)
 
     def append(self, piece: str) -> str:
-        """Take a piece as it is."""
+        """Append a piece unchanged."""
         self.arguments.append(piece)
         self.size += len(piece)
         return piece
 
     def release(self) -> str:
-        """Nothing else follows: what was withheld and is to be told now."""
+        """Nothing else follows: return what was withheld."""
         withheld, self.withheld = self.withheld, ""
         told = "{}" if withheld == "{}" else ""  # "null" means none, as an empty text does
         if told:
@@ -174,12 +174,12 @@ class OpenCall:
         return told
 
     def text(self) -> str:
-        """The arguments as they stand."""
+        """The arguments so far."""
         joined = "".join(self.arguments)
         if not joined:
             return "{}" if self.withheld == "{}" else ""
         if len(self.arguments) > 1 and not self.raw and self._grows() and not _is_object(joined):
-            return self.arguments[-1]  # a server that repeats everything in each piece
+            return self.arguments[-1]  # servers that repeat everything in each piece
         return joined
 
     def _grows(self) -> bool:
@@ -192,7 +192,7 @@ class OpenCall:
         )
 
     def close(self) -> ToolCall:
-        """The call as it stands."""
+        """The call as far as it was received."""
         if not self.id:
             self.id, self.local_id = new_call_id(), True
         return ToolCall(
@@ -221,7 +221,7 @@ class ToolCallAssembly:
     def __init__(self) -> None:
         self.calls: list[OpenCall] = []
         self._by_index: dict[int, OpenCall] = {}
-        #: By the id that the server gave; the newest call where it gave one twice.
+        #: Calls by the server's id; the newest one where an id was used twice.
         self._by_id: dict[str, OpenCall] = {}
 
     def add(
@@ -230,7 +230,7 @@ class ToolCallAssembly:
         """Take a fragment; return it as a delta that names the call it belongs to.
 
         Args:
-            index: The call's position, if the server tells.
+            index: The call's position, if the server sends it.
             id: The call's id; empty means unchanged.
             name: The tool's name; empty means unchanged.
             arguments: The next piece of the JSON text.
@@ -248,7 +248,7 @@ class ToolCallAssembly:
         return ToolCallDelta(call.position, told_id, _take_name(call, name), call.add(arguments))
 
     def _take_id(self, call: OpenCall, id: str | None) -> str | None:
-        """Give the call its id; what of it is to be told. A later id of the same call changes nothing."""
+        """Give the call its id; return what is to be delivered. A later id of the same call changes nothing."""
         if id is None:
             return None
         taken = id in self._by_id
@@ -259,7 +259,7 @@ class ToolCallAssembly:
         return call.id
 
     def _find(self, index: int | None, id: str | None, name: str | None, arguments: str) -> OpenCall | None:
-        """The call a fragment goes on with; ``None`` for a new one."""
+        """The call a fragment continues; ``None`` for a new one."""
         same = self._by_id.get(id) if id is not None else None
         last = self.calls[-1] if self.calls else None
         if index is not None:
@@ -275,30 +275,30 @@ class ToolCallAssembly:
             return same if _goes_on(same, id, name, arguments) else None
         if last is None or (id is not None and name is not None):
             return None
-        if id is not None:  # some servers give each piece an id of its own
+        if id is not None:  # some servers give each piece a different id
             return last if last.id is None or not last.is_whole() else None
         if name is not None and name != last.name and last.name and not last.size:
             return None
         return last if _goes_on(last, None, name, arguments) else None
 
     def release(self) -> list[ToolCallDelta]:
-        """The answer has ended: what was not told so far."""
+        """The answer has ended: return what was not delivered so far."""
         told = ((call, call.release()) for call in self.calls)
         return [ToolCallDelta(call.position, None, None, text) for call, text in told if text]
 
     def close(self) -> list[ToolCall]:
-        """The calls as they stand, in order."""
+        """The calls as far as they were received, in order."""
         return [call.close() for call in self.calls]
 
 
 def _goes_on(call: OpenCall, id: str | None, name: str | None, arguments: str) -> bool:
-    """Whether a fragment under the label of a call is of it, and not of a new one under the same label."""
+    """Whether a fragment with the label of a call belongs to it, and not to a new one with the same label."""
     if name is None or not call.name:
-        return True  # whatever its id: some servers give each piece another one
+        return True  # whatever its id: some servers give each piece a different one
     if not call.is_whole():
-        # Its name once more, or in pieces; under another id only where it is the same name.
+        # Its name repeated, or in pieces; with another id only where it is the same name.
         return id is None or call.id is None or id == call.id or name == call.name
-    # Only what is told once more, word for word, is no new call after one that is complete.
+    # After a complete call, only an exact repetition is not a new call.
     return id is not None and id == call.id and name == call.name and (not arguments or _repeats(call, arguments))
 
 
@@ -307,7 +307,7 @@ def _repeats(call: OpenCall, arguments: str) -> bool:
 
 
 def _take_name(call: OpenCall, name: str | None) -> str | None:
-    """Give the call its name; what of it is to be told. It may come in pieces, or once more with each piece."""
+    """Give the call its name; return what is to be delivered. It may come in pieces, or repeated in each piece."""
     if name is None or name == call.name:
         return None
     if not call.name:

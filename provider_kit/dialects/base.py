@@ -1,8 +1,7 @@
 """What a dialect is: requests to bytes, bytes to answers, and nothing that waits.
 
-A dialect knows one API's way of writing. It never opens a connection, reads no clock and holds no
-credentials. The engine asks it for a :class:`WireRequest`, sends that, and hands the bytes of the answer
-back.
+A dialect knows the wire format of one API. It opens no connection, reads no clock and holds no credentials. The engine
+gets a :class:`WireRequest` from it, sends that, and passes the bytes of the answer back.
 """
 
 from __future__ import annotations
@@ -44,9 +43,9 @@ __all__ = [
 
 
 _PATH_NAME = re.compile(r"[A-Za-z0-9._:@+~=/-]{1,300}")
-#: No error code means anything unusual.
+#: No overrides of error codes.
 NO_OVERRIDES: Mapping[str, type[APIError]] = {}
-#: Bytes of a text that is no JSON which an error keeps.
+#: Bytes of a text that is not JSON that an error keeps.
 _MOST_WORDS = 500
 
 
@@ -63,7 +62,7 @@ class WireRequest:
 
 @define
 class ParameterReport:
-    """Collects what a model does not take. What becomes of it is the caller's choice."""
+    """Collects parameters a model does not accept. The caller decides what happens to them."""
 
     on_unsupported: OnUnsupported = "warn"
     provider: str | None = None
@@ -74,7 +73,7 @@ class ParameterReport:
         """Report something that is not sent, or not sent as asked.
 
         Raises:
-            UnsupportedParameterError: The caller asked for ``on_unsupported="raise"``.
+            UnsupportedParameterError: The caller set ``on_unsupported="raise"``.
         """
         if self.on_unsupported == "raise":
             raise UnsupportedParameterError(
@@ -97,7 +96,7 @@ class StreamDecoder(Protocol):
 
     #: Whether the stream's terminal event was seen.
     complete: bool
-    #: Whether nothing but that event is missing: the model gave its reason to stop, and then the bytes ended.
+    #: Whether only that event is missing: the finish reason came, and then the bytes ended.
     lacks_only_end: bool
 
     def feed(self, data: bytes) -> Iterable[Chunk]:
@@ -113,7 +112,7 @@ class StreamDecoder(Protocol):
         ...
 
 
-#: What every API of today has a word for.
+#: Fields that every current API has.
 COMMON_FIELDS = frozenset(
     {
         "temperature",
@@ -130,14 +129,14 @@ COMMON_FIELDS = frozenset(
 
 
 class Dialect:
-    """Base of the dialects: what an API does not have raises :class:`NotSupportedError`."""
+    """Base of the dialects: an operation that an API does not have raises :class:`NotSupportedError`."""
 
-    #: The dialect that counts tokens in place of this one.
+    #: The dialect that counts tokens instead of this one.
     counter: Dialect | None = None
     #: The dialect's name; also the ``origin`` of messages it reads, unless the provider narrows it.
     name: str = ""
-    #: The fields of a :class:`ChatRequest` that :meth:`build_chat` writes, or reports itself. Every other one that a
-    #: call brings is reported as not taken, so that none is lost because a dialect does not know of it.
+    #: The fields of a :class:`ChatRequest` that :meth:`build_chat` writes, or reports itself. Any other field of a call
+    #: is reported as unsupported, so that none is lost silently.
     takes: frozenset[str] = frozenset()
     _untaken: tuple[str, ...] = OPTIONAL_FIELDS
 
@@ -160,7 +159,7 @@ class Dialect:
         self.error_codes: Mapping[str, type[APIError]] = error_codes or {}
 
     def write_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
-        """Write a chat request, and report what this API has no word for."""
+        """Write a chat request, and report the fields this API does not have."""
         for name in self._untaken:
             if getattr(request, name) is not None:
                 report.omit(name, "this API has no such parameter.")
@@ -175,11 +174,11 @@ class Dialect:
         raise self._missing("chat")
 
     def stream_decoder(self) -> StreamDecoder:
-        """A fresh reader for one streamed answer."""
+        """Create a decoder for one streamed answer."""
         raise self._missing("streaming")
 
     def build_models(self, cursor: str | None) -> WireRequest:
-        """Ask for the list of models, or its next page."""
+        """Request the list of models, or its next page."""
         raise self._missing("model listing")
 
     def parse_models(self, payload: Any) -> tuple[list[Model], str | None]:
@@ -187,7 +186,7 @@ class Dialect:
         raise self._missing("model listing")
 
     def build_embed(self, texts: Sequence[str], model: str, dimensions: int | None) -> WireRequest:
-        """Ask for embeddings."""
+        """Request embeddings."""
         raise self._missing("embeddings")
 
     def parse_embed(self, payload: Any) -> Embeddings:
@@ -195,7 +194,7 @@ class Dialect:
         raise self._missing("embeddings")
 
     def build_count(self, request: ChatRequest, report: ParameterReport) -> WireRequest:
-        """Ask how many tokens a request has."""
+        """Request the token count of a request."""
         raise self._missing("token counting")
 
     def parse_count(self, payload: Any) -> int:
@@ -216,7 +215,7 @@ def decode_event(
     """One event of a stream as a JSON object.
 
     Raises:
-        StreamFailure: The server named it an error, or it is no object.
+        StreamFailure: The server named it an error, or it is not an object.
     """
     try:
         value = loads(data)
@@ -239,7 +238,7 @@ def decode_event(
 
 
 def path_name(model: str) -> str:
-    """A model's name as it may stand in a path.
+    """A model's name, checked for use in a path.
 
     Raises:
         InvalidRequestError: It would lead to another path, or another query.
@@ -247,13 +246,13 @@ def path_name(model: str) -> str:
     if not _PATH_NAME.fullmatch(model) or any(step in ("", ".", "..") for step in model.split("/")):
         raise InvalidRequestError(
             f"{model[:100]!r} cannot be the name of a model at this provider, which writes it into the address.",
-            hint="Names have letters, digits and . _ - : @ + ~, in steps that are set apart by single slashes.",
+            hint="Names have letters, digits and . _ - : @ + ~, in segments separated by single slashes.",
         )
     return model
 
 
 def refuse_video(document: Document) -> None:
-    """A film is no document.
+    """Refuse a video that was attached as a document.
 
     Raises:
         InvalidRequestError: It is one.
@@ -261,7 +260,7 @@ def refuse_video(document: Document) -> None:
     kind = document.media_type or mimetypes.guess_type((document.url or "").partition("?")[0])[0] or ""
     if kind.startswith("video/"):
         raise InvalidRequestError(
-            f"This API takes no videos ({kind}).", hint="Use Gemini, or send single pictures of it."
+            f"This API takes no videos ({kind}).", hint="Use Gemini, or send single frames as images."
         )
 
 

@@ -1,9 +1,9 @@
-"""Which of several answers is ours.
+"""Which of several choices to read.
 
-A provider numbers the answers it gives side by side (``choices[].index``, Gemini's ``candidates[].index``),
-and the first one is read. Servers that give a single answer number it as they like: from 1, as text, not at
-all, or with the count of the chunk. So a number alone decides nothing; only answers that truly run side by
-side (two in one event, or one number after another and back) are told apart.
+A provider numbers parallel answers (``choices[].index``, Gemini's ``candidates[].index``), and the first one is read.
+Servers that give a single answer number it inconsistently: from 1, as text, not at all, or with the count of the chunk.
+So a number alone decides nothing; only answers that are truly parallel (two in one event, or numbers that alternate)
+are separated.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["ChoiceFilter", "first_choice"]
 
 
 def _number(choice: Mapping[str, Any]) -> int | None:
-    """The number of an answer, ``None`` where it has none of use."""
+    """The number of an answer, ``None`` where it has no usable one."""
     index = choice.get("index")
     if type(index) is int:
         return index
@@ -23,21 +23,21 @@ def _number(choice: Mapping[str, Any]) -> int | None:
 
 
 def first_choice(choices: Any) -> Mapping[str, Any] | None:
-    """The first answer of a whole response, by its number, else by its place."""
+    """The first answer of a complete response, by its number, else by its position."""
     if not isinstance(choices, list):
         return None
     objects = [choice for choice in choices if isinstance(choice, dict)]
     return next((choice for choice in objects if not _number(choice)), objects[0] if objects else None)
 
 
-#: Of no answer.
+#: The number of no answer.
 _NONE = -1
-#: Pieces that wait until it is certain that the server counts chunks; there are hardly more answers side by side.
+#: Pieces held back until it is certain that the server counts chunks; more parallel answers are unlikely.
 _CERTAIN = 8
 
 
 class ChoiceFilter:
-    """Picks, out of the events of a stream, the pieces of one answer.
+    """Selects the pieces of one answer from the events of a stream.
 
     Pieces with new numbers wait until it is clear whether the server counts chunks or gives several answers.
     """
@@ -45,7 +45,7 @@ class ChoiceFilter:
     __slots__ = ("_counting", "_ended", "_number", "_several", "_waiting", "quick")
 
     def __init__(self) -> None:
-        #: The number of pieces that are certainly ours and need no further look; -1 if none are.
+        #: The number whose pieces certainly belong to the answer; -1 if none is.
         self.quick = _NONE
         self._number: int | None = None
         self._waiting: list[tuple[int, tuple[Any, Any]]] = []
@@ -54,14 +54,14 @@ class ChoiceFilter:
         self._ended = False
 
     def take(self, choices: Iterable[Any], event: Any) -> list[tuple[Mapping[str, Any], Any]]:
-        """The pieces that are ours now, each with the event it came in.
+        """Return the pieces of the answer that are ready, each with its event.
 
         Args:
             choices: The pieces of one event.
             event: The event.
         """
         pieces = [choice for choice in choices if isinstance(choice, dict)]
-        # Side by side, the one without a number is the first (protobuf leaves zeros out).
+        # Of parallel answers, the one without a number is the first (protobuf omits zeros).
         told = [number if (number := _number(piece)) is not None or len(pieces) == 1 else 0 for piece in pieces]
         numbers = {number for number in told if number is not None}
         taken: list[tuple[Mapping[str, Any], Any]] = []
@@ -74,18 +74,18 @@ class ChoiceFilter:
         return taken
 
     def ended(self) -> None:
-        """Our answer has given its reason to end: what has another number is not ours."""
+        """The answer has its finish reason: pieces with another number do not belong to it."""
         self._ended = True
 
     def finish(self) -> list[tuple[Mapping[str, Any], Any]]:
-        """There is no further event: what waited is ours, unless our answer had ended before it."""
+        """The stream has ended: held-back pieces belong to the answer, unless it had ended before them."""
         waiting, self._waiting = self._waiting, []
         return [] if self._ended else [entry for _, entry in waiting]
 
     def _take(self, number: int | None, entry: tuple[Any, Any]) -> list[tuple[Mapping[str, Any], Any]]:
         ours = self._number or 0
         if number is None:
-            return [*self.finish(), entry]  # whoever leaves numbers out has no answers to tell apart
+            return [*self.finish(), entry]  # a server that omits numbers has only one answer
         if self._several:
             return [entry] if number == ours else []
         if self._counting:
@@ -100,7 +100,7 @@ class ChoiceFilter:
         return [] if self._ended else self._judge(number, entry)
 
     def _judge(self, number: int, entry: tuple[Any, Any]) -> list[tuple[Mapping[str, Any], Any]]:
-        """A piece with another number than ours."""
+        """Judge a piece with another number."""
         waiting = self._waiting
         first, before = (waiting[0][0], waiting[-1][0]) if waiting else (number, number - 1)
         counted = number == before + 1 or (number == before and first < before)
@@ -117,7 +117,7 @@ class ChoiceFilter:
         return [waited for _, waited in waiting]
 
     def _tell_apart(self, number: int) -> list[tuple[Mapping[str, Any], Any]]:
-        """There are several answers, ours has this number; what of those that waited is of ours."""
+        """There are several answers, and this is the number of the one read; return its held-back pieces."""
         self._several, self._counting, self._number = True, False, number
         waiting, self._waiting = self._waiting, []
         return [entry for told, entry in waiting if told == number]

@@ -1,8 +1,8 @@
-"""What the readers of streamed answers share: events to JSON objects, and the errors among them.
+"""The common base of the stream decoders: events to JSON objects, and the errors among them.
 
-An error may come in place of an answer in many forms: as an event named ``error``, with JSON or plain
-words; as an object in an event of the usual kind; as bare JSON between the events. Whatever its form, it is
-raised as a :class:`StreamFailure` with the provider's own words.
+An error may take many forms in a stream: an event named ``error``, with JSON or plain text; an object in an event of
+the usual kind; bare JSON between the events. Whatever its form, it is raised as a :class:`StreamFailure` with the
+provider's message.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Remainder:
     marked: bool = False
     #: Whether the bytes ended in the middle of an event.
     half_event: bool = False
-    #: Whether they ended with a line that is of no event.
+    #: Whether they ended with a line that belongs to no event.
     half_line: bool = False
 
 
@@ -69,7 +69,7 @@ class EventReader:
         self.lacks_only_end = False
 
     def _is_sound(self, text: str) -> bool:
-        """A quick look: whether a text has no half of a character, and none waits for its other half."""
+        """Fast path: whether a text has no lone surrogate, and no earlier one waits for its other half."""
         return (text.isascii() or not has_lone_half(text)) and not self._pairs.waits
 
     def _failure(self, payload: Any) -> StreamFailure:
@@ -78,7 +78,7 @@ class EventReader:
         )
 
     def _ready(self, payload: dict[str, Any], data: bytes) -> Iterable[dict[str, Any]]:
-        """The events that can be read now, this one included if it need not wait for the half of a character.
+        """The events that can be read now, this one included unless it waits for the other half of a character.
 
         Raises:
             StreamFailure: It is an error.
@@ -91,7 +91,7 @@ class EventReader:
         return (payload,)
 
     def _rest(self) -> Remainder:
-        """The bytes have ended: what is left.
+        """The bytes have ended: return what is left.
 
         Raises:
             StreamFailure: An error is among them, or bare between the events.
@@ -118,22 +118,22 @@ class EventReader:
         return left
 
     def _check_stray(self) -> None:
-        """The end mark has come: whether an error stood between the events.
+        """The end mark has come: check for an error between the events.
 
         Raises:
-            StreamFailure: It did.
+            StreamFailure: There was one.
         """
         if self._events.stray:
             self._read_stray(b"\n".join(self._events.stray))
 
     def flush(self) -> None:
-        """The stream has failed: what waited for more is part of what was received."""
+        """The stream has failed: count held-back pieces as received."""
         for payload in self._pairs.finish():
             for _ in self._read(payload):
                 pass
 
     def _read(self, payload: dict[str, Any]) -> Iterable[Chunk]:
-        """Take an event; the chunks it makes."""
+        """Take an event, yield its chunks."""
         raise NotImplementedError
 
     def _decode(self, event: bytes) -> list[dict[str, Any]]:
@@ -141,7 +141,7 @@ class EventReader:
         return [decode_event(event, self._provider, self._error_codes)]
 
     def _read_stray(self, data: bytes) -> list[dict[str, Any]]:
-        """What stood between the events: nothing, or an error as bare JSON."""
+        """Read what came between the events: nothing, or an error as bare JSON."""
         try:
             payload = loads(data)
         except ValueError:

@@ -1,4 +1,4 @@
-"""What statuses, codes and sentences of providers mean, as tables."""
+"""Tables of the meaning of statuses, error codes and messages of providers."""
 
 from __future__ import annotations
 

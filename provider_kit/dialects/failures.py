@@ -1,8 +1,8 @@
-"""Error answers of every provider to typed errors.
+"""Turns error answers of every provider into typed errors.
 
-What an error means is decided by the provider's own code first, then by its type, then by known words
-of its message, and by the HTTP status last, because providers reuse statuses: a spending limit is a 400
-at one, a wrong key a 400 at another, a quota that no wait mends a 429 at most.
+What an error means is decided by the provider's own code first, then by its type, then by known words of its message,
+and by the HTTP status last, because providers reuse statuses: a spending limit is a 400 at one, a wrong key a 400 at
+another, and a used-up quota a 429 at most of them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _BODY_LIMIT = 4000
 
 @frozen
 class Reported:
-    """What a provider said went wrong, whatever shape its body has."""
+    """The error a provider reported, whatever shape its body has."""
 
     message: str
     code: str | None = None
@@ -64,7 +64,7 @@ class Reported:
 
 
 def holds_error(payload: Mapping[str, Any], answers: Iterable[str]) -> bool:
-    """Whether an object that came with a good status is an error.
+    """Whether an object that came with a success status is an error.
 
     Args:
         payload: The object: a whole answer, or one event of a stream.
@@ -115,7 +115,7 @@ def error_from_response(
         if payload is not None:
             return error_from_body(payload, status=status, headers=headers, provider=provider, overrides=overrides)
     except (ValueError, RecursionError):
-        pass  # it is no JSON, or nested as deeply as no error is: its text is told
+        pass  # not JSON, or nested too deeply: use its text
     text = body[:_BODY_LIMIT].decode("utf-8", "replace")
     page = looks_like_html(body)
     told = Reported(_page_title(text) if page else text.strip()[:500] or _NO_REASON)
@@ -135,7 +135,7 @@ def error_from_body(
     provider: str,
     overrides: Mapping[str, type[APIError]],
 ) -> APIError:
-    """The typed error for an error object, wherever it stood: in an error answer, a 200, or a stream."""
+    """The typed error for an error object, wherever it was found: in an error answer, a 200, or a stream."""
     return _make(_read(payload), status, headers, payload, provider, overrides)
 
 
@@ -261,8 +261,8 @@ def _make(
     elif headers.get("x-should-retry") == "false":
         error.retryable = False
     elif effective == 501:
-        error.retryable = False  # not implemented now means not implemented in a moment
-        error.with_hint("The server does not have this; check base_url, the model, and what was asked for.")
+        error.retryable = False  # 501: repeating the request does not help
+        error.with_hint("The server does not implement this; check base_url, the model and the operation.")
     elif reported.code == "openrouter_in_flight_budget" or (
         reported.metadata and reported.metadata.get("limit_source") == "openrouter_in_flight_budget"
     ):
@@ -290,7 +290,7 @@ def _class_of(
     if status == 404 and MODEL_WORDS.search(message):
         return ModelNotFoundError
     if status == 413 and "rate_limit_exceeded" in words:
-        return RequestTooLargeError  # a single request beyond the rate: no wait makes it fit
+        return RequestTooLargeError  # a single request above the limit: no wait makes it fit
     if status == 403 and reported.metadata and "reasons" in reported.metadata:
         return ContentFilterError  # OpenRouter's moderation
     if status == 402:
@@ -314,7 +314,8 @@ def _class_of(
 
 
 def _matched(message: str) -> str:
-    """What of a message is searched for known words: its beginning and its end, for it may quote what was sent."""
+    """The part of a message that is searched for known words: its beginning and its end, since it may quote the
+    request."""
     return message if len(message) <= 2 * _SEARCHED else f"{message[:_SEARCHED]} … {message[-_SEARCHED:]}"
 
 
@@ -327,7 +328,7 @@ def _rate_or_quota(reported: Reported, words: list[str]) -> type[APIError]:
 
 
 def _of_a_day(reported: Reported) -> bool:
-    """Whether the quota that is used up is renewed every day."""
+    """Whether the used-up quota is a daily one."""
     for detail in reported.details:
         for violation in _list(detail.get("violations")):
             quota = str(violation.get("quotaId", "")) if isinstance(violation, Mapping) else ""

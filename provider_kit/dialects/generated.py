@@ -1,4 +1,4 @@
-"""Pictures and sounds that a model made, in OpenAI's forms and those of its imitators.
+"""Images and audio that a model generated, in OpenAI's forms and those of compatible servers.
 
 What cannot be read as one is kept as a :class:`Native` part, so that it is not lost.
 """
@@ -18,12 +18,12 @@ from provider_kit.model.messages import Native, Part
 
 __all__ = ["SpokenAnswer", "read_audio", "read_image", "spoken_words"]
 
-#: What OpenAI streams, and what a sound without a known beginning is taken for (24 kHz, 16 bits, mono).
+#: The format OpenAI streams, assumed for audio without a known header (24 kHz, 16 bits, mono).
 _RAW_SOUND = "audio/pcm"
 
 
 def read_image(item: Any) -> Part | None:
-    """A picture as a part; ``None`` where there is nothing.
+    """Read an image as a part; ``None`` where there is nothing.
 
     The forms: ``{"type": "image_url", "image_url": {"url": …}}`` with a link or a data URL, the same flat,
     and base64 under ``b64_json`` or ``data``. The item itself is kept in the part's ``extra``.
@@ -46,12 +46,12 @@ def read_image(item: Any) -> Part | None:
                 media_type = item.get("mime_type") or item.get("media_type") or sniff(made) or "image/png"
                 return Image(data=made, media_type=str(media_type), extra=extra)
     except (InvalidRequestError, ValueError):
-        pass  # no picture, but not lost either
+        pass  # not a readable image, but kept
     return Native(str(item.get("type") or "image"), dict(item)) if any(item.values()) else None
 
 
 def spoken_words(media: Media) -> str | None:
-    """What a model said aloud, as text, for APIs that do not take the sound back."""
+    """The transcript of generated audio, for APIs that do not accept the audio back."""
     words = (media.extra or {}).get("transcript") if isinstance(media, Audio) else None
     return words if isinstance(words, str) and words.strip() else None
 
@@ -72,11 +72,11 @@ class SpokenAnswer:
     about: dict[str, Any] = field(factory=dict)
     data: list[bytes] = field(factory=list)
     transcript: list[str] = field(factory=list)
-    #: Base64 that is no whole group of four yet.
+    #: Base64 characters that do not yet form a group of four.
     rest: str = ""
 
     def add(self, item: Mapping[str, Any]) -> Audio | None:
-        """Take a piece; return it as a part, if it has sound or words."""
+        """Take a piece; return it as a part, if it has audio or transcript."""
         for name in ("id", "expires_at", "format"):
             if item.get(name):
                 self.about[name] = item[name]

@@ -1,4 +1,4 @@
-"""What OpenAI's two APIs and their imitators have in common beside chat: models, embeddings, token counts."""
+"""What OpenAI's two APIs and compatible servers share besides chat: models, embeddings, token counts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OpenAICatalog(Dialect):
         return "dimensions"
 
     def models_query(self) -> dict[str, str] | None:
-        """What to ask for beside the bare list."""
+        """Query parameters of the list of models."""
         return None
 
     def build_models(self, cursor: str | None) -> WireRequest:
@@ -33,7 +33,7 @@ class OpenAICatalog(Dialect):
         return WireRequest("/models", None, method="GET", query=self.models_query())
 
     def parse_models(self, payload: Any) -> tuple[list[Model], str | None]:
-        """Read the list, with whatever the provider adds to an entry."""
+        """Read the list, including fields the provider adds to an entry."""
         return parse_model_list(payload, self.provider), None
 
     def build_embed(self, texts: Sequence[str], model: str, dimensions: int | None) -> WireRequest:
@@ -75,7 +75,7 @@ def _vector(value: Any) -> list[float]:
 
 
 def parse_model_list(payload: Any, provider: str) -> list[Model]:
-    """A list of models in OpenAI's form, bare or wrapped, with the additions of those who imitate it."""
+    """A list of models in OpenAI's form, bare or wrapped, with the additional fields of compatible servers."""
     if isinstance(payload, list):
         entries = payload
     else:

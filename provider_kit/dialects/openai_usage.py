@@ -1,4 +1,4 @@
-"""OpenAI's usage object, as OpenAI and everyone who imitates it fills it."""
+"""OpenAI's usage object, as OpenAI and compatible servers fill it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from provider_kit.model.chat import Usage
 
-#: Characters of a price.
+#: Longest text of a price, in characters.
 _LONGEST_NUMBER = 50
-#: More tokens than any call can use; a number beyond is none.
+#: More tokens than any call can use; a larger number is invalid.
 _MOST_TOKENS = 10**15
-#: Fields of a usage object that are kept; no provider has a tenth of them.
+#: Greatest number of fields kept of a usage object; no provider sends a tenth of them.
 _MOST_FIELDS = 200
 
 __all__ = ["as_object", "merge_usage", "read_count", "read_usage"]
@@ -48,10 +48,10 @@ def read_usage(usage: Any) -> Usage:
 
 
 def merge_usage(known: dict[str, Any] | None, new: Any) -> dict[str, Any] | None:
-    """The usage told by several events of a stream.
+    """Merge the usage of several events of a stream.
 
-    Counts are of the whole so far, so a later one replaces an earlier one; but neither a zero nor a field that
-    is missing takes back what was counted.
+    Counts are totals so far, so a later one replaces an earlier one; but neither a zero nor a missing field resets a
+    count.
     """
     if type(new) is not dict or not new:
         return known
@@ -76,7 +76,7 @@ def as_object(value: Any) -> dict[str, Any]:
 
 
 def read_count(value: Any) -> int | None:
-    """A number of tokens, or of seconds; ``None`` if it is none."""
+    """A number of tokens or seconds; ``None`` if it is invalid."""
     known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS
     return int(value) if known else None
 

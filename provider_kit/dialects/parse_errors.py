@@ -1,4 +1,4 @@
-"""The JSON of an answer, and the typed error where a dialect stumbles over it."""
+"""Decoding of answers, and the typed error where a dialect cannot read one."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from provider_kit.model.surrogates import may_hold_halves, mend_all
 
 __all__ = ["PARSE_ERRORS", "read_answer", "unreadable"]
 
-#: What reading an answer of an unexpected shape, or with impossible numbers in it, raises.
+#: Exceptions from reading an answer of an unexpected shape or with impossible numbers.
 PARSE_ERRORS = (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 def read_answer(body: bytes) -> Any:
-    """The JSON of an answer, without lone halves of characters.
+    """Decode the JSON of an answer, without lone surrogates.
 
     Raises:
         ValueError: It is not JSON.
     """
     payload = loads(body)
-    # The elements of an array may share a character; whoever reads them joins its halves.
+    # The elements of an array may share a character; their reader joins its halves.
     return mend_all(payload) if may_hold_halves(body) and type(payload) is not list else payload
 
 

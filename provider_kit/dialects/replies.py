@@ -1,4 +1,4 @@
-"""What the fake server says, in terms no dialect owns, and what it was asked."""
+"""Requests and replies of the fake server, in terms no dialect owns."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Reply:
     tool_calls: list[ReplyCall] = field(factory=list, converter=_calls, kw_only=True)
     thinking: str = field(default="", kw_only=True)
     refusal: str = field(default="", kw_only=True)
-    #: ``stop``, ``length``, ``tool_calls``, ``content_filter``; default: what the rest says.
+    #: ``stop``, ``length``, ``tool_calls``, ``content_filter``; default: derived from the other fields.
     finish_reason: str | None = field(default=None, kw_only=True)
     input_tokens: int = field(default=12, kw_only=True)
     output_tokens: int | None = field(default=None, kw_only=True)
@@ -79,7 +79,7 @@ class Asked:
     stream: bool = False
     #: ``auto``, ``none``, ``required`` or a tool's name.
     tool_choice: str = "auto"
-    #: JSON Schema of the wanted answer; an empty dict for JSON of any form.
+    #: JSON Schema of the requested answer; an empty dict for JSON of any form.
     schema: dict[str, Any] | None = None
     wants_thinking: bool = False
     stop: list[str] = field(factory=list)
@@ -92,5 +92,5 @@ class Asked:
 
 
 def pieces(text: str) -> list[str]:
-    """A text cut into words with the white space behind them, as a stream brings it."""
+    """A text split into words with their trailing white space, as a stream delivers it."""
     return re.findall(r"\S+\s*|\s+", text)

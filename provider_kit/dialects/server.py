@@ -1,4 +1,4 @@
-"""What a server needs to speak an API, whichever it is."""
+"""The base of the server side of an API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from provider_kit.dialects.replies import Asked, Reply
 
 __all__ = ["CREATED", "ServerDialect", "json_text", "text_of"]
 
-#: When every answer was made, in seconds since 1970.
+#: Creation time of every answer, in seconds since 1970.
 CREATED = 1_790_000_000
 
 
@@ -28,13 +28,13 @@ def text_of(content: Any) -> str:
 
 
 class ServerDialect:
-    """One API as a server speaks it."""
+    """The server side of one API."""
 
     name = ""
     stream_type = "text/event-stream"
 
     def read(self, body: dict[str, Any], path: str) -> Asked:
-        """Understand a request."""
+        """Parse a request."""
         raise NotImplementedError
 
     def whole(self, reply: Reply, asked: Asked) -> dict[str, Any]:
@@ -54,5 +54,5 @@ class ServerDialect:
         return f"data: {json_text(self.error(500, code, message))}\n\n".encode()
 
     def ping(self) -> bytes:
-        """A sign of life without content."""
+        """A keep-alive event without content."""
         return b": keep-alive\n\n"

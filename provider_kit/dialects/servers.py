@@ -1,7 +1,7 @@
-"""The dialects from the other side: requests read, answers, streams and errors written.
+"""The server side of the dialects: requests are read; answers, streams and errors are written.
 
-Each :class:`ServerDialect` serves one API. They share nothing with the package's own dialects on purpose: a
-mistake made on both sides would go unseen.
+Each :class:`ServerDialect` serves one API. They deliberately share no code with the dialects themselves: a mistake on
+both sides would go unnoticed.
 """
 
 from __future__ import annotations

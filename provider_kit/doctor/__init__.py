@@ -1,5 +1,5 @@
-"""The doctor: tries everything between a program and a provider, and says what to do about what it finds.
+"""The doctor: checks everything between a program and a provider, and gives a remedy for each problem.
 
-``examine.py`` has the checks in their order; ``environment.py``, ``network.py``, ``provider.py`` and ``calls.py`` are
-the checks; ``findings.py`` is what comes of them. It gets a Handler like everybody, and never raises for what it finds.
+``examine.py`` runs the checks in order; ``environment.py``, ``network.py``, ``provider.py`` and ``calls.py`` contain
+them; ``findings.py`` has the results. It calls a Handler, and never raises for what it finds.
 """

@@ -1,4 +1,4 @@
-"""A few real calls: does the model answer, how fast, and does a stream really stream?"""
+"""A few real calls: whether the model answers, how fast, and whether streams really stream."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["examine_calls"]
 _SECONDS = 30.0
 _PROMPT = "Count from 1 to 25 in digits, separated by spaces."
 _MAX_TOKENS = 200
-#: Seconds a call must take at least for its pieces to tell anything; faster ones arrive together anyway.
+#: Shortest call in seconds that is judged; the pieces of a faster one arrive together anyway.
 _LONG_ENOUGH = 0.25
-#: Seconds to the first content beyond which it is told.
+#: Seconds to the first content beyond which it is a warning.
 _SLOW = 5.0
 
 
@@ -36,9 +36,9 @@ class _Call:
 
 
 async def examine_calls(one: Examination) -> None:
-    """Make the calls, and tell how they went."""
+    """Make the calls, and report the results."""
     if not one.model or not one.calls:
-        reason = "no model is chosen" if not one.model else "no call was wanted"
+        reason = "no model is chosen" if not one.model else "no calls were requested"
         one.tell("latency", "skipped", f"Not tried: {reason}.")
         one.tell("streaming", "skipped", f"Not tried: {reason}.")
         tell_quota(one)
@@ -65,7 +65,7 @@ async def examine_calls(one: Examination) -> None:
     elif failures:
         _tell_failure(one, failures[0])
     else:
-        one.tell("latency", "failed", "There was no time left for a call.", "Raise timeout=.")
+        one.tell("latency", "failed", "No time was left for a call.", "Raise timeout=.")
     for check in ("latency", "streaming"):
         if one.find(check) is None:
             one.tell(check, "skipped", "There was no answer to measure.")
@@ -112,7 +112,7 @@ async def _call(one: Examination, model: str) -> _Call:
 
 
 def _model_answers(one: Examination) -> None:
-    """A model that answers is there, whatever the list says; many lists leave aliases out."""
+    """A model that answers exists, whatever the list says; many lists omit aliases."""
     listed = one.find("model")
     if listed is None:
         one.tell("model", "ok", f"{one.model} answers.")
@@ -121,7 +121,7 @@ def _model_answers(one: Examination) -> None:
     for check in ("credentials", "base_url", "service", "quota"):
         known = one.find(check)
         if known is not None and known.status in ("skipped", "warning"):
-            one.settle(check, "The calls below are answered.")
+            one.settle(check, "The calls below were answered.")
 
 
 def _tell_latency(one: Examination, calls: list[_Call]) -> None:
@@ -151,14 +151,14 @@ def _ms(seconds: float) -> str:
 
 
 def _tell_streaming(one: Examination, calls: list[_Call]) -> None:
-    """Pieces that come all at once were held back by somebody."""
+    """Check the timing: pieces that arrive all at once were buffered on the way."""
     call = max(calls, key=lambda one_call: one_call.chunks)
     if call.has_length or call.content_type.partition(";")[0].strip() == "application/json":
         one.tell(
             "streaming",
             "failed",
-            f"The stream came as one whole answer ({call.content_type or 'no content type'}).",
-            "A proxy, or the server, does not stream: exempt the host, or nginx: proxy_buffering off.",
+            f"The stream came as one complete answer ({call.content_type or 'no content type'}).",
+            "A proxy, or the server, does not stream: exclude the host, or set proxy_buffering off in nginx.",
         )
         return
     if not call.chunks:
@@ -169,15 +169,15 @@ def _tell_streaming(one: Examination, calls: list[_Call]) -> None:
     reads = len(call.arrivals)
     spread = call.arrivals[-1] - call.arrivals[0] if call.arrivals else 0.0
     data: dict[str, Any] = {"spread": round(spread, 4), "pieces": call.chunks, "reads": reads}
-    # Many pieces in few reads were held back; a model that thinks long and then writes fast brings many reads.
+    # Many pieces in few reads were buffered; a model that reasons long and then writes fast gives many reads.
     if call.chunks >= 8 and reads <= max(2, call.chunks // 8) and call.total > _LONG_ENOUGH:
         at_once = spread < call.total * 0.05
         how = f"at once after {_ms(call.first)}" if at_once else f"in {reads} blocks"
         one.tell(
             "streaming",
             "failed" if at_once else "warning",
-            f"{call.chunks} pieces came {how}: somebody on the way holds the stream back.",
-            "A buffering proxy: exempt the host (NO_PROXY), or switch its buffering off (nginx: proxy_buffering off).",
+            f"{call.chunks} pieces came {how}: something on the way buffers the stream.",
+            "A buffering proxy: exclude the host (NO_PROXY), or switch its buffering off (nginx: proxy_buffering off).",
             **data,
         )
         return

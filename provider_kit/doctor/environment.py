@@ -1,4 +1,4 @@
-"""What can be examined without the network: versions, environment, keys, the storage of tokens."""
+"""Checks without the network: versions, environment, keys, the token storage."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ __all__ = [
     "examine_versions",
 ]
 
-#: Seconds a function of the user's may take to return the key.
+#: Seconds a user's function may take to return the key.
 _SECONDS = 15.0
 
 _PACKAGES = ("requests", "urllib3", "aiohttp", "attrs", "cattrs", "pyyaml", "oauthlib")
 
 
 def examine_versions(one: Examination) -> None:
-    """The versions of what matters, against those that the package asks for."""
+    """The installed versions of the dependencies, against the required ones."""
     python = ".".join(map(str, sys.version_info[:3]))
     found: dict[str, Any] = {"provider_kit": __version__, "python": python, "openssl": ssl.OPENSSL_VERSION.split()[1]}
     for name in _PACKAGES:
@@ -83,7 +83,7 @@ def examine_environment(one: Examination) -> None:
     set_ones = [shown_variable(name, environ) for name in found]
     if len({tuple(key.strip() for key in keys) for keys in found.values()}) > 1:
         problems.append(
-            (f"{' and '.join(set_ones)} hold different keys; {set_ones[0]} is used.", "Unset the ones you do not mean.")
+            (f"{' and '.join(set_ones)} hold different keys; {set_ones[0]} is used.", "Unset the wrong ones.")
         )
     if set_ones:
         if any(key != key.strip() or key.strip()[:1] in "\"'" for key in next(iter(found.values()))):
@@ -103,11 +103,11 @@ def examine_environment(one: Examination) -> None:
         message = " ".join(problem for problem, _ in problems)
         one.tell("environment", "warning", message, " ".join(hint for _, hint in problems))
     else:
-        one.tell("environment", "ok", f"{'; '.join(notes) or 'nothing that matters is set'}.")
+        one.tell("environment", "ok", f"{'; '.join(notes) or 'no relevant variable is set'}.")
 
 
 async def examine_key(one: Examination, transport: Transport) -> None:
-    """That there is a key, and that it looks like one of this provider."""
+    """Check that there is a key, and that it looks like one of this provider."""
     endpoint = one.endpoint
     try:
         pool = endpoint.keys
@@ -116,9 +116,7 @@ async def examine_key(one: Examination, transport: Transport) -> None:
         if source.function is not None:
             keys = list(await with_timeout(transport.kind, lambda: source.fetch(transport), one.left(_SECONDS)))
     except TimeoutError:
-        one.tell(
-            "key", "failed", "The function that returns the key did not return in time.", "Bound what it waits for."
-        )
+        one.tell("key", "failed", "The function that returns the key did not return in time.", "Give it a timeout.")
         return
     except MissingAPIKeyError as error:
         login = stored_credential(endpoint.name, endpoint.provider.name)
@@ -145,13 +143,13 @@ async def examine_key(one: Examination, transport: Transport) -> None:
 
 
 async def _examine_logins(one: Examination, transport: Transport, pool: CredentialPool) -> None:
-    """That each login has a token that is good, or can be renewed."""
+    """Check that each login has a token that is valid, or can be refreshed."""
     seconds = one.left(_SECONDS)
     until = transport.now() + seconds
     try:
         failures = await with_timeout(transport.kind, lambda: pool.failures(transport, until), seconds)
     except TimeoutError:
-        one.tell("key", "failed", "The login was not renewed in time.", "Look at the server of the login.")
+        one.tell("key", "failed", "The login was not refreshed in time.", "Check the authorization server.")
         return
     if not failures:
         one.tell("key", "ok", "A login is used." if len(pool) == 1 else f"{len(pool)} logins are used.")
@@ -164,7 +162,7 @@ async def _examine_logins(one: Examination, transport: Transport, pool: Credenti
 
 
 def examine_used_keys(one: Examination, transport: Transport) -> None:
-    """Of several keys: those that turned out to be refused or used up."""
+    """Of several keys: those that were refused or have no quota left."""
     pool = vars(one.endpoint).get("keys")
     if pool is None or len(pool) < 2:
         return
@@ -175,7 +173,7 @@ def examine_used_keys(one: Examination, transport: Transport) -> None:
 
 
 async def examine_token_storage(one: Examination, transport: Transport) -> None:
-    """That logins can be read and written, and by nobody else."""
+    """Check that logins can be read and written, and by no other user."""
     await run_in_daemon_thread(transport.kind, _look_at_storage, one)
 
 
@@ -203,7 +201,7 @@ def _look_at_storage(one: Examination) -> None:
             one.tell(
                 "token_storage",
                 "failed",
-                f"Others can look into {path} (mode {mode:o}).",
+                f"Other users can read {path} (mode {mode:o}).",
                 f"chmod {'700' if os.path.isdir(path) else '600'} {path}",
             )
             return
@@ -220,8 +218,8 @@ def _look_at_storage(one: Examination) -> None:
         while parent and not os.path.exists(parent):
             parent = os.path.dirname(parent)
         if not os.access(parent or ".", os.W_OK) or parent.startswith("/proc"):
-            message = f"{path} does not exist and cannot be made, so no login can be kept."
-            one.tell("token_storage", "failed", message, "Choose another place with PROVIDER_KIT_TOKEN_STORAGE.")
+            message = f"{path} does not exist and cannot be created, so no login can be stored."
+            one.tell("token_storage", "failed", message, "Choose another location with PROVIDER_KIT_TOKEN_STORAGE.")
             return
     count = len(names)
     one.tell("token_storage", "ok", f"{count} {'entry' if count == 1 else 'entries'} in {str(storage).strip('<>')}.")

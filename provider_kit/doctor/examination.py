@@ -1,4 +1,4 @@
-"""One client that is examined: what the checks look at, and what they have found so far."""
+"""The state of one examination: what the checks use, and their findings so far."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ _GRAVITY = {"skipped": 0, "ok": 1, "warning": 2, "failed": 3}
 
 @define(kw_only=True)
 class Examination:
-    """One client that is examined, and what was found so far."""
+    """The client that is examined, and the findings so far."""
 
     endpoint: Endpoint
     config: ProviderConfig
     model: str | None
-    #: What answers the calls, each with one attempt.
+    #: The handler of the calls, each with one attempt.
     handler: Handler
     #: Makes a call: operation, request and seconds.
     make_call: Callable[[str, Any, float], Call]
     transport: RecordingTransport
     environ: Mapping[str, str] = field(repr=False)
-    #: Clock reading at which all of it must have ended.
+    #: Time on the clock at which all of it must have ended.
     deadline: float
-    #: Streamed calls that are made; each costs some tokens.
+    #: Number of streamed calls; each costs some tokens.
     calls: int
-    #: Whether connections are made in the usual way, so that the way can be looked at.
+    #: Whether connections are opened in the usual way, so that they can be probed.
     network: bool
     #: Arguments of every call of the client.
     defaults: Mapping[str, Any] = field(repr=lambda defaults: f"<{len(defaults)} defaults>")
-    #: What the provider told about its limits.
+    #: The limits the provider reported.
     rate_limits: Callable[[], list[Any]]
     found: list[Finding] = field(factory=list)
 
@@ -56,7 +56,7 @@ class Examination:
         seconds: float | None = None,
         **data: Any,
     ) -> None:
-        """Note a finding; of one check the gravest counts, and the first of the same gravity."""
+        """Add a finding; of one check the most severe counts, and the first of equal severity."""
         message, hint = redact(message, self.endpoint.secrets), redact(hint, self.endpoint.secrets) if hint else None
         known = self.find(check)
         if known is not None:
@@ -70,7 +70,7 @@ class Examination:
         return next((finding for finding in self.found if finding.check == check), None)
 
     def settle(self, check: str, message: str, **data: Any) -> None:
-        """Note that a check is well after all, whatever was noted before."""
+        """Mark a check as passed after all, whatever was added before."""
         known = self.find(check)
         if known is not None:
             self.found.remove(known)
@@ -79,7 +79,7 @@ class Examination:
     def tell_error(
         self, check: str, error: ProviderKitError, hint: str | None = None, message: str | None = None
     ) -> None:
-        """Note that a check ended with an error."""
+        """Add the error a check ended with."""
         facts: dict[str, Any] = {"error": type(error).__name__, "explain": error.topic}
         if getattr(error, "status_code", None) is not None:
             facts["status_code"] = error.status_code  # type: ignore[attr-defined]  # an APIError's
@@ -96,6 +96,6 @@ class Examination:
 
     @property
     def hopeless(self) -> bool:
-        """Whether something that everything else needs does not work."""
+        """Whether a prerequisite of all further checks has failed."""
         stops = ("key", "dns", "tcp", "tls", "proxy", "base_url", "service", "credentials")
         return any(finding.status == "failed" and finding.check in stops for finding in self.found)

@@ -1,6 +1,6 @@
-"""Examining one client: the checks in their order, each only where the one before lets it make sense.
+"""Examines one client: the checks in order, each only where the earlier results allow it.
 
-Written once, over an injected transport, like everything that waits. All of it has one deadline.
+Written once, over an injected transport, for blocking and asyncio. All of it has one deadline.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ async def examine(examination: Examination, transport: Transport) -> Diagnosis:
     if one.network:
         await examine_network(one, transport)
     else:
-        one.tell("dns", "skipped", "The client has a transport or session of its own; how it connects is not known.")
+        one.tell("dns", "skipped", "The client has its own transport or session; how it connects is not known.")
     if one.hopeless:
         _skip(one, "credentials", "model", "quota", "clock", "latency", "streaming")
     else:
@@ -80,4 +80,4 @@ def _skip(one: Examination, *checks: str) -> None:
     known = {finding.check for finding in one.found}
     for check in checks:
         if check not in known:
-            one.tell(check, "skipped", "Not tried, since what it needs does not work.")
+            one.tell(check, "skipped", "Skipped: a prerequisite failed.")

@@ -1,4 +1,4 @@
-"""What the doctor finds, as values: for people and for programs. Never holds a secret."""
+"""The findings of the doctor as values. They never hold a secret."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def _clean(text: str | None) -> str | None:
 class Finding:
     """The outcome of one check."""
 
-    #: Which check: ``dns``, ``tls``, ``credentials``, …
+    #: Name of the check: ``dns``, ``tls``, ``credentials``, …
     check: str
     #: ``ok``, ``warning``, ``failed`` or ``skipped``.
     status: Status
     #: What was found.
     message: str = field(converter=redact)
-    #: What to do about it.
+    #: The remedy.
     hint: str | None = field(default=None, converter=_clean, kw_only=True)
-    #: Seconds it took, where that means something.
+    #: Seconds it took, where that is relevant.
     seconds: float | None = field(default=None, kw_only=True)
     #: The numbers behind it.
     data: Mapping[str, Any] = field(factory=dict, converter=redact_value, kw_only=True)
@@ -60,7 +60,7 @@ class Diagnosis:
 
     @property
     def warnings(self) -> list[Finding]:
-        """What works but should be looked at."""
+        """What works but needs attention."""
         return [finding for finding in self.findings if finding.status == "warning"]
 
     def __bool__(self) -> bool:

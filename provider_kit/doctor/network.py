@@ -18,7 +18,7 @@ __all__ = ["examine_network"]
 _SECONDS = 15.0
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
 _DAY = 86400.0
-#: Makers of proxies that look into TLS, as their certificates call them.
+#: Vendors of TLS-inspecting proxies, as named in their certificates.
 _INSPECTORS = re.compile(
     r"zscaler|netskope|palo alto|fortinet|fortigate|blue ?coat|symantec web|cisco umbrella|sophos|mitmproxy"
     r"|charles proxy|checkpoint|check point|forcepoint|mcafee web|barracuda|squid|kaspersky|avast|eset|bitdefender",
@@ -31,7 +31,7 @@ _CA_HINT = (
 
 
 async def examine_network(one: Examination, transport: Transport) -> None:
-    """Go the way once, and tell what was seen at each step."""
+    """Probe the way once, and report each step."""
     url, http = one.endpoint.base_url, one.config.http
     proxy = find_proxy(url, http)
     facts = await run_in_daemon_thread(transport.kind, probe_network, url, proxy, http, one.left(_SECONDS))
@@ -57,15 +57,15 @@ def _tell_proxy(one: Examination, facts: NetworkFacts, proxy: str | None) -> Non
         names = [name for name in sorted(one.environ) if name.lower() in _PROXY_VARIABLES and one.environ[name]]
         hint = f"Check {', '.join(names) or 'HTTPConfig(proxy=…)'}; NO_PROXY exempts a host."
         if facts.proxy_status == 407:
-            hint = "The proxy wants a user name and password: http://user:password@proxy:port."
+            hint = "The proxy requires a user name and password: http://user:password@proxy:port."
         elif facts.proxy_status == 403:
-            hint = f"Ask who runs the proxy to let {facts.host} through, or set NO_PROXY={facts.host}."
+            hint = f"Ask the administrator of the proxy to allow {facts.host}, or set NO_PROXY={facts.host}."
         one.tell("proxy", "failed", f"The proxy {facts.proxy} (from {source}): {facts.reason}.", hint)
     elif is_loopback(facts.host):
         one.tell(
             "proxy",
             "warning",
-            f"A server on this machine is asked through the proxy {facts.proxy} (from {source}).",
+            f"A server on this machine is called through the proxy {facts.proxy} (from {source}).",
             "Set NO_PROXY=localhost,127.0.0.1.",
         )
     else:
@@ -84,7 +84,7 @@ def _tell_dns(one: Examination, facts: NetworkFacts) -> None:
         "dns",
         "warning" if slow else "ok",
         f"{facts.host} is {', '.join(facts.addresses[:3])}{', …' if len(facts.addresses) > 3 else ''}.",
-        "The DNS server is slow; ask your network's people, or use another one." if slow else None,
+        "The DNS server is slow; ask your network administrators, or use another one." if slow else None,
         seconds=facts.dns_seconds,
         addresses=facts.addresses,
     )
@@ -93,7 +93,7 @@ def _tell_dns(one: Examination, facts: NetworkFacts) -> None:
 def _tell_tcp(one: Examination, facts: NetworkFacts) -> None:
     if facts.failed == "tcp":
         if is_loopback(facts.host, unspecified=True):
-            hint = "Is the server started, and on this port? Inside a container, localhost is the container itself."
+            hint = "Is the server running, and on this port? Inside a container, localhost is the container itself."
         elif "time" in facts.reason:
             hint = "A firewall drops the connection, or a proxy is needed: set HTTPS_PROXY."
         else:
@@ -105,7 +105,7 @@ def _tell_tcp(one: Examination, facts: NetworkFacts) -> None:
         "tcp",
         "warning" if slow else "ok",
         f"Connected to port {facts.port}.",
-        "The way is long or lossy; a region nearer to you may be offered." if slow else None,
+        "The connection is slow or lossy; the provider may offer a nearer region." if slow else None,
         seconds=facts.connect_seconds,
     )
 
@@ -119,7 +119,7 @@ async def _tell_tls(one: Examination, facts: NetworkFacts, transport: Transport)
             "ok" if local else "warning",
             "None; the server is on this machine."
             if local
-            else "The address is http://: everything can be read on the way.",
+            else "The address is http://: the traffic can be read on the way.",
             None if local else "Use https:// if the server has it.",
         )
         return
@@ -141,7 +141,7 @@ async def _tell_tls(one: Examination, facts: NetworkFacts, transport: Transport)
         one.tell(
             "tls",
             "warning",
-            "Certificates are not verified: anybody on the way can read the key.",
+            "Certificates are not verified: the key can be read on the way.",
             "Remove verify=False; for a company's own CA use HTTPConfig(verify='/path/to/ca.pem').",
             seconds=facts.tls_seconds,
             **data,
@@ -150,8 +150,8 @@ async def _tell_tls(one: Examination, facts: NetworkFacts, transport: Transport)
         one.tell(
             "tls",
             "warning",
-            f"A proxy looks into the connection{signed}.",
-            "It can read keys and prompts, and may hold streams back; ask for an exemption of this host.",
+            f"A proxy inspects the connection{signed}.",
+            "It can read keys and prompts, and may buffer streams; ask to exclude this host.",
             seconds=facts.tls_seconds,
             **data,
         )
@@ -159,13 +159,13 @@ async def _tell_tls(one: Examination, facts: NetworkFacts, transport: Transport)
         one.tell(
             "tls",
             "warning",
-            f"The certificate{signed} ends in {max(0, int(days))} days.",
-            "Who runs the server must renew it.",
+            f"The certificate{signed} expires in {max(0, int(days))} days.",
+            "The operator of the server must renew it.",
             seconds=facts.tls_seconds,
             **data,
         )
     else:
-        left = f", good for {int(days)} days" if days is not None else ""
+        left = f", valid for {int(days)} days" if days is not None else ""
         one.tell("tls", "ok", f"{facts.tls_version or 'TLS'}{signed}{left}.", seconds=facts.tls_seconds, **data)
 
 
@@ -176,7 +176,7 @@ def _why(facts: NetworkFacts) -> tuple[str, str]:
     if code == 10:
         return (
             f"The certificate of {facts.host} has expired.",
-            "Who runs the server must renew it. If it did not expire: this machine's clock is wrong.",
+            "The operator of the server must renew it. If it has not expired, this machine's clock is wrong.",
         )
     if code == 9:
         return f"The certificate of {facts.host} is not valid yet.", "This machine's clock is wrong: set it."
@@ -187,9 +187,9 @@ def _why(facts: NetworkFacts) -> tuple[str, str]:
         )
     if code is not None:
         inspected = facts.issuer is not None and _INSPECTORS.search(facts.issuer) is not None
-        proxy = f"A company proxy ({facts.issuer}) looks into the connection: " if inspected else ""
+        proxy = f"A company proxy ({facts.issuer}) inspects the connection: " if inspected else ""
         return (
-            f"{proxy}The certificate of {facts.host} is signed{who or ' by somebody'}, whom this machine "
+            f"{proxy}The certificate of {facts.host} is signed{who or ' by an issuer'} that this machine "
             f"does not trust ({facts.reason}).",
             _CA_HINT,
         )

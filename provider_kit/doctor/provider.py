@@ -1,4 +1,4 @@
-"""What the provider says: credentials, address, models, limits, credit, clock."""
+"""Checks against the provider: credentials, address, models, limits, credit, clock."""
 
 from __future__ import annotations
 
@@ -44,26 +44,26 @@ _LOW_CREDIT = Decimal(10)
 
 
 async def examine_provider(one: Examination, transport: Transport) -> None:
-    """Ask for the models, which costs nothing, and read everything off the answer."""
+    """Request the list of models, which costs nothing, and derive the findings from the answer."""
     started = transport.now()
     models: list[Model] | None = None
     try:
         models = (await one.handler.handle(one.make_call("models", None, one.left(_SECONDS)))).answer
     except NotSupportedError:
-        one.tell("credentials", "skipped", "The provider has no list of models; the calls below will tell.")
+        one.tell("credentials", "skipped", "The provider has no list of models; the calls below will show.")
     except PermissionDeniedError as error:
         one.tell(
             "credentials",
             "warning",
             f"The key may not list the models: {' '.join(error.message.split())}",
-            "The calls below tell whether it may use one; some keys are limited to that.",
+            "The calls below show whether it may use one; some keys are limited to that.",
         )
     except NotFoundError as error:
         await _no_such_path(one, error, transport)
     except (AuthError, AuthenticationError, APIConnectionError) as error:
         tell_call_error(one, error)
     except ProviderKitError as error:
-        # A server without a working list of models may answer calls all the same.
+        # A server without a working list of models may still answer calls.
         mild = bool(one.model and one.calls)
         tell_call_error(one, error, page_title(error), mild=mild)
     else:
@@ -80,21 +80,21 @@ async def examine_provider(one: Examination, transport: Transport) -> None:
 
 
 def tell_call_error(one: Examination, error: ProviderKitError, title: str | None = None, *, mild: bool = False) -> None:
-    """Note an error under the check that it belongs to.
+    """Add an error to the check that it belongs to.
 
     Args:
         one: The examination.
         error: What happened.
         title: Of the web page that answered, if one did.
-        mild: Whether calls are still to decide; it is then a warning.
+        mild: Whether the calls are still to come; it is then a warning.
     """
     check, hint = _check_of(error), error.hint
     if isinstance(error, APITimeoutError):
         hint = "The provider is slow or silent; raise timeout=, or look at its status page."
     elif isinstance(error, APIConnectionError):
-        hint = "The connection is made and then broken: a firewall, a proxy, or no HTTP server."
+        hint = "The connection is established and then broken: a firewall, a proxy, or no HTTP server."
     elif isinstance(error, InternalServerError):
-        hint = "The provider fails just now; look at its status page, try later."
+        hint = "The provider fails at present; look at its status page, try again later."
     message = " ".join(str(error).split()) + (f" It is titled {title!r}." if title else "")
     if mild:
         one.tell(check, "warning", f"The list of models cannot be read: {message}", hint)
@@ -125,7 +125,7 @@ _CHECKS: tuple[tuple[Any, str], ...] = (
 
 
 async def _no_such_path(one: Examination, error: NotFoundError, transport: Transport) -> None:
-    """404: the address lacks its ``/v1``, has it twice, or there simply is no list of models."""
+    """404: the address lacks ``/v1``, has it twice, or the server has no list of models."""
     base = one.endpoint.base_url
     other = base.removesuffix("/v1").removesuffix("/v1") if base.endswith("/v1/v1") else None
     candidates = [other + "/v1"] if other is not None else [] if base.endswith("/v1") else [f"{base}/v1"]
@@ -146,13 +146,13 @@ async def _no_such_path(one: Examination, error: NotFoundError, transport: Trans
     one.tell(
         "base_url",
         "warning",
-        f"{base} has no list of models (404); the calls below will tell whether it is right.",
+        f"{base} has no list of models (404); the calls below will show whether it is right.",
         "Check the base URL if they fail: does it need /v1?",
     )
 
 
 async def _ask(one: Examination, transport: Transport, url: str) -> HttpResponse | None:
-    """The same request to another path of the same server, so that the key goes nowhere else."""
+    """Send the same request to another path of the same server, so that the key goes nowhere else."""
     request = one.transport.request
     if request is None:
         return None
@@ -160,7 +160,7 @@ async def _ask(one: Examination, transport: Transport, url: str) -> HttpResponse
     limits = Limits(seconds, seconds, seconds, transport.now() + seconds, 1 << 20)
     try:
         return await transport.send(HttpRequest("GET", url, dict(request.headers), None), limits)
-    except ProviderKitError:  # the first failure is what is told; this was a guess at its cause
+    except ProviderKitError:  # the first failure is reported; this was a guess at its cause
         return None
 
 
@@ -216,7 +216,7 @@ def _tell_clock(one: Examination, transport: Transport) -> None:
     try:
         skew = transport.time() - parsedate_to_datetime(one.transport.headers.get("date", "")).timestamp()
     except (TypeError, ValueError, OverflowError):
-        one.tell("clock", "skipped", "The provider does not tell its time.")
+        one.tell("clock", "skipped", "The provider does not send its time.")
         return
     if abs(skew) < 60:
         one.tell("clock", "ok", f"Within {max(1, round(abs(skew)))} s of the provider's.", skew=round(skew, 1))
@@ -242,7 +242,7 @@ def _span(seconds: float) -> str:
 
 
 def tell_quota(one: Examination) -> None:
-    """What the provider's headers told about its limits."""
+    """Report the limits in the provider's headers."""
     near: list[str] = []
     told: list[str] = []
     data: dict[str, Any] = {}
@@ -260,7 +260,7 @@ def tell_quota(one: Examination) -> None:
             "quota", "warning", f"Nearly used up: {'; '.join(near)}.", "Slow down: rate_limit=…, or add keys.", **data
         )
     else:
-        one.tell("quota", "ok", f"{'; '.join(told) or 'No limit was reached, and none was told'}.", **data)
+        one.tell("quota", "ok", f"{'; '.join(told) or 'No limit was reached, and none was reported'}.", **data)
 
 
 async def _tell_credits(one: Examination, transport: Transport) -> None:

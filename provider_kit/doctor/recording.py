@@ -1,4 +1,4 @@
-"""A transport that remembers the head of the last answer and when its pieces came."""
+"""A transport that records the headers of the last answer and when its pieces came."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class RecordingTransport:
 
     def __init__(self, inner: Transport) -> None:
         self._inner = inner
-        #: Headers of the last answer, names in small letters; empty before the first one.
+        #: Headers of the last answer, names in lower case; empty before the first one.
         self.headers: dict[str, str] = {}
         self.status: int | None = None
-        #: Seconds until the head of the last answer was here.
+        #: Seconds until the headers of the last answer arrived.
         self.head_seconds: float | None = None
-        #: Clock readings at which the pieces of the last stream came.
+        #: Times on the clock at which the pieces of the last stream came.
         self.arrivals: list[float] = []
-        #: The last request, to be repeated elsewhere on the same server.
+        #: The last request, to be repeated on another path of the same server.
         self.request: HttpRequest | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -37,7 +37,7 @@ class RecordingTransport:
         self.head_seconds = self._inner.now() - started
 
     async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:
-        """Send, and remember."""
+        """Send, and record."""
         started = self._inner.now()
         self.request, self.status, self.headers = request, None, {}
         response = await self._inner.send(request, limits)
@@ -45,7 +45,7 @@ class RecordingTransport:
         return response
 
     async def open_stream(self, request: HttpRequest, limits: Limits) -> ByteStream:
-        """Open, and remember."""
+        """Open, and record."""
         started = self._inner.now()
         self.request, self.status, self.headers, self.arrivals = request, None, {}, []
         stream = await self._inner.open_stream(request, limits)
@@ -54,7 +54,7 @@ class RecordingTransport:
 
 
 class _TimedStream:
-    """A stream that notes when its pieces come."""
+    """A stream that records when its pieces come."""
 
     def __init__(self, inner: ByteStream, owner: RecordingTransport) -> None:
         self._inner, self._owner = inner, owner
@@ -70,7 +70,7 @@ class _TimedStream:
         return data
 
     def interrupt(self) -> None:
-        """End a read that is under way elsewhere."""
+        """End a read in another thread or task."""
         interrupt = getattr(self._inner, "interrupt", None)
         if interrupt is not None:
             interrupt()

@@ -1,8 +1,7 @@
-"""The way in of every attempt: slot, circuit, key, rate limits. Plain code that decides and never waits.
+"""Admission of every attempt: slot, circuit, key, rate limits. Plain code that decides and never waits.
 
-:meth:`Admission.admit` is asked again and again until it says nothing more. What it has got so far stands on
-the lease, so that a slot, a ticket and a claim keep their places in their queues between two asks. The loop
-does the waiting.
+:meth:`Admission.admit` is called until it returns ``None``. What was acquired so far is kept on the lease, so that a
+slot, a ticket and a claim keep their queue positions between two calls. The loop does the waiting.
 """
 
 from __future__ import annotations
@@ -40,20 +39,20 @@ from provider_kit.policies.rate_limit import Limiter
 
 __all__ = ["Admission"]
 
-#: Seconds of waiting after which a person would think that nothing happens any more.
+#: Seconds of waiting after which progress is reported.
 _LOOKS_LIKE_A_HANG = 2.0
 
 
 class Admission:
-    """All policies of one client, in the order in which they are asked.
+    """All policies of one client, in the order in which they are applied.
 
     Args:
-        endpoint: Who is asked.
+        endpoint: The provider's endpoint.
         config: What the user configured.
         breaker: The circuit breaker.
-        limiter: A rate limiter of the user's own.
+        limiter: The user's own rate limiter.
         shared: State that other processes share.
-        day: The count of the day that survives a restart.
+        day: The persistent daily count.
     """
 
     def __init__(
@@ -75,13 +74,13 @@ class Admission:
         self.header_limits = HeaderLimits(limits.throttle_threshold if limits is not None else 0.8)
         self.slots = Slots(config.max_concurrency) if config.max_concurrency else None
         pool = endpoint.given_pool
-        #: Whether its keys are tokens that can be renewed.
+        #: Whether its keys are tokens that can be refreshed.
         self.renewable = pool is not None and pool.renewable
         self.rates = RateLimits(endpoint, self.limits, self.header_limits, limiter, shared, day)
         self.arrange()
 
     def arrange(self) -> None:
-        """Put the steps in order: those that apply, for calls that count against rate limits and for others."""
+        """Select the steps that apply, in order, for calls that count against rate limits and for others."""
         first: list[Step] = []
         if self.slots is not None:
             first.append(self._slot)
@@ -100,12 +99,12 @@ class Admission:
     # -------------------------------------------------------------------------------------------- in
 
     def admit(self, attempts: AttemptState, now: float) -> Wait | Prerequisite | None:
-        """Let an attempt in, or say what must come first; ``None`` once it is in.
+        """Admit an attempt, or return what must happen first; ``None`` once it is admitted.
 
         Raises:
-            CircuitOpenError: The provider is being left alone.
-            AllKeysExhaustedError: No key may be used, and none will be soon enough.
-            RateLimitExceededError: Its turn would come too late.
+            CircuitOpenError: The circuit breaker is open.
+            AllKeysExhaustedError: No key can be used, and none will be in time.
+            RateLimitExceededError: The rate limit would delay it too long.
             MissingAPIKeyError: There is no key.
         """
         lease = attempts.lease
@@ -118,7 +117,7 @@ class Admission:
         return None
 
     def outlook(self, attempts: AttemptState, now: float) -> float:
-        """Seconds an attempt would wait, as far as can be told; infinity if it would be refused. Changes nothing."""
+        """Estimated seconds an attempt would wait; infinity if it would be refused. Changes nothing."""
         if self.breaker is not None and self.breaker.blocked(now) > 0:
             return math.inf
         pool = self.endpoint.keys
@@ -137,13 +136,13 @@ class Admission:
     def _slot(self, attempts: AttemptState, lease: Lease, now: float) -> Wait | None:
         """A slot among the calls in flight."""
         slots, place = self.slots, lease.place
-        assert slots is not None  # the step is there only where they are
+        assert slots is not None  # this step exists only with a limit of calls in flight
         if place is None:
             place = lease.place = slots.take(attempts.runtime.is_loop_closed())
             if place.granted:
                 return None
             lease.since = now
-            attempts.tell(ConcurrencyWait, f"{slots.limit} calls are in flight; waiting for a place")
+            attempts.tell(ConcurrencyWait, f"{slots.limit} calls are in flight; waiting for a slot")
         else:
             slots.reclaim()
             if place.granted:
@@ -152,7 +151,7 @@ class Admission:
         waited = now - lease.since
         if not lease.told and waited >= _LOOKS_LIKE_A_HANG:
             lease.told = 1
-            text = f"waiting for a place for {waited:.0f} s: {slots.limit} calls are in flight, {len(slots)} wait"
+            text = f"waiting for a slot for {waited:.0f} s: {slots.limit} calls are in flight, {len(slots)} wait"
             attempts.tell(ConcurrencyWait, text, level=logging.INFO, waiting=len(slots))
         left = attempts.left(now)
         if left <= 0:
@@ -165,9 +164,9 @@ class Admission:
         return Wait(min(left, LOOK_AT_HOLDERS), place)
 
     def _shared_state(self, attempts: AttemptState, lease: Lease, now: float) -> Prerequisite:
-        """What the other processes found."""
+        """The state that other processes found."""
         shared, breaker = self.shared, self.breaker
-        assert shared is not None  # the step is there only where it is
+        assert shared is not None  # this step exists only with a shared store
 
         async def begin() -> None:
             await shared.begin(attempts, None if attempts.call.probing else breaker)
@@ -176,15 +175,15 @@ class Admission:
         return Prerequisite(begin)
 
     def _circuit_is_closed(self, attempts: AttemptState, lease: Lease, now: float) -> None:
-        """A look at the circuit, before anything is chosen or waited for."""
+        """Check the circuit before anything is chosen or waited for."""
         breaker = self.breaker
         if breaker is not None and not attempts.call.probing and (wait := breaker.blocked(now)) > 0:
             raise self._circuit_error(attempts, wait)
 
     def _choose_key(self, attempts: AttemptState, lease: Lease, now: float) -> Wait | Prerequisite | None:
-        """A key, with a token that is good now."""
+        """Choose a key, with a valid token."""
         endpoint = self.endpoint
-        if lease.key is not None:  # it was chosen, and its token renewed
+        if lease.key is not None:  # it was chosen, and its token refreshed
             return None
         pool = endpoint.keys
         if endpoint.key_source.function is not None and not lease.fetched:
@@ -196,12 +195,12 @@ class Admission:
         if key is None:
             if len(pool):
                 return self._wait_for_key(attempts, lease, pool, now)
-            if endpoint.provider.key_required:  # the last one was taken away
+            if endpoint.provider.key_required:  # the last one was removed
                 raise pool.exhausted(now, **attempts.facts())
             return None
         lease.key = key
         if retry.rotation.last not in (None, key.id):
-            attempts.tell(KeySwitched, f"going on with key {key.shown}", key=key.shown)
+            attempts.tell(KeySwitched, f"continuing with key {key.shown}", key=key.shown)
         if key.fresh_until <= now:
             return Prerequisite(lambda: self._renew_token(attempts, lease, key))
         return None
@@ -209,7 +208,7 @@ class Admission:
     def _wait_for_key(
         self, attempts: AttemptState, lease: Lease, pool: KeyPool, now: float
     ) -> Wait | Prerequisite | None:
-        """Every key rests, or is dead."""
+        """Wait: every key is cooling down or dead."""
         if isinstance(pool, CredentialPool) and not lease.retried_dead:
             return Prerequisite(lambda: self._retry_dead(attempts, lease, pool))
         retry, config, call = attempts.retry, self.config, attempts.call
@@ -217,7 +216,7 @@ class Admission:
         wait = pool.soonest(now, retry.rotation.excluded)
         asked = config.wait_for_key
         only = pool.only()
-        # Its owner handles retries; nothing is withheld from him.
+        # The caller handles retries, so the error is raised at once.
         if only is not None and (retry.eager or (asked is None and (call.probing or not retries))):
             lease.key = only
             only.requests += 1
@@ -229,11 +228,11 @@ class Admission:
             raise pool.exhausted(now, **attempts.facts()) from retry.last_error
         if not lease.told:
             lease.told = 1
-            attempts.tell(KeyWait, f"every key rests; waiting {wait:.1f} s", wait=wait)
+            attempts.tell(KeyWait, f"every key is cooling down; waiting {wait:.1f} s", wait=wait)
         return Wait(min(wait, MAX_WAIT_SLICE))  # a key may be added meanwhile
 
     def _advertised_limits(self, attempts: AttemptState, lease: Lease, now: float) -> Wait | None:
-        """What the provider's headers advise."""
+        """Wait as the provider's headers suggest."""
         known = self.header_limits
         if lease.advertised is not None:
             key_id, model, tokens = lease.advertised
@@ -258,7 +257,7 @@ class Admission:
         return self.rates.pause(attempts, wait, now, patience)
 
     def _circuit(self, attempts: AttemptState, lease: Lease, now: float) -> None:
-        """The last step: the attempt is one of those the circuit breaker counts."""
+        """The last step: the circuit breaker counts the attempt from here on."""
         breaker = self.breaker
         if breaker is None or attempts.call.probing:
             return
@@ -267,7 +266,7 @@ class Admission:
             raise self._circuit_error(attempts, wait)
         lease.trial = trial
         if changed is not None:
-            attempts.tell(CircuitHalfOpened, "the circuit is half open; trying with care")
+            attempts.tell(CircuitHalfOpened, "the circuit is half open; making a trial call")
 
     # -------------------------------------------------------------------------------------------- prerequisites
 
@@ -280,13 +279,13 @@ class Admission:
         await pool.retry_dead(attempts.runtime)
 
     async def _renew_token(self, attempts: AttemptState, lease: Lease, key: Key) -> None:
-        """Renew a token before it is sent; if that fails and another credential may serve, the lease has no key.
+        """Refresh a token before it is sent; if that fails and another credential may be used, the lease has no key.
 
         Raises:
-            AuthError: It failed, and there is no other one.
+            AuthError: It failed, and there is no other credential.
         """
         pool, runtime, call = self.endpoint.keys, attempts.runtime, attempts.call
-        assert isinstance(pool, CredentialPool)  # no other one has keys that end
+        assert isinstance(pool, CredentialPool)  # only a credential pool has keys that expire
         deadline = call.deadline
         if deadline is None and call.start_by != math.inf:
             deadline = call.start_by
@@ -305,13 +304,13 @@ class Admission:
             return
         if changed:
             shown = key.label or key.shown
-            attempts.tell(TokenRefreshed, f"token of {shown} is fresh", key=shown)
+            attempts.tell(TokenRefreshed, f"token of {shown} was refreshed", key=shown)
 
     # -------------------------------------------------------------------------------------------- what is known
 
     def _circuit_error(self, attempts: AttemptState, wait: float) -> CircuitOpenError:
         return CircuitOpenError(
-            f"{self.endpoint.name} failed repeatedly and is left alone for another {wait:.0f} s.",
+            f"{self.endpoint.name} failed repeatedly; the circuit breaker stays open for another {wait:.0f} s.",
             retry_after=wait,
             hint=f"Try again in {wait:.0f} s, or use another provider meanwhile.",
             **attempts.facts(),

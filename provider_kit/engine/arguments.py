@@ -1,4 +1,4 @@
-"""What a call is asked with: checked before anything is sent."""
+"""Checks of a call's arguments, before anything is sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["check_cancel", "check_embedding", "check_times"]
 
 
 def check_times(timeout: Any, total: Any) -> tuple[Timeout | None, float | None]:
-    """The clocks of one call, and seconds for all of it, where it brings its own."""
+    """The timeouts of one call, and its total timeout, where it has its own."""
     clocks: Timeout | None = None
     try:
         if timeout is not None:
@@ -29,10 +29,10 @@ def check_times(timeout: Any, total: Any) -> tuple[Timeout | None, float | None]
 
 
 def check_cancel(token: Any) -> CancelToken | None:
-    """What calls a call off.
+    """Check ``cancel=``.
 
     Raises:
-        InvalidRequestError: It is something else.
+        InvalidRequestError: It is not a :class:`CancelToken`.
     """
     if token is None or isinstance(token, CancelToken):
         return token
@@ -46,7 +46,7 @@ def check_embedding(texts: Any, model: Any, dimensions: Any, extra_body: Any) ->
     """The texts to embed, as a list, and the model.
 
     Raises:
-        InvalidRequestError: One of the arguments is of no use.
+        InvalidRequestError: An argument is invalid.
     """
     batch = [texts] if isinstance(texts, str) else list(texts) if isinstance(texts, Iterable) else []
     if not batch or not all(isinstance(text, str) and text for text in batch):

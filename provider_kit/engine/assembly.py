@@ -1,7 +1,7 @@
-"""The one composition root: what a client was given, checked, completed, and put together into its engine.
+"""The composition root: checks and completes what a client was given, and builds its engine.
 
-A client, one with other options, an unpickled one, the dry run of a configuration file and the doctor all get
-their engine here.
+A client, one with other options, an unpickled one, the check of a configuration file and the doctor all get their
+engine here.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ __all__ = [
 
 @frozen(kw_only=True)
 class Given:
-    """What a client was given that is not plain configuration."""
+    """Arguments of a client that are not plain configuration."""
 
     retry: RetryPolicy | str | None = None
     pool: KeyPool | None = None
@@ -65,9 +65,9 @@ class Given:
     store: SharedStore | None = None
     sinks: tuple[Sink, ...] = ()
     middleware: tuple[Middleware, ...] = ()
-    #: The login that was made here, and is closed with the client.
+    #: The login that was created here and is closed with the client.
     login: OAuthAuthenticator | OAuthKeyManager | None = None
-    #: What was given as ``auth=``.
+    #: The value of ``auth=``.
     auth: Any = None
 
 
@@ -84,11 +84,11 @@ def check_policies(
     on_event: Any,
     middleware: Any = (),
 ) -> Given:
-    """The parts, checked.
+    """Check the parts.
 
     Raises:
-        ConfigError: One of them is not what it is taken for.
-        AuthError: A key is empty or holds characters that no key has.
+        ConfigError: A part is invalid.
+        AuthError: A key is empty or holds characters that are not allowed in a key.
     """
     make_policy(retry, config.max_retries)
     pool, login = _keys_or_login(config, api_keys, auth)
@@ -119,7 +119,7 @@ def check_policies(
 def _keys_or_login(
     config: ProviderConfig, api_keys: Any, auth: Any
 ) -> tuple[KeyPool | None, OAuthAuthenticator | OAuthKeyManager | None]:
-    """The pool of keys or tokens that takes the place of the configuration's keys, and the login behind it."""
+    """The pool of keys or tokens that replaces the configuration's keys, and its login."""
     pool: KeyPool | None = None
     login: OAuthAuthenticator | OAuthKeyManager | None = None
     if isinstance(api_keys, KeyPool):
@@ -143,10 +143,10 @@ def _keys_or_login(
 
 
 def find_login(config: ProviderConfig, auth: Any) -> tuple[KeyPool, OAuthAuthenticator | OAuthKeyManager | None]:
-    """The tokens that take the place of keys, and the login behind them, if it is made here.
+    """The tokens that replace keys, and their login, if it is created here.
 
     Raises:
-        ConfigError: ``auth`` is no authenticator, or two logins are given.
+        ConfigError: ``auth`` is not an authenticator, or two logins are given.
     """
     if auth is not None and (config.oauth_credentials or config.oauth is not None):
         raise ConfigError("Two logins are given.", hint="Pass auth=, or oauth and oauth_credentials, not both.")
@@ -188,7 +188,7 @@ def _sinks(given: Any) -> tuple[Sink, ...]:
 
 
 def _middleware(given: Any) -> tuple[Middleware, ...]:
-    """The functions that stand between the verbs and the provider."""
+    """The middleware functions of a client."""
     found = tuple(given) if isinstance(given, (list, tuple)) else (given,)
     for one in found:
         if not callable(one) or isinstance(one, type):
@@ -200,7 +200,7 @@ def _middleware(given: Any) -> tuple[Middleware, ...]:
 
 
 def _is_a(given: Any, protocol: type) -> bool:
-    """Whether an object has the methods; a class has them too, but cannot be asked."""
+    """Whether an object has the methods; a class has them too, but is not an instance."""
     return isinstance(given, protocol) and not isinstance(given, type)
 
 
@@ -221,7 +221,7 @@ def _cache(given: Any) -> ResponseCache | None:
                 f"No response cache can be kept at {redact(cache.store)!r}.",
                 hint="response_cache='redis://localhost:6379/0', or a path without '://'.",
             )
-        cache.opened = open_store(cache.store)  # no connection is made yet
+        cache.opened = open_store(cache.store)  # no connection is opened yet
     return cache
 
 
@@ -231,7 +231,7 @@ def _cache(given: Any) -> ResponseCache | None:
 def make_transports(
     config: ProviderConfig, environ: Mapping[str, str], session: Any, async_session: Any, transport: Transport | None
 ) -> Transports:
-    """The transports of a client, which show everything they send and receive if that was asked for."""
+    """The transports of a client, which log everything they send and receive if configured."""
     wrap: Callable[[Transport], Transport] | None = None
     if config.debug_http or environ.get("PROVIDER_KIT_DEBUG_HTTP", "").lower() in ("1", "true", "yes", "on"):
         from provider_kit.observability.http_dump import DumpingTransport
@@ -251,15 +251,15 @@ def make_engine(
     clock: Callable[[], float] | None = None,
     tenant: str = "",
 ) -> Engine:
-    """The engine of a client.
+    """Create the engine of a client.
 
     Args:
-        config: What it was configured with.
-        given: What else it was given.
-        transports: What sends its requests.
+        config: Its configuration.
+        given: Its other arguments.
+        transports: The transports that send its requests.
         environ: The environment; default: that of the process.
-        clock: Reads a clock that only goes forward, where it is not the system's.
-        tenant: Whose credentials it has, where others share its cache.
+        clock: A monotonic clock, if not the system's.
+        tenant: The owner of its credentials, where the cache is shared.
 
     Raises:
         ConfigError: The base URL is missing or malformed, or an option is unknown.
@@ -316,12 +316,12 @@ def _assemble(
 
 
 def engine_over(engine: Engine, *, transport: Transport | None = None, timeout: Timeout | None = None) -> Engine:
-    """The same engine, keys, limits and cache included, over another transport, or with other clocks.
+    """The same engine, keys, limits and cache included, over another transport, or with other timeouts.
 
     Args:
         engine: The engine.
-        transport: What sends its requests instead.
-        timeout: The clocks of a call that brings none.
+        transport: The transport to use instead.
+        timeout: The default timeouts of its calls.
     """
     parts = engine.parts
     if transport is not None:

@@ -1,4 +1,4 @@
-"""What one handling of a call knows of itself: its clocks, what it holds, what was tried. Plain state."""
+"""The state of one handling of a call: its timeouts, what it holds, what was tried. Plain state."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ __all__ = ["NO_RETRY_STATE", "AttemptState", "Lease", "Prerequisite", "RetryStat
 
 #: What counts against rate limits.
 _LIMITED = frozenset(("chat", "stream", "embed"))
-#: Bytes of a request that are taken for text; more than that may be pictures.
+#: Bytes of a request that are counted as text; more than that may be images.
 _LONG = 100_000
 
 
 class Lease:
-    """What one attempt holds, and how far its admission has come.
+    """What one attempt holds, and the progress of its admission.
 
-    What is not set stands in the class, so that an attempt pays only for what it uses.
+    Defaults are class attributes, so that an attempt pays only for what it uses.
     """
 
     #: Number of the step of admission that is next.
@@ -46,7 +46,7 @@ class Lease:
     limiter: SlidingWindows | None = None
     #: Tokens it was expected to use.
     tokens = 0.0
-    #: What the circuit breaker knows it by.
+    #: Its trial at the circuit breaker.
     trial: Trial | None = None
     #: Whether the user's own limiter counts it.
     claimed = False
@@ -58,20 +58,20 @@ class Lease:
     shared_begun = False
     #: The key as it was sent; a token may be renewed meanwhile.
     sent = ""
-    #: Clock reading at which it began to wait for its present step.
+    #: When it began to wait for the current step.
     since = math.nan
-    #: Whether that was told: 1 at once, 2 once it lasts.
+    #: Whether the wait was reported: 1 at once, 2 once it lasts.
     told = 0
-    #: What a prerequisite found out: seconds to wait, or ``None``.
+    #: The result of a prerequisite: seconds to wait, or ``None``.
     answer: float | None = None
-    #: Whether a prerequisite has left its answer.
+    #: Whether a prerequisite has left its result.
     answered = False
     #: Whether the keys were fetched, and dead credentials tried again, for this choice.
     fetched = False
     retried_dead = False
-    #: Key and model under which it is counted while it waits for limits told by headers.
+    #: Key and model under which it is counted while it waits for limits from headers.
     advertised: tuple[str, str, float] | None = None
-    #: Clock readings of its beginning, and in seconds since 1970.
+    #: When it began, on the clock and in seconds since 1970.
     started = 0.0
     time = 0.0
     #: Whether it was settled.
@@ -80,7 +80,7 @@ class Lease:
 
 @define(eq=False)
 class RetryState:
-    """What the failures of a call left behind, for its next attempt."""
+    """What the failures of a call mean for its next attempt."""
 
     rotation: KeyRotation = field(factory=KeyRotation)
     last_error: ProviderKitError | None = None
@@ -89,7 +89,7 @@ class RetryState:
     retries: int = 0
 
 
-#: Of a call that did not fail yet; never changed.
+#: The state of a call without failures; never changed.
 NO_RETRY_STATE = RetryState()
 
 
@@ -97,16 +97,16 @@ class AttemptState:
     """One handling of one call.
 
     Args:
-        call: What is asked.
+        call: The call.
         endpoint: Who is asked.
-        policy: When to try again.
-        observed: Whether somebody wants to know of each turn.
+        policy: The retry policy.
+        observed: Whether there are listeners for events.
     """
 
     lease: Lease
     retry: RetryState = NO_RETRY_STATE
     prepared: PreparedRequest
-    #: Seconds to the first content, once it is here.
+    #: Seconds to the first content, once it has arrived.
     first_content: float | None = None
     #: What the last failure means.
     rule: FailureRule
@@ -133,26 +133,26 @@ class AttemptState:
 
     @property
     def call_id(self) -> str:
-        """Tells this call apart from others of the process."""
+        """The id of this call within the process."""
         if self._call_id is None:
             self._call_id = next_call_id()
         return self._call_id
 
     @property
     def clock(self) -> Callable[[], float]:
-        """Tells the seconds since 1970."""
+        """Return the seconds since 1970."""
         return self.runtime.time
 
     @property
     def tokens(self) -> float:
-        """Tokens it may use, roughly: what is asked and what may be answered."""
+        """An estimate of the tokens it may use, request and answer together."""
         if self._tokens is None:
             request = self.call.request
             self._tokens = float(estimate_tokens(request)) if isinstance(request, ChatRequest) else 0.0
         return self._tokens
 
     def weigh(self) -> float:
-        """The same at a glance, from the size of what is sent; for a long one, counted."""
+        """As :attr:`tokens`, estimated from the size of the request; a long one is counted."""
         size = len(self.prepared.body or b"")
         request = self.call.request
         if self._tokens is not None or not isinstance(request, ChatRequest) or size > _LONG:
@@ -160,16 +160,16 @@ class AttemptState:
         return size / 3 + (request.max_tokens or DEFAULT_MAX_TOKENS)
 
     def expect(self, tokens: float) -> None:
-        """It may use so many tokens."""
+        """Set the expected number of tokens."""
         self._tokens = tokens
 
     def left(self, now: float) -> float:
-        """Seconds it may still wait: until its deadline, or as long as it waits at most to be sent."""
+        """Seconds it may still wait: until its deadline, or its longest wait before sending."""
         call = self.call
         return (call.start_by if call.deadline is None else call.deadline) - now
 
     def facts(self) -> dict[str, Any]:
-        """What an error of this call knows of it."""
+        """The fields that an error of this call gets."""
         return {
             "provider": self.endpoint.name,
             "model": self.model,
@@ -178,30 +178,30 @@ class AttemptState:
         }
 
     def tell(self, kind: type[Event], message: str, **fields: Any) -> None:
-        """Note an event; it is emitted once the plain code that notes it is done."""
+        """Queue an event; it is emitted once the plain code that queued it is done."""
         self.news = (*self.news, (kind, message, fields))
 
     # -------------------------------------------------------------------------------------------- attempts
 
     def own_retry_state(self) -> RetryState:
-        """What its failures left behind, to be added to."""
+        """Its own retry state, created on first use."""
         if self.retry is NO_RETRY_STATE:
             self.retry = RetryState()
         return self.retry
 
     def shown_key(self) -> str:
-        """The key of the present attempt as it may be shown; empty where there is only one."""
+        """The masked key of the current attempt; empty where there is only one."""
         key = self.lease.key
         return key.shown if key is not None and self.endpoint.keys.has_multiple else ""
 
     def describe(self, error: ProviderKitError) -> None:
-        """Say in an error what was being done."""
+        """Add the context of the call to an error."""
         error.provider = error.provider or self.endpoint.name
         error.model = error.model or self.model
         error.operation = error.operation or self.operation
 
     def all_at(self, now: float) -> tuple[Attempt, ...]:
-        """All attempts, the present one, which succeeded, included."""
+        """All attempts, including the current, successful one."""
         lease = self.lease
         done = Attempt(
             len(self.failures) + 1,
@@ -218,7 +218,7 @@ class AttemptState:
         return (*self.failures, done)
 
     def record(self, error: ProviderKitError, now: float, wait: float = 0.0) -> None:
-        """Add the failed attempt to the list, and tell the error of all of them."""
+        """Add the failed attempt to the list, and attach the list to the error."""
         lease = self.lease
         failed = Attempt(
             len(self.failures) + 1,
@@ -241,7 +241,7 @@ class _Wakeable(Protocol):
 
 @define
 class Wait:
-    """Ask again after so many seconds, or when whoever frees something wakes ``woken``."""
+    """Ask again after some seconds, or when ``woken`` is woken."""
 
     seconds: float
     woken: _Wakeable | None = None

@@ -1,6 +1,6 @@
-"""Trying, and trying again: the one loop around every exchange, whole or streamed.
+"""Attempts and retries: the one loop around every exchange, whole or streamed.
 
-It knows no rule; the policies decide.
+It contains no rules; the policies decide.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ _LOG = logging.getLogger("provider_kit")
 
 
 class CallerLeft(BaseException):
-    """Nobody wants to know any more what becomes of a call. It never leaves the engine."""
+    """The caller has left. This exception never leaves the engine."""
 
 
 @define(eq=False)
 class EngineParts:
-    """What all calls of one provider's engine share."""
+    """The parts that all calls of an engine share."""
 
     endpoint: Endpoint
     config: ProviderConfig
-    #: When to try again.
+    #: The retry policy.
     policy: RetryPolicy
-    #: The clocks of a call that brings none.
+    #: The default timeouts of a call.
     timeout: Timeout | None
     transports: Transports
     admission: Admission
@@ -73,11 +73,11 @@ class EngineParts:
     cache: ResponseCache | None
     #: Opens the store of a cache that is not kept in memory.
     open_cache_store: Callable[[ResponseCache, ProviderConfig], object]
-    #: Whether the tokens that calls really used must be known.
+    #: Whether the actual token usage of calls is needed.
     wants_usage: bool
 
     def transport_for(self, runtime: Runtime) -> Transport:
-        """What sends in the world of a runtime; the one that was made, if it is."""
+        """The transport for a runtime, which may be the transport itself."""
         transports = self.transports
         made = transports.asyncio if runtime.kind == "asyncio" else transports.blocking
         return made or transports.for_same_runtime(runtime)
@@ -87,7 +87,7 @@ class Attempts(AttemptState):
     """One handling of one call, from its first attempt to its last.
 
     Args:
-        parts: What it shares with others.
+        parts: The shared parts of the engine.
         call: What is asked.
 
     Raises:
@@ -121,10 +121,10 @@ class Attempts(AttemptState):
     # -------------------------------------------------------------------------------------------- the loop
 
     async def run(self, prepared: PreparedRequest, exchange: Callable[[Attempts, HttpRequest], Awaitable[T]]) -> T:
-        """What an exchange brings, with as many attempts as the policies allow.
+        """Return the result of an exchange, with as many attempts as the policies allow.
 
         Args:
-            prepared: What is sent.
+            prepared: The request.
             exchange: Sends one attempt and settles it if it succeeds.
 
         Raises:
@@ -141,7 +141,7 @@ class Attempts(AttemptState):
                     await self._wait_for_admission(found)
                 if self.gone:
                     raise CallerLeft
-            except BaseException as error:  # cancelled too: what it holds must be free for others
+            except BaseException as error:  # on cancellation too: what it holds must be released
                 await self._refused(error)
                 raise
             lease.started, lease.time = self.runtime.now(), self.runtime.time()
@@ -154,17 +154,17 @@ class Attempts(AttemptState):
                 wait = await self._failed(error)
                 if wait is None:
                     raise self._final(error)  # noqa: B904  # what caused it is known to it
-            except BaseException:  # cancelled too: what the attempt holds is given back
+            except BaseException:  # on cancellation too: release what the attempt holds
                 await self.abandon()
                 raise
             if wait > 0:
                 await self._sleep(wait)
 
     async def _wait_for_admission(self, found: Wait | Prerequisite | None) -> None:
-        """Wait, and see to what must come first, until an attempt may be made.
+        """Wait, and await prerequisites, until an attempt may be made.
 
         Raises:
-            ProviderKitError: It may not be made, or not in time. That is no attempt.
+            ProviderKitError: It may not be made, or not in time. It does not count as an attempt.
         """
         runtime, admission = self.runtime, self.parts.admission
         while True:
@@ -176,14 +176,14 @@ class Attempts(AttemptState):
                 await found.work()
             elif found.woken is None:
                 await self._sleep(found.seconds)
-            elif found.woken.wakeup is None:  # it may have got in before it could be woken
+            elif found.woken.wakeup is None:  # it may have been admitted before it could be woken
                 found.woken.wakeup = runtime.wakeup()
             else:
                 await self.wait(found.woken.wakeup, found.seconds)  # type: ignore[arg-type]  # it was made above
             found = admission.admit(self, runtime.now())
 
     async def _refused(self, error: BaseException) -> None:
-        """An attempt is not made after all: give back what it held, and say so."""
+        """An attempt is not made after all: release what it held, and report it."""
         try:
             await self._afterwards(self.parts.settlement.release(self, "not_sent"))
             if isinstance(error, ProviderKitError):
@@ -193,10 +193,10 @@ class Attempts(AttemptState):
                 await self._emit_news()
                 await self._tell_failure(error)
         finally:
-            del error  # or the error and this frame would hold each other, and all that the call had
+            del error  # avoid a reference cycle between the error and this frame, which holds the call's data
 
     def _signed(self, lease: Lease) -> HttpRequest:
-        """What is sent in this attempt."""
+        """The signed request of this attempt."""
         value = "" if lease.key is None else lease.key.value
         if self.parts.admission.renewable:
             lease.sent = value
@@ -205,7 +205,7 @@ class Attempts(AttemptState):
     # -------------------------------------------------------------------------------------------- the ends
 
     def succeeded(self, headers: Mapping[str, str], used: float | None = None) -> Awaitable[None] | None:
-        """The attempt succeeded: what must be awaited now, if anything."""
+        """Settle a successful attempt; return what must be awaited now, if anything."""
         after = self.parts.settlement.used(self, headers, used)
         return self._tell_success(headers, after) if after is not None or self.news or self.observed else None
 
@@ -223,11 +223,11 @@ class Attempts(AttemptState):
             )
 
     async def abandon(self) -> None:
-        """The caller went away in the middle of an attempt."""
+        """The caller left during an attempt."""
         await self._afterwards(self.parts.settlement.release(self, "open"))
 
     async def broke_off(self, error: ProviderKitError, now: float) -> None:
-        """The attempt failed after content had reached the caller: there is no other one."""
+        """The attempt failed after content had reached the caller: there is no retry."""
         self.describe(error)
         await self._afterwards(self.parts.settlement.failed(self, error))
         self.record(error, now)
@@ -238,7 +238,7 @@ class Attempts(AttemptState):
         await self.emit(StreamAborted, text, error=error, attempt=len(self.failures))
 
     async def _failed(self, error: ProviderKitError) -> float | None:
-        """The attempt failed: seconds to wait before the next one, ``None`` if there is to be none."""
+        """Settle a failed attempt; return the seconds to wait before the next one, ``None`` for none."""
         self.describe(error)
         self.endpoint.allow_repeat(error)
         if isinstance(error, APIError) and error.retry_after is None and error.headers:
@@ -269,7 +269,7 @@ class Attempts(AttemptState):
         if wait is None:
             await self._tell_failure(error)
         else:
-            text += f"; trying again in {wait:.1f} s"
+            text += f"; retrying in {wait:.1f} s"
             await self.parts.events.emit(self, RetryScheduled, text, error=error, attempt=number, wait=wait)
         return wait
 
@@ -304,8 +304,8 @@ class Attempts(AttemptState):
         return wait
 
     def _final(self, error: ProviderKitError) -> ProviderKitError:
-        """The error to raise: of a pool that has no key left it says so."""
-        self.retry = NO_RETRY_STATE  # it holds errors, which hold frames, which hold this call
+        """The error to raise; if no key is left, it says so."""
+        self.retry = NO_RETRY_STATE  # errors refer to frames, which refer to this call
         key = self.lease.key
         lost = (KeyAction.DEAD, KeyAction.PARKED)
         if key is None or not isinstance(error, APIError) or rule_for(error).key not in lost:
@@ -319,7 +319,7 @@ class Attempts(AttemptState):
         return made
 
     async def _afterwards(self, after: Aftermath | None) -> None:
-        """What the end of an attempt leaves to be done; it is done whatever happens to whoever waits for it."""
+        """The remaining work after an attempt; it is done even if its caller is cancelled."""
         if after is None:
             return
 
@@ -327,17 +327,17 @@ class Attempts(AttemptState):
             try:
                 await after()
             except Exception:
-                _LOG.exception("%s: what an attempt had left to be told could not be told.", self.endpoint.name)
+                _LOG.exception("%s: the outcome of an attempt could not be reported.", self.endpoint.name)
 
         await self.runtime.spawn(work(), None, lambda: None)
 
     # -------------------------------------------------------------------------------------------- waiting
 
     async def _sleep(self, seconds: float) -> None:
-        """Wait so long; no longer than the caller is there.
+        """Wait, but no longer than the caller is there.
 
         Raises:
-            CallerLeft: Nobody wants to know what comes.
+            CallerLeft: The caller has left.
         """
         if self.call.cancel is None:
             await self.runtime.sleep(seconds)
@@ -348,7 +348,7 @@ class Attempts(AttemptState):
         """Wait until woken, for ``seconds`` at most.
 
         Raises:
-            CallerLeft: Nobody wants to know what comes.
+            CallerLeft: The caller has left.
         """
         self._waiting = wakeup
         try:
@@ -370,7 +370,7 @@ class Attempts(AttemptState):
             getattr(body, "interrupt", _no_interrupt)()
 
     def cancelled(self) -> CallCancelledError:
-        """The error of a call that was called off."""
+        """The error of a cancelled call."""
         error = CallCancelledError("The call was cancelled.")
         self.describe(error)
         error.attempts = self.failures
@@ -379,11 +379,11 @@ class Attempts(AttemptState):
     # -------------------------------------------------------------------------------------------- events
 
     async def emit(self, kind: type[Event], message: str, **fields: Any) -> None:
-        """Hand an event of this call to whoever listens."""
+        """Pass an event of this call to the listeners."""
         await self.parts.events.emit(self, kind, message, **fields)
 
     async def _emit_news(self) -> None:
-        """Hand over what plain code has noted."""
+        """Emit the events that plain code has queued."""
         while self.news:
             (kind, message, fields), *rest = self.news
             self.news = tuple(rest)
@@ -396,4 +396,4 @@ class Attempts(AttemptState):
 
 
 def _no_interrupt(*_: object) -> None:
-    """For transports that cannot: the read ends by itself."""
+    """For transports that cannot interrupt: the read ends with its next bytes."""

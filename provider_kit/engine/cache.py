@@ -1,4 +1,4 @@
-"""Asking the response cache before the provider, and telling it what the provider said."""
+"""Looks up the response cache before the provider is called, and stores the answer."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from provider_kit.wire.redaction import redact
 
 __all__ = ["Lookup", "from_cache", "look_up", "read_entry"]
 
-#: Seconds after which somebody who waits looks whether the one who asks still exists.
+#: Seconds after which a waiting call checks whether the call that sends the request still exists.
 LOOK_AT_LEADER = 1.0
 _KEPT = frozenset({"stop", "length", "tool_calls"})
 
 
 @define(eq=False)
 class Lookup:
-    """One call's dealings with the cache."""
+    """One call's use of the cache."""
 
     attempts: Attempts
     cache: ResponseCache
     key: str
-    #: What was found, and what it says: the chunks of a stream (``None`` for a whole answer) and the answer.
+    #: The entry found, with the chunks of a stream (``None`` for a whole answer) and the answer.
     entry: CacheEntry | None = None
     read: tuple[list[Chunk] | None, ChatResponse] | None = None
     #: Whether others wait for this call's answer.
     leads: bool = False
 
     async def keep(self, answer: ChatResponse, entry: CacheEntry) -> None:
-        """Keep an answer that is worth it."""
+        """Store an answer if it qualifies."""
         cache, attempts = self.cache, self.attempts
         if answer.finish_reason not in _KEPT or (answer.tool_calls and not cache.tool_calls):
             return
@@ -51,10 +51,10 @@ class Lookup:
         elif not await _guarded(attempts, cache, "set", self.key, entry.to_bytes(), cache.ttl):
             return
         if attempts.observed:
-            await attempts.emit(CacheStored, f"answer kept for {cache.ttl:g} s")
+            await attempts.emit(CacheStored, f"answer stored for {cache.ttl:g} s")
 
     def done(self) -> None:
-        """Whoever waits for this call's answer may look again."""
+        """Wake the calls that wait for this call's answer."""
         if self.leads:
             self.leads = False
             self.cache.led(self.key)
@@ -67,8 +67,8 @@ async def look_up(
 
     Args:
         attempts: The call.
-        request: What is asked.
-        dialect: What writes it.
+        request: The request.
+        dialect: The dialect that writes it.
         call: The unstreamed request, if it is written already.
     """
     cache = attempts.parts.cache
@@ -80,7 +80,7 @@ async def look_up(
         )
     key = _key_of(attempts, request, call)
     if key is None:
-        return None  # it cannot be written as JSON, which the call itself will say
+        return None  # it cannot be written as JSON; the call itself will raise that
     found = Lookup(attempts, cache, key)
     while True:
         memory = cache.memory
@@ -109,7 +109,7 @@ async def look_up(
 
 
 def _key_of(attempts: Attempts, request: ChatRequest, call: WireRequest) -> str | None:
-    """What the answer is kept under: everything that changes it; ``None`` if that is no JSON."""
+    """The cache key of the request; ``None`` if it cannot be written as JSON."""
     body = deep_merge(call.body or {}, request.extra_body) if request.extra_body else call.body
     try:
         told = vary_headers(call.headers, request.extra_headers) if call.headers or request.extra_headers else ()
@@ -125,9 +125,9 @@ async def _get(attempts: Attempts, cache: ResponseCache, key: str) -> CacheEntry
 
 
 async def _guarded(attempts: Attempts, cache: ResponseCache, verb: str, *args: Any) -> Any:
-    """Ask the store; if it fails, the call goes on without it, or fails if that was asked for.
+    """Use the store; if it fails, the call continues without it, or fails if configured.
 
-    An answer that is here already is not put at risk: that it cannot be kept is only told.
+    A received answer is never lost: a failure to store it is only reported.
     """
     must = verb == "get" and attempts.parts.config.on_store_failure == "raise"
     if cache.outage.lasts(attempts.runtime.now()) and not must:
@@ -148,7 +148,7 @@ async def _guarded(attempts: Attempts, cache: ResponseCache, verb: str, *args: A
             result = await attempts.runtime.call_blocking(method, *args)
             if isawaitable(result):
                 result = await result
-    except Exception as error:  # a store of the user's may raise anything
+    except Exception as error:  # the user's store may raise anything
         if isinstance(error, ProviderKitError) and not isinstance(error, StoreError):
             raise
         news = cache.outage.begins(attempts.runtime.now())
@@ -162,7 +162,7 @@ async def _guarded(attempts: Attempts, cache: ResponseCache, verb: str, *args: A
                 raise
             raise failure from error
         if news:
-            text = f"{failure.message} Going on without the response cache."
+            text = f"{failure.message} Continuing without the response cache."
             await attempts.emit(StoreFailed, text, error=failure)
         return None
     if cache.outage.ends():
@@ -182,7 +182,7 @@ def _open(attempts: Attempts, cache: ResponseCache) -> Any:
 
 
 def read_entry(dialect: Dialect, entry: CacheEntry) -> tuple[list[Chunk] | None, ChatResponse] | None:
-    """What an entry says: the chunks of a stream (``None`` for a whole answer) and the answer.
+    """Read an entry: the chunks of a stream (``None`` for a whole answer) and the answer.
 
     ``None`` if it cannot be read, as after a change of the provider's API.
     """
@@ -199,7 +199,7 @@ def read_entry(dialect: Dialect, entry: CacheEntry) -> tuple[list[Chunk] | None,
 def from_cache(
     attempts: Attempts, answer: ChatResponse, entry: CacheEntry, warnings: list[ParameterWarning]
 ) -> ChatResponse:
-    """A kept answer as this call's."""
+    """A stored answer as the answer of this call."""
     answer.provider = attempts.endpoint.name
     answer.request_id = entry.request_id
     answer.warnings = warnings

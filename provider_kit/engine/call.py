@@ -1,7 +1,6 @@
-"""What is asked, and how long it may take. A call never changes, and knows no provider, no HTTP and no key.
+"""A request and its deadline. A call never changes, and knows no provider, no HTTP and no key.
 
-It may be handled twice, or by several handlers at once; whoever wants another one makes it with
-:meth:`Call.replace`.
+It may be handled twice, or by several handlers at once; :meth:`Call.replace` creates a changed copy.
 """
 
 from __future__ import annotations
@@ -24,39 +23,39 @@ __all__ = ["Call", "deadline_of", "make_limits"]
 
 @define(eq=False)
 class Call:
-    """One thing that is asked. Nobody changes it (making it frozen would cost more than all its checks).
+    """One call. Treat it as immutable (a frozen class would cost more than all checks).
 
-    Middleware sees it, and may ask something else: ``call.replace(request=…)``.
+    Middleware receives it, and may pass on another one: ``call.replace(request=…)``.
     """
 
     #: ``chat``, ``stream``, ``models``, ``embed``, ``count_tokens`` or ``health_check``.
     operation: str
-    #: What is asked; ``None`` for the list of models.
+    #: The request; ``None`` for the list of models.
     request: ChatRequest | EmbeddingRequest | None
-    #: The world it is asked in: its clock, and how one waits there.
+    #: The blocking or asyncio runtime: clock and waits.
     runtime: Runtime
-    #: Clock reading at which it was made.
+    #: When it was created, on the runtime's clock.
     started: float
-    #: Clock reading at which all of it must have ended.
+    #: Time on the clock at which it must have ended.
     deadline: float | None = None
-    #: Clock reading until which it waits to be sent, where it has no deadline.
+    #: Time on the clock until which it waits to be sent, where it has no deadline.
     start_by: float = math.inf
-    #: Its clocks; ``None`` for those of whoever answers it.
+    #: Its timeouts; ``None`` for those of the handler.
     timeout: Timeout | None = None
-    #: What becomes of a parameter that a model does not take; ``None`` for the usual.
+    #: What to do with a parameter the model does not accept; ``None`` for the default.
     on_unsupported: OnUnsupported | None = None
     #: Whether the response cache may answer it.
     cached: bool = True
-    #: Whether it is a check of a provider's health: nothing keeps it from being made.
+    #: Whether it is a health check, which no policy blocks.
     probing: bool = False
-    #: When to try again; ``None`` for the usual.
+    #: The retry policy; ``None`` for the default.
     retry: RetryPolicy | None = None
-    #: What calls it off.
+    #: Its cancel token.
     cancel: CancelToken | None = None
 
     @property
     def stream(self) -> bool:
-        """Whether the answer is wanted piece by piece."""
+        """Whether the answer is streamed."""
         return self.operation == "stream"
 
     @property
@@ -70,12 +69,12 @@ class Call:
 
 
 def deadline_of(timeout: Timeout | None, total: float | None, *, now: float, stream: bool) -> float | None:
-    """Clock reading at which a call must have ended.
+    """Time on the clock at which a call must have ended.
 
     Args:
-        timeout: Its clocks, where somebody chose them.
-        total: Seconds for all of it, where somebody said so; without a word of anybody's, a stream has no end
-            and a whole answer, which is silent until it is done, 600 s.
+        timeout: Its timeouts, where set.
+        total: Seconds for the whole call, where set; by default a stream has no limit, and a whole answer, which is
+            silent until it is complete, 600 s.
         now: The clock.
         stream: Whether the answer is streamed.
     """
@@ -89,8 +88,8 @@ def deadline_of(timeout: Timeout | None, total: float | None, *, now: float, str
 def make_limits(timeout: Timeout | None, deadline: float | None, *, stream: bool, max_bytes: int) -> Limits:
     """The limits of each exchange of a call.
 
-    Without a timeout of the user's, a stream is timed by content (30 s), while a whole answer is bounded by its
-    deadline alone.
+    Without a user's timeout, a stream is timed by its content (30 s), and a whole answer is limited by its deadline
+    alone.
     """
     if timeout is None:
         first = DEFAULT_TIMEOUT if stream else None
@@ -100,5 +99,5 @@ def make_limits(timeout: Timeout | None, deadline: float | None, *, stream: bool
 
 
 def _bound(seconds: float | None) -> float | None:
-    """No library's clock takes infinity; ``None`` is what they call it."""
+    """Convert infinity to ``None``, which HTTP libraries expect."""
     return None if seconds == math.inf else seconds

@@ -1,4 +1,4 @@
-"""What a client is made with: told apart, checked, and refused with the nearest right name."""
+"""The arguments of a client: sorted, checked, and refused with a suggestion."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CALL_DEFAULTS = frozenset(ChatOptions.__annotations__) - {"prompt", "files", "mo
 
 
 def resolve(target: str | None, model: str | None, base_url: str | None) -> tuple[str, str | None]:
-    """Provider and model of what a client was made with."""
+    """Provider and model from the first argument of a client."""
     if target is None:
         if base_url is None and model is None:
             raise ConfigError(
@@ -81,7 +81,7 @@ def check_flag(name: str, value: Any) -> None:
 
 
 def check_parts(session: Any, async_session: Any, transport: Any) -> None:
-    """What the user brings must be what it is taken for; told by its methods, so that nothing is imported."""
+    """Check the types of sessions and transports by their methods, so that nothing is imported."""
     if session is not None and not hasattr(session, "prepare_request"):
         raise ConfigError(f"session must be a requests.Session, not {type(session).__name__}.")
     if async_session is not None and not hasattr(async_session, "cookie_jar"):
@@ -91,7 +91,7 @@ def check_parts(session: Any, async_session: Any, transport: Any) -> None:
 
 
 def check_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The keyword arguments for every call; only those that ``chat()`` takes, with values that it takes."""
+    """Check the default keyword arguments of calls; only those that ``chat()`` accepts."""
     if defaults is not None and not isinstance(defaults, Mapping):
         raise ConfigError(f"defaults must be a dict, not {type(defaults).__name__}.", hint="{'temperature': 0}.")
     for name in defaults or {}:
@@ -109,26 +109,26 @@ def check_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
 def configure(
     target: Any, given: Mapping[str, Any], options: Mapping[str, Any], usual: Mapping[str, Any]
 ) -> tuple[ProviderConfig, Any]:
-    """The configuration of a client, and the keys that it was given beside it.
+    """The configuration of a client, and the keys it was given separately.
 
     Args:
         target: Its first argument.
         given: Its other arguments, by name.
-        options: Those it has no name for: what only its provider knows.
-        usual: What the other arguments are where they are not given.
+        options: Further arguments: options of its provider.
+        usual: Defaults of the other arguments.
 
     Raises:
         UnknownProviderError: ``target`` names no known provider.
-        ConfigError: Something does not fit.
+        ConfigError: The arguments are invalid or contradict each other.
     """
     settings = {name: given[name] for name in CONFIG_FIELDS & given.keys() if not _is_part(name, given[name])}
     api_keys = () if given["api_keys"] is None else given["api_keys"]
     if isinstance(target, ProviderConfig):
         beside = [name for name, value in settings.items() if value is not usual[name] and not _says_nothing(value)]
         if beside or options or (api_keys and not isinstance(api_keys, KeyPool)):
-            # It says everything; what stands beside it would be ignored.
+            # It is complete; further arguments would be ignored.
             raise ConfigError(
-                "A ProviderConfig was given, and arguments beside it.",
+                "A ProviderConfig and further arguments were given.",
                 hint="Put them into the ProviderConfig, or use config.replace(…).",
             )
         config = target if given["model"] is None else target.replace(default_model=given["model"])
@@ -147,7 +147,8 @@ def configure(
 
 
 def _is_part(name: str, value: Any) -> bool:
-    """Whether an argument that a configuration has too is given as an object, which no configuration holds."""
+    """Whether an argument that also exists in a configuration is given as an object, which a configuration cannot
+    hold."""
     if name == "api_keys":
         return isinstance(value, (KeyPool, Mapping)) or callable(value)
     if name == "circuit_breaker":

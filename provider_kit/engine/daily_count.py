@@ -1,4 +1,4 @@
-"""The count of a day that survives a restart, and what a call does while its file cannot be used."""
+"""The persistent daily count, and the behaviour of calls while its file cannot be used."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["PersistentDay"]
 
 
 class PersistentDay:
-    """The calls of the day of one client, kept in a file beside the count in memory.
+    """The calls per day of one client, kept in a file in addition to the count in memory.
 
     Args:
         path: The file; ``None`` for one in the user's state directory.
-        on_failure: Whether calls go on while it cannot be used.
+        on_failure: Whether calls continue while it cannot be used.
     """
 
     def __init__(self, path: str | None, on_failure: OnStoreFailure) -> None:
@@ -27,10 +27,10 @@ class PersistentDay:
         self._outage = Outage()
 
     async def take(self, attempts: AttemptState, key_id: str, limit: int) -> float:
-        """Count a request: seconds to wait where the day is used up; 0 as well while the file is away.
+        """Count a request; return the seconds to wait if the day is used up, 0 also while the file cannot be used.
 
         Raises:
-            StoreError: The file cannot be used, and that is to be an error.
+            StoreError: The file cannot be used, and ``on_failure`` is ``raise``.
         """
         try:
             if self._counter is None:
@@ -44,5 +44,5 @@ class PersistentDay:
                 attempts.tell(StoreFailed, f"{error.message} Counting in memory only.", error=error)
             return 0.0
         if self._outage.ends():
-            attempts.tell(StoreBack, "the count of the day is kept in its file again")
+            attempts.tell(StoreBack, "the daily count is kept in its file again")
         return wait

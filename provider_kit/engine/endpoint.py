@@ -1,4 +1,4 @@
-"""Everything about one provider that does not change from call to call, worked out once.
+"""Everything about one provider that does not change from call to call, computed once.
 
 An :class:`Endpoint` joins a provider's data with a configuration and the environment: the address, the
 headers, the keys, the dialects. It writes HTTP requests and turns error answers into typed errors; it
@@ -49,7 +49,7 @@ from provider_kit.wire.redaction import MaskedStr, is_secret_header, looks_secre
 
 __all__ = ["Endpoint", "PreparedRequest"]
 
-#: Keys whose headers are kept ready; a callable may bring ever new ones.
+#: Number of keys with cached headers; a callable may return ever new keys.
 _REMEMBERED_KEYS = 100
 _USER_AGENT = f"provider-kit/{__version__} (python/{sys.version_info[0]}.{sys.version_info[1]})"
 
@@ -72,8 +72,8 @@ class Endpoint:
         provider: The provider's data.
         config: What the user configured.
         environ: The environment variables.
-        pool: Keys of the user's own management; default: those of the configuration or the environment.
-        clock: Reads a clock that only goes forward.
+        pool: A user's key pool; default: the keys of the configuration or the environment.
+        clock: A monotonic clock.
 
     Raises:
         ConfigError: The base URL is missing or malformed, or an option is unknown.
@@ -96,13 +96,13 @@ class Endpoint:
         self._check_headers()
         self.base_url = check_base_url(provider.find_base_url(config, environ), self.name, provider.base_url_variables)
         self.dialect_for = provider.make_dialects(config)
-        #: Keys of the user's own management, or tokens.
+        #: A user's key pool, or tokens.
         self.given_pool = pool
-        #: Reads a clock that only goes forward.
+        #: A monotonic clock.
         self.clock = clock or BlockingRuntime().now
         #: Name of the scope it belongs to; empty for none.
         self.tenant = ""
-        #: Where the keys come from; known once they are asked for.
+        #: The source of the keys; known after first use.
         self.key_source = KeySource(())
         self._headers: dict[str, dict[bool, dict[str, str]]] = {}
         self._base_headers = {
@@ -122,14 +122,14 @@ class Endpoint:
             raise ConfigError(error.message, provider=self.name, hint=error.hint) from None
 
     def check_transport_security(self) -> None:
-        """A key may not travel in the clear to another machine."""
+        """Refuse to send a key unencrypted to another machine."""
         parts = urlsplit(self.base_url)
         host = parts.hostname or ""
         if parts.scheme == "https" or is_loopback(host, unspecified=True):
             return
         if not self.config.allow_insecure_http:
             raise ConfigError(
-                f"The API key would travel unencrypted to {host}.",
+                f"The API key would be sent unencrypted to {host}.",
                 provider=self.name,
                 hint="Use https://, or pass allow_insecure_http=True if the network is trusted.",
             )
@@ -142,7 +142,7 @@ class Endpoint:
 
         Raises:
             MissingAPIKeyError: There is none and the provider needs one.
-            ConfigError: The key would travel unencrypted to another machine.
+            ConfigError: The key would be sent unencrypted to another machine.
         """
         pool = self.given_pool
         if pool is None:
@@ -169,11 +169,11 @@ class Endpoint:
             return KeySource((check_key(found.access_token, self.name),), provider=self.name)
 
     def for_other_keys(self, config: ProviderConfig, pool: KeyPool | None) -> Endpoint:
-        """The same provider for other keys; what was checked already is taken over."""
+        """The same provider for other keys, without repeating the checks."""
         made = copy(self)
         made.config = config
         made.given_pool = pool
-        made.tenant = secrets.token_hex(8)  # of no other scope, in this process or elsewhere
+        made.tenant = secrets.token_hex(8)  # unique, in this process and elsewhere
         made._headers, made.key_source = {}, KeySource(())
         for name in ("keys", "scope"):
             vars(made).pop(name, None)
@@ -190,9 +190,9 @@ class Endpoint:
 
     @cached_property
     def scope(self) -> str:
-        """What all its requests have in common and an answer may depend on; holds no key."""
+        """What all its requests share and an answer may depend on; holds no key."""
         told = vary_headers(self.headers_for("", False))
-        # What one user was answered is not told another one.
+        # Answers to one user are not given to another.
         tenant = [self.tenant] if self.tenant else []
         return dumps_text([self.provider.name, self.base_url, told, *tenant])
 
@@ -214,11 +214,11 @@ class Endpoint:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never appear in a text."""
+        """The values to redact from texts."""
         pool, config = vars(self).get("keys", self.given_pool), self.config
         if pool is not None:
             known: Iterable[str] = pool.secrets
-        else:  # nobody has asked for them yet
+        else:  # not used yet
             known = (key for key in (config.api_key, *config.api_keys) if isinstance(key, str))
         if not config.headers:
             return tuple(known)
@@ -227,7 +227,8 @@ class Endpoint:
 
     @property
     def credentials(self) -> tuple[str, ...]:
-        """What must not appear in a model's own words: of the above what is certainly a credential, and no word."""
+        """The values to redact from a model's text: those of :attr:`secrets` that are certainly credentials, not
+        words."""
         harmless = {str(value) for name, value in self.config.headers.items() if not is_secret_header(name)}
         return tuple(
             secret
@@ -245,7 +246,7 @@ class Endpoint:
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, str] | None = None,
     ) -> PreparedRequest:
-        """A call as it will be sent, but for the headers that change from attempt to attempt.
+        """Prepare a call as it will be sent, except for the headers that change with each attempt.
 
         Raises:
             InvalidRequestError: Something in it cannot be written as JSON, or a header cannot be sent.
@@ -258,7 +259,7 @@ class Endpoint:
             except UnicodeEncodeError as error:
                 before = error.object[max(0, error.start - 20) : error.start].rpartition('"')[2]
                 raise InvalidRequestError(
-                    f"The request cannot be written as JSON: a text holds half a character "
+                    f"The request cannot be written as JSON: a text holds a lone surrogate "
                     f"({error.object[error.start]!a}{f', after {before!r}' if before else ''}).",
                     provider=self.name,
                     hint="It comes from a text that was cut or decoded with errors='surrogateescape'. Replace it: "
@@ -276,14 +277,14 @@ class Endpoint:
         else:
             url = self._urls.get(call.path) or self._remember(call.path)
         if extra_headers:
-            merge_headers({}, extra_headers)  # refuses what cannot be sent
+            merge_headers({}, extra_headers)  # raises for headers that cannot be sent
         return PreparedRequest(call.method, url, body, call.headers, extra_headers)
 
     def sign(self, prepared: PreparedRequest, key: str, stream: bool, now: float) -> HttpRequest:
         """The HTTP request of one attempt, made at ``now`` seconds since 1970."""
         sent = dict(self.headers_for(key, stream))
         if prepared.body is None:
-            sent.pop("Content-Type", None)  # a header of the user's own stays
+            sent.pop("Content-Type", None)  # the user's own header takes precedence
         if prepared.headers:
             sent.update(prepared.headers)
         if prepared.extra_headers:
@@ -313,18 +314,18 @@ class Endpoint:
             body = response.body
             return read_answer(body) if b"\\u" in body else loads(body)
         except ValueError:
-            pass  # as the context of what is raised, it would show all that was answered, whatever is in it
+            pass  # as the context of the new error it would show the whole answer
         raise self.not_json(response.status, response.headers, response.body)
 
     def not_json(self, status: int, headers: Mapping[str, str], body: bytes) -> InvalidResponseError:
-        """The error for an answer that claims success and is no JSON."""
+        """The error for a successful status without JSON."""
         text = redact(body[:2000].decode("utf-8", "replace"), self.secrets)
         if looks_like_html(body):
             message = "The answer is a web page, not JSON: a proxy, a login page or a wrong address answered."
         elif not body.strip():
             message = "The answer is empty."
         else:
-            message = "The answer is not JSON, or was cut."
+            message = "The answer is not JSON, or was truncated."
         return InvalidResponseError(
             message,
             status_code=status,
@@ -340,7 +341,7 @@ class Endpoint:
         return self.finish_error(error)
 
     def finish_error(self, error: APIError) -> APIError:
-        """Take the secrets out of an error and let the provider explain it."""
+        """Redact an error and let the provider explain it."""
         secrets = self.secrets
         headers = dict(error.headers)
         for name in error.headers:
@@ -348,7 +349,7 @@ class Endpoint:
                 del headers[name]
         said = filter(None, (error.code, error.type, error.param, error.request_id))
         texts = texts_of(error.body)
-        # Most answers hold no secret at all, which one look at all of their texts tells.
+        # Most answers hold no secret, which one search over their joined texts shows.
         whole = "\n".join((error.message, *said, *headers.values(), *(texts or ())))
         if texts is None or redact(whole, secrets) != whole:
             error.message = redact(error.message, secrets)
@@ -360,7 +361,7 @@ class Endpoint:
         error.args = (error.message,)
         error.headers = headers
         if error.status_code == 407:
-            error.with_hint("A proxy in between wants a password: HTTPS_PROXY=http://user:password@proxy:port.")
+            error.with_hint("A proxy in between requires a password: HTTPS_PROXY=http://user:password@proxy:port.")
         self.provider.explain(error, base_url=self.base_url)
         if self.given_pool is not None and self.given_pool.renewable:
             _explain_login(error, self.name)
@@ -369,7 +370,7 @@ class Endpoint:
         return error
 
     def _explain_key(self, error: APIError) -> None:
-        """Of a key that was refused, and looks as if it were none of this provider's, say so."""
+        """If a refused key does not look like one of this provider, say so."""
         known = vars(self).get("keys")
         if known is None or len(known) != 1 or self.base_url != (self.provider.base_url or "").rstrip("/"):
             return
@@ -378,14 +379,14 @@ class Endpoint:
             error.with_hint(" ".join(found))
 
     def allow_repeat(self, error: ProviderKitError) -> None:
-        """A lost or late reply may be asked for again where nothing is billed, or where the user allows it."""
+        """Allow a retry after a lost or late reply where nothing is billed, or where the user allows it."""
         allowed = self.config.retry_on_read_timeout or (self.provider.local and isinstance(error, ResponseLostError))
         if allowed and rule_for(error).same_key == "if allowed":
             error.retryable = True
 
 
 def _explain_login(error: APIError, name: str) -> None:
-    """What to do where a token, not a key, was refused (RFC 6750 section 3.1)."""
+    """The hint for a refused token, as opposed to a key (RFC 6750 section 3.1)."""
     if isinstance(error, PermissionDeniedError):
         challenge = next((value for key, value in error.headers.items() if key.lower() == "www-authenticate"), "")
         if "insufficient_scope" in challenge:
@@ -394,6 +395,6 @@ def _explain_login(error: APIError, name: str) -> None:
             error.with_hint(f"The token lacks a scope{wanted}. Log in again with it: login(scopes=[…]).")
     elif isinstance(error, AuthenticationError):
         error.with_hint(
-            f"{name} refuses even a fresh token: check that it takes tokens of this login (scopes, project, "
+            f"{name} refuses even a fresh token: check that it accepts tokens of this login (scopes, project, "
             "audience), or log in again."
         )

@@ -1,4 +1,4 @@
-"""What an endpoint is made of, checked: the options of its provider and its address."""
+"""Checks of an endpoint: the options of its provider and its base URL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["check_base_url", "check_options"]
 
 
 def check_options(config: ProviderConfig, provider: Provider) -> None:
-    """That every option is one of the provider's, and of the right kind.
+    """Check that every option is one of the provider's, and of the right type.
 
     Raises:
         ConfigError: One is not.
@@ -50,7 +50,7 @@ def _check_option(name: str, value: Any, provider: Provider, label: str) -> None
 
 
 def check_base_url(url: str | None, name: str, variables: Sequence[str]) -> str:
-    """The address that paths are appended to.
+    """Check the base URL.
 
     Raises:
         ConfigError: There is none, or it is malformed.
@@ -64,7 +64,7 @@ def check_base_url(url: str | None, name: str, variables: Sequence[str]) -> str:
         )
     url = url.strip().rstrip("/")
     if not url:
-        raise ConfigError("The base URL is blank.", provider=name, hint="Write it whole: 'https://…/v1'.")
+        raise ConfigError("The base URL is blank.", provider=name, hint="Write it in full: 'https://…/v1'.")
     before_path = re.split(r"[/?#]", url.partition("://")[2] or url.removeprefix("//"), maxsplit=1)[0]
     if "@" in before_path:
         raise ConfigError(
@@ -85,7 +85,7 @@ def check_base_url(url: str | None, name: str, variables: Sequence[str]) -> str:
             provider=name,
             hint=f"Write it with its scheme: '{'http' if here else 'https'}://{address}'."
             if address
-            else "Write it whole: 'https://…/v1'.",
+            else "Write it in full: 'https://…/v1'.",
         )
     if "#" in url:
         raise ConfigError(
@@ -96,7 +96,7 @@ def check_base_url(url: str | None, name: str, variables: Sequence[str]) -> str:
     ending = re.search(r"/(?:chat/completions|completions|responses|messages|api/chat)$", parts.path)
     if ending:
         raise ConfigError(
-            f"The base URL {redact(url)!r} ends with {ending[0]}, which is added by itself.",
+            f"The base URL {redact(url)!r} ends with {ending[0]}, which is added automatically.",
             provider=name,
             hint=f"Write base_url='{redact(url).removesuffix(ending[0])}'.",
         )
@@ -104,6 +104,6 @@ def check_base_url(url: str | None, name: str, variables: Sequence[str]) -> str:
         raise ConfigError(
             f"The base URL {redact(url)!r} holds white space or a backslash.",
             provider=name,
-            hint="Copy the address again, without anything around it.",
+            hint="Copy the address again, and nothing else.",
         )
     return url

@@ -1,4 +1,4 @@
-"""One provider's engine: a handler that answers calls by asking the provider. The story of a call begins here."""
+"""One provider's engine: a handler that sends calls to the provider. Start reading here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from provider_kit.wire.response_headers import request_id
 
 __all__ = ["Engine"]
 
-#: More tokens than any call uses; such a number is looked at more closely.
+#: More tokens than any call uses; a larger number is checked.
 _PLAUSIBLE = 1 << 40
 
 
@@ -25,7 +25,7 @@ class Engine:
     """Answers the calls of one client.
 
     Args:
-        parts: What its calls share.
+        parts: The parts that its calls share.
     """
 
     def __init__(self, parts: EngineParts) -> None:
@@ -35,7 +35,7 @@ class Engine:
         """Answer a call.
 
         Raises:
-            CallCancelledError: It was called off.
+            CallCancelledError: It was cancelled.
             ProviderKitError: It failed; the error lists every attempt.
         """
         if call.cancel is not None:
@@ -46,7 +46,7 @@ class Engine:
 
     async def _handle_until_cancelled(self, call: Call) -> Reply:
         cancel = call.cancel
-        assert cancel is not None  # asked for only where there is one
+        assert cancel is not None  # only called with a cache
         attempts = Attempts(self.parts, call)
         live = False
         try:
@@ -65,7 +65,7 @@ class Engine:
 
 
 async def chat(attempts: Attempts) -> ChatResponse:
-    """Ask for a whole answer.
+    """Request a whole answer.
 
     Raises:
         ProviderKitError: What went wrong, with every attempt listed.
@@ -113,7 +113,7 @@ async def chat(attempts: Attempts) -> ChatResponse:
 
 
 def _total_tokens(answer: ChatResponse) -> int | None:
-    """All tokens of an answer; where it names the sum, the buckets need not be worked out."""
+    """All tokens of an answer; where it contains the sum, the buckets are not computed."""
     usage = answer.raw.get("usage") if type(answer.raw) is dict else None
     total = usage.get("total_tokens") if type(usage) is dict else None
     if type(total) is int and 0 <= total < _PLAUSIBLE:
@@ -121,7 +121,7 @@ def _total_tokens(answer: ChatResponse) -> int | None:
     return answer.usage.total_tokens
 
 
-#: What answers whole, by operation.
+#: The functions for whole answers, by operation.
 _WHOLE = {
     "chat": chat,
     "models": list_models,

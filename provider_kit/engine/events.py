@@ -1,4 +1,4 @@
-"""Where events go: made once, and only if somebody wants to know, then handed to every sink."""
+"""The event bus: an event is created once, only if there is a sink for it, and passed to every sink."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from provider_kit.transports.base import Runtime
 
 __all__ = ["EventBus", "Sink", "next_call_id"]
 
-#: Takes each event. May be asynchronous if only the asyncio half of a client is used.
+#: Receives each event. May be asynchronous if only the asyncio methods of a client are used.
 Sink = Callable[[Event], object] | Callable[[Event], Awaitable[object]]
 
 _LOG = logging.getLogger("provider_kit")
@@ -23,12 +23,12 @@ _numbers = itertools.count(1)
 
 
 def next_call_id() -> str:
-    """Tells the calls of this process apart."""
+    """A new id for a call of this process."""
     return f"call-{next(_numbers)}"
 
 
 class Source(Protocol):
-    """What an event says of the call it belongs to."""
+    """The fields of an event that describe its call."""
 
     @property
     def model(self) -> str | None: ...
@@ -58,7 +58,7 @@ class EventBus:
         self.asynchronous = any(map(_is_asynchronous, self.sinks))
 
     def check_world(self, runtime: Runtime) -> None:
-        """Whether every sink can be called from where a call is made.
+        """Check that every sink can be called from a blocking or asyncio call.
 
         Raises:
             InvalidRequestError: One of them is asynchronous, and the call is not.
@@ -79,16 +79,16 @@ class EventBus:
         level: int | None = None,
         **fields: Any,
     ) -> None:
-        """Make an event, and hand it to every sink. A sink that fails breaks no call.
+        """Create an event and pass it to every sink. A failing sink does not fail the call.
 
         Args:
             source: The call it belongs to.
             kind: Its class.
-            message: The event in words.
+            message: The event as text.
             error: What went wrong.
             request_id: The provider's id of the request; default: the error's.
-            level: How loudly it is logged, if not as usual.
-            fields: What else the class has.
+            level: The log level, if not the default of its class.
+            fields: Further fields of the class.
         """
         level = kind.level if level is None else level
         logged = LOGGERS[kind.channel].isEnabledFor(level)
@@ -113,7 +113,7 @@ class EventBus:
                 if isawaitable(result):
                     await result
             except Exception:
-                _LOG.exception("on_event failed on the event %r; the call goes on.", event.name)
+                _LOG.exception("on_event failed on the event %r; the call continues.", event.name)
 
 
 def _is_asynchronous(sink: Sink) -> bool:

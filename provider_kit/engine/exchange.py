@@ -1,4 +1,4 @@
-"""One whole answer, read: every way in which that may fail is a typed error."""
+"""Reading of one whole answer; every failure becomes a typed error."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 def read_answer(endpoint: Endpoint, response: HttpResponse, read: Callable[[Any], T]) -> T:
-    """What a whole answer says: the one way for chats, models, embeddings and counts.
+    """Read a whole answer of a chat, model list, embeddings or token count.
 
     Args:
-        endpoint: Who answered.
+        endpoint: The provider's endpoint.
         response: The answer.
         read: Turns its JSON into a result.
 

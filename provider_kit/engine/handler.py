@@ -1,9 +1,7 @@
-"""The one door: a handler takes a call and gives a reply. A provider's engine is one, a router will be, and middleware
-wraps one and is one.
+"""Handlers: a handler takes a call and returns a reply. A provider's engine is one; middleware wraps one and is one.
 
-A reply is a whole answer, or a live one: a generator that was started, and stopped with its first content in
-hand. Returning it is the commit point: before it whoever handles the call owns what the attempt holds, after it
-the generator does.
+A reply is a whole answer, or a live one: a generator that was started and paused at its first content. Returning it is
+the commit point: before it the handler of the call owns what the attempt holds, after it the generator does.
 """
 
 from __future__ import annotations
@@ -38,7 +36,7 @@ _LOG = logging.getLogger("provider_kit")
 class End:
     """How a reply has ended."""
 
-    #: ``complete``; ``failed``: it broke off; ``left``: whoever read it stopped, or was cancelled.
+    #: ``complete``; ``failed``: it broke off; ``left``: the reader stopped, or was cancelled.
     how: Literal["complete", "failed", "left"]
     #: What went wrong.
     error: BaseException | None = None
@@ -46,14 +44,14 @@ class End:
 
     @property
     def response(self) -> Any:
-        """The answer as far as it was received; worked out when it is asked for."""
+        """The answer as far as it was received; computed on access."""
         return None if self._assemble is None else self._assemble()
 
 
 class LiveState(Protocol):
-    """What is known of an answer that is still arriving; it refers to no reply."""
+    """The state of an answer that is still arriving; it does not refer to the reply."""
 
-    #: Functions that are told how it ended, once it has.
+    #: Functions that are called when it has ended.
     on_end: list[Callable[[End], object]]
 
     @property
@@ -63,7 +61,7 @@ class LiveState(Protocol):
 
     @property
     def warnings(self) -> list[ParameterWarning]:
-        """What was asked for and is not sent as asked."""
+        """Parameters that were not sent as given."""
         ...
 
     def response(self) -> ChatResponse:
@@ -73,12 +71,12 @@ class LiveState(Protocol):
 
 @define(eq=False)
 class Reply:
-    """What a handler gives for a call.
+    """The result of a handler.
 
     Args:
         answer: A whole answer.
-        state: Of a live one: what is known of it.
-        chunks: Of a live one: the rest of it, begun already.
+        state: The state of a live answer.
+        chunks: The started generator of a live answer.
     """
 
     answer: Any = None
@@ -86,10 +84,10 @@ class Reply:
     _chunks: AsyncGenerator[Any, None] | None = field(default=None, repr=False)
 
     def on_end(self, function: Callable[[End], object]) -> None:
-        """Have a function told how the reply ended; at once, if it has.
+        """Register a function that is called when the reply ends; at once, if it has.
 
-        It may be called in any thread, by the garbage collector too, so it must neither wait nor raise. What it
-        raises is logged.
+        It may be called in any thread, also by the garbage collector, so it must neither wait nor raise. Exceptions are
+        logged.
         """
         state = self.state
         if state is None:
@@ -101,17 +99,17 @@ class Reply:
             state.on_end.append(function)
 
     def map(self, function: Callable[[Chunk], Chunk]) -> None:
-        """Have a function look at each chunk, and change it; of a whole answer there are none."""
+        """Apply a function to each chunk, which may replace it; a whole answer has none."""
         if self._chunks is not None:
             self._chunks = _mapped(self._chunks, function)
 
     def take_chunks(self) -> AsyncGenerator[Chunk, None]:
-        """The chunks of the answer. Whoever takes them closes them; the reply knows nothing of them any more."""
+        """Take over the chunks of the answer. The caller must close them; the reply no longer does."""
         chunks, self._chunks = self._chunks, None
         return _cut_up(self.answer) if chunks is None else chunks
 
     async def gather(self) -> Any:
-        """The whole answer; a live one is read to its end."""
+        """Return the whole answer; a live one is read to its end."""
         if self.state is None:
             return self.answer
         chunks = self.take_chunks()
@@ -123,7 +121,7 @@ class Reply:
         return self.state.response()
 
     async def aclose(self) -> None:
-        """Nobody reads it: free what it holds. Safe to call twice."""
+        """Release what the reply holds without reading it. Safe to call twice."""
         chunks, self._chunks = self._chunks, None
         if chunks is not None:
             await chunks.aclose()
@@ -141,12 +139,12 @@ class Handler(Protocol):
         ...
 
 
-#: Hands a call on to whoever answers it; may be awaited never, once, or several times.
+#: Passes a call on to the next handler; may be awaited never, once, or several times.
 CallNext: TypeAlias = Callable[[Call], Awaitable[Reply]]
 
 
 class Middleware(Protocol):
-    """Stands between the verbs and whoever answers; written once, for both worlds, chats and streams."""
+    """Protocol of middleware: written once for blocking and asyncio calls, chats and streams."""
 
     async def __call__(self, call: Call, call_next: CallNext, /) -> Reply:
         """Answer a call, usually by ``await call_next(call)``."""
@@ -165,14 +163,14 @@ class _Link:
         try:
             return await self._middleware(call, onward)
         except BaseException:
-            # A kept error, as routers keep them, must hold neither socket nor slot.
+            # An error that is kept must hold neither socket nor slot.
             for reply in onward.replies:
                 await reply.aclose()
             raise
 
 
 class _Onward:
-    """The ``call_next`` of one handling; remembers what it gave."""
+    """The ``call_next`` of one handling; records the replies it returned."""
 
     __slots__ = ("_inner", "replies")
 
@@ -188,14 +186,14 @@ class _Onward:
 
 
 def with_middleware(handler: Handler, middleware: Sequence[Middleware]) -> Handler:
-    """A handler behind middleware; the first one is the outermost."""
+    """Wrap a handler in middleware; the first one is the outermost."""
     for one in reversed(middleware):
         handler = _Link(one, handler)
     return handler
 
 
 def run_on_end(functions: Sequence[Callable[[End], object]], end: End) -> None:
-    """Tell functions how a reply ended."""
+    """Call functions with the end of a reply."""
     for function in functions:
         try:
             function(end)
@@ -219,7 +217,7 @@ async def _cut_up(answer: ChatResponse) -> AsyncGenerator[Chunk, None]:
 
 
 def as_chunks(answer: ChatResponse) -> list[Chunk]:
-    """A whole answer as the chunks of a stream; the last one has the reason to stop."""
+    """A whole answer as the chunks of a stream; the last one has the finish reason."""
     calls = [
         ToolCallDelta(position, call.id, call.name, call.arguments_json)
         for position, call in enumerate(answer.tool_calls)

@@ -1,4 +1,4 @@
-"""The smaller calls: models, embeddings, token counts. One of them may take several exchanges, under one deadline."""
+"""The smaller calls: models, embeddings, token counts. Each may take several exchanges, under one deadline."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["count_tokens", "embed", "list_models"]
 
 T = TypeVar("T")
 
-#: More pages than any provider has; a server that never ends its list must not keep us for ever.
+#: More pages than any provider has; limits a server that never ends its list.
 _MAX_PAGES = 100
 
 
 async def _ask(attempts: Attempts, wire: WireRequest, read: Callable[[Any], T], **extra: Any) -> tuple[T, str | None]:
-    """What one request brings, and the provider's id of it."""
+    """Return the result of one request, and its request id."""
 
     async def once(_: Attempts, request: HttpRequest) -> tuple[T, str | None]:
         response = await attempts.http.send(request, attempts.limits)
@@ -53,7 +53,7 @@ async def list_models(attempts: Attempts) -> list[Model]:
 
 
 async def embed(attempts: Attempts) -> Embeddings:
-    """Vectors for all texts, in as many requests as the provider's batch size asks for."""
+    """Vectors for all texts, in as many requests as the provider's batch size requires."""
     request: EmbeddingRequest = attempts.call.request  # type: ignore[assignment]  # an embedding's
     endpoint = attempts.endpoint
     dialect = endpoint.dialect_for(request.model)

@@ -1,4 +1,4 @@
-"""The limits an attempt waits for: its key's, a shared limiter's, the user's own, those told by headers, the day's."""
+"""The rate limits an attempt waits for: per key, shared, the user's own limiter, from headers, and per day."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ from provider_kit.policies.rate_limit import Limiter, SlidingWindows, Ticket
 
 __all__ = ["DEFAULT_QUEUE_TIMEOUT", "LOOK_AT_HOLDERS", "MAX_WAIT_SLICE", "DailyCount", "RateLimits"]
 
-#: Seconds a call waits for a key, or for a limit that headers told, unless it was configured.
+#: Longest wait in seconds for a key, or for a limit from headers, unless configured.
 DEFAULT_QUEUE_TIMEOUT = 120.0
-#: Seconds after which somebody who waits looks again, should a wake-up have been lost.
+#: Seconds after which a waiting call checks again, in case a wake-up was lost.
 MAX_WAIT_SLICE = 30.0
-#: Seconds after which somebody who waits in a queue looks whether those before him still exist.
+#: Seconds after which a queued call checks whether those before it still exist.
 LOOK_AT_HOLDERS = 1.0
 _DAY = 86400.0
 
 
 class DailyCount(Protocol):
-    """The count of a day that survives a restart."""
+    """The persistent daily count."""
 
     async def take(self, attempts: AttemptState, key_id: str, limit: int) -> float:
-        """Count a request: seconds to wait where the day is used up."""
+        """Count a request; return the seconds to wait if the day is used up."""
         ...
 
 
 class RateLimits:
-    """The steps of admission that are about rates, and what they know.
+    """The admission steps for rate limits, and their state.
 
     Args:
-        endpoint: Who is asked.
-        limits: What the user configured; ``None``: nothing, or nothing that is switched on.
-        header_limits: What the provider's headers told.
-        limiter: A rate limiter of the user's own.
+        endpoint: The provider's endpoint.
+        limits: The configured limits; ``None`` if there are none.
+        header_limits: The limits from the provider's headers.
+        limiter: The user's own rate limiter.
         shared: State that other processes share.
-        day: The count of the day that survives a restart.
+        day: The persistent daily count.
     """
 
-    #: The step before the key is chosen: where an attempt goes on whose key is to be chosen anew.
+    #: The step before the key is chosen, to which an attempt returns when it needs another key.
     restart = -1
 
     def __init__(
@@ -64,7 +64,7 @@ class RateLimits:
         self.endpoint = endpoint
         self.limits = limits
         self.header_limits = header_limits
-        #: A limiter with a queue, in which calls wait as they do in one of the client's own.
+        #: A limiter with a queue, which is used like the client's own.
         windows = getattr(limiter, "windows", None)
         self.common = windows if isinstance(windows, SlidingWindows) else None
         self.custom_limiter = limiter if self.common is None else None
@@ -72,11 +72,11 @@ class RateLimits:
         self.day = day
         #: By id of the key.
         self.limiters: dict[str, SlidingWindows] = {}
-        #: Whether it was said that a call is larger than the limit of tokens.
+        #: Whether the warning about a call larger than the token limit was logged.
         self._told_large = False
 
     def steps(self) -> list[Step]:
-        """Those that apply, in order."""
+        """The steps that apply, in order."""
         found: list[Step] = []
         if self.limits is not None:
             found.append(self.turn_of_key)
@@ -88,11 +88,11 @@ class RateLimits:
 
     @property
     def counts_days(self) -> bool:
-        """Whether a count that survives a restart is kept."""
+        """Whether there is a persistent daily count."""
         return self.day is not None and self.limits is not None and bool(self.limits.requests_per_day)
 
     def turn_of_key(self, attempts: AttemptState, lease: Lease, now: float) -> Wait | Prerequisite | None:
-        """The turn among those who wait for the limits of the key."""
+        """Wait in the queue for the limits of the key."""
         key = lease.key
         limiter, ticket = lease.limiter, lease.ticket
         if limiter is None or ticket is None:
@@ -117,7 +117,7 @@ class RateLimits:
         if lease.ticket is not None and (key is None or not _rests(key, now, self.endpoint.keys.has_multiple)):
             lease.told = 0
             return None
-        # While it waited, its key was sent to rest, or another one has got room.
+        # While it waited, its key began to cool down, or another one became available.
         limiter.withdraw(ticket, now)
         if key is not None:
             key.requests -= 1
@@ -127,9 +127,9 @@ class RateLimits:
         return None
 
     def turn_of_common_limiter(self, attempts: AttemptState, lease: Lease, now: float) -> Wait | Prerequisite | None:
-        """The turn at a limiter that several clients share."""
+        """Wait in the queue of a limiter that several clients share."""
         common, ticket = self.common, lease.common
-        assert common is not None  # the step is there only where it is
+        assert common is not None  # this step exists only where it is configured
         if ticket is None:
             ended = attempts.runtime.is_loop_closed()
             ticket = lease.common = common.ask(attempts.tokens, now, ended=ended)
@@ -147,7 +147,7 @@ class RateLimits:
         now: float,
         shared: SharedState | None,
     ) -> Wait | Prerequisite | None:
-        """Whether it is the ticket's turn; ``lease.ticket`` is gone if another key has room by now."""
+        """Wait for a ticket; ``lease.ticket`` is dropped if another key has capacity by now."""
         if shared is None:
             wait = limiter.ready(ticket, now)
         elif not limiter.is_head(ticket):
@@ -185,8 +185,8 @@ class RateLimits:
         return Wait(min(wait, allowed, longest), ticket)
 
     def reserve_custom(self, attempts: AttemptState, lease: Lease, now: float) -> Wait | None:
-        """A limiter of the user's own, which says how long to wait and counts the call at once."""
-        assert self.custom_limiter is not None  # the step is there only where it is
+        """Use the user's own limiter, which returns the wait and counts the call at once."""
+        assert self.custom_limiter is not None  # this step exists only where it is configured
         wait = self.custom_limiter.reserve(int(attempts.tokens), now)
         lease.claimed = True
         if wait <= 0:
@@ -195,9 +195,9 @@ class RateLimits:
         return self.pause(attempts, wait, now)
 
     def count_day(self, attempts: AttemptState, lease: Lease, now: float) -> Wait | Prerequisite | None:
-        """The count that survives a restart; it is kept beside the one in memory."""
+        """Apply the persistent daily count, in addition to the one in memory."""
         day, limits = self.day, self.limits
-        assert day is not None  # the step is there only where it is
+        assert day is not None  # this step exists only where it is configured
         assert limits is not None
         if not lease.answered:
             key_id = lease.key.id if lease.key is not None else ""
@@ -237,7 +237,7 @@ class RateLimits:
         found = self.limiters.get(key_id)
         if found is None:
             limits = self.limits
-            assert limits is not None  # asked for only where there are limits
+            assert limits is not None  # only called with limits
             requests = []
             if limits.requests_per_minute:
                 requests.append((float(limits.requests_per_minute), 60.0))
@@ -250,7 +250,7 @@ class RateLimits:
         return found
 
     def pause(self, attempts: AttemptState, wait: float, now: float, patience: float | None = None) -> Wait:
-        """Wait as long as a limit says.
+        """Wait as long as a limit requires.
 
         Raises:
             RateLimitExceededError: That would be longer than ``patience`` seconds, or than the call may take.
@@ -263,7 +263,7 @@ class RateLimits:
 
 
 def _rests(key: Key, now: float, has_multiple: bool) -> bool:
-    """Whether a key may not be used after all; the last one is kept back by a provider's word only."""
+    """Whether a key may not be used after all; the last one is blocked only by a time the provider named."""
     return (key.server_specified and key.available_at > now) or (has_multiple and key.dead)
 
 

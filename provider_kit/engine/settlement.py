@@ -1,7 +1,7 @@
-"""The way out of every attempt: what its end means for key, circuit, limits and the other processes.
+"""Settlement of every attempt: updates key, circuit, limits and shared state.
 
-:meth:`Settlement.release` is plain code that may run in a finaliser, and twice. What must be awaited afterwards
-is returned; every way out awaits it, those of a caller who left or was cancelled included.
+:meth:`Settlement.release` is plain code that may run in a finaliser, and twice. It returns what must be awaited
+afterwards; that is always awaited, even if the caller left or was cancelled.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from provider_kit.wire.rate_limit_headers import RateLimitInfo, has_rate_limits
 
 __all__ = ["Outcome", "Settlement"]
 
-#: Nothing was sent; it was sent, and nobody knows how it ended.
+#: Nothing was sent; or it was sent, and the outcome is unknown.
 Outcome: TypeAlias = Literal["not_sent", "open"]
 Aftermath: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class Settlement:
-    """Gives back what attempts hold, and tells the policies how they ended.
+    """Releases what attempts hold, and reports their outcome to the policies.
 
     Args:
-        admission: What let them in.
+        admission: The admission that admitted them.
     """
 
     def __init__(self, admission: Admission) -> None:
@@ -55,7 +55,8 @@ class Settlement:
     # -------------------------------------------------------------------------------------------- the ways out
 
     def release(self, attempts: AttemptState, outcome: Outcome) -> Aftermath | None:
-        """An attempt is over before its outcome is known, or before anything was sent. Again does nothing."""
+        """Release an attempt before its outcome is known, or before anything was sent. Calling it again does
+        nothing."""
         lease = attempts.lease
         if lease.released:
             return None
@@ -75,7 +76,7 @@ class Settlement:
         return lambda: shared.finish(attempts, lease, self._breaker_of(attempts), None, lease.tokens)
 
     def used(self, attempts: AttemptState, headers: Mapping[str, str], used: float | None) -> Aftermath | None:
-        """An attempt was answered as it should be.
+        """Settle a successful attempt.
 
         Args:
             attempts: The call.
@@ -111,7 +112,7 @@ class Settlement:
         return lambda: shared.finish(attempts, lease, self._breaker_of(attempts), True, counted)
 
     def failed(self, attempts: AttemptState, error: ProviderKitError) -> Aftermath | None:
-        """An attempt failed; ``attempts.rule`` says what that leads to, once the aftermath was awaited."""
+        """Settle a failed attempt; ``attempts.rule`` is set once the returned work was awaited."""
         lease = attempts.lease
         rule = attempts.rule = rule_for(error)
         if lease.released:
@@ -139,9 +140,9 @@ class Settlement:
         return lambda: self._after_failure(attempts, lease, error, rotated, ok, 0.0 if answered else lease.tokens)
 
     def _settle_key(self, attempts: AttemptState, lease: Lease, error: ProviderKitError, now: float) -> Key | None:
-        """What a failure means for the key; the key itself, if there is a place to look for its successor."""
+        """Apply a failure to the key; return the key if its source may hold a new one."""
         admission, key = self._admission, lease.key
-        assert key is not None  # asked for only where there is one
+        assert key is not None  # only called with a key
         pool = admission.endpoint.keys
         if admission.renewable:
             pool.observe(key, False, now - lease.started, None, attempts.runtime.time())
@@ -151,7 +152,7 @@ class Settlement:
             and key.id not in attempts.retry.rotation.renewed
             and pool.reject(key, lease.sent)
         ):
-            attempts.rule = TOKEN_REFUSED  # it is renewed before it is used again, once in a call
+            attempts.rule = TOKEN_REFUSED  # it is refreshed before its next use, once per call
         elif isinstance(error, AuthenticationError) and self._is_kept_elsewhere(attempts, key):
             return key
         elif attempts.rule.key is not KeyAction.UNTOUCHED:
@@ -169,7 +170,7 @@ class Settlement:
         ok: bool | None,
         used: float,
     ) -> None:
-        if rotated is not None:  # so late, since looking for its successor may take long, and be broken off
+        if rotated is not None:  # done last, since fetching the new key may take long or be cancelled
             if await self._was_rotated(attempts, rotated):
                 attempts.rule = TOKEN_REFUSED
             else:
@@ -179,17 +180,17 @@ class Settlement:
             await shared.finish(attempts, lease, self._breaker_of(attempts), ok, used)
 
     def _is_kept_elsewhere(self, attempts: AttemptState, key: Key) -> bool:
-        """Whether there is a place to look for the successor of a refused key; it is looked for once in a call."""
+        """Whether the source of a refused key may hold a new one; it is checked once per call."""
         source = self._admission.endpoint.key_source
         return hasattr(source.function, "forget_refused") and key.id not in attempts.retry.rotation.renewed
 
     async def _was_rotated(self, attempts: AttemptState, key: Key) -> bool:
-        """Whether the place a refused key was remembered from holds another one by now."""
+        """Whether the source of a refused key holds another one by now."""
         source, runtime, found = self._admission.endpoint.key_source, attempts.runtime, list[str]()
         source.function.forget_refused()  # type: ignore[union-attr]  # it has one, see above
 
         async def look() -> None:
-            with suppress(ProviderKitError):  # the refusal is what is told
+            with suppress(ProviderKitError):  # the refusal is reported instead
                 found.extend(await source.fetch(runtime))
 
         left = attempts.left(runtime.now())
@@ -197,7 +198,7 @@ class Settlement:
         return bool(found) and key.value not in found
 
     def _report_key(self, attempts: AttemptState, key: Key, error: ProviderKitError, now: float) -> None:
-        """Tell the pool of a failure, and the sinks of what became of the key."""
+        """Report a failure to the pool, and what happened to the key to the sinks."""
         endpoint = self._admission.endpoint
         rest = None
         if isinstance(error, InsufficientQuotaError) and error.daily:
@@ -210,10 +211,10 @@ class Settlement:
             return
         wait = max(0.0, key.available_at - now)
         if action is KeyAction.PARKED:
-            text = f"the quota of key {shown} is used up; it rests {wait:.0f} s"
+            text = f"the quota of key {shown} is used up; it is not used for {wait:.0f} s"
             attempts.tell(KeyParked, text, error=error, key=shown, wait=wait)
         elif action is KeyAction.COOLING:
-            attempts.tell(KeyCooling, f"key {shown} rests {wait:.1f} s", error=error, key=shown, wait=wait)
+            attempts.tell(KeyCooling, f"key {shown} cools down for {wait:.1f} s", error=error, key=shown, wait=wait)
 
     # -------------------------------------------------------------------------------------------- parts
 
@@ -228,7 +229,7 @@ class Settlement:
     def _withdraw(self, attempts: AttemptState, lease: Lease, now: float) -> None:
         """Nothing was sent, so nothing counts."""
         admission = self._admission
-        if lease.advertised is not None:  # whoever waits behind must not wait for this one
+        if lease.advertised is not None:  # queued calls must not wait for this one
             admission.header_limits.waited(*lease.advertised, went=False)
             lease.advertised = None
         if lease.key is not None:
@@ -240,7 +241,7 @@ class Settlement:
         self._settle_custom(attempts, lease, 0.0, now)
 
     def _settle_limits(self, attempts: AttemptState, lease: Lease, used: float | None, now: float) -> None:
-        """Tell the limits what an attempt used; ``None`` if nobody knows."""
+        """Report to the limits what an attempt used; ``None`` if unknown."""
         common = self._admission.rates.common
         if lease.ticket is not None and lease.limiter is not None:
             lease.limiter.settle(lease.ticket, lease.ticket.tokens if used is None else used, now)
@@ -255,7 +256,7 @@ class Settlement:
             limiter.settle(int(attempts.tokens), int(attempts.tokens if used is None else used), now)
 
     def _read_limits(self, attempts: AttemptState, lease: Lease, headers: Mapping[str, str], now: float) -> None:
-        """What the headers of an answer tell, if it may be news."""
+        """Read the headers of an answer, if they may hold new limits."""
         known, key_id = self._admission.header_limits, lease.key.id if lease.key is not None else ""
         if not attempts.observed and known.skim(key_id, attempts.model or "", headers, now, attempts.runtime.time):
             return
@@ -267,7 +268,7 @@ class Settlement:
     def _learn(
         self, attempts: AttemptState, lease: Lease, headers: Mapping[str, str], now: float
     ) -> RateLimitInfo | None:
-        """Take limits from an answer's headers."""
+        """Update limits from an answer's headers."""
         key, endpoint = lease.key, self._admission.endpoint
         info = self._admission.header_limits.update(
             headers,
@@ -295,7 +296,7 @@ class Settlement:
         breaker = self._admission.breaker
         if changed == "open" and breaker is not None:
             wait = breaker.config.open_for
-            text = f"it failed repeatedly; left alone for {wait:.0f} s"
+            text = f"it failed repeatedly; no calls for {wait:.0f} s"
             attempts.tell(CircuitOpened, text, wait=wait, error=error)
         else:  # refused, but answered
             attempts.tell(CircuitClosed, "the provider answers again; the circuit is closed")

@@ -1,8 +1,8 @@
 """Limits, key health and circuit state that several processes share.
 
-Before an attempt, what the others found is taken over; after it, what became of it is told. Room in the
-limits is claimed on the server, in one step. While the store cannot be reached, each process goes on with
-its own state (and says so once), or fails, as configured.
+Before an attempt, the state of other processes is adopted; after it, its outcome is shared. Capacity of the limits is
+reserved on the server, atomically. While the store cannot be reached, each process continues with its own state (and
+reports it once), or fails, as configured.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from provider_kit.stores.base import SharedStore
 
 __all__ = ["SharedState"]
 
-#: A request takes time on its way; windows on the server are this much longer, so that the provider sees
-#: no more than the limit either: a hundredth, and a quarter of a second at most.
+#: Requests take time to arrive; windows on the server are longer by this, so that the provider does not see more than
+#: the limit either: a hundredth, at most a quarter of a second.
 _MARGIN, _MOST_MARGIN = 0.01, 0.25
 _numbers = itertools.count()
 _CHANGES: dict[CircuitState, type[CircuitChanged]] = {
@@ -50,7 +50,7 @@ class SharedState:
         self.store = store
         self._config = config
         scope = hashlib.sha256(f"{endpoint.provider.name}\0{endpoint.base_url}".encode()).hexdigest()[:16]
-        # The braces keep all names on one machine of a Redis cluster.
+        # The braces keep all names on one node of a Redis cluster.
         self._scope = f"{{{scope}}}"
         self._names = [f"{self._scope}:circuit", f"{self._scope}:keys"]
         self._id = os.urandom(6).hex()
@@ -59,12 +59,12 @@ class SharedState:
     # -------------------------------------------------------------------------------------------- turns
 
     async def begin(self, attempts: AttemptState, breaker: CircuitBreaker | None) -> None:
-        """Bring circuit and keys up to date.
+        """Update circuit and keys from the store.
 
         Raises:
-            StoreError: The store is away, and that is to be an error.
+            StoreError: The store cannot be used, and ``on_store_failure`` is ``raise``.
         """
-        # Whether it counts there is open until the answer is here; what was begun is given back in any case.
+        # Whether it counts there is unknown until the store answers; a started trial is released in any case.
         attempts.lease.shared_begun = True
         most = breaker.config.half_open_requests if breaker is not None else 0
         open_for = int(breaker.config.open_for * 1e6) if breaker is not None else 0
@@ -83,13 +83,13 @@ class SharedState:
         pool.merge_shared(out, now)
 
     async def take(self, attempts: AttemptState, lease: Lease) -> float | None:
-        """Claim room in the shared windows: seconds to wait, 0 if admitted, ``None`` if there is no store now.
+        """Reserve capacity in the shared windows; return seconds to wait, 0 if admitted, ``None`` without a store.
 
         Raises:
-            StoreError: The store is away, and that is to be an error.
+            StoreError: The store cannot be used, and ``on_store_failure`` is ``raise``.
         """
         limiter = lease.limiter
-        assert limiter is not None  # asked for only where there are limits
+        assert limiter is not None  # only called with limits
         key_id = lease.key.id if lease.key is not None else "none"
         windows = [(window, 1, f"requests:{window.seconds:g}") for window in limiter.windows]
         if limiter.token_window is not None:
@@ -112,7 +112,7 @@ class SharedState:
     async def finish(
         self, attempts: AttemptState, lease: Lease, breaker: CircuitBreaker | None, ok: bool | None, used: float
     ) -> None:
-        """Tell the others how an attempt ended. Its outcome is not put at risk: a failure is only told."""
+        """Share the outcome of an attempt. A failure to do so is only reported."""
         await self._settle_tokens(attempts, lease, used)
         outcome = "none"
         if breaker is not None:
@@ -141,7 +141,7 @@ class SharedState:
             key.shared = fate not in ("same", "fine")
 
     async def _settle_tokens(self, attempts: AttemptState, lease: Lease, used: float) -> None:
-        """Give back what an attempt claimed and did not use."""
+        """Return the tokens an attempt reserved and did not use."""
         limiter = lease.limiter
         if lease.remote is not None and limiter is not None and limiter.token_window is not None:
             claimed, claim, lease.remote = max(0, round(lease.tokens)), lease.remote, None
@@ -167,7 +167,7 @@ class SharedState:
             if must:
                 raise
             if news:
-                text = f"{error.message} Going on with the limits, keys and circuit of this process alone."
+                text = f"{error.message} Continuing with the limits, keys and circuit of this process alone."
                 attempts.tell(StoreFailed, text, error=error)
             return None
         if self._outage.ends():
@@ -176,7 +176,7 @@ class SharedState:
 
 
 def _fate(key: Key | None, now: float) -> tuple[str, float, bool]:
-    """What the others should know of a key: why it rests, for how many seconds, and whether that was promised."""
+    """The shared state of a key: why it is out, for how many seconds, and whether the provider named the time."""
     if key is None:
         return "same", 0.0, False
     if key.dead:
@@ -190,7 +190,7 @@ def _merge_shared(attempts: AttemptState, breaker: CircuitBreaker, state: Circui
     now = attempts.runtime.now()
     changed = breaker.merge_shared(state, now + wait, now)
     if changed is not None:
-        text = f"together with other processes: the circuit is {changed.replace('_', ' ')}"
+        text = f"as other processes found: the circuit is {changed.replace('_', ' ')}"
         attempts.tell(_CHANGES[changed], text, wait=wait)
 
 

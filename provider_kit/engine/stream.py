@@ -1,8 +1,7 @@
 """A streamed answer: one generator between the decoder and the user.
 
-It is begun inside the loop and stops with its first content in hand: until then a failure may be followed by
-another attempt, unseen. From then on the generator owns what the attempt holds, and a failure is a
-:class:`StreamError` that carries what was received.
+It is started inside the loop and paused at its first content: until then a failure may be retried invisibly. From then
+on the generator owns what the attempt holds, and a failure is a :class:`StreamError` that carries what was received.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ __all__ = ["begin_stream"]
 
 
 async def begin_stream(attempts: Attempts) -> Reply:
-    """Ask for a streamed answer, until its first content is here.
+    """Request a streamed answer, and wait for its first content.
 
     Raises:
-        InvalidRequestError: What was asked for cannot be said.
+        InvalidRequestError: The request cannot be written.
         ProviderKitError: It failed before the first content.
     """
     call, endpoint = attempts.call, attempts.endpoint
@@ -65,16 +64,16 @@ async def begin_stream(attempts: Attempts) -> Reply:
 
 
 async def _prime(state: StreamState, http: HttpRequest) -> AsyncGenerator[Chunk, None]:
-    """A generator of one attempt, stopped with its first content in hand."""
+    """The generator of one attempt, paused at its first content."""
     chunks = _stream(state, http)
-    await anext(chunks)  # what it yields first stands for the content
+    await anext(chunks)  # its first item only marks the arrival of content
     return chunks  # type: ignore[return-value]  # only chunks follow
 
 
 async def _replay(
     state: StreamState, entry: CacheEntry, kept: list[Chunk] | None, answer: ChatResponse
 ) -> AsyncGenerator[Chunk, None]:
-    """The chunks of an answer that the cache has."""
+    """The chunks of a cached answer."""
     attempts = state.attempts
     state.whole = from_cache(attempts, answer, entry, state.report.warnings)
     state.hit = True
@@ -85,7 +84,7 @@ async def _replay(
 
 
 async def _listed(state: StreamState, chunks: list[Chunk]) -> AsyncGenerator[Chunk | None, None]:
-    """Chunks that are all here."""
+    """Chunks from a list."""
     how: Literal["complete", "left"] = "left"
     try:
         yield None
@@ -97,18 +96,18 @@ async def _listed(state: StreamState, chunks: list[Chunk]) -> AsyncGenerator[Chu
 
 
 async def _stream(state: StreamState, http: HttpRequest) -> AsyncGenerator[Chunk | None, None]:
-    """The chunks of one attempt: first ``None``, once content is here, then the chunks.
+    """The chunks of one attempt: first ``None``, once content has arrived, then the chunks.
 
     Raises:
         ProviderKitError: It failed before the first content; the loop decides what follows.
-        StreamError: It failed, or was cut, after it.
+        StreamError: It failed, or was truncated, after it.
     """
     attempts = state.attempts
     state.begin_attempt()
     committed = False
     try:
         chunks = await _open(state, http)
-        del http  # it holds all that was asked, for as long as the stream lasts
+        del http  # it would keep the request alive for as long as the stream lasts
         if chunks is not None:
             committed = await _commit(state)
             yield None
@@ -154,10 +153,10 @@ async def _stream(state: StreamState, http: HttpRequest) -> AsyncGenerator[Chunk
 
 
 async def _open(state: StreamState, http: HttpRequest) -> list[Chunk] | None:
-    """Send the request and wait for the head of the answer; the chunks of one that came whole.
+    """Send the request and wait for the headers of the answer; return the chunks of one that came whole.
 
     Raises:
-        CallerLeft: Nobody wants it any more.
+        CallerLeft: The caller has left.
         APIError: The provider refused.
     """
     attempts = state.attempts
@@ -174,10 +173,10 @@ async def _open(state: StreamState, http: HttpRequest) -> list[Chunk] | None:
 
 
 async def _commit(state: StreamState) -> bool:
-    """The first content is here: from now on the generator owns what the attempt holds."""
+    """The first content has arrived: from now on the generator owns what the attempt holds."""
     attempts = state.attempts
     state.committed = True
-    del attempts.prepared  # nothing is sent again; it may be long
+    del attempts.prepared  # there is no retry from here on, and the body may be large
     attempts.first_content = attempts.runtime.now() - attempts.call.started
     if attempts.observed:
         text = f"first content after {attempts.first_content:.2f} s"
@@ -186,7 +185,7 @@ async def _commit(state: StreamState) -> bool:
 
 
 async def _failed(state: StreamState, error: Exception) -> None:
-    """The attempt failed: raise what the loop, or the reader, is to see. A stream that was closed just ends."""
+    """Raise the error for the loop or the reader. A stream that was closed just ends."""
     attempts = state.attempts
     try:
         if attempts.gone:
@@ -208,11 +207,11 @@ async def _failed(state: StreamState, error: Exception) -> None:
         finally:
             del failure
     finally:
-        del error  # or the error and this frame would hold each other, and all that the call had
+        del error  # avoid a reference cycle between the error and this frame, which holds the call's data
 
 
 async def _end(state: StreamState) -> None:
-    """The generator is over, whatever ended it: free what it holds, and tell who wants to know."""
+    """The generator has ended: release what it holds, and notify the listeners."""
     complete = state.decoder is not None and state.decoder.complete
     body = state.body
     try:
@@ -221,7 +220,7 @@ async def _end(state: StreamState) -> None:
     finally:
         try:
             if body is not None:
-                # A caller who stops at the last chunk leaves the connection fit for the next call.
+                # If the caller stops at the last chunk, the connection can be reused.
                 await (body.drain() if complete else body.aclose())
         finally:
             if state.committed:
@@ -229,14 +228,14 @@ async def _end(state: StreamState) -> None:
 
 
 def _raise_if_cancelled(attempts: Attempts) -> None:
-    """A stream that its reader closed, elsewhere, just ends; one that was called off must not pass as whole."""
+    """A stream closed from another thread or task just ends; a cancelled one must not pass as complete."""
     cancel = attempts.call.cancel
     if cancel is not None and not cancel.quiet:
         raise attempts.cancelled() from None
 
 
 def _ended(state: StreamState, how: Literal["complete", "failed", "left"]) -> None:
-    """The generator is over."""
+    """Report the end of the generator."""
     attempts = state.attempts
     if state.lookup is not None:
         state.lookup.done()
@@ -272,7 +271,7 @@ async def _complete(state: StreamState) -> None:
 
 
 async def _left(state: StreamState, complete: bool) -> None:
-    """The caller stopped reading, or went away: at the last chunk that is success, before it nobody knows."""
+    """The caller stopped reading or left: a success at the last chunk, an unknown outcome before it."""
     if complete:
         await _complete(state)
         return
@@ -292,11 +291,11 @@ def _collect(state: StreamState, data: bytes) -> None:
 
 
 def _read_whole(state: StreamState, body: ByteStream, data: bytes) -> list[Chunk]:
-    """An answer that calls itself JSON or a web page: an error, a whole answer, or a stream after all."""
+    """Read an answer with the content type of JSON or HTML: an error, a whole answer, or a stream after all."""
     try:
         payload = read_answer(data)
     except ValueError:
-        payload = None  # nothing is raised from here: its context would show all that was answered
+        payload = None  # nothing is raised inside the handler: its context would show the whole answer
         is_json = False
     else:
         is_json = True
@@ -319,7 +318,7 @@ async def _read_all(body: ByteStream) -> bytes:
 
 
 def _read_mislabelled(state: StreamState, data: bytes) -> list[Chunk] | None:
-    """The chunks of a complete stream that a proxy gave the wrong content type; ``None`` if it is none."""
+    """The chunks of a complete stream that a proxy gave the wrong content type; ``None`` if it is not one."""
     decoder = state.dialect.stream_decoder()
     try:
         chunks = [*decoder.feed(data), *decoder.finish()]

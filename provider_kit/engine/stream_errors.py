@@ -1,4 +1,4 @@
-"""Failures of streams: what was received is kept, and no cut answer passes as whole."""
+"""Failures of streams: what was received is kept, and no truncated answer passes as complete."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["after_content", "before_content", "public_error", "require_end", "wi
 
 
 def without_frames(error: ProviderKitError) -> ProviderKitError:
-    """An error without the frames it passed through, which hold all that the call had."""
+    """An error without its traceback frames, which hold the data of the call."""
     made = copy.copy(error)
     made.__traceback__ = made.__cause__ = made.__context__ = None
     return made
@@ -39,7 +39,7 @@ def without_frames(error: ProviderKitError) -> ProviderKitError:
 def before_content(state: StreamState, failure: ProviderKitError) -> ProviderKitError:
     """The failure of an attempt nothing of which has reached the caller."""
     if isinstance(failure, ResponseLostError) and state.decoder is not None:
-        failure = _cut(failure)  # the stream had begun, so it is not lost but cut
+        failure = _cut(failure)  # the stream had started, so it is truncated, not lost
     if isinstance(failure, StreamIncompleteError):
         failure.retryable = True
         failure.partial = _partial(state)
@@ -47,17 +47,16 @@ def before_content(state: StreamState, failure: ProviderKitError) -> ProviderKit
 
 
 def require_end(decoder: StreamDecoder) -> None:
-    """A stream that ends without its end mark is an error, never a short answer.
+    """Raise if a stream ends without its end mark; it is never treated as a short answer.
 
     Raises:
-        StreamIncompleteError: It has none.
+        StreamIncompleteError: There was no end mark.
     """
     if decoder.complete:
         return
-    if getattr(decoder, "lacks_only_end", False):  # a decoder of somebody else's may not know
+    if getattr(decoder, "lacks_only_end", False):  # a third-party decoder may lack this attribute
         raise StreamIncompleteError(
-            "The stream ended without its end mark, after the model had given its reason to stop. What was received "
-            "is whole.",
+            "The stream ended without its end mark, after the finish reason. What was received is whole.",
             hint="error.partial is the whole answer; only what a provider sends last, such as usage, may be missing.",
         )
     raise StreamIncompleteError("The stream ended before the answer was complete.")
@@ -70,15 +69,15 @@ def _cut(error: ResponseLostError) -> StreamIncompleteError:
 
 
 def _flush(decoder: StreamDecoder | None) -> None:
-    """Let a decoder take what it held back, now that nothing more will come."""
+    """Let a decoder process what it held back, since nothing more will come."""
     flush = getattr(decoder, "flush", None)
     if flush is not None:
-        with suppress(StreamFailure, *PARSE_ERRORS):  # the failure that ended the stream is what is told
+        with suppress(StreamFailure, *PARSE_ERRORS):  # the failure that ended the stream is reported instead
             flush()
 
 
 def _partial(state: StreamState) -> ChatResponse:
-    """What was received, without known secrets: a server that fails may echo what it was sent, anywhere."""
+    """What was received, without known secrets: a failing server may echo the request anywhere."""
     partial, endpoint = state.response(), state.attempts.endpoint
     secrets, credentials = endpoint.secrets, endpoint.credentials
     content = partial.message.content
@@ -100,7 +99,7 @@ def public_error(state: StreamState, error: Exception) -> ProviderKitError:
         error = made
     if isinstance(error, StreamFailure):
         found = state.attempts.endpoint.finish_error(error.error)
-        error.args = (found.message,)  # as the server said it, it may hold what was sent
+        error.args = (found.message,)  # the server's text may repeat the request
         if state.body is not None:
             told = request_id(state.body.headers)
             found.request_id = found.request_id or (told and redact(told, state.attempts.endpoint.secrets))

@@ -1,4 +1,4 @@
-"""What is known of a stream while it arrives. It refers to no reply."""
+"""The state of a stream while it arrives. It does not refer to the reply."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ __all__ = ["StreamState"]
 
 @define(eq=False)
 class StreamState:
-    """What is known of a stream so far; shared by the generator and the object the user holds."""
+    """The state of a stream, shared by the generator and the object the user holds."""
 
     attempts: Attempts
     dialect: Dialect
     report: ParameterReport
     lookup: Lookup | None = None
     decoder: StreamDecoder | None = None
-    #: An answer that came whole although a stream was asked for.
+    #: An answer that came whole although a stream was requested.
     whole: ChatResponse | None = None
     body: ByteStream | None = None
     made: tuple[Attempt, ...] = ()
     ended: float | None = None
-    #: The bytes as they came, for the cache.
+    #: The received bytes, for the cache.
     collected: list[bytes] | None = None
     collected_bytes: int = 0
-    #: Whether the cache had it.
+    #: Whether it came from the cache.
     hit: bool = False
     #: Whether content has reached the reader, and whether the attempt's outcome is known.
     committed: bool = False
@@ -50,7 +50,7 @@ class StreamState:
     failure: ProviderKitError | None = None
 
     def begin_attempt(self) -> None:
-        """Forget what an earlier attempt left: one that brought no content is no part of the answer."""
+        """Discard the state of an earlier attempt, which delivered no content."""
         self.decoder = self.body = self.attempts.body = None
         self.committed = self.settled = False
         if self.collected:
@@ -64,7 +64,7 @@ class StreamState:
 
     @property
     def warnings(self) -> list[Any]:
-        """What was asked for and is not sent as asked."""
+        """Parameters that were not sent as given."""
         return self.report.warnings
 
     def response(self) -> ChatResponse:

@@ -1,7 +1,7 @@
-"""What each error means and what to do about it: the data behind ``explain`` and the error index.
+"""What each error means and what to do about it: the data of ``explain`` and of the error index.
 
-Texts only. An entry's code is that of :class:`~provider_kit.AuthErrorCode` for logins and keys, else the
-name of the exception in small letters without ``Error``. This package imports nothing of the library.
+Texts only. The code of an entry is that of :class:`~provider_kit.AuthErrorCode` for logins and keys, else the name of
+the exception in lower case without ``Error``. This package imports nothing from the library.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from provider_kit.error_guide.entry import Entry
 
 __all__ = ["Entry", "codes", "entry_for", "find_entry", "guide"]
 
-#: Words of other lists that mean an entry: ``error.kind``, HTTP statuses.
+#: Other names of an entry: ``error.kind``, HTTP statuses.
 _OTHER_NAMES = {
     "cancelled": "call_cancelled",
     "timeout": "api_timeout",
@@ -73,7 +73,7 @@ def entry_for(code: str) -> Entry:
 
 
 def find_entry(word: str) -> Entry | None:
-    """The entry that somebody means who types a code, an exception's name, an HTTP status or a ``kind``."""
+    """Find an entry by its code, the name of its exception, an HTTP status or a ``kind``."""
     plain = word.strip().replace("-", "_").replace(" ", "_")
     if plain in guide():
         return guide()[plain]

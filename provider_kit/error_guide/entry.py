@@ -8,20 +8,20 @@ __all__ = ["Entry"]
 
 
 class Entry(NamedTuple):
-    """What there is to say about one kind of failure."""
+    """The guide's text on one kind of failure."""
 
     code: str
-    #: Names of the exceptions that tell it.
+    #: Names of the exceptions that report it.
     errors: tuple[str, ...]
     #: What happened, in a sentence or two.
     meaning: str
-    #: Whether trying the same again may help.
+    #: Whether repeating the same call may help.
     retryable: bool
-    #: What it usually comes from.
+    #: The usual causes.
     causes: tuple[str, ...]
     #: What to do, in this order.
     steps: tuple[str, ...]
-    #: How it does not happen again.
+    #: How to prevent it.
     prevention: tuple[str, ...]
 
     def as_text(self) -> str:

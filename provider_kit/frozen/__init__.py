@@ -1,4 +1,4 @@
-"""For PyInstaller, which asks here where the hook of this package lies. Nothing else imports this folder.
+"""Entry point for PyInstaller, which finds the hook of this package here. Nothing else imports this folder.
 
 Source: PyInstaller manual, "Providing PyInstaller Hooks with your Package".
 """

@@ -1,10 +1,10 @@
-"""What a frozen program needs and PyInstaller cannot see: modules that are imported by name, when first used."""
+"""Modules that a frozen program needs and PyInstaller cannot find: they are imported by name on first use."""
 
 from PyInstaller.utils.hooks import collect_submodules, copy_metadata
 
 
 def _is_needed(name: str) -> bool:
-    """Whether a program can come to need a module: not this folder, nor what would draw pytest in."""
+    """Whether a program may need a module: not this folder, nor modules that import pytest."""
     return ".frozen" not in name and not name.endswith(".pytest_plugin")
 
 

@@ -1,5 +1,4 @@
-"""What is said and configured: values, and the checks at the public edge (``inputs.py``).
+"""The values: messages, requests, answers, configuration, events; and the checks of arguments (``inputs.py``).
 
-Values know no provider and no wire format; whoever writes them down is a dialect. Nothing is opened but the files that
-somebody attaches.
+Values know no provider and no wire format; the dialects convert them. Nothing is opened except attached files.
 """

@@ -1,4 +1,4 @@
-"""Hints for constructors that are called with wrong arguments: Python's own words name the slip, not the remedy."""
+"""Hints for constructors called with wrong arguments: Python's message names the mistake, not the remedy."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def explained(example: str, **meant: str) -> Callable[[T], T]:
     """A class decorator: a ``TypeError`` about the arguments themselves carries a hint.
 
     Args:
-        example: A call that is right.
-        meant: By a name that people take for one of its arguments: what to write instead.
+        example: A correct call.
+        meant: Names that are often mistaken for arguments, and what to write instead.
     """
 
     def decorate(cls: T) -> T:
@@ -33,7 +33,8 @@ def explained(example: str, **meant: str) -> Callable[[T], T]:
             try:
                 original(self, *args, **kwargs)
             except TypeError as error:
-                if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # it was never entered
+                # without a further frame, the constructor itself was never entered
+                if error.__traceback__ is not None and error.__traceback__.tb_next is None:
                     error.add_note(f"Hint: {_hint(original, str(error), example, meant)}")
                 raise
 

@@ -1,4 +1,4 @@
-"""Calling a call off from elsewhere: another thread, another task, a signal's handler."""
+"""Cancelling a call from another thread, another task or a signal handler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class _Ends(Protocol):
 
 
 class CancelToken:
-    """Ends the calls it was given to: ``client.chat("…", cancel=token)``, then ``token.cancel()`` from anywhere.
+    """Cancels the calls it was given to: ``client.chat("…", cancel=token)``, then ``token.cancel()`` from anywhere.
 
     One token may be given to several calls. A call that is cancelled raises :class:`CallCancelledError` within a
     tenth of a second and frees its connection; a call that is given a cancelled token sends nothing.
@@ -26,12 +26,12 @@ class CancelToken:
         True
     """
 
-    # Neither a lock nor a copy under way can lose a call: it is added first, and looks at the flag afterwards.
+    # No lock is needed: a call is added first and checks the flag afterwards, so none is missed.
 
     def __init__(self, parent: CancelToken | None = None) -> None:
         #: Whether :meth:`cancel` was called.
         self.cancelled: bool = parent is not None and parent.cancelled
-        #: Whether whoever reads the answer has closed it: the reading just ends, without an error.
+        #: Whether the reader has closed the answer: reading then ends without an error.
         self.quiet = False
         self._calls: dict[int, weakref.ref[_Ends]] = {}
         self._parent = parent
@@ -42,7 +42,7 @@ class CancelToken:
         return f"<CancelToken{' cancelled' if self.cancelled else ''}>"
 
     def cancel(self) -> None:
-        """End every call it was given to, and those it will be given to. Calling it again does nothing."""
+        """Cancel every call it was given to, and any it is given later. Calling it again does nothing."""
         self.cancelled = True
         for call in list(self._calls.values()):
             ends = call()
@@ -50,7 +50,7 @@ class CancelToken:
                 ends.leave()
 
     def close(self) -> None:
-        """End the calls as :meth:`cancel` does, for whoever reads their answers and wants to hear no more of them."""
+        """End the calls as :meth:`cancel` does, but without an error, for a reader that has closed its answer."""
         self.quiet = True
         self.cancel()
 
@@ -59,7 +59,7 @@ class CancelToken:
         self.cancel()
 
     def attach(self, call: _Ends) -> None:
-        """A call that is to end with the token; it is held weakly."""
+        """Add a call that is to end with the token; it is referenced weakly."""
         self._calls[id(call)] = weakref.ref(call)
         if self.cancelled:
             call.leave()

@@ -1,7 +1,7 @@
 """A request, its answer, and the pieces of a streamed answer.
 
-Chunks are made once per event of a stream and are kept as plain and small as Python allows. Everything
-that can be told later (the whole text, tool arguments as a dict) is a property.
+One chunk is created per event of a stream, so chunks are kept as small as possible. Everything that can be computed
+later (the whole text, tool arguments as a dict) is a property.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filte
 
 @define(kw_only=True)
 class ChatRequest:
-    """Everything a model is asked, in terms no provider owns. ``None`` means: do not send it."""
+    """A request in provider-neutral terms. ``None`` means: do not send it."""
 
     model: str
     messages: list[Message]
@@ -52,7 +52,7 @@ class ChatRequest:
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     reasoning: Reasoning | None = None
-    #: How much is said: ``low``, ``medium`` or ``high``.
+    #: Length of the answer: ``low``, ``medium`` or ``high``.
     verbosity: str | None = None
     #: Ask for prompt caching: ``True``, or a time to live such as ``"1h"``.
     cache: bool | str | None = None
@@ -67,7 +67,7 @@ class ChatRequest:
         return evolve(self, **changes)
 
 
-#: What a call may leave out, and a dialect must write or report; what is merged into the request is nobody's to judge.
+#: Optional fields, each of which a dialect must write or report; fields that are merged in as they are do not count.
 OPTIONAL_FIELDS = tuple(
     one.name
     for one in fields(ChatRequest)
@@ -77,11 +77,11 @@ OPTIONAL_FIELDS = tuple(
 
 @define
 class Usage:
-    """Tokens of one call, in buckets that do not overlap. ``None`` means the provider did not tell.
+    """Tokens of one call, in buckets that do not overlap. ``None`` means the provider did not report it.
 
-    ``input_tokens`` excludes what was read from or written to the prompt cache; ``output_tokens``
-    excludes reasoning where the provider tells how much that was. :attr:`prompt_tokens` and
-    :attr:`completion_tokens` are the sums that OpenAI's API calls by these names.
+    ``input_tokens`` excludes what was read from or written to the prompt cache; ``output_tokens`` excludes reasoning
+    where the provider reports it separately. :attr:`prompt_tokens` and :attr:`completion_tokens` are the sums that
+    OpenAI's API calls by these names.
     """
 
     #: Prompt tokens that were neither read from nor written to the cache.
@@ -96,7 +96,7 @@ class Usage:
     reasoning_tokens: int | None = None
     #: All tokens, as the provider counted them, else the sum of the buckets.
     total_tokens: int | None = None
-    #: Price in US dollars, where the provider itself tells it.
+    #: Price in US dollars, where the provider reports it.
     cost: Decimal | None = None
     #: The provider's own usage object.
     raw: dict[str, Any] | None = field(default=None, repr=False, eq=False)
@@ -126,9 +126,9 @@ class Usage:
     ) -> Usage:
         """Split totals into disjoint buckets; nothing becomes negative.
 
-        Usually the prompt includes what was cached and the completion the reasoning. Where parts exceed the
-        whole, or the total shows that they were counted beside it, they are added; parts that exceed a whole
-        which the total confirms are cut to it, so that no sum arises that nobody told.
+        Usually the prompt includes cached tokens and the completion includes reasoning. Where parts exceed the whole,
+        or the total shows that they were counted separately, they are added; parts that exceed a whole which the total
+        confirms are reduced to it, so that no sum exceeds what the provider reported.
         """
         if prompt is not None and completion is not None:
             prompt, completion = _wholes(prompt, completion, cache_read or 0, cache_write or 0, reasoning or 0, total)
@@ -168,7 +168,7 @@ def _sum(*numbers: int | None) -> int | None:
 
 @frozen
 class ParameterWarning:
-    """Something asked for that was not sent as asked, because the model does not take it."""
+    """A parameter that was not sent as given, because the model does not accept it."""
 
     #: The parameter or part of the conversation concerned.
     parameter: str
@@ -181,7 +181,7 @@ class ParameterWarning:
 
 @define
 class Attempt:
-    """One try at a call: what was asked of whom, how it ended, how long it took."""
+    """One attempt at a call: provider and model, outcome and duration."""
 
     #: 1 for the first.
     number: int
@@ -235,20 +235,20 @@ class Chunk:
     thinking: str = ""
     #: Pieces of tool calls.
     tool_calls: list[ToolCallDelta] | None = None
-    #: The model's words when it declines.
+    #: The model's explanation when it declines.
     refusal: str = ""
-    #: Whole parts that are neither text nor calls: pictures, sound, blocks of tools that the provider ran.
+    #: Complete parts that are neither text nor tool calls: images, audio, blocks of tools that the provider ran.
     parts: list[Part] | None = field(default=None, kw_only=True)
-    #: Sources and other notes on the text, as the provider tells them.
+    #: Sources and other annotations of the text, as the provider sent them.
     citations: list[dict[str, Any]] | None = field(default=None, kw_only=True)
     #: Set on the last chunk.
     finish_reason: FinishReason | None = None
-    #: Set on the last chunk, where the provider tells it.
+    #: Set on the last chunk, where the provider reports it.
     usage: Usage | None = None
 
     @property
     def content(self) -> str:
-        """Another name of :attr:`text`."""
+        """Alias of :attr:`text`."""
         return self.text
 
     @property
@@ -270,17 +270,17 @@ def _known(usage: Usage | Callable[[], Usage]) -> Usage:
 class ChatResponse:
     """A model's answer."""
 
-    #: The assistant's turn, ready to be appended to the conversation.
+    #: The assistant's message, ready to be appended to the conversation.
     message: Message
     finish_reason: FinishReason
-    #: The reason in the provider's own words.
+    #: The finish reason as the provider sent it.
     raw_finish_reason: str | None = None
     _usage: Usage | Callable[[], Usage] = field(factory=Usage, repr=lambda u: repr(_known(u)), eq=_known)
     #: Id the provider gave the answer.
     id: str | None = None
     #: The model that answered, as the provider names it.
     model: str | None = None
-    #: Seconds since 1970 when the answer was made, if told.
+    #: When the answer was created, in seconds since 1970, if known.
     created: float | None = None
     #: The answer as the provider sent it (of a stream: its last event with an answer in it).
     raw: Any = field(default=None, repr=False, eq=False)
@@ -288,17 +288,17 @@ class ChatResponse:
     #: The provider's id of the request, to quote in a support ticket.
     request_id: str | None = field(default=None, kw_only=True)
     headers: Mapping[str, str] = field(factory=dict, kw_only=True, repr=False, eq=False)
-    #: What was asked for and not sent as asked.
+    #: Parameters that were not sent as given.
     warnings: list[ParameterWarning] = field(factory=list, kw_only=True)
-    #: What it took to get this answer, oldest first.
+    #: Every attempt at this call, oldest first.
     attempts: tuple[Attempt, ...] = field(default=(), kw_only=True, repr=False, eq=False)
     timings: Timings = field(factory=Timings, kw_only=True, repr=False, eq=False)
-    #: ``hit`` or ``miss`` of the response cache; ``None`` where none was asked.
+    #: ``hit`` or ``miss`` of the response cache; ``None`` where it was not used.
     cache: Literal["hit", "miss"] | None = field(default=None, kw_only=True, repr=False, eq=False)
 
     @property
     def usage(self) -> Usage:
-        """Tokens used; worked out when it is first asked for."""
+        """Tokens used; computed on first access."""
         usage = self._usage = _known(self._usage)
         return usage
 
@@ -319,22 +319,22 @@ class ChatResponse:
 
     @property
     def refusal(self) -> str | None:
-        """The model's words when it declined, else ``None``."""
+        """The model's explanation when it declined, else ``None``."""
         return self.message.refusal
 
     @property
     def images(self) -> list[Image]:
-        """The pictures the model made."""
+        """The images the model generated."""
         return [part for part in self.message.parts if type(part) is Image]
 
     @property
     def audio(self) -> Audio | None:
-        """What the model said aloud, if it did."""
+        """The audio the model generated, if any."""
         return next((part for part in self.message.parts if type(part) is Audio), None)
 
     @property
     def citations(self) -> list[dict[str, Any]]:
-        """Sources and other notes on the text, as the provider tells them."""
+        """Sources and other annotations of the text, as the provider sent them."""
         return self.message.citations
 
     @property

@@ -1,4 +1,4 @@
-"""What can be closed, in both worlds, and by ``with`` and ``async with``."""
+"""What can be closed, blocking or asyncio, and used with ``with`` and ``async with``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Closing:
     """Closes itself at the end of a ``with`` or ``async with`` block."""
 
     def close(self) -> None:
-        """Close what blocking calls have opened. It can be used again."""
+        """Close what blocking calls have opened. The object can be used again."""
         raise NotImplementedError
 
     async def aclose(self) -> None:
-        """Close what the running event loop, and what blocking calls have opened."""
+        """Close what was opened in the running event loop and by blocking calls."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:

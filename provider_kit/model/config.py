@@ -1,6 +1,6 @@
 """What is configured: providers, credentials, timeouts, connections, limits.
 
-Values only. Where they come from (arguments, environment, files) is decided elsewhere.
+Values only; the ``config`` package reads them from arguments, the environment and files.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ __all__ = [
     "no_keys",
 ]
 
-#: Seconds to connect, to wait for a stream's first content, and between its contents.
+#: Seconds to connect, to wait for a stream's first content, and between two pieces of content.
 DEFAULT_TIMEOUT = 30.0
-#: Seconds for a whole, unstreamed answer.
+#: Seconds for a complete answer without streaming.
 DEFAULT_TOTAL_TIMEOUT = 600.0
 #: Tries after the first one.
 DEFAULT_MAX_RETRIES = 3
-#: A usual temperature. Never sent unless asked for.
+#: A usual temperature. Never sent unless passed.
 DEFAULT_TEMPERATURE = 0.7
-#: A usual bound of an answer. Never sent unless asked for.
+#: A usual limit of an answer. Never sent unless passed.
 DEFAULT_MAX_TOKENS = 1000
 
 #: A key, or a callable (sync or async) that returns the key to use now.
 APIKey: TypeAlias = str | Callable[[], str] | Callable[[], Awaitable[str]]
-#: What to do with a parameter the model does not take.
+#: What to do with a parameter the model does not accept.
 OnUnsupported: TypeAlias = Literal["warn", "raise", "drop"]
-#: What to do while the shared store cannot be reached: go on with this process's own state, or fail.
+#: What to do while the shared store cannot be reached: continue with this process's own state, or fail.
 OnStoreFailure: TypeAlias = Literal["local", "raise"]
 
 
@@ -64,21 +64,21 @@ def _tuple(values: Iterable[Any]) -> tuple[Any, ...]:
 )
 @frozen
 class Timeout:
-    """How long to wait for what, in seconds; ``None`` waits without limit.
+    """The timeouts of a call, in seconds; ``None`` waits without limit.
 
-    The first-token and idle clocks of a stream are reset by content only: a server that merely sends
-    keep-alive comments does not keep a call alive.
+    The first-token and idle timeouts of a stream are reset by content only: keep-alive comments of a server do not
+    extend them.
     """
 
-    #: Until a connection stands: name resolution, TCP, TLS, proxy.
+    #: Until a connection is established: DNS, TCP, TLS, proxy.
     connect: float | None = field(default=DEFAULT_TIMEOUT, validator=positive_seconds)
     #: Until the first content of a stream.
     first_token: float | None = field(default=DEFAULT_TIMEOUT, validator=positive_seconds)
-    #: Between two contents of a stream.
+    #: Between two pieces of content of a stream.
     idle: float | None = field(default=DEFAULT_TIMEOUT, validator=positive_seconds)
-    #: For the whole call, over all attempts and waits.
+    #: For the whole call, all attempts and waits included.
     total: float | None = field(default=None, validator=positive_seconds)
-    #: Until the whole of an unstreamed answer is here, which is silent until then.
+    #: Until the complete answer of a call without streaming has been received.
     answer: float | None = field(default=None, validator=positive_seconds)
 
     @classmethod
@@ -114,28 +114,28 @@ def _share(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 @explained("RateLimitConfig(requests_per_minute=60)", rpm="requests_per_minute=…", tpm="tokens_per_minute=…")
 @frozen(kw_only=True)
 class RateLimitConfig:
-    """What one key may send in which time; ``None`` for no limit.
+    """Rate limits of one key; ``None`` for no limit.
 
-    In any rolling minute (day), never more than the limit is sent, with one exception: a single call that is
-    larger than ``tokens_per_minute`` can never fit, so it is sent alone, and a warning in the log says so. A
-    call waits for its turn; it fails at once if that would take longer than ``max_wait`` or the call's
-    deadline. Limits that the provider's headers tell, and which are lower, take their place.
+    In any rolling minute (day), never more than the limit is sent, with one exception: a single call that is larger
+    than ``tokens_per_minute`` can never fit, so it is sent alone, and a warning in the log says so. A call waits in a
+    queue; it fails at once if that would take longer than ``max_wait`` or the call's deadline. Lower limits in the
+    provider's headers take precedence.
     """
 
     requests_per_minute: int | None = field(default=None, validator=_count)
-    #: Input and output together. A call claims an estimate and gives back what it did not use.
+    #: Input and output together. A call reserves an estimate and returns what it did not use.
     tokens_per_minute: int | None = field(default=None, validator=_count)
     requests_per_day: int | None = field(default=None, validator=_count)
     enabled: bool = field(default=True, validator=flag)
-    #: Seconds a call waits for its turn at most; ``None``: as long as its deadline allows.
+    #: Longest wait of a call in seconds; ``None``: as long as its deadline allows.
     max_wait: float | None = field(default=None, validator=positive_seconds)
-    #: Share of a limit told by the provider beyond which calls are spaced out.
+    #: Share of a limit reported by the provider beyond which calls are spaced out.
     throttle_threshold: float = field(default=0.8, validator=_share)
-    #: Keep the count of the day in a file, so that it survives a restart: ``True`` for the user's state
+    #: Keep the daily count in a file, so that it survives a restart: ``True`` for the user's state
     #: directory, or the path of a file.
     persist: bool | str = False
-    #: ``smooth`` spreads a minute's calls evenly, for providers that refuse bursts; ``burst`` sends them at once
-    #: while there is room.
+    #: ``smooth`` spreads a minute's calls evenly, for providers that refuse bursts; ``burst`` sends them at once while
+    #: the limit allows.
     pacing: Literal["burst", "smooth"] = "burst"
 
     def __attrs_post_init__(self) -> None:
@@ -150,15 +150,15 @@ class RateLimitConfig:
 @explained("CircuitBreakerConfig(min_requests=5, failure_ratio=0.5)")
 @frozen(kw_only=True)
 class CircuitBreakerConfig:
-    """When a failing provider is left alone, and for how long."""
+    """When the circuit breaker opens for a failing provider, and for how long."""
 
-    #: Calls let through to try a provider that was left alone; all must succeed.
+    #: Trial calls of a half-open circuit; all must succeed.
     half_open_requests: int = field(default=3, validator=_count)
-    #: Seconds after which the counts begin anew.
+    #: Seconds after which the counts restart.
     window: float = field(default=60.0, validator=positive_seconds)
-    #: Seconds a provider is left alone.
+    #: Seconds the circuit stays open.
     open_for: float = field(default=30.0, validator=positive_seconds)
-    #: Calls that must have been made before it can open.
+    #: Calls that must have been counted before it can open.
     min_requests: int = field(default=3, validator=_count)
     #: Share of failures at which it opens.
     failure_ratio: float = field(default=0.6, validator=_share)
@@ -174,7 +174,7 @@ def _keys(value: Any) -> tuple[Any, ...]:
 
 
 def no_keys() -> ConfigError:
-    """The error for a list of keys that is empty: whoever filled it found nothing, and no other key is meant."""
+    """The error for an empty list of keys: keys were meant to be given, so no other key is used instead."""
     return ConfigError("api_keys is empty.", hint="Look at what fills it; leave it out to use the environment's keys.")
 
 
@@ -185,7 +185,7 @@ def _mask_list(keys: Any) -> str:
 @explained("ProviderConfig(type='openai', default_model='gpt-5-mini')", model="default_model=…", provider="type=…")
 @frozen(kw_only=True)
 class ProviderConfig:
-    """One provider as it is to be used. Only ``type`` is needed; the rest has working defaults."""
+    """The configuration of one provider. Only ``type`` is required."""
 
     #: Which provider: ``openai``, ``anthropic``, … or ``openai_compatible``.
     type: str
@@ -193,7 +193,7 @@ class ProviderConfig:
     name: str | None = None
     #: The key, or a callable that returns it. Default: the provider's environment variables.
     api_key: APIKey | None = field(default=None, repr=False)
-    #: Several keys, used in turn.
+    #: Several keys, used as ``key_strategy`` says.
     api_keys: tuple[str, ...] = field(default=(), converter=_keys, repr=_mask_list)
     base_url: str | None = None
     default_model: str | None = None
@@ -205,26 +205,25 @@ class ProviderConfig:
     #: Sent with every request; overrides what the library would send. May hold secrets, so never shown.
     headers: Mapping[str, str] = field(factory=dict, repr=lambda headers: f"<{len(headers)} headers>")
     rate_limit: RateLimitConfig | None = None
-    #: Most calls in flight at once; further ones wait for a place.
+    #: Most calls in flight at once; further ones wait in a queue.
     max_concurrency: int | None = field(default=None, validator=_count)
     #: Order in which several keys are used: ``round_robin``, ``random``, ``weighted`` or ``simple``.
     key_strategy: Literal["round_robin", "random", "weighted", "simple"] = "round_robin"
-    #: Whether a call waits for a key that rests: ``True``, ``False`` or seconds; ``None``: up to two minutes,
+    #: Whether a call waits for a key that is cooling down: ``True``, ``False`` or seconds; ``None``: up to two minutes,
     #: unless ``max_retries`` is 0.
     wait_for_key: bool | float | None = None
-    #: Whether a request whose answer was lost or late is sent again. It may then be carried out, and
-    #: billed, twice.
+    #: Whether a request whose answer was lost or late is retried. It may then be carried out, and billed, twice.
     retry_on_read_timeout: bool = field(default=False, validator=flag)
-    #: Leave a failing provider alone for a while: ``True`` for the usual numbers.
+    #: Pause calls to a failing provider: ``True`` for the defaults.
     circuit_breaker: bool | CircuitBreakerConfig = False
-    #: Answer from what was answered before: ``True`` for memory, the path of an SQLite file, or ``redis://…``.
+    #: Cache answers: ``True`` for memory, the path of an SQLite file, or ``redis://…``.
     response_cache: bool | str = field(
         default=False, repr=lambda cache: "<cache>" if isinstance(cache, str) else repr(cache)
     )
     #: ``redis://…``: share limits, key health and circuit state with other processes.
     store: str | None = field(default=None, repr=lambda store: "None" if store is None else "<store>")
     on_store_failure: OnStoreFailure = "local"
-    #: OAuth credentials, used in turn instead of keys.
+    #: OAuth credentials, used instead of keys.
     oauth_credentials: tuple[OAuthCredentialSet, ...] = field(default=(), converter=_tuple)
     #: The OAuth client of those credentials; default: the provider's preset.
     oauth: OAuthConfig | None = None
@@ -232,9 +231,9 @@ class ProviderConfig:
     on_unsupported: OnUnsupported = "warn"
     #: Show every request and answer in the log, secrets masked.
     debug_http: bool = field(default=False, validator=flag)
-    #: Allow a key to travel over plain ``http://`` to another machine.
+    #: Allow keys to be sent over plain ``http://`` to another machine.
     allow_insecure_http: bool = field(default=False, validator=flag)
-    #: What only this provider knows, e.g. ``organization``, ``project_id``, ``use_responses_api``.
+    #: Options of this provider alone, e.g. ``organization``, ``project_id``, ``use_responses_api``.
     options: Mapping[str, Any] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What users pass as a conversation becomes a checked list of messages.
+"""Turns what users pass as a conversation into a checked list of messages.
 
 Strings, dicts in OpenAI's form and :class:`Message` objects are accepted, alone or in lists.
 """
@@ -26,11 +26,11 @@ def to_messages(value: Any, *, waiting: bool = False) -> list[Message]:
 
     Args:
         value: A string, a message, a dict, or several.
-        waiting: Whether the last calls may still wait for their results.
+        waiting: Whether the last tool calls may still lack their results.
 
     Raises:
-        InvalidRequestError: It is empty, holds something that is no message, or its turns are in an
-            order every provider refuses (a tool result without its call, a call without its result).
+        InvalidRequestError: It is empty, holds something that is not a message, or its messages are in an order every
+            provider refuses (a tool result without its call, a call without its result).
     """
     if type(value) is list:
         pass
@@ -73,7 +73,7 @@ def to_messages(value: Any, *, waiting: bool = False) -> list[Message]:
 
 
 def _results_first(messages: list[Message]) -> list[Message]:
-    """Tool results inside user messages, as Anthropic's users write them, become messages of their own."""
+    """Move tool results inside user messages, as in Anthropic's form, into messages of their own."""
     ordered: list[Message] = []
     for message in messages:
         if message.role == "user" and type(message.content) is list:
@@ -88,7 +88,7 @@ def _results_first(messages: list[Message]) -> list[Message]:
     return ordered
 
 
-#: A string without its subclass (Django's ``SafeString``), for the dialects compare types.
+#: A plain ``str`` instead of a subclass (Django's ``SafeString``), since the dialects compare types.
 bare_text: Callable[[str], str] = str.__str__
 
 
@@ -124,7 +124,7 @@ def _check_turns(messages: list[Message], special: bool, waiting: bool) -> None:
             if message.role not in ROLES:
                 raise _unknown_role(message.role)
         return
-    open_calls: dict[str, list[str]] = {}  # names, since servers may give an id to several calls
+    open_calls: dict[str, list[str]] = {}  # names by id, since servers may use one id for several calls
     for position, message in enumerate(messages):
         if message.role not in ROLES:
             raise _unknown_role(message.role)
@@ -177,10 +177,10 @@ def _check_turns(messages: list[Message], special: bool, waiting: bool) -> None:
 
 
 def with_distinct_ids(messages: list[Message]) -> list[Message]:
-    """The conversation with an id of its own for each call, and for its result.
+    """The conversation with a distinct id for each tool call and its result.
 
-    Some servers give an id to several calls, or the same one in each turn; other APIs refuse that, or pair
-    results and calls wrongly.
+    Some servers use one id for several calls, or the same one in each message; other APIs refuse that, or match results
+    and calls wrongly.
     """
     ids = [part.id for message in messages if type(message.content) is list for part in message.tool_calls]
     if len(set(ids)) == len(ids):
@@ -235,7 +235,7 @@ def _unknown_role(role: Any) -> InvalidRequestError:
 
 
 def attach_files(messages: list[Message], files: Any) -> list[Message]:
-    """Put files (one or several) behind the last user message; without one, into a new one."""
+    """Append files (one or several) to the last user message; without one, to a new one."""
     if isinstance(files, (str, bytes)) or not isinstance(files, Iterable):
         files = [files]
     parts = [attachment(file) for file in files]
@@ -251,10 +251,10 @@ def attach_files(messages: list[Message], files: Any) -> list[Message]:
 
 
 def attachment(file: Any) -> Part:
-    """Make a part from a path, bytes, URL, open binary file or a part itself.
+    """Create a part from a path, bytes, a URL, an open binary file or a part.
 
     Raises:
-        InvalidRequestError: The file is missing, empty, or of a type nobody can tell.
+        InvalidRequestError: The file is missing, empty, or of an unknown type.
     """
     if isinstance(file, (Media, Text)):
         return file  # type: ignore[return-value]  # Media itself is never instantiated by users

@@ -128,7 +128,7 @@ def dump_conversation(messages: Any) -> str:
     """Write a conversation (anything ``chat`` takes) as JSON text.
 
     Raises:
-        InvalidRequestError: It is no conversation, or holds something JSON cannot carry.
+        InvalidRequestError: It is not a conversation, or holds something that JSON cannot represent.
     """
     written = [_write_message(message) for message in to_messages(messages, waiting=True)]
     try:
@@ -141,7 +141,7 @@ def load_conversation(text: str | bytes) -> list[Message]:
     """Read what :func:`dump_conversation` wrote, or a bare list of messages in OpenAI's form.
 
     Raises:
-        InvalidRequestError: The text is no JSON or no conversation.
+        InvalidRequestError: The text is not JSON or not a conversation.
     """
     try:
         value = loads(text)
@@ -150,7 +150,7 @@ def load_conversation(text: str | bytes) -> list[Message]:
     if isinstance(value, list):
         return to_messages(value, waiting=True)
     if not isinstance(value, dict) or not isinstance(value.get("messages"), Iterable):
-        raise InvalidRequestError("This JSON is no conversation.", hint="Expected {'format': 1, 'messages': […]}.")
+        raise InvalidRequestError("This JSON is not a conversation.", hint="Expected {'format': 1, 'messages': […]}.")
     try:
         return to_messages([_read_message(written, Message) for written in value["messages"]], waiting=True)
     except InvalidRequestError:

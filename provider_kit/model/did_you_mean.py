@@ -1,4 +1,4 @@
-"""What somebody may have meant who misspelt a name."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["did_you_mean"]
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The most similar known words as a phrase for a hint, or an empty string."""
-    import difflib  # only mistakes need it
+    import difflib  # imported here, since only mistakes need it
 
     close = difflib.get_close_matches(word, sorted(known), n=3, cutoff=0.5)
     return f"Did you mean {' or '.join(repr(name) for name in close)}? " if close else ""

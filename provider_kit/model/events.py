@@ -1,4 +1,4 @@
-"""What a client tells whoever listens: one class for each decision it takes.
+"""Events of a client for its listeners: one class for each decision it makes.
 
 A new kind of event is a class here and the line that emits it; every sink receives it.
 """
@@ -45,20 +45,20 @@ __all__ = [
     "TokenRefreshed",
 ]
 
-# How loudly an event is logged, in the numbers of ``logging``. What passes by itself is INFO, what somebody should
-# look at is WARNING; errors that are raised are their caller's to judge.
+# The level an event is logged at, in the numbers of ``logging``. What resolves without intervention is INFO, what needs
+# attention is WARNING; errors that are raised are left to the caller.
 _DEBUG, _INFO, _WARNING = 10, 20, 30
 
 
 @define(kw_only=True)
 class Event:
-    """One decision or turn of a call. Holds no secret."""
+    """One decision in or change of a call. Holds no secret."""
 
     #: What happened, in one word.
     name: ClassVar[str] = ""
     #: Which child of the logger ``provider_kit`` it belongs to: ``http``, ``auth``, ``routing`` or ``stream``.
     channel: ClassVar[str] = "http"
-    #: How loudly it is logged, in the numbers of :mod:`logging`.
+    #: The level it is logged at, in the numbers of :mod:`logging`.
     level: ClassVar[int] = _DEBUG
 
     #: Seconds since 1970.
@@ -67,7 +67,7 @@ class Event:
     model: str | None = None
     #: ``chat``, ``stream``, ``embed``, …
     operation: str | None = None
-    #: Tells the calls of this process apart.
+    #: Identifies the call within this process.
     call_id: str | None = None
     #: The provider's id of the request, where known.
     request_id: str | None = None
@@ -79,12 +79,12 @@ class Event:
     error: ProviderKitError | None = field(default=None, repr=lambda error: type(error).__name__)
     #: The end of the key concerned.
     key: str | None = None
-    #: The event in words.
+    #: The event as text.
     message: str = ""
 
     @property
     def data(self) -> dict[str, Any]:
-        """What only events of this kind have, by name."""
+        """The fields that only events of this kind have, by name."""
         common = {one.name for one in fields(Event)}
         return {one.name: getattr(self, one.name) for one in fields(type(self)) if one.name not in common}
 
@@ -141,7 +141,7 @@ class _OfKeys(Event):
 
 
 class KeySwitched(_OfKeys):
-    """A call goes on with another key."""
+    """A call continues with another key."""
 
     __slots__ = ()
     name = "key_switch"
@@ -164,21 +164,21 @@ class KeyParked(_OfKeys):
 
 
 class KeyCooling(_OfKeys):
-    """A key was used too fast, and rests."""
+    """A key reached its rate limit and is cooling down."""
 
     __slots__ = ()
     name = "key_cooling"
 
 
 class KeyWait(_OfKeys):
-    """A call waits, for every key rests."""
+    """A call waits because every key is cooling down."""
 
     __slots__ = ()
     name = "key_wait"
 
 
 class TokenRefreshed(_OfKeys):
-    """A call goes on with a fresh token."""
+    """A call continues with a refreshed token."""
 
     __slots__ = ()
     name = "token_refresh"
@@ -186,30 +186,30 @@ class TokenRefreshed(_OfKeys):
 
 
 class TokenRefreshFailed(_OfKeys):
-    """A credential has no token; another one takes over."""
+    """The token of a credential could not be refreshed; another credential is tried."""
 
     __slots__ = ()
     name = "token_refresh_failed"
     level = _WARNING
 
 
-#: What somebody is told of a credential.
+#: Kinds of alerts about a credential.
 AlertKind: TypeAlias = Literal["refresh", "failure", "rotation", "expiry_warning"]
 
 
 @define(kw_only=True)
 class CredentialEvent(_OfKeys):
-    """Something about a credential of an :class:`OAuthKeyManager`, whether or not a call is under way."""
+    """Something about a credential of an :class:`OAuthKeyManager`, whether or not a call is in flight."""
 
     name = "credential"
     level = _DEBUG
     kind: AlertKind
     credential_id: str
-    #: What there is to know beside the message, by name.
+    #: Further details besides the message, by name.
     data: dict[str, Any] = field(factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As a webhook receives it."""
+        """The event as a webhook receives it."""
         return {
             "event": self.kind,
             "provider": self.provider,
@@ -240,7 +240,7 @@ class RateLimitWait(_OfRouting):
 
 @define(kw_only=True)
 class RateLimitLearned(_OfRouting):
-    """The provider has told its limits."""
+    """The provider has reported its limits."""
 
     name = "rate_limit_learned"
     level = _DEBUG
@@ -250,7 +250,7 @@ class RateLimitLearned(_OfRouting):
 
 @define(kw_only=True)
 class ConcurrencyWait(_OfRouting):
-    """As many calls as may be are in flight; another one waits."""
+    """The limit of calls in flight is reached; another call waits."""
 
     name = "concurrency_wait"
     level = _DEBUG
@@ -265,7 +265,7 @@ class CircuitChanged(_OfRouting):
 
 
 class CircuitOpened(CircuitChanged):
-    """The provider is left alone for a while."""
+    """The circuit has opened: calls are refused for a while."""
 
     __slots__ = ()
     name = "circuit_open"
@@ -273,14 +273,14 @@ class CircuitOpened(CircuitChanged):
 
 
 class CircuitHalfOpened(CircuitChanged):
-    """The provider is tried with care."""
+    """The circuit is half open: a few trial calls are let through."""
 
     __slots__ = ()
     name = "circuit_half_open"
 
 
 class CircuitClosed(CircuitChanged):
-    """The provider answers again."""
+    """The circuit has closed: the provider answers again."""
 
     __slots__ = ()
     name = "circuit_closed"
@@ -314,7 +314,7 @@ class CacheStored(_OfRouting):
 
 
 class StoreFailed(_OfRouting):
-    """A store is away; calls go on without it."""
+    """A store cannot be used; calls continue without it."""
 
     __slots__ = ()
     name = "store_failed"
@@ -334,7 +334,7 @@ class _OfStreams(Event):
 
 
 class StreamStarted(_OfStreams):
-    """The first content of a stream is here."""
+    """The first content of a stream has arrived."""
 
     __slots__ = ()
     name = "stream_start"

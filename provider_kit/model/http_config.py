@@ -25,7 +25,7 @@ def positive_seconds(instance: Any, attribute: Attribute[Any], value: float | No
 
 
 def check_seconds(name: str, value: Any) -> None:
-    """That a setting is a number of seconds above 0, or ``None``.
+    """Check that a setting is a number of seconds above 0, or ``None``.
 
     Raises:
         ConfigError: It is not.
@@ -49,7 +49,7 @@ def flag(instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if not isinstance(value, bool):
         raise ConfigError(
             f"{attribute.name} must be True or False, not {value!r}.",
-            hint="Words such as 'yes' and 'no' are not taken; a variable of the environment is always text.",
+            hint="Words such as 'yes' and 'no' are not accepted; an environment variable is always text.",
         )
 
 
@@ -94,11 +94,11 @@ def _check_proxy(address: Any) -> None:
     found = _PROXY.fullmatch(address.strip()) if isinstance(address, str) else None
     scheme = (found["scheme"] or "http").lower() if found else None
     if found is None or int(found["port"] or 1) > 65535:
-        shown = "it is no address" if isinstance(address, str) else f"it is {type(address).__name__}"
+        shown = "it is not an address" if isinstance(address, str) else f"it is {type(address).__name__}"
         raise ConfigError(f"proxy cannot be used: {shown}.", hint="Write it as 'http://proxy:3128'.")
     if scheme not in _PROXY_SCHEMES:
         raise ConfigError(
-            f"proxy cannot be used: a proxy of the kind {scheme}:// is not known.",
+            f"proxy cannot be used: the proxy scheme {scheme}:// is not supported.",
             hint=f"There are: {', '.join(_PROXY_SCHEMES)}.",
         )
 
@@ -133,11 +133,11 @@ def _one_line(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 @explained("HTTPConfig(max_connections=20)", timeout="Client(timeout=…)", headers="Client(headers=…)")
 @frozen(kw_only=True)
 class HTTPConfig:
-    """Connections: pools, proxies, certificates, sizes. The same meaning in both worlds."""
+    """Connections: pools, proxies, certificates, sizes. The same for blocking and asyncio calls."""
 
     #: Origins whose idle connections are kept (blocking calls; asyncio goes by ``idle_timeout`` alone).
     max_idle_connections: int = field(default=100, validator=_count)
-    #: Idle connections kept for each origin; more are kept only for the seconds of a burst (blocking calls).
+    #: Idle connections kept for each origin; more are kept only for a few seconds after a burst (blocking calls).
     max_idle_connections_per_host: int = field(default=10, validator=_count)
     #: Seconds an idle connection is kept.
     idle_timeout: float = field(default=90.0, validator=positive_seconds)
@@ -147,7 +147,7 @@ class HTTPConfig:
     proxy: str | Mapping[str, str] | None = field(
         default=None, converter=_readable, validator=_proxy, repr=lambda proxy: "None" if proxy is None else "<proxy>"
     )
-    #: Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` and the CA variables count.
+    #: Whether ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` and the CA variables are used.
     trust_env: bool = field(default=True, validator=flag)
     #: ``True``, ``False`` (never in production), or the path of a CA bundle.
     verify: bool | str = field(

@@ -1,7 +1,7 @@
-"""The public edge: what users pass becomes a :class:`ChatRequest`, or a clear error.
+"""Checks what users pass and turns it into a :class:`ChatRequest`, or raises a clear error.
 
-Strings, dicts in OpenAI's form and :class:`Message` objects are accepted, alone or in lists. Everything
-is checked here, once, before a byte is sent; nothing behind this module checks again.
+Strings, dicts in OpenAI's form and :class:`Message` objects are accepted, alone or in lists. Everything is checked
+here, once, before anything is sent; no later code checks again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
 __all__ = ["ChatOptions", "Messages", "build_request"]
 
-#: What every verb takes as its conversation.
+#: What every method takes as its conversation.
 Messages: TypeAlias = str | Message | Mapping[str, Any] | Part | Sequence["str | Message | Mapping[str, Any] | Part"]
 
 
@@ -41,9 +41,9 @@ class ChatOptions(TypedDict, total=False):
     top_k: int
     #: Most tokens of the answer, reasoning included.
     max_tokens: int
-    #: Another name of ``max_tokens``.
+    #: Alias of ``max_tokens``.
     max_completion_tokens: int
-    #: Another name of ``max_tokens``.
+    #: Alias of ``max_tokens``.
     max_output_tokens: int
     #: Texts that end the answer.
     stop: str | Sequence[str]
@@ -57,9 +57,9 @@ class ChatOptions(TypedDict, total=False):
     parallel_tool_calls: bool
     #: ``"json"``, a JSON Schema, or OpenAI's dict.
     response_format: Any
-    #: ``none`` to ``max``, tokens to spend, or a :class:`Reasoning`.
+    #: An effort from ``none`` to ``max``, a number of tokens, or a :class:`Reasoning`.
     reasoning: Any
-    #: How much is said: ``low``, ``medium`` or ``high``.
+    #: Length of the answer: ``low``, ``medium`` or ``high``.
     verbosity: str
     #: Mark the conversation for prompt caching.
     cache: bool | str
@@ -76,14 +76,14 @@ class ChatOptions(TypedDict, total=False):
     extra_query: Mapping[str, str]
     #: ``False``: neither answer from the client's response cache nor store into it.
     response_cache: bool
-    #: ``warn``, ``raise`` or ``drop`` what the model does not take.
+    #: ``warn``, ``raise`` or ``drop``, for parameters the model does not accept.
     on_unsupported: OnUnsupported
-    #: Calls the call off, from another thread or task.
+    #: Cancels the call from another thread or task.
     cancel: CancelToken
 
 
 _KNOWN = frozenset(ChatOptions.__annotations__)
-#: Arguments of clients, which people give to calls.
+#: Arguments of clients that are often passed to calls by mistake.
 _OF_CLIENTS = CONFIG_FIELDS | {"auth", "retry", "rate_limiter", "on_event", "session", "async_session", "transport"}
 _PLAIN = {
     "temperature": (int, float),
@@ -120,7 +120,7 @@ def build_request(
         defaults: The client's own keyword arguments; those of the call win.
 
     Raises:
-        InvalidRequestError: Something is wrong; the text and hint say what.
+        InvalidRequestError: An argument is wrong; the message and the hint say which.
     """
     if not options.keys() <= _KNOWN:
         check_options(options)
@@ -129,7 +129,7 @@ def build_request(
     model = get("model") or default_model
     if not model:
         raise InvalidRequestError(
-            "No model is given.", hint="Pass model=, or make the client with one: Client('openai/gpt-5-mini')."
+            "No model is given.", hint="Pass model=, or create the client with one: Client('openai/gpt-5-mini')."
         )
     if not isinstance(model, str):
         raise InvalidRequestError(f"model must be a string, not {model!r}.")
@@ -137,7 +137,7 @@ def build_request(
         messages = get("prompt")
     elif get("prompt") is not None:
         raise InvalidRequestError("Both messages and prompt are given.", hint="Pass one of them.")
-    if type(messages) is str and messages and not messages.isspace():  # most calls
+    if type(messages) is str and messages and not messages.isspace():  # the common case
         conversation = [Message("user", messages)]
     else:
         conversation = to_messages(messages)
@@ -176,7 +176,7 @@ def _is_a(value: Any, kinds: tuple[type, ...]) -> bool:
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse unknown keyword arguments, naming the nearest known ones."""
+    """Refuse unknown keyword arguments and suggest similar names."""
     for name in options:
         if name not in _KNOWN:
             raise InvalidRequestError(f"Unknown argument {name!r}.", hint=_instead_of(name))
@@ -210,7 +210,7 @@ def _tools(request: ChatRequest, value: Any) -> None:
     names = [tool.name for tool in tools or () if tool.native is None]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidRequestError(f"Two tools have the name {twice!r}.", hint="Give each tool a name of its own.")
+        raise InvalidRequestError(f"Two tools have the name {twice!r}.", hint="Give each tool a distinct name.")
 
 
 def _response_format(request: ChatRequest, value: Any) -> None:
@@ -225,7 +225,7 @@ def _response_cache(request: ChatRequest, value: Any) -> None:
     if not isinstance(value, bool):
         raise InvalidRequestError(
             f"response_cache of a call must be True or False, not {value!r}.",
-            hint="Which cache there is, the client is told: Client('…', response_cache='answers.db').",
+            hint="The cache itself is an argument of the client: Client('…', response_cache='answers.db').",
         )
 
 

@@ -1,8 +1,7 @@
-"""JSON in and out, with one meaning whatever is installed.
+"""JSON encoding and decoding, with the same results whatever is installed.
 
-The meaning is that of the standard library. The extra ``fast`` (``pip install provider-kit[fast]``) brings
-msgspec, which reads, and orjson, which writes; each is used where it agrees with the standard library and
-left where it does not:
+The results are those of the standard library. The extra ``fast`` (``pip install provider-kit[fast]``) installs msgspec
+for decoding and orjson for encoding; each is used only where it agrees with the standard library:
 
 * NaN and infinities, which servers written in Python send, lone surrogates and numbers beyond a float are
   read by the standard library; integers of any size are read exactly by both.
@@ -29,7 +28,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 def _foreign(value: Any) -> Any:
-    """What orjson writes by itself beyond JSON's own types."""
+    """Types that orjson encodes beyond JSON's own."""
     if isinstance(value, Enum):
         return value.value
     if type(value).__module__ == "uuid":
@@ -41,7 +40,7 @@ _scan = json.JSONDecoder().raw_decode
 
 
 def _make_encoder() -> Callable[[Any], str]:
-    """``json.JSONEncoder.encode``, without making its encoder in C anew for each value, which is half of the cost."""
+    """``json.JSONEncoder.encode``, without creating its C encoder for each value, which is half of the cost."""
     plain = json.JSONEncoder(
         separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False, default=_foreign
     )
@@ -95,7 +94,7 @@ def dumps_text(value: Any) -> str:
 
 
 def text_of_received(value: Any) -> str:
-    """What a server sent, as JSON text again: with NaN and infinities, where it sent them."""
+    """Encode a value that a server sent as JSON text again, NaN and infinities included."""
     try:
         return dumps_text(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Names of a package that are loaded when they are first used (PEP 562), so that importing it costs next to nothing."""
+"""Names of a package that are loaded on first use (PEP 562), which keeps its import fast."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["lazy_names", "names_by_module"]
 
 
 def names_by_module(table: str) -> dict[str, tuple[str, ...]]:
-    """What ``module: Name Name`` says, line by line; a line that goes on has no colon."""
+    """Parse lines of the form ``module: Name Name``; a continuation line has no colon."""
     homes: dict[str, tuple[str, ...]] = {}
     module = ""
     for line in table.split("\n"):
@@ -30,7 +30,7 @@ def lazy_names(
 
     Args:
         package: Its name.
-        homes: By module: the names that are taken from it.
+        homes: The names of each module, by module.
     """
     home_of = {name: module for module, names in homes.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""Pictures, documents and sound in messages: bytes or an address, and what kind they are."""
+"""Images, documents and audio in messages: bytes, a URL or a file id, and their type."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"fLaC", "audio/flac"),
     (b"\x1aE\xdf\xa3", "video/webm"),
 )
-#: What the brand of an ISO base media file (ISO/IEC 14496-12) says; others are films.
+#: Types by the brand of an ISO base media file (ISO/IEC 14496-12); all others are video.
 _BRANDS = {
     b"heic": "image/heic",
     b"heix": "image/heic",
@@ -75,7 +75,7 @@ class Media:
     filename: str | None = None
     #: Image detail: ``low``, ``high``, ``auto``.
     detail: str | None = None
-    #: Cache mark at the end of this part.
+    #: Prompt cache mark at the end of this part.
     cache: bool | str | None = None
     extra: dict[str, Any] | None = field(default=None, repr=False)
 
@@ -110,7 +110,7 @@ class Media:
         """Whether a provider could read it.
 
         Raises:
-            InvalidRequestError: A field of text is something else, or the address is none.
+            InvalidRequestError: A text field is not a string, or the URL is invalid.
         """
         for name in ("url", "file_id", "media_type", "filename"):
             value = getattr(self, name)
@@ -120,7 +120,7 @@ class Media:
             _check_address(self.url, type(self).__name__)
 
     def _check_kind(self, media_type: str) -> None:
-        """A type that was found by content or name, not given, must be of the class: a program is no picture."""
+        """A type found by content or name, not given, must fit the class: a program is not an image."""
         kind = type(self)
         if kind is not Media and not _fits(kind, media_type):
             raise _wrong_kind(kind, media_type)
@@ -149,7 +149,7 @@ class Media:
 
     @classmethod
     def from_bytes(cls, data: bytes, **options: Any) -> Media:
-        """Make a part of the fitting class from bytes, telling the type by their content, then by name."""
+        """Create a part of the fitting class from bytes; their content decides the type, then the name."""
         if not data:
             raise InvalidRequestError("The file is empty.", hint="Attach a file with content.")
         given = options.pop("media_type", None)
@@ -160,7 +160,7 @@ class Media:
             if written and media_type != "image/svg+xml" and (media_type or "").startswith(("image/", "audio/")):
                 raise InvalidRequestError(
                     f"The file {options.get('filename')!r} is no {media_type}: it holds text.",
-                    hint="Look into it; a download may have brought an error page instead.",
+                    hint="Check its content; a download may have returned an error page instead.",
                 )
             media_type = media_type or ("text/plain" if written else None)
         if media_type is None:
@@ -187,7 +187,7 @@ class Media:
 @explained("Image.from_path('photo.png'), or Image(url='https://…')")
 @define(kw_only=True)
 class Image(Media):
-    """A picture (PNG, JPEG, WebP, GIF)."""
+    """An image (PNG, JPEG, WebP, GIF)."""
 
 
 @explained("Document.from_path('report.pdf'), or Document(url='https://…')")
@@ -200,7 +200,7 @@ class Document(Media):
         """What it says, if it is written in plain text (source code, JSON, CSV …), else ``None``.
 
         Raises:
-            InvalidRequestError: It is in an encoding that cannot be told: neither UTF-8 nor with a byte order mark.
+            InvalidRequestError: Its encoding is unknown: neither UTF-8 nor marked by a byte order mark.
         """
         kind = self.media_type or ""
         if self.data is None or not (kind.startswith("text/") or kind in _TEXT_TYPES or kind.endswith(_TEXT_ENDS)):
@@ -218,14 +218,14 @@ class Document(Media):
 @explained("Audio.from_path('speech.mp3')")
 @define(kw_only=True)
 class Audio(Media):
-    """Sound, usually WAV or MP3."""
+    """Audio, usually WAV or MP3."""
 
 
 def _check_address(url: str, kind: str) -> None:
     """Whether a provider could fetch it.
 
     Raises:
-        InvalidRequestError: It is a path of this machine, has no host, or is cut.
+        InvalidRequestError: It is a path of this machine, has no host, or is incomplete.
     """
     scheme, mark, rest = url.partition(":")
     scheme = scheme.lower()
@@ -234,19 +234,20 @@ def _check_address(url: str, kind: str) -> None:
     if mark and rest.startswith("//") and len(rest) > 2 and rest[2] not in "/?#" and scheme not in _OUT_OF_REACH:
         return
     raise InvalidRequestError(
-        f"{url.partition('?')[0][:100]!r} is no address that a provider could fetch.",  # a query may hold a signature
-        hint=f"Write it whole: 'https://…'. {kind}.from_path('…') reads a file of this machine.",
+        # without the query, which may hold a signature
+        f"{url.partition('?')[0][:100]!r} is not an address that a provider could fetch.",
+        hint=f"Write it in full: 'https://…'. {kind}.from_path('…') reads a file of this machine.",
     )
 
 
 def _named(filename: str | None) -> str | None:
-    """The type that a file's name tells; that it is bytes is no type."""
+    """The type by a file's name; plain ``application/octet-stream`` does not count."""
     found = mimetypes.guess_type(filename or "")[0]
     return None if found == "application/octet-stream" else found
 
 
 def sniff(data: bytes) -> str | None:
-    """The MIME type told by a file's first bytes, or ``None``."""
+    """The MIME type by a file's first bytes, or ``None``."""
     for magic, media_type in _MAGIC:
         if data.startswith(magic):
             return media_type
@@ -267,12 +268,12 @@ def _wrong_kind(kind: type[Media], media_type: str) -> InvalidRequestError:
     fitting = _class_for(media_type).__name__
     return InvalidRequestError(
         f"This is no {kind.__name__.lower()}: its type is {media_type}.",
-        hint=f"Use {fitting}(…) or {fitting}.from_path('…'); files=['…'] finds the fitting class by itself.",
+        hint=f"Use {fitting}(…) or {fitting}.from_path('…'); files=['…'] finds the fitting class.",
     )
 
 
 def _fits(kind: type[Media], media_type: str) -> bool:
-    """Whether a class is the one for a type. Sound may come in the containers of films."""
+    """Whether a class fits a type. Audio may come in video containers."""
     if kind is Document:
         return not media_type.startswith(("image/", "audio/"))
     if kind is Audio and media_type.startswith(("video/", "application/ogg")):
@@ -286,7 +287,7 @@ def from_url(url: str, *, kind: type[Media] | None = None, **options: Any) -> Im
         head, comma, payload = url[5:].partition(",")
         if not comma:
             raise InvalidRequestError(
-                f"The data URL {url[:40]!r} has no data.", hint="Write it whole: 'data:image/png;base64,…'."
+                f"The data URL {url[:40]!r} has no data.", hint="Write it in full: 'data:image/png;base64,…'."
             )
         media_type = head.partition(";")[0] or "text/plain"
         try:

@@ -1,13 +1,11 @@
-"""What is said: messages and their parts.
+"""Messages and their parts.
 
-A :class:`Message` has a role and a content: a plain string, or a list of parts. Parts are values without
-behaviour towards any provider; how each API writes them down is the business of the dialects. This
-module reads no network and knows no wire format. :meth:`Media.from_path` is the only place that opens a
-file.
+A :class:`Message` has a role and a content: a plain string, or a list of parts. Parts are plain values; the dialects
+convert them to the form of each API. This module uses no network and knows no wire format.
 
-What a provider wants back byte for byte (thinking signatures, encrypted reasoning, server-side tool
-blocks) is kept on the part it came with: ``signature``, ``native``, and ``Message.origin`` that tells
-which API wrote it. A dialect sends such things back only to where they came from.
+What a provider requires back byte for byte (thinking signatures, encrypted reasoning, server-side tool blocks) is kept
+on its part in ``signature`` and ``native``; ``Message.origin`` names the API that wrote it. A dialect sends such data
+back only to the API it came from.
 """
 
 from __future__ import annotations
@@ -33,12 +31,12 @@ ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 class Text:
     """Plain text.
 
-    ``cache`` marks the end of a prefix worth caching (``True``, or a time to live such as ``"5m"`` or
+    ``cache`` marks the end of a prefix to cache (``True``, or a time to live such as ``"5m"`` or
     ``"1h"``), where the provider has explicit cache marks.
     """
 
     text: str
-    #: Cache mark at the end of this part.
+    #: Prompt cache mark at the end of this part.
     cache: bool | str | None = field(default=None, kw_only=True)
     #: Gemini's opaque thought signature, sent back on the same part.
     signature: str | None = field(default=None, kw_only=True)
@@ -48,7 +46,7 @@ class Text:
 
 @define
 class Refusal:
-    """The model's words when it declines to answer."""
+    """The model's explanation when it declines to answer."""
 
     text: str
     extra: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
@@ -73,18 +71,18 @@ def _arguments_text(arguments: str | Mapping[str, Any] | None) -> str:
 
 @define
 class ToolCall:
-    """A call of a tool that the model asks for.
+    """A tool call that the model requests.
 
     ``arguments`` may be given as a dict or as JSON text; the text is kept as the model wrote it.
     """
 
-    #: Id that the result refers to; made locally where the provider gives none.
+    #: Id that the result refers to; generated locally where the provider sends none.
     id: str
     #: Name of the tool.
     name: str
     #: The arguments as the model wrote them: JSON text, possibly empty, possibly invalid.
     arguments_json: str = field(default="", alias="arguments", converter=_arguments_text)
-    #: ``True`` if ``id`` was made locally, not by the provider.
+    #: ``True`` if ``id`` was generated locally, not by the provider.
     local_id: bool = field(default=False, kw_only=True)
     #: Gemini's opaque thought signature, sent back on the same part.
     signature: str | None = field(default=None, kw_only=True)
@@ -125,7 +123,7 @@ def _result_content(content: Any) -> str | list[Any]:
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequestError(
             f"A tool result cannot be written as JSON: {error}.",
-            hint="Return text, parts (Text, Image), or what JSON can carry.",
+            hint="Return text, parts (Text, Image), or values that JSON can represent.",
         ) from error
 
 
@@ -135,7 +133,7 @@ class ToolResult:
 
     #: Id of the call that is answered.
     tool_call_id: str
-    #: What the tool returned: text, or parts where the provider takes them. Anything else becomes JSON.
+    #: What the tool returned: text, or parts where the provider accepts them. Anything else becomes JSON.
     content: str | list[Any] = field(converter=_result_content)
     #: Name of the tool; looked up from the call where it is left out.
     name: str | None = field(default=None, kw_only=True)
@@ -146,10 +144,10 @@ class ToolResult:
 
     @property
     def text(self) -> str:
-        """Its text alone, which is the parts of text, as they follow each other, and the text files, set apart.
+        """Its text alone, from the text parts and the text files.
 
         Raises:
-            InvalidRequestError: A text file is in an encoding that cannot be told.
+            InvalidRequestError: The encoding of a text file is unknown.
         """
         if isinstance(self.content, str):
             return self.content
@@ -164,7 +162,7 @@ class ToolResult:
 
 
 def written_in(part: Any) -> str | None:
-    """What a part of text or a text file says; ``None`` for any other part."""
+    """The text of a text part or a text file; ``None`` for any other part."""
     if isinstance(part, Text):
         return part.text
     return part.as_text if isinstance(part, Document) else None
@@ -172,11 +170,11 @@ def written_in(part: Any) -> str | None:
 
 @define
 class Thinking:
-    """Reasoning the model shows, with what its provider needs back unchanged."""
+    """Reasoning shown by the model, with the data its provider needs back unchanged."""
 
     #: The reasoning, or a summary of it; may be empty.
     text: str = ""
-    #: The reasoning word for word, where an API tells it apart from the summary in ``text``.
+    #: The verbatim reasoning, where an API separates it from the summary in ``text``.
     verbatim: str = field(default="", kw_only=True)
     #: Opaque signature over the reasoning.
     signature: str | None = field(default=None, kw_only=True)
@@ -203,21 +201,21 @@ Part: TypeAlias = Text | Refusal | Image | Document | Audio | ToolCall | ToolRes
 
 @define
 class Message:
-    """One turn of a conversation.
+    """One message of a conversation.
 
-    ``origin`` and ``model`` tell which API and model wrote an assistant message; both are filled in on
+    ``origin`` and ``model`` name the API and the model that wrote an assistant message; both are filled in on
     answers and decide whether opaque parts are sent back.
     """
 
     role: str
     content: str | list[Part]
-    #: Name of the participant, where the provider takes one.
+    #: Name of the participant, where the provider accepts one.
     name: str | None = field(default=None, kw_only=True)
     #: Dialect that wrote this message, e.g. ``anthropic_messages``.
     origin: str | None = field(default=None, kw_only=True)
     #: Model that wrote this message.
     model: str | None = field(default=None, kw_only=True)
-    #: Whether it is an answer that was cut: its last parts may be unfinished.
+    #: Whether it is a truncated answer: its last parts may be incomplete.
     incomplete: bool = field(default=False, kw_only=True)
     #: Fields this library does not know, kept as they came.
     extra: dict[str, Any] | None = field(default=None, kw_only=True, repr=False)
@@ -242,13 +240,13 @@ class Message:
 
     @property
     def refusal(self) -> str | None:
-        """The model's words when it declined, else ``None``."""
+        """The model's explanation when it declined, else ``None``."""
         words = [part.text for part in self.parts if type(part) is Refusal]
         return "".join(words) if words else None
 
     @property
     def citations(self) -> list[dict[str, Any]]:
-        """Sources and other notes on the text, as the provider tells them."""
+        """Sources and other annotations of the text, as the provider sent them."""
         found: list[Any] = []
         for part in self.parts:
             extra = part.extra if type(part) is Text else None
@@ -286,7 +284,7 @@ class Message:
 
     @classmethod
     def tool(cls, tool_call_id: str | ToolCall, content: Any, *, is_error: bool = False) -> Message:
-        """The answer to one tool call, named by its id or given itself."""
+        """The answer to one tool call, given by its id or as a :class:`ToolCall`."""
         if isinstance(tool_call_id, ToolCall):
             tool_call_id = tool_call_id.id
         if not isinstance(tool_call_id, str):
@@ -298,7 +296,7 @@ class Message:
 
 
 def _content_of(role: str, content: tuple[Any, ...]) -> str | list[Part]:
-    """What was given to a constructor as a content: nothing of it may get lost."""
+    """Check the content given to a constructor: nothing of it may be lost."""
     if not content:
         raise InvalidRequestError(f"Message.{role}() has no content.", hint=f"Message.{role}('Hello').")
     for part in content:

@@ -1,4 +1,4 @@
-"""What providers tell about models, embeddings and themselves."""
+"""Models, embeddings and health of providers."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Model:
     #: What to pass as ``model=``.
     id: str
     provider: str | None = None
-    #: Name for people.
+    #: Display name.
     name: str | None = field(default=None, kw_only=True)
     description: str | None = field(default=None, kw_only=True)
     #: Longest conversation in tokens.
     context_window: int | None = field(default=None, kw_only=True)
     #: Longest answer in tokens.
     max_output_tokens: int | None = field(default=None, kw_only=True)
-    #: What it can do, in the provider's words; empty if the provider does not tell.
+    #: What it can do, in the provider's terms; empty if unknown.
     capabilities: tuple[str, ...] = field(default=(), kw_only=True)
     pricing: Pricing | None = field(default=None, kw_only=True)
     #: Seconds since 1970.
@@ -47,7 +47,7 @@ class Model:
 
 @define
 class EmbeddingRequest:
-    """What is asked for when texts are turned into vectors."""
+    """A request to turn texts into vectors."""
 
     texts: list[str] = field(repr=lambda texts: f"<{len(texts)} texts>")
     model: str
@@ -77,7 +77,7 @@ class HealthStatus:
     """Whether a provider answers."""
 
     healthy: bool
-    #: What is wrong, or a word of praise.
+    #: What is wrong, or the number of its models.
     message: str
     #: Seconds the check took.
     response_time: float

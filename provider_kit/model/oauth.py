@@ -1,4 +1,4 @@
-"""OAuth 2 as values: the client, its credentials, the token and what may be shown of it."""
+"""OAuth 2 values: the client, its credentials, the token and what may be shown of it."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ def _scopes(values: str | Iterable[str]) -> tuple[str, ...]:
 
 @frozen(kw_only=True)
 class RefreshConfig:
-    """When an access token is renewed."""
+    """When an access token is refreshed."""
 
-    #: Whether it is renewed at all; if not, its end is the end of the login.
+    #: Whether it is refreshed at all; if not, the login ends when it expires.
     enabled: bool = True
-    #: Seconds before its expiry; at most half of its life.
+    #: Seconds before its expiry; at most half of its lifetime.
     buffer: float = field(default=300.0, validator=positive_seconds)
 
 
 @frozen(kw_only=True)
 class PKCEConfig:
-    """Proof that who redeems a code is who asked for it (RFC 7636)."""
+    """Proof that a code is redeemed by the client that requested it (RFC 7636)."""
 
-    #: Only for a server that refuses the parameters.
+    #: Set to ``False`` only for a server that refuses the parameters.
     enabled: bool = True
-    #: ``plain`` protects nobody and is not offered.
+    #: ``plain`` gives no protection and is not offered.
     method: Literal["S256"] = "S256"
     verifier_length: int = 128
 
@@ -63,13 +63,13 @@ class PKCEConfig:
 
 @frozen(kw_only=True)
 class StateConfig:
-    """The value that ties a callback to the login that was begun here. It cannot be switched off."""
+    """The value that ties a callback to the login that was started here. It cannot be switched off."""
 
     #: Random bytes in it.
     length: int = 32
     #: Seconds a login may take.
     ttl: float = field(default=600.0, validator=positive_seconds)
-    #: Keep begun logins in the token storage, so that another process of the service can end them.
+    #: Keep pending logins in the token storage, so that another process of the service can complete them.
     shared: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -79,14 +79,14 @@ class StateConfig:
 
 @frozen(kw_only=True)
 class OAuthConfig:
-    """An OAuth 2 client: who we are, where to go, how careful to be.
+    """An OAuth 2 client: its identity, the server's addresses, and its security settings.
 
-    Give the addresses, or the ``issuer`` alone, whose discovery document (RFC 8414) then tells them.
+    Give the addresses, or the ``issuer`` alone, whose discovery document (RFC 8414) lists them.
     """
 
     client_id: str = ""
     client_secret: str | None = field(default=None, repr=False, converter=as_masked)
-    #: Address of the authorization server, whose discovery document tells the other addresses.
+    #: Address of the authorization server, whose discovery document lists the other addresses.
     issuer: str | None = None
     #: Where the user agrees.
     auth_url: str | None = None
@@ -96,7 +96,7 @@ class OAuthConfig:
     device_url: str | None = None
     #: Where tokens are revoked (RFC 7009).
     revoke_url: str | None = None
-    #: Where the browser comes back; port 0 takes a free one.
+    #: Where the browser is redirected to; port 0 takes a free one.
     redirect_url: str = "http://127.0.0.1:0/callback"
     default_scopes: tuple[str, ...] = field(default=(), converter=_scopes)
     refresh: RefreshConfig = field(factory=RefreshConfig)
@@ -104,8 +104,8 @@ class OAuthConfig:
     state: StateConfig = field(factory=StateConfig)
     #: Further parameters of the address where the user agrees, e.g. ``{"prompt": "consent"}``.
     auth_params: Mapping[str, str] = field(factory=dict)
-    #: How the client proves itself at the token URL: in the form, or with HTTP Basic; ``None``: as the
-    #: discovery document says, else in the form.
+    #: How the client authenticates at the token URL: in the form, or with HTTP Basic; ``None``: as the discovery
+    #: document says, else in the form.
     client_auth: Literal["post", "basic"] | None = None
     #: ``oauth2``, or ``key_exchange``: the code is exchanged for a lasting API key.
     protocol: Literal["oauth2", "key_exchange"] = "oauth2"
@@ -141,7 +141,7 @@ class OAuthCredentialSet:
     #: Seconds since 1970.
     expires_at: float | None = None
     scopes: tuple[str, ...] = field(default=(), converter=_scopes)
-    #: Called after each refresh, to keep the tokens; sync or async.
+    #: Called after each refresh, to store the tokens; sync or async.
     on_token_refresh: OnTokenRefresh | None = field(default=None, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
@@ -156,35 +156,35 @@ def _secret(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 @frozen(kw_only=True)
 class OAuthToken:
-    """An access token, and what belongs to it. Holds secrets; shows none."""
+    """An access token with its refresh token and metadata. Holds secrets; its ``repr`` shows none."""
 
     access_token: str = field(repr=False, converter=as_masked, validator=_secret)
     refresh_token: str | None = field(default=None, repr=False, converter=as_masked)
     #: Seconds since 1970; ``None`` if the server did not say.
     expires_at: float | None = None
-    #: When it was handed out, in seconds since 1970.
+    #: When it was issued, in seconds since 1970.
     obtained_at: float | None = None
     scopes: tuple[str, ...] = field(default=(), converter=_scopes)
-    #: ``Bearer``, or ``api_key`` for a key that a login brought.
+    #: ``Bearer``, or ``api_key`` for a key obtained by a login.
     token_type: str = "Bearer"
-    #: The client it was handed out to, so that it can be refreshed: id, secret, addresses.
+    #: The client it was issued to, so that it can be refreshed: id, secret, addresses.
     client: Mapping[str, str] = field(factory=dict, repr=False)
-    #: Whatever else the server sent.
+    #: All other fields the server sent.
     extra: Mapping[str, Any] = field(factory=dict, repr=False)
-    #: Set while a refresh is under way, in seconds since 1970: its outcome is unknown after a crash.
+    #: When a refresh in progress began, in seconds since 1970: after a crash its outcome is unknown.
     refreshing_since: float | None = None
 
     @property
     def lifetime(self) -> float | None:
-        """Seconds it was given to live, if known."""
+        """Its lifetime in seconds, if known."""
         if self.expires_at is None or self.obtained_at is None:
             return None
         return max(0.0, self.expires_at - self.obtained_at)
 
     def remaining(self, now: float) -> float:
-        """Seconds it is still good for at ``now`` (seconds since 1970); infinity if nobody knows.
+        """Seconds until it expires, at ``now`` (seconds since 1970); infinity if unknown.
 
-        A clock that went backwards does not make it live longer than it was given to live.
+        A clock that was set back does not extend it beyond its lifetime.
         """
         if self.expires_at is None:
             return float("inf")
@@ -199,43 +199,43 @@ class OAuthToken:
 
 @frozen(kw_only=True)
 class TokenInfo:
-    """What may be known of a stored token."""
+    """What may be shown of a stored token."""
 
     #: Name it is stored under.
     key: str
     is_expired: bool
     #: Seconds since 1970; ``None`` if the server did not say.
     expires_at: float | None = None
-    #: Seconds until then; negative once it is over.
+    #: Seconds until then; negative once it has expired.
     expires_in: float | None = None
     scopes: tuple[str, ...] = ()
     token_type: str = "Bearer"
-    #: ``None``: when the access token ends, you must log in again.
+    #: ``None``: when the access token expires, you must log in again.
     refresh_token: str | None = field(default=None, repr=False)
     is_encrypted: bool = False
 
     @property
     def can_refresh(self) -> bool:
-        """Whether it can be renewed without the user."""
+        """Whether it can be refreshed without the user."""
         return bool(self.refresh_token)
 
 
 @frozen(kw_only=True)
 class DeviceCode:
-    """What a person needs to let a device in (RFC 8628)."""
+    """What a user needs to authorize a device (RFC 8628)."""
 
-    #: What the person types.
+    #: The code the user types.
     user_code: str
-    #: Where the person types it.
+    #: Where the user types it.
     verification_uri: str
     #: The same with the code in it, if the server offers that.
     verification_uri_complete: str | None = None
     device_code: str = field(repr=False, converter=as_masked)
-    #: Seconds between two questions.
+    #: Seconds between two polls.
     interval: float = 5.0
     #: Seconds since 1970.
     expires_at: float
-    #: The secret half of PKCE.
+    #: The PKCE code verifier.
     verifier: str | None = field(default=None, repr=False, converter=as_masked)
 
     @property

@@ -114,7 +114,7 @@ def _tool_calls(item: Mapping[str, Any]) -> list[ToolCall]:
 
 
 def parts_of(content: Any) -> list[Part]:
-    """A content as parts: a string, or a list of strings, dicts and parts.
+    """Convert content to parts: a string, or a list of strings, dicts and parts.
 
     Raises:
         InvalidRequestError: Something in it is none of these.

@@ -1,4 +1,4 @@
-"""Secrets as values, used like any text and never shown; and secrets out of the frames of an exception."""
+"""Secrets as strings that are never shown, and their removal from the frames of an exception."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MASK = "***"
 
 
 class MaskedStr(str):
-    """A secret as text: sent as it is, but not shown where local variables or dicts are."""
+    """A secret as text: sent as it is, but hidden where local variables or dicts are shown."""
 
     __slots__ = ()
 
@@ -26,16 +26,16 @@ class MaskedFields(dict[str, Any]):
 
 
 def as_masked(text: str | None) -> str | None:
-    """The same text, which no ``repr`` shows any more."""
+    """The same text, hidden from ``repr``."""
     return MaskedStr(text) if isinstance(text, str) and not isinstance(text, MaskedStr) else text
 
 
 def clear_frames(error: BaseException) -> None:
-    """Empty the frames of the HTTP library below a failure: the bytes it was sending hold a key."""
+    """Clear the frames of the HTTP library below a failure: the bytes it was sending hold a key."""
     from traceback import clear_frames as clear
 
     cause = error.__cause__
-    for _ in range(20):  # a chain may be a circle
+    for _ in range(20):  # a chain may be circular
         if cause is None:
             return
         clear(cause.__traceback__)

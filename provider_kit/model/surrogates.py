@@ -1,8 +1,8 @@
-"""Halves of characters beyond the Basic Multilingual Plane, made whole again.
+"""Joins surrogate pairs that were split between two pieces of a stream.
 
-Servers that escape such a character as a pair of surrogates (``\\ud83d\\ude00``) may cut a text between
-the two. A lone half cannot be encoded, printed or sent back, so it never leaves this module: the halves of
-two pieces are joined, and a half that stays alone becomes U+FFFD.
+Servers that escape such a character as a pair of surrogates (``\\ud83d\\ude00``) may split a text between the two. A
+lone surrogate cannot be encoded, printed or sent back, so it never leaves this module: the halves of two pieces are
+joined, and a half that stays alone becomes U+FFFD.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _MOST_HELD = 16
 
 
 def has_lone_half(text: str) -> bool:
-    """Whether a text has half a character; quick for texts that cannot."""
+    """Whether a text has a lone surrogate; fast for texts that cannot have one."""
     return not text.isascii() and _HALF.search(text) is not None
 
 
 def may_hold_halves(data: bytes) -> bool:
-    """Whether JSON may have escaped halves, paired or not."""
+    """Whether JSON may have escaped surrogates, paired or not."""
     return b"\\u" in data and (b"\\ud" in data or b"\\uD" in data)
 
 
 def mend(text: str) -> str:
-    """The text with pairs joined and lone halves replaced by U+FFFD."""
+    """Return the text with pairs joined and lone halves replaced by U+FFFD."""
     if not has_lone_half(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
@@ -65,13 +65,13 @@ def mend_all(value: Any) -> Any:
 
 
 def _strings(value: Any) -> dict[tuple[Any, ...], tuple[Any, Any]]:
-    """Where the strings with halves stand in a JSON value: path, then container and place."""
+    """Where the strings with halves are in a JSON value: path, then container and key or index."""
     found: dict[tuple[Any, ...], tuple[Any, Any]] = {}
     waiting: list[tuple[tuple[Any, ...], Any]] = [((_label(value),), value)]
     while waiting:
         path, item = waiting.pop()
         if len(path) > _MOST_HELD:
-            continue  # no API has a text so deep; such halves are replaced
+            continue  # no API nests texts this deeply; such halves are replaced
         places = item.items() if type(item) is dict else enumerate(item) if type(item) is list else ()
         for place, inner in places:
             if type(inner) is str:
@@ -83,7 +83,7 @@ def _strings(value: Any) -> dict[tuple[Any, ...], tuple[Any, Any]]:
 
 
 def _label(value: Any) -> Any:
-    """What tells an object from others in the same place: pieces of several calls or blocks may take turns."""
+    """What distinguishes an object from others at the same path: pieces of several calls or blocks may alternate."""
     if type(value) is not dict:
         return None
     label = tuple(repr(value[name]) for name in _LABELS if name in value)
@@ -91,7 +91,7 @@ def _label(value: Any) -> Any:
 
 
 class _Steps:
-    """Finds what stands in a place of an event, or has a label; each list is looked through once."""
+    """Finds values of an event by path or label; each list is searched once."""
 
     __slots__ = ("_positions",)
 
@@ -113,15 +113,15 @@ class _Steps:
 class PairJoiner:
     """Joins the halves of characters across the events of one stream.
 
-    An event one of whose texts ends in the first half of a pair waits until a later event has the second
-    half in the same place.
+    An event with a text that ends in the first half of a pair waits until a later event has the second half at the same
+    path.
     """
 
     __slots__ = ("_held", "_open")
 
     def __init__(self) -> None:
         self._held: list[Any] = []
-        #: Places that end in a first half.
+        #: Paths whose text ends in a first half.
         self._open: dict[tuple[Any, ...], tuple[Any, Any]] = {}
 
     @property
@@ -147,7 +147,8 @@ class PairJoiner:
         return self.finish()
 
     def _close(self, event: Any) -> None:
-        """Give what waits its second half, where the event brings it, or the text that shows there is none."""
+        """Complete what waits: with the second half from the event, or with U+FFFD if a text shows that there is
+        none."""
         steps, label = _Steps(), _label(event)
         for path, (item, place) in list(self._open.items()):
             if path[0] != label:
@@ -170,7 +171,7 @@ class PairJoiner:
                 del self._open[path]
 
     def finish(self) -> list[Any]:
-        """There is nothing more to come: the events that waited, lone halves replaced."""
+        """The stream has ended: return the events that waited, lone halves replaced."""
         for item, place in self._open.values():
             item[place] = mend(item[place])
         self._open.clear()

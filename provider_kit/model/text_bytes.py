@@ -1,4 +1,4 @@
-"""Text in bytes: UTF-8, or what its byte order mark says, as editors and shells of Windows write it."""
+"""Decoding of text: UTF-8, or what the byte order mark says, as Windows editors and shells write it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 
 __all__ = ["decode_text", "is_text", "read_text"]
 
-#: The wider mark first: that of UTF-32 begins as that of UTF-16 does.
+#: The longer mark first: that of UTF-32 begins like that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),

@@ -1,8 +1,8 @@
-"""What the model may call, and how its answer is to be shaped.
+"""Tools the model may call, and the form of its answer.
 
-:class:`Tool`, :class:`ToolChoice`, :class:`ResponseFormat` and :class:`Reasoning` are what the dialects
-read. Each has a ``parse`` that accepts the forms users have at hand (OpenAI's dicts, Anthropic's, plain
-strings) and refuses the rest with a clear error, before anything is sent.
+:class:`Tool`, :class:`ToolChoice`, :class:`ResponseFormat` and :class:`Reasoning` are what the dialects read. Each has
+a ``parse`` that accepts the usual forms (OpenAI's dicts, Anthropic's, plain strings) and refuses the rest with a clear
+error, before anything is sent.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ __all__ = ["Effort", "Reasoning", "ResponseFormat", "Tool", "ToolChoice"]
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 EFFORTS: tuple[str, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-#: What a model does without being asked; only Groq has a word for it, elsewhere nothing is sent.
+#: The model's own default; only Groq has a value for it, elsewhere nothing is sent.
 DEFAULT_EFFORT = "default"
 
 
-#: The characters of names that at least one provider takes (Gemini's colons and dots, the slashes of MCP servers).
+#: The characters of names that at least one provider accepts (Gemini's colons and dots, the slashes of MCP servers).
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 
 
@@ -49,9 +49,9 @@ class Tool:
     description: str | None = None
     #: JSON Schema of its arguments, an object.
     parameters: dict[str, Any] = field(factory=_empty_schema)
-    #: Whether the provider must hold the arguments to the schema exactly.
+    #: Whether the provider must enforce the schema exactly.
     strict: bool | None = field(default=None, kw_only=True)
-    #: Cache mark after this tool, where the provider has explicit marks.
+    #: Prompt cache mark after this tool, where the provider has explicit marks.
     cache: bool | str | None = field(default=None, kw_only=True)
     #: A tool the provider itself runs, in its own form; sent as it is.
     native: dict[str, Any] | None = field(default=None, kw_only=True)
@@ -78,10 +78,10 @@ class Tool:
         return made
 
     def check(self) -> None:
-        """Whether a provider could take it.
+        """Check that a provider could accept it.
 
         Raises:
-            InvalidRequestError: Its name is empty or impossible, or its parameters are no schema of an object.
+            InvalidRequestError: Its name is empty or impossible, or its parameters are not the schema of an object.
         """
         if self.native is not None:
             if not isinstance(self.native, Mapping) or not self.native:
@@ -231,7 +231,7 @@ def _bad_choice(choice: Any) -> InvalidRequestError:
 @explained("ResponseFormat('json_schema', {…})")
 @define
 class ResponseFormat:
-    """How the answer must be written: free text, JSON, or JSON that fits a schema."""
+    """The form of the answer: free text, JSON, or JSON that matches a schema."""
 
     kind: Literal["text", "json", "json_schema"]
     schema: dict[str, Any] | None = None
@@ -252,10 +252,10 @@ class ResponseFormat:
         return made
 
     def check(self) -> None:
-        """Whether a provider could take it.
+        """Check that a provider could accept it.
 
         Raises:
-            InvalidRequestError: Its kind is unknown, its schema none, or its name impossible.
+            InvalidRequestError: Its kind is unknown, its schema invalid, or its name impossible.
         """
         if self.kind not in ("text", "json", "json_schema"):
             raise InvalidRequestError(
@@ -321,9 +321,9 @@ class Reasoning:
 
     #: ``none`` to ``max``; mapped to the nearest step a model has.
     effort: str | None = None
-    #: Tokens it may spend on thinking, where the API counts them.
+    #: Tokens it may use for reasoning, where the API has such a budget.
     budget_tokens: int | None = None
-    #: Whether to ask for the reasoning text, or a summary of it, to be shown.
+    #: Whether to request the reasoning text, or a summary of it.
     show: bool | None = None
 
     def _is_sound(self) -> bool:
@@ -333,7 +333,7 @@ class Reasoning:
         )
 
     def without_default(self) -> Reasoning | None:
-        """The wish without ``default``, for APIs where nothing is said instead; ``None`` if nothing else is wished."""
+        """The setting without ``default``, for APIs where it means to send nothing; ``None`` if nothing else is set."""
         if self.effort != DEFAULT_EFFORT:
             return self
         return None if self.budget_tokens is None and self.show is None else evolve(self, effort=None)

@@ -1,1 +1,1 @@
-"""What a running program tells about its calls: log lines, dumps of HTTP. A sink takes events and changes nothing."""
+"""Observability of calls: log lines, dumps of HTTP. A sink receives events and changes nothing."""

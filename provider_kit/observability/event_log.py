@@ -1,4 +1,4 @@
-"""The sink that logs: each event a line of the logger of its channel, at the level of its class."""
+"""The logging sink: each event becomes a line of the logger of its channel, at the level of its class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["LOGGERS", "log_event", "logs_everything"]
 
 _ROOT = logging.getLogger("provider_kit")
 _ROOT.addHandler(logging.NullHandler())
-#: Whether each call is logged, not only what is unusual.
+#: Whether each call is logged, not only unusual events.
 logs_everything = partial(_ROOT.isEnabledFor, logging.DEBUG)
 #: By channel.
 LOGGERS = {name: logging.getLogger(f"provider_kit.{name}") for name in ("http", "auth", "routing", "stream")}

@@ -1,7 +1,6 @@
-"""Shows every request and answer, secrets masked and bodies cut: what ``debug_http=True`` turns on.
+"""Logs every request and answer, with secrets masked and bodies shortened, for ``debug_http=True``.
 
-It stands around a transport and passes everything through. The pieces of a stream are shown as they
-arrive, and nothing is held back.
+It wraps a transport and passes everything through. The pieces of a stream are logged as they arrive, without delay.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _numbers = itertools.count(1)
 
 
 def _make_visible() -> None:
-    """Whoever asked for dumps wants to see them, also where nobody has set up logging."""
+    """Make dumps visible even where logging is not set up."""
     _log.setLevel(logging.DEBUG)
     logger: logging.Logger | None = _log
     while logger is not None:
@@ -35,7 +34,7 @@ def _make_visible() -> None:
             return
         logger = logger.parent if logger.propagate else None
     handler = StandardError()
-    handler.of_provider_kit = True  # configure_logging() takes its place
+    handler.of_provider_kit = True  # configure_logging() replaces it
     _log.addHandler(handler)
 
 
@@ -52,7 +51,7 @@ class DumpingTransport:
         return getattr(self._inner, name)
 
     async def send(self, request: HttpRequest, limits: Limits) -> HttpResponse:
-        """Send, and show both ways."""
+        """Send, and log both directions."""
         dump = _Dump(request, self._inner)
         try:
             response = await self._inner.send(request, limits)
@@ -65,7 +64,7 @@ class DumpingTransport:
         return response
 
     async def open_stream(self, request: HttpRequest, limits: Limits) -> ByteStream:
-        """Open, and show each piece as it arrives."""
+        """Open, and log each piece as it arrives."""
         dump = _Dump(request, self._inner)
         try:
             stream = await self._inner.open_stream(request, limits)
@@ -81,7 +80,7 @@ _LONGEST_WORD = 512
 
 
 class _Dump:
-    """The lines about one exchange."""
+    """The log lines of one exchange."""
 
     def __init__(self, request: HttpRequest, transport: Transport) -> None:
         self._number = next(_numbers)
@@ -108,7 +107,7 @@ class _Dump:
         self._tell("RESPONSE", f"{status} {self._since()}\n{_lines(redact_headers(dict(headers), self._secrets))}")
 
     def body(self, data: bytes, *, more: bool = False) -> None:
-        """A body or a piece of it, as long as there is room.
+        """Log a body or a piece of it, up to the size limit.
 
         Args:
             data: The bytes.
@@ -126,14 +125,14 @@ class _Dump:
             self._tell("BODY", f"{shown.rstrip()}{f' … {rest:,} more characters' if rest else ''}")
 
     def _safe_cut(self, text: str) -> int:
-        """Where a text may be cut without cutting through a secret, or through what may become one."""
+        """Where a text can be cut without splitting a secret, or what may become one."""
         longest = max((len(secret) for secret in self._secrets), default=0)
         cut = max(0, len(text) - max(0, longest - 1))
         for secret in self._secrets:
             found = text.rfind(secret, max(0, cut - len(secret) + 1))
-            if 0 <= found < cut:  # it is here already, whole
+            if 0 <= found < cut:  # it is complete already
                 cut = found + len(secret)
-        # What looks like a secret is told by its shape, so that no word is cut, either.
+        # Other secrets are recognised by their shape, so words are not split either.
         space = max(text.rfind(mark, max(0, cut - _LONGEST_WORD), cut) for mark in ' \t\n"')
         return space + 1 if space >= 0 else cut if cut > _LONGEST_WORD else 0
 
@@ -150,7 +149,7 @@ def _lines(headers: Mapping[str, str]) -> str:
 
 
 class _DumpedStream:
-    """A stream whose pieces are shown as they are read."""
+    """A stream whose pieces are logged as they are read."""
 
     def __init__(self, inner: ByteStream, dump: _Dump) -> None:
         self._inner, self._dump = inner, dump
@@ -182,7 +181,7 @@ class _DumpedStream:
             self._dump.ended(self._size, self._pieces)
 
     def interrupt(self) -> None:
-        """End a read that is under way elsewhere."""
+        """End a read in another thread or task."""
         interrupt = getattr(self._inner, "interrupt", None)
         if interrupt is not None:
             interrupt()

@@ -1,7 +1,7 @@
-"""Log lines for people and for machines: ``configure_logging``.
+"""Log output as text or JSON: ``configure_logging``.
 
-The library logs to ``provider_kit`` and its children (``.http``, ``.auth``, ``.routing``, ``.stream``) and
-shows nothing by itself. A program with a logging setup of its own needs nothing of this.
+The library logs to ``provider_kit`` and its children (``.http``, ``.auth``, ``.routing``, ``.stream``) and shows
+nothing by default. A program with its own logging setup does not need this.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["configure_logging"]
 
 _VARIABLES = ("PROVIDER_KIT_LOG_LEVEL", "LOG_LEVEL")
 _LEVELS = ("debug", "info", "warning", "error", "critical")
-#: Facts of a call that its log records carry.
+#: Fields of a call in its log records.
 _FACTS = ("provider", "model", "operation", "request_id", "call_id", "event")
 
 
@@ -37,10 +37,9 @@ def configure_logging(
     Args:
         level: ``debug``, ``info``, ``warning``, ``error``, or a number. Default: ``PROVIDER_KIT_LOG_LEVEL``
             or ``LOG_LEVEL``, else ``info``.
-        json: One JSON object a line: timestamp, level, message, and what is known of provider, model and
-            request_id.
+        json: One JSON object per line: timestamp, level, message, and provider, model and request_id where known.
         stream: Where to; default: standard error.
-        file: A file to which every line is added as well.
+        file: A file to which every line is appended as well.
 
     Returns:
         The logger ``provider_kit``.
@@ -93,7 +92,7 @@ def _number(level: str | int | None) -> int:
         raise ConfigError(
             f"The log level {str(level)[:40]!r}{f' in {variable}' if variable else ''} is not known.",
             hint=f"{did_you_mean(name, _LEVELS)}There are: {', '.join(_LEVELS)}."
-            + (" If another program needs it so, set PROVIDER_KIT_LOG_LEVEL." if variable == "LOG_LEVEL" else ""),
+            + (" If another program needs this value, set PROVIDER_KIT_LOG_LEVEL." if variable == "LOG_LEVEL" else ""),
         )
     return int(getattr(logging, name.upper()))
 

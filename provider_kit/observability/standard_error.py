@@ -10,7 +10,7 @@ __all__ = ["StandardError"]
 
 
 class StandardError(logging.StreamHandler[TextIO]):
-    """Standard error as it is now, not as it was when the handler was made."""
+    """The current standard error, not the one when the handler was created."""
 
     #: Whether ``configure_logging`` may remove it.
     of_provider_kit = False
@@ -20,9 +20,9 @@ class StandardError(logging.StreamHandler[TextIO]):
 
     @property
     def stream(self) -> TextIO:
-        """Where to."""
+        """The stream to write to."""
         return sys.stderr
 
     @stream.setter
     def stream(self, value: TextIO) -> None:
-        """It cannot be another one."""
+        """Ignore attempts to set it."""

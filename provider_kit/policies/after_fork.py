@@ -1,4 +1,4 @@
-"""A forked child has the state of its parent, but not its threads: what those held is nobody's any more."""
+"""A forked child has the state of its parent but not its threads: locks they held would never be released."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _known: weakref.WeakSet[_Renewable] = weakref.WeakSet()
 
 
 def renew_after_fork(state: _Renewable) -> None:
-    """Let ``state`` make its lock anew, and forget who waits or holds something, in every forked child."""
+    """In every forked child, let ``state`` replace its lock and drop its waiters and holders."""
     _known.add(state)
 
 
@@ -32,7 +32,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class ForkSafeLock:
-    """A lock that no forked child finds taken."""
+    """A lock that is always free in a forked child."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()

@@ -1,8 +1,8 @@
-"""A circuit breaker: after repeated failures a provider is left alone for a while, then tried with care.
+"""A circuit breaker: after repeated failures calls to a provider are refused for a while, then a few are tried.
 
 Closed, it counts the calls of a window. When enough of them failed it opens and refuses calls. Some time
 later it is half open and lets a few through: if all of them succeed it closes, the first failure opens it
-again. Plain state behind a lock; the clock is an argument.
+again. Plain state behind a lock; the current time is an argument.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _LOG = logging.getLogger("provider_kit.routing")
 
 @frozen
 class CircuitStatus:
-    """A circuit breaker at one moment."""
+    """The state of a circuit breaker at one time."""
 
     state: CircuitState
-    #: Calls counted in the present window.
+    #: Calls counted in the current window.
     requests: int
     #: Those that failed.
     failures: int
@@ -42,9 +42,9 @@ class CircuitStatus:
 
 @define(eq=False)
 class Trial:
-    """A call that was let through. A trial of a half-open circuit whose holder is gone is given back by itself."""
+    """A call that was let through. A trial of a half-open circuit is returned when its holder is garbage-collected."""
 
-    #: Number of the state it began in; an outcome of an earlier one is out of date.
+    #: Number of the state it began in; outcomes of an earlier state are ignored.
     generation: int
     #: Whether its outcome is known.
     recorded: bool = False
@@ -56,12 +56,12 @@ class CircuitBreaker:
     """The breaker of one provider at one base URL. Give the same object to several clients to share it.
 
     Args:
-        config: Its numbers.
+        config: Thresholds and durations.
         on_change: Called as ``on_change(old, new)`` after each change of state, outside the lock. If it
             raises, that is logged.
 
     Raises:
-        ConfigError: One of them is not what it is taken for.
+        ConfigError: An argument is invalid.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class CircuitBreaker:
     ) -> None:
         if config is not None and not isinstance(config, CircuitBreakerConfig):
             raise ConfigError(
-                f"The numbers of a circuit breaker must not be {type(config).__name__}.",
+                f"The config of a circuit breaker must not be {type(config).__name__}.",
                 hint="CircuitBreaker(CircuitBreakerConfig(open_for=30)).",
             )
         if on_change is not None and not callable(on_change):
@@ -84,9 +84,9 @@ class CircuitBreaker:
         self._lock = threading.RLock()
         renew_after_fork(self)
         self._state: CircuitState = "closed"
-        #: Counts the states lived through; an outcome of an earlier one is out of date.
+        #: Counts the changes of state; outcomes of an earlier state are ignored.
         self._generation = 0
-        #: Stands for every call of a state that counts no trials.
+        #: The trial of every call in a state that counts no trials.
         self._common = Trial(0)
         self._requests = 0
         self._failures = 0
@@ -100,11 +100,11 @@ class CircuitBreaker:
 
     @property
     def closed(self) -> bool:
-        """Whether calls pass unhindered just now."""
+        """Whether the circuit is closed now."""
         return self._state == "closed"
 
     def status(self, now: float) -> CircuitStatus:
-        """What it is doing."""
+        """The present state and counts."""
         with self._lock:
             state: CircuitState = self._state
             if state == "open" and now >= self._until:
@@ -113,7 +113,7 @@ class CircuitBreaker:
             return CircuitStatus(state, self._requests, self._failures, wait)
 
     def blocked(self, now: float) -> float:
-        """Seconds until a call may be made; 0 if it may be made now. Changes nothing."""
+        """Seconds until a call may be made; 0 if it may be made now. Does not change the state."""
         if self._state == "closed":
             return 0.0
         with self._lock:
@@ -122,11 +122,10 @@ class CircuitBreaker:
             return max(0.0, self._until - now)
 
     def admit(self, now: float) -> tuple[float, Trial, CircuitState | None]:
-        """Ask to make a call.
+        """Ask for permission to make a call.
 
         Returns:
-            Seconds to stay away (0: go), what its outcome is reported with, and the state it changed to, if it
-            did.
+            Seconds to wait (0: proceed), the trial to report its outcome with, and the new state, if it changed.
         """
         change: tuple[CircuitState, CircuitState] | None = None
         with self._lock:
@@ -138,11 +137,11 @@ class CircuitBreaker:
                 if self._trying + self._good >= self.config.half_open_requests:
                     if now < self._until:
                         return self._until - now, self._common, None
-                    # Whoever tried has not come back; their outcomes are out of date.
+                    # The trials did not report back in time; their outcomes are ignored.
                     self._next_generation()
                     self._trying, self._until = 0, now + self.config.open_for
                 trial = Trial(self._generation)
-                # Known before it is counted: an interrupt in between costs no trial.
+                # Created before it is counted: an interrupt in between must not use up a trial.
                 trial._watch = weakref.finalize(trial, self._lost, self._generation)
                 trial._watch.atexit = False
                 self._trying += 1
@@ -154,11 +153,11 @@ class CircuitBreaker:
         return 0.0, trial, change[1]
 
     def record(self, trial: Trial, ok: bool | None, now: float) -> CircuitState | None:
-        """The outcome of an admitted call.
+        """Record the outcome of an admitted call.
 
         Args:
-            trial: What :meth:`admit` gave; what is recorded twice counts once.
-            ok: Whether the provider answered as it should; ``None`` if that remained open.
+            trial: The trial that :meth:`admit` returned; recording it again has no effect.
+            ok: Whether the call counts as a success of the provider; ``None`` if that is unknown.
             now: The clock.
 
         Returns:
@@ -179,7 +178,7 @@ class CircuitBreaker:
                 elif ok is False:
                     change = self._become("open", now)
             elif ok is not None:
-                if now >= self._until:  # a new window; calls under way count in it
+                if now >= self._until:  # a new window; calls in flight count in it
                     self._requests = self._failures = 0
                     self._until = now + self.config.window
                 self._requests += 1
@@ -196,7 +195,7 @@ class CircuitBreaker:
         return change[1]
 
     def merge_shared(self, state: CircuitState, until: float, now: float) -> CircuitState | None:
-        """Take over what another process found; returns the new state if that is a change."""
+        """Adopt the state another process found; return the new state if it changed."""
         with self._lock:
             if state == self._state:
                 self._until = max(self._until, until) if state == "open" else self._until
@@ -208,7 +207,7 @@ class CircuitBreaker:
         return state
 
     def _lost(self, generation: int) -> None:
-        """A trial is gone without an outcome."""
+        """A trial was garbage-collected without an outcome."""
         with self._lock:
             if generation == self._generation and self._state == "half_open":
                 self._trying = max(0, self._trying - 1)
@@ -229,4 +228,4 @@ class CircuitBreaker:
             try:
                 self._on_change(old, new)
             except Exception:
-                _LOG.exception("on_change failed on %s -> %s; the call goes on.", old, new)
+                _LOG.exception("on_change failed on %s -> %s; the call continues.", old, new)

@@ -1,8 +1,7 @@
-"""How many calls may be in flight at once; first come, first served, across threads and event loops.
+"""The limit of calls in flight; first come, first served, across threads and event loops.
 
-A slot is held by a :class:`Place` and by nothing else: when the place is gone, whatever ended its call
-(an interrupt between two lines, an event loop that was closed under it), the slot is free. So there is no
-count that could go wrong; what is taken is what somebody holds.
+A slot is held by a :class:`Place` alone: when that object is garbage-collected, whatever ended its call (an interrupt
+between two lines, an event loop that was closed), the slot is free. So no counter can get out of step with the holders.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ __all__ = ["Place", "Slots"]
 
 
 class _Ref(weakref.ref["Place"]):
-    """Known by its own identity, which does not end with the place."""
+    """A weak reference that is hashed by its own identity, which outlives the place."""
 
     __slots__ = ()
     __hash__ = object.__hash__
@@ -30,18 +29,18 @@ class _Ref(weakref.ref["Place"]):
 
 @define(eq=False)
 class Place:
-    """Somebody's place in the queue."""
+    """A call's place in the queue, or its slot."""
 
     wakeup: Wakes | None = None
-    #: Tells whether the event loop of its call has been closed, so that nobody will ever give it back.
+    #: Returns whether the event loop of its call was closed, so that the call can never release it.
     ended: Callable[[], bool] = bool
-    #: The slots it holds one of.
+    #: The slots it belongs to.
     _slots: Slots | None = None
-    #: What the slots know it by.
+    #: Its weak reference in these slots.
     ref: _Ref | None = field(default=None, repr=False)
 
     def leave(self) -> None:
-        """Free the slot, or give up waiting for one; again does nothing."""
+        """Free the slot, or give up waiting for one; calling it again does nothing."""
         if self._slots is not None:
             self._slots.leave(self)
 
@@ -52,11 +51,11 @@ class Place:
 
 
 class Slots:
-    """At most ``limit`` at once. A freed slot is handed to the one who has waited longest."""
+    """At most ``limit`` at once. A freed slot goes to the call that has waited longest."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        #: Those who hold a slot.
+        #: The places that hold a slot.
         self.holders: set[_Ref] = set()
         self._queue: deque[_Ref] = deque()
         self._lock = threading.RLock()
@@ -69,18 +68,18 @@ class Slots:
 
     @property
     def taken(self) -> int:
-        """How many slots are held."""
+        """The number of slots held."""
         return len(self.holders)
 
     def __len__(self) -> int:
-        """How many wait."""
+        """The number of waiting calls."""
         return len(self._queue)
 
     def take(self, ended: Callable[[], bool] = bool) -> Place:
-        """A slot, or a place in the queue for one.
+        """Take a slot, or a place in the queue for one.
 
         Args:
-            ended: Tells whether the event loop of the call has been closed.
+            ended: Returns whether the event loop of the call has been closed.
         """
         place = Place(None, ended, self)
         place.ref = ref = _Ref(place, self._lost)
@@ -103,7 +102,7 @@ class Slots:
             elif ref in self._queue:
                 self._queue.remove(ref)
             self._promote()
-        place.ref = None  # no callback any more: an exception in one is swallowed by Python
+        place.ref = None  # detach the callback first: Python swallows exceptions raised in one
 
     def reclaim(self) -> None:
         """Take back the slots of calls whose event loop has been closed."""
@@ -115,18 +114,20 @@ class Slots:
             self._promote()
 
     def _lost(self, ref: _Ref) -> None:
-        """A place is gone without having been given back."""
+        """A place was garbage-collected without having been released."""
         with self._lock:
             self.holders.discard(ref)
             self._promote()
 
     def _promote(self) -> None:
-        """Hand what is free to those who have waited longest."""
+        """Give free slots to those who have waited longest."""
         while self._queue and len(self.holders) < self.limit:
             ref = self._queue[0]
             place = ref()
             if place is not None and ref not in self.holders and not place.ended():
-                self.holders.add(ref)  # an interrupt may come between these lines; the next one goes on here
+                self.holders.add(
+                    ref
+                )  # an interrupt may come between these lines; the next call of this method continues here
                 if place.wakeup is not None:
                     place.wakeup.wake()
             if self._queue and self._queue[0] is ref:

@@ -1,4 +1,4 @@
-"""How many tokens a call may use, before the provider has counted them. An estimate, and called one."""
+"""An estimate of the tokens a call may use, before the provider has counted them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from provider_kit.model.messages import ToolCall, ToolResult
 
 __all__ = ["estimate_text", "estimate_tokens"]
 
-#: Characters of a token, in English prose; other languages need more tokens.
+#: Characters per token in English prose; other languages need more tokens.
 _CHARACTERS = 4.0
-#: Tokens of the frame around each message.
+#: Overhead tokens of each message.
 _FRAME = 4
-#: Tokens of a picture, a document or a sound; they cost what they cost.
+#: Tokens of an image, a document or audio; the real number varies widely.
 _MEDIA = 1000
 
 
 def estimate_tokens(request: ChatRequest) -> int:
-    """Tokens of a conversation and of the answer it allows.
+    """Estimate the tokens of a conversation and its answer.
 
     Args:
-        request: The call; without ``max_tokens`` an answer of 1000 tokens is expected.
+        request: The call; without ``max_tokens`` an answer of 1000 tokens is assumed.
     """
     total = 0.0
     for message in request.messages:
@@ -40,7 +40,7 @@ def estimate_tokens(request: ChatRequest) -> int:
 
 
 def estimate_text(texts: Iterable[str]) -> int:
-    """Tokens of texts that are answered with something else than text."""
+    """Estimate the tokens of texts whose answer is not text."""
     return int(sum(len(text) for text in texts) / _CHARACTERS)
 
 

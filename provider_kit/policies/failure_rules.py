@@ -1,8 +1,8 @@
-"""What a failure leads to: one table, read from the top, the first row that fits decides.
+"""What follows from a failure: one table, read from the top; the first matching row decides.
 
-The columns say whether the same key tries again, whether another key takes over at once, what becomes of
-the key, whether another provider may help (for a router above), and whether the circuit breaker counts
-it. Nothing here waits or sends; the engine obeys.
+The columns say whether the same key is retried, whether another key is used at once, what happens to the key, whether
+another provider may help (for a router), and whether the circuit breaker counts it. Nothing here waits or sends; the
+engine carries it out.
 """
 
 from __future__ import annotations
@@ -45,45 +45,45 @@ __all__ = ["FAILURE_RULES", "TOKEN_REFUSED", "FailureRule", "KeyAction", "SameKe
 class KeyAction(Enum):
     """What a failure means for the key it happened to."""
 
-    #: Nothing: the failure is not the key's.
+    #: Nothing: the key did not cause the failure.
     UNTOUCHED = "untouched"
     #: It is wrong or revoked; not used again while another one works.
     DEAD = "dead"
-    #: Its quota is used up; rests until the quota is renewed.
+    #: Its quota is used up; not used until the quota is renewed.
     PARKED = "parked"
-    #: It was used too fast; rests for as long as the provider says.
+    #: Its rate limit is reached; not used for as long as the provider says.
     COOLING = "cooling"
 
 
-#: Whether the same key tries again: never, after a wait, only where no other key can take over, or only
-#: if the caller allows that a request is carried out twice.
+#: Whether the same key is retried: never, after a wait, only where there is no other key, or only if the caller accepts
+#: that a request may be carried out twice.
 SameKey: TypeAlias = Literal["no", "backoff", "no other key", "if allowed"]
-#: Whether another provider may answer: never, only for failures the router was told to mind, once all
-#: keys are gone, once the retries are used up, before that, or at once.
+#: Whether another provider may answer: never, only for failures the router is configured for, once all keys are used
+#: up, once the retries are used up, before that, or at once.
 NextProvider: TypeAlias = Literal["no", "if asked", "keys gone", "after retries", "early", "yes"]
 
 
 @frozen
 class FailureRule:
-    """One line of the table."""
+    """One row of the table."""
 
     failure: str
     errors: tuple[type[ProviderKitError], ...]
     same_key: SameKey
-    #: Whether another key takes over at once, without a wait.
+    #: Whether another key is used at once, without a wait.
     other_key: bool
     key: KeyAction
     next_provider: NextProvider
     #: Whether the circuit breaker counts it as a failure of the provider.
     breaker: bool
-    #: The row is for errors of these classes with just this ``retryable``; ``None``: for all.
+    #: The row matches only errors with this value of ``retryable``; ``None``: all.
     retryable: bool | None = None
 
 
 _NOT = KeyAction.UNTOUCHED
 
 FAILURE_RULES: tuple[FailureRule, ...] = (
-    # failure, errors, same key, other key, fate of the key, next provider, breaker, (only if retryable is)
+    # failure, errors, same key, other key, action on the key, next provider, breaker, (only if retryable is)
     FailureRule("deadline passed", (DeadlineExceededError,), "no", False, _NOT, "no", True),
     FailureRule("pool exhausted", (PoolTimeoutError,), "backoff", False, _NOT, "after retries", False),
     FailureRule("stream cut early", (StreamIncompleteError,), "backoff", False, _NOT, "yes", True, True),
@@ -120,12 +120,12 @@ FAILURE_RULES: tuple[FailureRule, ...] = (
 )
 
 
-#: An access token that the provider refuses is renewed once, and the call tries again with it at once.
+#: An access token that the provider refuses is refreshed once, and the call is retried with it at once.
 TOKEN_REFUSED = FailureRule("token refused", (AuthenticationError,), "no", False, _NOT, "keys gone", False)
 
 
 def may_repeat(error: ProviderKitError) -> bool:
-    """Whether the same request may be sent again: as the table says, unless whoever made the error knows better."""
+    """Whether the same request may be sent again: by the table, unless the error itself sets ``retryable``."""
     kind = type(error)
     if kind.__module__ != ProviderKitError.__module__:  # of somebody else's
         kind = next(base for base in kind.__mro__ if base.__module__ == ProviderKitError.__module__)
@@ -135,7 +135,7 @@ def may_repeat(error: ProviderKitError) -> bool:
 
 
 def rule_for(error: ProviderKitError) -> FailureRule:
-    """The line of the table that an error falls under."""
+    """The row of the table that matches an error."""
     for row in FAILURE_RULES:
         if isinstance(error, row.errors) and (row.retryable is None or row.retryable is error.retryable):
             return row

@@ -1,9 +1,8 @@
-"""What the providers' headers teach: when a call would be refused, it is better not made.
+"""Rate limits learned from response headers: a call that would be refused is delayed instead.
 
-Each answer updates what is known of a key and model; each call in between is counted against it. Where
-nothing is left, a call waits until there is something; beyond the threshold (0.8 used) calls are spaced
-as the allowance fills up. What nobody told is never guessed, and a far-away reset (a daily one) is only
-minded when nothing is left.
+Each answer updates what is known of a key and model; each call in between is counted against it. Where nothing is left,
+a call waits until there is; beyond the threshold (0.8 used) calls are spaced as the allowance refills. Unknown limits
+are never guessed, and a distant reset (a daily one) only matters when nothing is left.
 """
 
 from __future__ import annotations
@@ -20,44 +19,44 @@ __all__ = ["HeaderLimits"]
 
 #: Most pairs of key and model remembered.
 _MOST = 200
-#: Seconds: calls are spaced only for allowances that are whole again within this time.
+#: Seconds: calls are spaced only for allowances that are full again within this time.
 _NEAR = 120.0
-#: Answers, and seconds, between two looks at limits that are far away.
+#: Answers, and seconds, between two readings of limits that are far from reached.
 _UNREAD, _SOON = 16, 0.1
-#: What arithmetic with fractions may be off by.
+#: Tolerance for rounding errors.
 _SLACK = 1e-6
 
 
 @define
 class _Known:
-    #: Clock reading of the answer.
+    #: When the answer came, on the clock.
     when: float
-    #: The answer's headers, until somebody wants to know more, and what is said of it.
+    #: The answer's headers until they are read in full, and the other arguments for that.
     headers: Mapping[str, str] | None
     model: str
     key: str
     time: float
     _info: RateLimitInfo | None = None
-    #: Requests and tokens that may be used without a closer look.
+    #: Requests and tokens that may be used before the limits are read again.
     room: float = 0.0
     token_room: float = 0.0
     #: The limits as they are written.
     limits: tuple[str, ...] = ()
-    #: Clock reading of the last closer look, and answers since then that were not looked at.
+    #: When the limits were last read in full, and the number of answers skipped since.
     looked: float = 0.0
     unread: int = 0
     #: Calls and tokens since then.
     requests: float = 0.0
     tokens: float = 0.0
-    #: Those of them that still wait.
+    #: Those that are still waiting.
     waiting: float = 0.0
     waiting_tokens: float = 0.0
-    #: Clock reading before which no call goes where calls are spaced.
+    #: Time before which no call is sent where calls are spaced.
     following: float = 0.0
 
     @property
     def info(self) -> RateLimitInfo:
-        """What was told, read when it is first asked for."""
+        """The reported limits, parsed on first access."""
         if self._info is None:
             limits = read_rate_limits(self.headers or {}, now=self.time)
             self._info = RateLimitInfo(model=self.model, key=self.key, allowances=limits, updated=self.time)
@@ -66,7 +65,7 @@ class _Known:
 
 
 class HeaderLimits:
-    """Limits as the provider tells them, for each key and model.
+    """Limits as the provider reports them, for each key and model.
 
     Args:
         threshold: Share of a limit beyond which calls are spaced; at 1 they are never spaced.
@@ -74,9 +73,9 @@ class HeaderLimits:
 
     def __init__(self, threshold: float = 0.8) -> None:
         self.threshold = threshold
-        #: By key and model: what was told.
+        #: The reported limits by key and model.
         self.known: dict[tuple[str, str], _Known] = {}
-        #: Until then nobody looks for limits where none are known.
+        #: Time until which headers are not searched where no limits are known.
         self.silent_until = float("-inf")
         self._lock = threading.RLock()
         renew_after_fork(self)
@@ -85,7 +84,7 @@ class HeaderLimits:
         self._lock = threading.RLock()
 
     def skim(self, key_id: str, model: str, headers: Mapping[str, str], now: float, clock: Callable[[], float]) -> bool:
-        """Whether an answer need not be looked at: its limits were far away a moment ago, or none were told."""
+        """Whether an answer need not be read: its limits were far from reached, or none were reported."""
         known = self.known.get((key_id, model))
         if known is None:
             return now < self.silent_until
@@ -97,7 +96,7 @@ class HeaderLimits:
         return True
 
     def nothing_told(self, now: float) -> None:
-        """An answer told no limits; those of the next moment will not either."""
+        """An answer carried no limits; the next ones are assumed not to either."""
         self.silent_until = now + _SOON
 
     def update(
@@ -111,7 +110,7 @@ class HeaderLimits:
         clock: Callable[[], float],
         whole: bool = True,
     ) -> RateLimitInfo | None:
-        """Learn from an answer.
+        """Update the limits from an answer.
 
         Args:
             headers: The answer's headers.
@@ -119,11 +118,11 @@ class HeaderLimits:
             key: The key as it may be shown.
             model: The model that was asked.
             now: The clock.
-            clock: Tells the seconds since 1970.
-            whole: Whether all of it is wanted, even if no limit is near and none has changed.
+            clock: Returns the seconds since 1970.
+            whole: Whether to read all headers, even if no limit is near or has changed.
 
         Returns:
-            What is new, ``None`` if that is nothing.
+            The new limits, ``None`` if nothing changed.
         """
         made = _Known(now, headers, model, key, clock(), looked=now)
         room = read_headroom(headers, max(0.5, 1.0 - self.threshold))
@@ -136,7 +135,7 @@ class HeaderLimits:
             known = self.known
             former = known.pop(place, None)
             known[place] = made
-            if former is not None:  # the answer knows nothing of those who wait
+            if former is not None:  # the answer does not count those still waiting
                 made.requests = made.waiting = former.waiting
                 made.tokens = made.waiting_tokens = former.waiting_tokens
                 made.following = former.following
@@ -149,11 +148,11 @@ class HeaderLimits:
         return made.info
 
     def knows(self, key_id: str, model: str | None) -> bool:
-        """Whether anything was told for a key and model."""
+        """Whether limits were reported for a key and model."""
         return (key_id, model or "") in self.known
 
     def passes(self, key_id: str, model: str, tokens: float) -> bool:
-        """Whether a call is far from every limit that was told; it is counted then."""
+        """Whether a call is far from every reported limit; it is counted then."""
         known = self.known.get((key_id, model))
         if known is None:
             return True
@@ -166,16 +165,16 @@ class HeaderLimits:
         return True
 
     def wait(self, key_id: str, model: str, tokens: float, now: float) -> float:
-        """Seconds a call had better wait."""
+        """Seconds a call should wait."""
         known = self.known.get((key_id, model))
         if known is None or (known.room >= 1 and known.token_room >= tokens):
             return 0.0
         return self._look(known, tokens, now)[0]
 
     def claim(self, key_id: str, model: str, tokens: float, now: float) -> float:
-        """Count a call: seconds it had better wait. If that is more than 0, tell with :meth:`waited` what came of it.
+        """Count a call and return the seconds it should wait. If that is more than 0, call :meth:`waited` afterwards.
 
-        It is counted before the wait, so that those who come meanwhile queue up behind.
+        It is counted before the wait, so that later calls queue behind it.
         """
         with self._lock:
             known = self.known.get((key_id, model))
@@ -191,7 +190,7 @@ class HeaderLimits:
             return wait
 
     def waited(self, key_id: str, model: str, tokens: float, *, went: bool) -> None:
-        """A call that waited is made now, or was given up."""
+        """A call has finished waiting: it is made now, or was given up."""
         with self._lock:
             known = self.known.get((key_id, model))
             if known is None:
@@ -203,16 +202,16 @@ class HeaderLimits:
                 known.tokens = max(0.0, known.tokens - tokens)
 
     def _look(self, known: _Known, tokens: float, now: float) -> tuple[float, float]:
-        """Seconds a call had better wait, and seconds that should lie between it and the one after it."""
+        """Seconds a call should wait, and seconds between it and the next one."""
         passed = now - known.when
         longest = space = 0.0
         for name, told in known.info.allowances.items():
             if told.reset is None or told.remaining is None or passed >= told.reset:
                 continue
             limit = told.limit
-            if name.startswith("credits") or limit is None:  # nothing left of what is not told means little
+            if name.startswith("credits") or limit is None:  # a remainder without a reset time says little
                 continue
-            # An estimate is of a call's tokens together; for those of one direction it would be far too high.
+            # The estimate covers input and output; for one of them it would be far too high.
             need, spent = 1.0, 0.0
             if name.startswith("requests"):
                 spent = known.requests
@@ -230,6 +229,6 @@ class HeaderLimits:
         return longest, space if self.threshold < 1 else 0.0
 
     def snapshot(self) -> list[RateLimitInfo]:
-        """All that is known, the latest last."""
+        """All known limits, the latest last."""
         with self._lock:
             return [known.info for known in self.known.values()]

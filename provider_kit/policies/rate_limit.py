@@ -1,10 +1,10 @@
-"""What may be sent when: sliding windows, and one queue before them.
+"""A rate limit: sliding windows with one queue in front of them.
 
-In any stretch of a window's length no more is admitted than its limit, and nothing waits while it would
-fit. Who came first goes first. A wait is worked out, not polled: only the head of the queue is timed, and
-whoever is admitted, leaves, or gives tokens back wakes the next head.
+In any interval of a window's length no more is admitted than its limit, and nothing waits that would fit. The order is
+first in, first out. A wait is computed, not polled: only the head of the queue has a timer, and each request that is
+admitted, leaves, or returns tokens wakes the next head.
 
-Plain state behind a lock; the clock is an argument and nothing waits here.
+Plain state behind a lock; the current time is an argument and nothing waits here.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from provider_kit.policies.after_fork import renew_after_fork
 __all__ = ["Limiter", "SlidingWindows", "Ticket", "Wakes", "Window"]
 
 #: Entries a window keeps one by one; beyond that, those of the same 4096th of the window are merged into the
-#: latest of them (never in the sender's favour, and never later than by that 4096th).
+#: latest of them (so requests are delayed by at most that 4096th, never sent early).
 _EXACT = 4096
-#: Waiting requests of which each one's turn is worked out to tell a newcomer's wait; beyond, by their sum.
+#: Up to this many waiting requests, a newcomer's wait is computed request by request; beyond, from their sum.
 _WORKED_OUT = 256
 _NEVER = float("-inf")
-#: What adding fractions may be off by.
+#: Tolerance for rounding errors of sums.
 _SLACK = 1e-9
 
 
 @runtime_checkable
 class Limiter(Protocol):
-    """A rate limiter of your own: ``Client(…, rate_limiter=MyLimiter())``.
+    """Protocol of a custom rate limiter: ``Client(…, rate_limiter=MyLimiter())``.
 
     Both methods must return at once and may be called by several threads.
     """
 
     def reserve(self, tokens: int, now: float) -> float:
-        """Claim room for one request.
+        """Reserve capacity for one request.
 
         Args:
             tokens: Tokens the request is expected to use.
-            now: A clock that only goes forward, in seconds.
+            now: A monotonic clock, in seconds.
 
         Returns:
             Seconds to wait before sending it; 0 for none.
@@ -55,12 +55,12 @@ class Limiter(Protocol):
         ...
 
     def settle(self, reserved: int, used: int, now: float) -> None:
-        """The request is over: it used ``used`` tokens where ``reserved`` were expected."""
+        """The request has ended: it used ``used`` tokens where ``reserved`` were expected."""
         ...
 
 
 class Wakes(Protocol):
-    """Somebody who waits."""
+    """A waiter."""
 
     def wake(self) -> None:
         """End the wait."""
@@ -68,7 +68,7 @@ class Wakes(Protocol):
 
 
 class Window:
-    """At most ``limit`` in any stretch of ``seconds``."""
+    """At most ``limit`` in any interval of ``seconds``."""
 
     def __init__(self, limit: float, seconds: float) -> None:
         self.limit = limit
@@ -78,23 +78,23 @@ class Window:
 
     @property
     def last(self) -> float:
-        """When the latest was admitted."""
+        """When the latest amount was admitted."""
         return self._entries[-1][0] if self._entries else 0.0
 
     def expire(self, now: float) -> None:
-        """Forget what has left the window."""
+        """Drop what has left the window."""
         entries, edge = self._entries, now - self.seconds
         while entries and entries[0][0] <= edge:
             gone = entries.popleft()
             self.used -= gone[1]
-            gone[0] = _NEVER  # whoever still holds it can change nothing by it
+            gone[0] = _NEVER  # a holder of this entry can no longer change the window
         if not entries:
-            self.used = 0.0  # what adding fractions and taking them away has left
+            self.used = 0.0  # remove accumulated rounding errors
 
     def wait(self, amount: float, now: float) -> float:
-        """Seconds until ``amount`` more fits, if nobody else is admitted meanwhile."""
+        """Seconds until ``amount`` more fits, if nothing else is admitted meanwhile."""
         if self.used + amount <= self.limit:
-            return 0.0  # without a look at what may have left the window by now
+            return 0.0  # fast path: it fits even if nothing has left the window
         self.expire(now)
         over = self.used + min(amount, self.limit) - self.limit
         if over <= _SLACK:
@@ -106,7 +106,7 @@ class Window:
         return self.seconds
 
     def add(self, amount: float, now: float) -> list[float]:
-        """Admit ``amount``; what is returned stands for it."""
+        """Admit ``amount`` and return its entry."""
         entries = self._entries
         if entries and entries[0][0] <= now - self.seconds:
             self.expire(now)
@@ -122,14 +122,14 @@ class Window:
         return entry
 
     def change(self, entry: list[float], difference: float, now: float) -> None:
-        """What was admitted turns out to be larger or smaller."""
+        """Correct the amount of an entry."""
         if entry[0] > now - self.seconds:
             difference = max(difference, -entry[1])
             entry[1] += difference
             self.used += difference
 
     def entries(self) -> Iterator[tuple[float, float]]:
-        """What is in the window: when, and how much; oldest first."""
+        """The entries of the window: time and amount, oldest first."""
         return ((when, amount) for when, amount in self._entries)
 
 
@@ -138,21 +138,21 @@ class Ticket:
     """A request's place in the queue."""
 
     tokens: float
-    #: Wakes whoever holds the ticket; set before waiting.
+    #: Wakes the holder of the ticket; set before waiting.
     wakeup: Wakes | None = None
     admitted: bool = False
-    #: Seconds it would wait, as far as could be told when it came.
+    #: Expected wait in seconds when it joined the queue.
     expected: float = 0.0
-    #: What it holds in each window; the tokens last.
+    #: Its entries in each window; tokens last.
     held: list[list[float]] | None = field(default=None, repr=False)
-    #: Tells whether the event loop of its call has been closed, so that nobody will ever ask for it again.
+    #: Returns whether the event loop of its call was closed, so that it will never be asked for again.
     ended: Callable[[], bool] = field(default=bool, repr=False)
-    #: What the queue knows it by: a ticket that is gone waits no longer.
+    #: Its weak reference in the queue: a ticket that was garbage-collected no longer waits.
     ref: Any = field(default=None, repr=False)
 
 
 class SlidingWindows:
-    """A queue before windows of requests and of tokens.
+    """A queue in front of windows of requests and tokens.
 
     Args:
         requests: ``(limit, seconds)`` pairs; each request counts 1.
@@ -162,7 +162,7 @@ class SlidingWindows:
     def __init__(self, requests: Iterable[tuple[float, float]] = (), tokens: tuple[float, float] | None = None) -> None:
         self.windows = [Window(limit, seconds) for limit, seconds in requests]
         self.token_window = Window(*tokens) if tokens is not None else None
-        #: Until then a store that other processes share has no room, whatever the windows here say.
+        #: Time until which the shared store has no capacity, whatever the windows here say.
         self.full_until = _NEVER
         self._all = [*self.windows, *([self.token_window] if self.token_window is not None else [])]
         self._queue: deque[weakref.ref[Ticket]] = deque()
@@ -174,11 +174,11 @@ class SlidingWindows:
         self._queue.clear()
 
     def __len__(self) -> int:
-        """How many wait."""
+        """The number of waiting requests."""
         return len(self._queue)
 
     def _head(self) -> Ticket | None:
-        """Who is next. Whose call is gone, whatever ended it, waits no longer."""
+        """The next ticket. Tickets whose call is gone are skipped."""
         while self._queue:
             ticket = self._queue[0]()
             if ticket is not None and not ticket.admitted and not ticket.ended():
@@ -187,7 +187,7 @@ class SlidingWindows:
         return None
 
     def _waiting(self) -> list[Ticket]:
-        """Those who wait, the next one first."""
+        """The waiting tickets, the next one first."""
         found = (ref() for ref in list(self._queue))
         return [ticket for ticket in found if ticket is not None and not ticket.ended()]
 
@@ -196,18 +196,18 @@ class SlidingWindows:
         self._queue.append(ticket.ref)
 
     def _lost(self, ref: weakref.ref[Ticket]) -> None:
-        """A ticket is gone without having been given up: whoever is behind it may be next."""
+        """A ticket was garbage-collected without having been given up: wake the next one."""
         with self._lock:
             self._wake_head()
 
     def ask(self, tokens: float, now: float, *, elsewhere: bool = False, ended: Callable[[], bool] = bool) -> Ticket:
-        """Take a place; it is admitted at once if nobody waits and it fits.
+        """Join the queue; the request is admitted at once if nothing waits and it fits.
 
         Args:
             tokens: Tokens it is expected to use.
             now: The clock.
-            elsewhere: The windows are kept in a shared store, so the place is in the queue only.
-            ended: Tells whether the event loop of the call has been closed.
+            elsewhere: The windows are kept in a shared store; only the queue is used here.
+            ended: Returns whether the event loop of the call has been closed.
         """
         ticket = Ticket(tokens, ended=ended)
         with self._lock:
@@ -221,7 +221,7 @@ class SlidingWindows:
         return ticket
 
     def try_acquire(self, tokens: float, now: float) -> bool:
-        """Admit a request if it can go at once; otherwise nothing is changed."""
+        """Admit a request if it fits at once; otherwise change nothing."""
         with self._lock:
             if self._head() is not None or self._wait(tokens, now) > 0:
                 return False
@@ -229,7 +229,7 @@ class SlidingWindows:
             return True
 
     def reserve(self, tokens: float, now: float) -> float:
-        """Claim the next room there will be, without waiting for it: seconds until it is there."""
+        """Reserve the next free capacity without waiting; return the seconds until it is available."""
         with self._lock:
             wait = self._wait(tokens, now)
             when = max([now + wait, *(window.last for window in self._all)])
@@ -252,12 +252,12 @@ class SlidingWindows:
             return 0.0
 
     def is_head(self, ticket: Ticket) -> bool:
-        """Whether a ticket is next; for windows that are kept elsewhere."""
+        """Whether a ticket is next; for windows kept in a shared store."""
         with self._lock:
             return ticket.admitted or self._head() is ticket
 
     def admit(self, ticket: Ticket, now: float) -> None:
-        """Admit the head although its own windows say nothing of it; somebody else has counted it."""
+        """Admit the head without counting it here; the shared store has counted it."""
         with self._lock:
             if not ticket.admitted:
                 self._queue.remove(ticket.ref)
@@ -265,7 +265,7 @@ class SlidingWindows:
                 self._wake_head()
 
     def leave(self, ticket: Ticket) -> None:
-        """Give up a place. An admitted request stays counted."""
+        """Leave the queue. An admitted request stays counted."""
         with self._lock:
             if not ticket.admitted and ticket.ref in self._queue:
                 head = self._head() is ticket
@@ -274,7 +274,7 @@ class SlidingWindows:
                     self._wake_head()
 
     def withdraw(self, ticket: Ticket, now: float) -> None:
-        """The request was never sent: nothing of it counts."""
+        """The request was never sent: count nothing of it."""
         if not ticket.admitted:
             self.leave(ticket)
             return
@@ -287,27 +287,27 @@ class SlidingWindows:
             self._wake_head()
 
     def settle(self, ticket: Ticket, used: float, now: float) -> None:
-        """The request is over: keep what it used, give back the rest."""
+        """The request has ended: keep what it used, return the rest."""
         window = self.token_window
         if window is None or ticket.held is None:
             return
         with self._lock:
             held, ticket.held = ticket.held, None
             if held is None:
-                return  # somebody else was faster
+                return  # another caller was faster
             window.change(held[-1], used - ticket.tokens, now)
             if used < ticket.tokens:
                 self._wake_head()
 
     def projected(self, tokens: float, now: float) -> float:
-        """Seconds a newcomer would wait, those before it included."""
+        """Seconds a new request would wait, including those before it."""
         if not self._queue and self.full_until <= now and self._roomy(tokens):
             return 0.0
         with self._lock:
             return max(self._projected(tokens, now), self.full_until - now)
 
     def expected(self, ticket: Ticket, now: float) -> float:
-        """Seconds until the turn of one that waits, those before it included."""
+        """Seconds until a waiting ticket is admitted, including those before it."""
         with self._lock:
             if ticket.admitted:
                 return 0.0
@@ -320,7 +320,7 @@ class SlidingWindows:
         return self._turn([*(ticket.tokens for ticket in self._waiting()), tokens], now)
 
     def _turn(self, queue: list[float], now: float) -> float:
-        """Seconds until the last of a queue is admitted, if nobody leaves or gives tokens back."""
+        """Seconds until the last of a queue is admitted, if none leaves or returns tokens."""
         window = self.token_window
         if window is None or len(queue) > _WORKED_OUT:
             waits = [_later(one, len(queue), now) for one in self.windows]
@@ -337,7 +337,7 @@ class SlidingWindows:
         return when - now
 
     def correct(self, *, requests: float | None = None, tokens: float | None = None) -> None:
-        """The provider says that the limit of a minute is lower than configured."""
+        """Apply a lower limit per minute than configured, as reported by the provider."""
         with self._lock:
             for window in self.windows:
                 if requests is not None and requests >= 1 and window.limit > 1 and window.seconds <= 60:
@@ -346,7 +346,7 @@ class SlidingWindows:
                 self.token_window.limit = min(self.token_window.limit, tokens)
 
     def _roomy(self, tokens: float) -> bool:
-        """Whether it fits even beside what may have left the windows by now; changes nothing, so needs no lock."""
+        """Whether it fits even without expiring old entries; changes nothing, so needs no lock."""
         for window in self.windows:
             if window.used + 1.0 > window.limit:
                 return False
@@ -376,7 +376,7 @@ class SlidingWindows:
 
 
 class _Ahead:
-    """A window as it will be, once those who wait are admitted one after the other."""
+    """A simulated window while the waiting requests are admitted one after the other."""
 
     def __init__(self, window: Window, now: float) -> None:
         window.expire(now)
@@ -397,12 +397,12 @@ class _Ahead:
         return when
 
     def add(self, amount: float, when: float) -> None:
-        """It is admitted."""
+        """Admit it."""
         self._used += amount
         self._added.append((when, amount))
 
 
 def _later(window: Window, amount: float, now: float) -> float:
-    """Seconds until ``amount`` will have passed a window, in as many turns as it takes."""
+    """Seconds until ``amount`` will have passed through a window, in several rounds if necessary."""
     turns = max(0, -(-amount // window.limit) - 1)
     return float(turns * window.seconds + window.wait(amount - turns * window.limit, now))

@@ -1,9 +1,8 @@
-"""Answers kept for the next time the same thing is asked.
+"""A cache of answers to identical requests.
 
-What is kept is the provider's answer byte for byte, so that a hit is read by the same code as the answer
-was, and a stream is replayed as the stream it was. The key is a hash over everything that changes the
-answer; who asks, the API key, is not part of it. Errors, cut answers and (unless you say otherwise) turns
-in which the model calls tools are not kept.
+It stores the provider's answer byte for byte, so that a hit is parsed by the same code as the original answer, and a
+stream is replayed as a stream. The key is a hash over everything that changes the answer; the API key is not part of
+it. Errors, truncated answers and (by default) answers with tool calls are not stored.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from provider_kit.wire.redaction import is_secret_header
 
 __all__ = ["CacheEntry", "CacheStore", "MemoryCache", "ResponseCache", "cache_key", "vary_headers"]
 
-#: Bytes of memory an entry takes besides its own.
+#: Memory overhead of an entry in bytes.
 _OVERHEAD = 200
 #: Headers that do not change an answer.
 _IDLE_HEADERS = frozenset({"user-agent", "accept", "accept-encoding", "content-type", "x-request-id", "traceparent"})
@@ -37,10 +36,10 @@ _IDLE_HEADERS = frozenset({"user-agent", "accept", "accept-encoding", "content-t
 
 @runtime_checkable
 class CacheStore(Protocol):
-    """Where answers are kept; ``ResponseCache(MyStore())``. The methods may be asynchronous."""
+    """Protocol of a custom store: ``ResponseCache(MyStore())``. The methods may be asynchronous."""
 
     def get(self, key: str) -> Any:
-        """The bytes under a key, ``None`` if there are none or their time is over."""
+        """The bytes under a key, ``None`` if there are none or they have expired."""
         ...
 
     def set(self, key: str, data: bytes, ttl: float) -> Any:
@@ -50,7 +49,7 @@ class CacheStore(Protocol):
 
 @frozen
 class CacheEntry:
-    """An answer as it came."""
+    """An answer as it was received."""
 
     #: ``json`` for a whole answer, ``stream`` for the bytes of an event stream.
     kind: Literal["json", "stream"]
@@ -58,12 +57,12 @@ class CacheEntry:
     request_id: str | None = None
 
     def to_bytes(self) -> bytes:
-        """For a store."""
+        """Encode for a store."""
         return dumps({"v": 1, "kind": self.kind, "request_id": self.request_id}) + b"\n" + self.body
 
     @classmethod
     def from_bytes(cls, data: bytes) -> CacheEntry | None:
-        """What :meth:`to_bytes` wrote; ``None`` for anything else, which is as good as no answer."""
+        """Decode what :meth:`to_bytes` wrote; ``None`` for anything else, which counts as a miss."""
         head, _, body = bytes(data).partition(b"\n")
         try:
             told = loads(head)
@@ -75,9 +74,9 @@ class CacheEntry:
 
 
 def vary_headers(*groups: Mapping[str, str] | None) -> list[tuple[str, str]]:
-    """What headers say that may change an answer: without credentials, and without those that change nothing.
+    """The headers that may change an answer: without credentials and without neutral ones.
 
-    A session is a secret to others, and may change the answer all the same.
+    Session headers are secret, but may change the answer, so they are included.
     """
     return sorted(
         (name.lower(), str(value))
@@ -94,14 +93,14 @@ def cache_key(scope: str, body: Any, told: Sequence[tuple[str, str]], query: Map
     Args:
         scope: Provider, address, and what all requests have in common.
         body: The request's JSON value.
-        told: What this request's own headers say, see :func:`vary_headers`.
+        told: The relevant headers of this request, see :func:`vary_headers`.
         query: Further parameters of the URL.
     """
     return hashlib.sha256(canonical([1, scope, body, told, query or None])).hexdigest()
 
 
 class MemoryCache:
-    """Answers in memory: the least recently used leave first, and none outlives its time.
+    """Answers in memory: the least recently used are evicted first, and each expires after its time to live.
 
     Args:
         max_bytes: Most bytes of all entries together.
@@ -109,7 +108,7 @@ class MemoryCache:
 
     def __init__(self, max_bytes: int = 64 * 1024 * 1024) -> None:
         self.max_bytes = max_bytes
-        #: Bytes taken now.
+        #: Bytes in use.
         self.bytes = 0
         self._entries: OrderedDict[str, tuple[CacheEntry, float]] = OrderedDict()
         self._lock = threading.RLock()
@@ -122,7 +121,7 @@ class MemoryCache:
         return len(self._entries)
 
     def get(self, key: str, now: float) -> CacheEntry | None:
-        """The entry under a key, if its time is not over at ``now``."""
+        """The entry under a key, if it has not expired at ``now``."""
         with self._lock:
             found = self._entries.get(key)
             if found is None:
@@ -134,7 +133,7 @@ class MemoryCache:
             return found[0]
 
     def set(self, key: str, entry: CacheEntry, ttl: float, now: float) -> None:
-        """Keep an entry for ``ttl`` seconds from ``now``; one that is larger than the whole is not kept."""
+        """Keep an entry for ``ttl`` seconds from ``now``; one that is larger than the cache is not kept."""
         size = len(entry.body) + _OVERHEAD
         with self._lock:
             if key in self._entries:
@@ -147,7 +146,7 @@ class MemoryCache:
                 self._drop(next(iter(self._entries)))
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         with self._lock:
             self._entries.clear()
             self.bytes = 0
@@ -162,12 +161,12 @@ class ResponseCache:
     """A cache of answers. Give the same object to several clients to share it.
 
     Args:
-        store: Where to keep them: nothing for memory, the path of an SQLite file, a ``redis://`` URL, or
+        store: Where to keep answers: nothing for memory, the path of an SQLite file, a ``redis://`` URL, or
             a :class:`CacheStore` of your own (a :class:`RedisStore`, too).
         ttl: Seconds an answer is kept.
         max_bytes: Most bytes in memory, or in the file; and an eighth of it for one answer.
-        tool_calls: Whether turns in which the model calls tools are kept too.
-        single_flight: Whether concurrent calls for the same thing ask once; the others wait for the answer.
+        tool_calls: Whether answers with tool calls are kept too.
+        single_flight: Whether identical concurrent calls send one request; the others wait for its answer.
 
     Raises:
         ConfigError: One of them is not what it is taken for.
@@ -205,9 +204,9 @@ class ResponseCache:
         self.tool_calls = tool_calls
         self.single_flight = single_flight
         self.memory = MemoryCache(max_bytes) if store is None else None
-        #: Made by the first client that uses it.
+        #: Created by the first client that uses it.
         self.opened: Any = None
-        #: Whether the store failed when it was last asked, and until when it is left alone.
+        #: Whether the store failed when it was last used, and until when it is skipped.
         self.outage = Outage()
         self._flights = SingleFlight()
 
@@ -217,7 +216,7 @@ class ResponseCache:
         return max(1024, self.max_bytes // 8)
 
     def clear(self) -> None:
-        """Forget what is in memory."""
+        """Remove the answers in memory."""
         if self.memory is not None:
             self.memory.clear()
 
@@ -236,10 +235,10 @@ class ResponseCache:
         self.memory = MemoryCache(self.max_bytes) if self.store is None else None
 
     def lead(self, key: str, wakeup: Wakes, *, holder: object | None = None, ended: Callable[[], bool] = bool) -> bool:
-        """Whether the caller is the one to ask; otherwise its waiter is woken once the other has asked.
+        """Whether the caller is to send the request; otherwise its waiter is woken once the other call has.
 
         Args:
-            key: What is asked for.
+            key: The cache key of the request.
             wakeup: Wakes the caller.
             holder: An object that lives as long as the caller's call.
             ended: Tells whether the event loop of the call has been closed.
@@ -247,5 +246,5 @@ class ResponseCache:
         return self._flights.join(0.0, math.inf, ended, lambda: wakeup, key=key, holder=holder)[1]
 
     def led(self, key: str) -> None:
-        """The one who asked is done, well or badly."""
+        """The call that sent the request has ended, with or without an answer."""
         self._flights.end(key)

@@ -1,4 +1,4 @@
-"""Whether to try again, and after how long. The engine obeys; nothing here waits."""
+"""Whether to retry, and after how long. The engine carries it out; nothing here waits."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ __all__ = ["PRESETS", "Backoff", "RetryPolicy", "ask", "full_jitter", "make_poli
 
 
 class RetryPolicy(Protocol):
-    """A caller's own policy is any function of this shape."""
+    """Protocol of a custom policy: any function with this signature."""
 
     def __call__(self, error: ProviderKitError, attempt: int, /) -> float | None:
         """Seconds to wait before the next attempt, or ``None`` to give up.
 
         Args:
-            error: What went wrong; ``error.retryable`` and ``error.retry_after`` tell most.
-            attempt: Number of the attempt that failed, 1 for the first. Changes to another key, which
-                cost no wait, are not counted.
+            error: What went wrong; see ``error.retryable`` and ``error.retry_after``.
+            attempt: Number of the attempt that failed, 1 for the first. Switches to another key, which need no wait,
+                are not counted.
         """
         ...
 
 
 def full_jitter(value: float) -> float:
-    """A number between 0 and ``value``, so that clients that failed together do not come back together."""
+    """A number between 0 and ``value``, so that clients that failed together do not retry together."""
     import backoff  # at the first failure, not at import
 
     return backoff.full_jitter(value)
@@ -46,12 +46,12 @@ def exponential(count: int, base: float, factor: float, cap: float) -> float:
     import backoff
 
     series = backoff.expo(base=factor, factor=base, max_value=cap)
-    next(series)  # a generator of backoff yields nothing of use before it is primed
+    next(series)  # the first value of a backoff generator is None
     return float(next(islice(series, min(count, 200) - 1, None)))
 
 
 def _number(value: Any) -> Any:
-    """A float of what is a number of another library (Decimal, NumPy); anything else as it is."""
+    """Convert numbers of other libraries (Decimal, NumPy) to float; return anything else unchanged."""
     if isinstance(value, (int, float, str, bytes)):
         return value
     with suppress(TypeError, ValueError, OverflowError):
@@ -92,16 +92,16 @@ def _function(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 @explained("Backoff(max_retries=3)")
 @frozen
 class Backoff:
-    """Exponential backoff with full jitter; a provider's own wish goes before it.
+    """Exponential backoff with full jitter; a wait requested by the provider takes precedence.
 
-    An error is tried again only if it says that may help. A wait the provider asks for that is longer
-    than ``longest`` means that trying again now is pointless.
+    An error is retried only if its ``retryable`` is true. If the provider asks for a longer wait than ``longest``, the
+    call is not retried.
 
     The presets are :meth:`none`, :meth:`default`, :meth:`aggressive` and :meth:`conservative`; a client
     takes their names too: ``Client(…, retry="conservative")``.
     """
 
-    #: Tries after the first one.
+    #: Attempts after the first one.
     max_retries: int = field(default=3, converter=_whole, validator=_tries)
     #: Seconds the first wait may last at most.
     base: float = field(default=0.5, converter=_number, validator=_not_negative)
@@ -125,22 +125,22 @@ class Backoff:
 
     @classmethod
     def none(cls) -> Backoff:
-        """Never try again."""
+        """Never retry."""
         return cls(0)
 
     @classmethod
     def default(cls) -> Backoff:
-        """Three more tries, half a second and doubling."""
+        """Three retries, half a second and doubling."""
         return cls()
 
     @classmethod
     def aggressive(cls) -> Backoff:
-        """Five more tries in short order, for a caller who cannot wait."""
+        """Five retries with short waits, for interactive use."""
         return cls(5, base=0.5, cap=10.0, factor=1.5)
 
     @classmethod
     def conservative(cls) -> Backoff:
-        """Two more tries with long waits, for work that has time."""
+        """Two retries with long waits, for batch work."""
         return cls(2, base=2.0, cap=60.0, factor=3.0)
 
 
@@ -153,7 +153,7 @@ PRESETS: dict[str, Callable[[], Backoff]] = {
 
 
 def make_policy(given: Any, max_retries: int) -> RetryPolicy:
-    """The policy a client was given: a function, a preset's name, or nothing but a number of retries.
+    """The policy of a client: a function, the name of a preset, or the default with a number of retries.
 
     Raises:
         ConfigError: It is none of these.
@@ -163,13 +163,14 @@ def make_policy(given: Any, max_retries: int) -> RetryPolicy:
     if isinstance(given, str):
         if given not in PRESETS:
             raise ConfigError(
-                f"retry {given!r} is no preset.", hint=f"{did_you_mean(given, PRESETS)}There are: {', '.join(PRESETS)}."
+                f"retry {given!r} is not a preset.",
+                hint=f"{did_you_mean(given, PRESETS)}There are: {', '.join(PRESETS)}.",
             )
         return PRESETS[given]()
     if not callable(given):
         raise ConfigError(f"retry must be a function or a preset's name, not {given!r}.", hint="retry='conservative'.")
     if isinstance(given, type):
-        raise ConfigError(f"retry is the class {given.__name__}, not one of its objects.", hint="retry=Backoff(3).")
+        raise ConfigError(f"retry is the class {given.__name__}, not an instance of it.", hint="retry=Backoff(3).")
     if not _takes_two(given):
         raise ConfigError(
             "retry must be a plain function of two arguments.",
@@ -179,12 +180,12 @@ def make_policy(given: Any, max_retries: int) -> RetryPolicy:
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:
-    """Whether it is a plain function of an error and a number, as far as it says."""
+    """Whether it is a plain function of an error and a number, as far as its signature shows."""
     try:
         if inspect.iscoroutinefunction(function):
             return False
         signature = inspect.signature(function, follow_wrapped=False)
-    except (TypeError, ValueError):  # written in C, or a stand-in of a test, and it does not say
+    except (TypeError, ValueError):  # written in C, or a mock: no signature
         return True
     try:
         signature.bind(None, 1)
@@ -194,10 +195,10 @@ def _takes_two(function: Callable[..., Any]) -> bool:
 
 
 def ask(policy: RetryPolicy, error: ProviderKitError, attempt: int) -> float | None:
-    """What a policy says, if it is an answer.
+    """Call a policy and check its answer.
 
     Raises:
-        ConfigError: A function of the caller's own returned something else than seconds or ``None``.
+        ConfigError: A custom policy returned something other than seconds or ``None``.
     """
     wait: float | None = policy(error, attempt)
     if wait is None or (type(wait) is float and 0 <= wait < math.inf):

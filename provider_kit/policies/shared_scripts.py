@@ -1,6 +1,6 @@
-"""The policies once more, in Lua: what several processes decide together is decided on the server, in one step.
+"""The policies in Lua: decisions that several processes share are made on the Redis server, atomically.
 
-The scripts mirror ``rate_limit``, ``circuit_breaker`` and ``key_pool``. Times are microseconds of the
+The scripts mirror ``rate_limit``, ``circuit_breaker`` and ``auth/keys/pool``. Times are microseconds of the
 server's own clock, so the clocks of the machines need not agree.
 """
 
@@ -13,7 +13,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 """
 
-#: Claim room in every window, or in none. KEYS: a sorted set and a total for each window. ARGV: a unique
+#: Reserve capacity in every window, or in none. KEYS: a sorted set and a total for each window. ARGV: a unique
 #: id, then limit, length and amount for each window. Returns 0 if admitted, else microseconds to wait.
 TAKE = (
     _NOW
@@ -72,10 +72,9 @@ redis.call('INCRBY', KEYS[2], ARGV[3] - ARGV[2])
 return 1
 """
 
-#: How circuit and keys are. KEYS: the circuit's hash, the keys' hash. ARGV: half-open requests, open for;
-#: half-open requests 0 means that there is no circuit breaker. Returns the circuit's state, microseconds
-#: to stay away, and for each key that is out: its id, microseconds it rests, why, and whether the
-#: provider named the time.
+#: The state of circuit and keys. KEYS: the circuit's hash, the keys' hash. ARGV: half-open requests, open for;
+#: half-open requests 0 means that there is no circuit breaker. Returns the circuit's state, microseconds to wait, and
+#: for each key that is out: its id, microseconds it cools down, why, and whether the provider named the time.
 BEGIN = (
     _NOW
     + """
@@ -120,7 +119,7 @@ return answer
 
 #: How an attempt ended. KEYS as above. ARGV: outcome (``ok``, ``failed``, ``open``, or ``none`` without a
 #: circuit breaker), window, open for, half-open requests, fewest requests, ratio; then a key's id (or
-#: nothing), what became of it (``fine``, ``same``, or why it rests), microseconds it rests, and whether the
+#: nothing), what happened to it (``fine``, ``same``, or why it is out), microseconds it cools down, and whether the
 #: provider named the time. Returns the circuit's state.
 FINISH = (
     _NOW

@@ -1,4 +1,5 @@
-"""One does the work, the others wait for it: threads, tasks and event loops alike. Plain state."""
+"""Single flight: one caller does the work, the others wait for it, across threads, tasks and event loops. Plain
+state."""
 
 from __future__ import annotations
 
@@ -24,34 +25,34 @@ class _Wakes(Protocol):
 
 @define(eq=False)
 class Flight:
-    """Work under way, and who waits for it."""
+    """Work in progress, and its waiters."""
 
-    #: Clock reading after which whoever does it is taken for dead.
+    #: Time after which its caller is considered dead.
     until: float
-    #: Tells whether the event loop it runs in has ended, and it with it.
+    #: Returns whether the event loop it runs in was closed, which ends the work.
     ended: Callable[[], bool]
     wakeups: list[_Wakes] = field(factory=list)
     done: bool = False
     error: ProviderKitError | None = None
-    #: What it brought.
+    #: Its result.
     result: Any = None
-    #: Somebody else has taken over: what it still does must have no effect.
+    #: Another caller has taken over: whatever this flight still does must have no effect.
     abandoned: bool = False
-    #: Gives back what a dead flight still holds.
+    #: Releases what a dead flight still holds.
     give_back: Callable[[], object] | None = None
-    #: What it is about.
+    #: The key of the work.
     key: str = ""
-    #: Refers to an object that lives as long as whoever does it.
+    #: Weak reference to an object that lives as long as the caller's work.
     holder: Callable[[], object] | None = None
 
     def over(self, now: float) -> bool:
-        """Whether nothing will come of it any more."""
+        """Whether it can no longer produce a result."""
         lost = self.holder is not None and self.holder() is None
         return lost or self.done or now > self.until or self.ended()
 
 
 class SingleFlight:
-    """At most one flight at a time about each thing."""
+    """At most one flight at a time for each key."""
 
     def __init__(self) -> None:
         self._flights: dict[str, Flight] = {}
@@ -63,7 +64,7 @@ class SingleFlight:
         self._flights = {}
 
     def current(self, now: float, key: str = "") -> Flight | None:
-        """The flight under way, if there is one."""
+        """The flight in progress, if there is one."""
         flight = self._flights.get(key)
         return flight if flight is not None and not flight.over(now) else None
 
@@ -77,21 +78,21 @@ class SingleFlight:
         key: str = "",
         holder: object | None = None,
     ) -> tuple[Flight, bool, _Wakes | None]:
-        """Take part: the flight, whether the caller is to do the work, and else what to wait with.
+        """Join: return the flight, whether the caller is to do the work, and otherwise the waiter.
 
-        A flight whose event loop has ended, whose holder is gone, or that takes too long, is replaced; what it held
-        is given back, and whoever waited for it waits for the new one.
+        A flight whose event loop was closed, whose holder is gone, or that takes too long, is replaced; what it held is
+        released, and its waiters wait for the new one.
 
         Args:
             now: The clock.
-            until: Clock reading after which whoever does the work is taken for dead.
-            ended: Tells whether the event loop it is done in has been closed.
-            make_waiter: Makes what the caller waits with.
-            key: What it is about.
+            until: Time after which the caller that does the work is considered dead.
+            ended: Returns whether the event loop of the work has been closed.
+            make_waiter: Creates the caller's waiter.
+            key: Identifies the work.
             holder: An object that lives as long as the caller's work.
         """
         made = Flight(until, ended, key=key)
-        if holder is not None:  # before anybody knows of it: an interrupt must not leave a flight without a holder
+        if holder is not None:  # before it is published: an interrupt must not leave a flight without a holder
             made.holder = weakref.ref(holder, lambda _: self._lost(made))
         with self._lock:
             flight = self._flights.get(key)
@@ -112,11 +113,11 @@ class SingleFlight:
         if give_back is not None:
             try:
                 give_back()
-            except Exception:  # whoever takes over must not fail by what somebody else left behind
-                _LOG.warning("what a dead refresh held could not be given back; its time runs out by itself")
+            except Exception:  # the new flight must not fail because the old one could not be released
+                _LOG.warning("a lock held by a dead refresh could not be released; it will expire")
 
     def land(self, flight: Flight) -> None:
-        """The work is over; wake everybody who waits for it."""
+        """The work has ended; wake all waiters."""
         with self._lock:
             flight.done = True
             if self._flights.get(flight.key) is flight:
@@ -126,7 +127,7 @@ class SingleFlight:
             wakeup.wake()
 
     def end(self, key: str) -> None:
-        """Whatever is under way about this is over."""
+        """End the flight of this key, if there is one."""
         flight = self._flights.get(key)
         if flight is not None:
             self.land(flight)

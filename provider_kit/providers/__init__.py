@@ -1,7 +1,7 @@
-"""Whom to call: one small file or row for each provider, found by name through the registry.
+"""What is specific to each provider: one small file or table row each, found by name through the registry.
 
-A provider is data: address, variables, key's place, quirks; a subclass where that is not enough. It opens nothing, and
-reads the environment only through the mapping it is handed. No code elsewhere asks for a provider's name.
+A provider is data: base URL, environment variables, key header, quirks; a subclass where that is not enough. It opens
+nothing, and reads the environment only through the mapping it is given. No code elsewhere compares a provider's name.
 """
 
 from __future__ import annotations

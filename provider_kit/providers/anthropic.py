@@ -1,4 +1,4 @@
-"""Anthropic: the Messages API, and what each Claude takes.
+"""Anthropic: the Messages API, and what each Claude model accepts.
 
 Source: Anthropic's model overview and its pages on thinking and effort. The version header is
 ``2023-06-01``; override it with ``headers={"anthropic-version": …}``.
@@ -61,7 +61,7 @@ _PROFILES: tuple[tuple[str, ClaudeProfile], ...] = (
 
 
 def claude_profile(model: str) -> ClaudeProfile:
-    """What a model takes; an unknown one is taken for a modern Claude with a cautious output limit."""
+    """What a model accepts; an unknown one is treated as a recent Claude with a low output limit."""
     for pattern, profile in _PROFILES:
         if re.search(pattern, model):
             return profile
@@ -77,7 +77,7 @@ class AnthropicProvider(Provider):
         return lambda model: made
 
     def key_headers(self, key: str, variable: str | None) -> dict[str, str]:
-        """API keys travel as ``x-api-key``, OAuth tokens as a bearer token; never both."""
+        """API keys are sent as ``x-api-key``, OAuth tokens as a bearer token; never both."""
         if variable == "ANTHROPIC_AUTH_TOKEN" or key.startswith("sk-ant-oat"):
             return {"Authorization": f"Bearer {key}"}
         return {"x-api-key": key}

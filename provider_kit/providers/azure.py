@@ -1,7 +1,7 @@
 """Azure OpenAI (Microsoft Foundry), v1 API and classic deployments.
 
 With ``https://{resource}.openai.azure.com`` the v1 API is used: no api-version, the model is the name of
-the deployment. With ``api_version=`` (or ``OPENAI_API_VERSION``) the classic addresses are.
+the deployment. With ``api_version=`` (or ``OPENAI_API_VERSION``) the classic addresses are used.
 Source: learn.microsoft.com, "Azure OpenAI API version lifecycle".
 """
 
@@ -26,12 +26,12 @@ def _quirks(model: str) -> ChatQuirks:
     """As OpenAI; ``user`` keeps its old name, and streams of filtered prompts may end without usage."""
     quirks = evolve(openai_quirks(model), user_field="user", always_done=True)
     if quirks.reasoning is None and not model.startswith(("gpt-4", "gpt-35", "gpt-3.5")):
-        return evolve(quirks, reasoning=ChatQuirks().reasoning)  # the deployment's name tells nothing
+        return evolve(quirks, reasoning=ChatQuirks().reasoning)  # a deployment's name does not identify its model
     return quirks
 
 
 class _ClassicAzureChat(OpenAIChat):
-    """The deployment stands in the path."""
+    """The deployment is part of the path."""
 
     def build_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
         """Write a chat request."""
@@ -57,18 +57,18 @@ class AzureProvider(OpenAIProvider):
         return config
 
     def make_dialects(self, config: ProviderConfig) -> Callable[[str], Dialect]:
-        """Chat unless asked otherwise: a deployment's name does not tell its model."""
+        """Chat unless configured otherwise: a deployment's name does not identify its model."""
         if config.options.get("api_version") and not config.options.get("use_responses_api"):
             classic = _ClassicAzureChat(provider=config.label, quirks=self.quirks)
             return lambda model: classic
         return super().make_dialects(config)
 
     def prefers_responses(self, model: str) -> bool:
-        """A deployment's name does not tell its model, so the chat API is the safe choice."""
+        """A deployment's name does not identify its model, so the chat API is the safe choice."""
         return False
 
     def find_base_url(self, config: ProviderConfig, environ: Mapping[str, str]) -> str | None:
-        """The resource's address with the API's path, and the version where one is asked for."""
+        """The resource's address with the API's path, and the version where one is configured."""
         url = super().find_base_url(config, environ)
         if not url:
             return url
@@ -83,7 +83,7 @@ class AzureProvider(OpenAIProvider):
         return f"{bare}?{query}" if query else bare
 
     def key_headers(self, key: str, variable: str | None) -> dict[str, str]:
-        """Keys travel as ``api-key``, Entra tokens as a bearer token."""
+        """Keys are sent as ``api-key``, Entra tokens as a bearer token."""
         if variable == "AZURE_OPENAI_AD_TOKEN" or key.startswith("eyJ"):
             return {"Authorization": f"Bearer {key}"}
         return {"api-key": key}

@@ -1,8 +1,7 @@
-"""Whom to call: a provider's address, credentials' place, dialect and quirks, as data.
+"""A provider as data: base URL, header of its credentials, dialect and quirks.
 
-Most providers are one :class:`Provider` value. One that needs more than data subclasses it; the methods
-below are the seams. A provider opens no connection and reads the environment only through the mapping it
-is handed.
+Most providers are one :class:`Provider` value. One that needs more than data subclasses it and overrides the methods
+below. A provider opens no connection and reads the environment only through the mapping it is given.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ class Provider:
 
     #: The name before the slash of a model string.
     name: str
-    #: Name for people.
+    #: Display name.
     title: str = ""
-    #: Address up to the point where the dialect's paths begin; ``None``: the user must give one.
+    #: Base URL, to which the dialect's paths are appended; ``None``: the user must give one.
     base_url: str | None = None
     #: Environment variables that may hold the key, in order.
     key_variables: tuple[str, ...] = ()
@@ -63,7 +62,7 @@ class Provider:
     local: bool = False
     #: Seconds over which it counts requests, where its headers do not say.
     requests_limit_per: float = 60.0
-    #: Hours from UTC of the place whose midnight renews its daily quotas.
+    #: Offset from UTC, in hours, of the time zone whose midnight renews its daily quotas.
     day_begins: float = 0.0
     #: Whether it has an endpoint for embeddings, where its dialect has one.
     has_embeddings: bool = True
@@ -71,19 +70,19 @@ class Provider:
     embed_batch: int = 2048
     #: Options of a client that only this provider knows.
     option_names: tuple[str, ...] = ()
-    #: Kinds of these options where they are not texts: ``{"use_responses_api": bool}``; ``list``: of texts.
+    #: Types of these options where they are not strings: ``{"use_responses_api": bool}``; ``list``: of strings.
     option_kinds: Mapping[str, type] = field(factory=dict)
     #: Where to get a key.
     console: str | None = None
-    #: Paths that tell the account's credit, the best one first; see :meth:`read_balance`.
+    #: Paths that return the account's credit, the best one first; see :meth:`read_balance`.
     balance_paths: tuple[str, ...] = ()
-    #: Addresses and ways of its OAuth login; the client's id is the user's own.
+    #: Settings of its OAuth login; the user adds the client id.
     oauth: OAuthConfig | None = None
-    #: Signs each request, in place of a header that carries the key.
+    #: Signs each request, instead of a header with the key.
     signer: Signer | None = None
 
     def complete(self, config: ProviderConfig, environ: Mapping[str, str]) -> ProviderConfig:
-        """The configuration with options that the environment holds; called before all else."""
+        """The configuration with options from the environment; called first."""
         return config
 
     def make_dialects(self, config: ProviderConfig) -> Callable[[str], Dialect]:
@@ -105,14 +104,14 @@ class Provider:
         return self.base_url
 
     def find_key(self, environ: Mapping[str, str]) -> tuple[str | None, str | None]:
-        """The first key in the environment and the variable it stands in."""
+        """The first key in the environment and the name of its variable."""
         keys, variable = self.find_keys(environ)
         if variable is None:
             return None, None
         return keys[0], variable if environ.get(variable) else f"{variable}_1"
 
     def find_keys(self, environ: Mapping[str, str]) -> tuple[tuple[str, ...], str | None]:
-        """The keys in the environment, and the variable they belong to, without a number."""
+        """The keys in the environment, and the name of their variable, without a number."""
         for variable in self.key_variables:
             found = keys_of_variable(variable, environ)
             if found:
@@ -134,7 +133,7 @@ class Provider:
         return 86400.0 - (time + self.day_begins * 3600.0) % 86400.0
 
     def read_balance(self, path: str, payload: Mapping[str, Any]) -> Decimal | None:
-        """The credit that is left, out of the answer of one of ``balance_paths``; ``None`` if it does not tell."""
+        """The remaining credit, from the answer of one of ``balance_paths``; ``None`` if it does not say."""
         return None
 
     def explain(self, error: APIError, *, base_url: str) -> None:
@@ -167,7 +166,7 @@ def keys_of_variable(variable: str, environ: Mapping[str, str]) -> tuple[str, ..
 
 
 def shown_variable(variable: str, environ: Mapping[str, str]) -> str:
-    """How to call the variable, or the numbered ones, that :func:`keys_of_variable` finds keys in."""
+    """The name to show for the variable, or the numbered ones, in which :func:`keys_of_variable` finds keys."""
     if environ.get(variable):
         return variable
     count = len(keys_of_variable(variable, environ))
@@ -175,7 +174,7 @@ def shown_variable(variable: str, environ: Mapping[str, str]) -> str:
 
 
 def as_decimal(value: Any) -> Decimal | None:
-    """An amount out of JSON, ``None`` if it is none."""
+    """An amount from JSON, ``None`` if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:

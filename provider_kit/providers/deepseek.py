@@ -27,7 +27,7 @@ def _reasoning(reasoning: Reasoning, body: dict[str, Any], report: ParameterRepo
 
 
 class DeepSeekProvider(Provider):
-    """DeepSeek; tells the credit of the account."""
+    """DeepSeek; reports the credit of the account."""
 
     def read_balance(self, path: str, payload: Mapping[str, Any]) -> Decimal | None:
         """The first currency's balance."""

@@ -1,4 +1,4 @@
-"""Which provider is meant where nobody names one."""
+"""Which provider is used where none is named."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from provider_kit.providers.registry import find_provider, provider_names
 
 __all__ = ["default_target"]
 
-#: Asked in this order; local servers and the demo need no key and are never guessed.
+#: Tried in this order; local servers and the demo need no key and are never guessed.
 _ORDER = ("openai", "anthropic", "gemini", "openrouter", "groq", "mistral", "cerebras", "qwen", "deepseek", "xai")
 
 
@@ -16,8 +16,8 @@ def default_target(environ: Mapping[str, str], stored: Container[str] = ()) -> s
     """``PROVIDER_KIT_MODEL``, else the first provider with a key, else ``demo``.
 
     Args:
-        environ: The environment, whose keys go first.
-        stored: Names of the providers of which a key or a login is stored.
+        environ: The environment; its keys take precedence.
+        stored: Names of the providers with a stored key or login.
     """
     named = environ.get("PROVIDER_KIT_MODEL", "").strip()
     if named:

@@ -26,7 +26,7 @@ _PROJECT_WORDS = re.compile(
 
 
 def gemini_profile(model: str) -> GeminiProfile:
-    """What a model takes, told by its version. Source: Gemini API, "Thinking"."""
+    """What a model accepts, by its version. Source: Gemini API, "Thinking"."""
     name = model.rsplit("/", 1)[-1]
     version = re.match(r"^gemini-(\d+)(?:\.(\d+))?", name)
     major = int(version[1]) if version else 3
@@ -63,12 +63,12 @@ class GeminiProvider(Provider):
         return url
 
     def extra_headers(self, config: ProviderConfig, environ: Mapping[str, str]) -> dict[str, str]:
-        """The project that pays."""
+        """The project that is billed."""
         project = config.options.get("project_id") or environ.get("GEMINI_PROJECT_ID", "").strip()
         return {"x-goog-user-project": project} if project else {}
 
     def explain(self, error: APIError, *, base_url: str) -> None:
-        """Of a project that is missing, or may not be used, say how it is named."""
+        """Where a project is missing or may not be used, say how to set it."""
         about = error.code in _PROJECT_REASONS or _PROJECT_WORDS.search(error.message[:1000])
         if about and error.status_code in (400, 401, 403, 404):
             error.with_hint(
@@ -100,7 +100,7 @@ PROVIDER = GeminiProvider(
         device_url="https://oauth2.googleapis.com/device/code",
         revoke_url="https://oauth2.googleapis.com/revoke",
         default_scopes=("https://www.googleapis.com/auth/cloud-platform",),
-        # Without both, Google hands out a refresh token with the first consent only, or none at all.
+        # Without both, Google issues a refresh token with the first consent only, or none at all.
         auth_params={"access_type": "offline", "prompt": "consent"},
     ),
 )

@@ -13,7 +13,7 @@ __all__ = ["PROVIDER", "GroqProvider"]
 
 
 def _groq_quirks(model: str) -> ChatQuirks:
-    """``gpt-oss`` always thinks; the others can be told not to."""
+    """``gpt-oss`` always reasons; for the others it can be switched off."""
     efforts = (
         ("low", "medium", "high", "default") if "gpt-oss" in model else ("none", "low", "medium", "high", "default")
     )
@@ -48,7 +48,7 @@ PROVIDER = GroqProvider(
     base_url_variables=("GROQ_BASE_URL",),
     key_prefix="gsk_",
     default_model="openai/gpt-oss-20b",
-    requests_limit_per=86400.0,  # its x-ratelimit-limit-requests is of a day, its tokens are of a minute
+    requests_limit_per=86400.0,  # its x-ratelimit-limit-requests counts a day, its tokens a minute
     quirks=_groq_quirks,
     console="https://console.groq.com/keys",
 )

@@ -19,7 +19,7 @@ class OllamaProvider(Provider):
     """Ollama; ``OLLAMA_HOST`` may lack scheme and port, as Ollama itself allows."""
 
     def find_base_url(self, config: ProviderConfig, environ: Mapping[str, str]) -> str | None:
-        """A whole address out of what ``OLLAMA_HOST`` may be."""
+        """A complete URL from the forms ``OLLAMA_HOST`` may have."""
         url = (super().find_base_url(config, environ) or "").strip(" \t\"'")
         if "://" not in url:
             address, slash, path = url.partition("/")

@@ -1,7 +1,7 @@
 """OpenAI: two APIs behind one name.
 
-Reasoning models (o-series, GPT-5 and later) are asked through the Responses API, which alone lets their
-reasoning be sent back; the others through Chat Completions. ``use_responses_api`` overrides this.
+Reasoning models (o-series, GPT-5 and later) are called through the Responses API, the only one that accepts their
+reasoning back; the others through Chat Completions. ``use_responses_api`` overrides this.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def responses_profile(model: str) -> ResponsesProfile:
 
 
 class OpenAIProvider(Provider):
-    """OpenAI, and whoever serves both of its APIs."""
+    """OpenAI, and servers that have both of its APIs."""
 
     def make_dialects(self, config: ProviderConfig) -> Callable[[str], Dialect]:
         """Chat or Responses, by ``use_responses_api``, else by model."""
@@ -109,7 +109,7 @@ class OpenAIProvider(Provider):
         return lambda model: responses if self.prefers_responses(model) else chat
 
     def prefers_responses(self, model: str) -> bool:
-        """Whether a model is asked through the Responses API where the user does not say."""
+        """Whether a model is called through the Responses API by default."""
         return is_reasoning_model(model)
 
     def extra_headers(self, config: ProviderConfig, environ: Mapping[str, str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ __all__ = ["PROVIDER", "OpenRouterProvider"]
 
 
 def _reasoning(reasoning: Reasoning, body: dict[str, Any], report: ParameterReport) -> None:
-    """One object for every provider behind it: an effort or a budget, shown or not."""
+    """One object for every provider behind it: an effort or a budget, included in the answer or not."""
     wish: dict[str, Any] = {}
     if reasoning.budget_tokens:
         wish["max_tokens"] = reasoning.budget_tokens

@@ -16,7 +16,7 @@ _BUDGETS = {"minimal": 512, "low": 2048, "medium": 8192, "high": 24576, "xhigh":
 
 
 def _reasoning(reasoning: Reasoning, body: dict[str, Any], report: ParameterReport) -> None:
-    """``enable_thinking`` with a budget; the default differs from model to model, so it is always said."""
+    """``enable_thinking`` with a budget; the default differs from model to model, so it is always sent."""
     if reasoning.effort == "none":
         body["enable_thinking"] = False
         return
@@ -56,7 +56,7 @@ PROVIDER = QwenProvider(
         empty_content="",
         user_field=None,
     ),
-    # Not a used-up quota but tokens a minute: waiting helps, in spite of OpenAI's name for it.
+    # Not a used-up quota but tokens per minute: waiting helps, although OpenAI uses the same name for a quota.
     error_codes={"insufficient_quota": RateLimitError},
     embed_batch=10,
     console="https://modelstudio.console.alibabacloud.com",

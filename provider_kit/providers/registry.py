@@ -1,9 +1,8 @@
 """Which providers there are, and what a model string means.
 
-A provider is found by name in three places: what the program registered, what this package brings, and
-what installed packages announce under the entry point group ``provider_kit.providers``. Each is imported
-when it is first used. This package brings the modules of this folder, each under its own name, and the rows of
-``compatible.py``.
+A provider is found by name in three places: what the program registered, what this package contains, and what installed
+packages declare under the entry point group ``provider_kit.providers``. Each is imported when it is first used. This
+package contains the modules of this folder, each under its own name, and the rows of ``compatible.py``.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ __all__ = ["ENTRY_POINTS", "built_in_names", "find_provider", "provider_names", 
 
 ENTRY_POINTS = "provider_kit.providers"
 
-#: Modules of this folder that are no provider.
+#: Modules of this folder that are not providers.
 _OTHERS = frozenset(("base", "compatible", "default_choice", "registry"))
 _DEMO = "provider_kit.testing.demo"
 
@@ -39,7 +38,7 @@ _ALIASES = {"google": "gemini", "dashscope": "qwen", "lm_studio": "lmstudio", "l
 _ADDRESS = re.compile(
     r"(?:localhost|\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:]+\]|[\w.-]+:\d{3,5}|[\w-]+(?:\.[\w-]+)+(?=/v\d))(?::\d+)?(?:/|$)"
 )
-#: Names that tell their provider without a prefix.
+#: Model names that identify their provider without a prefix.
 _BARE = (
     (re.compile(r"^(?:gpt-\d|o\d(?:-|$)|chatgpt-|text-embedding-)"), "openai"),
     (re.compile(r"^claude-"), "anthropic"),
@@ -54,22 +53,22 @@ _loaded: dict[str, Provider] = {}
 
 
 def _announced(name: str | None = None) -> list[EntryPoint]:
-    """What installed packages announce; looked up only where the built-in names do not do."""
+    """Entry points of installed packages; looked up only where the built-in names do not suffice."""
     found = _all_announced(tuple((folder, _changed(folder)) for folder in sys.path))
     return [entry for entry in found if name is None or entry.name == name]
 
 
 @lru_cache(maxsize=1)
 def _all_announced(folders: tuple[tuple[str, float], ...]) -> list[EntryPoint]:
-    """Read again only where a package was installed or taken away: it takes milliseconds, and a file may hold
-    thousands of unknown names."""
+    """Read again only after a package was installed or removed: it takes milliseconds, and a file may hold thousands of
+    unknown names."""
     from importlib.metadata import entry_points
 
     return list(entry_points(group=ENTRY_POINTS))
 
 
 def _changed(folder: str) -> float:
-    """When something was last put into a folder, or taken out of it."""
+    """When something was last added to a folder, or removed from it."""
     try:
         return os.stat(folder or ".").st_mtime
     except OSError:
@@ -77,13 +76,13 @@ def _changed(folder: str) -> float:
 
 
 def register_provider(provider: Provider) -> Provider:
-    """Make a provider known by its name, in place of any other of that name.
+    """Register a provider under its name, replacing any other of that name.
 
     Returns:
-        The provider itself, so that the call can stand where it is defined.
+        The provider itself, so that the call can wrap its definition.
 
     Raises:
-        ConfigError: It is no :class:`Provider`, or its name could not stand before a slash.
+        ConfigError: It is not a :class:`Provider`, or its name cannot precede the slash of a model string.
     """
     if not isinstance(provider, Provider):
         raise ConfigError(
@@ -102,7 +101,7 @@ def provider_names() -> list[str]:
 
 
 def built_in_names() -> set[str]:
-    """The names of the providers that this package brings."""
+    """The names of the providers in this package."""
     return {*_modules(), *_rows()}
 
 
@@ -124,7 +123,7 @@ def find_provider(name: str) -> Provider:
     """The provider of this name.
 
     Raises:
-        UnknownProviderError: There is none; the hint names the nearest ones.
+        UnknownProviderError: There is none; the hint suggests similar names.
     """
     name = _real_name(name)
     found = _registered.get(name) or _loaded.get(name)
@@ -162,9 +161,9 @@ def is_known(name: str) -> bool:
 def split_model(text: str) -> tuple[str, str | None]:
     """Provider and model of a model string.
 
-    ``provider/model`` is split once, so ``openrouter/anthropic/claude-x`` works; ``provider:model`` counts
-    only if the prefix is a provider (``llama3.1:8b`` is a model); a provider alone means its default
-    model; a bare name such as ``claude-x`` tells its provider.
+    ``provider/model`` is split once, so ``openrouter/anthropic/claude-x`` works; ``provider:model`` counts only if the
+    prefix is a provider (``llama3.1:8b`` is a model); a provider alone means its default model; a bare name such as
+    ``claude-x`` identifies its provider.
 
     Raises:
         UnknownProviderError: The text names no known provider.

@@ -63,7 +63,7 @@ class XAIProvider(OpenAIProvider):
         return {}
 
     def explain(self, error: APIError, *, base_url: str) -> None:
-        """Nothing beyond the classes' own hints."""
+        """Add nothing to the hints of the error classes."""
 
 
 PROVIDER = XAIProvider(

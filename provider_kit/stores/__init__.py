@@ -1,4 +1,4 @@
-"""State outside the process: shared through Redis, kept in files. What waits here has a deadline.
+"""State outside the process: shared through Redis, kept in files. Every wait here has a deadline.
 
-No store is loaded before it is used, and calls go on without one that is away.
+No store is loaded before it is used, and calls continue without one that cannot be reached.
 """

@@ -1,4 +1,4 @@
-"""What a shared store must be able to do, and which one an address means. No store is loaded before it is used."""
+"""The protocol of shared stores, and opening one by its address. No store is loaded before it is used."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ADDRESSES = ("redis://", "rediss://", "unix://")
 
 @runtime_checkable
 class SharedStore(Protocol):
-    """A store that runs small scripts as one step; :class:`RedisStore` is the one that comes along."""
+    """A store that runs small scripts atomically; :class:`RedisStore` is the built-in one."""
 
     async def run(self, transport: Runtime, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run a Lua script on the server, in one step.
+        """Run a Lua script on the server, atomically.
 
         Raises:
             StoreError: The store cannot be reached in time, or refuses.
@@ -31,7 +31,7 @@ class SharedStore(Protocol):
 
 
 def open_store(url: str) -> SharedStore:
-    """The store at an address; no connection is made yet.
+    """The store at an address; no connection is opened yet.
 
     Raises:
         ConfigError: No store has such an address.
@@ -45,7 +45,7 @@ def open_store(url: str) -> SharedStore:
 
 
 def open_cache_store(cache: ResponseCache, config: ProviderConfig) -> object:
-    """Where a cache keeps its answers, if not in memory.
+    """The store of a cache that is not kept in memory.
 
     Raises:
         StoreError: It cannot be opened.

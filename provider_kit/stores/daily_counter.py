@@ -16,7 +16,7 @@ from provider_kit.stores.user_folders import file_remedy, lock_folder, needed_fo
 __all__ = ["DailyCounter", "default_path"]
 
 _DAY = 86400.0
-#: Entries of one key; beyond that, those of one minute are merged into its latest, never in the sender's favour.
+#: Entries of one key; beyond that, those of one minute are merged into the latest, so none expires early.
 _MOST = 1440
 _SPAN = _DAY / _MOST
 
@@ -37,7 +37,7 @@ class DailyCounter:
     Args:
         path: The file.
         timeout: Seconds to wait for another process that is writing.
-        clock: Tells the seconds since 1970.
+        clock: Returns the seconds since 1970.
     """
 
     def __init__(self, path: str, *, timeout: float = 2.0, clock: Callable[[], float] = time.time) -> None:
@@ -95,10 +95,10 @@ class DailyCounter:
             entries.append([now, 1])
         counts[name] = entries
         counts = {who: entries for who, entries in counts.items() if entries}
-        # No link that somebody put in the way is followed.
+        # Links are not followed.
         temporary = f"{self.path}.{os.getpid()}.new"
         with suppress(FileNotFoundError):
-            os.unlink(temporary)  # of a process with the same number that died
+            os.unlink(temporary)  # left by a dead process with the same id
         with open(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             json.dump(counts, file)
         os.replace(temporary, self.path)
@@ -113,7 +113,7 @@ class DailyCounter:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or not all(_is_log(entries) for entries in found.values()):
-            os.replace(self.path, f"{self.path}.damaged")  # kept, for somebody may want to know
+            os.replace(self.path, f"{self.path}.damaged")  # kept for inspection
             return {}
         return found
 

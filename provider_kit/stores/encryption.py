@@ -1,7 +1,7 @@
 """Encrypting texts with a key or a passphrase. Needs ``pip install provider-kit[crypto]``.
 
-A sealed text says how it was made: ``<header>scrypt:<n>:<r>:<p>:<salt>:<Fernet token>`` for a passphrase,
-``<header>fernet:<Fernet token>`` for a key; the header names what it is and the version of the form.
+An encrypted text names its encryption: ``<header>scrypt:<n>:<r>:<p>:<salt>:<Fernet token>`` for a passphrase,
+``<header>fernet:<Fernet token>`` for a key; the header names its kind and format version.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class TokenCipher:
     """Encrypts and decrypts with one of several keys.
 
     Args:
-        header: How a sealed text begins.
-        what: What is sealed, in errors: ``stored token``.
+        header: Prefix of an encrypted text.
+        what: What is encrypted, for errors: ``stored token``.
         if_lost: What to do when the key is lost.
         key: A key of :func:`generate_encryption_key`, or several: the first one encrypts, all decrypt.
-        passphrase: Words instead of a key, or several.
+        passphrase: A passphrase instead of a key, or several.
         key_file: A file that holds the key.
 
     Raises:
@@ -93,7 +93,7 @@ class TokenCipher:
         self._derived: dict[tuple[bytes, int, int, int, int], Any] = {}
 
     def forget_salt(self) -> None:
-        """Seal with a new salt from now on."""
+        """Encrypt with a new salt from now on."""
         self._salt = None
 
     def _check(self, key: str) -> Any:
@@ -102,7 +102,7 @@ class TokenCipher:
         except (ValueError, binascii.Error):
             raise EncryptionError(
                 "The encryption key is malformed.",
-                hint="A key has 44 characters, see generate_encryption_key(). For words use passphrase=.",
+                hint="A key has 44 characters, see generate_encryption_key(). For a passphrase use passphrase=.",
             ) from None
 
     def encrypt(self, plain: bytes) -> str:
@@ -142,7 +142,7 @@ class TokenCipher:
         raise EncryptionError(
             f"The {self._what} cannot be decrypted: the key is wrong, or the record is damaged.",
             details="nothing was changed",
-            hint=f"Use the key it was encrypted with; old keys can stand behind the new one.{with_words} "
+            hint=f"Use the key it was encrypted with; old keys can be listed after the new one.{with_words} "
             f"If the key is lost, {self._if_lost}.",
         )
 
@@ -160,18 +160,18 @@ class TokenCipher:
             made = base64.urlsafe_b64decode(salt)
         except ValueError:
             costs, made, sealed = (0, 0, 0), b"", ""
-        # A record must not make us spend all memory or time.
+        # A record must not use up all memory or time.
         if not (2**14 <= costs[0] <= 2**20 and costs[0] & (costs[0] - 1) == 0 and 1 <= costs[1] <= 32):
             costs = (0, 0, 0)
         # 128 * n * r bytes are needed, for p times as long.
         if not 1 <= costs[2] <= 16 or not made or costs[0] * costs[1] > 2**21 or costs[0] * costs[1] * costs[2] > 2**23:
-            raise EncryptionError(f"The {self._what} is damaged.", hint=f"It must be made anew: {self._if_lost}.")
+            raise EncryptionError(f"The {self._what} is damaged.", hint=f"It must be created again: {self._if_lost}.")
         return (*costs, made, sealed)
 
     def _derive(self, salt: bytes, n: int, r: int, p: int, number: int) -> Any:
         name = (salt, n, r, p, number)
         found = self._derived.get(name)
-        if found is None:  # two threads may both derive it; a lock would be in the way of a fork
+        if found is None:  # two threads may both derive it; a lock would need care after a fork
             from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
             if len(self._derived) > 100:
@@ -182,7 +182,7 @@ class TokenCipher:
 
 
 def _hidden(given: str | Sequence[str] | None) -> str | Sequence[str] | None:
-    """The same, which no ``repr`` shows any more."""
+    """The same, hidden from ``repr``."""
     if given is None or isinstance(given, str):
         return as_masked(given)
     return [MaskedStr(one) for one in given]

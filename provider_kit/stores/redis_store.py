@@ -1,8 +1,8 @@
-"""Redis, from both worlds. Needs ``pip install provider-kit[redis]``.
+"""Redis, for blocking and asyncio calls. Needs ``pip install provider-kit[redis]``.
 
-Blocking calls use one client with a pool of connections, which redis-py makes anew after a fork. A client
-of the asyncio half belongs to its event loop: it is made on first use by an async generator that stays
-suspended in the loop, so it is closed with the loop even if nobody closes the store.
+Blocking calls use one client with a pool of connections, which redis-py recreates after a fork. A client for asyncio
+belongs to its event loop: it is created on first use by an async generator that stays suspended in the loop, so it is
+closed with the loop even if the store is not closed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["RedisStore"]
 
 
-#: Seconds: ten years are for ever to a cache.
+#: Seconds: longest time to live, ten years.
 _LONGEST = 10 * 365 * 86400.0
 
 
@@ -37,12 +37,12 @@ class _InLoop:
 
 
 class RedisStore:
-    """State shared through a Redis server (6 or newer; Valkey does as well).
+    """State shared through a Redis server (6 or newer; Valkey works as well).
 
     Args:
         url: ``redis://[user:password@]host:port/db``, ``rediss://…`` for TLS, ``unix://path``.
-        client: A ``redis.Redis`` of your own instead, for blocking calls; never closed.
-        async_client: A ``redis.asyncio.Redis`` of your own, for asyncio calls in its loop; never closed.
+        client: Your own ``redis.Redis`` instead, for blocking calls; never closed.
+        async_client: Your own ``redis.asyncio.Redis``, for asyncio calls in its loop; never closed.
         prefix: Put before every name, so that several programs can share a server.
         timeout: Seconds to connect, and for each answer.
 
@@ -50,7 +50,7 @@ class RedisStore:
         MissingDependencyError: redis-py is not installed.
     """
 
-    #: The cache hands its transport over.
+    #: The cache passes its transport.
     knows_transports = True
 
     def __init__(
@@ -86,7 +86,7 @@ class RedisStore:
     # -------------------------------------------------------------------------------------------- use
 
     async def run(self, transport: Runtime, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run a Lua script on the server, in one step.
+        """Run a Lua script on the server, atomically.
 
         Raises:
             StoreError: The server cannot be reached in time, or refuses.
@@ -133,7 +133,7 @@ class RedisStore:
         return {
             "socket_timeout": self.timeout,
             "socket_connect_timeout": self.timeout,
-            # One more try, for a connection that the server closed while it was idle; none for a late answer.
+            # One retry, for a connection that the server closed while it was idle; none for a late answer.
             "retry": retry.Retry(backoff.NoBackoff(), 1, supported_errors=(self._redis.exceptions.ConnectionError,)),
         }
 

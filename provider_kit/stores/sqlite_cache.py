@@ -19,17 +19,17 @@ CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, until REAL NOT NULL, used REAL NOT NULL, bytes INTEGER NOT NULL, data BLOB NOT NULL
 ) WITHOUT ROWID
 """
-#: Writes between two looks at the size, and the share of it that may be written meanwhile.
+#: Writes between two checks of the size, and the share of it that may be written meanwhile.
 _SWEEP_EVERY, _SWEEP_SHARE = 50, 20
-#: Seconds after which it is noted again that an answer was used; that is a write.
+#: Seconds after which the use of an answer is recorded again, which is a write.
 _NOTE_EVERY = 60.0
 
 
 class SQLiteCache:
-    """Answers in a file; the least recently used leave when it grows beyond ``max_bytes``.
+    """Answers in a file; the least recently used are evicted when it grows beyond ``max_bytes``.
 
     Args:
-        path: The file; made, readable by its owner only, if it does not exist.
+        path: The file; created, readable by its owner only, if it does not exist.
         max_bytes: Most bytes of all answers together.
         timeout: Seconds to wait for another process that is writing.
     """
@@ -45,7 +45,7 @@ class SQLiteCache:
         self._written = 0
 
     def get(self, key: str) -> bytes | None:
-        """The bytes under a key, if their time is not over.
+        """The bytes under a key, if they have not expired.
 
         Raises:
             StoreError: The file cannot be read.
@@ -58,7 +58,7 @@ class SQLiteCache:
                 if found is None or found[1] <= now:
                     return None
                 if not 0 <= now - found[2] < _NOTE_EVERY:
-                    with suppress(sqlite3.OperationalError):  # locked or full; the answer is here all the same
+                    with suppress(sqlite3.OperationalError):  # locked or full; the answer was read nevertheless
                         connection.execute("UPDATE answers SET used = ? WHERE key = ?", (now, key))
             except sqlite3.Error as error:
                 raise self._failed(error) from error
@@ -109,9 +109,9 @@ class SQLiteCache:
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             found = os.lstat(self.path)
             if stat.S_ISLNK(found.st_mode):
-                raise OSError("it is a link, and may lead to a file of somebody else's")
+                raise OSError("it is a link, and may point to another user's file")
             if not stat.S_ISREG(found.st_mode):
-                raise OSError("it is no file")
+                raise OSError("it is not a file")
             if hasattr(os, "getuid") and found.st_uid == os.getuid() and found.st_mode & 0o077:
                 os.chmod(self.path, 0o600)  # answers are private
         except OSError as error:
@@ -134,7 +134,7 @@ class SQLiteCache:
                 connection.execute(_TABLE)
                 return
             except sqlite3.OperationalError as error:
-                # For a change of the journal SQLite does not wait: another process is at it in this moment.
+                # SQLite does not wait for a change of the journal mode, which another process is making now.
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
                     raise
             time.sleep(0.01)
@@ -142,7 +142,7 @@ class SQLiteCache:
     def _failed(self, error: Exception) -> StoreError:
         return StoreError(
             f"The cache file {self.path} cannot be used: {getattr(error, 'strerror', None) or error}.",
-            hint=file_remedy(str(self.path), "Remove the file if it is no SQLite database."),
+            hint=file_remedy(str(self.path), "Remove the file if it is not an SQLite database."),
         )
 
     def close(self) -> None:
@@ -153,5 +153,5 @@ class SQLiteCache:
             self._connection = None
 
     def __del__(self) -> None:
-        with suppress(Exception):  # at the end of the process, anything may be gone already
+        with suppress(Exception):  # at interpreter shutdown anything may be gone already
             self.close()

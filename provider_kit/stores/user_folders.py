@@ -1,7 +1,7 @@
 """The user's own folders, where there are any.
 
-In a container with an arbitrary user id there may be no home directory at all. What needs none must work
-there, so nothing here raises unless a folder is really needed, and then it says which variable to set.
+In a container with an arbitrary user id there may be no home directory at all. Features that need none must work there,
+so nothing here raises unless a folder is required; the error then names the variable to set.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ def user_folder(kind: Literal["config", "data", "state", "cache"]) -> str | None
 
     try:
         found = getattr(platformdirs, f"user_{kind}_dir")("provider-kit", appauthor=False)
-    except (RuntimeError, KeyError, OSError):  # there is none, and every version says so differently
+    except (RuntimeError, KeyError, OSError):  # there is none; Python versions raise different errors
         return None
     return found if os.path.isabs(found) else None
 
 
 def needed_folder(kind: Literal["config", "data", "state", "cache"], error: type[ProviderKitError], hint: str) -> str:
-    """The same where it is needed.
+    """As :func:`user_folder`, where it is required.
 
     Args:
         kind: What is kept there.
         error: The class of the error where there is none.
-        hint: Another way out, as a sentence.
+        hint: An alternative, as a sentence.
 
     Raises:
         ProviderKitError: There is no home directory.
@@ -50,26 +50,26 @@ def needed_folder(kind: Literal["config", "data", "state", "cache"], error: type
 
 
 def file_remedy(path: str, otherwise: str) -> str:
-    """What to do about a file that cannot be used: its folder, or the file itself, may be what is wrong.
+    """The remedy for a file that cannot be used, because of the file or its folder.
 
     Args:
         path: The file.
-        otherwise: What to do where nothing is wrong with the path.
+        otherwise: The remedy if nothing is wrong with the path.
     """
     folder = os.path.dirname(os.path.abspath(path))
     if os.path.isdir(path):
         return f"{path} is a directory: name a file in it."
     if os.path.exists(folder) and not os.path.isdir(folder):
-        return f"{folder} is a file, no directory: choose another place."
+        return f"{folder} is a file, not a directory: choose another location."
     if not os.path.isdir(folder):
-        return f"The directory {folder} does not exist, and cannot be made: choose another place."
+        return f"The directory {folder} does not exist, and cannot be created: choose another location."
     if not os.access(folder, os.W_OK):
-        return f"The directory {folder} takes no file from this user: choose another place, or change its owner."
+        return f"The directory {folder} is not writable for this user: choose another location, or change its owner."
     return otherwise
 
 
 def lock_folder() -> str:
-    """A folder for lock files, so that none stands beside the user's own files."""
+    """A folder for lock files, so that none is created next to the user's own files."""
     state = user_folder("state")
     if state is not None:
         return os.path.join(state, "locks")

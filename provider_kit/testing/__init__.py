@@ -1,4 +1,4 @@
-"""For tests: a real HTTP server that speaks every dialect and fails on demand, and a provider of fixed answers.
+"""For tests: a real HTTP server with every dialect that fails on demand, and a provider with fixed answers.
 
 >>> from provider_kit.testing import FakeServer
 >>> with FakeServer() as server:

@@ -1,4 +1,4 @@
-"""The ``demo`` provider: a fake server inside this process, started by itself, for a first try without a key.
+"""The ``demo`` provider: a fake server inside this process, started automatically, for a first try without a key.
 
 >>> from provider_kit import Client
 >>> Client("demo").chat("What is 2 + 3?").text
@@ -23,7 +23,7 @@ __all__ = ["PROVIDER", "DemoProvider", "demo_url", "stop_demo"]
 
 
 class _DemoServer:
-    """The server of this process; a forked child, which has no thread of it, starts one of its own."""
+    """The server of this process; a forked child, which lacks its thread, starts its own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

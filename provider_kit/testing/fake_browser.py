@@ -1,4 +1,4 @@
-"""Visits addresses in the background, as a browser without a person would."""
+"""Visits URLs in the background, like a browser without a user."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FakeBrowser:
                     self.pages.append((error.code, error.read().decode("utf-8", "replace")))
 
     def location(self, url: str) -> str:
-        """Where an address redirects to; nobody goes there."""
+        """The redirect target of a URL, which is not visited."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay)
         try:
             with opener.open(url, timeout=_SECONDS) as page:

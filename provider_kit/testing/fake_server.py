@@ -1,4 +1,4 @@
-"""A provider of your own on loopback: real HTTP, every dialect, faults on demand."""
+"""A local provider for tests: real HTTP on loopback, every dialect, faults on demand."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class RecordedRequest:
     headers: dict[str, str] = field(repr=lambda headers: f"<{len(headers)} headers>")
     #: The body as JSON, ``None`` if it was none.
     json: Any
-    #: What it asked for, if it was a chat.
+    #: The parsed request, if it was a chat.
     asked: Asked | None = None
 
 
@@ -57,8 +57,8 @@ class RecordedRequest:
 class FakeServer(LoopbackService):
     """A real HTTP server on ``127.0.0.1`` that speaks every dialect.
 
-    Without replies of yours it answers by a few rules (see :mod:`provider_kit.testing.responder`).
-    Replies and faults are used up in the order they were given, one for each request; faults first.
+    Without set replies it answers by a few rules (see :mod:`provider_kit.testing.responder`).
+    Replies and faults are used in order, one for each request; faults first.
 
     Args:
         key: Only requests with this key, or with one that this function accepts, are answered; others get
@@ -124,7 +124,7 @@ class FakeServer(LoopbackService):
             self._replies.append(made)
 
     def fault(self, fault: Fault | int | None = None, *, times: int = 1, **fields: Any) -> None:
-        """Let the next ``times`` requests go wrong: a status, a :class:`Fault`, or its fields."""
+        """Let the next ``times`` requests fail: a status, a :class:`Fault`, or its fields."""
         if isinstance(fault, int):
             fields["status"], fault = fault, None
         made = fault if fault is not None else Fault(**fields)
@@ -132,13 +132,13 @@ class FakeServer(LoopbackService):
             self._faults.extend([made] * times)
 
     def always(self, fault: Fault | int | None = None, **fields: Any) -> None:
-        """Let every request go wrong in the same way; without arguments, none any more."""
+        """Let every request fail in the same way; without arguments, stop that."""
         if isinstance(fault, int):
             fields["status"], fault = fault, None
         self._always = Fault(**fields) if fields else fault
 
     def reset(self) -> None:
-        """Forget replies, faults and requests."""
+        """Clear replies, faults and requests."""
         with self._lock:
             self._replies.clear()
             self._faults.clear()
@@ -151,7 +151,7 @@ class FakeServer(LoopbackService):
         try:
             return await self._answer_as_told(incoming)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            # A request of a shape no client of ours writes; a real server would not fall over it either.
+            # A request of an unexpected shape; a real server would not crash on it either.
             server_dialect = SERVER_DIALECTS["openai_chat"]
             return _json(400, {}, server_dialect.error(400, "invalid_request_error", f"cannot be read: {error!r}"))
 
@@ -192,7 +192,7 @@ class FakeServer(LoopbackService):
         if reply is None:
             try:
                 reply = self._respond(asked)
-            except Exception as error:  # told to the client as a 500, as a real server would
+            except Exception as error:  # reported to the client as a 500, as by a real server
                 return _json(500, headers, server_dialect.error(500, "server_error", f"respond() failed: {error!r}"))
         if not asked.stream:
             outgoing = _json(200, headers, server_dialect.whole(reply, asked))
@@ -260,7 +260,7 @@ async def _held_back(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 async def _pieces(server_dialect: ServerDialect, events: Sequence[bytes], fault: Fault) -> AsyncIterator[bytes]:
-    """The events of a stream, going wrong where the fault says."""
+    """The events of a stream, failing where the fault says."""
     for number, event in enumerate(events):
         if number == fault.error_after:
             yield server_dialect.error_event(fault.code or "server_error", fault.message or "error on demand")

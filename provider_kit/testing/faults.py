@@ -1,4 +1,4 @@
-"""What can go wrong on the way: one value that tells the fake server how to misbehave."""
+"""Faults of the fake server, as one value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Fault"]
 
 @frozen(kw_only=True)
 class Fault:
-    """How one answer goes wrong. Combine as you like; all times are in seconds."""
+    """How one answer fails. Fields can be combined; all times are in seconds."""
 
     #: Wait before the answer begins.
     latency: float = 0.0
@@ -37,7 +37,7 @@ class Fault:
     ping: bool = False
     #: Send the dialect's error event after so many events, then close.
     error_after: int | None = None
-    #: Send bytes that are no HTTP.
+    #: Send bytes that are not HTTP.
     garbage: bool = False
     #: Answer 200 with JSON that is broken.
     malformed: bool = False

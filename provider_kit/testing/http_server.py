@@ -1,6 +1,6 @@
-"""A small HTTP/1.1 server on loopback, in a thread of its own, whose answers are bytes under full control.
+"""A small HTTP/1.1 server on loopback, in its own thread, with full control over the bytes of its answers.
 
-It exists to misbehave on demand, which no well-kept server library does: cut, stall, reset, garbage.
+It can misbehave on demand, which server libraries do not: truncate, stall, reset, send garbage.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class LoopbackServer:
                 ValueError,
                 asyncio.CancelledError,
             ):
-                pass  # the client went away, or spoke no HTTP
+                pass  # the client disconnected, or did not speak HTTP
             finally:
                 self.open -= 1
                 tasks.discard(task)
@@ -195,7 +195,7 @@ class LoopbackServer:
 
 
 class LoopbackService:
-    """What users start and stop around a :class:`LoopbackServer`; ``with`` does both."""
+    """Base of the public servers over a :class:`LoopbackServer`; ``with`` starts and stops them."""
 
     def __init__(self, answer: Callable[[Incoming], Awaitable[Outgoing]]) -> None:
         self._server = LoopbackServer(answer)

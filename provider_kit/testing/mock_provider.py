@@ -1,4 +1,4 @@
-"""A provider of fixed answers, without any network: the quickest way to test code that uses a client."""
+"""A provider with fixed answers and no network, to test code that uses a client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["MockProvider"]
 
 
 class MockProvider:
-    """Answers whatever you set, in both worlds, whole and streamed.
+    """Returns the answers you set, blocking and asyncio, whole and streamed.
 
     Args:
         name: Its name in answers and errors.
@@ -37,9 +37,9 @@ class MockProvider:
         self.name = name
         self._answers: list[Reply | ProviderKitError] = []
         self._transport = ScriptedTransport([self._next], repeat=True)
-        #: What was asked, oldest first.
+        #: The requests, oldest first.
         self.asked: list[Asked] = []
-        #: The client to hand to the code under test.
+        #: The client to pass to the code under test.
         self.client = Client(
             "openai_compatible/mock",
             base_url="http://127.0.0.1/v1",

@@ -1,4 +1,4 @@
-"""An authorization server of your own on loopback: real HTTP, PKCE, rotation, device codes, faults on demand."""
+"""A local authorization server for tests: real HTTP, PKCE, rotation, device codes, faults on demand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 @define
 class _Code:
-    """An authorization code that was handed out."""
+    """An issued authorization code."""
 
     redirect_uri: str
     challenge: str | None
@@ -79,13 +79,13 @@ class OAuthServer(LoopbackService):
     Args:
         client_id: The only client it knows.
         client_secret: The client's secret; ``None`` for a public client.
-        token_lifetime: Seconds an access token lives; ``None`` leaves ``expires_in`` out.
-        rotate: Whether each refresh brings a new refresh token. Using an old one again then revokes the
+        token_lifetime: Lifetime of an access token in seconds; ``None`` omits ``expires_in``.
+        rotate: Whether each refresh returns a new refresh token. Using an old one again then revokes the
             whole login (RFC 9700).
         reuse_grace: Seconds for which the refresh token used last may be used again, as many servers allow
             for answers that were lost.
-        interactive: Whether a page asks the person; else everybody agrees at once.
-        interval: Seconds between two questions of a device.
+        interactive: Whether a page asks the user; else every login is approved at once.
+        interval: Seconds between two polls of a device.
 
     Example:
         >>> from provider_kit.testing import OAuthServer
@@ -124,7 +124,7 @@ class OAuthServer(LoopbackService):
         self._faults: deque[tuple[str | None, Outgoing, float]] = deque()
         #: The form of each request to the token URL, oldest first, without its secrets.
         self.token_requests: list[dict[str, str]] = []
-        #: Access tokens handed out so far, by grant type.
+        #: Access tokens issued so far, by grant type.
         self.issued: dict[str, int] = {}
         #: Logins that were revoked because an old refresh token was used again.
         self.reuses = 0
@@ -156,7 +156,7 @@ class OAuthServer(LoopbackService):
         self, provider: str = "acme", storage: TokenStorage | None = None, *, config: OAuthConfig | None = None,
         **options: Any,
     ) -> OAuthAuthenticator:  # fmt: skip
-        """An authenticator of this server; tokens are kept in memory unless you say otherwise."""
+        """An authenticator of this server; tokens are kept in memory by default."""
         return OAuthAuthenticator(
             provider, MemoryTokenStorage() if storage is None else storage, config or self.config(), **options
         )
@@ -170,17 +170,17 @@ class OAuthServer(LoopbackService):
         return self._visitor.location(url)
 
     def accepts(self, token: str) -> bool:
-        """Whether an access token is good now; pass it as ``FakeServer(key=…)``."""
+        """Whether an access token is valid now; pass it as ``FakeServer(key=…)``."""
         with self._lock:
             found = self._access.get(token)
             return found is not None and not found[0].revoked and time.time() < found[1]
 
     def approve(self, user_code: str) -> None:
-        """The person enters the code of a device and agrees."""
+        """The user enters the code of a device and agrees."""
         self._decide(user_code, "approved")
 
     def deny(self, user_code: str) -> None:
-        """The person enters the code of a device and declines."""
+        """The user enters the code of a device and declines."""
         self._decide(user_code, "denied")
 
     def _decide(self, user_code: str, state: str) -> None:
@@ -192,12 +192,12 @@ class OAuthServer(LoopbackService):
         raise KeyError(user_code)
 
     def expire_access_tokens(self) -> None:
-        """End every access token now, whatever the clients think."""
+        """Expire every access token now, without notice to the clients."""
         with self._lock:
             self._access.clear()
 
     def revoke_all(self) -> None:
-        """End every login."""
+        """Revoke every login."""
         with self._lock:
             for refresh in self._refresh.values():
                 refresh.grant.revoked = True
@@ -220,7 +220,7 @@ class OAuthServer(LoopbackService):
         latency: float = 0.0,
         times: int = 1,
     ) -> None:
-        """Let the next ``times`` requests to the token URL go wrong.
+        """Let the next ``times`` requests to the token URL fail.
 
         Args:
             status: HTTP status; 0 answers as usual, after ``latency``.

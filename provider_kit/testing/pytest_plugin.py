@@ -1,4 +1,4 @@
-"""pytest fixtures, found by pytest itself once the package is installed."""
+"""pytest fixtures, found by pytest once the package is installed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A model of a few rules, so that a conversation, a tool call and a structured answer make sense.
 
-It greets, remembers a name, adds numbers, calls a fitting tool, tells its result, and fills a JSON
-Schema. Anything else it repeats. It is no language model and says so.
+It greets, remembers a name, adds numbers, calls a matching tool, reports its result, and fills a JSON Schema. It
+repeats anything else. It is not a language model, and says so.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _structured(asked: Asked) -> Reply | None:
 
 
 def fill(schema: dict[str, Any], text: str) -> Any:
-    """A value that fits a JSON Schema, made of what stands in a text."""
+    """A value that matches a JSON Schema, built from a text."""
     return _Filler(schema, text).value(schema, 0)
 
 

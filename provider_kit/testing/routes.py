@@ -1,4 +1,4 @@
-"""Which dialect a path belongs to, and the answers that are no chat: models, embeddings, token counts."""
+"""The dialect of a path, and the answers other than chat: models, embeddings, token counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MODELS = ("demo", "echo")
 
 @frozen
 class Route:
-    """What a path asks for."""
+    """The operation of a path."""
 
     dialect: str
     #: ``chat``, ``models``, ``embed``, ``count``, or ``unknown``.
@@ -52,7 +52,7 @@ def find_route(method: str, path: str) -> Route:
 
 
 def catalog(route: Route, incoming: Incoming, body: dict[str, Any]) -> dict[str, Any] | None:
-    """The answer to a request that is no chat; ``None`` if there is no such path."""
+    """The answer to a request other than chat; ``None`` if there is no such path."""
     if route.operation == "models":
         if "anthropic-version" in incoming.headers:
             return _anthropic_models()

@@ -1,16 +1,16 @@
 """The only code that waits: HTTP libraries behind one protocol.
 
 asyncio, threading, time, requests and aiohttp are imported in this folder and nowhere else in the core.
-The libraries themselves are imported when the first transport of their kind is made.
+The libraries themselves are imported when the first transport of their kind is created.
 
 .. code-block:: text
 
    base.py             Http: send, open_stream, aclose; Runtime: now, sleep, spawn, run_all, …
-     runtime_blocking.py ─> requests_transport.py   requests_connections.py: clocks that cannot be outlived
+     runtime_blocking.py ─> requests_transport.py   requests_connections.py: strict read timeouts
      runtime_asyncio.py  ─> aiohttp_transport.py    aiohttp_sessions.py: one for each event loop; aiohttp_clocks.py
-     scripted.py            both worlds, no socket
+     scripted.py            blocking and asyncio, no socket
    drive.py            one step runs a coroutine that never suspends
-   *_errors.py         what goes wrong in a library, as errors of ours
+   *_errors.py         errors of a library, turned into errors of ours
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Clocks of asyncio calls: one timer for each event loop, however many calls are under way.
+"""Timeouts of asyncio calls: one timer for each event loop, however many calls are in flight.
 
-``asyncio.timeout`` costs as much as a tenth of a call, and a timer for each stream would be moved with
-each token. Here a call puts its :class:`Guard` into a set; the loop's :class:`Watchdog` looks at all of
-them when the earliest could have run out, and at no other time.
+``asyncio.timeout`` costs a tenth of a call, and a timer for each stream would be rescheduled with each token. Here a
+call puts its :class:`Guard` into a set; the loop's :class:`Watchdog` checks all of them only when the earliest could
+have expired.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from provider_kit.wire.http import Limits
 
 __all__ = ["Guard", "Watchdog"]
 
-#: Seconds between two looks at least, so that many clocks near their end do not keep the loop busy.
+#: Least seconds between two checks, so that many timeouts about to expire do not keep the loop busy.
 _GRAIN = 0.01
-#: Seconds at most by which the first clock may be late.
+#: Greatest delay of a timeout in seconds.
 _SLACK = 0.25
 
 
 class Watchdog:
-    """Ends the waits of one event loop when their time is over."""
+    """Ends the waits of one event loop when their timeouts expire."""
 
     __slots__ = ("_at", "_guards", "_handle", "loop")
 
@@ -44,7 +44,7 @@ class Watchdog:
         self._guards.discard(guard)
 
     def look_by(self, end: float | None) -> None:
-        """Look no later than then."""
+        """Check no later than at ``when``."""
         if end is not None and end < self._at:
             if self._handle is not None:
                 self._handle.cancel()
@@ -52,7 +52,7 @@ class Watchdog:
             self._handle = self.loop.call_at(end, self._look)
 
     def end_now(self, guard: Guard) -> None:
-        """Let the time of a guard be over, if it is still watched."""
+        """Expire a guard at once, if it is still watched."""
         if guard in self._guards:
             self._guards.discard(guard)
             guard.expire()
@@ -84,10 +84,10 @@ class Watchdog:
 
 
 class Guard:
-    """The clocks of one request and its answer.
+    """The timeouts of one request and its answer.
 
     Until :meth:`hand_over`, running out cancels the task that waits; from then on it calls ``close``,
-    which wakes whoever reads the answer.
+    which wakes the reader of the answer.
     """
 
     __slots__ = (
@@ -110,7 +110,7 @@ class Guard:
         self._watchdog = watchdog
         self._limits = limits
         #: Seconds that may still be waited for content; time the caller spends elsewhere does not count.
-        #: A little more than asked for, so that a connect timeout of the same length is told first.
+        #: A little more than requested, so that a connect timeout of the same length is reported first.
         self._budget = None if limits.first is None else limits.first + min(_SLACK, limits.first / 20)
         self._waiting_since: float | None = watchdog.loop.time()
         self._close: Callable[[], Any] | None = None
@@ -123,7 +123,7 @@ class Guard:
         self.answered = False
         #: Whether content has arrived.
         self.began = False
-        #: Whether a clock ran out.
+        #: Whether a timeout expired.
         self.expired = False
         watchdog.add(self)
 
@@ -134,7 +134,7 @@ class Guard:
 
     @property
     def end(self) -> float | None:
-        """When the next clock runs out, if the wait goes on."""
+        """When the next timeout expires, if the wait continues."""
         deadline = self._limits.deadline
         if self._budget is None:
             return deadline
@@ -143,7 +143,7 @@ class Guard:
         return end if deadline is None or end < deadline else deadline
 
     def expire(self) -> None:
-        """The time is over."""
+        """The timeout has expired."""
         self.expired = True
         if self._close is not None:
             self._close()
@@ -151,16 +151,16 @@ class Guard:
             self._task.cancel()
 
     def break_off(self) -> None:
-        """Let the time run out now; from any thread."""
+        """Expire now; may be called from any thread."""
         with suppress(RuntimeError):  # the loop is closed, and no task waits in it
             self._watchdog.loop.call_soon_threadsafe(self._watchdog.end_now, self)
 
     def was_cancelled_by_clock(self) -> bool:
-        """Whether a cancellation that was just caught is the clock's, and not somebody else's too."""
+        """Whether a cancellation just caught came from the timeout alone."""
         return self.expired and self._task is not None and self._task.uncancel() <= self._cancelling
 
     def hand_over(self, close: Callable[[], Any]) -> None:
-        """The answer's headers are here; from now on, running out closes it."""
+        """The answer's headers have arrived; from now on, expiry closes it."""
         self.waited()
         self._close = close
         self._task = None
@@ -178,18 +178,18 @@ class Guard:
                 self._budget -= self._watchdog.loop.time() - since
 
     def progress(self) -> None:
-        """Content arrived: the idle clock starts anew."""
+        """Content arrived: restart the idle timeout."""
         self._budget = self._limits.idle
         if not self.began:
             self.began = True
             self._watchdog.look_by(self.end)
 
     def shorten(self, seconds: float) -> None:
-        """Give what remains at most so many seconds."""
+        """Limit the remaining time to ``seconds``."""
         self._budget = seconds if self._budget is None else min(seconds, self._budget)
         self._watchdog.look_by(self.end)
 
     def stop(self) -> None:
-        """No clock runs any more."""
+        """Stop all timeouts."""
         self._watchdog.remove(self)
         self._close = None

@@ -1,4 +1,4 @@
-"""What goes wrong in aiohttp and in its sockets, as errors of this library."""
+"""Turns errors of aiohttp and its sockets into errors of this library."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ _MOST_DECOMPRESSED = 1 << 25
 
 
 def raise_translated(error: BaseException, guard: Guard, limits: Limits, url: str) -> NoReturn:
-    """Raise an error that was just caught as what it means; never returns."""
+    """Raise the translation of an error that was just caught; never returns."""
     found = _translate(error, guard, limits, url)
     try:
         if found is error:
             raise error
         raise found from (error if isinstance(found, ProviderKitError) else found.__cause__)
     finally:
-        del error, found  # or the error and this frame would hold each other, and all that the call had
+        del error, found  # avoid a reference cycle between the error and this frame, which holds the call's data
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """The error and what it was made from."""
     found: BaseException | None = error
-    for _ in range(20):  # a chain may be a circle
+    for _ in range(20):  # a chain may be circular
         if found is None:
             return
         yield found
@@ -59,7 +59,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _translate(error: BaseException, guard: Guard, limits: Limits, url: str) -> BaseException:
-    """Errors of aiohttp and sockets as ours; a cancellation stays one unless a clock was the cause."""
+    """Errors of aiohttp and sockets as ours; a cancellation stays one unless a timeout was the cause."""
     if isinstance(error, ProviderKitError):
         return error
     host = url.split("/", 3)[2]
@@ -102,10 +102,10 @@ def _translate(error: BaseException, guard: Guard, limits: Limits, url: str) -> 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientResponseError):
-        return f"{error.status} {' '.join(error.message.split())}"[:200]  # its own text shows the address
+        return f"{error.status} {' '.join(error.message.split())}"[:200]  # its message shows the URL
     inner = getattr(error, "os_error", None) or error.__cause__ or error
     if isinstance(inner, ConnectionError) and inner.errno:
-        return os.strerror(inner.errno)  # asyncio's own words name only the address
+        return os.strerror(inner.errno)  # asyncio's message names only the address
     if isinstance(inner, OSError) and inner.strerror:
         return str(inner.strerror)
     return one_line(str(inner)) or type(inner).__name__

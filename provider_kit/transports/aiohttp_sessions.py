@@ -1,4 +1,5 @@
-"""The session of one event loop: made on first use, closed with its loop, buried where the loop was closed bare."""
+"""The session of one event loop: created on first use, closed with its loop, and cleaned up if the loop was closed
+first."""
 
 from __future__ import annotations
 
@@ -33,12 +34,12 @@ class InLoop:
 
     session: aiohttp.ClientSession
     watchdog: Watchdog
-    #: Suspended in the loop; closes the session when the loop ends. ``None`` for a session of the user's.
+    #: Suspended in the loop; closes the session when the loop ends. ``None`` for a user's session.
     owner: AsyncGenerator[aiohttp.ClientSession, None] | None = None
 
 
 def _make_poll(sock: Any) -> Callable[[float], Any]:
-    """A function that tells whether bytes, or the end of the connection, wait to be read."""
+    """Create a function that returns whether bytes, or the end of the connection, can be read."""
     if not hasattr(select, "poll"):  # Windows
         return lambda timeout: select.select([sock], [], [], timeout)[0]
     poll = select.poll()
@@ -49,10 +50,10 @@ def _make_poll(sock: Any) -> Callable[[float], Any]:
 class _Protocol(ResponseHandler):
     """aiohttp's connections, more careful in four cases.
 
-    An idle connection whose end has arrived, but was not seen by the loop yet, is not used again. The reader
-    of an answer is told when its chunks turn out to be broken, instead of waiting for ever. A connection that
-    is closed while the server takes no more of the request does not stay open for it. One whose loop is closed
-    closes its socket itself.
+    An idle connection whose end has arrived, but was not seen by the loop yet, is not used again. The reader of an
+    answer gets an error when its chunks are malformed, instead of waiting for ever. A connection that is closed while
+    the server takes no more of the request does not stay open for it. One whose loop is closed closes its socket
+    itself.
     """
 
     _poll: Any = None
@@ -67,7 +68,7 @@ class _Protocol(ResponseHandler):
 
     def close(self) -> None:
         transport = self.transport
-        if transport is not None and self._loop.is_closed():  # thrown away with its loop, which closes nothing any more
+        if transport is not None and self._loop.is_closed():  # discarded with its loop, which closes nothing any more
             self.transport = None
             _free_socket(transport)
             return
@@ -146,7 +147,7 @@ def _free_socket(transport: Any) -> None:
 
 
 def _queue_traces() -> list[aiohttp.TraceConfig]:
-    """Lets a call's guard know while it waits for a connection to become free."""
+    """Marks a call's guard while it waits for a free connection."""
 
     async def began(_session: aiohttp.ClientSession, context: Any, _: Any) -> None:
         context.trace_request_ctx.queued = True

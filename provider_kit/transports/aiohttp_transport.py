@@ -1,9 +1,8 @@
 """The asyncio transport, over aiohttp.
 
-A session belongs to its event loop. The transport keeps one for each loop that uses it, made on first
-use by an async generator that stays suspended in the loop; ``asyncio.run`` finalises such generators, so
-the session is closed with its loop even if nobody called ``aclose()``. Nothing of one loop is ever
-touched from another.
+A session belongs to its event loop. The transport keeps one for each loop that uses it, created on first use by an
+async generator that stays suspended in the loop; ``asyncio.run`` finalises such generators, so the session is closed
+with its loop even if nobody called ``aclose()``. Nothing of one loop is ever touched from another.
 """
 
 from __future__ import annotations
@@ -52,11 +51,11 @@ _DRAIN_SECONDS = 0.5
 _DRAIN_BYTES = 65536
 #: Bytes of a request body that are written at once.
 _LARGE_BODY = 1 << 20
-#: Addresses and timeouts that are kept ready.
+#: Number of cached addresses and timeouts.
 _REMEMBERED = 500
 
 _transports: weakref.WeakSet[AiohttpTransport] = weakref.WeakSet()
-#: Sessions a forked child inherited; kept alive so that nobody touches the parent's sockets or loop.
+#: Sessions a forked child inherited; kept alive so that the parent's sockets and loop are not touched.
 _inherited: list[Any] = []
 
 
@@ -75,7 +74,7 @@ class AiohttpTransport(AsyncioRuntime):
         self._routes: dict[str, tuple[str | None, dict[str, str] | None, Any]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._urls: dict[str, URL] = {}
-        #: Exchanges that are waited for, by the identity of their limits.
+        #: Exchanges in progress, by the identity of their limits.
         self._opening: weakref.WeakValueDictionary[int, Guard] = weakref.WeakValueDictionary()
         _transports.add(self)
         renew_after_fork(self)
@@ -107,7 +106,7 @@ class AiohttpTransport(AsyncioRuntime):
         return HttpResponse(response.status, response.headers, body)
 
     async def open_stream(self, request: HttpRequest, limits: Limits) -> _Stream:
-        """Send a request and return as soon as the answer's headers are here."""
+        """Send a request and return as soon as the answer's headers arrive."""
         here = self._here() or await self._settle()
         session = here.session
         guard = Guard(here.watchdog, limits, streaming=True)
@@ -153,13 +152,13 @@ class AiohttpTransport(AsyncioRuntime):
                 await asyncio.gather(*running, return_exceptions=True)
 
     def _watch(self, limits: Limits, guard: Guard) -> None:
-        """Let an exchange be found by its limits, so that it can be interrupted."""
+        """Register an exchange by its limits, so that it can be interrupted."""
         self._opening[id(limits)] = guard
         if limits.left:  # interrupted before it was registered in the line above
             guard.break_off()
 
     def interrupt(self, limits: Limits) -> None:
-        """End the wait for headers, as if its time had run out."""
+        """End the wait for headers, as if its timeout had expired."""
         limits.left = True
         guard = self._opening.get(id(limits))
         if guard is not None:
@@ -179,7 +178,7 @@ class AiohttpTransport(AsyncioRuntime):
         return None if found is None or found.session.closed else found
 
     async def _settle(self) -> InLoop:
-        """Make what the running loop needs."""
+        """Create what the running loop needs."""
         loop = asyncio.get_running_loop()
         self._bury_dead_loops()
         if self._session is not None:
@@ -193,7 +192,7 @@ class AiohttpTransport(AsyncioRuntime):
         return found
 
     def _bury_dead_loops(self) -> None:
-        """Loops that were closed without finalising their generators, as ``asyncio.run`` would have done."""
+        """Clean up after loops that were closed without finalising their generators, as ``asyncio.run`` does."""
         for reference in self._loops.keyrefs():  # a list: other threads may add their loops meanwhile
             loop = reference()
             if loop is not None and loop.is_closed():
@@ -202,7 +201,7 @@ class AiohttpTransport(AsyncioRuntime):
                     bury(found.session)
 
     def __del__(self) -> None:
-        with suppress(Exception):  # at the end of the process, anything may be gone already
+        with suppress(Exception):  # at interpreter shutdown anything may be gone already
             self._bury_dead_loops()
 
     def _after_fork(self) -> None:
@@ -263,7 +262,7 @@ class AiohttpTransport(AsyncioRuntime):
             proxy = find_proxy(url, self._config)
             if proxy is not None and proxy.startswith("socks"):
                 raise ConfigError(
-                    "asyncio calls cannot go through a SOCKS proxy by themselves.",
+                    "asyncio calls cannot use a SOCKS proxy without further packages.",
                     hint="Use the blocking calls, an HTTP proxy, or async_session= with a connector of aiohttp_socks.",
                 )
             secure = origin.startswith("https:") or (proxy or "").startswith("https:")
@@ -336,12 +335,12 @@ class _Stream:
         return data
 
     def interrupt(self) -> None:
-        """End a read that another task waits in; from any thread."""
+        """End a read in another task; may be called from any thread."""
         with suppress(RuntimeError):  # the loop is closed, and no task reads in it
             self._guard.loop.call_soon_threadsafe(self._response.close)
 
     async def drain(self) -> None:
-        """Take what follows a complete answer, briefly."""
+        """Read what follows a complete answer, for a short time."""
         if not self._open:
             return
         if not self._reusable():
@@ -360,7 +359,7 @@ class _Stream:
         except (aiohttp.ClientError, OSError):
             pass  # the answer was complete; only the connection is lost
         finally:
-            await self.aclose()  # a cancellation does not wait for what may follow, either
+            await self.aclose()  # a cancellation does not wait for the rest either
 
     async def aclose(self) -> None:
         """Close a half-read connection."""
@@ -368,7 +367,7 @@ class _Stream:
             self._give_up()
 
     def __del__(self) -> None:
-        # Its loop was closed bare, so nobody finalised whoever was reading; aiohttp's own close() then does nothing.
+        # Its loop was closed without finalising the reader; aiohttp's close() then does nothing.
         if self._open and self._guard.loop.is_closed():
             with suppress(Exception):
                 self._give_up()
@@ -397,12 +396,12 @@ async def _nothing() -> bytes:
 
 
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
-    """A large body is sent in pieces, so that others in the loop get their turn; aiohttp warns otherwise."""
+    """A large body is sent in pieces, so that other tasks can run; aiohttp warns otherwise."""
     return body if body is None or len(body) <= _LARGE_BODY else io.BytesIO(body)
 
 
 @atexit.register
 def _bury_at_exit() -> None:
-    """Loops that were closed bare, and whose transports nobody used again."""
+    """Clean up loops that were closed without finalisation and whose transports were not used again."""
     for transport in list(_transports):
         transport._bury_dead_loops()

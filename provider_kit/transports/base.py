@@ -4,19 +4,19 @@ A transport is the only code that waits. The engine awaits its methods and nothi
 transport's methods are ``async def`` too, but block inside and never suspend (see ``drive``). A new HTTP
 library is one file with these methods.
 
-What a transport owes, whichever library it uses:
+Requirements for every transport:
 
-* errors of the library become :class:`APIConnectionError` and its kin, and say whether the request was
-  sent (:class:`ResponseLostError`) or not;
+* errors of the library become :class:`APIConnectionError` or a subclass, which says whether the request was sent
+  (:class:`ResponseLostError`) or not;
 * no redirect is followed, so a credential never reaches another host;
 * every wait ends: ``Limits.connect``, ``first``, ``idle`` and ``deadline`` are kept even if the server
-  sends a byte now and then, and the first and idle clocks are fed only by :meth:`ByteStream.progress`;
-* bytes are handed over as they arrive, decompressed, and never more than ``Limits.max_bytes``;
-* whatever happens, the connection goes back to its pool or is closed.
+  sends a byte now and then, and the first-content and idle timeouts are reset only by :meth:`ByteStream.progress`;
+* bytes are delivered as they arrive, decompressed, and never more than ``Limits.max_bytes``;
+* in every case the connection returns to its pool or is closed.
 
 It may also have ``interrupt(limits)``, which ends the ``open_stream`` or ``send`` that was given these limits (a
-``send`` only if they are ``interruptible``), and its streams ``interrupt()``, which ends a read that another thread
-or task is in; both fail then as if the connection broke. Without them a stream that is closed from elsewhere ends
+``send`` only if they are ``interruptible``), and its streams ``interrupt()``, which ends a read that another thread or
+task is in; both then fail as if the connection broke. Without them a stream closed from another thread or task ends
 with its next bytes.
 """
 
@@ -55,18 +55,18 @@ class ByteStream(Protocol):
         """The next bytes, as soon as there are any; ``b""`` at the end.
 
         Raises:
-            APITimeoutError: The first-content or idle clock ran out.
+            APITimeoutError: The first-content or idle timeout expired.
             DeadlineExceededError: The call's deadline passed.
             APIConnectionError: The connection broke.
         """
         ...
 
     def progress(self) -> None:
-        """Content was received: start the idle clock anew."""
+        """Content was received: restart the idle timeout."""
         ...
 
     async def drain(self) -> None:
-        """The answer is complete: take what little may follow, so that the connection can be used again."""
+        """The answer is complete: read the little that may follow, so that the connection can be reused."""
         ...
 
     async def aclose(self) -> None:
@@ -75,10 +75,10 @@ class ByteStream(Protocol):
 
 
 class Wakeup(Protocol):
-    """Somebody who waits, and can be woken from any thread or event loop."""
+    """A waiter that can be woken from any thread or event loop."""
 
     def wake(self) -> None:
-        """End the present wait, or the next one."""
+        """End the current wait, or the next one."""
         ...
 
     async def wait(self, seconds: float | None) -> None:
@@ -88,7 +88,7 @@ class Wakeup(Protocol):
 
 @runtime_checkable
 class Runtime(Protocol):
-    """Clocks and waits; what a store needs of a transport."""
+    """Clocks and waits; the part of a transport that stores use."""
 
     #: ``blocking`` or ``asyncio``.
     kind: str
@@ -98,7 +98,7 @@ class Runtime(Protocol):
         ...
 
     def now(self) -> float:
-        """A clock that only goes forward, in seconds."""
+        """The time of a monotonic clock, in seconds."""
         ...
 
     def time(self) -> float:
@@ -106,7 +106,7 @@ class Runtime(Protocol):
         ...
 
     def wakeup(self) -> Wakeup:
-        """Something to wait with until woken."""
+        """Create a waiter."""
         ...
 
     async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
@@ -116,19 +116,19 @@ class Runtime(Protocol):
     async def spawn(
         self, coroutine: Coroutine[Any, Any, None], seconds: float | None, ended: Callable[[], object]
     ) -> None:
-        """Run a coroutine to its end, whatever happens to whoever waits for it.
+        """Run a coroutine to its end, whatever happens to its caller.
 
-        Returns when it is done, or after ``seconds``; it then goes on by itself. It must not raise.
-        ``ended`` is called in any case, also if it was never begun.
+        Returns when it is done, or after ``seconds``; it then continues in the background. It must not raise. ``ended``
+        is called in any case, even if it was never started.
         """
         ...
 
     def shield(self, on: bool) -> None:
-        """Of what was launched: let not even the end of the event loop break it off, while ``on``."""
+        """While ``on``, protect the spawned coroutine from being cancelled at the end of the event loop."""
         ...
 
     def is_loop_closed(self) -> Callable[[], bool]:
-        """A function that tells whether what runs here now will never go on: its event loop was closed."""
+        """Return a function that tells whether the current event loop has been closed."""
         ...
 
 
@@ -159,14 +159,14 @@ class Transport(Runtime, Protocol):
 
 
 def late(limits: Limits, now: float, *, streaming: bool, began: bool) -> APITimeoutError:
-    """The error for a wait that ran out: whose clock was it?"""
+    """The error for an expired wait, by the timeout that expired."""
     if limits.deadline is not None and now >= limits.deadline - 1e-3:
         return DeadlineExceededError("The call took longer than its total timeout.")
     if began:
         return APITimeoutError(
             f"No content arrived for {limits.idle:g} s in the middle of the stream.", retryable=False
         )
-    what = "The stream brought no content" if streaming else "There was no complete answer"
+    what = "The stream delivered no content" if streaming else "There was no complete answer"
     waited = limits.first if limits.first is not None else limits.idle
     return APITimeoutError(
         f"{what} within {waited:g} s." if waited is not None else f"{what} in time.",
@@ -178,7 +178,7 @@ def late(limits: Limits, now: float, *, streaming: bool, began: bool) -> APITime
 
 
 def not_connected(host: str, limits: Limits) -> APITimeoutError:
-    """The error for a connection that was not made in time; nothing was sent."""
+    """The error for a connection that was not established in time; nothing was sent."""
     return APITimeoutError(
         f"No connection to {host} within {limits.connect or 0:g} s.",
         hint="Check the address, the network and the proxy settings; or raise timeout=Timeout(connect=…).",
@@ -186,7 +186,7 @@ def not_connected(host: str, limits: Limits) -> APITimeoutError:
 
 
 def one_line(text: str) -> str:
-    """Somebody else's words, fit for a message: printable, in one line, without the final stop, not too long."""
+    """Foreign text made fit for a message: printable, in one line, without the final full stop, shortened."""
     printable = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(printable.split()).rstrip(".")[:200]
 
@@ -200,17 +200,17 @@ def too_large(limit: int) -> InvalidResponseError:
 
 
 def refused(host: str, reason: str) -> APIConnectionError:
-    """Nobody answers at an address; nothing was sent."""
+    """The error for a refused connection; nothing was sent."""
     name = host.rpartition(":")[0] or host
     here = is_loopback(name.strip("[]"), unspecified=True)
     return APIConnectionError(
         f"No connection to {host}: {reason}.",
-        hint="Is the server of this machine running, and does it listen on this port?" if here else None,
+        hint="Is the local server running, and does it listen on this port?" if here else None,
     )
 
 
 def certificate_error(host: str, reason: str) -> APIConnectionError:
-    """TLS failed before anything was sent; trying again does not help."""
+    """The error for a failed TLS handshake; nothing was sent, and a retry does not help."""
     return APIConnectionError(
         f"The TLS connection to {host} failed: {reason}.",
         retryable=False,
@@ -219,7 +219,7 @@ def certificate_error(host: str, reason: str) -> APIConnectionError:
 
 
 def proxy_error(host: str, reason: str) -> APIConnectionError:
-    """The proxy is not there or refuses; nothing was sent."""
+    """The error for a proxy that is unreachable or refuses; nothing was sent."""
     return APIConnectionError(
         f"The proxy on the way to {host} cannot be used: {reason}.",
         hint="Check HTTPConfig(proxy=…) and the variables HTTPS_PROXY, ALL_PROXY, NO_PROXY.",

@@ -1,9 +1,8 @@
-"""Tells an exception of the caller's from one of the HTTP library.
+"""Distinguishes an exception of the caller from one of the HTTP library.
 
-A signal handler may raise anything at any moment (Celery's soft time limit, RQ's job timeout, a watchdog of
-the user's own), in the middle of connecting, of a handshake, of reading. Such an exception is no failure of
-the connection: it reaches the caller as it is, and nothing is tried again because of it. The HTTP libraries
-know nothing of this and wrap what looks to them like an error of a socket.
+A signal handler may raise anything at any time (Celery's soft time limit, RQ's job timeout, a user's watchdog), while
+connecting, during a handshake, or while reading. Such an exception is not a connection failure: it reaches the caller
+unchanged and causes no retry. HTTP libraries do not know this and wrap whatever looks like a socket error.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 
 __all__ = ["callers_own"]
 
-#: Where exceptions come from that are about the connection, or that the library raises itself.
+#: Modules whose exceptions concern the connection, or are raised by the library itself.
 _KNOWN = frozenset(
     (
         *(
@@ -51,7 +50,7 @@ _KNOWN = frozenset(
 def callers_own(causes: Iterable[BaseException]) -> BaseException | None:
     """The caller's own exception among an error and its causes, if there is one.
 
-    It is told by its class, which is of no library that takes part, or by a signal handler in its traceback.
+    It is recognised by its class, which belongs to none of these libraries, or by a signal handler in its traceback.
     """
     handlers: frozenset[CodeType] | None = None
     for error in causes:
@@ -67,7 +66,7 @@ def callers_own(causes: Iterable[BaseException]) -> BaseException | None:
 
 
 def _handlers() -> frozenset[CodeType]:
-    """The code of the signal handlers that are set."""
+    """The code objects of the installed signal handlers."""
     found = set()
     for number in signal.valid_signals():
         try:

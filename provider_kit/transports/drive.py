@@ -1,7 +1,7 @@
 """Runs the engine's coroutines without an event loop.
 
-A coroutine over a blocking transport never suspends: its first step runs the whole call. These two
-functions take that step. There is no loop, no thread and no second copy of the engine.
+A coroutine over a blocking transport never suspends: its first step runs the whole call. The functions here take that
+step. There is no loop, no thread and no second copy of the engine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["iterate_blocking", "run_to_completion", "step"]
 T = TypeVar("T")
 
 _SUSPENDED = (
-    "A blocking call was asked to wait for something asynchronous. Use the a-twin (achat, astream, …) "
+    "A blocking call would have to await something asynchronous. Use the asyncio method (achat, astream, …)  "
     "from asyncio, or pass blocking callables and storages to the blocking API."
 )
 
@@ -24,7 +24,7 @@ def run_to_completion(coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of a coroutine that never suspends.
 
     Raises:
-        RuntimeError: It did suspend: somebody awaited real asynchronous I/O from the blocking API.
+        RuntimeError: It did suspend: asynchronous I/O was awaited from the blocking API.
     """
     try:
         coroutine.send(None)
@@ -47,7 +47,7 @@ def step(generator: AsyncGenerator[T, None]) -> T:
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]  # StopIteration carries the generator's T
     with suppress(Exception, GeneratorExit):
-        awaitable.throw(GeneratorExit())  # its close() would leave the generator running, impossible to close
+        awaitable.throw(GeneratorExit())  # its close() would leave the generator running and impossible to close
     raise RuntimeError(_SUSPENDED)
 
 

@@ -1,4 +1,4 @@
-"""Proxies and certificates, resolved once for each origin, with one meaning in both worlds.
+"""Proxies and certificates, resolved once for each origin, the same for blocking and asyncio calls.
 
 The rules are those of requests: ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` in either
 case; ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE``, then ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``. A ``.netrc``
@@ -32,7 +32,7 @@ __all__ = [
     "without_credentials",
 ]
 
-#: ``host:port`` of servers that run in this very process: they are no proxy's business.
+#: ``host:port`` of servers that run in this process and are never reached through a proxy.
 own_servers: set[str] = set()
 
 _contexts: dict[object, ssl.SSLContext] = {}
@@ -59,11 +59,10 @@ def find_proxy(url: str, config: HTTPConfig) -> str | None:
 
 
 def goes_direct(url: str, headers: Mapping[str, str], config: HTTPConfig) -> bool:
-    """Whether a request must not take the proxy that the environment names.
+    """Whether a request must bypass the proxy of the environment.
 
-    What is meant for this machine, unencrypted and with a credential in a header or in its address, would show
-    the credential to the proxy, which may be anywhere. A proxy that was configured for this client is taken at
-    its word.
+    An unencrypted request to this machine would reveal a credential in its headers or URL to the proxy, which may be
+    anywhere. A proxy that was configured for this client is always used.
     """
     if config.proxy is not None or not url.startswith("http:"):
         return False
@@ -123,7 +122,7 @@ def verify_setting(config: HTTPConfig) -> bool | str:
 
 
 def ssl_context(config: HTTPConfig) -> ssl.SSLContext:
-    """A context made once for each combination of settings and shared by all clients.
+    """A context created once for each combination of settings and shared by all clients.
 
     Raises:
         ConfigError: A bundle or certificate cannot be read.
@@ -145,7 +144,7 @@ def _make_context(verify: bool | str, config: HTTPConfig) -> ssl.SSLContext:
                 cafile=None if directory else verify, capath=verify if directory else None
             )
         else:
-            import certifi  # what requests uses; imported here because it costs time
+            import certifi  # the bundle of requests; imported here because the import is slow
 
             context = ssl.create_default_context(cafile=certifi.where())
         if verify is False:

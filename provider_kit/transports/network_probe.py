@@ -1,7 +1,7 @@
-"""The way to a server, one step after the other: name, connection, proxy, TLS. Blocks; for the doctor only.
+"""Probes the way to a server step by step: DNS, TCP, proxy, TLS. Blocking; used by the doctor only.
 
-Every step has a deadline. Name resolution, which knows none, runs in a daemon thread that is left behind
-when it takes too long.
+Every step has a deadline. Name resolution has no timeout, so it runs in a daemon thread that is abandoned when it takes
+too long.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _LARGEST_HEAD = 65536
 
 @define
 class NetworkFacts:
-    """How far one got, and what was seen on the way. Times are in seconds."""
+    """The results of a probe: the step reached and what was observed. Times are in seconds."""
 
     host: str
     port: int
     secure: bool
-    #: ``host:port`` of the proxy that stands in between.
+    #: ``host:port`` of the proxy in between.
     proxy: str | None = None
     addresses: list[str] = field(factory=list)
     dns_seconds: float | None = None
@@ -46,7 +46,7 @@ class NetworkFacts:
     tls_version: str | None = None
     #: Who signed the certificate: organization, else name.
     issuer: str | None = None
-    #: Seconds since 1970 at which the certificate ends.
+    #: Expiry of the certificate, in seconds since 1970.
     expires_at: float | None = None
     #: The step that failed: ``dns``, ``tcp``, ``proxy``, ``tls``.
     failed: str | None = None
@@ -55,9 +55,9 @@ class NetworkFacts:
     verify_code: int | None = None
     #: Why TLS was not tried.
     not_tried: str = ""
-    #: Whether the server answers plain HTTP where TLS was asked for.
+    #: Whether the server answers plain HTTP where TLS was expected.
     speaks_plain_http: bool = False
-    #: HTTP status a proxy refused with.
+    #: HTTP status of a refusal by the proxy.
     proxy_status: int | None = None
 
 
@@ -68,7 +68,7 @@ class _StepFailed(Exception):
 
 
 def probe_network(url: str, proxy: str | None, config: HTTPConfig, seconds: float) -> NetworkFacts:
-    """Go the way to an address, and report.
+    """Probe the way to a URL step by step, and return the results.
 
     Args:
         url: The address; nothing is sent to it but a TLS handshake.
@@ -82,7 +82,7 @@ def probe_network(url: str, proxy: str | None, config: HTTPConfig, seconds: floa
     facts = NetworkFacts(host, port, secure)
     try:
         way = _Way(facts, proxy, time.monotonic() + seconds)
-    except ValueError:  # its text may hold a password
+    except ValueError:  # its message may hold a password
         facts.failed, facts.reason = "proxy", "the address of the proxy is malformed"
         return facts
     try:
@@ -141,7 +141,7 @@ class _Way:
                 connection = socket.create_connection((address, self._first_port), timeout=min(self._left(), 10.0))
                 break
             except OSError as error:
-                reason = "nobody answers in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
+                reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
         else:
             raise _StepFailed(step, f"no connection to {self._first_host}:{self._first_port}: {reason}")
         if facts.connect_seconds is None:
@@ -155,11 +155,11 @@ class _Way:
         return connection
 
     def _tunnel(self, connection: socket.socket) -> None:
-        """Ask an HTTP proxy for the way through (RFC 9110, CONNECT)."""
+        """Open a tunnel through an HTTP proxy (RFC 9110, CONNECT)."""
         proxy = self._proxy
         assert proxy is not None
         host = self._facts.host
-        with suppress(UnicodeError):  # no name of a host; the proxy says so
+        with suppress(UnicodeError):  # not a valid host name; the proxy will say so
             host = f"[{host}]" if ":" in host else host.encode("idna").decode()
         target = f"{host}:{self._facts.port}"
         head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
@@ -184,7 +184,7 @@ class _Way:
             raise _StepFailed("proxy", f"the proxy does not answer: {error.strerror or error}") from None
         words = answer.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
         if len(words) < 2 or not words[1].isdecimal():
-            raise _StepFailed("proxy", "what answers at the proxy's address is no HTTP proxy")
+            raise _StepFailed("proxy", "the server at the proxy's address is not an HTTP proxy")
         self._facts.proxy_status = int(words[1])
         if not 200 <= int(words[1]) < 300:
             raise _StepFailed("proxy", f"the proxy refuses: {' '.join(words[1:])}")
@@ -192,9 +192,9 @@ class _Way:
     # ---------------------------------------------------------------------------------------- TLS
 
     def handshake(self, config: HTTPConfig) -> None:
-        """Agree on TLS, with the certificates that calls use."""
+        """Do the TLS handshake, with the certificates that calls use."""
         if self._socks or (self._proxy is not None and self._proxy.scheme == "https"):
-            self._facts.not_tried = "The way through a SOCKS or HTTPS proxy is the HTTP library's."
+            self._facts.not_tried = "A SOCKS or HTTPS proxy is left to the HTTP library."
             return
         facts = self._facts
         try:
@@ -225,7 +225,7 @@ class _Way:
 
     def _note_plain_http(self) -> None:
         """Whether the server answers plain HTTP; nothing but ``HEAD /`` is sent to it."""
-        # An extra look after a failure that is told anyway.
+        # An additional check after a failure that is reported in any case.
         with suppress(OSError, _StepFailed), self.dial() as connection:
             connection.settimeout(min(self._left(), 2.0))
             connection.sendall(f"HEAD / HTTP/1.1\r\nHost: {self._facts.host}\r\nConnection: close\r\n\r\n".encode())
@@ -233,8 +233,8 @@ class _Way:
                 self._facts.speaks_plain_http = True
 
     def _look_unverified(self) -> None:
-        """Who signed a certificate that was refused; told for the message only, never trusted."""
-        with suppress(OSError, _StepFailed, ValueError):  # the refusal is told with or without the name
+        """The issuer of a refused certificate; used for the message only, never trusted."""
+        with suppress(OSError, _StepFailed, ValueError):  # the refusal is reported with or without the name
             loose = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             loose.check_hostname, loose.verify_mode = False, ssl.CERT_NONE
             with self._secured(loose) as secured:

@@ -1,4 +1,4 @@
-"""The two transports of whoever calls from both worlds, each made when it is first needed."""
+"""A pair of transports, blocking and asyncio, each created on first use."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Transports:
 
     Args:
         http: Pools, proxies, certificates.
-        session: A ``requests.Session`` of the user's.
-        async_session: An ``aiohttp.ClientSession`` of the user's.
-        transport: One transport for both worlds; never closed here.
-        wrap: Makes of each transport the one to use, for instance one that shows every request.
+        session: The user's ``requests.Session``.
+        async_session: The user's ``aiohttp.ClientSession``.
+        transport: One transport for blocking and asyncio calls; never closed here.
+        wrap: Wraps each transport, for instance in one that logs every request.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Transports:
         if transport is not None:
             transport = self._wrapped(transport)
         self._given = transport
-        #: The transports, once they were made.
+        #: The transports, once created.
         self.blocking: Transport | None = transport
         self.asyncio: Transport | None = transport
 
@@ -47,7 +47,7 @@ class Transports:
         raise TypeError("connections cannot be pickled")
 
     def make_blocking(self) -> Transport:
-        """The blocking one."""
+        """Create the blocking transport."""
         from provider_kit.transports.requests_transport import RequestsTransport
 
         # Two threads may both get here; the first assignment that is read wins, the other is unused.
@@ -56,7 +56,7 @@ class Transports:
         return made
 
     def make_asyncio(self) -> Transport:
-        """The asyncio one."""
+        """Create the asyncio transport."""
         from provider_kit.transports.aiohttp_transport import AiohttpTransport
 
         own = AiohttpTransport(self._http, session=self._sessions[1])
@@ -67,7 +67,7 @@ class Transports:
         return made if self._wrap is None else self._wrap(made)
 
     def for_same_runtime(self, runtime: Runtime) -> Transport:
-        """The one of the world that a runtime is of."""
+        """The transport of the same kind as a runtime, blocking or asyncio."""
         if runtime.kind == "asyncio":
             return self.asyncio or self.make_asyncio()
         return self.blocking or self.make_blocking()
@@ -85,7 +85,7 @@ class Transports:
 
 
 class SyncAsyncMixin(Closing):
-    """Has methods for both worlds, over one pair of transports."""
+    """Base of classes with blocking and asyncio methods over one pair of transports."""
 
     _transports: Transports
 
@@ -96,7 +96,7 @@ class SyncAsyncMixin(Closing):
         return self._transports.asyncio or self._transports.make_asyncio()
 
     def close(self) -> None:
-        """Close the connections of blocking calls. It can be used again."""
+        """Close the connections of blocking calls. The object can be used again."""
         self._transports.close()
 
     async def aclose(self) -> None:

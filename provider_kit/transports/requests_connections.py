@@ -1,13 +1,13 @@
-"""Connections for the blocking transport: requests' adapter with clocks that cannot be outlived.
+"""Connections for the blocking transport: requests' adapter with strict timeouts.
 
 Everything here extends requests and urllib3 at their documented points: the adapter's pool manager and
 ``build_response``, the pools' ``ConnectionCls`` and ``QueueCls``, the connections' ``response_class``.
 What that adds:
 
-* each read from the socket waits no longer than the call has left, headers included, so a server that
-  sends a byte now and then cannot outlive the deadline; no watchdog thread is needed;
-* headers cut by the end of the connection are an error (http.client takes them for an empty answer);
-* early hints (103) are skipped instead of being taken for the answer;
+* each read from the socket waits no longer than the remaining time of the call, headers included, so a server that
+  sends a byte now and then cannot exceed the deadline; no watchdog thread is needed;
+* headers truncated by the end of the connection are an error (http.client treats them as an empty answer);
+* early hints (103) are skipped instead of being treated as the answer;
 * idle connections beyond the configured number or age are closed;
 * no cookie is read or kept, which also halves the time per call where servers set some.
 """
@@ -39,14 +39,14 @@ from provider_kit.wire.http import Limits
 
 __all__ = ["RequestClock", "TimedAdapter", "current"]
 
-#: Connections kept for a moment after a burst, beyond the configured idle ones.
+#: Connections kept briefly after a burst, beyond the configured idle ones.
 _BURST = 512
 #: Heads of one answer: its own, and interim ones (100, 103) before it.
 _MOST_HEADS = 100
 
 
 class RequestClock:
-    """The clocks of one request and its answer."""
+    """The timeouts of one request and its answer."""
 
     __slots__ = (
         "__weakref__",
@@ -71,25 +71,25 @@ class RequestClock:
         self.streaming = streaming
         #: Whether a byte of the request may have left.
         self.sent = False
-        #: What it is sent on, once that is known; weakly, for the connection knows its exchange.
+        #: Its connection, once known; a weak reference, since the connection refers to its exchange.
         self.connection: Callable[[], Any] = bool
-        #: What it has of a limited number of connections, and what wakes it while it waits for that.
+        #: Its slot of a limited number of connections, and the waiter while it waits for one.
         self.place: Place | None = None
         self.woken: BlockingWaiter | None = None
-        #: Whether its caller has left, from another thread: nothing is sent any more.
+        #: Whether its caller has left, in another thread: nothing is sent after that.
         self.gone = False
         #: Whether content has arrived.
         self.began = False
-        #: Whether a read ran out of time.
+        #: Whether a read timed out.
         self.timed_out = False
 
     def progress(self) -> None:
-        """Content arrived: the idle clock starts anew."""
+        """Content arrived: restart the idle timeout."""
         self.began = True
         self.budget = self._limits.idle
 
     def arm(self, sock: Any) -> None:
-        """Let the next wait on a socket last no longer than the clocks have left.
+        """Limit the next wait on a socket to the remaining time.
 
         Raises:
             TimeoutError: Nothing is left.
@@ -105,11 +105,11 @@ class RequestClock:
             sock.settimeout(left)
 
     def shorten(self, seconds: float) -> None:
-        """Give what remains at most so many seconds."""
+        """Limit the remaining time to ``seconds``."""
         self.budget = seconds if self.budget is None else min(seconds, self.budget)
 
     def left(self) -> float | None:
-        """Seconds until the next clock runs out; ``None`` if none runs."""
+        """Seconds until the next timeout expires; ``None`` if there is none."""
         deadline = self._limits.deadline
         if deadline is None:
             return self.budget
@@ -117,12 +117,12 @@ class RequestClock:
         return left if self.budget is None or left < self.budget else self.budget
 
     def connecting(self) -> RequestClock:
-        """The clocks of a connection that is being made, its proxy's answer included."""
+        """The timeouts while a connection is being established, including the proxy's answer."""
         limits = self._limits
         return RequestClock(Limits(None, limits.connect, None, limits.deadline), self.now, streaming=self.streaming)
 
     def over(self) -> None:
-        """The connection is back in its pool or closed: somebody else may have one."""
+        """The connection is back in its pool or closed: release the slot."""
         if self.place is not None:
             self.place.leave()
 
@@ -136,20 +136,21 @@ class _Current(threading.local):
     exchange: RequestClock | None = None
 
 
-#: The exchange of this thread's running call; a connection takes it up when its request begins.
+#: The exchange of this thread's current call; a connection adopts it when its request begins.
 current = _Current()
 
 
 class _TimedReader(io.RawIOBase):
-    """The socket as a file whose every read waits no longer than the exchange has left.
+    """The socket as a file, each read of which is limited to the remaining time of the exchange.
 
-    http.client takes it for the socket, of which it asks nothing but a file to read from.
+    http.client uses it in place of the socket, from which it needs only a file to read.
     """
 
     def __init__(self, sock: Any, connection: _TimedConnectionMixin) -> None:
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)
-        # Weakly: in a circle, a connection that an interrupt left behind would be closed who knows when.
+        # Weak: in a reference cycle, a connection abandoned by an interrupt would be closed only by the garbage
+        # collector.
         self._connection = weakref.ref(connection)
         self.ended = False
 
@@ -171,7 +172,7 @@ class _TimedReader(io.RawIOBase):
                 exchange.timed_out = True
                 raise
             if exchange.budget is not None:
-                exchange.budget -= exchange.now() - start  # so long the server kept us waiting
+                exchange.budget -= exchange.now() - start  # the time spent waiting for the server
         else:
             count = self._raw.readinto(buffer)
         self.ended = count == 0
@@ -184,7 +185,7 @@ class _TimedReader(io.RawIOBase):
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer that skips early hints and notices when its headers were cut."""
+    """An answer that skips early hints and detects truncated headers."""
 
     reader: _TimedReader | None = None
     _heads = 0
@@ -206,12 +207,12 @@ class _Response(http.client.HTTPResponse):
 
 
 class _TimedConnectionMixin:
-    """Added to urllib3's connections."""
+    """Extension of urllib3's connections."""
 
     sock: Any
     exchange: RequestClock | None = None
     reader: _TimedReader | None = None
-    #: Whether the request itself is being sent, not what a proxy is told before.
+    #: Whether the request itself is being sent, not the CONNECT request to a proxy.
     asking = False
     #: When it was put back into the pool.
     idle_since = 0.0
@@ -237,7 +238,7 @@ class _TimedConnectionMixin:
         self.exchange = current.exchange
         if self.exchange is not None:
             self.exchange.connection = weakref.ref(self)
-            if self.exchange.gone:  # while the connection was made
+            if self.exchange.gone:  # while the connection was being established
                 raise ConnectionAbortedError("the caller has left")
         self.asking = True
         try:
@@ -265,9 +266,9 @@ class _TimedConnectionMixin:
 
 
 class _IdleConnections:
-    """What urllib3 keeps its idle connections in, newest first. Once a second the surplus and the stale are closed.
+    """urllib3's queue of idle connections, newest first. Once a second surplus and stale ones are closed.
 
-    :class:`queue.LifoQueue` would stay locked for ever if a signal's handler raised at the wrong moment.
+    :class:`queue.LifoQueue` would stay locked for ever if a signal handler raised at the wrong time.
     """
 
     def __init__(self, maxsize: int, *, keep: int, idle_timeout: float, clock: Callable[[], float]) -> None:
@@ -283,14 +284,14 @@ class _IdleConnections:
         return len(self._idle)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """The newest; urllib3 makes a connection if there is none."""
+        """The newest connection; urllib3 creates one if there is none."""
         try:
             return self._idle.pop()
         except IndexError:
             raise queue.Empty from None
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Keep a connection; ``None`` stands for one that is still to be made."""
+        """Keep a connection; ``None`` stands for one that is still to be created."""
         if item is None:
             return
         if len(self._idle) >= self._most:
@@ -311,7 +312,7 @@ class _IdleConnections:
                 try:
                     self._idle.remove(connection)
                 except ValueError:
-                    continue  # somebody has taken it meanwhile
+                    continue  # another thread has taken it meanwhile
                 connection.close()
 
 
@@ -332,7 +333,7 @@ def _pool_classes(config: HTTPConfig, clock: Callable[[], float]) -> dict[str, A
 
 
 class TimedAdapter(HTTPAdapter):
-    """requests' adapter over timed connections; proxies and certificates are resolved by the caller."""
+    """requests' adapter with timed connections; proxies and certificates are resolved by the caller."""
 
     def __init__(self, config: HTTPConfig, clock: Callable[[], float]) -> None:
         self._config = config
@@ -341,7 +342,7 @@ class TimedAdapter(HTTPAdapter):
         self._clock = clock
         self._classes = _pool_classes(config, clock)
         self._pools: dict[tuple[str, str | None], Any] = {}
-        #: Who may have a connection to an origin, where they are limited.
+        #: Slots of each origin, where connections are limited.
         self._places: dict[str, Slots] = {}
         super().__init__(
             pool_connections=config.max_idle_connections,
@@ -350,12 +351,12 @@ class TimedAdapter(HTTPAdapter):
         )
 
     async def acquire_slot(self, url: str, exchange: RequestClock, wakeup: Callable[[], BlockingWaiter]) -> bool:
-        """Wait until another connection to the origin of ``url`` may be used, no longer than the clocks allow.
+        """Wait for a slot for a connection to the origin of ``url``, no longer than the timeouts allow.
 
-        The place is the exchange's, and free again when that is over; so none can be lost with a connection.
+        The slot belongs to the exchange and is released when that ends, so none can be lost with a connection.
         """
         most = self.most
-        assert most is not None  # asked for only where they are limited
+        assert most is not None  # only called where they are limited
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
         slots = self._places.get(origin)
@@ -381,9 +382,9 @@ class TimedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = self._classes
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """The same behind a proxy; SOCKS has connections of its own, with plain read timeouts."""
+        """The same behind a proxy; SOCKS uses its own connections, with plain read timeouts."""
         if not proxy.lower().startswith("socks") and proxy not in self.proxy_manager:
-            # The manager shows the address in its errors, so it gets one without the password.
+            # The manager shows the URL in its errors, so it gets one without the password.
             self.proxy_manager[proxy] = proxy_from_url(
                 without_credentials(proxy),
                 proxy_headers=self.proxy_headers(proxy),
@@ -420,7 +421,7 @@ class TimedAdapter(HTTPAdapter):
         return pool
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
-        """What a proxy wants to know; requests forgets a user without a password."""
+        """The headers for a proxy; requests omits a user without a password."""
         credentials = proxy_credentials(proxy)
         return {} if credentials is None else {"Proxy-Authorization": MaskedStr(credentials)}
 
@@ -428,7 +429,7 @@ class TimedAdapter(HTTPAdapter):
         """Nothing to do: the pools have their context."""
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
-        """A response without cookies and guessed encodings, which nobody here reads."""
+        """A response without cookies and guessed encodings, which are not used here."""
         response = requests.Response()
         response.status_code = resp.status
         response.headers = resp.headers

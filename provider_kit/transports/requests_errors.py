@@ -1,4 +1,4 @@
-"""What goes wrong in requests, in urllib3 and in their sockets, as errors of this library."""
+"""Turns errors of requests, urllib3 and their sockets into errors of this library."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from provider_kit.wire.http import Limits
 
 __all__ = ["may_have_been_sent", "raise_translated"]
 
-#: The other side went away during the handshake, which may pass.
+#: The other side disconnected during the handshake, which may be temporary.
 _CUT_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _BEFORE_SENDING = (
     failures.ConnectTimeout,
@@ -49,18 +49,18 @@ _BEFORE_SENDING = (
 
 
 def raise_translated(error: Exception, exchange: RequestClock, limits: Limits, url: str) -> NoReturn:
-    """Raise an error that was just caught as what it means; never returns."""
+    """Raise the translation of an error that was just caught; never returns."""
     found = _translate(error, exchange, limits, url)
     try:
         if found is error:
             raise error
         if not isinstance(found, ProviderKitError):
-            raise found from found.__cause__  # the caller's own, as it was raised
+            raise found from found.__cause__  # the caller's own exception, unchanged
         if isinstance(found, ConfigError):
             raise found from None  # the cause may show a header's value
         raise found from _presentable(error, url)
     finally:
-        del error, found  # or the error and this frame would hold each other, and all that the call had
+        del error, found  # avoid a reference cycle between the error and this frame, which holds the call's data
 
 
 def _translate(error: Exception, exchange: RequestClock, limits: Limits, url: str) -> Exception:
@@ -112,7 +112,7 @@ def _translate(error: Exception, exchange: RequestClock, limits: Limits, url: st
 
 
 def may_have_been_sent(error: Exception) -> bool:
-    """A session of the user's does not tell; what may have happened after sending counts as sent."""
+    """A user's session does not report it; a failure that may have happened after sending counts as sent."""
     causes = list(_causes(error))
     if any(isinstance(cause, _BEFORE_SENDING) for cause in causes):
         return False
@@ -126,7 +126,7 @@ def may_have_been_sent(error: Exception) -> bool:
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """The error, the ones it was made from, and those it carries as arguments.
 
-    ``__context__`` is left out: a caller's own ``except`` block would bring another call's failure in.
+    ``__context__`` is left out: in a caller's ``except`` block it would include another call's failure.
     """
     seen: list[BaseException] = []
     waiting: list[Any] = [error]
@@ -140,12 +140,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _presentable(error: Exception, url: str) -> Exception | None:
-    """urllib3's errors show the whole address; one with a query may hold a secret and is not chained."""
+    """urllib3's errors show the full URL; one with a query may hold a secret and is not chained."""
     return None if "?" in url else error
 
 
 def _reason(causes: list[BaseException]) -> str:
-    """The innermost cause's own words."""
+    """The message of the innermost cause."""
     for cause in reversed(causes):
         if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, failures.RequestException):
             return str(cause.strerror)

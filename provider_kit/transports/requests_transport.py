@@ -1,8 +1,8 @@
 """The blocking transport, over requests.
 
-Each method is ``async def`` and never suspends. Calls go through the mounted adapter with a prepared
-request, which costs half of ``Session.post``. With a session of your own, that session's full path is
-taken instead, so that its hooks, auth, adapters and cookies keep working.
+Each method is ``async def`` and never suspends. Calls go through the mounted adapter with a prepared request, which
+costs half of ``Session.post``. With your own session, that session's ``send`` is used in full, so that its hooks, auth,
+adapters and cookies keep working.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ __all__ = ["RequestsTransport"]
 T = TypeVar("T")
 
 _READ_SIZE = 65536
-#: Seconds and bytes that may follow a complete stream before its connection is given up.
+#: Seconds and bytes that may follow a complete stream before its connection is closed.
 _DRAIN_SECONDS = 0.5
 _DRAIN_BYTES = 65536
-#: Timeouts that are kept ready.
+#: Number of cached timeouts.
 _REMEMBERED = 500
 
-#: Connections a forked child inherited; kept alive so that nobody touches their locks or sockets.
+#: Connections a forked child inherited; kept alive so that their locks and sockets are not touched.
 _inherited: list[Any] = []
 
 
@@ -62,8 +62,8 @@ class RequestsTransport(BlockingRuntime):
 
     Args:
         config: Pools, proxies, certificates, sizes.
-        session: A session of your own. It is used as it is and never closed. Its read timeout is per
-            read, so only the library's own connections keep deadlines against a dripping server.
+        session: Your own session. It is used as it is and never closed. Its read timeout applies to each read, so only
+            the library's own connections keep deadlines against a server that sends slowly.
     """
 
     def __init__(self, config: HTTPConfig | None = None, *, session: requests.Session | None = None) -> None:
@@ -73,7 +73,7 @@ class RequestsTransport(BlockingRuntime):
         self._adapter: TimedAdapter | None = None
         self._proxies: dict[str, dict[str, str] | None] = {}
         self._timeouts: dict[float | None, PoolTimeout] = {}
-        #: Exchanges that are waited for, by the identity of their limits.
+        #: Exchanges in progress, by the identity of their limits.
         self._opening: weakref.WeakValueDictionary[int, RequestClock] = weakref.WeakValueDictionary()
         renew_after_fork(self)
 
@@ -103,7 +103,7 @@ class RequestsTransport(BlockingRuntime):
         return HttpResponse(response.status_code, response.headers, body)
 
     async def open_stream(self, request: HttpRequest, limits: Limits) -> _Stream:
-        """Send a request and return as soon as the answer's headers are here."""
+        """Send a request and return as soon as the answer's headers arrive."""
         exchange = RequestClock(limits, time.monotonic, streaming=True)
         self._watch(limits, exchange)
         try:
@@ -116,13 +116,13 @@ class RequestsTransport(BlockingRuntime):
             self._opening.pop(id(limits), None)
 
     def _watch(self, limits: Limits, exchange: RequestClock) -> None:
-        """Let an exchange be found by its limits, so that it can be interrupted."""
+        """Register an exchange by its limits, so that it can be interrupted."""
         self._opening[id(limits)] = exchange
         if limits.left:  # interrupted before it was registered in the line above
             exchange.gone = True
 
     def interrupt(self, limits: Limits) -> None:
-        """Send nothing any more, and close the connection on which an answer is waited for."""
+        """Stop sending, and close the connection that waits for an answer."""
         limits.left = True
         exchange = self._opening.get(id(limits))
         if exchange is not None:
@@ -149,7 +149,7 @@ class RequestsTransport(BlockingRuntime):
                     return
                 try:
                     results.put((number, run_to_completion(thunks[number]())))  # type: ignore[arg-type]  # thunks make coroutines
-                except BaseException as error:  # handed to the reader, who raises what is no Exception
+                except BaseException as error:  # passed to the reader, which re-raises anything but an Exception
                     results.put((number, error))
 
         threads = [
@@ -168,7 +168,7 @@ class RequestsTransport(BlockingRuntime):
             stopped.set()
 
     async def aclose(self) -> None:
-        """Close the connections; the transport makes new ones if it is used again."""
+        """Close the connections; new ones are opened if it is used again."""
         with self._lock:
             adapter, self._adapter = self._adapter, None
         if adapter is not None:
@@ -310,7 +310,7 @@ def _pieces(raw: Any) -> Iterator[bytes]:
 
 
 def _to_connect(limits: Limits) -> float | None:
-    """Seconds a connection may take to be made from now on."""
+    """Remaining seconds for establishing a connection."""
     if limits.deadline is None:
         return limits.connect
     left = limits.deadline - time.monotonic()
@@ -354,11 +354,11 @@ class _Stream:
         return data
 
     def interrupt(self) -> None:
-        """End a read that another thread is in: it finds the connection closed."""
+        """End a read in another thread: it finds the connection closed."""
         _shut(getattr(self._raw, "_connection", None))
 
     async def drain(self) -> None:
-        """Take what follows a complete answer, briefly."""
+        """Read what follows a complete answer, for a short time."""
         if not self._open:
             return
         if not ("content-length" in self.headers or "transfer-encoding" in self.headers):
@@ -376,7 +376,7 @@ class _Stream:
         except (failures.RequestException, pool_failures.HTTPError, OSError):
             pass  # the answer was complete; only the connection is lost
         finally:
-            await self.aclose()  # a cancellation does not wait for what may follow, either
+            await self.aclose()  # a cancellation does not wait for the rest either
 
     async def aclose(self) -> None:
         """Close a half-read connection."""
@@ -398,7 +398,7 @@ class _Stream:
 
 
 def _shut(connection: Any) -> None:
-    """Let whoever reads from a connection find its end."""
+    """Shut a connection down, so that its reader finds its end."""
     sock = getattr(connection, "sock", None)
     if sock is not None:
         with suppress(OSError):  # it is closed already
@@ -406,7 +406,7 @@ def _shut(connection: Any) -> None:
 
 
 def _abandon(raw: Any) -> None:
-    """Close a connection whose answer was not read to its end, and give its place in the pool back."""
+    """Close a connection whose answer was not read to its end, and release its slot in the pool."""
     with suppress(OSError, pool_failures.HTTPError):
         raw.close()
     raw.release_conn()

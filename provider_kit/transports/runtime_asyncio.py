@@ -1,6 +1,6 @@
-"""Clocks, sleep and wake-up calls of the asyncio world; no HTTP library is needed for them.
+"""The asyncio runtime: clocks, sleep and wake-ups; needs no HTTP library.
 
-A waiter is woken from anywhere: another thread, another event loop, or its own. A wake-up that comes
+A waiter can be woken from another thread, another event loop, or its own. A wake-up that comes
 before the wait is not lost.
 """
 
@@ -22,7 +22,7 @@ _launched: set[asyncio.Task[Any]] = set()
 
 
 class _World:
-    """An event loop that may end."""
+    """An event loop that may be closed."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -32,10 +32,10 @@ class _World:
 
 
 class ShieldedTask(asyncio.Task[Any]):
-    """A task that ``asyncio.run`` waits for in the end, instead of breaking it off.
+    """A task that ``asyncio.run`` waits for at the end, instead of cancelling it.
 
-    It cancels what is left from outside the loop, and then waits for it. Timeouts cancel from inside, and
-    keep working. Where nothing would be lost, the task lets itself be cancelled like any other.
+    ``asyncio.run`` cancels remaining tasks from outside the loop, and then waits for them. Timeouts cancel from inside,
+    and keep working. Where nothing would be lost, the task can be cancelled like any other.
     """
 
     _held = False
@@ -66,8 +66,8 @@ class AsyncioWaiter:
         self._event = asyncio.Event()
 
     def wake(self) -> None:
-        """End the present wait, or the next one; from any thread."""
-        with suppress(RuntimeError):  # the loop is closed, so nobody waits in it any more
+        """End the current wait, or the next one; may be called from any thread."""
+        with suppress(RuntimeError):  # the loop is closed, so nothing waits in it
             if threading.get_ident() == self._thread:
                 self._event.set()
             else:
@@ -82,7 +82,7 @@ class AsyncioWaiter:
 
 
 class AsyncioRuntime:
-    """What an asyncio transport waits with."""
+    """The runtime of asyncio transports."""
 
     kind = "asyncio"
 
@@ -96,7 +96,7 @@ class AsyncioRuntime:
     time = staticmethod(time.time)
 
     def wakeup(self) -> AsyncioWaiter:
-        """Something to wait with until woken."""
+        """Create a waiter."""
         return AsyncioWaiter()
 
     async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
@@ -106,11 +106,11 @@ class AsyncioRuntime:
     async def spawn(
         self, coroutine: Coroutine[Any, Any, None], seconds: float | None, ended: Callable[[], object]
     ) -> None:
-        """Run it in a task of its own."""
+        """Run it in a separate task."""
         loop = asyncio.get_running_loop()
         task = ShieldedTask(coroutine, loop=loop)
         for known in [known for known in _launched if known.get_loop().is_closed()]:
-            _launched.discard(known)  # its loop was closed under it; nothing will come of it
+            _launched.discard(known)  # its loop was closed; it will never finish
         _launched.add(task)
         task.add_done_callback(_launched.discard)
         task.add_done_callback(lambda _: ended())

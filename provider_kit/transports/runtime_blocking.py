@@ -1,6 +1,6 @@
-"""Clocks, sleep and wake-up calls of the blocking world; no HTTP library is needed for them.
+"""The blocking runtime: clocks, sleep and wake-ups; needs no HTTP library.
 
-A waiter is woken from anywhere in the process. A wake-up that comes before the wait is not lost.
+A waiter can be woken from anywhere in the process. A wake-up that comes before the wait is not lost.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class BlockingWaiter:
     """Blocks a thread until woken."""
 
     def __init__(self) -> None:
-        # Made in C: an exception of a signal's handler never leaves its lock taken, as it may that of an Event.
+        # Implemented in C: unlike that of an Event, its lock is never left locked by an exception of a signal handler.
         self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         asyncio = sys.modules.get("asyncio")
-        #: The event loop that is held up by this wait, if somebody waits inside one.
+        #: The event loop that is blocked by this wait, if it happens inside one.
         self.loop = asyncio._get_running_loop() if asyncio is not None else None
 
     def wake(self) -> None:
-        """End the present wait, or the next one."""
+        """End the current wait, or the next one."""
         self._calls.put(None)
 
     async def wait(self, seconds: float | None) -> None:
@@ -43,7 +43,7 @@ class BlockingWaiter:
 
 
 class BlockingRuntime:
-    """What a blocking transport waits with."""
+    """The runtime of blocking transports."""
 
     kind = "blocking"
 
@@ -57,7 +57,7 @@ class BlockingRuntime:
     time = staticmethod(time.time)
 
     def wakeup(self) -> BlockingWaiter:
-        """Something to wait with until woken."""
+        """Create a waiter."""
         return BlockingWaiter()
 
     async def call_blocking(self, function: Callable[..., T], *args: Any) -> T:
@@ -67,9 +67,9 @@ class BlockingRuntime:
     async def spawn(
         self, coroutine: Coroutine[Any, Any, None], seconds: float | None, ended: Callable[[], object]
     ) -> None:
-        """Just await it; where the caller has only so many seconds, in a thread of its own.
+        """Await it directly; with a limit of seconds, in a separate thread.
 
-        The end of the program waits for that thread, for nothing must be lost.
+        The interpreter waits for that thread at exit, so that nothing is lost.
         """
         if seconds is None:
             await coroutine
@@ -81,8 +81,8 @@ class BlockingRuntime:
         thread.join(seconds)
 
     def shield(self, on: bool) -> None:
-        """Nothing breaks off a thread."""
+        """Nothing to do: a thread is not cancelled."""
 
     def is_loop_closed(self) -> Callable[[], bool]:
-        """Never: a thread goes on."""
+        """Never: a thread continues."""
         return bool

@@ -1,4 +1,4 @@
-"""A transport for tests, made of a list of answers: no socket, no clock, no waiting.
+"""A transport for tests with a list of answers: no socket, no real clock, no waiting.
 
 >>> from provider_kit.transports import ScriptedTransport
 >>> transport = ScriptedTransport([{"json": {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}}])
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class ScriptedTransport:
-    """Answers each request with the next entry of a script, and remembers the requests.
+    """Answers each request with the next entry of a script, and records the requests.
 
     An entry is an exception to raise, a function of the request that returns an entry, or a dict with
     ``status`` (200), ``headers``, and one of ``json``, ``body`` (bytes) or ``stream`` (a list of bytes or
@@ -77,7 +77,7 @@ class ScriptedTransport:
         return self._now
 
     def wakeup(self) -> _ScriptedWaiter:
-        """Something that moves the clock instead of waiting."""
+        """Create a waiter that moves the clock instead of waiting."""
         return _ScriptedWaiter(self)
 
     def time(self) -> float:
@@ -102,12 +102,12 @@ class ScriptedTransport:
         return function(*args)
 
     def shield(self, on: bool) -> None:
-        """Nothing breaks it off."""
+        """Nothing to do."""
 
     async def spawn(
         self, coroutine: Coroutine[Any, Any, None], seconds: float | None, ended: Callable[[], object]
     ) -> None:
-        """Just await it."""
+        """Await it directly."""
         await coroutine
 
     def is_loop_closed(self) -> Callable[[], bool]:
@@ -115,7 +115,7 @@ class ScriptedTransport:
         return bool
 
     async def aclose(self) -> None:
-        """Remember that it was closed."""
+        """Record that it was closed."""
         self.closed = True
 
 

@@ -1,4 +1,4 @@
-"""Work that may take for ever, given so many seconds: in a thread that nobody waits for in the end."""
+"""Runs work that may never end with a time limit, in a daemon thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def bounded(function: Callable[[], T], seconds: float) -> T:
-    """The result of a function, which is left behind when it takes too long.
+    """Return the result of a function, which is abandoned when it takes too long.
 
     Raises:
         TimeoutError: It took longer than ``seconds``.
@@ -27,7 +27,7 @@ def bounded(function: Callable[[], T], seconds: float) -> T:
     def run() -> None:
         try:
             results.put((True, function()))
-        except BaseException as error:  # handed to the caller
+        except BaseException as error:  # passed to the caller
             results.put((False, error))
 
     threading.Thread(target=run, name="provider-kit-aside", daemon=True).start()
@@ -41,7 +41,7 @@ def bounded(function: Callable[[], T], seconds: float) -> T:
 
 
 def _loop_of(kind: str) -> asyncio.AbstractEventLoop | None:
-    """The loop that must not be blocked; a transport of both worlds is told by whether one runs."""
+    """The loop that must not be blocked; for a transport of both kinds, the running one, if any."""
     if kind == "blocking":
         return None
     try:
@@ -53,7 +53,7 @@ def _loop_of(kind: str) -> asyncio.AbstractEventLoop | None:
 async def run_in_daemon_thread(kind: str, function: Callable[..., T], *args: Any) -> T:
     """Call a function that may block, without blocking an event loop.
 
-    The thread is a daemon: whoever is cancelled, and the end of the loop, do not wait for it.
+    The thread is a daemon: neither a cancelled caller nor the end of the loop waits for it.
     """
     loop = _loop_of(kind)
     if loop is None:
@@ -72,9 +72,9 @@ async def run_in_daemon_thread(kind: str, function: Callable[..., T], *args: Any
         outcome: tuple[T | None, BaseException | None]
         try:
             outcome = (function(*args), None)
-        except BaseException as error:  # handed to the caller
+        except BaseException as error:  # passed to the caller
             outcome = (None, error)
-        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, and nothing waits any more
             loop.call_soon_threadsafe(settle, *outcome)
 
     threading.Thread(target=run, name="provider-kit-aside", daemon=True).start()
@@ -82,7 +82,7 @@ async def run_in_daemon_thread(kind: str, function: Callable[..., T], *args: Any
 
 
 async def with_timeout(kind: str, thunk: Callable[[], Awaitable[T]], seconds: float) -> T:
-    """The result of a coroutine that somebody else wrote, in so many seconds.
+    """Return the result of a foreign coroutine, within a time limit.
 
     Raises:
         TimeoutError: It took longer.

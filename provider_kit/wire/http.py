@@ -24,14 +24,14 @@ class HttpRequest:
 
 
 class Signer(Protocol):
-    """Proves who sends a request, where a header that is the same every time does not do."""
+    """Signs each request, for APIs where a constant header is not enough."""
 
     def sign(self, request: HttpRequest, secret: str, now: float) -> HttpRequest:
-        """The request with its proof; made for each attempt anew.
+        """Return the signed request; called for each attempt.
 
         Args:
-            request: What is to be sent, as it will be, but for the proof.
-            secret: What the credential gave: a key, or whatever its signer understands.
+            request: The request as it will be sent, without the signature.
+            secret: The credential's value: a key, or whatever this signer understands.
             now: Seconds since 1970.
         """
         ...
@@ -39,7 +39,7 @@ class Signer(Protocol):
 
 @define
 class HttpResponse:
-    """What came back, whole."""
+    """A complete response."""
 
     status: int
     #: Names compare without regard to case; may hold cookies, so never shown.
@@ -55,20 +55,20 @@ class Limits:
     connect: float | None = None
     #: Seconds to the first content (of a stream) or to the whole answer.
     first: float | None = None
-    #: Seconds between two contents of a stream.
+    #: Seconds between two pieces of content of a stream.
     idle: float | None = None
-    #: Clock reading of the transport at which the whole call must have ended.
+    #: Time on the transport's clock at which the whole call must have ended.
     deadline: float | None = None
     #: Most bytes of the answer, after decompression.
     max_bytes: int = 64 * 1024 * 1024
-    #: The caller has left: nothing is sent any more.
+    #: Set once the caller has left; nothing is sent after that.
     left: bool = False
-    #: Whether it may have to be ended from elsewhere.
+    #: Whether the exchange may have to be ended from another thread or task.
     interruptible: bool = False
 
 
 def join_url(base: str, path: str, query: Mapping[str, Any] | None = None) -> str:
-    """Append ``path`` to ``base``, tolerant of slashes, keeping a query that ``base`` has (``api-version``)."""
+    """Append ``path`` to ``base``, tolerant of slashes; a query of ``base`` (``api-version``) is kept."""
     base, _, own_query = base.partition("?")
     url = base.rstrip("/") + ("/" + path.lstrip("/") if path else "")
     parts = [part for part in (own_query, urlencode(query) if query else "") if part]
@@ -81,7 +81,7 @@ def same_origin(one: str, other: str) -> bool:
 
 
 def is_loopback(host: str, *, unspecified: bool = False) -> bool:
-    """Whether a host is this machine, told by its name or address alone.
+    """Whether a host is this machine, judged by its name or address alone.
 
     Args:
         host: Name or address, without a port.

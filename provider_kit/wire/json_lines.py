@@ -1,4 +1,4 @@
-"""Newline-delimited JSON out of bytes: one value a line, split before UTF-8."""
+"""Newline-delimited JSON from bytes: one value per line, split before UTF-8 is decoded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["LineDecoder"]
 
 
 class LineDecoder:
-    """Turns pieces of a stream into complete lines, blank ones left out."""
+    """Turns pieces of a stream into complete lines; blank lines are left out."""
 
     __slots__ = ("_parts",)
 

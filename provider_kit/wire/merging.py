@@ -1,4 +1,4 @@
-"""Headers over headers, and JSON over JSON: what a user adds to a request."""
+"""Merging what a user adds to a request: headers over headers, JSON over JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEADER_BREAKS = re.compile(r"[\r\n\0]")
 
 
 def merge_headers(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
-    """``base`` with ``extra`` over it; names compare without regard to case, ``None`` takes one away."""
+    """``base`` with ``extra`` over it; names compare case-insensitively, ``None`` removes one."""
     if not extra:
         return dict(base)
     for name, value in extra.items():
@@ -33,7 +33,7 @@ def merge_headers(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str
             )
         if not str(value).isascii():
             raise InvalidRequestError(
-                f"The value of the header {name!r} is not ASCII, which each server reads in its own way.",
+                f"The value of the header {name!r} is not ASCII, which servers decode differently.",
                 hint="Encode it, for example with urllib.parse.quote(value).",
             )
     replaced = {name.lower() for name in extra}

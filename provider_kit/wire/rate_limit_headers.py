@@ -1,14 +1,14 @@
-"""Rate limits as providers tell them in response headers: six families, one shape.
+"""Rate limits from response headers: six families, one shape.
 
 * OpenAI, Groq, xAI, Mistral, Fireworks, Azure: ``x-ratelimit-{limit,remaining,reset}-{requests,tokens}``;
   the reset is a duration such as ``6m0s`` or ``825ms`` (Azure: whole seconds) until the bucket is *full*.
 * Anthropic: ``anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}``;
   the reset is an RFC 3339 time at which the bucket is full.
 * Cerebras: ``x-ratelimit-{limit,remaining,reset}-{requests,tokens}-{minute,hour,day}``; the reset is in
-  seconds, as a decimal number, until the window begins anew.
+  seconds, as a decimal number, until the next window begins.
 * OpenRouter: ``x-ratelimit-{limit,remaining,reset}``; the reset is in milliseconds since 1970.
 * Qwen: OpenAI's names, also with the prefixes ``qwen-ratelimit`` and ``dashscope-ratelimit``.
-* Gemini sends none; its wait stands in the error's body.
+* Gemini sends none; its wait is in the body of the error.
 
 What is missing or malformed is left out; nothing here raises.
 """
@@ -27,9 +27,9 @@ from provider_kit.wire.response_headers import date_seconds, duration_seconds
 __all__ = ["Allowance", "RateLimitInfo", "has_rate_limits", "read_headroom", "read_rate_limits", "wait_told"]
 
 _PREFIX = re.compile(r"^(?:x-ratelimit|anthropic-ratelimit|qwen-ratelimit|dashscope-ratelimit)-(.+)$")
-#: Seconds; a reset farther away (a month is the longest there is) is nonsense, and nobody is kept waiting by it.
+#: Seconds; a reset farther away (the longest known window is a month) is ignored as invalid.
 _LONGEST = 32 * 86400.0
-#: Characters of a value; what is longer is none, and is not looked at.
+#: Characters of a value; a longer one is ignored.
 _LONGEST_VALUE = 100
 _PARTS = ("limit", "remaining", "reset")
 _SPANS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
@@ -50,13 +50,13 @@ _KINDS = {
 class Allowance:
     """One limit and what is left of it."""
 
-    #: Most of it in a window.
+    #: The most that may be used in a window.
     limit: float | None = None
     #: What is left now.
     remaining: float | None = None
-    #: Seconds from the answer until it is whole again.
+    #: Seconds from the answer until the limit is fully available again.
     reset: float | None = None
-    #: Seconds of its window, where the header's name tells; ``None`` otherwise.
+    #: Seconds of its window, where the header's name says; ``None`` otherwise.
     window: float | None = None
     #: Whether it fills up steadily (a bucket) or all at once (a window).
     steady: bool = True
@@ -69,7 +69,7 @@ class Allowance:
         return min(1.0, max(0.0, 1.0 - self.remaining / self.limit))
 
     def wait_for(self, amount: float) -> float:
-        """Seconds from the answer until ``amount`` of it is there; 0 if it is, or if nothing is known."""
+        """Seconds from the answer until ``amount`` of it is available; 0 if it is, or if nothing is known."""
         if self.remaining is None or self.reset is None or self.remaining >= amount:
             return 0.0
         if not self.steady or not self.limit or self.limit <= self.remaining:
@@ -80,7 +80,7 @@ class Allowance:
 
 @frozen(kw_only=True)
 class RateLimitInfo:
-    """What a provider last told about its limits, for one key and model."""
+    """What a provider last reported about its limits, for one key and model."""
 
     model: str = ""
     #: The end of the key; empty where there is only one.
@@ -88,7 +88,7 @@ class RateLimitInfo:
     #: By kind: ``requests``, ``tokens``, ``input_tokens``, ``output_tokens``, ``credits``; those of longer
     #: windows carry it in their name: ``requests_day``, ``tokens_hour``.
     allowances: Mapping[str, Allowance] = field(factory=dict)
-    #: Seconds since 1970 of the answer.
+    #: Time of the answer, in seconds since 1970.
     updated: float = 0.0
 
     @property
@@ -103,14 +103,14 @@ class RateLimitInfo:
 
 
 def has_rate_limits(headers: Mapping[str, str]) -> bool:
-    """Whether an answer may tell limits; quick, for it is asked after every call."""
+    """Whether an answer may carry limits; fast, since it is called after every call."""
     names = " ".join(headers)
     return "ratelimit" in names or "RateLimit" in names or "Ratelimit" in names
 
 
 @lru_cache(maxsize=256)
 def _pairs(names: tuple[str, ...]) -> tuple[tuple[str, str, bool], ...]:
-    """Names of limits and of what remains of them, and whether they are of tokens."""
+    """Header names of limits and of what remains of them, and whether they count tokens."""
     known = {name.lower(): name for name in names}
     found = []
     for lowered, name in known.items():
@@ -121,15 +121,15 @@ def _pairs(names: tuple[str, ...]) -> tuple[tuple[str, str, bool], ...]:
 
 
 def read_headroom(headers: Mapping[str, str], floor: float) -> tuple[float, float, tuple[str, ...]] | None:
-    """A quick look at limits that are far away; quicker than reading them all after every call.
+    """Read limits that are far from reached; faster than reading all headers after every call.
 
     Args:
         headers: The answer's headers.
         floor: Share of each limit that must remain, between 0 and 1.
 
     Returns:
-        Requests and tokens that may be used until less than that remains, and the limits as they are
-        written; ``None`` where a limit is near, or cannot be judged by a quick look.
+        Requests and tokens that may be used until less than that remains, and the limits as they are written; ``None``
+        where a limit is near, or cannot be judged this way.
     """
     pairs = _pairs(tuple([name for name in headers if "ratelimit" in name or "RateLimit" in name]))
     requests = tokens = float("inf")
@@ -152,10 +152,10 @@ def read_headroom(headers: Mapping[str, str], floor: float) -> tuple[float, floa
 
 
 def read_rate_limits(headers: Mapping[str, str], *, now: float | None = None) -> dict[str, Allowance]:
-    """The limits an answer tells, by kind.
+    """The limits an answer carries, by kind.
 
     Args:
-        headers: The answer's headers, names in lower case or compared without regard to it.
+        headers: The answer's headers, names in lower case or compared case-insensitively.
         now: Seconds since 1970, used for resets that are points in time where the answer has no ``date``.
     """
     found: dict[str, dict[str, str]] = {}
@@ -196,9 +196,9 @@ def read_rate_limits(headers: Mapping[str, str], *, now: float | None = None) ->
 
 
 def wait_told(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
-    """Seconds until a refused request may be sent again, as its answer's limits tell; ``None`` if they do not.
+    """Seconds until a refused request may be sent again, by its answer's limits; ``None`` if they do not say.
 
-    For an answer that names no wait of its own. Only limits of which nothing is left count.
+    For an answer without a wait of its own. Only exhausted limits count.
     """
     waits = [
         told.wait_for(1.0)
@@ -238,4 +238,4 @@ def _number(text: str | None) -> float | None:
         value = float(text or "")
     except ValueError:
         return None
-    return value if 0 <= value < float("inf") else None  # Azure writes -1 for what it does not know
+    return value if 0 <= value < float("inf") else None  # Azure writes -1 for an unknown value

@@ -1,4 +1,4 @@
-"""Secrets out of texts: of errors, logs and dumps.
+"""Redaction of secrets in errors, logs and dumps.
 
 Known secrets are removed by value; what merely looks like one (a bearer token, an ``sk-…`` key, a
 password or a ``key=`` parameter in a URL) by its shape.
@@ -25,8 +25,8 @@ __all__ = [
     "texts_of",
 ]
 
-# Each alternative takes time that grows with the text alone: what may repeat is bounded, or cannot begin anew
-# inside itself.
+# Each alternative takes time that grows with the text alone: what may repeat is bounded, or cannot restart inside
+# itself.
 _SHAPES = re.compile(
     r"(?P<url>://)(?:[^\s\"'<>?#/@]{0,256}+(?:@[^\s\"'<>?#/@]{0,256}+(?=@)){0,3}+"
     r"|[^\s/@:]{0,128}+:(?!\d{1,5}[/?#])[^\s\"'<>@]{0,256}+(?:@[^\s\"'<>@]{0,256}+(?=@)){0,3}+)(?=@)"
@@ -50,11 +50,11 @@ _SECRET_HEADERS = frozenset(
         "set-cookie",
     }
 )
-#: Gateways have names of their own: Ocp-Apim-Subscription-Key, X-Auth, Cf-Access-Client-Secret.
+#: Gateways use other names: Ocp-Apim-Subscription-Key, X-Auth, Cf-Access-Client-Secret.
 _SECRET_NAMES = re.compile(
     r"key|token|secret|auth|credential|cookie|passw|passphrase|pass$|pwd|signature|session|^sig$|^code$", re.IGNORECASE
 )
-#: What keys and signatures are written in: base64 without the characters that words are joined with.
+#: Characters of keys and signatures: base64 without those that join words.
 _RANDOM = re.compile(r"[A-Za-z0-9+=_]{20,}")
 #: Names of models, versions and projects: words and numbers that a dash joins.
 _NAME = re.compile(r"[a-z]*+\d{0,8}+[a-z]{0,2}+(?:[-_.=][a-z]*+\d{0,8}+[a-z]{0,2}+){1,9}+")
@@ -110,7 +110,7 @@ def mask_known(value: Any, secrets: Iterable[str], *, depth: int = 0) -> Any:
 
 
 def redact_value(value: Any, secrets: Iterable[str] = (), *, depth: int = 0) -> Any:
-    """The same for every string inside a JSON value; what is nested too deeply to be of use is left out."""
+    """The same for every string inside a JSON value; what is nested too deeply is left out."""
     if isinstance(value, str):
         return redact(value, secrets)
     if depth > _DEEPEST and isinstance(value, (Mapping, list)):
@@ -144,7 +144,7 @@ class MaskedDict(dict[str, str]):
 
 
 def is_secret_header(name: str) -> bool:
-    """Whether a header of this name carries a credential, or sounds as if it did."""
+    """Whether a header of this name carries a credential, or may do so by its name."""
     return name.lower() in _SECRET_HEADERS or _SECRET_NAMES.search(name) is not None
 
 

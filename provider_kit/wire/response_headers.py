@@ -1,4 +1,4 @@
-"""What response headers tell: how long to wait, and under which id the provider knows the request."""
+"""Values of response headers: how long to wait, and the provider's request id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from provider_kit.model.surrogates import mend
 __all__ = ["date_seconds", "duration_seconds", "request_id", "retry_after"]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s|d)")
-#: Characters of a duration, a number or a date; what is longer is none, and is not looked at.
+#: Characters of a duration, a number or a date; a longer value is ignored.
 _LONGEST_VALUE = 100
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _REQUEST_IDS = (
@@ -38,9 +38,8 @@ def duration_seconds(text: str) -> float | None:
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
     """Seconds the provider asks to wait, or ``None``.
 
-    ``retry-after-ms`` (milliseconds) goes before ``retry-after`` (seconds or an HTTP date, RFC 9110
-    section 10.2.3). A date is compared with the answer's own ``date`` header, so a wrong local clock
-    does no harm.
+    ``retry-after-ms`` (milliseconds) takes precedence over ``retry-after`` (seconds or an HTTP date, RFC 9110 section
+    10.2.3). A date is compared with the answer's own ``date`` header, so a wrong local clock does not matter.
 
     Args:
         headers: The answer's headers.

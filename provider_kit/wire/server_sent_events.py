@@ -1,14 +1,14 @@
-"""Server-sent events out of bytes.
+"""Server-sent events from bytes.
 
 The stream is split into events as bytes, before UTF-8, on ``\\n``, ``\\r\\n`` and ``\\r`` only, so that no
 character cut by the network is ever decoded and U+2028 or U+0085 inside a text never ends a line. Source:
 WHATWG HTML, "Server-sent events".
 
-Two things real servers do beyond the standard are taken care of: a last event without its blank line is
+Two deviations of real servers from the standard are handled: a last event without its blank line is
 delivered by :meth:`EventDecoder.finish`, and text that is no event at all (a bare JSON error in the
 middle of a stream) is kept in :attr:`EventDecoder.stray`.
 
-Time grows with the number of bytes, however they are cut: a piece that ends no event is only kept.
+Time is linear in the number of bytes, however they are split: a piece that ends no event is only stored.
 """
 
 from __future__ import annotations

@@ -60,16 +60,16 @@ def test_log_in_look_refresh_log_out(run, server, monkeypatch):
     done = run("auth", "login", "acme", "--browser", "--scope", "x", *addresses(server))
     assert done.exit_code == 0, done.output
     assert "Logged in to acme." in done.output
-    assert "59 minutes and is refreshed by itself" in done.output
+    assert "59 minutes and is refreshed automatically" in done.output
     outputs = [done.output]
     for arguments, code, words in (
-        (["auth", "status"], 0, "acme          logged in     for 59 minutes, then refreshed by itself"),
+        (["auth", "status"], 0, "acme          logged in     for 59 minutes, then refreshed automatically"),
         (["auth", "status", "acme"], 0, "logged in"),
         (["auth", "refresh", "acme"], 0, "Refreshed the token of acme; good for 59 minutes."),
         (["auth", "logout", "acme"], 0, "Logged out of acme."),
-        (["auth", "logout", "acme"], 0, "Nobody was logged in to acme."),
+        (["auth", "logout", "acme"], 0, "There was no login to acme."),
         (["auth", "status", "acme"], 1, "not logged in"),
-        (["auth", "status"], 1, "Nobody is logged in"),
+        (["auth", "status"], 1, "There is no login"),
         (["auth", "refresh", "acme"], 2, "Not authenticated"),
     ):
         done = run(*arguments)
@@ -391,7 +391,7 @@ def test_a_login_on_a_terminal_by_pasting(terminal, server):
     url = re.search(r"(http://127\.0\.0\.1\S+/authorize\S+)", shell.output)[1]
     assert "Opening your browser" not in shell.output
     shell.write("http://127.0.0.1:1/callback?code=x&state=y\n")
-    shell.read_until("Paste the whole address")
+    shell.read_until("Paste the full final address")
 
     shell.write(server.agree(url) + "\n")
     shell.read_until("Logged in to acme.")

@@ -334,7 +334,7 @@ def test_a_failure_of_a_real_process_shows_no_traceback(served, fake_server):
 def test_bytes_that_are_no_text_can_be_piped_in(fake_server, served):
     """They are replaced, not fatal, and not without a word."""
     done = process("chat", "Look:", environment=served, input=b"\xff\xfe\x00ok")
-    assert done.stderr == b"Warning: what was piped in is not all plain text in UTF-8.\n"
+    assert done.stderr == b"Warning: the piped input is not entirely UTF-8 text.\n"
     assert done.returncode == 0
     assert fake_server.requests[0].asked.last[1].endswith("ok")
 

@@ -32,7 +32,7 @@ def test_problems_are_printed_like_a_compiler_does(run, tmp_path):
     (tmp_path / "config.yaml").chmod(0o600)
     result = run("config", "check")
     assert result.exit_code == 2
-    assert "config.yaml:4:5: error: providers.openai.timout: Nobody knows the key 'timout'." in result.stdout
+    assert "config.yaml:4:5: error: providers.openai.timout: Unknown setting 'timout'." in result.stdout
     assert "    4 |     timout: 30\n      |     ^\n        Did you mean 'timeout'" in result.stdout
     assert "config.yaml:5:18: error" in result.stdout
     assert "config.yaml: 2 errors." in result.stderr

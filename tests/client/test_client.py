@@ -132,7 +132,7 @@ def test_a_config_is_a_client():
 )
 def test_nothing_that_belongs_into_a_config_may_stand_beside_it(beside):
     """Better an error than an argument without effect."""
-    with pytest.raises(ConfigError, match="A ProviderConfig was given"):
+    with pytest.raises(ConfigError, match="A ProviderConfig and further arguments"):
         Client(ProviderConfig(type="openai"), **beside)
 
 

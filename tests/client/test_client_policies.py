@@ -149,7 +149,7 @@ BESIDE = {
 def test_what_a_configuration_says_is_refused_beside_one(case):
     """It would be ignored otherwise."""
     config = ProviderConfig(type="openai", default_model="gpt-4o")
-    with pytest.raises(ConfigError, match="beside it") as caught:
+    with pytest.raises(ConfigError, match="and further arguments") as caught:
         Client(config, **{case.partition(" ")[0]: BESIDE[case]})
     assert "replace" in caught.value.hint
 

@@ -373,7 +373,7 @@ def test_a_stored_key_is_used_last(monkeypatch, write):
         ("sk-ant-api03-0123456789abcdef", "looks like one of Anthropic"),
         ("0123456789abcdef0123", "begin with sk-"),
         ("'sk-0123456789abcdefghij'", "quotes around it"),
-        ("sk-short", "shorter than any key"),
+        ("sk-short", "too short"),
     ],
 )
 def test_a_key_of_the_wrong_form_is_a_warning(key, words):
@@ -390,7 +390,7 @@ def test_a_key_in_a_file_that_others_can_read_is_a_warning(write):
     path = write(f"providers:\n  openai:\n    api_key: {KEY}\n")
     path.chmod(0o644)
     (warning,) = load_config(path).warnings
-    assert "others can read" in warning.message
+    assert "can be read by others" in warning.message
     assert f"chmod 600 {path}" in warning.remedy
     path.chmod(0o600)
     assert not load_config(path).warnings

@@ -69,7 +69,8 @@ def test_a_file(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(None, "No such file"), (b"", "is empty"), (b"\xff", "no text"), (b"x" * 70000, "too large")]
+    ("content", "words"),
+    [(None, "No such file"), (b"", "is empty"), (b"\xff", "not text"), (b"x" * 70000, "too large")],
 )
 def test_a_file_that_holds_no_secret(tmp_path, content, words):
     path = tmp_path / "key"
@@ -145,7 +146,7 @@ def test_vault_that_refuses_or_is_away(vault, monkeypatch):
         fetch_secret("vault", "kv/openai")
     assert "wrong-vault-token" not in told(caught.value)
     monkeypatch.setenv("VAULT_ADDR", "http://127.0.0.1:9")
-    with pytest.raises(AuthError, match="cannot be asked") as caught:
+    with pytest.raises(AuthError, match="cannot be called") as caught:
         fetch_secret("vault", "kv/openai")
     assert caught.value.retryable
     monkeypatch.delenv("VAULT_ADDR")
@@ -200,7 +201,7 @@ def test_aws(aws):
     assert fetch_secret("aws", "prod/all#openai") == KEY
     for where, words in (
         ("prod/all#groq", "It has: openai"),
-        ("prod/openai#x", "no JSON object"),
+        ("prod/openai#x", "not a JSON object"),
         ("raw", "as a text"),
     ):
         with pytest.raises(AuthError) as caught:

@@ -169,7 +169,7 @@ def test_parts_have_their_forms():
     ("messages", "words"),
     [
         ([Message("user", [Audio(data=b"x", media_type="audio/wav")])], "takes no audio"),
-        ([Message("user", [Thinking("x")])], "cannot stand in a user message"),
+        ([Message("user", [Thinking("x")])], "cannot be part of a user message"),
         ([Message("assistant", [])], "no text"),
     ],
 )

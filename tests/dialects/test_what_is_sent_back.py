@@ -128,7 +128,7 @@ def test_thinking_without_a_seal_is_left_out_and_told(sent, block):
     """Its answer was cut before the signature came; the API refuses the block, not the text beside it."""
     body, warned = sent("claude", talk(own(Thinking("Hm.", native=block), Text("Green."), incomplete=True)))
     assert body["messages"][1] == {"role": "assistant", "content": [{"type": "text", "text": "Green."}]}
-    assert warned == ["messages: thinking without a signature was not sent: its answer was cut."]
+    assert warned == ["messages: thinking without a signature was not sent: its answer was truncated."]
 
 
 def test_thinking_without_a_seal_alone_leaves_no_empty_turn(sent):
@@ -171,7 +171,7 @@ def test_a_stream_that_was_cut_while_it_thought_can_be_gone_on_with(call, sent, 
     body, warned = sent(target, talk(partial))
     assert [message["role"] for message in body["messages"]] == ["user"]
     assert warned == [
-        "messages: thinking without a signature was not sent: its answer was cut.",
+        "messages: thinking without a signature was not sent: its answer was truncated.",
         "messages: a server_tool_use block without its result was not sent.",
     ]
 
@@ -496,7 +496,7 @@ def test_reasoning_without_the_item_it_belongs_to_is_not_sent(call, sent, target
             {"role": "user", "content": "Go on"},
         ]
         left_out = sum(item["type"] == "reasoning" for item in output)
-        assert warned == ["messages: reasoning of an answer that was cut was not sent."] * left_out
+        assert warned == ["messages: reasoning of a truncated answer was not sent."] * left_out
 
 
 @pytest.mark.parametrize("verb", ["chat", "stream"])
@@ -521,7 +521,7 @@ def test_a_bound_below_the_least_is_raised_to_it(exchange, verb, target, asked, 
     assert made.body["max_output_tokens"] == written
     assert made.warned == (["max_tokens"] if asked != written else [])
     if asked != written:
-        assert made.response.warnings[0].message == "this API's least is 16; 16 was sent."
+        assert made.response.warnings[0].message == "this API's minimum is 16; 16 was sent."
 
 
 def test_no_bound_is_sent_where_none_was_asked_for(sent):

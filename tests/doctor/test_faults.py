@@ -138,7 +138,7 @@ def test_a_host_that_does_not_exist(examine):
 
 def test_nobody_listens(examine):
     found = examine(Client("openai/demo", api_key=KEY, base_url="http://127.0.0.1:9/v1"))
-    named(found, "tcp", "127.0.0.1:9", "Is the server started")
+    named(found, "tcp", "127.0.0.1:9", "Is the server running")
 
 
 def test_a_certificate_nobody_knows(examine, tls_front):
@@ -156,7 +156,7 @@ def test_a_proxy_that_looks_into_tls(examine, tls_front):
         found = examine(Client("openai/demo", api_key=KEY, base_url=url))
         named(found, "tls", "company proxy (Zscaler Inc.)", "SSL_CERT_FILE")
         trusted = examine(Client("openai/demo", api_key=KEY, base_url=url, http=HTTPConfig(verify=root)))
-        named(trusted, "tls", "looks into the connection", "Zscaler", status="warning")
+        named(trusted, "tls", "inspects the connection", "Zscaler", status="warning")
         assert trusted.ok
 
 
@@ -171,7 +171,7 @@ def test_a_certificate_that_ends_soon(examine, tls_front):
     with FakeServer() as server:
         url, root = tls_front(server, days=5)
         found = examine(Client("openai/demo", api_key=KEY, base_url=url, http=HTTPConfig(verify=root)))
-        named(found, "tls", "ends in 4 days", status="warning")
+        named(found, "tls", "expires in 4 days", status="warning")
 
 
 def test_a_certificate_of_another_host(examine, tls_front):
@@ -421,7 +421,7 @@ def test_a_stream_that_comes_as_one_answer(examine):
     with FakeServer() as server:
         server.fault(times=1)
         server.always(body=body)
-        named(examine(server.client("openai/demo")), "streaming", "one whole answer", "proxy")
+        named(examine(server.client("openai/demo")), "streaming", "one complete answer", "proxy")
 
 
 def test_a_stream_that_is_cut(examine):
@@ -492,7 +492,7 @@ def test_a_client_with_a_transport_of_its_own(examine):
     found = examine(Client("openai/demo", api_key=KEY, transport=transport), calls=0)
     assert found.ok
     assert found.find("dns").status == "skipped"
-    assert found.find("latency").message == "Not tried: no call was wanted."
+    assert found.find("latency").message == "Not tried: no calls were requested."
 
 
 def test_versions_that_are_too_old_are_told(monkeypatch, examine):
@@ -625,7 +625,7 @@ def test_a_session_of_ones_own_is_not_looked_past(examine, monkeypatch):
 def test_a_storage_that_can_never_be_written(examine, monkeypatch):
     monkeypatch.setenv("PROVIDER_KIT_TOKEN_STORAGE", "/proc/nothing/tokens/")
     with FakeServer() as server:
-        named(examine(server.client("openai/demo")), "token_storage", "cannot be made", "PROVIDER_KIT_TOKEN_STORAGE")
+        named(examine(server.client("openai/demo")), "token_storage", "cannot be created", "PROVIDER_KIT_TOKEN_STORAGE")
 
 
 def test_whoever_is_cancelled_waits_for_nobody(relay):

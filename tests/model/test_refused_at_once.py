@@ -107,11 +107,11 @@ ASKED = {
     "a retry for one call": ({"retry": "none"}, "retry", r"Client\('…', retry=…\)"),
     "stream as an argument": ({"stream": True}, "stream", r"client\.stream\(…\)"),
     "a cache for one call": ({"response_cache": "answers.db"}, "must be True or False", "answers.db"),
-    "a path for an address": ({"files": [Image(url="photo.png")]}, "'photo.png' is no address", "from_path"),
-    "an address without a host": ({"files": ["http://"]}, "'http://' is no address", "Write it whole"),
+    "a path for an address": ({"files": [Image(url="photo.png")]}, "'photo.png' is not an address", "from_path"),
+    "an address without a host": ({"files": ["http://"]}, "'http://' is not an address", "Write it in full"),
     "a data URL without data": ({"files": ["data:abc"]}, "has no data", "data:image/png;base64,…"),
-    "a file on a server": ({"files": ["ftp://host/a.png"]}, "'ftp://host/a.png' is no address", "from_path"),
-    "a file as an address": ({"files": ["file:///tmp/a.png"]}, "'file:///tmp/a.png' is no address", "from_path"),
+    "a file on a server": ({"files": ["ftp://host/a.png"]}, "'ftp://host/a.png' is not an address", "from_path"),
+    "a file as an address": ({"files": ["file:///tmp/a.png"]}, "'file:///tmp/a.png' is not an address", "from_path"),
     "a header of no ASCII": ({"extra_headers": {"X-Name": "Müller"}}, "'X-Name' is not ASCII", r"quote\(value\)"),
 }
 

@@ -62,7 +62,7 @@ def test_it_opens_when_sixty_percent_failed(outcomes, state):
 
 @pytest.mark.parametrize("calls", range(3, 101))
 def test_a_share_that_is_just_reached_opens_it(calls):
-    """For every share that is a whole number of failures; no rounding stands in the way."""
+    """For every share that is a whole number of failures; no rounding blocks the event loop."""
     for failures in range(1, calls + 1):
         breaker = CircuitBreaker(CircuitBreakerConfig(failure_ratio=failures / calls, min_requests=calls))
         for number in range(calls):

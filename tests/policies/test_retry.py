@@ -92,7 +92,7 @@ def test_a_preset_has_the_waits_that_the_guide_tells(name, made, waits):
 
 def test_an_unknown_preset_is_refused_with_the_nearest():
     """When the client is made, not when the first call fails."""
-    with pytest.raises(ConfigError, match="'conservativ' is no preset") as caught:
+    with pytest.raises(ConfigError, match="'conservativ' is not a preset") as caught:
         Client("openai/gpt-4o", api_key="test-key-0123456789", retry="conservativ")
     assert "conservative" in caught.value.hint.partition("There are:")[0]
     assert "There are: none, default, aggressive, conservative." in caught.value.hint

@@ -1,10 +1,10 @@
-"""API keys: where they come from, whose turn it is, how each of them fares.
+"""API keys: their sources, rotation and health.
 
 .. code-block:: text
 
-   sources.py   arguments, environment, functions ─> pool.py       whose turn it is; state.py one key
+   sources.py   arguments, environment, functions ─> pool.py       which key is next; state.py one key
                                                         ^  ^
-   rotation.py  what one call found out about keys  ────┘  └───── manager.py, failover.py  for calls of one's own
+   rotation.py  what one call learned about keys   ────┘  └───── manager.py, failover.py  for calls of your own
 
-A pool waits for nobody and sends nothing; every method takes the clock's reading.
+A pool neither waits nor sends; every method takes the current time.
 """

@@ -1,4 +1,4 @@
-"""Calls of the user's own, made with one key after the other: the loop around them."""
+"""The failover loop around calls that the user makes, with one key after the other."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from provider_kit.wire.redaction import redact
 
 __all__ = ["failover"]
 
-#: Seconds after which a call that waits for a key looks whether one was added.
+#: Seconds after which a call that waits for a key checks whether one was added.
 MAX_WAIT_SLICE = 30.0
 
 
 class Renewing:
-    """What a pool of tokens adds to the loop; plain keys need nothing."""
+    """What a pool of tokens adds to the loop; plain keys need nothing more."""
 
     async def renew(self, key: Key) -> None:
-        """Have a token that is good now, in the key's value."""
+        """Ensure a valid token in the key's value."""
 
     def refused(self, key: Key, sent: str) -> bool:
-        """A token was refused; whether another try with a renewed one is worth it."""
+        """A token was refused; return whether to retry with a refreshed one."""
         return False
 
     async def retry_dead(self) -> bool:
-        """Whether a credential that needed a login has got one."""
+        """Whether a credential that needed a login has a token again."""
         return False
 
 
@@ -46,18 +46,18 @@ async def failover(
     fetch: Callable[[], Awaitable[None]] | None = None,
     renewing: Renewing | None = None,
 ) -> Any:
-    """What ``function(key)`` returns, with the first key that works.
+    """Return the result of ``function(key)`` for the first key that works.
 
     Args:
         pool: The keys.
         function: Makes the call; sync or async.
-        waiting: The world it is made in.
-        wait: Whether to wait while every key rests: ``True``, ``False``, or seconds at most.
-        fetch: Brings the keys up to date; awaited before each try.
-        renewing: Renews tokens.
+        waiting: The blocking or asyncio runtime of the call.
+        wait: Whether to wait while every key is cooling down: ``True``, ``False``, or seconds at most.
+        fetch: Updates the keys; awaited before each attempt.
+        renewing: Refreshes tokens.
 
     Raises:
-        AllKeysExhaustedError: No key is left, or as many as one call may use have failed.
+        AllKeysExhaustedError: No key is left, or the maximum for one call has failed.
         Exception: What the function raised, if another key would not help.
     """
     rotation = KeyRotation()
@@ -96,11 +96,11 @@ async def failover(
                 result = await waiting.call_blocking(function, sent)
                 if isawaitable(result):
                     result = await result
-        except Exception as error:  # a call of the user's may raise anything; it is raised on, or tried again
+        except Exception as error:  # the user's function may raise anything; it is re-raised, or the call is retried
             pool.observe(key, False, _now(pool) - began, None, waiting.time())
             understood = error if isinstance(error, ProviderKitError) else _understand(error)
             if understood is None and _is_callers_mistake(error):
-                raise  # no key is to blame, and no other one would help
+                raise  # the key did not cause it, and another one would not help
             if (
                 renewing is not None
                 and isinstance(understood, AuthenticationError)
@@ -121,7 +121,7 @@ async def failover(
 
 
 def _is_callers_mistake(error: Exception) -> bool:
-    """Whether an error says something of the program, not of a provider: it is no failure of a connection, either."""
+    """Whether an error is a bug in the program, not a failure of a provider or a connection."""
     mistakes = (
         ValueError,
         TypeError,
@@ -139,7 +139,7 @@ def _is_callers_mistake(error: Exception) -> bool:
 
 
 def _now(pool: KeyPool) -> float:
-    assert pool.clock is not None  # whoever calls this has given it one
+    assert pool.clock is not None  # the caller has passed one
     return pool.clock()
 
 
@@ -150,12 +150,12 @@ def _gave_up(pool: KeyPool, tried: int, last: Exception) -> AllKeysExhaustedErro
         f"All {tried} failover attempts failed, last error: {said}",
         retry_after=pool.exhausted(now).retry_after if len(pool) > 1 else pool.soonest(now),
         provider=pool.provider,
-        hint="The cause of the last failure is above; status() tells how each key fares.",
+        hint="The cause of the last failure is above; status() shows the state of each key.",
     )
 
 
 def _understand(error: Exception) -> APIError | None:
-    """An error of another library, by the status it carries."""
+    """Classify an error of another library by its status."""
     response = getattr(error, "response", None)
     for holder in (error, response):
         status = getattr(holder, "status_code", None) or getattr(holder, "status", None)
@@ -166,7 +166,7 @@ def _understand(error: Exception) -> APIError | None:
     headers = getattr(response, "headers", None) or getattr(error, "headers", None) or {}
     lowered = {str(name).lower(): str(value) for name, value in dict(headers).items()}
     body = b""
-    with suppress(Exception):  # of a stream that nobody read
+    with suppress(Exception):  # of an unread stream
         content = getattr(response, "content", b"")
         body = content if isinstance(content, bytes) else b""
     return error_from_response(status, lowered, body, provider="", overrides={})

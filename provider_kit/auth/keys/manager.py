@@ -1,4 +1,4 @@
-"""Several API keys, for code that makes its calls itself: rotation, health and failover without a client."""
+"""Several API keys for code that makes its own calls: rotation, health and failover without a client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["KeyManager"]
 
 T = TypeVar("T")
 
-#: Seconds after which a call that waits for a key looks whether one was added.
+#: Seconds after which a call that waits for a key checks whether one was added.
 MAX_WAIT_SLICE = 30.0
 
 
@@ -30,14 +30,14 @@ class KeyManager(KeyPool):
 
     Args:
         provider: Name of the provider, for errors.
-        keys: The keys; a mapping gives each its weight (the strategy is ``weighted`` then); a sync or async
-            callable returns them and is asked before each call.
-        wait: Whether to wait while every key rests: ``True``, ``False``, or seconds at most.
-        options: As :class:`KeyPool` has them: ``strategy``, ``max_keys``, ``unhealthy_after``,
+        keys: The keys; a mapping gives each its weight (the strategy is ``weighted`` then); a sync or async callable
+            returns them and is called before each call.
+        wait: Whether to wait while every key is cooling down: ``True``, ``False``, or seconds at most.
+        options: Options of :class:`KeyPool`: ``strategy``, ``max_keys``, ``unhealthy_after``,
             ``healthy_after``, ``first_backoff``, ``longest_backoff``, ``park``.
 
     Raises:
-        AuthError: A key is empty or holds characters that no key has.
+        AuthError: A key is empty or holds characters that are not allowed in a key.
         ConfigError: The strategy is unknown.
 
     Example:
@@ -69,14 +69,13 @@ class KeyManager(KeyPool):
         self.wait = wait
 
     def execute_with_failover(self, function: Callable[[str], T]) -> T:
-        """Call ``function(key)``; if the key is the reason why it fails, call it with the next one.
+        """Call ``function(key)``; if it fails because of the key, call it with the next one.
 
         Args:
-            function: Makes the call. Errors of this library, and any exception that has a status (as
-                those of requests, aiohttp and the vendors' SDKs have), are understood: another key tries
-                where this one is refused, forbidden, too fast or used up. What says something of the program
-                (ValueError, TypeError, KeyError …) is raised at once; any other exception counts as a
-                failure of the key.
+            function: Makes the call. Errors of this library, and any exception with a status (such as those of
+                requests, aiohttp and the vendors' SDKs), are classified: another key is used if this one is refused,
+                forbidden, rate limited or out of quota. Errors of the program (ValueError, TypeError, KeyError …) are
+                raised at once; any other exception counts as a failure of the key.
 
         Returns:
             What the function returns.

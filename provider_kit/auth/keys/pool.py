@@ -1,7 +1,6 @@
-"""Several API keys of one provider: whose turn it is, which ones rest, which ones are dead.
+"""Several API keys of one provider: which is next, which are cooling down, which are dead.
 
-Plain state behind a lock; the clock is an argument and nothing waits. Times are readings of a clock that
-only goes forward.
+Plain state behind a lock; the current time is an argument and nothing waits. Times are those of a monotonic clock.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from provider_kit.wire.redaction import MaskedStr
 
 __all__ = ["KeyPool", "KeyStrategy"]
 
-#: In which order keys are used: in turn, by chance, by chance with weights, or in turn without regard
-#: to how they fared.
+#: The order in which keys are used: round robin, random, weighted random, or round robin without regard to their
+#: health.
 KeyStrategy: TypeAlias = Literal["round_robin", "random", "weighted", "simple"]
 _value_of = attrgetter("value")
 _STRATEGIES = ("round_robin", "random", "weighted", "simple")
 
-#: Seconds between two tries of a key that rests on our own guess, where no other key is left.
+#: Seconds between two attempts with a key whose cooldown is our own estimate, where no other key is left.
 _PROBE_EVERY = 60.0
 
 
@@ -51,17 +50,17 @@ class KeyPool:
         keys: The keys; a mapping gives each its weight.
         strategy: ``round_robin``, ``random``, ``weighted``, or ``simple`` (no health).
         max_keys: Most keys one call may use.
-        unhealthy_after: Failures in a row after which a key rests.
+        unhealthy_after: Consecutive failures after which a key cools down.
         healthy_after: Successes after which it counts as healthy again.
-        first_backoff: Seconds of the first rest; each further one is twice as long.
-        longest_backoff: Seconds a rest lasts at most, where the provider names no time.
-        park: Seconds a key rests whose quota is used up, where the provider names no time.
-        choose: Source of randomness between 0 and 1.
-        source: A callable, sync or async, that returns the keys to use now; asked before each call.
-        clock: Reads a clock that only goes forward; the engine hands its own over instead.
+        first_backoff: First cooldown in seconds; each further one is twice as long.
+        longest_backoff: Longest cooldown in seconds, where the provider names no time.
+        park: Cooldown in seconds of a key whose quota is used up, where the provider names no time.
+        choose: Returns a random number between 0 and 1.
+        source: A callable, sync or async, that returns the keys to use now; called before each call.
+        clock: A monotonic clock; the engine passes its own time instead.
 
     Raises:
-        AuthError: A key is empty or holds characters that no key has.
+        AuthError: A key is empty or holds characters that are not allowed in a key.
         ConfigError: The strategy is unknown, or ``keys`` is a single text.
     """
 
@@ -83,7 +82,7 @@ class KeyPool:
     ) -> None:
         self.provider = provider
         self.source = source
-        #: Read where a method is not told the time.
+        #: Used where a method is not given the time.
         self.clock = clock
         self.strategy = _known(strategy)
         self.max_keys = max_keys
@@ -99,9 +98,9 @@ class KeyPool:
         #: Whether there is more than one key.
         self.has_multiple = False
         self._turn = 0
-        #: Keys taken away of late; they must not show up in texts either.
+        #: Keys removed recently; they must be redacted too.
         self._former: tuple[str, ...] = ()
-        if isinstance(keys, (str, bytes)):  # its letters would be taken for keys
+        if isinstance(keys, (str, bytes)):  # its characters would be taken as keys
             raise ConfigError("The keys must be a list.", hint="For one key write ['…'].")
         weights = keys if isinstance(keys, Mapping) else {}
         for key in keys:
@@ -117,34 +116,34 @@ class KeyPool:
         return len(self._keys)
 
     def __getstate__(self) -> dict[str, Any]:
-        raise TypeError("a pool of keys cannot be pickled: it would carry the keys along")
+        raise TypeError("a pool of keys cannot be pickled: the pickle would contain the keys")
 
     # -------------------------------------------------------------------------------------------- keys
 
-    #: Whether its keys are tokens that can be renewed; see ``engine/credential_pool.py``.
+    #: Whether its keys are tokens that can be renewed; see ``auth/credential_pool.py``.
     renewable = False
 
     def is_bearer(self, key: str) -> bool:
-        """Whether a key travels as a bearer token, whatever header the provider's keys have."""
+        """Whether a key is sent as a bearer token, whatever header the provider's keys use."""
         return False
 
     def observe(self, key: Key, ok: bool, latency: float, tokens: float | None, time: float) -> None:
-        """A call with a key has ended; nothing to count for plain keys."""
+        """Record the end of a call; nothing to count for plain keys."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """All keys, to be kept out of texts."""
+        """All keys, to be redacted from texts."""
         return (*map(_value_of, self._keys), *self._former)
 
     def add_key(self, key: str, *, weight: float = 1.0) -> None:
-        """Add a key; calls use it from now on. A key that is there already counts as new again.
+        """Add a key; calls use it from now on. An existing key is reset to healthy.
 
         Raises:
-            AuthError: The key is empty or holds characters that no key has.
+            AuthError: The key is empty or holds characters that are not allowed in a key.
             ConfigError: The weight is not a number above 0.
         """
         if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
-            # In a dict that is the wrong way round, the key would stand in the weight's place.
+            # In a dict with swapped keys and values, the API key would be in place of the weight.
             shown = repr(weight) if isinstance(weight, (int, float)) else type(weight).__name__
             raise ConfigError(f"A key's weight must be a number above 0, not {shown}.", hint="{'key': weight, …}.")
         made = self._make(key, float(weight))
@@ -159,10 +158,10 @@ class KeyPool:
         return Key(value, digest, weight)
 
     def remove_key(self, key: str) -> bool:
-        """Take a key away; requests under way with it finish.
+        """Remove a key; requests in flight with it finish.
 
         Returns:
-            Whether it was there.
+            Whether it existed.
         """
         key = str(key).strip()
         with self._lock:
@@ -175,13 +174,13 @@ class KeyPool:
             return gone
 
     def set_keys(self, keys: Sequence[str]) -> None:
-        """Make these the keys: new ones are added, others taken away, those that stay keep their state."""
+        """Replace the keys: new ones are added, missing ones removed, and the others keep their state."""
         known = {key.value for key in self._keys}
         if len(known) == len(keys) and known.issuperset(keys):
             return
         made = [self._make(key) for key in keys]
         wanted = {key.value for key in made}
-        with self._lock:  # in one step: calls of other threads must never find the pool empty
+        with self._lock:  # atomically: calls of other threads must never find the pool empty
             kept = [key for key in self._keys if key.value in wanted]
             gone = [key.value for key in self._keys if key.value not in wanted]
             known = {key.value for key in kept}
@@ -194,7 +193,7 @@ class KeyPool:
         return next((known for known in self._keys if known.value == key), None)
 
     def status(self, now: float | None = None) -> list[KeyStatus]:
-        """How each key fares; no key is shown whole."""
+        """The state of each key; no key is shown in full."""
         now = self._now(now)
         with self._lock:
             return [
@@ -249,12 +248,12 @@ class KeyPool:
         Args:
             now: The clock.
             exclude: Ids of keys this call does not want again.
-            wait_of: Seconds a key would have to wait for its rate limit; the shortest wait goes first.
-            prefer: Id of the key to take if it may be used, whose turn it may be.
-            probe: Whether, where no key is left, one that rests on a guess of ours may be tried.
+            wait_of: Returns the seconds a key would have to wait for its rate limit; the shortest wait goes first.
+            prefer: Id of the key to use if it is usable, whichever key is next.
+            probe: Whether a key whose cooldown is an estimate may be tried if no other is left.
         """
         keys = self._keys
-        if len(keys) == 1 and not exclude and keys[0].available_at <= now:  # most pools, most of the time
+        if len(keys) == 1 and not exclude and keys[0].available_at <= now:  # the common case
             keys[0].requests += 1
             return keys[0]
         with self._lock:
@@ -266,7 +265,7 @@ class KeyPool:
                         return same
             if len(keys) == 1:
                 only = keys[0]
-                # Only a rest that the provider named keeps the last key back; a guess of ours does not.
+                # Only a cooldown that the provider named blocks the last key; an estimate does not.
                 if (
                     only.server_specified and only.available_at > now and self.strategy != "simple"
                 ) or only.id in exclude:
@@ -295,7 +294,7 @@ class KeyPool:
         for key in order:
             if key.id in exclude or (not simple and (key.dead or key.available_at > now)):
                 continue
-            # One that failed repeatedly takes its turn once its rest is over: how else would it become healthy?
+            # An unhealthy key is used again after its cooldown; otherwise it could never become healthy.
             wait = wait_of(key) if wait_of is not None else 0.0
             if best is None or wait < shortest:
                 best, shortest = key, wait
@@ -306,13 +305,14 @@ class KeyPool:
         return best
 
     def _shuffled(self, keys: list[Key]) -> list[Key]:
-        """By chance, heavier ones first more often (Efraimidis and Spirakis, 2006)."""
+        """Shuffle, heavier ones first more often (Efraimidis and Spirakis, 2006)."""
         if self.strategy == "weighted":
             return sorted(keys, key=lambda key: -(self._choose() ** (1.0 / key.weight)))
         return sorted(keys, key=lambda key: self._choose())
 
     def _probe(self, keys: list[Key], now: float, exclude: Container[str]) -> Key | None:
-        """Where no key is left, one that rests on a guess of ours is tried now and then: nobody is locked out."""
+        """Where no key is left, one whose cooldown is an estimate is tried now and then, so that calls are not
+        blocked."""
         guessed = [key for key in keys if (key.dead or not key.server_specified) and key.id not in exclude]
         if not guessed or any(key.available_at <= now and not key.dead and key.id not in exclude for key in keys):
             return None
@@ -329,7 +329,7 @@ class KeyPool:
             return max(0.0, min(times) - now) if times else None
 
     def exhausted(self, now: float, **known: Any) -> AllKeysExhaustedError:
-        """The error for a call that no key is left for; it says when one comes back."""
+        """The error for a call without a usable key; it says when one is available again."""
         with self._lock:
             probed = max(0.0, min((key.probed for key in self._keys), default=now) + _PROBE_EVERY - now)
         return all_keys_exhausted(len(self._keys), self.soonest(now), probed, **{"provider": self.provider, **known})
@@ -350,7 +350,7 @@ class KeyPool:
             self.mark_success(found, self._now(now))
 
     def mark_success(self, found: Key, now: float) -> None:
-        """As :meth:`report_success`, for who has the key's state at hand."""
+        """As :meth:`report_success`, for callers that have the key's state."""
         if found.healthy and not found.failures and not found.cooled and not found.dead and found.state == "":
             found.successes += 1
             return
@@ -366,16 +366,16 @@ class KeyPool:
     def report_failure(
         self, key: str, error: BaseException | None = None, now: float | None = None, *, rest: float | None = None
     ) -> KeyAction:
-        """A call with this key failed: work out what that means for the key.
+        """A call with this key failed: update the state of the key.
 
         Args:
             key: The key.
-            error: What went wrong. A failure that is not the key's (an overload, a reset) changes nothing.
+            error: What went wrong. A failure the key did not cause (an overload, a reset) changes nothing.
             now: The clock.
             rest: Seconds until its quota is renewed, if known.
 
         Returns:
-            What became of the key.
+            What happened to the key.
         """
         now = self._now(now)
         fate = rule_for(error).key if isinstance(error, ProviderKitError) else None
@@ -391,9 +391,9 @@ class KeyPool:
                 found.dead, found.healthy, found.server_specified = True, False, False
                 found.probed = now
                 return KeyAction.DEAD
-            found.dead = found.dead and fate is None  # whom the provider counts, it does not refuse
+            found.dead = found.dead and fate is None  # a provider that rate limits a key has accepted it
             if fate is KeyAction.PARKED:
-                # When the day begins is worked out here; the provider named no time.
+                # The start of the day is computed here; the provider named no time.
                 self._rest(found, "parked", now + (rest if rest is not None else self.park), False)
                 return KeyAction.PARKED
             if fate is KeyAction.COOLING:
@@ -409,17 +409,17 @@ class KeyPool:
             return KeyAction.COOLING
 
     def rest(self, key: str, until: float, why: str = "cooling") -> None:
-        """Let a key rest until a time that the provider named."""
+        """Let a key cool down until a time that the provider named."""
         found = self.find(key)
         if found is not None and self.strategy != "simple":
             with self._lock:
                 self._rest(found, why, until, True)
 
     def merge_shared(self, out: Mapping[str, tuple[float, str, bool]], now: float) -> None:
-        """Take over what other processes found.
+        """Adopt the state that other processes found.
 
         Args:
-            out: By id of the key: seconds it rests, why, and whether the provider named the time.
+            out: By id of the key: its cooldown in seconds, the reason, and whether the provider named the time.
             now: The clock.
         """
         with self._lock:

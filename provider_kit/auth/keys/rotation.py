@@ -1,4 +1,4 @@
-"""Which key of a pool a call uses next: one pure machine, for calls of a client and for those of one's own."""
+"""Which key of a pool a call uses next: pure state, for calls of a client and for calls of your own."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["KeyRotation"]
 
 @define(eq=False)
 class KeyRotation:
-    """What one call has found out about the keys it used. It waits for nobody and changes no key."""
+    """What one call has learned about the keys it used. It neither waits nor changes a key."""
 
-    #: Ids of the keys that this call does not want again.
+    #: Ids of the keys that this call does not use again.
     excluded: set[str] = field(factory=set)
     #: Ids of the keys it used.
     used: set[str] = field(factory=set)
     #: Ids of the tokens that were refused and renewed once.
     renewed: set[str] = field(factory=set)
-    #: By id: the errors of keys that were too fast and are good again after a rest.
+    #: By id: the errors of rate-limited keys, which can be used again after a cooldown.
     cooling: dict[str, ProviderKitError] = field(factory=dict)
-    #: Id of the key that was used last, and of the one to use again, where the failure was not the key's.
+    #: Id of the key that was used last, and of the one to use again, where the key did not cause the failure.
     last: str | None = None
     preferred: str | None = None
 
@@ -35,17 +35,17 @@ class KeyRotation:
         return pool.pick(now, exclude=self.excluded, wait_of=wait_of, prefer=self.preferred)
 
     def use(self, key: Key) -> None:
-        """A key was used."""
+        """Record the use of a key."""
         self.last = key.id
         self.used.add(key.id)
 
     def renew(self, key: Key) -> None:
-        """A token was refused for the first time: the same credential tries again, with another token."""
+        """A token was refused for the first time: the same credential is retried with a new token."""
         self.renewed.add(key.id)
         self.preferred = key.id
 
     def give_up(self, key: Key) -> None:
-        """This call does not want a key again."""
+        """Exclude a key from this call."""
         self.used.add(key.id)
         self.excluded.add(key.id)
         if self.preferred == key.id:
@@ -59,19 +59,19 @@ class KeyRotation:
         Args:
             pool: The keys.
             key: The one that was used.
-            rule: What the failure leads to.
+            rule: The rule for the failure.
             error: The failure.
             now: The clock.
 
         Returns:
-            Whether another key takes over at once, and the error that decides about waiting if none does.
+            Whether another key is used at once, and the error that decides about waiting if none is.
         """
         self.preferred = key.id if pool.has_multiple and not rule.other_key else None
         if not pool.has_multiple or not rule.other_key:
             return False, error
         if rule.key is not KeyAction.COOLING or pool.strategy == "simple":
             self.excluded.add(key.id)
-        # Where this key is no good but another one merely rests, the rest decides.
+        # If this key is unusable but another one is only cooling down, that cooldown decides.
         if rule.key is KeyAction.COOLING:
             self.cooling[key.id] = error
         else:

@@ -13,7 +13,7 @@ _PLACEHOLDERS = ("your-api-key", "your_api_key", "changeme", "xxx", "<", "sk-...
 
 
 def shape_warning(provider: Provider, key: str) -> tuple[str, str] | None:
-    """What looks wrong with a key, and what to do; ``None`` if it looks right. Never shows the key."""
+    """What looks wrong with a key, and the remedy; ``None`` if it looks right. Never shows the key."""
     text = key.strip()
     if not text:
         return "The key is empty.", _get(provider)
@@ -28,27 +28,27 @@ def shape_warning(provider: Provider, key: str) -> tuple[str, str] | None:
     if prefix and not text.startswith(prefix):
         return f"Keys of {provider.title or provider.name} begin with {prefix}; this one does not.", _get(provider)
     if provider.key_required and len(text) < 16:
-        return "The key is shorter than any key.", "Copy it again, whole."
+        return "The key is too short.", "Copy it again in full."
     return None
 
 
 def _get(provider: Provider) -> str:
-    return f"Keys are made at {provider.console}." if provider.console else "Copy the key again."
+    return f"Create keys at {provider.console}." if provider.console else "Copy the key again."
 
 
 @cache
 def _telling_prefixes() -> dict[str, str]:
-    """How keys begin that tell their provider, and its name."""
+    """Prefixes that identify the provider of a key, and its name."""
     known = [find_provider(name) for name in provider_names()]
     return {one.key_prefix: one.title or one.name for one in known if one.key_prefix not in ("", "sk-")}
 
 
 def _other_owner(key: str, provider: Provider) -> str | None:
-    """Another provider whose keys begin like this one, where that tells."""
+    """Another provider whose keys begin like this one, if the prefix is distinctive."""
     prefixes = _telling_prefixes()
     best = max((prefix for prefix in prefixes if key.startswith(prefix)), key=len, default="")
     if not best or best == provider.key_prefix or provider.key_prefix.startswith(best):
         return None
     if not provider.key_prefix:
-        return None  # a gateway may take any key
+        return None  # a gateway may accept any key
     return prefixes[best]

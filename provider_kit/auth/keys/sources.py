@@ -1,4 +1,4 @@
-"""API keys: where they come from and what they must look like. Nothing here shows one."""
+"""Sources and checks of API keys. Nothing here shows a key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["KeySource", "check_key", "find_keys"]
 
 
 class KeySource:
-    """Where the keys come from: they are given, stand in the environment, or a callable returns them."""
+    """The source of the keys: arguments, the environment, or a callable."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class KeySource:
         self.keys = keys
         self.function = function
         self._provider = provider
-        #: Environment variable the key was found in.
+        #: Environment variable that holds the key.
         self.variable = variable
 
     @property
@@ -44,14 +44,14 @@ class KeySource:
         """
         if self.function is None:
             return self.keys
-        remembered = getattr(self.function, "remembered_value", None)  # a secret fetched before needs no thread
+        remembered = getattr(self.function, "remembered_value", None)  # an already fetched secret needs no thread
         found = remembered() if callable(remembered) else None
         try:
             found = found or await call_user(transport, self.function, what="The api_key callable")
         except ProviderKitError as error:
             error.provider = error.provider or self._provider
             raise
-        except Exception as error:  # a callable of the user's may raise anything
+        except Exception as error:  # the user's callable may raise anything
             raise AuthError(
                 f"The api_key callable failed: {type(error).__name__}.",
                 provider=self._provider,
@@ -66,40 +66,40 @@ class KeySource:
         return tuple(dict.fromkeys(check_key(key, self._provider) for key in keys))
 
 
-#: Marks that come with a key by mistake: quotes of a settings file, a byte order mark, a zero-width space.
+#: Characters copied with a key by mistake: quotes of a settings file, a byte order mark, a zero-width space.
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d\ufeff\u200b"
 
 
 def check_key(key: Any, provider: str, variable: str | None = None) -> str:
-    """A key without the white space that copying leaves around it.
+    """Check a key, and strip the white space around it.
 
     Args:
         key: The key.
-        provider: Whose it is.
-        variable: The variable of the environment it stands in, to be named where something is wrong.
+        provider: Name of its provider.
+        variable: The environment variable that holds it, for the error.
 
     Raises:
-        AuthError: It is empty, no string, or holds characters no header can carry.
+        AuthError: It is empty, not a string, or holds characters that are not allowed in a header.
     """
     if not isinstance(key, str):
         raise AuthError(f"The API key is {type(key).__name__}, not a string.", provider=provider)
     clean = MaskedStr(key.strip())
     where = f" in {variable}" if variable else ""
     if not clean:
-        blank = "blank: it has nothing but white space" if key else "empty"
-        hint = f"Set {variable} to the key, or unset it." if variable else "Pass the whole key."
+        blank = "blank: it holds only white space" if key else "empty"
+        hint = f"Set {variable} to the key, or unset it." if variable else "Pass the complete key."
         raise AuthError(f"The API key{where} is {blank}.", provider=provider, hint=hint)
     if variable is not None and (clean[0] in _QUOTES or clean[-1] in _QUOTES):
         raise AuthError(
             f"The API key{where} has quotes, or another mark, around it.",
             provider=provider,
-            hint="Take them away: in a .env file or a container's settings the quotes may become part of the value.",
+            hint="Remove them: in a .env file or a container's settings, quotes may become part of the value.",
         )
     if not clean.isascii() or not clean.isprintable() or " " in clean:
         raise AuthError(
             f"The API key{where} holds characters no key has (a space, a line break, a typographic dash or quote).",
             provider=provider,
-            hint="Copy the key again, without anything around it.",
+            hint="Copy the key again, and nothing else.",
         )
     return clean
 
@@ -108,7 +108,7 @@ def find_keys(config: ProviderConfig, provider: Provider, environ: Mapping[str, 
     """The keys to use: those of the configuration, else the environment's.
 
     Raises:
-        MissingAPIKeyError: There is none and the provider needs one; the text names where it was looked for.
+        MissingAPIKeyError: There is none and the provider needs one; the message says where it was searched.
     """
     label = config.label
     if callable(config.api_key):

@@ -1,4 +1,4 @@
-"""One API key: what is known of it, and what of that may be shown."""
+"""The state of one API key, and what of it may be shown."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ __all__ = ["Key", "KeyStatus", "all_keys_exhausted", "mask", "state_of"]
 
 
 def mask(key: str) -> str:
-    """A key fit to be shown: its last four characters, if it is long enough to spare them."""
+    """A masked key: its last four characters, if it is long enough."""
     return f"…{key[-4:]}" if len(key) >= 16 else MASK
 
 
 @define(eq=False)
 class Key:
-    """One key and how it fared. Changed by its pool only."""
+    """One key and its state. Changed by its pool only."""
 
     value: str = field(repr=False)
-    #: Tells keys apart in logs and stores, and tells nothing else.
+    #: A distinct name in logs and stores, which reveals nothing about the key.
     id: str
     weight: float = 1.0
     healthy: bool = True
     dead: bool = False
-    #: Not to be used before.
+    #: Time before which it is not used.
     available_at: float = 0.0
-    #: Why it rests: ``cooling``, ``parked``, ``unhealthy``.
+    #: Why it is not used: ``cooling``, ``parked``, ``unhealthy``.
     state: str = ""
-    #: Whether the provider named the time, or it is a guess of ours.
+    #: Whether the provider named the time; else it is an estimate.
     server_specified: bool = False
     failures: int = 0
     successes: int = 0
@@ -41,9 +41,9 @@ class Key:
     last_error: str | None = None
     #: Whether other processes know of its state.
     shared: bool = False
-    #: What it is called where it is shown; default: its end.
+    #: The name it is shown under; default: its last characters.
     label: str = ""
-    #: Of a token: clock reading from which it must be renewed before it is used.
+    #: Of a token: time from which it must be refreshed before use.
     fresh_until: float = float("inf")
     #: Of a token: the value the provider has refused.
     rejected: str | None = field(default=None, repr=False)
@@ -56,18 +56,18 @@ class Key:
 
 @frozen
 class KeyStatus:
-    """How one key fares, fit to be shown."""
+    """The state of one key, without the key itself."""
 
-    #: The end of the key.
+    #: The last characters of the key.
     key: str
     id: str
     #: ``healthy``, ``unhealthy``, ``cooling``, ``parked`` or ``dead``.
     state: str
-    #: Seconds until it is used again; 0 for now, ``None`` for a dead one.
+    #: Seconds until it can be used again; 0 for now, ``None`` for a dead one.
     available_in: float | None
     #: Times it was used.
     requests: int
-    #: Failures in a row.
+    #: Consecutive failures.
     failures: int
     #: Class of its last error.
     last_error: str | None
@@ -86,14 +86,14 @@ def state_of(key: Key, now: float) -> str:
 def all_keys_exhausted(
     count: int, back: float | None, probed: float, *, provider: str, **known: Any
 ) -> AllKeysExhaustedError:
-    """The error for a call that no key is left for.
+    """The error for a call without a usable key.
 
     Args:
         count: How many keys there are.
-        back: Seconds until the first of them is used again; ``None``: all were refused.
-        probed: Seconds until one that was refused is tried again.
-        provider: Whose keys they are.
-        known: What else is known of the call.
+        back: Seconds until the first of them can be used again; ``None``: all were refused.
+        probed: Seconds until a refused one is tried again.
+        provider: Name of their provider.
+        known: Further arguments of the error.
     """
     known["provider"] = provider
     if not count:

@@ -1,1 +1,1 @@
-"""How credentials fare: their counters, and who is told when one is about to end or keeps failing."""
+"""Monitoring of credentials: metrics, and alerts when one is about to expire or keeps failing."""

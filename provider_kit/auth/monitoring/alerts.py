@@ -1,6 +1,6 @@
-"""When somebody must be told about a credential: it fails often, ends soon, was renewed, or could not be.
+"""When to send an alert about a credential: it fails often, expires soon, was refreshed, or could not be.
 
-Plain decisions; the time is an argument, and who is told is decided elsewhere.
+Plain decisions; the time is an argument, and the sinks are in ``watch.py``.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ def _https(instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 @frozen(kw_only=True)
 class MonitoringConfig:
-    """Of what somebody is told, and how often. Times are seconds."""
+    """Which alerts are sent, where to, and how often. Times are in seconds."""
 
     #: Receives each event as JSON by POST.
     webhook_url: str | None = field(default=None, validator=_https, repr=lambda url: "<webhook>" if url else "None")
-    #: Sent with it, e.g. ``{"Authorization": "…"}``.
+    #: Headers of these requests, e.g. ``{"Authorization": "…"}``.
     webhook_headers: Mapping[str, str] = field(factory=dict, repr=lambda headers: f"<{len(headers)} headers>")
     #: Called with each :class:`CredentialEvent`; sync or async.
     on_event: _Listener | None = field(default=None, repr=False, eq=False)
     #: Which events: ``refresh``, ``failure``, ``rotation``, ``expiry_warning``.
     events: tuple[AlertKind, ...] = field(default=("refresh", "failure", "rotation", "expiry_warning"), converter=tuple)
-    #: Share of failed requests that is told of, once there were ``min_requests``.
+    #: Share of failed requests that raises an alert, once there were ``min_requests``.
     failure_rate: float = field(default=0.25, validator=_share)
     min_requests: int = 10
-    #: How long before its end a login that cannot be refreshed is told of.
+    #: How long before its expiry a login that cannot be refreshed raises an alert.
     expiry_warning: float = field(default=86400.0, validator=positive_seconds)
-    #: Between two equal warnings.
+    #: Between two alerts of the same kind.
     cooldown: float = field(default=3600.0, validator=positive_seconds)
-    #: For one webhook.
+    #: Timeout of one webhook request.
     timeout: float = field(default=5.0, validator=positive_seconds)
 
 
 class Alerts:
-    """Which warnings are due."""
+    """Decides which alerts are due."""
 
     def __init__(self, provider: str, config: MonitoringConfig) -> None:
         self.provider = provider
@@ -62,7 +62,7 @@ class Alerts:
         self._told: dict[tuple[str, str], float] = {}
 
     def event(self, kind: AlertKind, credential_id: str, message: str, now: float, **data: Any) -> CredentialEvent:
-        """An event of this provider."""
+        """Create an event of this provider."""
         return CredentialEvent(
             kind=kind, provider=self.provider, credential_id=credential_id, message=message, time=now, data=data
         )
@@ -70,13 +70,13 @@ class Alerts:
     def due(
         self, credential_id: str, metrics: CredentialMetrics, expires_at: float | None, can_refresh: bool, now: float
     ) -> list[CredentialEvent]:
-        """The warnings about one credential that nobody was told of lately.
+        """Return the alerts about one credential that were not sent within the cooldown.
 
         Args:
-            credential_id: Which.
-            metrics: How it fared.
-            expires_at: End of its access token, seconds since 1970.
-            can_refresh: Whether it can be renewed without the user.
+            credential_id: Id of the credential.
+            metrics: Its metrics.
+            expires_at: Expiry of its access token, in seconds since 1970.
+            can_refresh: Whether it can be refreshed without the user.
             now: Seconds since 1970.
         """
         config = self.config
@@ -88,7 +88,7 @@ class Alerts:
                 found.append(self.event("failure", credential_id, text, now, failure_rate=rate))
         if expires_at is not None and not can_refresh and expires_at - now <= config.expiry_warning:
             left = max(0.0, expires_at - now)
-            text = f"the login ends in {left / 3600:.1f} hours and cannot be refreshed; log in again"
+            text = f"the login expires in {left / 3600:.1f} hours and cannot be refreshed; log in again"
             if self._fresh(credential_id, "expiry_warning", now):
                 found.append(self.event("expiry_warning", credential_id, text, now, expires_in=left))
         return found

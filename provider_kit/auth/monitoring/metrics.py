@@ -1,4 +1,4 @@
-"""How each credential fares: counts, latencies, refreshes; as JSON and for Prometheus. No clock of its own."""
+"""Metrics of credentials: counts, latencies, refreshes; as JSON and for Prometheus. The time is an argument."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from attrs import define
 __all__ = ["CredentialMetrics", "export_json", "export_prometheus", "health_summary"]
 
 _HOUR = 3600.0
-#: Seconds of which the traffic of a young credential is taken for its usual one.
+#: Shortest period, in seconds, from which the hourly traffic of a new credential is projected.
 _YOUNG = 300.0
-#: Shares of an hour in which requests are counted.
+#: Number of intervals per hour in which requests are counted.
 _BUCKETS = 60
 
 
 @define(eq=False)
 class CredentialMetrics:
-    """What one credential was used for. Times are seconds since 1970, latencies seconds."""
+    """The metrics of one credential. Times are seconds since 1970, latencies are in seconds."""
 
     request_count: int = 0
     success_count: int = 0
@@ -38,7 +38,7 @@ class CredentialMetrics:
     _by_minute: list[int] | None = None
 
     def record(self, ok: bool, latency: float, tokens: float | None, now: float) -> None:
-        """Count a request that ended."""
+        """Count a finished request."""
         self.request_count += 1
         if ok:
             self.success_count += 1
@@ -80,27 +80,27 @@ class CredentialMetrics:
 
     @property
     def average_latency(self) -> float | None:
-        """Seconds of a request on average; ``None`` before the first."""
+        """Average duration of a request in seconds; ``None`` before the first."""
         return self.total_latency / self.request_count if self.request_count else None
 
     @property
     def average_refresh_latency(self) -> float | None:
-        """Seconds of a refresh on average; ``None`` before the first."""
+        """Average duration of a refresh in seconds; ``None`` before the first."""
         return self.total_refresh_latency / self.refresh_count if self.refresh_count else None
 
     def requests_per_hour(self, now: float) -> float:
-        """Requests of the last hour; of a credential that is younger, projected to an hour."""
+        """Requests of the last hour; for a newer credential, projected to an hour."""
         if self._by_minute is None or self.first_used is None:
             return 0.0
         minute = int(now // 60)
-        behind = max(0, minute - self._minute)  # minutes in which nothing was counted any more
+        behind = max(0, minute - self._minute)  # minutes that have left the last hour
         newest = (self._minute % _BUCKETS) + 1
         by_age = (self._by_minute[newest:] + self._by_minute[:newest])[::-1]
         alive = sum(by_age[: max(0, _BUCKETS - behind)])
         return alive * _HOUR / min(_HOUR, max(_YOUNG, now - self.first_used))
 
     def to_dict(self, now: float) -> dict[str, Any]:
-        """All of it, as JSON has it."""
+        """All metrics as a JSON object."""
         return {
             "request_count": self.request_count,
             "success_count": self.success_count,
@@ -133,7 +133,7 @@ _SERIES = (
 
 
 def export_prometheus(metrics: Mapping[str, CredentialMetrics]) -> str:
-    """The counts of all credentials in Prometheus's text format (version 0.0.4)."""
+    """The counters of all credentials in Prometheus's text format (version 0.0.4)."""
     lines = []
     for series, text, field in _SERIES:
         lines += [f"# HELP {series} {text}", f"# TYPE {series} counter"]
@@ -144,7 +144,7 @@ def export_prometheus(metrics: Mapping[str, CredentialMetrics]) -> str:
 
 
 def health_summary(metrics: Mapping[str, CredentialMetrics], healthy: int) -> dict[str, Any]:
-    """One line about all credentials, of which ``healthy`` are."""
+    """A summary of all credentials, ``healthy`` of which are healthy."""
     requests = sum(one.request_count for one in metrics.values())
     return {
         "total_credentials": len(metrics),

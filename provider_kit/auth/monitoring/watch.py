@@ -1,6 +1,6 @@
-"""Telling somebody about credentials: the log, a function, a webhook, each a sink of the same events.
+"""Delivery of events about credentials: to the log, a function and a webhook.
 
-A sink that fails breaks no call.
+A failing sink does not fail the call.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LOG = logging.getLogger("provider_kit.auth")
 
 
 class CredentialWatch:
-    """Decides with :class:`Alerts`, and tells."""
+    """Delivers the events that :class:`Alerts` decides on."""
 
     def __init__(self, provider: str, config: MonitoringConfig) -> None:
         self._alerts = Alerts(provider, config)
@@ -34,7 +34,7 @@ class CredentialWatch:
     async def refreshed(
         self, transport: Transport, kind: str, refresher: TokenRefresher, error: Exception | None
     ) -> None:
-        """A token was refreshed, or could not be."""
+        """Report that a token was refreshed, or could not be."""
         now = transport.time()
         if kind == "refresh":
             token = refresher.token
@@ -48,12 +48,12 @@ class CredentialWatch:
         await self.check(transport, [refresher])
 
     async def rotation(self, transport: Transport, credential_id: str, what: str) -> None:
-        """A credential is due, or was taken out of use."""
+        """Report that a credential is due for rotation, or was taken out of use."""
         kind: AlertKind = "rotation"
         await self._tell(transport, self._alerts.event(kind, credential_id, f"it {what}", transport.time()))
 
     async def check(self, transport: Transport, refreshers: Iterable[TokenRefresher]) -> list[CredentialEvent]:
-        """Tell the warnings that are due."""
+        """Send the alerts that are due."""
         now = transport.time()
         found: list[CredentialEvent] = []
         for refresher in refreshers:
@@ -77,7 +77,7 @@ class CredentialWatch:
         if config.on_event is not None:
             try:
                 await call_user(transport, config.on_event, event, what="on_event")
-            except Exception as error:  # a sink that fails must not cost the refresh it is told of
+            except Exception as error:  # a failing sink must not fail the refresh it reports
                 _LOG.error("%s: on_event failed (%s)", event.provider, type(error).__name__)
         if config.webhook_url is not None:
             await self._post(transport, config.webhook_url, event)
@@ -89,7 +89,7 @@ class CredentialWatch:
         try:
             response = await ask(transport, request, provider=event.provider, seconds=config.timeout)
         except ProviderKitError as error:
-            _LOG.warning("%s: the webhook could not be told (%s)", event.provider, type(error.__cause__).__name__)
+            _LOG.warning("%s: the webhook could not be called (%s)", event.provider, type(error.__cause__).__name__)
             return
         if response.status >= 300:
             _LOG.warning("%s: the webhook answered with status %d", event.provider, response.status)

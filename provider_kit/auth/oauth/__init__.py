@@ -1,20 +1,20 @@
-"""OAuth: logging in, keeping a token fresh, handing it to whoever calls.
+"""OAuth 2: logging in, refreshing tokens, and providing them to calls.
 
 .. code-block:: text
 
-   authenticator.py, key_manager.py      what users hold: one login, or several
+   authenticator.py, key_manager.py      the public classes: one login, or several
         │
         v
-   login.py ──> loopback.py              the browser comes back to a listener of ours
-        │       pending_logins.py        state and verifier of each login that is under way
+   login.py ──> loopback.py              the browser is redirected to a local listener
+        │       pending_logins.py        state and verifier of each pending login
         v
-   refresher.py                          one refresh at a time, for all who wait
-     stored_token.py ──> storage         what the storage has goes before what is in memory
-     token_state.py                      fresh, good, rejected, resting: plain decisions
+   refresher.py                          one refresh at a time (single flight)
+     stored_token.py ──> storage         the stored token takes precedence over memory
+     token_state.py                      fresh, valid, rejected, backing off: plain decisions
         │
         v
-   client.py ──> transport               the only place that asks an authorization server
+   client.py ──> transport               the only module that calls an authorization server
      token_requests.py, failures.py      a frozen configuration to bytes, bytes to a token or an error
 
-Token requests are pure functions of a frozen configuration, so that a login and a refresh at once share nothing.
+Token requests are pure functions of a frozen configuration, so a concurrent login and refresh share no state.
 """

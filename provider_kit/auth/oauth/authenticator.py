@@ -1,4 +1,4 @@
-"""OAuth 2 for one account: log in once, and have a token that is good whenever one is needed."""
+"""OAuth 2 for one account: log in once, and get a valid token whenever one is needed."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ def _show(url: str) -> None:
 
 
 class OAuthAuthenticator(OAuthTokens):
-    """Logs in with OAuth 2, keeps the token, and refreshes it before it ends.
+    """Logs in with OAuth 2, stores the token, and refreshes it before it expires.
 
-    One object may be shared by threads and event loops. Processes that share the storage refresh one
-    after the other, and only once.
+    One object may be shared by threads and event loops. Processes that share the storage take turns, so each token is
+    refreshed only once.
 
     Args:
         provider: Name of the provider; the token is stored under it.
-        storage: Where the token is kept; default: what ``PROVIDER_KIT_TOKEN_STORAGE`` names, else files
-            of the user's that nobody else can read.
-        config: The OAuth client; default: the provider's preset, with the client's id from
-            ``<PROVIDER>_CLIENT_ID`` or from the login that is stored.
+        storage: Where the token is kept; default: what ``PROVIDER_KIT_TOKEN_STORAGE`` names, else files that only the
+            user can read.
+        config: The OAuth client; default: the provider's preset, with the client id from ``<PROVIDER>_CLIENT_ID`` or
+            from the stored login.
         storage_key: Another name to store the token under, e.g. one for each user of a service.
-        refresh_strategy: How early to refresh; default: ``config.refresh.buffer`` seconds before the end.
+        refresh_strategy: How early to refresh; default: ``config.refresh.buffer`` seconds before expiry.
         on_token_refresh: Called with (id, access token, refresh token, expiry) after each refresh; sync or
-            async. If it fails, that is logged and the token is kept.
-        transport: A transport for the exchanges, e.g. :class:`ScriptedTransport`.
+            async. If it fails, the failure is logged and the token is kept.
+        transport: A transport for the OAuth requests, e.g. :class:`ScriptedTransport`.
 
     Example:
         >>> from provider_kit import MemoryTokenStorage, OAuthAuthenticator
@@ -66,14 +66,14 @@ class OAuthAuthenticator(OAuthTokens):
     # -------------------------------------------------------------------------------------------- login, in steps
 
     def start_oauth_flow(self, scopes: Sequence[str] | None = None, *, redirect_url: str | None = None) -> str:
-        """The address to send a person to; state and PKCE are taken care of. For web applications.
+        """Start a login and return the URL for the user, with state and PKCE. For web applications.
 
         Args:
-            scopes: What to ask for; default: ``config.default_scopes``.
-            redirect_url: Where the browser comes back; default: ``config.redirect_url``.
+            scopes: The scopes to request; default: ``config.default_scopes``.
+            redirect_url: Where the browser is redirected to; default: ``config.redirect_url``.
 
         Raises:
-            AuthError: The configuration lacks something, or the issuer cannot be asked.
+            AuthError: The configuration is incomplete, or the issuer cannot be reached.
         """
         return run_to_completion(self._start(self._blocking(), scopes, redirect_url))
 
@@ -88,7 +88,7 @@ class OAuthAuthenticator(OAuthTokens):
                 f"The redirect_url {where!r} has no port.",
                 code=AuthErrorCode.INVALID_CONFIG,
                 provider=self.provider,
-                hint="Give the address your application is called back at, or use login(), which takes a free port.",
+                hint="Give the callback URL of your application, or use login(), which takes a free port.",
             )
         url, pending = await begin_login(transport, self._client, self._pending, scopes, where)
         if self.config.state.shared:
@@ -96,15 +96,14 @@ class OAuthAuthenticator(OAuthTokens):
         return url
 
     def handle_callback(self, code: str, state: str | None = None) -> TokenInfo:
-        """End a login that was begun with :meth:`start_oauth_flow`.
+        """Complete a login that was started with :meth:`start_oauth_flow`.
 
         Args:
-            code: The code of the callback, or the whole address the browser was sent to.
+            code: The code of the callback, or the full URL the browser was redirected to.
             state: The state of the callback, if ``code`` is just the code.
 
         Raises:
-            AuthError: The state is missing, forged, used or too old, the person declined, or the code was
-                refused.
+            AuthError: The state is missing, forged, used or too old, the user declined, or the code was refused.
         """
         code, state = as_masked(code) or "", as_masked(state)
         return run_to_completion(self._handle(self._blocking(), code, state))
@@ -124,7 +123,9 @@ class OAuthAuthenticator(OAuthTokens):
         if login is None:
             login = self._pending.take(callback.state, transport.time())
             if self.config.state.shared:
-                await find_shared(transport, self.storage, self._refresher.storage_key, callback.state)  # used up there
+                await find_shared(
+                    transport, self.storage, self._refresher.storage_key, callback.state
+                )  # it can be used only once
         token = await redeem(transport, self._client, login, callback)
         await self._refresher.keep(transport, token)
         return self._info(token, transport)
@@ -141,20 +142,20 @@ class OAuthAuthenticator(OAuthTokens):
         complain: Callable[[AuthError], Any] | None = None,
         timeout: float = 300.0,
     ) -> TokenInfo:
-        """Open a browser, wait until the person has agreed, and keep the token.
+        """Open a browser, wait until the user has agreed, and store the token.
 
         Args:
-            scopes: What to ask for; default: ``config.default_scopes``.
-            open_browser: Whether to open one, or a function that does. Default: unless it would not be
-                seen (over SSH, without a screen).
-            show: Called with the address; default: writes it to stderr. ``None``: nobody is shown it.
-            paste: Also accept the address the browser ended at, pasted into stdin (or a text stream of
-                yours): for a browser on another machine.
-            complain: Called with the error when what was pasted is no callback of this login.
-            timeout: Seconds the person has.
+            scopes: The scopes to request; default: ``config.default_scopes``.
+            open_browser: Whether to open one, or a function that does. Default: yes, unless the user could not see it
+                (over SSH, without a display).
+            show: Called with the URL; default: writes it to stderr. ``None``: it is not shown.
+            paste: Also accept the final URL of the browser, pasted into stdin (or a text stream of yours), for a
+                browser on another machine.
+            complain: Called with the error when the pasted text is not a callback of this login.
+            timeout: Seconds to wait for the user.
 
         Raises:
-            AuthError: The person declined or was too late, the port is taken, or the code was refused.
+            AuthError: The user declined or was too late, the port is taken, or the code was refused.
         """
         return run_to_completion(self._login(self._blocking(), scopes, open_browser, show, paste, complain, timeout))
 
@@ -205,13 +206,13 @@ class OAuthAuthenticator(OAuthTokens):
         return self._info(token, transport)
 
     def start_device_flow(self, scopes: Sequence[str] | None = None) -> DeviceCode:
-        """Ask for a code that a person enters on another device (RFC 8628).
+        """Request a code that the user enters on another device (RFC 8628).
 
         Args:
-            scopes: What to ask for; default: ``config.default_scopes``.
+            scopes: The scopes to request; default: ``config.default_scopes``.
 
         Raises:
-            AuthError: The server offers no such way, or refuses.
+            AuthError: The server has no device login, or refuses.
         """
         return run_to_completion(begin_device(self._blocking(), self._client, scopes))
 
@@ -222,15 +223,15 @@ class OAuthAuthenticator(OAuthTokens):
     def poll_for_token(
         self, device: DeviceCode, scopes: Sequence[str] | None = None, *, timeout: float | None = None
     ) -> TokenInfo:
-        """Wait until the person has entered the code, and keep the token.
+        """Wait until the user has entered the code, and store the token.
 
         Args:
             device: What :meth:`start_device_flow` returned.
-            scopes: What was asked for there.
-            timeout: Seconds to wait at most; default: as long as the code is good.
+            scopes: The scopes that were requested there.
+            timeout: Longest wait in seconds; default: as long as the code is valid.
 
         Raises:
-            AuthError: The person declined, or the code expired.
+            AuthError: The user declined, or the code expired.
         """
         return run_to_completion(self._poll(self._blocking(), device, scopes, timeout))
 
@@ -254,15 +255,15 @@ class OAuthAuthenticator(OAuthTokens):
         show: Callable[[DeviceCode], Any] | None = None,
         timeout: float | None = None,
     ) -> TokenInfo:
-        """Show a code, wait until a person has entered it elsewhere, and keep the token.
+        """Show a code, wait until the user has entered it on another device, and store the token.
 
         Args:
-            scopes: What to ask for; default: ``config.default_scopes``.
-            show: Called with the :class:`DeviceCode`; default: writes code and address to stderr.
-            timeout: Seconds to wait at most; default: as long as the code is good.
+            scopes: The scopes to request; default: ``config.default_scopes``.
+            show: Called with the :class:`DeviceCode`; default: writes code and URL to stderr.
+            timeout: Longest wait in seconds; default: as long as the code is valid.
 
         Raises:
-            AuthError: The server offers no such way, the person declined, or the code expired.
+            AuthError: The server has no device login, the user declined, or the code expired.
         """
         return run_to_completion(self._device_login(self._blocking(), scopes, show, timeout))
 
@@ -288,14 +289,14 @@ class OAuthAuthenticator(OAuthTokens):
         return await self._poll(transport, device, scopes, timeout)
 
     def authenticate(self, scopes: Sequence[str] | None = None, **options: Any) -> TokenInfo:
-        """Have a good token: the stored one, a refreshed one, or one of a new :meth:`login`.
+        """Ensure a valid token: the stored one, a refreshed one, or one from a new :meth:`login`.
 
         Args:
             scopes: As :meth:`login`.
             options: As :meth:`login`.
 
         Raises:
-            AuthError: As :meth:`login`. A failure of the network is no reason to ask for a login.
+            AuthError: As :meth:`login`. A network failure does not start a login.
         """
         try:
             run_to_completion(self._refresher.fresh_token(self._blocking()))
@@ -320,7 +321,7 @@ class OAuthAuthenticator(OAuthTokens):
         return found
 
 
-#: Where a new login is the way out.
+#: Failures that only a new login resolves.
 _LOGIN_HELPS = (AuthErrorCode.TOKEN_EXPIRED, AuthErrorCode.REFRESH_FAILED, AuthErrorCode.SCOPE_INSUFFICIENT)
 
 

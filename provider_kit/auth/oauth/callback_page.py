@@ -1,4 +1,4 @@
-"""The page a browser shows after a login, and which requests are a callback at all. Nothing is sent here."""
+"""The page a browser shows after a login, and the check which requests are callbacks. Nothing is sent here."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ h1 {{ font-size: 1.5rem; margin: .4rem 0 }} p {{ margin: .4rem 0 }}
 
 
 def result_page(ok: bool, provider: str, text: str = "", hint: str = "") -> tuple[str, str]:
-    """The page after a login, and the nonce its style and script carry. It shows no secret and loads nothing.
+    """The page after a login, and the nonce of its style and script. It shows no secret and loads nothing.
 
     Args:
         ok: Whether the login succeeded.
-        provider: Where.
+        provider: Name of the provider.
         text: What went wrong.
-        hint: What to do about it.
+        hint: The remedy.
     """
     nonce = secrets.token_urlsafe(16)
     title = f"You are logged in to {provider}" if ok else f"The login to {provider} failed"
     further = "You can close this window and go back to your program." if ok else hint
     page = _PAGE.format(
         title=escape(title),
-        text=escape(text if not ok else "The program has received its access."),
+        text=escape(text if not ok else "The program has received its token."),
         further=escape(further),
         nonce=nonce,
         color="#1a7f4b" if ok else "#b3261e",
@@ -49,7 +49,7 @@ def result_page(ok: bool, provider: str, text: str = "", hint: str = "") -> tupl
 
 
 def response(status: int, page: str, nonce: str = "") -> bytes:
-    """A whole HTTP answer, which nobody keeps, frames, or takes for something else."""
+    """A complete HTTP response that must not be cached, framed or sniffed."""
     reason = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 421: "Misdirected Request"}
     body = page.encode()
     policy = f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; frame-ancestors 'none'"
@@ -67,16 +67,16 @@ def response(status: int, page: str, nonce: str = "") -> bytes:
 
 
 def callback_target(head: bytes, path: str, port: int) -> tuple[int, str] | None:
-    """What a request is: ``None`` while more of it must come, else a status and the target.
+    """Classify a request: ``None`` while it is incomplete, else a status and the target.
 
     Args:
         head: The bytes received so far.
         path: Path of the callback.
-        port: Port listened on.
+        port: The port of the listener.
 
     Returns:
-        200 and the target (path and query) for a callback; another status for anything else. A request
-        for another host is no callback: its page lies elsewhere and merely resolves to this machine.
+        200 and the target (path and query) for a callback; another status for anything else. A request for another host
+        is not a callback: that name merely resolves to this machine.
     """
     end = head.find(b"\r\n\r\n")
     if end < 0:

@@ -1,4 +1,4 @@
-"""One OAuth client and its authorization server: requests sent, addresses discovered, tokens renewed, failures told as
+"""One OAuth client and its authorization server: requests, discovery and token refresh; failures become
 :class:`AuthError`.
 """
 
@@ -29,15 +29,15 @@ __all__ = ["OAuthClient", "TokenExchange", "ask", "unexpected"]
 
 _LOG = logging.getLogger("provider_kit.auth")
 
-#: Seconds to wait before the tries of one refresh, where network or server fail.
+#: Seconds to wait before each attempt of one refresh, where network or server fail.
 _PAUSES = (0.0, 0.5, 2.0, 5.0)
-#: No token is larger.
+#: Largest token answer in bytes.
 _MOST_BYTES = 2 * 1024 * 1024
 
 
 class OAuthClient:
-    """Asks the authorization server. Logins, refreshes and revocations may be under way at once: each has requests of
-    its own, which never change.
+    """Calls the authorization server. Logins, refreshes and revocations may run concurrently: each has its own
+    immutable requests.
 
     Args:
         provider: For errors.
@@ -53,12 +53,12 @@ class OAuthClient:
 
     @property
     def requests(self) -> TokenRequests:
-        """The requests of the configured client, with what its issuer told so far."""
+        """The requests of the configured client, with what was discovered from its issuer so far."""
         return self._requests
 
     @property
     def config(self) -> OAuthConfig:
-        """The configured client, with what its issuer told so far."""
+        """The configured client, with what was discovered from its issuer so far."""
         return self._requests.config
 
     async def ask(
@@ -70,16 +70,16 @@ class OAuthClient:
     async def knowing(
         self, transport: Transport, needed: str, token: OAuthToken | None = None, deadline: float | None = None
     ) -> TokenRequests:
-        """Requests that know an address; the issuer is asked where the configuration does not say.
+        """Return requests with a known address; it is discovered from the issuer where the configuration lacks it.
 
         Args:
-            transport: What asks.
+            transport: Sends the request.
             needed: Which address: ``auth_url``, ``token_url``, ``device_url`` or ``revoke_url``.
-            token: The token that it is about; it may be of an earlier client.
-            deadline: Clock reading at which it must have ended.
+            token: The token concerned; it may belong to an earlier client.
+            deadline: Time on the clock at which it must have ended.
 
         Raises:
-            AuthError: No discovery document is there, or it is of another issuer.
+            AuthError: There is no discovery document, or it belongs to another issuer.
         """
         requests = self._requests if token is None else self._requests.for_client(token.client)
         config = requests.config
@@ -91,7 +91,7 @@ class OAuthClient:
             response = await self.ask(transport, request, config.timeout, deadline)
             if response.status >= 500 or response.status == 429:
                 raise AuthError(
-                    f"The discovery document of the issuer cannot be had (status {response.status}).",
+                    f"The discovery document of the issuer cannot be fetched (status {response.status}).",
                     code=AuthErrorCode.PROVIDER_UNAVAILABLE,
                     provider=self.provider,
                     hint="Try again later; your login is kept.",
@@ -108,7 +108,7 @@ class OAuthClient:
                 last = error
                 continue
             if requests is self._requests:
-                self._requests = found  # asked for once
+                self._requests = found  # requested once
             return found
         raise last or AuthError(
             "The issuer has no discovery document.",
@@ -124,14 +124,14 @@ async def ask(
     """Send one request.
 
     Args:
-        transport: What sends it.
+        transport: Sends it.
         request: The request.
         provider: For errors.
-        seconds: How long it may take.
-        deadline: Clock reading of the transport at which it must have ended, if earlier.
+        seconds: Timeout of the request.
+        deadline: Time on the transport's clock at which it must have ended, if earlier.
 
     Raises:
-        AuthError: The network failed (``network_error``); nobody is logged out by that.
+        AuthError: The network failed (``network_error``); the login is kept.
     """
     end = transport.now() + seconds
     end = end if deadline is None else min(end, deadline)
@@ -143,7 +143,7 @@ async def ask(
         raise AuthError(
             f"The authorization server could not be reached: {error.message.rstrip('.')}.",
             code=AuthErrorCode.NETWORK_ERROR,
-            details="it was asked, but its answer was lost" if lost else None,
+            details="the request was sent, but its answer was lost" if lost else None,
             provider=provider,
             hint="Check the network, the proxy settings and token_url. Your login is kept.",
         ) from error
@@ -158,7 +158,7 @@ async def ask(
 
 
 class TokenExchange:
-    """Renews the tokens of one client."""
+    """Refreshes the tokens of one client."""
 
     def __init__(
         self, provider: str, client: OAuthClient, refresh_function: Callable[[OAuthToken], Any] | None
@@ -168,16 +168,15 @@ class TokenExchange:
         self._function = refresh_function
 
     async def renew(self, transport: Transport, token: OAuthToken, until: float, *, once: bool) -> OAuthToken:
-        """The new token.
-
+        """Return the new token.
         Args:
             transport: Sends.
             token: The old one.
-            until: Clock reading at which it must be there.
-            once: Do not try again; the present token still serves.
+            until: Time on the clock by which the token is needed.
+            once: Do not retry; the current token is still valid.
 
         Raises:
-            AuthError: There is none.
+            AuthError: No token could be obtained.
         """
         pauses = _PAUSES[:1] if once else _PAUSES
         for number, pause in enumerate(pauses):
@@ -200,7 +199,7 @@ class TokenExchange:
                 found = await call_user(transport, self._function, token, what="The refresh function")
             except ProviderKitError:
                 raise
-            except Exception as error:  # a function of the user's may raise anything
+            except Exception as error:  # the user's function may raise anything
                 raise unexpected(error, self._provider) from error
             return self._as_token(found, token, transport.time())
         client = self._client
@@ -210,7 +209,7 @@ class TokenExchange:
         return requests.parse_token(response, transport.time(), previous=token)
 
     def _as_token(self, found: Any, token: OAuthToken, time: float) -> OAuthToken:
-        """What a function of the user's returned; times it got wrong do not cost the token."""
+        """Convert what the user's function returned; invalid times do not invalidate the token."""
         if isinstance(found, OAuthToken):
             return found if found.obtained_at is not None else found.replace(obtained_at=time)
         access = found.get("access_token") if isinstance(found, Mapping) else None
@@ -239,7 +238,7 @@ def unexpected(error: Exception, provider: str) -> AuthError:
         f"The token could not be refreshed: {type(error).__name__}.",
         code=AuthErrorCode.REFRESH_FAILED,
         provider=provider,
-        hint="The cause is above; it comes from a function of yours.",
+        hint="The cause is above; it comes from your function.",
     )
     made.__cause__ = error
     return made

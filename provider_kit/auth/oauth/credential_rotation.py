@@ -1,6 +1,6 @@
-"""Replacing credentials in time: when one is due, which one replaces it, and how long both are good.
+"""Rotation of credentials: when one is due, which one replaces it, and how long both are valid.
 
-Plain state; the time is an argument. Who makes the new credential is the user's callback.
+Plain state; the time is an argument. The user's callback creates the new credential.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ __all__ = ["Rotation", "RotationPolicy", "RotationState"]
 
 _Callback: TypeAlias = Callable[[str], object] | Callable[[str], Awaitable[object]]
 _DAY = 86400.0
-#: ``active``; ``due``: old enough to be replaced; ``retiring``: replaced, good until its grace is over;
-#: ``retired``: over.
+#: ``active``; ``due``: old enough to be replaced; ``retiring``: replaced, valid until its grace period ends;
+#: ``retired``: no longer used.
 Stage: TypeAlias = Literal["active", "due", "retiring", "retired"]
 
 
 @frozen(kw_only=True)
 class RotationPolicy:
-    """How old a credential may become. Times are seconds."""
+    """How old a credential may become. Times are in seconds."""
 
     enabled: bool = True
     rotation_interval: float = field(default=30 * _DAY, validator=positive_seconds)
-    #: How long an old credential stays in use beside its replacement.
+    #: How long an old credential stays in use alongside its replacement.
     grace_period: float = field(default=7 * _DAY, validator=positive_seconds)
-    #: Take old credentials out of use when their grace is over.
+    #: Take old credentials out of use when their grace period ends.
     auto_decommission: bool = True
     #: Called once with the id of a credential that is due; sync or async.
     on_rotation_needed: _Callback | None = field(default=None, repr=False, eq=False)
@@ -40,15 +40,15 @@ class RotationPolicy:
 
 @define(kw_only=True)
 class RotationState:
-    """Where one credential stands. Times are seconds since 1970."""
+    """The rotation state of one credential. Times are seconds since 1970."""
 
     credential_id: str
     stage: Stage = "active"
     since: float
-    #: The credential that takes its place.
+    #: The credential that replaces it.
     replaced_by: str | None = None
     retires_at: float | None = None
-    #: Whether the callback was told.
+    #: Whether the callback was called.
     told: bool = False
 
 
@@ -61,23 +61,23 @@ class Rotation:
         self._states: dict[str, RotationState] = {}
 
     def register(self, credential_id: str, since: float) -> None:
-        """A credential is in use since then."""
+        """Add a credential that has been in use since a time."""
         self._states.setdefault(credential_id, RotationState(credential_id=credential_id, since=since))
 
     def forget(self, credential_id: str) -> None:
-        """A credential is gone."""
+        """Remove a credential."""
         self._states.pop(credential_id, None)
 
     def state(self, credential_id: str) -> RotationState | None:
-        """Where a credential stands."""
+        """The state of a credential."""
         return self._states.get(credential_id)
 
     def states(self) -> dict[str, RotationState]:
-        """Where all stand."""
+        """The states of all credentials."""
         return dict(self._states)
 
     def check(self, now: float) -> list[str]:
-        """The credentials that are old enough to be replaced, and were not yet."""
+        """The credentials that are due and have not been replaced yet."""
         if not self.policy.enabled:
             return []
         for state in self._states.values():
@@ -86,7 +86,7 @@ class Rotation:
         return sorted(state.credential_id for state in self._states.values() if state.stage == "due")
 
     def mark(self, old: str, new: str, now: float) -> RotationState:
-        """``new`` takes the place of ``old``; both are good for the grace period.
+        """Replace ``old`` by ``new``; both are valid for the grace period.
 
         Raises:
             AuthError: One of them is not known, they are the same, or ``old`` was replaced already.
@@ -99,7 +99,7 @@ class Rotation:
         return found
 
     def complete(self, old: str, now: float) -> RotationState:
-        """End the grace of a credential that was replaced.
+        """End the grace period of a replaced credential.
 
         Raises:
             AuthError: It is not known, or was not replaced.
@@ -111,7 +111,7 @@ class Rotation:
         return found
 
     def expired(self, now: float) -> list[str]:
-        """The credentials whose grace is over, and which are still in use."""
+        """The credentials whose grace period has ended, and which are still in use."""
         return sorted(
             state.credential_id
             for state in self._states.values()
@@ -119,14 +119,14 @@ class Rotation:
         )
 
     def untold(self, due: Iterable[str]) -> list[str]:
-        """Those of which nobody was told yet; they count as told from now on."""
+        """Those not reported yet; they count as reported from now on."""
         found = [state for name in due if not (state := self._states[name]).told]
         for state in found:
             state.told = True
         return [state.credential_id for state in found]
 
     def tell_again(self, credential_id: str) -> None:
-        """Telling failed; try again next time."""
+        """Reporting failed; try again next time."""
         state = self._states.get(credential_id)
         if state is not None:
             state.told = False
@@ -143,6 +143,6 @@ class Rotation:
             code=AuthErrorCode.KEY_ROTATION_FAILED,
             provider=self.provider,
             retryable=False,
-            hint="get_rotation_states() tells where each credential stands.",
+            hint="get_rotation_states() shows the state of each credential.",
             **known,
         )

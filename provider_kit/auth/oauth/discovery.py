@@ -1,4 +1,4 @@
-"""Where OAuth exchanges may go, and how an issuer tells it (RFC 8414). Nothing is sent here."""
+"""The addresses of OAuth requests, and their discovery from an issuer (RFC 8414). Nothing is sent here."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _FIELDS = {
 
 @lru_cache(maxsize=64)
 def check_address(url: str | None, name: str, provider: str) -> str:
-    """An address that secrets may be sent to.
+    """Check an address that secrets are sent to.
 
     Args:
         url: The address.
-        name: What it is called in :class:`OAuthConfig`.
+        name: Its field name in :class:`OAuthConfig`.
         provider: For the error.
 
     Raises:
@@ -39,7 +39,7 @@ def check_address(url: str | None, name: str, provider: str) -> str:
             f"The OAuth client has no {name}.",
             code=AuthErrorCode.INVALID_CONFIG,
             provider=provider,
-            hint=f"Give OAuthConfig({name}='https://…'), or issuer='https://…', whose discovery document tells it.",
+            hint=f"Give OAuthConfig({name}='https://…'), or issuer='https://…', whose discovery document lists it.",
         )
     try:
         parts = urlsplit(url)
@@ -55,7 +55,7 @@ def check_address(url: str | None, name: str, provider: str) -> str:
         )
     if parts.scheme == "http" and not is_loopback(host):
         raise AuthError(
-            f"The {name} would carry secrets unencrypted to {host}.",
+            f"The {name} would send secrets unencrypted to {host}.",
             code=AuthErrorCode.INVALID_CONFIG,
             provider=provider,
             hint="Use https://; plain http:// is allowed on this machine only.",
@@ -64,10 +64,10 @@ def check_address(url: str | None, name: str, provider: str) -> str:
 
 
 def discovery_addresses(issuer: str, provider: str) -> tuple[str, ...]:
-    """Where the discovery document of an issuer may lie, in order.
+    """Possible addresses of the discovery document of an issuer, in order.
 
-    Sources: RFC 8414 section 3 (the well-known part stands before the issuer's path); OpenID Connect
-    Discovery 1.0 section 4 (it stands behind it).
+    Sources: RFC 8414 section 3 (the well-known part comes before the issuer's path); OpenID Connect
+    Discovery 1.0 section 4 (it comes after it).
     """
     parts = urlsplit(check_address(issuer, "issuer", provider))
     origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
@@ -80,10 +80,10 @@ def discovery_addresses(issuer: str, provider: str) -> tuple[str, ...]:
 
 
 def read_discovery(document: Any, config: OAuthConfig, provider: str) -> OAuthConfig:
-    """The configuration with the addresses that a discovery document tells.
+    """The configuration with the addresses of a discovery document.
 
     Raises:
-        AuthError: It is of another issuer, or names no usable addresses.
+        AuthError: It belongs to another issuer, or has no usable addresses.
     """
     issuer = config.issuer or ""
     if not isinstance(document, Mapping):
@@ -98,7 +98,7 @@ def read_discovery(document: Any, config: OAuthConfig, provider: str) -> OAuthCo
         if getattr(config, name) is None and isinstance(value, str):
             changes[name] = check_address(value, name, provider)
     methods = document.get("token_endpoint_auth_methods_supported")
-    # Where the document is silent, RFC 8414 says Basic; what it lists first among ours is taken.
+    # RFC 8414: Basic if the document lists no method; else the first listed method that is supported here.
     if config.client_auth is None and config.client_secret:
         known = [str(method) for method in methods] if isinstance(methods, list) else ["client_secret_basic"]
         changes["client_auth"] = "post" if "client_secret_post" in known else "basic"

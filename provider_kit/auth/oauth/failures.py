@@ -1,4 +1,4 @@
-"""What an authorization server's refusal means: one table of its codes, and what to do about each."""
+"""Error codes of authorization servers: one table of their meanings and remedies."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _Code = AuthErrorCode
 
 @frozen
 class Refusal:
-    """What an ``error`` of RFC 6749 section 5.2 means."""
+    """The meaning of an ``error`` of RFC 6749 section 5.2."""
 
     cause: str
     #: ``{provider}`` stands for its name.
     hint: str
-    #: While refreshing, and while logging in.
+    #: Code for a refresh, and for a login.
     refresh: AuthErrorCode
     login: AuthErrorCode
     retryable: bool = False
@@ -38,19 +38,19 @@ _REFUSALS: Mapping[str, Refusal] = {
     ),
     "invalid_client": Refusal(
         "client_id or client_secret is wrong",
-        "Compare client_id and client_secret with the provider's console; a deleted client must be made anew.",
+        "Compare client_id and client_secret with the provider's console; a deleted client must be created again.",
         _Code.INVALID_CREDENTIALS,
         _Code.INVALID_CREDENTIALS,
     ),
     "unauthorized_client": Refusal(
-        "this client may not use this way of logging in",
+        "this client may not use this grant type",
         "Allow the grant (authorization code, device code, refresh token) for the client in the provider's console.",
         _Code.INVALID_CREDENTIALS,
         _Code.INVALID_CREDENTIALS,
     ),
     "invalid_scope": Refusal(
         "a scope is unknown or not granted",
-        "Ask only for scopes that the provider documents, and log in again with them.",
+        "Request only scopes that the provider documents, and log in again.",
         _Code.SCOPE_INSUFFICIENT,
         _Code.SCOPE_INSUFFICIENT,
     ),
@@ -62,7 +62,7 @@ _REFUSALS: Mapping[str, Refusal] = {
     ),
     "invalid_request": Refusal(
         "a parameter is missing or malformed",
-        "Check redirect_url (exactly as registered), token_url and the client's type; the server's words are above.",
+        "Check redirect_url (exactly as registered), token_url and the client's type; the server's message is above.",
         _Code.REFRESH_FAILED,
         _Code.OAUTH_FLOW_FAILED,
     ),
@@ -73,20 +73,20 @@ _REFUSALS: Mapping[str, Refusal] = {
         _Code.INVALID_CONFIG,
     ),
     "unsupported_grant_type": Refusal(
-        "the token URL does not know this grant: it is the wrong address, or the way is not offered",
-        "Check token_url, and whether the provider offers this way of logging in.",
+        "the token URL does not know this grant type: the address is wrong, or the grant is not offered",
+        "Check token_url, and whether the provider offers this kind of login.",
         _Code.INVALID_CONFIG,
         _Code.INVALID_CONFIG,
     ),
     "access_denied": Refusal(
-        "the user declined, or may not agree",
+        "the user declined, or is not permitted to agree",
         "Log in again and agree, or ask the administrator of the account.",
         _Code.REFRESH_FAILED,
         _Code.OAUTH_FLOW_FAILED,
     ),
     "expired_token": Refusal(
         "the code was not entered in time",
-        "Begin again, and enter the new code before it expires.",
+        "Start again, and enter the new code before it expires.",
         _Code.OAUTH_FLOW_FAILED,
         _Code.OAUTH_FLOW_FAILED,
     ),
@@ -105,7 +105,7 @@ _REFUSALS: Mapping[str, Refusal] = {
         True,
     ),
 }
-_CODE_REUSED = "the code has expired or was used before, or it is of another client, redirect_url or verifier"
+_CODE_REUSED = "the code has expired or was used before, or it belongs to another client, redirect_url or verifier"
 
 
 def refusal(
@@ -117,15 +117,15 @@ def refusal(
     refreshing: bool,
     secrets: Iterable[str] = (),
 ) -> AuthError:
-    """The error for an answer of a token URL that refuses.
+    """The error for a refusal by a token URL.
 
     Args:
-        provider: Who was asked.
+        provider: Name of the provider.
         status: HTTP status.
         error: The server's code; may be empty.
-        description: The server's words.
-        refreshing: Whether a token was to be refreshed; else it is a login.
-        secrets: What must not be in the text.
+        description: The server's message.
+        refreshing: Whether it was a refresh; else a login.
+        secrets: The values to redact.
     """
     what = "Token refresh" if refreshing else "The login"
     message = f"{what} failed with status {status}"
@@ -138,13 +138,13 @@ def refusal(
         return _wrong_address(provider, message, f"status {status}: nothing answers at this address")
     if known is None:
         known = Refusal(
-            "the server gave no reason that is known",
-            "The server's words are above.",
+            "the server gave no known reason",
+            "The server's message is above.",
             _Code.REFRESH_FAILED,
             _Code.OAUTH_FLOW_FAILED,
         )
     cause = _CODE_REUSED if error == "invalid_grant" and not refreshing else known.cause
-    hint = known.hint.format(provider=provider) if error != "invalid_grant" or refreshing else "Begin the login again."
+    hint = known.hint.format(provider=provider) if error != "invalid_grant" or refreshing else "Start the login again."
     details = f"{code}: {cause}" if code else cause
     made = AuthError(
         message,
@@ -164,16 +164,16 @@ def _wrong_address(provider: str, message: str, why: str) -> AuthError:
         code=_Code.INVALID_CONFIG,
         details=f"the address is wrong; {why}",
         provider=provider,
-        hint="Check token_url, device_url and revoke_url, or give issuer= and let its discovery document tell them.",
+        hint="Check token_url, device_url and revoke_url, or give issuer= and use its discovery document.",
     )
 
 
 def no_json(provider: str, status: int, page: bool, *, refreshing: bool) -> AuthError:
-    """The error for an answer that is no token response at all."""
+    """The error for an answer that is not a token response."""
     what = "Token refresh" if refreshing else "The login"
     why = "a web page answered" if page else "the answer is not JSON"
     if page and refreshing and status < 400:
-        # The address worked when somebody logged in: a hotel's portal or a proxy answers in its place.
+        # The address worked for the login: now a captive portal or a proxy answers in its place.
         return AuthError(
             f"{what} failed with status {status}",
             code=_Code.PROVIDER_UNAVAILABLE,
@@ -187,7 +187,7 @@ def no_json(provider: str, status: int, page: bool, *, refreshing: bool) -> Auth
 
 
 def callback_refusal(provider: str, fields: Mapping[str, Any], secrets: Iterable[str] = ()) -> AuthError:
-    """The error for a callback that brings an ``error`` instead of a code (RFC 6749 section 4.1.2.1)."""
+    """The error for a callback with an ``error`` instead of a code (RFC 6749 section 4.1.2.1)."""
     error = str(fields.get("error") or "")
     made = refusal(provider, 200, error, str(fields.get("error_description") or ""), refreshing=False, secrets=secrets)
     made.message = (

@@ -1,4 +1,4 @@
-"""Several OAuth credentials of one provider: turns, health, failover, refresh, rotation, metrics, warnings."""
+"""Several OAuth credentials of one provider: selection, health, failover, refresh, rotation, metrics, alerts."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ __all__ = ["OAuthKeyManager"]
 
 T = TypeVar("T")
 
-#: In place of an access token that nobody has yet.
+#: Placeholder for a missing access token.
 _NOT_YET = "(not obtained yet)"
 
 
 class OAuthKeyManager(SyncAsyncMixin):
-    """The OAuth credentials of one provider, used in turn.
+    """The OAuth credentials of one provider, used in rotation.
 
     Give it to a client (``Client("gemini/…", auth=manager)``) or use it with calls of your own.
 
@@ -47,15 +47,15 @@ class OAuthKeyManager(SyncAsyncMixin):
             ``refresh_token`` and ``expires_in``); sync or async. Default: the refresh of OAuth 2.
         config: The OAuth client's addresses; default: the provider's preset. Each credential has its own
             ``client_id``.
-        storage: Where tokens are kept, under ``<provider>:<id>``; what it holds goes before what the
-            credentials say. Default: in memory, and whatever ``on_token_refresh`` does.
+        storage: Where tokens are kept, under ``<provider>:<id>``; stored tokens take precedence over those of the
+            credentials. Default: in memory only; ``on_token_refresh`` may store them.
         strategy: ``round_robin``, ``random``, or ``simple`` (no health).
         max_credentials: Most credentials one call may use.
         refresh_strategy: How early to refresh.
         rotation_policy: How old a credential may become.
-        monitoring: Of what somebody is told.
-        on_token_refresh: Called after each refresh of a credential that has no callback of its own.
-        wait: Whether :meth:`execute_with_failover` waits while every credential rests: ``True``,
+        monitoring: Which alerts are sent.
+        on_token_refresh: Called after each refresh of a credential without its own callback.
+        wait: Whether :meth:`execute_with_failover` waits while every credential is cooling down: ``True``,
             ``False``, or seconds at most.
         transport: A transport for refreshes and webhooks, e.g. :class:`ScriptedTransport`.
 
@@ -105,11 +105,11 @@ class OAuthKeyManager(SyncAsyncMixin):
         return f"<OAuthKeyManager {self.provider}: {len(self._refreshers)} credentials>"
 
     def __getstate__(self) -> dict[str, Any]:
-        raise TypeError("an OAuthKeyManager cannot be pickled: it would carry the tokens along")
+        raise TypeError("an OAuthKeyManager cannot be pickled: the pickle would contain the tokens")
 
     @property
     def credential_pool(self) -> CredentialPool:
-        """What a client draws its tokens from."""
+        """The pool from which a client takes its tokens."""
         return self._pool
 
     # -------------------------------------------------------------------------------------------- credentials
@@ -118,7 +118,7 @@ class OAuthKeyManager(SyncAsyncMixin):
         """Add a credential; calls use it from now on.
 
         Raises:
-            ConfigError: One with this id is there already, or it has neither a token nor a storage.
+            ConfigError: Its id is already in use, or it has neither a token nor a storage.
         """
         if not isinstance(credential, OAuthCredentialSet):
             raise ConfigError(
@@ -129,10 +129,10 @@ class OAuthKeyManager(SyncAsyncMixin):
             raise ConfigError(
                 f"The credential {credential.id!r} has neither an access_token nor a refresh_token.",
                 provider=self.provider,
-                hint="Log in first and pass the tokens, or pass storage=, where a login has kept them.",
+                hint="Log in first and pass the tokens, or pass the storage= that holds them.",
             )
         if credential.id in self._refreshers:
-            raise ConfigError(f"Two credentials are called {credential.id!r}.", hint="Give each an id of its own.")
+            raise ConfigError(f"Two credentials are called {credential.id!r}.", hint="Give each a distinct id.")
         refresher = self._make_refresher(credential)
         self._pool.add_credential(refresher)
         self._refreshers[credential.id] = refresher
@@ -147,7 +147,7 @@ class OAuthKeyManager(SyncAsyncMixin):
         token = None
         if credential.access_token or credential.refresh_token:
             token = OAuthToken(
-                # Of one that has only a refresh token, the access token counts as over.
+                # With a refresh token only, the access token counts as expired.
                 access_token=credential.access_token or _NOT_YET,
                 refresh_token=credential.refresh_token,
                 expires_at=credential.expires_at if credential.access_token else 0.0,
@@ -171,10 +171,10 @@ class OAuthKeyManager(SyncAsyncMixin):
         )
 
     def remove_credential(self, credential_id: str) -> bool:
-        """Take a credential out of use; requests under way with it finish. Its stored token stays.
+        """Take a credential out of use; requests in flight with it finish. Its stored token stays.
 
         Returns:
-            Whether it was there.
+            Whether it existed.
         """
         self._rotation.forget(credential_id)
         self._refreshers.pop(credential_id, None)
@@ -185,7 +185,7 @@ class OAuthKeyManager(SyncAsyncMixin):
         return sorted(self._refreshers)
 
     def status(self) -> list[KeyStatus]:
-        """How each credential fares; no token is shown."""
+        """The state of each credential; no token is shown."""
         return self._pool.status()
 
     def is_healthy(self) -> bool:
@@ -195,13 +195,13 @@ class OAuthKeyManager(SyncAsyncMixin):
     # -------------------------------------------------------------------------------------------- use
 
     def execute_with_failover(self, function: Callable[[str], T]) -> T:
-        """Call ``function(access_token)``; if the credential is the reason why it fails, use the next one.
+        """Call ``function(access_token)``; if it fails because of the credential, use the next one.
 
-        A token that is refused (401) is refreshed, and tried once more, before the next credential is.
+        A refused token (401) is refreshed and retried once before the next credential is used.
 
         Args:
-            function: Makes the call. Errors of this library, and any exception that has a status, are
-                understood; any other one counts as a failure of the credential.
+            function: Makes the call. Errors of this library, and any exception that has a status, are classified; any
+                other one counts as a failure of the credential.
 
         Raises:
             AllKeysExhaustedError: No credential is left; the last failure is its cause.
@@ -220,7 +220,7 @@ class OAuthKeyManager(SyncAsyncMixin):
         return await failover(self._pool, function, transport, self.wait, renewing=_Renewing(self._pool, transport))
 
     def refresh_all(self) -> dict[str, AuthError | None]:
-        """Refresh every credential now; by id, what went wrong with it."""
+        """Refresh every credential now; return the errors by id."""
         return run_to_completion(self._refresh_all(self._blocking()))
 
     async def arefresh_all(self) -> dict[str, AuthError | None]:
@@ -251,17 +251,17 @@ class OAuthKeyManager(SyncAsyncMixin):
             self._pool.renew_by(refresher.id, refresher.fresh_until)
 
     def set_rotation_policy(self, policy: RotationPolicy) -> None:
-        """Replace credentials by these rules from now on."""
+        """Use this rotation policy from now on."""
         self._rotation.policy = policy
 
     def check_rotation_needed(self) -> list[str]:
         """The credentials that are due; ``on_rotation_needed`` is called once for each.
 
-        Call it now and then, e.g. once a day. Credentials whose grace is over are taken out of use too, if
-        the policy says so.
+        Call it now and then, e.g. once a day. Credentials whose grace period has ended are taken out of use too, if the
+        policy says so.
 
         Raises:
-            Exception: What a callback of yours raised; the credential is then told of again next time.
+            Exception: What your callback raised; the credential is then reported again next time.
         """
         return run_to_completion(self._check_rotation(self._blocking()))
 
@@ -277,7 +277,7 @@ class OAuthKeyManager(SyncAsyncMixin):
             if policy.on_rotation_needed is not None:
                 try:
                     await call_user(transport, policy.on_rotation_needed, name, what="on_rotation_needed")
-                except BaseException:  # cancelled too: nobody was told, so it is told next time
+                except BaseException:  # on cancellation too: it was not reported, so it is reported next time
                     self._rotation.tell_again(name)
                     raise
         if policy.enabled and policy.auto_decommission:
@@ -285,7 +285,7 @@ class OAuthKeyManager(SyncAsyncMixin):
         return due
 
     def mark_for_rotation(self, old: str, new: str) -> RotationState:
-        """``new`` takes the place of ``old``; both are used until the grace period is over.
+        """Replace ``old`` by ``new``; both are used until the grace period ends.
 
         Raises:
             AuthError: One of them is not known, or ``old`` was replaced already (``key_rotation_failed``).
@@ -293,7 +293,7 @@ class OAuthKeyManager(SyncAsyncMixin):
         return self._rotation.mark(old, new, self._time())
 
     def complete_rotation(self, old: str) -> RotationState:
-        """Take a replaced credential out of use, before its grace is over.
+        """Take a replaced credential out of use before its grace period ends.
 
         Raises:
             AuthError: It is not known, or was not replaced (``key_rotation_failed``).
@@ -304,15 +304,15 @@ class OAuthKeyManager(SyncAsyncMixin):
         return done
 
     def get_rotation_state(self, credential_id: str) -> RotationState | None:
-        """Where one credential stands; ``None`` if it is not known."""
+        """The rotation state of one credential; ``None`` if it is not known."""
         return self._rotation.state(credential_id)
 
     def get_rotation_states(self) -> dict[str, RotationState]:
-        """Where all stand."""
+        """The rotation states of all credentials."""
         return self._rotation.states()
 
     def auto_decommission_expired(self) -> list[str]:
-        """Take the replaced credentials whose grace is over out of use; their ids."""
+        """Take replaced credentials out of use whose grace period has ended; return their ids."""
         return run_to_completion(self._decommission(self._blocking()))
 
     async def aauto_decommission_expired(self) -> list[str]:
@@ -332,7 +332,7 @@ class OAuthKeyManager(SyncAsyncMixin):
     # -------------------------------------------------------------------------------------------- metrics
 
     def get_metrics(self) -> dict[str, CredentialMetrics]:
-        """By id: what each credential was used for."""
+        """The metrics of each credential, by id."""
         return {name: refresher.metrics for name, refresher in list(self._refreshers.items())}
 
     def export_json(self) -> str:
@@ -340,16 +340,16 @@ class OAuthKeyManager(SyncAsyncMixin):
         return export_json(self.get_metrics(), self._time())
 
     def export_prometheus(self) -> str:
-        """The counts in Prometheus's text format."""
+        """The counters in Prometheus's text format."""
         return export_prometheus(self.get_metrics())
 
     def get_health_summary(self) -> dict[str, Any]:
-        """Counts over all credentials: how many, how many healthy, requests, success rate, tokens."""
+        """A summary: number of credentials, healthy ones, requests, success rate, tokens."""
         healthy = sum(status.state == "healthy" for status in self._pool.status())
         return health_summary(self.get_metrics(), healthy)
 
     def check_alerts(self) -> list[CredentialEvent]:
-        """The warnings that are due; they are told, and not told again within the cooldown.
+        """Send the alerts that are due and return them; they are not sent again within the cooldown.
 
         Call it now and then, e.g. once a minute. It is also done with each refresh.
         """
@@ -370,7 +370,7 @@ class OAuthKeyManager(SyncAsyncMixin):
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and those of blocking calls.
 
-        Refreshes that are under way are waited for.
+        Waits for refreshes in progress.
         """
         for refresher in list(self._refreshers.values()):
             await refresher.settle(self._asyncio())
@@ -378,7 +378,7 @@ class OAuthKeyManager(SyncAsyncMixin):
 
 
 class _Renewing(Renewing):
-    """Renews tokens for calls of the user's own."""
+    """Refreshes tokens for calls that the user makes."""
 
     def __init__(self, pool: CredentialPool, transport: Transport) -> None:
         self._pool = pool

@@ -1,6 +1,6 @@
-"""Logging in: by a browser that comes back, by an address that is pasted, or by a code on another device.
+"""Logging in: with a browser callback, a pasted callback URL, or a code on another device.
 
-Each is one coroutine over a transport; none of them knows which world it runs in.
+Each is one coroutine over a transport and works the same for blocking and asyncio callers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from provider_kit.transports.base import Transport
 
 __all__ = ["begin_device", "begin_login", "can_open_browser", "login_by_browser", "poll_device", "redeem", "revoke"]
 
-#: Seconds without an answer after which a poll counts as lost; the person needs the time anyway.
+#: Seconds without an answer after which a poll counts as lost.
 _POLL_SECONDS = 15.0
 
 
@@ -36,10 +36,10 @@ async def begin_login(
     scopes: Sequence[str] | None,
     redirect_url: str | None = None,
 ) -> tuple[str, PendingLogin]:
-    """The address where the user agrees, and what must be remembered until the callback.
+    """The URL where the user agrees, and the state to remember until the callback.
 
     Raises:
-        AuthError: The configuration lacks something, or the issuer cannot be asked.
+        AuthError: The configuration is incomplete, or the issuer cannot be reached.
     """
     requests = await client.knowing(transport, "auth_url")
     config = requests.config
@@ -67,7 +67,7 @@ async def redeem(transport: Transport, client: OAuthClient, login: PendingLogin,
             "The callback comes from another authorization server.",
             code=AuthErrorCode.OAUTH_FLOW_FAILED,
             provider=client.provider,
-            hint="Begin the login again, and agree at the right server.",
+            hint="Start the login again, and agree at the right server.",
         )
     request = requests.prepare_code_exchange(callback.code, login)
     response = await client.ask(transport, request, requests.config.timeout)
@@ -79,7 +79,7 @@ async def redeem(transport: Transport, client: OAuthClient, login: PendingLogin,
 
 
 def can_open_browser() -> bool:
-    """Whether a browser opened here would be seen by the person: not over SSH, and not without a screen."""
+    """Whether the user could see a browser opened here: not over SSH, and not without a display."""
     environ = os.environ
     if sys.platform in ("win32", "darwin"):
         return not environ.get("SSH_CONNECTION")
@@ -100,25 +100,25 @@ async def login_by_browser(
     paste: TextIO | None,
     seconds: float,
 ) -> OAuthToken:
-    """Send a person to the server and wait until the browser comes back, or the address is pasted.
+    """Send the user to the server and wait until the browser is redirected back, or the URL is pasted.
 
-    A callback that is not of this login is shown an error and does not end it. The page says that all is
-    well only once the token has been received and kept.
+    A callback of another login gets an error page and does not end this one. The page reports success only once the
+    token has been received and stored.
 
     Args:
-        transport: The world it happens in.
+        transport: The blocking or asyncio transport.
         client: The OAuth client.
-        pending: The logins that were begun.
-        scopes: What is asked for; ``None``: the default scopes.
+        pending: The pending logins.
+        scopes: The scopes to request; ``None``: the default scopes.
         keep: Stores the token; awaited.
-        browser: Opens an address; ``None``: nobody does.
-        show: Shows the address to the person.
-        complain: Told of what was pasted and is no callback of this login.
-        paste: Where the address may be pasted instead.
-        seconds: How long the person has.
+        browser: Opens a URL; ``None``: no browser is opened.
+        show: Shows the URL to the user.
+        complain: Called when the pasted text is not a callback of this login.
+        paste: A stream on which the URL may be pasted instead.
+        seconds: How long to wait for the user.
 
     Raises:
-        AuthError: The person declined or was too late, the port is taken, or the code was refused.
+        AuthError: The user declined or was too late, the port is taken, or the code was refused.
     """
     provider = client.provider
     deadline = transport.now() + seconds
@@ -136,15 +136,15 @@ async def login_by_browser(
             found = await listener.receive(deadline)
             if found is None:
                 late = AuthError(
-                    f"Nobody came back from the login within {seconds:g} s.",
+                    f"The login was not completed within {seconds:g} s.",
                     code=AuthErrorCode.OAUTH_FLOW_FAILED,
                     provider=provider,
-                    hint="Begin again. If the browser runs on another machine, paste the address it ends at.",
+                    hint="Start again. If the browser runs on another machine, paste its final URL.",
                 )
                 raise late from problem
             visit = None if isinstance(found, str) else found
             text = MaskedStr(found if isinstance(found, str) else found.target)
-            del found  # it holds the code
+            del found  # the URL holds the code
             try:
                 callback = _of_this_login(provider, text, login, pending)
             except AuthError as error:
@@ -166,7 +166,7 @@ def _of_this_login(provider: str, text: str, login: PendingLogin, pending: Pendi
     """The callback; or, as a value, the refusal of the server to *this* login.
 
     Raises:
-        AuthError: It is not of this login.
+        AuthError: It belongs to another login.
     """
     try:
         callback = read_callback(provider, text)
@@ -219,15 +219,15 @@ async def _finish(
 
 
 def as_scopes(scopes: str | Sequence[str]) -> tuple[str, ...]:
-    """Scopes as a list; a text has one, or several with blanks between them, as OAuth writes them."""
+    """Scopes as a list; a string holds one, or several separated by spaces, as in OAuth."""
     return tuple(scopes.split()) if isinstance(scopes, str) else tuple(scopes)
 
 
 async def begin_device(transport: Transport, client: OAuthClient, scopes: Sequence[str] | None) -> DeviceCode:
-    """Ask for the code that a person enters on another device.
+    """Request the code that the user enters on another device.
 
     Raises:
-        AuthError: The server offers no such way, or refuses.
+        AuthError: The server has no device login, or refuses.
     """
     requests = await client.knowing(transport, "device_url")
     config = requests.config
@@ -246,10 +246,10 @@ async def poll_device(
     scopes: Sequence[str] | None,
     seconds: float | None,
 ) -> OAuthToken:
-    """Wait until a person has entered the code.
+    """Wait until the user has entered the code.
 
     Raises:
-        AuthError: The person declined, or the code expired.
+        AuthError: The user declined, or the code expired.
     """
     requests = await client.knowing(transport, "token_url")
     interval = device.interval
@@ -262,7 +262,7 @@ async def poll_device(
                 "The code was not entered in time.",
                 code=AuthErrorCode.OAUTH_FLOW_FAILED,
                 provider=client.provider,
-                hint="Begin again, and enter the new code before it expires.",
+                hint="Start again, and enter the new code before it expires.",
             )
         await transport.sleep(interval)
         try:
@@ -279,15 +279,15 @@ async def poll_device(
 
 
 async def revoke(transport: Transport, client: OAuthClient, token: OAuthToken) -> bool:
-    """End a token at the server; whether the server offers that.
+    """Revoke a token at the server; return whether the server supports that.
 
     Raises:
-        AuthError: The server could not be asked, or refused.
+        AuthError: The server could not be reached, or refused.
     """
     requests = await client.knowing(transport, "revoke_url", token)
     if not requests.config.revoke_url or token.token_type == "api_key":
         return False
-    # Ending the refresh token ends what was made from it (RFC 7009 section 2.1).
+    # Revoking the refresh token revokes its access tokens too (RFC 7009 section 2.1).
     secret, kind = (token.refresh_token, "refresh_token") if token.refresh_token else (
         token.access_token, "access_token")  # fmt: skip
     response = await client.ask(transport, requests.prepare_revoke(secret, kind), requests.config.timeout)

@@ -1,7 +1,7 @@
-"""Waits on loopback until a browser comes back from a login; or until its address is pasted instead.
+"""Waits on a loopback address for the browser callback of a login, or for its pasted URL.
 
-Several connections are served at once, for browsers open some in advance and say nothing on them. Each
-has seconds to say what it wants; everything but the callback gets an error page and is forgotten.
+Several connections are served at once, since browsers open some in advance without sending anything. Each has a few
+seconds to send its request; everything but the callback gets an error page and is closed.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from provider_kit.errors import AuthError, AuthErrorCode
 
 __all__ = ["AsyncioListener", "BlockingListener", "Listener", "Visit", "open_listener"]
 
-#: Seconds one connection may take to say what it wants.
+#: Seconds one connection may take to send its request.
 _PATIENCE = 5.0
 _MOST_CONNECTIONS = 50
-#: Tries for a port that is free in both families.
+#: Attempts to find a port that is free in both address families.
 _TRIES = 5
-_ERROR_PAGE = "<!DOCTYPE html><title>Nothing here</title><p>This address only takes the end of a login.</p>"
+_ERROR_PAGE = "<!DOCTYPE html><title>Nothing here</title><p>This address only serves the callback of a login.</p>"
 
 
 class Visit(Protocol):
     """A callback that waits for its page."""
 
-    #: Path and query the browser asked for.
+    #: Path and query the browser requested.
     target: str
 
     async def answer(self, status: int, page: str, nonce: str) -> None:
@@ -46,7 +46,7 @@ class Listener(Protocol):
     url: str
 
     async def receive(self, deadline: float) -> Visit | str | None:
-        """The next callback, or a line that was pasted; ``None`` once the transport's clock reads ``deadline``."""
+        """The next callback, or a pasted line; ``None`` once ``deadline`` has passed on the transport's clock."""
         ...
 
     async def aclose(self) -> None:
@@ -55,7 +55,7 @@ class Listener(Protocol):
 
 
 def _listen(url: str, provider: str) -> tuple[list[socket.socket], str, str, int]:
-    """Sockets for a redirect address, and the address, path and port they stand for."""
+    """Sockets for a redirect URL, and the URL, path and port they serve."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     hint = "Use http://127.0.0.1:0/callback; port 0 takes a free one."
@@ -85,14 +85,14 @@ def _listen(url: str, provider: str) -> tuple[list[socket.socket], str, str, int
             f"The login cannot listen on {host}:{wanted}: {failure.strerror or failure}.",
             code=AuthErrorCode.OAUTH_FLOW_FAILED,
             provider=provider,
-            hint=f"Another login or program may use that port; end it, or let one be chosen. {hint}",
+            hint=f"Another login or program may use that port; close it, or let the system choose a port. {hint}",
         ) from failure
     shown = f"[{host}]" if ":" in host else host
     return made, f"http://{shown}:{port}{path}", path, port
 
 
 def _bind(families: list[tuple[socket.AddressFamily, str]], port: int) -> tuple[list[socket.socket], int]:
-    """Sockets of all families on one port. One that is somebody else's in one of them is not used at all."""
+    """Sockets of all families on one port. A port that is taken in one of them is not used at all."""
     made: list[socket.socket] = []
     try:
         for family, address in families:
@@ -101,7 +101,7 @@ def _bind(families: list[tuple[socket.AddressFamily, str]], port: int) -> tuple[
             except OSError:  # a machine without IPv6
                 continue
             made.append(one)
-            if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows lets others share a port otherwise
+            if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # otherwise Windows lets other programs share the port
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
             else:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -126,23 +126,23 @@ def _bind(families: list[tuple[socket.AddressFamily, str]], port: int) -> tuple[
 def open_listener(
     kind: str, url: str, provider: str, paste: TextIO | None = None
 ) -> BlockingListener | AsyncioListener:
-    """Listen at a redirect address; where its port is 0, at a free one.
+    """Listen at a redirect URL; if its port is 0, at a free one.
 
     Args:
         kind: ``blocking`` or ``asyncio``.
-        url: The redirect address; ``http`` and of this machine.
+        url: The redirect URL; ``http`` and a loopback host.
         provider: For errors.
-        paste: Where a person may paste the address instead, e.g. ``sys.stdin``.
+        paste: A stream on which the user may paste the URL instead, e.g. ``sys.stdin``.
 
     Raises:
-        AuthError: The address is not of this machine, or the port is taken.
+        AuthError: The host is not this machine, or the port is taken.
     """
     sockets, actual, path, port = _listen(url, provider)
     return (AsyncioListener if kind == "asyncio" else BlockingListener)(sockets, actual, path, port, paste)
 
 
 def _descriptor(paste: TextIO | None) -> int | None:
-    """What can be waited on of a text stream; ``None`` where that cannot be done."""
+    """The file descriptor of a text stream; ``None`` if there is none to wait on."""
     if paste is None or os.name != "posix":
         return None
     try:
@@ -167,11 +167,11 @@ class BlockingListener:
         if self._paste is not None:
             try:
                 self._selector.register(self._paste, selectors.EVENT_READ)
-            except (OSError, ValueError):  # a file is always ready, and not to be waited on
+            except (OSError, ValueError):  # a file is always ready and cannot be waited on
                 self._paste = None
 
     async def receive(self, deadline: float) -> BlockingVisit | str | None:
-        """The next callback, or a line that was pasted."""
+        """The next callback, or a pasted line."""
         while True:
             line = self._next_line()
             if line is not None:
@@ -186,7 +186,7 @@ class BlockingListener:
                     self._accept(key.fileobj)
                 elif key.fileobj == self._paste:
                     self._read_lines()
-                elif key.fileobj in self._open:  # not dropped for a newer one meanwhile
+                elif key.fileobj in self._open:  # not closed in favour of a newer one meanwhile
                     visit = self._read(key.fileobj)
                     if visit is not None:
                         return visit
@@ -196,12 +196,12 @@ class BlockingListener:
             connection, _ = listening.accept()
         except BlockingIOError:
             return
-        except OSError:  # no file descriptor is left; do not ask again and again
+        except OSError:  # no file descriptor is left; avoid a busy loop
             time.sleep(0.05)
             return
-        with suppress(OSError):  # the browser has gone away again; it comes back if it wants something
+        with suppress(OSError):  # the browser closed the connection; it reconnects if needed
             if len(self._open) >= _MOST_CONNECTIONS:
-                self._drop(next(iter(self._open)))  # the oldest: a browser says at once what it wants
+                self._drop(next(iter(self._open)))  # the oldest: a browser sends its request at once
             connection.setblocking(False)
             self._open[connection] = (b"", time.monotonic() + _PATIENCE)
             self._selector.register(connection, selectors.EVENT_READ)
@@ -209,14 +209,14 @@ class BlockingListener:
     def _read_lines(self) -> None:
         assert self._paste is not None
         data = os.read(self._paste, 65536)
-        if not data:  # nobody will paste anything any more; what has no end is a line too
+        if not data:  # end of input; an unfinished line counts too
             self._selector.unregister(self._paste)
             self._paste = None
             data = b"\n"
         self._pasted += data
 
     def _next_line(self) -> str | None:
-        """The next line that was pasted, if a whole one is there."""
+        """The next pasted line, if a complete one is available."""
         while b"\n" in self._pasted:
             line, _, self._pasted = self._pasted.partition(b"\n")
             if text := line.decode("utf-8", "replace").strip():
@@ -274,7 +274,7 @@ class BlockingVisit:
         self.send(response(status, page, nonce))
 
     def send(self, data: bytes) -> None:
-        """Send the rest and close; a browser that has gone away is nobody's loss."""
+        """Send the rest and close; a browser that has disconnected is ignored."""
         with suppress(OSError):
             self._connection.settimeout(_PATIENCE)
             self._connection.sendall(data)
@@ -292,7 +292,7 @@ class AsyncioListener:
         self._loop = asyncio.get_running_loop()
         self._found: asyncio.Queue[AsyncioVisit | str] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        #: Connections that have not said yet what they want, the oldest first.
+        #: Connections without a complete request, the oldest first.
         self._silent: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._servers: list[asyncio.Server] = []
         self._pasted = b""
@@ -304,7 +304,7 @@ class AsyncioListener:
                 self._paste = None
 
     async def receive(self, deadline: float) -> AsyncioVisit | str | None:
-        """The next callback, or a line that was pasted."""
+        """The next callback, or a pasted line."""
         if not self._servers:
             for one in self._sockets:
                 self._servers.append(await asyncio.start_server(self._serve, sock=one))
@@ -317,7 +317,7 @@ class AsyncioListener:
     def _read_line(self) -> None:
         assert self._paste is not None
         data = os.read(self._paste, 65536)
-        if not data:  # nobody will paste anything any more; what has no end is a line too
+        if not data:  # end of input; an unfinished line counts too
             self._loop.remove_reader(self._paste)
             self._paste = None
             data = b"\n"
@@ -330,7 +330,7 @@ class AsyncioListener:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        if len(self._silent) >= _MOST_CONNECTIONS:  # drop the oldest: a browser says at once what it wants
+        if len(self._silent) >= _MOST_CONNECTIONS:  # close the oldest: a browser sends its request at once
             self._silent.pop(next(iter(self._silent))).close()
         self._silent[task] = writer
         visit = AsyncioVisit(writer)
@@ -350,12 +350,12 @@ class AsyncioListener:
             elif status:
                 await visit.answer(status, _ERROR_PAGE, "")
         except (OSError, TimeoutError, asyncio.CancelledError):
-            pass  # it went away, said nothing, or the listener was closed
+            pass  # it disconnected, sent nothing, or the listener was closed
         finally:
             self._tasks.discard(task)
             self._silent.pop(task, None)
             writer.close()
-            with suppress(OSError, asyncio.CancelledError):  # it is closed, one way or the other
+            with suppress(OSError, asyncio.CancelledError):  # it is closed either way
                 await writer.wait_closed()
 
     async def aclose(self) -> None:
@@ -389,6 +389,6 @@ class AsyncioVisit:
             async with asyncio.timeout(_PATIENCE):
                 await self._writer.drain()
         except (OSError, TimeoutError):
-            pass  # a browser that has gone away is nobody's loss
+            pass  # a browser that has disconnected is ignored
         finally:
             self.done.set()

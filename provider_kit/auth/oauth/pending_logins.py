@@ -1,4 +1,4 @@
-"""Logins that were begun here and wait for their callback: one-time, timed, and compared in constant time."""
+"""Logins that were started here and wait for their callback: one-time, timed, and compared in constant time."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from provider_kit.policies.after_fork import renew_after_fork
 
 __all__ = ["Callback", "PendingLogin", "PendingLogins", "read_callback"]
 
-#: More logins than that are not kept; the oldest is forgotten.
+#: Greatest number of pending logins; beyond it the oldest is dropped.
 _MOST = 1000
 
 
 @frozen(kw_only=True)
 class PendingLogin:
-    """A login that was begun."""
+    """A login that was started."""
 
     state: str = field(repr=False, converter=as_masked)
-    #: The secret half of PKCE; ``None`` without PKCE.
+    #: The PKCE code verifier; ``None`` without PKCE.
     verifier: str | None = field(repr=False, converter=as_masked)
     redirect_url: str
     scopes: tuple[str, ...] = ()
-    #: Reading of the clock after which it is over.
+    #: Time on the clock at which it expires.
     until: float
 
 
 @frozen(kw_only=True)
 class Callback:
-    """What the browser brought back."""
+    """The parameters of a callback."""
 
     code: str = field(repr=False, converter=as_masked)
     state: str | None = field(repr=False, converter=as_masked)
-    #: Who says he answered (RFC 9207).
+    #: The issuer named in the callback (RFC 9207).
     issuer: str | None = None
 
 
 class PendingLogins:
-    """The logins of one authenticator that wait for their callback; several may."""
+    """The pending logins of one authenticator; there may be several."""
 
     def __init__(self, provider: str) -> None:
         self._begin(provider)
@@ -64,7 +64,7 @@ class PendingLogins:
         return f"<{len(self._waiting)} pending logins of {self._provider}>"
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_provider": self._provider}  # a copy has begun no login
+        return {"_provider": self._provider}  # a copy has started no login
 
     def __setstate__(self, state: dict[str, str]) -> None:
         self._begin(state["_provider"])
@@ -78,7 +78,7 @@ class PendingLogins:
         length: int,
         until: float,
     ) -> PendingLogin:
-        """Remember a login; its state is new and cannot be guessed."""
+        """Add a login with a new, unguessable state."""
         made = PendingLogin(
             state=MaskedStr(secrets.token_urlsafe(length)),
             verifier=verifier,
@@ -91,17 +91,17 @@ class PendingLogins:
         return made
 
     def knows(self, state: str | None) -> bool:
-        """Whether a login with this state waits."""
+        """Whether a login with this state is pending."""
         return self._find(state) is not None
 
     def take(self, state: str | None, now: float) -> PendingLogin:
-        """The login of a state; it cannot be taken twice.
+        """Remove and return the login of a state.
 
         Raises:
-            AuthError: The state is missing, forged, of another login, used before, or too old.
+            AuthError: The state is missing, forged, from another login, used before, or too old.
         """
         if not state:
-            raise self.invalid("the callback has no state", "Pass the whole address the browser was sent to.")
+            raise self.invalid("the callback has no state", "Pass the full URL the browser was redirected to.")
         with self._lock:
             found = self._find(state)
             if found is None:
@@ -114,27 +114,27 @@ class PendingLogins:
         return found
 
     def unknown(self, again: bool) -> AuthError:
-        """The error for a state that nobody here waits for."""
+        """The error for an unknown state."""
         if again:
-            return self.invalid("this callback was used before", "Begin a new login; a callback works once.")
+            return self.invalid("this callback was used before", "Start a new login; a callback works once.")
         return self.invalid(
-            "the state is not of a login that was begun here: it is forged, or of another process or login",
-            "Begin the login again and end it in the same process, or share logins: StateConfig(shared=True).",
+            "the state is not from a login that was started here: it is forged, or from another process or login",
+            "Start the login again and complete it in the same process, or share logins: StateConfig(shared=True).",
         )
 
     def too_late(self) -> AuthError:
         """The error for a callback that comes too late."""
-        return self.invalid("the login took too long", "Begin it again, or raise StateConfig(ttl=…).")
+        return self.invalid("the login took too long", "Start it again, or raise StateConfig(ttl=…).")
 
     def _find(self, state: str | None) -> PendingLogin | None:
         found = None
-        for login in self._waiting:  # all of them, so that time tells nothing
+        for login in self._waiting:  # all of them, so that timing reveals nothing
             if _equal(login.state, state or ""):
                 found = login
         return found
 
     def invalid(self, why: str, hint: str) -> AuthError:
-        """The error for a callback whose state is not right."""
+        """The error for a callback with an invalid state."""
         return AuthError(
             "Invalid OAuth state.",
             code=AuthErrorCode.OAUTH_FLOW_FAILED,
@@ -149,7 +149,7 @@ def _equal(one: str, other: str) -> bool:
 
 
 def read_callback(provider: str, code: str, state: str | None = None) -> Callback:
-    """The callback in what a user has: a code and a state, or the whole address the browser was sent to.
+    """Parse a callback: a code and a state, or the full URL the browser was redirected to.
 
     Raises:
         AuthError: There is no code in it, or the server reports an error.
@@ -161,16 +161,16 @@ def read_callback(provider: str, code: str, state: str | None = None) -> Callbac
     found = as_masked(fields.get("code", "") if fields or _is_address(code) else code)
     if not found:
         raise AuthError(
-            "The callback brings no code.",
+            "The callback has no code.",
             code=AuthErrorCode.OAUTH_FLOW_FAILED,
             provider=provider,
-            hint="Pass the code and the state, or the whole address the browser was sent to.",
+            hint="Pass the code and the state, or the full URL the browser was redirected to.",
         )
     return Callback(code=found, state=state or fields.get("state"), issuer=fields.get("iss"))
 
 
 def _is_address(text: str) -> bool:
-    """Whether it is (a part of) an address, not just a code."""
+    """Whether it is (a part of) a URL, not just a code."""
     return "://" in text or text.startswith(("/", "?")) or "code=" in text or "error=" in text
 
 

@@ -1,4 +1,4 @@
-"""The OAuth client of a provider: its addresses from the provider's own file, its id from you."""
+"""The OAuth client of a provider: addresses from its preset, the client id from the user."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def oauth_config(
     """The OAuth configuration of a provider.
 
     Args:
-        provider: Its name. ``gemini`` and ``openrouter`` have presets; for others give the addresses, or
-            ``issuer=``, whose discovery document tells them.
-        client_id: Id of the OAuth client that you registered; default: ``<PROVIDER>_CLIENT_ID``. No
-            client of somebody else's comes along.
+        provider: Its name. ``gemini`` and ``openrouter`` have presets; for others give the addresses, or ``issuer=``,
+            whose discovery document lists them.
+        client_id: Id of the OAuth client that you registered; default: ``<PROVIDER>_CLIENT_ID``. The library contains
+            no client id.
         client_secret: Its secret, where it has one; default: ``<PROVIDER>_CLIENT_SECRET``.
         changes: Any other field of :class:`OAuthConfig`.
 
@@ -38,7 +38,7 @@ def oauth_config(
             raise ConfigError(f"OAuthConfig has no field {name!r}.", hint=did_you_mean(name, known).strip() or None)
     try:
         preset = find_provider(provider).oauth
-    except UnknownProviderError:  # a name of the user's; the addresses must then be given
+    except UnknownProviderError:  # a custom name; the addresses must then be given
         preset = None
     base = preset if isinstance(preset, OAuthConfig) else OAuthConfig()
     prefix = provider.upper().replace("-", "_")
@@ -48,14 +48,14 @@ def oauth_config(
 
 
 def auth_methods(provider: str) -> tuple[AuthMethod, ...]:
-    """How a provider can be told who we are, the usual way first.
+    """The authentication methods of a provider, the usual one first.
 
     Args:
         provider: Its name.
 
     Returns:
-        ``api_key`` and ``bearer_token`` where it takes keys, ``oauth`` where a preset for its login comes
-        along. ``OAuthAuthenticator`` serves others too, given their addresses.
+        ``api_key`` and ``bearer_token`` where it accepts keys, ``oauth`` where it has a login preset.
+        ``OAuthAuthenticator`` works with other providers too, given their addresses.
 
     Raises:
         UnknownProviderError: No provider of this name is known.
@@ -66,16 +66,17 @@ def auth_methods(provider: str) -> tuple[AuthMethod, ...]:
 
 
 def providers_by_method(method: AuthMethod | str) -> list[str]:
-    """The names of all providers that can be told who we are in this way, sorted.
+    """The names of all providers with this authentication method, sorted.
 
     Raises:
-        ConfigError: No such way is known.
+        ConfigError: The method is unknown.
     """
     try:
         wanted = AuthMethod(method)
     except ValueError:
         known = [one.value for one in AuthMethod]
         raise ConfigError(
-            f"{method!r} is no way to log in.", hint=f"{did_you_mean(str(method), known)}There are: {', '.join(known)}."
+            f"{method!r} is not an authentication method.",
+            hint=f"{did_you_mean(str(method), known)}There are: {', '.join(known)}.",
         ) from None
     return sorted(name for name in provider_names() if wanted in auth_methods(name))

@@ -1,11 +1,10 @@
-"""One credential's token, kept fresh: read, refreshed by one at a time, stored before it is used.
+"""Keeps the token of one credential fresh: reads it, refreshes it one at a time, stores it before use.
 
-At any moment one task or thread of this process refreshes, and, where the storage has a lock, one process
-of all. Whoever gets the lock reads the storage again first: most of the time somebody else has done the
-work. Before a refresh token is spent, the storage is written once; a disk that is full, or a file that
-may not be written, is so found before anything can be lost. A new token is stored before anyone uses it,
-and if that fails it is kept in memory and stored later. A refresh that has begun runs to its end, even if
-whoever asked for it gives up, is cancelled, or closes everything. No failure of network or server ends a
+At any time one task or thread of this process refreshes and, where the storage has a lock, only one process. The holder
+of the lock reads the storage again first, since another process has often done the work. The storage is written once
+before a refresh token is used, so that a full disk or a read-only file is found before anything can be lost. A new
+token is stored before it is used; if that fails, it is kept in memory and stored later. A refresh that has started runs
+to its end, even if its caller gives up, is cancelled, or closes everything. No failure of network or server ends a
 login.
 """
 
@@ -33,16 +32,16 @@ __all__ = ["TokenRefresher"]
 
 _LOG = logging.getLogger("provider_kit.auth")
 
-#: Seconds one refresh may take with everything: locks, tries, storing.
+#: Seconds one refresh may take in total: locks, attempts, storing.
 _WHOLE = 60.0
-#: Seconds an asyncio caller whose present token is still good waits for a new one.
+#: Seconds an asyncio caller whose current token is still valid waits for a new one.
 _SOFT_WAIT = 5.0
-#: Seconds after which somebody whose token is good looks again whether another process has renewed it.
+#: Seconds after which a caller with a valid token checks again whether another process has refreshed it.
 _SHORT_REST = 1.0
 
 
 class Tell(Protocol):
-    """Whoever wants to know of refreshes."""
+    """A listener for refreshes."""
 
     async def __call__(
         self, transport: Transport, kind: str, refresher: TokenRefresher, error: Exception | None
@@ -58,16 +57,16 @@ class TokenRefresher(StoredToken):
         credential_id: Name of the credential, for logs and callbacks.
         provider: For errors.
         client: The OAuth client.
-        pair: What refreshes are sent with; never the connections of who asks.
-        storage: Where the token is kept; ``None``: in memory only.
+        pair: The transports that send refreshes; never the connections of the caller.
+        storage: Where the token is stored; ``None``: in memory only.
         storage_key: Name it is stored under.
-        token: The token to begin with, where the storage has none.
-        refresh_function: A function of the user's, from the token to the new one, instead of the exchange.
+        token: The initial token, where the storage has none.
+        refresh_function: A user's function from the token to the new one, instead of the OAuth request.
         strategy: How early to refresh.
         enabled: Whether to refresh at all.
         on_token_refresh: Called after each refresh.
-        tell: Told of each refresh.
-        clock: Reads a clock that only goes forward.
+        tell: Called after each refresh or failure.
+        clock: A monotonic clock.
     """
 
     def __init__(
@@ -101,7 +100,7 @@ class TokenRefresher(StoredToken):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be in a text."""
+        """The values to redact from texts."""
         tokens = [token for token in (self._state.token, self._given) if token is not None]
         held = [secret for token in tokens for secret in (token.access_token, token.refresh_token) if secret]
         return (*held, *self.client.requests.secrets)
@@ -109,27 +108,27 @@ class TokenRefresher(StoredToken):
     # -------------------------------------------------------------------------------------------- use
 
     async def obtain(self, runtime: Runtime, deadline: float | None, rejected: str | None) -> Secret:
-        """As an engine asks for it: the token as what a request proves itself with."""
+        """Return the token as a :class:`Secret` for the engine."""
         token = await self.fresh_token(runtime, deadline=deadline, rejected=rejected)
-        # One whose refresh failed a moment ago is asked for again with the next call.
+        # After a failed refresh the token is obtained again with the next call.
         return Secret(token.access_token, runtime.now() + self.fresh_for(runtime))
 
     async def fresh_token(
         self, transport: Runtime, *, deadline: float | None = None, rejected: str | None = None, force: bool = False
     ) -> OAuthToken:
-        """A token that is good now.
+        """Return a valid token.
 
         Args:
-            transport: The world it is asked in.
-            deadline: Clock reading until which the caller waits.
-            rejected: The access token that the API has refused, if that is why it is asked.
+            transport: The blocking or asyncio transport of the caller.
+            deadline: Time on the clock until which the caller waits.
+            rejected: The access token that the API has refused, if that is the reason.
             force: Refresh in any case.
 
         Raises:
-            AuthError: There is none: not logged in, the login is over, or it could not be refreshed.
+            AuthError: There is none: not logged in, the login has expired, or the refresh failed.
         """
         state, own = self._state, self._own(transport)
-        if deadline is not None:  # of the caller's clock
+        if deadline is not None:  # on the caller's clock
             deadline += own.now() - transport.now()
         while True:
             now = own.now()
@@ -139,7 +138,7 @@ class TokenRefresher(StoredToken):
                     return found
             usable = None if force else state.usable(now, rejected)
             if usable is not None and self._flights.current(now) is not None:
-                return usable  # somebody is at it, and the present token serves meanwhile
+                return usable  # a refresh is in progress, and the current token is still valid
             left = None if deadline is None else deadline - now
             flight, leads, wakeup = self._flights.join(now, now + _WHOLE, own.is_loop_closed(), own.wakeup)
             if leads:
@@ -162,17 +161,17 @@ class TokenRefresher(StoredToken):
                 raise self._not_in_time()
 
     def _patience(self, transport: Transport, left: float | None, usable: bool) -> float | None:
-        """Seconds to wait for a refresh; ``None`` for as long as it takes."""
+        """Seconds to wait for a refresh; ``None``: without limit."""
         if usable and transport.kind == "asyncio":
             return _SOFT_WAIT if left is None else min(left, _SOFT_WAIT)
         return None if left is None or left > _WHOLE else max(0.0, left)
 
     async def refresh_now(self, transport: Transport, deadline: float | None = None) -> OAuthToken:
-        """As :meth:`obtain`, with a new token in any case."""
+        """As :meth:`obtain`, but always with a new token."""
         return await self.fresh_token(transport, deadline=deadline, force=True)
 
     async def settle(self, transport: Transport) -> None:
-        """Wait until a refresh that is under way has ended, so that connections can be closed."""
+        """Wait for a refresh in progress, so that connections can be closed."""
         own = self._own(transport)
         end = own.now() + _WHOLE
         while (self._flights.current(own.now()) is not None or self._telling) and own.now() < end:
@@ -183,26 +182,26 @@ class TokenRefresher(StoredToken):
     async def _wait(self, transport: Transport, flight: Flight, wakeup: Wakeup, left: float | None) -> None:
         held_up = getattr(wakeup, "loop", None)
         if held_up is not None and held_up is getattr(flight.ended, "loop", None):
-            # A blocking call inside a coroutine: the event loop it holds up is the one that refreshes.
+            # A blocking call inside a coroutine: it blocks the event loop that refreshes.
             raise AuthError(
-                "A blocking call stands in the way of the event loop that refreshes its token.",
+                "A blocking call blocks the event loop that refreshes its token.",
                 code=AuthErrorCode.INVALID_CONFIG,
                 provider=self.provider,
-                hint="Inside asyncio use the a-twin: achat(), aget_token(), …",
+                hint="Inside asyncio use the asyncio method: achat(), aget_token(), …",
             )
         end = None if left is None else transport.now() + left
         while not flight.over(transport.now()):
             remaining = min(flight.until, flight.until if end is None else end) - transport.now()
             if remaining <= 0:
                 return
-            await wakeup.wait(min(remaining, 1.0))  # the event loop of who refreshes may be closed meanwhile
+            await wakeup.wait(min(remaining, 1.0))  # the event loop that refreshes may be closed meanwhile
 
     def _not_in_time(self) -> AuthError:
         error = AuthError(
             "The token was not refreshed in time.",
             code=AuthErrorCode.NETWORK_ERROR,
             provider=self.provider,
-            details="the refresh goes on",
+            details="the refresh continues",
             hint="Raise total_timeout=, or try again. Your login is kept.",
         )
         error.refresh_pending = True
@@ -211,18 +210,18 @@ class TokenRefresher(StoredToken):
     async def _run_refresh(
         self, transport: Transport, flight: Flight, rejected: str | None, force: bool, usable: bool
     ) -> None:
-        """Refresh on behalf of all who wait; never raises."""
+        """Refresh on behalf of all waiters; never raises."""
         news: list[tuple[str, Exception | None]] = []
         try:
             new = await self._renew(transport, flight, rejected, force, usable)
             if new is not None:
                 news.append(("refresh", None))
-                # Before anybody else may refresh again, so that callbacks come in the order of the tokens.
+                # Before the next refresh may start, so that callbacks come in the order of the tokens.
                 problem = await self._call_back(transport, new)
                 news += [("failure", problem)] if problem is not None else []
         except ProviderKitError as error:
             flight.error = error
-        except Exception as error:  # whoever waits must be woken, whatever went wrong; it is raised to them all
+        except Exception as error:  # waiters must be woken whatever went wrong; the error is raised in all of them
             flight.error = unexpected(error, self.provider)
         finally:
             if flight.error is not None:
@@ -243,9 +242,9 @@ class TokenRefresher(StoredToken):
     async def _renew(
         self, transport: Transport, flight: Flight, rejected: str | None, force: bool, usable: bool
     ) -> OAuthToken | None:
-        """Have a fresh token; the new one, if it took a refresh."""
+        """Ensure a fresh token; return the new one if there was a refresh."""
         state = self._state
-        await self._look(transport)  # without the lock: what somebody else renewed is good for us too
+        await self._look(transport)  # without the lock: a token refreshed by another process can be used here too
         if not force and state.fresh(transport.now(), rejected) is not None:
             return None
         if self._needs_no_refresh(transport, rejected, force):
@@ -257,14 +256,14 @@ class TokenRefresher(StoredToken):
         lock: LockLike | None = None
         try:
             if self._home is not None:
-                if usable:  # whose token is still good need not wait while another process renews it
+                if usable:  # with a valid token there is no need to wait while another process refreshes it
                     lock, taken = await self._home.try_lock(transport)
                     if taken:
                         state.rest_until = max(state.rest_until, transport.now() + _SHORT_REST)
                         return None
                 else:
                     lock = await self._home.lock(transport, flight.until)
-            # Waiting for the lock must not use up the time for the exchange.
+            # Waiting for the lock must not use up the time for the request.
             flight.until = max(flight.until, transport.now() + _WHOLE)
             if lock is not None:
                 flight.give_back = lock.release
@@ -280,7 +279,7 @@ class TokenRefresher(StoredToken):
             self._note_failure(transport, error)
             raise
         finally:
-            if lock is not None and not flight.abandoned:  # else it was given back already
+            if lock is not None and not flight.abandoned:  # else it was released already
                 flight.give_back = None
                 await self._unlock(transport, lock)
 
@@ -292,14 +291,14 @@ class TokenRefresher(StoredToken):
             other = given is not None and given.refresh_token not in (None, token.refresh_token)
             if not (error.needs_login and other and given is not None):
                 raise
-        # What is stored is over, but somebody has put another token into the configuration since.
+        # The stored token has expired, but the configuration has been given another one since.
         self._state.reset_failures()
         return await self._refresh(transport, flight, given, usable)
 
     async def _refresh(
         self, transport: Transport, flight: Flight, token: OAuthToken, usable: bool
     ) -> OAuthToken | None:
-        """Spend the refresh token."""
+        """Use the refresh token."""
         state = self._state
         if (
             state.rejected_refresh_token is not None
@@ -308,21 +307,21 @@ class TokenRefresher(StoredToken):
         ):
             raise _again(state.last_error)
         generation = state.generation
-        transport.shield(True)  # from here on something could be lost
+        transport.shield(True)  # from here on a token could be lost
         try:
             if self._home is not None:
-                # Proves that the storage can be written, before anything is spent.
+                # Proves that the storage can be written before the refresh token is used.
                 await self._home.write(transport, token.replace(refreshing_since=transport.time()))
             started = transport.now()
             new = await self._exchange.renew(transport, token, flight.until, once=usable)
             if flight.abandoned:
-                return None  # somebody has taken over
+                return None  # another caller has taken over
             if generation != state.generation:
-                flight.result = state.token  # of a login meanwhile; none after a logout
+                flight.result = state.token  # from a login meanwhile; none after a logout
                 return None
             state.succeeded(transport.now() - started, transport.time())
             if not await self._still_there(transport, token):
-                flight.result = state.token  # of a login elsewhere
+                flight.result = state.token  # from a login elsewhere
                 return None
             state.unsaved, state.replaces = True, token
             self._use_token(new, transport)
@@ -331,7 +330,7 @@ class TokenRefresher(StoredToken):
             if error.needs_login:
                 state.rejected_refresh_token = token.refresh_token
                 if token.refreshing_since is not None:
-                    error.details = f"{error.details}; an earlier refresh was cut off, and its new token lost with it"
+                    error.details = f"{error.details}; an earlier refresh was interrupted, and its new token was lost"
             raise
         finally:
             transport.shield(False)
@@ -345,8 +344,8 @@ class TokenRefresher(StoredToken):
         arguments = (self.id, token.access_token, token.refresh_token, token.expires_at)
         try:
             await call_user(transport, self.on_token_refresh, *arguments, what="on_token_refresh")
-        except Exception as error:  # a callable of the user's may raise anything
-            # The token is good, and kept; that nobody else has it now is what must be known.
+        except Exception as error:  # the user's callable may raise anything
+            # The token is valid and kept, but the user must know that the callback did not store it.
             _LOG.error(
                 "%s: on_token_refresh of %s failed (%s); the token is kept",
                 self.provider,
@@ -359,10 +358,10 @@ class TokenRefresher(StoredToken):
     # -------------------------------------------------------------------------------------------- state
 
     def _needs_no_refresh(self, transport: Transport, rejected: str | None, force: bool) -> bool:
-        """Whether the token is simply used to its end.
+        """Whether the token is used until it expires.
 
         Raises:
-            AuthError: There is none, or it is over, and it cannot be refreshed.
+            AuthError: There is none, or it has expired, and it cannot be refreshed.
         """
         state = self._state
         token = state.token
@@ -396,7 +395,7 @@ class TokenRefresher(StoredToken):
 
 
 def _counts(error: ProviderKitError) -> bool:
-    """Whether a failure is one of refreshing; that nobody is logged in is none."""
+    """Whether an error counts as a failed refresh; not being logged in does not."""
     return not isinstance(error, AuthError) or error.code is not AuthErrorCode.TOKEN_EXPIRED
 
 

@@ -1,4 +1,4 @@
-"""Begun logins in the token storage, so that the process the browser comes back to need not be the first one."""
+"""Pending logins in the token storage, so that the callback may reach another process than the one that started."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from provider_kit.transports.base import Transport
 __all__ = ["find_shared", "is_login_key", "share_login"]
 
 _MARK = "#login."
-#: Type of a record that is a begun login, not a token.
+#: Type of a record that is a pending login, not a token.
 _KIND = "login"
 
 
 def is_login_key(key: str) -> bool:
-    """Whether a name in a storage is that of a begun login, not of a token."""
+    """Whether a name in a storage is that of a pending login, not of a token."""
     return _MARK in key
 
 
@@ -27,7 +27,7 @@ def _key(storage_key: str, state: str) -> str:
 
 
 async def share_login(transport: Transport, storage: TokenStorage, storage_key: str, login: PendingLogin) -> None:
-    """Store a begun login; it is over by itself, and cleaned up as an expired token is."""
+    """Store a pending login; it expires, and is cleaned up like an expired token."""
     extra = {"redirect_url": login.redirect_url, "scopes": list(login.scopes), "verifier": login.verifier}
     record = OAuthToken(access_token=login.state, expires_at=login.until, token_type=_KIND, extra=extra)
     await call_user(transport, storage.store_token, _key(storage_key, login.state), record, what="The token storage")
@@ -36,7 +36,7 @@ async def share_login(transport: Transport, storage: TokenStorage, storage_key: 
 async def find_shared(
     transport: Transport, storage: TokenStorage, storage_key: str, state: str | None
 ) -> PendingLogin | None:
-    """Take a begun login out of the storage; it works once."""
+    """Remove a pending login from the storage and return it; works once."""
     if not state:
         return None
     key = _key(storage_key, state)
@@ -44,7 +44,7 @@ async def find_shared(
     if not isinstance(record, OAuthToken) or record.token_type != _KIND:
         return None
     if not await call_user(transport, storage.delete_token, key, what="The token storage"):
-        return None  # another process was quicker
+        return None  # another process was faster
     return PendingLogin(
         state=record.access_token,
         verifier=record.extra.get("verifier"),

@@ -1,7 +1,7 @@
-"""One token and its storage: what is known of it, taken over, stored, and forgotten. Nothing is refreshed here.
+"""One token and its storage: reading, storing and deleting. Nothing is refreshed here.
 
-What the storage has goes before what is in memory, unless the latter is newer and could not be stored. A
-login or logout counts at once, and is not undone by what was read before it.
+The stored token takes precedence over the one in memory, unless the latter is newer and could not be stored. A login or
+logout takes effect at once, and is not undone by an earlier read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["StoredToken"]
 
 _LOG = logging.getLogger("provider_kit.auth")
 
-#: Requests after which the buffer of a token is worked out anew.
+#: Requests after which the refresh buffer of a token is recomputed.
 _LOOK_EVERY = 64
 #: Seconds a login or logout waits for a refresh of another process.
 _POLITE = 10.0
@@ -34,13 +34,13 @@ class StoredToken:
     Args:
         credential_id: Name of the credential, for logs.
         provider: For errors.
-        pair: The worlds it is asked in.
-        storage: Where the token is kept; ``None``: in memory only.
+        pair: The blocking and asyncio transports.
+        storage: Where the token is stored; ``None``: in memory only.
         storage_key: Name it is stored under.
-        token: The token to begin with, where the storage has none.
+        token: The initial token, where the storage has none.
         strategy: How early to refresh.
         enabled: Whether to refresh at all.
-        clock: Reads a clock that only goes forward.
+        clock: A monotonic clock.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class StoredToken:
         self._home = StorageAdapter(storage, self.storage_key, provider) if storage is not None else None
         self._state = TokenState(strategy, enabled)
         self._clock = clock
-        #: What the configuration gave; a storage goes first, until its own token is over.
+        #: The token of the configuration; a stored one takes precedence until it expires.
         self._given = token
         self._given_used = False
         self._changed: list[Callable[[], object]] = []
@@ -76,32 +76,32 @@ class StoredToken:
 
     @property
     def token(self) -> OAuthToken | None:
-        """The token as last known here; neither read nor refreshed for the purpose."""
+        """The token as last known here, without reading the storage or refreshing."""
         return self._state.token
 
     @property
     def renewable(self) -> bool:
-        """Whether asking again may bring another token: by a refresh, or because the storage has one."""
+        """Whether a new token may be obtained, by a refresh or from the storage."""
         return self._home is not None or self._state.can_refresh(self._state.token)
 
     @property
     def fresh_until(self) -> float:
-        """Clock reading until which it is used without a thought."""
+        """Time on the clock until which it is used without a check."""
         return self._state.fresh_until
 
     @property
     def metrics(self) -> CredentialMetrics:
-        """How the credential fared."""
+        """The metrics of the credential."""
         return self._state.metrics
 
     @property
     def bearer(self) -> bool:
-        """Not for a key that a login brought."""
+        """False for an API key obtained by a login."""
         token = self._state.token
         return token is None or token.token_type != "api_key"
 
     def observe(self, ok: bool, latency: float, tokens: float | None, time: float) -> float | None:
-        """Count a call; now and then, the clock reading until which the token is good without a refresh."""
+        """Count a call; now and then, return the time until which the token needs no refresh."""
         metrics = self._state.metrics
         metrics.record(ok, latency, tokens, time)
         if metrics.request_count % _LOOK_EVERY == 0 and self._clock is not None:
@@ -109,7 +109,7 @@ class StoredToken:
         return None
 
     def subscribe(self, changed: Callable[[], object]) -> None:
-        """Have a function called with each login and logout: what was handed out before is of no use."""
+        """Register a function that is called after each login and logout, when earlier tokens become invalid."""
         self._changed.append(changed)
 
     def _announce(self) -> None:
@@ -123,16 +123,16 @@ class StoredToken:
         self._state.schedule(now, time)
 
     def reschedule(self, now: float, time: float) -> float:
-        """Work out anew when the present token is to be refreshed; traffic may have changed."""
+        """Recompute when the current token is to be refreshed; traffic may have changed."""
         self._state.schedule(now, time)
         return self._state.fresh_until
 
     def fresh_for(self, transport: Runtime) -> float:
-        """Seconds for which the present token is used without a thought."""
+        """Seconds for which the current token is used without a check."""
         return self._state.fresh_until - self._own(transport).now()
 
     def _own(self, transport: Runtime) -> Transport:
-        """Our own connections, of the same world."""
+        """The own transport of the same kind, blocking or asyncio."""
         transports = self._transports
         made = transports.asyncio if transport.kind == "asyncio" else transports.blocking
         return made or transports.for_same_runtime(transport)
@@ -140,7 +140,7 @@ class StoredToken:
     # -------------------------------------------------------------------------------------------- login and logout
 
     async def load(self, transport: Transport) -> OAuthToken | None:
-        """The token, read from the storage; not refreshed.
+        """Read the token from the storage; it is not refreshed.
 
         Raises:
             StorageError: It cannot be read.
@@ -153,7 +153,7 @@ class StoredToken:
         """Store the token of a new login, and use it from now on.
 
         Raises:
-            StorageError: It could not be stored. It is used all the same, by this process.
+            StorageError: It could not be stored. This process uses it nevertheless.
         """
         state, own = self._state, self._own(transport)
         _LOG.info("%s: logged in as %s", self.provider, self.storage_key)
@@ -166,10 +166,10 @@ class StoredToken:
         try:
             try:
                 state.replaces = await self._home.read(own)
-            except ProviderKitError as error:  # what is there cannot be read; it is replaced
+            except ProviderKitError as error:  # an unreadable token is replaced
                 _LOG.warning("%s: the token stored before cannot be read (%s)", self.provider, error.message)
                 state.replaces = None
-            self._announce()  # once more: somebody may have read the old one meanwhile
+            self._announce()  # again: the old one may have been read meanwhile
             self._use_token(token, own)
             state.unsaved = True
             await self._home.write(own, token)
@@ -178,7 +178,7 @@ class StoredToken:
             await self._unlock(own, lock)
 
     async def forget(self, transport: Transport) -> bool:
-        """Delete the token, here and in the storage; whether there was one.
+        """Delete the token, here and in the storage; return whether there was one.
 
         Raises:
             StorageError: It could not be deleted from the storage.
@@ -194,7 +194,7 @@ class StoredToken:
             try:
                 had = await self._home.delete(own) or had
             finally:
-                self._announce()  # once more: somebody may have read it meanwhile
+                self._announce()  # again: it may have been read meanwhile
                 self._use_token(None, own)
                 self._given_used, state.unsaved = True, False
                 await self._unlock(own, lock)
@@ -203,7 +203,7 @@ class StoredToken:
     # -------------------------------------------------------------------------------------------- the storage
 
     async def _look(self, transport: Transport, *, locked: bool = False) -> None:
-        """Take over what the storage has, unless what we have is newer and could not be stored."""
+        """Adopt the stored token, unless the one in memory is newer and could not be stored."""
         state = self._state
         if self._home is None:
             state.schedule(transport.now(), transport.time())
@@ -211,7 +211,7 @@ class StoredToken:
         generation = state.generation
         found = await self._home.read(transport)
         if generation != state.generation:
-            return  # what was read is from before a login or logout
+            return  # read before a login or logout
         if found is None and self._given is not None and not self._given_used:
             # The first start with this configuration.
             state.unsaved, state.replaces = True, None
@@ -221,17 +221,17 @@ class StoredToken:
             await self._save(transport, state.token, locked)
             return
         state.unsaved = False
-        if found is not state.token:  # what is in memory stays as it is
+        if found is not state.token:  # the token in memory stays unchanged
             self._use_token(found, transport)
 
     async def _save(self, transport: Transport, token: OAuthToken, locked: bool) -> None:
-        """Store what is in memory only, if nobody else is at it and nothing has changed."""
-        assert self._home is not None  # asked for only where there is a storage
+        """Store a token that is in memory only, if no other process holds the lock and nothing has changed."""
+        assert self._home is not None  # only called with a storage
         lock: LockLike | None = None
         if not locked:
             try:
                 lock, taken = await self._home.try_lock(transport)
-            except ProviderKitError as error:  # it is in memory still; the next look tries again
+            except ProviderKitError as error:  # it is still in memory; the next read tries again
                 _LOG.warning("%s: the token of %s is not stored yet (%s)", self.provider, self.id, error.message)
                 return
             if taken:
@@ -243,7 +243,7 @@ class StoredToken:
             await self._unlock(transport, lock)
 
     async def _store(self, transport: Transport, token: OAuthToken) -> None:
-        """Store a token that is in use already; if that fails, it is tried again with the next look."""
+        """Store a token that is already in use; if that fails, the next read tries again."""
         if self._home is None:
             self._state.unsaved = False
             return
@@ -260,13 +260,13 @@ class StoredToken:
         self._state.unsaved = False
 
     async def _still_there(self, transport: Transport, token: OAuthToken) -> bool:
-        """Whether the storage still has what was refreshed; else somebody has logged in or out, elsewhere."""
+        """Whether the storage still has the refreshed token; else there was a login or logout elsewhere."""
         if self._home is None:
             return True
         try:
             found = await self._home.read(transport)
         except ProviderKitError:
-            return True  # nobody knows; the new token must not be lost
+            return True  # unknown; the new token must not be lost
         if found is not None and found.refresh_token == token.refresh_token:
             return True
         self._state.unsaved = False
@@ -283,8 +283,8 @@ class StoredToken:
             return
         try:
             await self._home.unlock(transport, lock)
-        except ProviderKitError as error:  # what was done under it is done; the lock's time runs out by itself
-            _LOG.warning("%s: a lock could not be given back (%s)", self.provider, error.message)
+        except ProviderKitError as error:  # the work under the lock is done; the lock expires
+            _LOG.warning("%s: a lock could not be released (%s)", self.provider, error.message)
 
     def _not_logged_in(self) -> AuthError:
         return self._over("Not authenticated.")
@@ -300,7 +300,7 @@ class StoredToken:
 
 
 def _same(one: OAuthToken | None, other: OAuthToken | None) -> bool:
-    """Whether two records are of the same token, whatever marks they carry."""
+    """Whether two records hold the same token, whatever their other fields."""
     if one is None or other is None:
         return one is other
     return (one.access_token, one.refresh_token) == (other.access_token, other.refresh_token)

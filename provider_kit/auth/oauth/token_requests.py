@@ -1,7 +1,7 @@
-"""Token requests as pairs of pure functions of a frozen configuration: what to send, and what the answer means.
+"""Token requests as pairs of pure functions of a frozen configuration: one writes a request, one parses its answer.
 
-``prepare_*`` writes a request, ``parse_*`` reads the answer; others send. Both stand on oauthlib's
-clients. Sources: RFC 6749, 7636 (PKCE), 7009 (revocation), 8628 (device), 9207 (issuer in the callback).
+``prepare_*`` writes a request, ``parse_*`` reads the answer; sending is done elsewhere. Both use oauthlib's clients.
+Sources: RFC 6749, 7636 (PKCE), 7009 (revocation), 8628 (device), 9207 (issuer in the callback).
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from provider_kit.wire.http import HttpRequest, HttpResponse
 
 __all__ = ["PollOutcome", "TokenRequests", "lifetime_of", "make_challenge", "make_verifier", "number_of"]
 
-#: Seconds between two questions of a device, where the server does not say (RFC 8628 section 3.2).
+#: Seconds between two polls of a device login, where the server does not say (RFC 8628 section 3.2).
 _INTERVAL = 5.0
 _DEVICE_LIFE = 900.0
-#: Longest life of a token that is believed: ten years.
+#: Longest accepted lifetime of a token: ten years.
 _LONGEST_LIFE = 10 * 365 * 86400.0
-#: Type of a token that is an API key, as key exchanges hand out.
+#: Type of a token that is an API key, as issued by key exchanges.
 _AN_API_KEY = "api_key"
-#: What a later process must know of a client to refresh its tokens.
+#: The fields of a client that a later process needs to refresh its tokens.
 _OF_A_CLIENT = ("client_id", "client_secret", "issuer", "token_url", "revoke_url", "client_auth")
-#: The token, or the seconds by which to wait longer.
+#: The token, or the seconds to add to the poll interval.
 PollOutcome: TypeAlias = OAuthToken | float
 
 
 def make_verifier(length: int) -> MaskedStr:
-    """The secret half of PKCE."""
+    """Create a PKCE code verifier."""
     from oauthlib.oauth2 import WebApplicationClient
 
     return MaskedStr(WebApplicationClient("").create_code_verifier(length))
 
 
 def make_challenge(verifier: str) -> str:
-    """The public half of PKCE, S256."""
+    """The PKCE code challenge (S256) of a verifier."""
     from oauthlib.oauth2 import WebApplicationClient
 
     return str(WebApplicationClient("").create_code_challenge(verifier, "S256"))
@@ -56,7 +56,7 @@ def make_challenge(verifier: str) -> str:
 
 @frozen
 class TokenRequests:
-    """What one OAuth client asks its authorization server, and what the answers mean. It never changes."""
+    """The requests of one OAuth client and the parsing of their answers. Immutable."""
 
     provider: str
     config: OAuthConfig
@@ -66,7 +66,7 @@ class TokenRequests:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be in a text."""
+        """The values to redact from texts."""
         return (self.config.client_secret,) if self.config.client_secret else ()
 
     @property
@@ -76,7 +76,7 @@ class TokenRequests:
         return {name: str(value) for name, value in told.items() if value}
 
     def for_client(self, client: Mapping[str, str]) -> TokenRequests:
-        """The requests of the client that a token was handed out to, where the configuration names no other one."""
+        """The requests of the client a token was issued to, unless the configuration names another one."""
         config = self.config
         if not client.get("client_id") or config.client_id not in ("", client["client_id"]):
             return self
@@ -89,10 +89,10 @@ class TokenRequests:
     # -------------------------------------------------------------------------------------------- login
 
     def authorization_url(self, pending: PendingLogin) -> str:
-        """Where the user agrees.
+        """The URL where the user agrees.
 
         Raises:
-            AuthError: The configuration lacks an address or the client's id.
+            AuthError: The configuration lacks an address or the client id.
         """
         from oauthlib.oauth2 import WebApplicationClient
 
@@ -102,7 +102,7 @@ class TokenRequests:
         if pending.verifier:
             challenge = {"code_challenge": make_challenge(pending.verifier), "code_challenge_method": "S256"}
         if config.protocol == "key_exchange":
-            # There is no state in this protocol: it travels inside the callback's address.
+            # This protocol has no state parameter, so the state is part of the callback URL.
             separator = "&" if "?" in pending.redirect_url else "?"
             callback = f"{pending.redirect_url}{separator}{urlencode({'state': pending.state})}"
             query = urlencode({"callback_url": callback, **challenge, **config.auth_params})
@@ -136,7 +136,7 @@ class TokenRequests:
         return self._form(url, made)
 
     def prepare_device(self, scopes: Iterable[str], challenge: str | None) -> HttpRequest:
-        """The request for a device's code; the parameters stand in the form (RFC 8628 section 3.1)."""
+        """The request for a device's code; the parameters are in the form (RFC 8628 section 3.1)."""
         url = check_address(self.config.device_url, "device_url", self.provider)
         self._need_client_id()
         fields = {"scope": " ".join(scopes)}
@@ -145,7 +145,7 @@ class TokenRequests:
         return self._form(url, urlencode({name: value for name, value in fields.items() if value}))
 
     def prepare_poll(self, device: DeviceCode) -> HttpRequest:
-        """The question whether the person has agreed."""
+        """The poll whether the user has agreed."""
         from oauthlib.oauth2 import DeviceClient
 
         url = check_address(self.config.token_url, "token_url", self.provider)
@@ -166,7 +166,7 @@ class TokenRequests:
         return self._form(url, made)
 
     def prepare_revoke(self, token: str, kind: str) -> HttpRequest:
-        """The request that ends a token; ``kind`` is ``refresh_token`` or ``access_token`` (RFC 7009)."""
+        """The request that revokes a token; ``kind`` is ``refresh_token`` or ``access_token`` (RFC 7009)."""
         url = check_address(self.config.revoke_url, "revoke_url", self.provider)
         return self._form(url, urlencode({"token": str(token), "token_type_hint": kind}))
 
@@ -181,17 +181,17 @@ class TokenRequests:
         scopes: Iterable[str] = (),
         sent: Iterable[str | None] = (),
     ) -> OAuthToken:
-        """The token of an answer.
+        """Parse the token of an answer.
 
         Args:
             response: The answer of the token URL.
             now: Seconds since 1970.
-            previous: The token that was refreshed; what the answer does not repeat is taken from it.
-            scopes: What was asked for; granted as asked where the answer does not say.
-            sent: The secrets of the request, which a refusal may repeat.
+            previous: The token that was refreshed; fields missing in the answer are copied from it.
+            scopes: The requested scopes; assumed to be granted where the answer does not say.
+            sent: The secrets of the request, since a refusal may repeat them.
 
         Raises:
-            AuthError: It is a refusal, a web page, or no token.
+            AuthError: It is a refusal, a web page, or not a token.
         """
         refreshing = previous is not None
         fields = self._read(response, refreshing, (*sent, previous.refresh_token if previous is not None else None))
@@ -202,11 +202,11 @@ class TokenRequests:
         if not isinstance(access, str) or not access.strip():
             raise self._unusable(refreshing, "it has no access_token")
         if not access.isascii() or not access.isprintable() or " " in access:
-            raise self._unusable(refreshing, "its access_token holds characters that no header can carry")
+            raise self._unusable(refreshing, "its access_token holds characters that are not allowed in a header")
         if isinstance(kind, str) and kind.lower() != "bearer":
             raise self._unusable(refreshing, f"tokens of type {kind[:40]!r} are not supported, only Bearer")
         lifetime = lifetime_of(fields.get("expires_in"))
-        if not isinstance(refresh, str) or not refresh:  # most servers keep the old one, and do not repeat it
+        if not isinstance(refresh, str) or not refresh:  # most servers keep the old one and do not repeat it
             refresh = previous.refresh_token if previous is not None else None
         granted = fields.get("scope")
         if isinstance(granted, str):
@@ -225,20 +225,20 @@ class TokenRequests:
         )
 
     def parse_device(self, response: HttpResponse, now: float, verifier: str | None) -> DeviceCode:
-        """The code of a device.
+        """Parse the code of a device login.
 
         Raises:
-            AuthError: It is a refusal, or lacks what a person needs.
+            AuthError: It is a refusal, or lacks what the user needs.
         """
         fields = self._read(response, False)
         found = MaskedFields({name: fields.get(name) for name in ("device_code", "user_code")})
-        uri = fields.get("verification_uri") or fields.get("verification_url")  # Google's old name
+        uri = fields.get("verification_uri") or fields.get("verification_url")  # Google's older name
         if not all(isinstance(value, str) and value for value in (*found.values(), uri)):
             raise self._unusable(False, "it has no device_code, user_code or verification_uri")
         complete = fields.get("verification_uri_complete")
         shown = [url for url in (uri, complete) if isinstance(url, str)]
         if not all(url.startswith(("https://", "http://")) and url.isprintable() for url in shown):
-            raise self._unusable(False, "its verification_uri is no web address")
+            raise self._unusable(False, "its verification_uri is not a web address")
         interval = number_of(fields.get("interval"))
         life = lifetime_of(fields.get("expires_in"))
         return DeviceCode(
@@ -252,12 +252,12 @@ class TokenRequests:
         )
 
     def parse_poll(self, response: HttpResponse, now: float, device: DeviceCode, scopes: Iterable[str]) -> PollOutcome:
-        """The token, or the seconds by which to wait longer than before (0: as before).
+        """Parse the answer of a poll: the token, or the seconds to add to the interval (0: unchanged).
 
         Raises:
-            AuthError: The person declined, the code expired, or the server refuses.
+            AuthError: The user declined, the code expired, or the server refuses.
         """
-        # The codes count, not the statuses: 400, 428, 429, 403 and even 200 were seen for both.
+        # Only the codes count: servers send both with status 400, 428, 429, 403 and even 200.
         error = _error_of(response)
         if error == "authorization_pending":
             return 0.0
@@ -268,7 +268,7 @@ class TokenRequests:
         return self.parse_token(response, now, scopes=scopes, sent=(device.device_code, device.verifier))
 
     def parse_revoke(self, response: HttpResponse) -> None:
-        """Check that a token was ended; one that was over already counts (RFC 7009 section 2.2)."""
+        """Check that a token was revoked; one that was already invalid counts too (RFC 7009 section 2.2)."""
         if response.status >= 300:
             self._read(response, False)
             raise refusal(self.provider, response.status, "", "", refreshing=False)
@@ -276,7 +276,7 @@ class TokenRequests:
     def _read(self, response: HttpResponse, refreshing: bool, sent: Iterable[str | None] = ()) -> MaskedFields:
         status = response.status
         if 300 <= status < 400:
-            # Secrets follow no redirect.
+            # Requests with secrets follow no redirect.
             raise AuthError(
                 f"The authorization server redirects (status {status}); that is not followed.",
                 code=AuthErrorCode.INVALID_CONFIG,
@@ -301,7 +301,7 @@ class TokenRequests:
                 str(fields.get("error") or ""),
                 str(fields.get("error_description") or fields.get("message") or ""),
                 refreshing=refreshing,
-                # Servers repeat what they were sent: "Invalid refresh token: …".
+                # Servers may repeat what was sent: "Invalid refresh token: …".
                 secrets=(*self.secrets, *(secret for secret in sent if secret)),
             )
         return fields
@@ -311,7 +311,7 @@ class TokenRequests:
             f"{'Token refresh' if refreshing else 'The login'} failed: the answer of the server cannot be used, {why}.",
             code=AuthErrorCode.REFRESH_FAILED if refreshing else AuthErrorCode.OAUTH_FLOW_FAILED,
             provider=self.provider,
-            hint="Check token_url; this is not what RFC 6749 promises. Your login is kept.",
+            hint="Check token_url; the answer does not conform to RFC 6749. Your login is kept.",
         )
 
     # -------------------------------------------------------------------------------------------- requests
@@ -350,7 +350,7 @@ class TokenRequests:
 
 
 def _as_https(url: str) -> str:
-    """oauthlib refuses plain addresses; that those are of this machine was checked already."""
+    """oauthlib refuses plain http URLs; that these are loopback URLs was checked already."""
     return urlunsplit(urlsplit(url)._replace(scheme="https"))
 
 
@@ -360,13 +360,13 @@ def _fields(response: HttpResponse) -> MaskedFields | None:
         found = loads(text.encode())
     except ValueError:
         found = None
-        if "=" in text and "<" not in text and len(text) < 100_000:  # old servers answer with a form
+        if "=" in text and "<" not in text and len(text) < 100_000:  # some older servers answer with a form
             found = dict(parse_qsl(text))
     return MaskedFields(found) if isinstance(found, dict) and found else None
 
 
 def _judged(fields: MaskedFields) -> MaskedFields:
-    """oauthlib has the last word on what is a token; what it cannot read of times is ours."""
+    """Let oauthlib validate the token, except for times it cannot read."""
     from oauthlib.oauth2 import OAuth2Error
     from oauthlib.oauth2.rfc6749.parameters import validate_token_parameters
     from oauthlib.oauth2.rfc6749.tokens import OAuth2Token
@@ -386,7 +386,7 @@ def _error_of(response: HttpResponse) -> str:
 
 
 def number_of(value: Any) -> float | None:
-    """A finite number, also one that came as a text; ``None`` for anything else."""
+    """A finite number, which may be a string; ``None`` for anything else."""
     if isinstance(value, bool):
         return None
     try:
@@ -397,6 +397,6 @@ def number_of(value: Any) -> float | None:
 
 
 def lifetime_of(value: Any) -> float | None:
-    """Seconds a token lives; absent, zero and nonsense mean that nobody knows, so the API has the last word."""
+    """The lifetime of a token in seconds; ``None`` if absent, zero or invalid, so only the API decides."""
     seconds = number_of(value)
     return min(seconds, _LONGEST_LIFE) if seconds is not None and seconds > 0 else None

@@ -1,4 +1,4 @@
-"""What is known of one token: until when it is good, and how early it is renewed. Plain state; clocks are arguments."""
+"""The state of one token: how long it is valid, and how early it is refreshed. Plain state; clocks are arguments."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from provider_kit.policies.retry import exponential
 
 __all__ = ["RefreshStrategy", "TokenState"]
 
-#: Seconds that a request may be on its way.
+#: Seconds allowed for a request to reach the API.
 _ON_ITS_WAY = 1.0
 _FOREVER = float("inf")
-#: Seconds without a refresh after failed ones in a row: 1, 2, 4, … 60, and from the fifth on 60 to 480.
+#: Seconds without a refresh after consecutive failures: 1, 2, 4, … 60, and from the fifth on 60 to 480.
 _FIRST_REST, _LONGEST_REST, _MANY, _LONGEST_OF_MANY = 1.0, 60.0, 5, 480.0
-#: Seconds a refresh may take without making us earlier.
+#: Latency of a refresh in seconds up to which the buffer is not enlarged.
 _QUICK = 2.0
-#: Share of failures from which on we are more careful.
+#: Share of failed requests from which the buffer is enlarged.
 _FAILING = 0.1
 
 
 @frozen(kw_only=True)
 class RefreshStrategy:
-    """When a token is renewed, in seconds before its expiry."""
+    """When a token is refreshed, in seconds before its expiry."""
 
     buffer_time: float = field(default=300.0, validator=positive_seconds)
-    #: Follow traffic, latency of refreshes, and failures, within the bounds.
+    #: Adapt to traffic, latency of refreshes, and failures, within the bounds.
     adaptive_buffer: bool = False
-    #: Under load, renew as early as ``max_buffer`` allows.
+    #: Under load, refresh as early as ``max_buffer`` allows.
     preemptive_refresh: bool = False
     #: Bounds of an adaptive buffer, in seconds.
     min_buffer: float = field(default=60.0, validator=positive_seconds)
@@ -68,10 +68,10 @@ class RefreshStrategy:
         )
 
     def calculate_buffer(self, metrics: CredentialMetrics | None, now: float) -> float:
-        """Seconds before expiry at which a token is renewed.
+        """Seconds before expiry at which a token is refreshed.
 
         Args:
-            metrics: How the credential fared; ``None`` if nobody counted.
+            metrics: The metrics of the credential; ``None`` if there are none.
             now: Seconds since 1970.
         """
         if metrics is None or not metrics.request_count:
@@ -90,13 +90,12 @@ class RefreshStrategy:
         return min(self.max_buffer, max(self.min_buffer, self.buffer_time * factor))
 
     def should_refresh(self, expires_at: float | None, metrics: CredentialMetrics | None, now: float) -> bool:
-        """Whether a token that ends at ``expires_at`` is to be renewed at ``now`` (seconds since 1970)."""
+        """Whether a token that expires at ``expires_at`` is to be refreshed at ``now`` (seconds since 1970)."""
         return expires_at is not None and expires_at - now <= self.calculate_buffer(metrics, now)
 
 
 class TokenState:
-    """One token.
-
+    """The state of one token.
     Args:
         strategy: How early to refresh.
         enabled: Whether to refresh at all.
@@ -107,30 +106,30 @@ class TokenState:
         self.enabled = enabled
         self.metrics = CredentialMetrics()
         self.token: OAuthToken | None = None
-        #: The stored token that the present one replaces, while it could not be stored itself.
+        #: The stored token that the current one replaces but could not overwrite yet.
         self.unsaved = False
         self.replaces: OAuthToken | None = None
-        #: Clock readings: until then it is used without a thought; until then it is good at all.
+        #: Times on the clock until which it is used without a check, and until which it is valid.
         self.fresh_until = -_FOREVER
         self._good_until = -_FOREVER
-        #: Clock reading until which no refresh is tried, after a failed one.
+        #: Time on the clock until which no refresh is tried after a failed one.
         self.rest_until = -_FOREVER
         self.last_error: ProviderKitError | None = None
-        #: A refresh token that the server has called invalid; it is not shown to it again.
+        #: A refresh token that the server has rejected; it is not sent again.
         self.rejected_refresh_token: str | None = None
-        #: Grows with each login and logout: what was under way before is of no use after it.
+        #: Grows with each login and logout: results of earlier work are discarded.
         self.generation = 0
         self._failures = 0
 
     # -------------------------------------------------------------------------------------------- the token
 
     def set_token(self, token: OAuthToken | None, now: float, time: float) -> None:
-        """This is the token from now on; ``now`` is the clock, ``time`` the seconds since 1970."""
+        """Set the current token; ``now`` is the clock, ``time`` the seconds since 1970."""
         self.token = token
         self.schedule(now, time)
 
     def schedule(self, now: float, time: float) -> None:
-        """Work out when the token is to be refreshed, and when it ends."""
+        """Compute when the token is to be refreshed, and when it expires."""
         token = self.token
         if token is None:
             self.fresh_until = self._good_until = -_FOREVER
@@ -141,45 +140,45 @@ class TokenState:
             self.fresh_until = self._good_until
             return
         buffer = self.strategy.calculate_buffer(self.metrics, time)
-        if lifetime is not None:  # or a short-lived token would be refreshed with each call
+        if lifetime is not None:  # otherwise a short-lived token would be refreshed with each call
             buffer = min(buffer, lifetime / 2)
         self.fresh_until = now + remaining - buffer
 
     def can_refresh(self, token: OAuthToken | None) -> bool:
-        """Whether it can be renewed without the user."""
+        """Whether it can be refreshed without the user."""
         return self.enabled and token is not None and bool(token.refresh_token)
 
     def usable(self, now: float, rejected: str | None) -> OAuthToken | None:
-        """The token, if it is good long enough to arrive, and not the one that was refused."""
+        """The token, if it is valid long enough for a request, and not the refused one."""
         token = self.token
         if token is None or token.access_token == rejected:
             return None
-        # One that ends on its way would be refused; one that can be refreshed is refreshed before.
+        # A token that expires during the request would be refused, so it is refreshed first if possible.
         least = _ON_ITS_WAY if now >= self.fresh_until and self.can_refresh(token) else 0.0
         left = self._good_until - now
         return token if left > 0 and left >= least else None
 
     def fresh(self, now: float, rejected: str | None) -> OAuthToken | None:
-        """The token, if it need not even be refreshed."""
+        """The token, if it is not due for a refresh."""
         return self.usable(now, rejected) if now < self.fresh_until else None
 
     def serves(self, now: float, rejected: str | None) -> OAuthToken | None:
-        """The token to use without a refresh: a fresh one, or a good one where refreshing has just failed."""
+        """The token to use without a refresh: a fresh one, or a valid one after a recent failed refresh."""
         return self.usable(now, rejected) if now < self.fresh_until or now < self.rest_until else None
 
     # -------------------------------------------------------------------------------------------- outcomes
 
     def succeeded(self, latency: float, time: float) -> None:
-        """A refresh brought a token."""
+        """A refresh returned a token."""
         self.reset_failures()
         self.metrics.record_refresh(True, latency, time)
 
     def reset_failures(self) -> None:
-        """Past failures count no more."""
+        """Reset the count of failures."""
         self._failures, self.rest_until, self.last_error, self.rejected_refresh_token = 0, -_FOREVER, None, None
 
     def failed(self, error: AuthError, now: float, time: float) -> None:
-        """A refresh failed; no other one is tried for a while."""
+        """A refresh failed; none is tried for a while."""
         self._failures += 1
         if self._failures < _MANY:
             rest = exponential(self._failures, _FIRST_REST, 2.0, _LONGEST_REST)

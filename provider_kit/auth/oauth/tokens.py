@@ -1,4 +1,4 @@
-"""The token of one OAuth login: good whenever it is needed, looked at, exported, and ended."""
+"""The token of one OAuth login: getting, inspecting, exporting and revoking it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LOG = logging.getLogger("provider_kit.auth")
 
 
 class OAuthTokens(SyncAsyncMixin):
-    """What an :class:`OAuthAuthenticator` can do with the token it has."""
+    """The methods of an :class:`OAuthAuthenticator` for its token."""
 
     def __init__(
         self,
@@ -79,16 +79,16 @@ class OAuthTokens(SyncAsyncMixin):
         return f"<{type(self).__name__} {self.provider}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        raise TypeError("an OAuthAuthenticator cannot be pickled; make one in each process, over the same storage")
+        raise TypeError("an OAuthAuthenticator cannot be pickled; create one in each process, with the same storage")
 
     @property
     def config(self) -> OAuthConfig:
-        """The OAuth client, with what its issuer told."""
+        """The OAuth client, with what was discovered from its issuer."""
         return self._client.config
 
     @property
     def credential_pool(self) -> CredentialPool:
-        """What a client draws its tokens from."""
+        """The pool from which a client takes its tokens."""
         return self._pool
 
     def get_auth_method(self) -> AuthMethod:
@@ -103,7 +103,7 @@ class OAuthTokens(SyncAsyncMixin):
     # -------------------------------------------------------------------------------------------- tokens
 
     def is_authenticated(self) -> bool:
-        """Whether a stored access token is good now. If not, :meth:`refresh_token` may help.
+        """Whether the stored access token is valid now. If not, :meth:`refresh_token` may help.
 
         Raises:
             StorageError: The storage cannot be read.
@@ -120,11 +120,11 @@ class OAuthTokens(SyncAsyncMixin):
         return token is not None and token.remaining(transport.time()) > 0
 
     def get_token(self) -> str:
-        """An access token that is good now; refreshed first, if its end is near.
+        """Return a valid access token; it is refreshed first if it expires soon.
 
         Raises:
-            AuthError: Not logged in (``token_expired``), the login is over (``refresh_failed``), or the
-                network failed (``network_error``); the last does not end the login.
+            AuthError: Not logged in (``token_expired``), the login has expired or was revoked (``refresh_failed``), or
+                the network failed (``network_error``); the last does not end the login.
         """
         return run_to_completion(self._refresher.fresh_token(self._blocking())).access_token
 
@@ -133,7 +133,7 @@ class OAuthTokens(SyncAsyncMixin):
         return (await self._refresher.fresh_token(self._asyncio())).access_token
 
     def renew_refused(self, token: str) -> str:
-        """Another access token than the one that an API has just refused.
+        """Return another access token than the one an API has just refused.
 
         Args:
             token: The refused one.
@@ -148,7 +148,7 @@ class OAuthTokens(SyncAsyncMixin):
         return (await self._refresher.fresh_token(self._asyncio(), rejected=token)).access_token
 
     def refresh_token(self) -> TokenInfo:
-        """Refresh now, whether its end is near or not.
+        """Refresh now, even if the token does not expire soon.
 
         Raises:
             AuthError: As :meth:`get_token`.
@@ -163,7 +163,7 @@ class OAuthTokens(SyncAsyncMixin):
         return self._info(await self._refresher.refresh_now(transport), transport)
 
     def get_token_info(self) -> TokenInfo | None:
-        """What is known of the stored token; ``None`` if nobody is logged in.
+        """Information about the stored token; ``None`` if not logged in.
 
         Raises:
             StorageError: The storage cannot be read.
@@ -184,18 +184,18 @@ class OAuthTokens(SyncAsyncMixin):
         return token_info(self._refresher.storage_key, token, transport.time(), encrypted=encrypted)
 
     def logout(self, *, revoke: bool = True) -> bool:
-        """Forget the token, and end it at the server where that is offered.
+        """Delete the token, and revoke it at the server where that is supported.
 
-        The token is forgotten here even if the server cannot be reached; that is then an error.
+        The token is deleted here even if the server cannot be reached, which raises an error.
 
         Args:
-            revoke: Whether to tell the server.
+            revoke: Whether to revoke it at the server.
 
         Returns:
-            Whether somebody was logged in.
+            Whether there was a login.
 
         Raises:
-            AuthError: The server did not end the token, or the storage cannot be written.
+            AuthError: The server did not revoke the token, or the storage cannot be written.
         """
         return run_to_completion(self._logout(self._blocking(), revoke))
 
@@ -208,7 +208,7 @@ class OAuthTokens(SyncAsyncMixin):
         try:
             token = await self._refresher.load(transport)
         except (StorageError, EncryptionError) as error:
-            # What cannot be read can be deleted all the same; there is then nothing to tell the server.
+            # An unreadable token can still be deleted, but not revoked at the server.
             _LOG.warning("%s: the stored token cannot be read (%s); it is deleted", self.provider, error.code.value)
         had = await self._refresher.forget(transport)
         if end and token is not None:
@@ -216,7 +216,7 @@ class OAuthTokens(SyncAsyncMixin):
                 await revoke(transport, self._client, token)
             except AuthError as error:
                 error.with_hint(
-                    "It is forgotten here. To end it at the server too, remove the access in your account there."
+                    "It is deleted here. To revoke it at the server too, remove the access in your account there."
                 )
                 raise
         return had
@@ -227,7 +227,7 @@ class OAuthTokens(SyncAsyncMixin):
         """For requests: ``session.get(url, auth=authenticator.as_requests_auth("api.example.com"))``.
 
         Args:
-            hosts: The only hosts (``name`` or ``name:port``) the token may go to.
+            hosts: The only hosts (``name`` or ``name:port``) the token may be sent to.
         """
         from provider_kit.auth.sessions.requests_auth import OAuthRequestsAuth
 
@@ -237,7 +237,7 @@ class OAuthTokens(SyncAsyncMixin):
         """An ``OAuth2Session`` of requests-oauthlib whose token this authenticator refreshes and stores.
 
         Args:
-            hosts: The only hosts (``name`` or ``name:port``) the token may go to.
+            hosts: The only hosts (``name`` or ``name:port``) the token may be sent to.
 
         Raises:
             AuthError: As :meth:`get_token`.
@@ -250,7 +250,7 @@ class OAuthTokens(SyncAsyncMixin):
         """For aiohttp 3.12 or newer: ``ClientSession(middlewares=[authenticator.as_aiohttp_middleware("…")])``.
 
         Args:
-            hosts: The only hosts (``name`` or ``name:port``) the token may go to.
+            hosts: The only hosts (``name`` or ``name:port``) the token may be sent to.
         """
         from provider_kit.auth.sessions.aiohttp_auth import make_middleware
 
@@ -261,7 +261,7 @@ class OAuthTokens(SyncAsyncMixin):
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and those of blocking calls.
 
-        A refresh that is under way is waited for.
+        Waits for a refresh in progress.
         """
         await self._refresher.settle(self._asyncio())
         await super().aclose()

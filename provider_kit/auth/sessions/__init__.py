@@ -1,1 +1,1 @@
-"""Tokens for sessions of requests and aiohttp that are not this library's own. They never leave for another host."""
+"""Tokens for the user's own sessions of requests and aiohttp. They are sent only to the named hosts."""

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 __all__ = ["Middleware", "make_middleware"]
 
 Handler: TypeAlias = Callable[["aiohttp.ClientRequest"], Awaitable["aiohttp.ClientResponse"]]
-#: What ``ClientSession(middlewares=[…])`` takes.
+#: The type of ``ClientSession(middlewares=[…])``.
 Middleware: TypeAlias = Callable[["aiohttp.ClientRequest", Handler], Awaitable["aiohttp.ClientResponse"]]
 
 
 def make_middleware(authenticator: TokenSource, hosts: Sequence[str]) -> Middleware:
-    """A middleware that puts a good token on each request, and sends one again whose token was refused.
+    """A middleware that adds a valid token to each request, and repeats a request whose token was refused.
 
     Args:
-        authenticator: Has the tokens.
-        hosts: The only hosts they may go to.
+        authenticator: The source of the tokens.
+        hosts: The only hosts they may be sent to.
 
     Raises:
         ConfigError: No host is named.
@@ -38,7 +38,7 @@ def make_middleware(authenticator: TokenSource, hosts: Sequence[str]) -> Middlew
             return response
         try:
             renewed = await authenticator.arenew_refused(token)
-        except BaseException:  # cancelled too: the refused answer must give its connection back
+        except BaseException:  # on cancellation too: the refused answer must release its connection
             response.release()
             raise
         if renewed == token:
@@ -51,7 +51,7 @@ def make_middleware(authenticator: TokenSource, hosts: Sequence[str]) -> Middlew
 
 
 def _repeatable(body: Any) -> bool:
-    """Whether a body can be sent again; a generator or a file was used up."""
+    """Whether a body can be sent again; a generator or a file is exhausted."""
     import aiohttp
 
     return body is None or isinstance(body, (bytes, bytearray, str, aiohttp.payload.BytesPayload))

@@ -1,4 +1,4 @@
-"""Whether a token may go to an address: only where its owner said, and never in the clear."""
+"""Whether a token may be sent to a URL: only to the named hosts, and never unencrypted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["TokenSource", "check_hosts", "require_host"]
 
 
 class TokenSource(Protocol):
-    """What of an :class:`OAuthAuthenticator` is needed here."""
+    """The methods of an :class:`OAuthAuthenticator` that are used here."""
 
     provider: str
 
@@ -24,7 +24,7 @@ class TokenSource(Protocol):
         ...
 
     def get_token(self) -> str:
-        """A token that is good now."""
+        """Return a valid token."""
         ...
 
     async def aget_token(self) -> str:
@@ -32,7 +32,7 @@ class TokenSource(Protocol):
         ...
 
     def renew_refused(self, token: str) -> str:
-        """Another token than the refused one."""
+        """Return another token than the refused one."""
         ...
 
     async def arenew_refused(self, token: str) -> str:
@@ -44,40 +44,40 @@ class TokenSource(Protocol):
         ...
 
     def get_token_info(self) -> TokenInfo | None:
-        """What is known of the token."""
+        """Information about the token."""
         ...
 
 
 def check_hosts(hosts: Sequence[str], provider: str) -> frozenset[str]:
-    """The hosts a token may go to, in lower case.
+    """The hosts a token may be sent to, in lower case.
 
     Raises:
-        ConfigError: None is named, or one is an address instead of a host.
+        ConfigError: None is named, or one is a URL instead of a host.
     """
     if not hosts:
         raise ConfigError(
-            "No host is named that the token may go to.",
+            "No host is named that the token may be sent to.",
             provider=provider,
             hint="Name it: as_requests_auth('api.example.com'). The token is sent nowhere else.",
         )
     for host in hosts:
         if not isinstance(host, str) or "/" in host or not host:
-            raise ConfigError(f"{host!r} is no host.", hint="Write 'api.example.com' or 'localhost:8080'.")
+            raise ConfigError(f"{host!r} is not a host.", hint="Write 'api.example.com' or 'localhost:8080'.")
     return frozenset(host.lower() for host in hosts)
 
 
 def require_host(url: str, hosts: frozenset[str], provider: str) -> None:
-    """Refuse to send a token elsewhere, or unencrypted.
+    """Refuse to send a token to another host, or unencrypted.
 
     Raises:
-        AuthError: The address is not of one of the hosts, or plain http:// to another machine.
+        AuthError: The URL is not on one of the hosts, or is plain http:// to another machine.
     """
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:
         parts, host, port = urlsplit(""), "", None
-    # What two parsers may read in two ways is of no host: http://one\\@other/.
+    # A URL that parsers read in different ways has no valid host: http://one\\@other/.
     if "\\" in url or "@" in parts.netloc or not url.isprintable() or " " in url:
         host = ""
     default = {"https": 443, "http": 80}.get(parts.scheme)
@@ -88,11 +88,11 @@ def require_host(url: str, hosts: frozenset[str], provider: str) -> None:
             f"The token of {provider} is not sent to {host or 'that address'}.",
             code=AuthErrorCode.INVALID_CONFIG,
             provider=provider,
-            hint="Name the host when the auth object is made, if the token may go there. Redirects elsewhere do not.",
+            hint="Name the host when the auth object is created, if the token may be sent there; not for redirects.",
         )
     if parts.scheme != "https" and not is_loopback(host):
         raise AuthError(
-            f"The token would travel unencrypted to {host}.",
+            f"The token would be sent unencrypted to {host}.",
             code=AuthErrorCode.INVALID_CONFIG,
             provider=provider,
             hint="Use https://.",

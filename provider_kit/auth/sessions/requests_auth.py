@@ -16,7 +16,7 @@ __all__ = ["OAuthRequestsAuth", "OAuthRequestsSession"]
 
 
 class OAuthRequestsAuth(AuthBase):
-    """Puts a good token on each request, and sends a request again once whose token was refused."""
+    """Adds a valid token to each request, and repeats a request once if its token was refused."""
 
     def __init__(self, authenticator: TokenSource, hosts: Sequence[str]) -> None:
         self._authenticator = authenticator
@@ -35,7 +35,7 @@ class OAuthRequestsAuth(AuthBase):
         """Sign a request.
 
         Raises:
-            AuthError: There is no token, or it may not go to this host.
+            AuthError: There is no token, or it may not be sent to this host.
         """
         require_host(request.url or "", self._hosts, self._authenticator.provider)
         token = self._authenticator.get_token()
@@ -82,7 +82,7 @@ class OAuthRequestsSession(OAuth2Session):
         self._hosts = check_hosts(hosts, authenticator.provider)
         config = authenticator.config
         super().__init__(client_id=config.client_id, token=self._dict(), auto_refresh_url=config.token_url or "-")
-        # requests-oauthlib would refresh by itself, past the lock of the storage; refresh_token() is ours.
+        # requests-oauthlib would refresh without the lock of the storage; refresh_token() is overridden.
         self.token_updater = lambda token: None
 
     def _dict(self) -> dict[str, Any]:
@@ -97,14 +97,14 @@ class OAuthRequestsSession(OAuth2Session):
         """Send a request with a good token.
 
         Raises:
-            AuthError: There is no token, or it may not go to this host.
+            AuthError: There is no token, or it may not be sent to this host.
         """
         require_host(url, self._hosts, self._authenticator.provider)
         self.token = self._dict()
         return super().request(method, url, *arguments, **options)
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        """Send what was prepared; its address is checked as it will be used, at each redirect too."""
+        """Send a prepared request; its final URL is checked, at each redirect too."""
         if "Authorization" in request.headers:
             require_host(request.url or "", self._hosts, self._authenticator.provider)
         return super().send(request, **options)
@@ -116,7 +116,7 @@ class OAuthRequestsSession(OAuth2Session):
         return dict(self.token)
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """At a redirect, let the token go only where it may."""
+        """At a redirect, send the token only to the named hosts."""
         super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]  # it has no types in requests
         try:
             require_host(prepared_request.url or "", self._hosts, self._authenticator.provider)

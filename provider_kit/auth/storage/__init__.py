@@ -1,5 +1,5 @@
-"""Where tokens are kept between runs: memory, files, keyring, SQLite, Redis, encrypted or not.
+"""Token storages: memory, files, keyring, SQLite, Redis, encrypted or not.
 
-``protocol.py`` says what a storage can do, ``factory.py`` opens one by its address, ``adapter.py`` asks one from either
-world. A storage that shares tokens between processes brings a lock.
+``protocol.py`` defines a storage, ``factory.py`` opens one by its address, ``adapter.py`` calls one from blocking or
+asyncio code. A storage that shares tokens between processes has a lock.
 """

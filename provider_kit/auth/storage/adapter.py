@@ -1,4 +1,4 @@
-"""The place a token is stored in: read, written and locked, with every failure told as :class:`StorageError`."""
+"""Access to one stored token: read, write and lock, with every failure as a :class:`StorageError`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from provider_kit.transports.base import Transport
 
 __all__ = ["StorageAdapter"]
 
-#: Seconds between two tries for a lock that another process holds.
+#: Seconds between two attempts to get a lock that another process holds.
 MAX_WAIT_SLICE = 0.03
 
 
@@ -26,7 +26,7 @@ class StorageAdapter:
         self._provider = provider
 
     async def read(self, transport: Transport) -> OAuthToken | None:
-        """The stored token.
+        """Read the stored token.
 
         Raises:
             StorageError: It cannot be read.
@@ -41,7 +41,7 @@ class StorageAdapter:
                 retryable=False,
             )
         if found is not None and found.token_type == "encrypted":
-            # Ciphertext is no token: it must neither be sent anywhere nor be replaced unseen.
+            # Ciphertext is not a token: it must neither be sent anywhere nor be replaced silently.
             raise EncryptionError(
                 "The stored token is encrypted, and this storage was opened without a key.",
                 provider=self._provider,
@@ -58,7 +58,7 @@ class StorageAdapter:
         await self._use(transport, self.storage.store_token, self.key, token)
 
     async def delete(self, transport: Transport) -> bool:
-        """Forget the token; whether there was one.
+        """Delete the token; return whether there was one.
 
         Raises:
             StorageError: It cannot be deleted.
@@ -69,7 +69,7 @@ class StorageAdapter:
         """Keep other processes from refreshing; ``None`` where the storage has no lock.
 
         Raises:
-            StorageError: Another process keeps it for too long.
+            StorageError: Another process holds it for too long.
         """
         make: Callable[[str], LockLike] | None = getattr(self.storage, "lock", None)
         if make is None:
@@ -86,7 +86,7 @@ class StorageAdapter:
         return lock
 
     async def try_lock(self, transport: Transport) -> tuple[LockLike | None, bool]:
-        """The lock, if it is free; and whether another process has it.
+        """Take the lock if it is free; return it, and whether another process holds it.
 
         Raises:
             StorageError: The lock cannot be used.
@@ -98,14 +98,14 @@ class StorageAdapter:
         return (lock, False) if await self._use(transport, lock.acquire) else (None, True)
 
     async def lock_or_none(self, transport: Transport, deadline: float) -> LockLike | None:
-        """As :meth:`lock`; after the deadline, or without a lock that works, go on without it."""
+        """As :meth:`lock`; after the deadline, or if the lock does not work, continue without it."""
         try:
             return await self.lock(transport, deadline)
         except StorageError:
             return None
 
     async def unlock(self, transport: Transport, lock: LockLike) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         await self._use(transport, lock.release)
 
     async def _use(self, transport: Transport, method: Callable[..., Any], *arguments: Any) -> Any:
@@ -116,7 +116,7 @@ class StorageAdapter:
         except ProviderKitError as error:
             error.provider = error.provider or self._provider
             raise
-        except Exception as error:  # a storage of the user's may raise anything
+        except Exception as error:  # the user's storage may raise anything
             raise StorageError(
                 f"The token storage failed: {type(error).__name__}.",
                 provider=self._provider,

@@ -1,4 +1,4 @@
-"""What all storages that come along can do beyond the protocol, built on its four methods."""
+"""Common methods of the built-in storages beyond the protocol, built on its four methods."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["FileLock", "StorageBase", "file_lock"]
 
 
 class StorageBase:
-    """The further methods of a storage: validity, cleaning up, closing."""
+    """The additional methods of a storage: validity, cleanup, closing."""
 
     is_encrypted = False
 
     def store_token(self, key: str, token: OAuthToken) -> None:
-        """Keep a token under a name, in one step."""
+        """Store a token under a name, atomically."""
         raise NotImplementedError
 
     def retrieve_token(self, key: str) -> OAuthToken | None:
@@ -31,7 +31,7 @@ class StorageBase:
         raise NotImplementedError
 
     def delete_token(self, key: str) -> bool:
-        """Forget a token; whether there was one."""
+        """Delete a token; return whether there was one."""
         raise NotImplementedError
 
     def list_tokens(self) -> list[str]:
@@ -39,17 +39,17 @@ class StorageBase:
         raise NotImplementedError
 
     def is_token_valid(self, key: str) -> bool:
-        """Whether the access token under a name is still good, as far as its expiry tells."""
+        """Whether the access token under a name is still valid, by its expiry."""
         token = self.retrieve_token(key)
         return token is not None and token.remaining(time.time()) > 0
 
     def get_token_info(self, key: str) -> TokenInfo | None:
-        """What may be known of the token under a name; ``None`` if there is none."""
+        """Information about the token under a name; ``None`` if there is none."""
         token = self.retrieve_token(key)
         return None if token is None else token_info(key, token, time.time(), encrypted=self.is_encrypted)
 
     def cleanup_expired(self) -> list[str]:
-        """Delete the tokens that are over and cannot be refreshed; their names."""
+        """Delete the tokens that have expired and cannot be refreshed; return their names."""
         gone = []
         for key in self.list_tokens():
             token = self.retrieve_token(key)
@@ -79,11 +79,11 @@ class FileLock:
         self._path = path
         self._lock = filelock.FileLock(path, timeout=0, thread_local=False, mode=0o600)
         self._busy = filelock.Timeout
-        # A lock object counts how often it was taken; it must not be taken by two threads at once.
+        # The lock object is reentrant; two threads must not acquire it at once.
         self._mine = threading.Lock()
 
     def acquire(self) -> bool:
-        """Take it if it is free, without waiting."""
+        """Acquire it if it is free, without waiting."""
         if not self._mine.acquire(blocking=False):
             return False
         try:
@@ -95,24 +95,24 @@ class FileLock:
             self._mine.release()
             raise StorageError(
                 f"The lock file {self._path} cannot be used: {error}.",
-                hint="The directory must exist and be writable, or choose another place for tokens.",
+                hint="The directory must exist and be writable, or choose another location for tokens.",
             ) from error
-        except BaseException:  # interrupted too: nobody else could ever take it
+        except BaseException:  # on interrupts too: otherwise it could never be acquired again
             self._mine.release()
             raise
         return True
 
     def release(self) -> None:
-        """Give it back; once more does no harm."""
+        """Release it; calling it again does nothing."""
         self._lock.release()
         with suppress(RuntimeError):  # it was free already
             self._mine.release()
 
     def wait(self, seconds: float) -> None:
-        """Take it, waiting ``seconds`` at most.
+        """Acquire it, waiting ``seconds`` at most.
 
         Raises:
-            StorageError: Another process keeps it, or the file cannot be used.
+            StorageError: Another process holds it, or the file cannot be used.
         """
         end = time.monotonic() + seconds
         while not self.acquire():
@@ -125,7 +125,7 @@ class FileLock:
 
 
 def file_lock(folder: str, key: str) -> FileLock:
-    """The lock of one token, as a file of a folder."""
+    """The lock of one token, as a file in a folder."""
     os.makedirs(folder, mode=0o700, exist_ok=True)
     name = hashlib.sha256(key.encode()).hexdigest()[:16]
     return FileLock(os.path.join(folder, f".{name}.lock"))

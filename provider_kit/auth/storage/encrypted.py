@@ -1,8 +1,8 @@
 """Any storage, with its tokens encrypted. Needs ``pip install provider-kit[crypto]``.
 
-A record says how it was made: ``provider-kit:1:scrypt:<n>:<r>:<p>:<salt>:<Fernet token>`` for a
-passphrase, ``provider-kit:1:fernet:<Fernet token>`` for a key. The name of the token is inside, so that
-one record cannot take another's place. Its expiry stays readable, nothing else does.
+A record names its encryption: ``provider-kit:1:scrypt:<n>:<r>:<p>:<salt>:<Fernet token>`` for a passphrase,
+``provider-kit:1:fernet:<Fernet token>`` for a key. The name of the token is encrypted with it, so that records cannot
+be swapped. Only its expiry stays readable.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from provider_kit.stores.encryption import TokenCipher, generate_encryption_key
 __all__ = ["EncryptedTokenStorage", "generate_encryption_key"]
 
 _HEADER = "provider-kit:1:"
-#: Type of a record whose token is sealed.
+#: Type of an encrypted record.
 _KIND = "encrypted"
 
 
 class EncryptedTokenStorage(StorageBase):
-    """Encrypts what another storage keeps.
+    """Encrypts the tokens of another storage.
 
     Args:
-        inner: The storage underneath, plain or asynchronous; this one is then asynchronous likewise.
+        inner: The storage underneath, plain or asynchronous; this one is then the same.
         key: A key of :func:`generate_encryption_key`, or several: the first one encrypts, all decrypt.
-        passphrase: Words instead of a key, or several; slow to try (scrypt, a salt for each storage).
+        passphrase: A passphrase instead of a key, or several; slow to guess (scrypt, with a salt for each storage).
         key_file: A file that holds the key.
 
     Without any of these the key comes from ``PROVIDER_KIT_ENCRYPTION_KEY``.
@@ -79,7 +79,7 @@ class EncryptedTokenStorage(StorageBase):
     # -------------------------------------------------------------------------------------------- protocol
 
     def store_token(self, key: str, token: OAuthToken) -> None:
-        """Encrypt a token and keep it under a name.
+        """Encrypt a token and store it under a name.
 
         Raises:
             StorageError: The storage underneath cannot be written.
@@ -94,13 +94,13 @@ class EncryptedTokenStorage(StorageBase):
                 token_type=_KIND,
             ),
         )
-        return cast(None, done)  # of an asynchronous storage it is to be awaited
+        return cast(None, done)  # an awaitable, if the storage is asynchronous
 
     def retrieve_token(self, key: str) -> OAuthToken | None:
         """The token under a name, decrypted, or ``None``.
 
         Raises:
-            EncryptionError: The key is wrong, or the record is not encrypted, damaged, or of another name.
+            EncryptionError: The key is wrong, or the record is unencrypted, damaged, or belongs to another name.
             StorageError: The storage underneath cannot be read.
         """
         found = self.inner.retrieve_token(key)
@@ -121,8 +121,8 @@ class EncryptedTokenStorage(StorageBase):
         fields = self._fields(found.access_token)
         if fields is None or fields.pop("key", None) != key:
             raise EncryptionError(
-                f"The stored record of {key!r} is that of another token.",
-                hint="Somebody moved it there. Delete it and log in again.",
+                f"The stored record of {key!r} belongs to another token.",
+                hint="It was moved there. Delete it and log in again.",
             )
         return from_fields(fields, f"the encrypted record of {key!r}")
 
@@ -135,7 +135,7 @@ class EncryptedTokenStorage(StorageBase):
         return MaskedFields(fields) if isinstance(fields, dict) else None
 
     def delete_token(self, key: str) -> bool:
-        """Forget a token; whether there was one. Needs no key."""
+        """Delete a token; return whether there was one. Needs no key."""
         return cast(bool, self.inner.delete_token(key))
 
     def list_tokens(self) -> list[str]:
@@ -143,7 +143,7 @@ class EncryptedTokenStorage(StorageBase):
         return cast("list[str]", self.inner.list_tokens())
 
     def rotate(self) -> int:
-        """Encrypt all tokens anew with the first key; also those that were stored unencrypted. How many.
+        """Re-encrypt all tokens with the first key, including unencrypted ones; return their number.
 
         Raises:
             EncryptionError: One of them cannot be decrypted with any of the keys; it is left as it is.

@@ -1,4 +1,4 @@
-"""Which storage an address or a name means: what ``PROVIDER_KIT_TOKEN_STORAGE`` and the command take."""
+"""Opens a storage by its address or name, as in ``PROVIDER_KIT_TOKEN_STORAGE`` and on the command line."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from provider_kit.wire.redaction import redact
 __all__ = ["default_token_folder", "find_stored", "open_token_storage", "stored_credential", "stored_names"]
 
 _VARIABLES = ("PROVIDER_KIT_TOKEN_STORAGE", "TOKEN_STORAGE")
-#: Entry points of this group name storages of other packages; each is called with the whole address.
+#: Entry points of this group name storages of other packages; each is called with the full address.
 _GROUP = "provider_kit.storages"
 
 
 def default_token_folder() -> str:
-    """The folder of the user's in which logins are kept.
+    """The user's folder for logins.
 
     Raises:
         StorageError: There is no home directory.
     """
     folder = needed_folder(
-        "data", StorageError, "Or name a place for tokens: PROVIDER_KIT_TOKEN_STORAGE=/path/.tokens/"
+        "data", StorageError, "Or name a location for tokens: PROVIDER_KIT_TOKEN_STORAGE=/path/.tokens/"
     )
     return os.path.join(folder, "tokens")
 
 
 def stored_credential(*names: str) -> OAuthToken | None:
-    """What is stored under the first of these names that has something: a key or a login.
+    """The key or login stored under the first of these names that has one.
 
-    A storage that cannot be opened or read has nothing; see :func:`find_stored` for why.
+    A storage that cannot be opened or read counts as empty; see :func:`find_stored` for the reason.
     """
     return find_stored(*names)[0]
 
 
 def find_stored(*names: str) -> tuple[OAuthToken | None, ProviderKitError | None]:
-    """The same, and why the storage cannot be read if it cannot."""
+    """As :func:`stored_credential`, with the reason if the storage cannot be read."""
     try:
         storage = open_token_storage()
         for name in names:
@@ -64,7 +64,7 @@ def stored_names() -> list[str]:
     """The names under which a key or a login is stored; none if the storage cannot be read."""
     try:
         names: Any = open_token_storage().list_tokens()
-    except ProviderKitError:  # whoever needs one of them hears of that
+    except ProviderKitError:  # reported when one of them is used
         return []
     if isawaitable(names):
         cast(Coroutine[Any, Any, Any], names).close()
@@ -78,7 +78,7 @@ def open_token_storage(
     """The storage at an address.
 
     Args:
-        where: ``file`` (a folder of the user's), ``memory``, ``keyring``, the path of a file or directory,
+        where: ``file`` (the user's folder), ``memory``, ``keyring``, the path of a file or directory,
             ``sqlite:///path``, ``redis://…``, or an address of an installed plugin. Default: the variable
             ``PROVIDER_KIT_TOKEN_STORAGE`` or ``TOKEN_STORAGE``, else ``file``.
         encryption_key: Encrypt the tokens with this key. Default: ``PROVIDER_KIT_ENCRYPTION_KEY``, if set.

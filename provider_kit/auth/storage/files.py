@@ -1,7 +1,7 @@
-"""Tokens in files that only their owner can read: one file for all, or a directory with a file for each.
+"""Tokens in files that only their owner can read: one file for all, or a directory with one file per token.
 
-A file is replaced in one step, so that a crash leaves the old or the new content, never a half. What is
-not ours is refused rather than overwritten: a link, somebody else's file, a file of another kind.
+A file is replaced atomically, so that a crash leaves the old or the new content, never a mixture. Files of another kind
+are refused rather than overwritten: a link, another user's file, a file with other content.
 """
 
 from __future__ import annotations
@@ -35,9 +35,8 @@ class FileTokenStorage(StorageBase):
     """Keeps tokens in a file or a directory, shared by the processes of a machine.
 
     Args:
-        path: A file (``.tokens.json``), or a directory (``.tokens/``, or one that exists), in which each
-            token has a file of its own. ``~`` is the home directory. Files are made with mode 0600,
-            directories with 0700.
+        path: A file (``.tokens.json``), or a directory (``.tokens/``, or one that exists), in which each token has its
+            own file. ``~`` is the home directory. Files are created with mode 0600, directories with 0700.
 
     Example:
         >>> from provider_kit import FileTokenStorage, OAuthToken
@@ -60,12 +59,12 @@ class FileTokenStorage(StorageBase):
     # -------------------------------------------------------------------------------------------- protocol
 
     def store_token(self, key: str, token: OAuthToken) -> None:
-        """Keep a token under a name, in one step.
+        """Store a token under a name, atomically.
 
         A file that turns out to be damaged is set aside (``….damaged-<time>``), never lost.
 
         Raises:
-            StorageError: It cannot be written, or what lies there is not ours.
+            StorageError: It cannot be written, or the existing file is not a token file of this user.
         """
         check_key_name(key)
         with self._writing():
@@ -82,7 +81,7 @@ class FileTokenStorage(StorageBase):
         """The token under a name, or ``None``.
 
         Raises:
-            StorageError: It is damaged, not ours, or open to others.
+            StorageError: It is damaged, belongs to another user, or is readable by others.
         """
         path = self._file_of(key) if self.is_directory else self.path
         content = self._read(path)
@@ -90,15 +89,15 @@ class FileTokenStorage(StorageBase):
             return None
         if self.is_directory and content.get("key") != key:
             raise StorageError(
-                f"The token file {path} is that of another name.",
-                hint="Somebody moved it there. Delete it and log in again.",
+                f"The token file {path} belongs to another name.",
+                hint="It was moved there. Delete it and log in again.",
                 retryable=False,
             )
         found = content if self.is_directory else content.get(key)
         return None if found is None else from_fields(found, path)
 
     def delete_token(self, key: str) -> bool:
-        """Forget a token; whether there was one.
+        """Delete a token; return whether there was one.
 
         Raises:
             StorageError: The file cannot be written.
@@ -120,7 +119,7 @@ class FileTokenStorage(StorageBase):
         """The names of all tokens, sorted.
 
         Raises:
-            StorageError: The file is damaged, not ours, or open to others.
+            StorageError: The file is damaged, belongs to another user, or is readable by others.
         """
         if not self.is_directory:
             return sorted(self._read(self.path) or {})
@@ -134,7 +133,7 @@ class FileTokenStorage(StorageBase):
         for name in names:
             try:
                 content = self._read(os.path.join(self.path, name))
-            except StorageError:  # told by whoever wants to read it; the others are there all the same
+            except StorageError:  # reported when it is read; the other files are unaffected
                 content = {"key": name.removesuffix(".json")}
             if content is not None:
                 found.append(str(content.get("key", name.removesuffix(".json"))))
@@ -142,14 +141,16 @@ class FileTokenStorage(StorageBase):
 
     def lock(self, key: str) -> FileLock:
         """A lock that keeps other processes from refreshing the same token."""
-        folder = self.path if self.is_directory else lock_folder()  # a folder of ours, or not beside the user's files
+        folder = (
+            self.path if self.is_directory else lock_folder()
+        )  # in our own folder, or else not next to the user's files
         with self._reporting(folder):
             return file_lock(folder, f"{os.path.realpath(self.path)}\0{key}")
 
     # -------------------------------------------------------------------------------------------- files
 
     def _file_of(self, key: str) -> str:
-        """The file of a name; two names never share one, even where capitals are not told apart."""
+        """The file of a name; two names never share one, even on case-insensitive file systems."""
         if re.fullmatch(r"[a-z0-9_-]{1,60}", check_key_name(key)) and not re.search(r"-[0-9a-f]{32}$", key):
             return os.path.join(self.path, f"{key}.json")
         plain = re.sub(r"[^a-z0-9_-]", "-", key.lower())[:60]
@@ -178,13 +179,13 @@ class FileTokenStorage(StorageBase):
     def _failed(self, path: str, error: OSError) -> StorageError:
         if error.errno == errno.ELOOP:
             return _link(path)
-        hint = "Check that the directory exists and is writable, or choose another place for tokens."
+        hint = "Check that the directory exists and is writable, or choose another location for tokens."
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             hint = "The disk is full. Free some space; the tokens stored before are still there."
         elif isinstance(error, PermissionError):
-            hint = f"Give yourself the right: chmod 600 {self.path}; chmod u+rwx {self._folder}."
+            hint = f"Set the permissions: chmod 600 {self.path}; chmod u+rwx {self._folder}."
             if self.is_directory:
-                hint = f"Give yourself the right: chmod 700 {self.path}; chmod 600 on the files in it."
+                hint = f"Set the permissions: chmod 700 {self.path}; chmod 600 on the files in it."
         return StorageError(f"The token file {path} cannot be used: {error.strerror or error}.", hint=hint)
 
     def _read(self, path: str, *, damaged: str = "refuse") -> dict[str, Any] | None:
@@ -209,15 +210,15 @@ class FileTokenStorage(StorageBase):
             ours = isinstance(tokens, dict) and (not self.is_directory or "access_token" in tokens)
             if not ours:
                 raise StorageError(
-                    f"The file {path} holds something else than tokens; it is left as it is.",
+                    f"The file {path} does not hold tokens; it is left unchanged.",
                     hint="Choose another path for the tokens, or move that file away.",
                     retryable=False,
                 )
             return dict(tokens or {})
         if damaged == "refuse":
             raise StorageError(
-                f"The token file {path} is damaged or was cut.",
-                hint="Log in again: the damaged file is then set aside. Or bring it back from a backup.",
+                f"The token file {path} is damaged or truncated.",
+                hint="Log in again: the damaged file is then set aside. Or restore it from a backup.",
                 retryable=False,
             )
         with self._reporting(path):
@@ -225,9 +226,9 @@ class FileTokenStorage(StorageBase):
         return None
 
     def _check(self, path: str, found: os.stat_result) -> None:
-        """Refuse what is not a file of our own that nobody else can read."""
+        """Refuse anything but a regular file of this user that others cannot read."""
         if not stat.S_ISREG(found.st_mode):
-            raise StorageError(f"{path} is no file.", hint="Choose another path for the tokens.", retryable=False)
+            raise StorageError(f"{path} is not a file.", hint="Choose another path for the tokens.", retryable=False)
         if os.name != "posix":
             return
         if found.st_uid != os.geteuid():
@@ -247,7 +248,7 @@ class FileTokenStorage(StorageBase):
         if os.path.islink(path):
             raise _link(path)
         beginning = f".{os.path.basename(path)}."
-        for name in os.listdir(self._folder):  # of a process that died; whoever lives holds the lock
+        for name in os.listdir(self._folder):  # left by a process that died; living ones hold the lock
             if name.startswith(beginning) and name.endswith(".new"):
                 os.unlink(os.path.join(self._folder, name))
         temporary = os.path.join(self._folder, f".{os.path.basename(path)}.{os.getpid()}.{time.time_ns()}.new")
@@ -257,15 +258,15 @@ class FileTokenStorage(StorageBase):
                 if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
                     raise StorageError(
                         f"The file system of {self._folder} does not keep files from other users.",
-                        hint="Choose a place on a disk of this machine, or keep tokens in the keychain or in Redis.",
+                        hint="Choose a location on a local disk, or keep tokens in the keychain or in Redis.",
                         retryable=False,
                     )
                 json.dump(content, file, separators=(",", ":"))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-        except BaseException:  # interrupted too: no half of a token stays behind
-            with suppress(OSError):  # it was not made; what went wrong is raised below
+        except BaseException:  # on interrupts too: no partial file stays behind
+            with suppress(OSError):  # it was not created; the original error is raised below
                 os.unlink(temporary)
             raise
         _sync_folder(self._folder)
@@ -280,18 +281,18 @@ def _link(path: str) -> StorageError:
 
 
 def _check_folder(folder: str) -> None:
-    """Where everybody may write, anybody may put another file in the place of ours."""
+    """In a world-writable folder, any user could replace the token file."""
     mode = os.stat(folder).st_mode
     if os.name == "posix" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         raise StorageError(
-            f"Everybody may write into {folder} (mode {mode & 0o777:03o}); tokens are not kept there.",
-            hint=f"chmod o-w {folder}, or choose another place for tokens.",
+            f"All users may write to {folder} (mode {mode & 0o777:03o}); tokens are not kept there.",
+            hint=f"chmod o-w {folder}, or choose another location for tokens.",
             retryable=False,
         )
 
 
 def _sync_folder(folder: str) -> None:
-    """After a power failure the new name must be there too."""
+    """Make the new name survive a power failure."""
     if os.name == "posix":
         with suppress(OSError):  # some file systems cannot sync a folder; the file itself is written
             handle = os.open(folder, os.O_RDONLY)

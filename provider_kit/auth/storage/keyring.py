@@ -14,9 +14,9 @@ from provider_kit.stores.user_folders import lock_folder
 
 __all__ = ["KeyringTokenStorage"]
 
-#: A keychain cannot list its entries, so their names stand in one of their own.
+#: A keychain cannot list its entries, so their names are kept in a separate entry.
 _INDEX = "provider-kit index"
-#: Windows keeps 2,560 bytes in an entry, as UTF-16; longer records stand in several.
+#: Windows limits an entry to 2,560 bytes of UTF-16; longer records are split over several.
 _PIECE = 1200
 _SPLIT = "provider-kit pieces "
 
@@ -25,7 +25,7 @@ class KeyringTokenStorage(StorageBase):
     """Keeps tokens in the keychain: macOS Keychain, Windows Credential Locker, Secret Service, KWallet.
 
     Args:
-        service: Name the entries stand under.
+        service: Service name of the entries.
         backend: A backend of the package ``keyring``; default: the one it chooses for this machine.
 
     Raises:
@@ -48,7 +48,7 @@ class KeyringTokenStorage(StorageBase):
         return f"<KeyringTokenStorage {self.service}>"
 
     def store_token(self, key: str, token: OAuthToken) -> None:
-        """Keep a token under a name.
+        """Store a token under a name.
 
         Raises:
             StorageError: The keychain is locked, missing, or refuses.
@@ -62,7 +62,7 @@ class KeyringTokenStorage(StorageBase):
             if len(pieces) == 1:
                 self._set(key, record)
             else:
-                # The pieces get new names first; then one entry, which names them, changes in one step.
+                # The pieces are written under new names first; then the entry that lists them changes atomically.
                 names = [f"{key}#{self._generation(before)}.{number}" for number in range(len(pieces))]
                 for name, piece in zip(names, pieces, strict=True):
                     self._set(name, piece)
@@ -84,13 +84,13 @@ class KeyringTokenStorage(StorageBase):
         if found.startswith(_SPLIT):
             record = "".join(self._get(name) or "" for name in _names(found))
             again = self._get(key)
-            if again != found:  # it was written anew in this moment
+            if again != found:  # it is being rewritten right now
                 return self.retrieve_token(key)
             found = record
         return read_record(found, f"the keychain under {key!r}")
 
     def delete_token(self, key: str) -> bool:
-        """Forget a token; whether there was one."""
+        """Delete a token; return whether there was one."""
         lock = self._index_lock()
         try:
             before = self._get(key)
@@ -138,7 +138,7 @@ class KeyringTokenStorage(StorageBase):
         return reported(
             "The keychain cannot be used",
             "Unlock it. On a server without one, use FileTokenStorage or EncryptedTokenStorage instead.",
-            Exception,  # each backend has errors of its own
+            Exception,  # each backend has its own exceptions
         )
 
     def _get(self, name: str) -> str | None:
@@ -157,7 +157,7 @@ class KeyringTokenStorage(StorageBase):
 
 
 def _entry(name: str) -> str:
-    """The name of an entry; some keychains (that of Windows) do not tell capital letters from small ones."""
+    """The name of an entry; some keychains (Windows) are case-insensitive."""
     if name == name.lower():
         return name
     return f"{name.lower()}~{hashlib.sha256(name.encode()).hexdigest()[:10]}"

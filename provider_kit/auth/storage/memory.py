@@ -1,4 +1,4 @@
-"""Tokens in memory: for tests, and for programs that log in each time. Gone when the process ends."""
+"""Tokens in memory, for tests and for programs that log in each time. Lost when the process ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["MemoryTokenStorage"]
 class MemoryTokenStorage(StorageBase):
     """Keeps tokens in this process; safe to share between threads and event loops."""
 
-    #: Its methods return at once: they need no thread.
+    #: Its methods return at once and need no thread.
     never_blocks = True
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class MemoryTokenStorage(StorageBase):
         return f"<MemoryTokenStorage of {len(self._tokens)} tokens>"
 
     def store_token(self, key: str, token: OAuthToken) -> None:
-        """Keep a token under a name."""
+        """Store a token under a name."""
         self._tokens[check_key_name(key)] = check_token(token)
 
     def retrieve_token(self, key: str) -> OAuthToken | None:
@@ -30,7 +30,7 @@ class MemoryTokenStorage(StorageBase):
         return self._tokens.get(key)
 
     def delete_token(self, key: str) -> bool:
-        """Forget a token; whether there was one."""
+        """Delete a token; return whether there was one."""
         return self._tokens.pop(key, None) is not None
 
     def list_tokens(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a token storage must be able to do, and how a token is written down.
+"""The protocol of token storages, and the serialization of tokens.
 
 A storage of your own needs four methods, plain or asynchronous: ``store_token``, ``retrieve_token``,
 ``delete_token`` and ``list_tokens``. One that several processes share should have ``lock`` too.
@@ -16,7 +16,7 @@ from provider_kit.model.oauth import OAuthToken, TokenInfo
 
 __all__ = ["LockLike", "TokenStorage", "check_key_name", "read_record", "reported", "token_info", "write_record"]
 
-#: Version of the written form.
+#: Version of the format.
 VERSION = 1
 #: Seconds since 1970 at which no token is valid any more.
 _END_OF_TIME = 1e12
@@ -25,23 +25,23 @@ _FIELDS = ("access_token", "refresh_token", "expires_at", "obtained_at", "scopes
 
 
 class LockLike(Protocol):
-    """A lock that other processes mind too, and that a process which dies gives up."""
+    """A lock between processes that is released when its process dies."""
 
     def acquire(self) -> bool:
-        """Take it if it is free, without waiting; whether it was."""
+        """Acquire it if it is free, without waiting; return whether it was."""
         ...
 
     def release(self) -> None:
-        """Give it back."""
+        """Release it."""
         ...
 
 
 @runtime_checkable
 class TokenStorage(Protocol):
-    """Where tokens are kept. Each method may be plain or asynchronous; plain ones may block."""
+    """Stores tokens. Each method may be plain or asynchronous; plain ones may block."""
 
     def store_token(self, key: str, token: OAuthToken) -> Any:
-        """Keep a token under a name, in one step: after a crash the old or the new one is there."""
+        """Store a token under a name, atomically: after a crash the old or the new one is there."""
         ...
 
     def retrieve_token(self, key: str) -> Any:
@@ -49,7 +49,7 @@ class TokenStorage(Protocol):
         ...
 
     def delete_token(self, key: str) -> Any:
-        """Forget a token; whether there was one."""
+        """Delete a token; return whether there was one."""
         ...
 
     def list_tokens(self) -> Any:
@@ -58,7 +58,7 @@ class TokenStorage(Protocol):
 
 
 def check_key_name(key: str) -> str:
-    """A name tokens can be stored under.
+    """Check a name for a token.
 
     Raises:
         StorageError: It is empty, too long, or holds characters that cannot be shown.
@@ -72,10 +72,10 @@ def check_key_name(key: str) -> str:
 
 
 def check_token(token: Any) -> OAuthToken:
-    """What can be stored.
+    """Check that a value can be stored.
 
     Raises:
-        StorageError: It is no token.
+        StorageError: It is not a token.
     """
     if not isinstance(token, OAuthToken):
         raise StorageError(
@@ -102,14 +102,14 @@ def to_fields(token: OAuthToken) -> dict[str, Any]:
 
 
 def read_record(text: str | bytes, where: str) -> OAuthToken:
-    """The token that JSON tells.
+    """Parse a token from JSON.
 
     Args:
         text: As :func:`write_record` wrote it.
         where: Where it was found, for an error.
 
     Raises:
-        StorageError: It is damaged, or no token.
+        StorageError: It is damaged, or not a token.
     """
     try:
         fields = json.loads(text)
@@ -119,7 +119,7 @@ def read_record(text: str | bytes, where: str) -> OAuthToken:
 
 
 def from_fields(fields: Any, where: str) -> OAuthToken:
-    """As :func:`read_record`, of the JSON object."""
+    """As :func:`read_record`, from the JSON object."""
     if not isinstance(fields, Mapping) or not isinstance(fields.get("access_token"), str):
         raise _damaged(where, "is no token")
     version = fields.get("version", VERSION)
@@ -146,7 +146,7 @@ def from_fields(fields: Any, where: str) -> OAuthToken:
 
 
 def _is_time(value: Any) -> bool:
-    """Whether it is a number of seconds that a clock could show."""
+    """Whether it is a plausible number of seconds since 1970."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _END_OF_TIME
 
 
@@ -159,7 +159,7 @@ def _damaged(where: str, how: str) -> StorageError:
 
 
 def token_info(key: str, token: OAuthToken, now: float, *, encrypted: bool = False) -> TokenInfo:
-    """What may be known of a token at ``now`` seconds since 1970."""
+    """Information about a token at ``now`` seconds since 1970."""
     remaining = token.remaining(now)
     return TokenInfo(
         key=key,
@@ -175,7 +175,7 @@ def token_info(key: str, token: OAuthToken, now: float, *, encrypted: bool = Fal
 
 @contextmanager
 def reported(what: str, hint: str, *kinds: type[BaseException]) -> Iterator[None]:
-    """Errors of a storage's library become a :class:`StorageError`; its own words are the cause.
+    """Turn errors of a storage's library into a :class:`StorageError` with its message.
 
     Raises:
         StorageError: One of ``kinds`` was raised.

@@ -1,7 +1,7 @@
 """Tokens in Redis, shared by machines. Needs ``pip install provider-kit[redis]``.
 
-Redis keeps them as they are: wrap this storage into :class:`EncryptedTokenStorage` unless nobody else
-can read that server.
+Redis stores them unencrypted: wrap this storage in :class:`EncryptedTokenStorage` unless nobody else can read that
+server.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ __all__ = ["RedisTokenStorage"]
 
 
 class _RedisLock:
-    """A lock with an end of its own: Redis does not notice when a process dies."""
+    """A lock that expires, since Redis does not notice when a process dies."""
 
     def __init__(self, storage: RedisTokenStorage, lock: Any) -> None:
         self._storage = storage
         self._lock = lock
 
     def acquire(self) -> bool:
-        """Take it if it is free, without waiting."""
+        """Acquire it if it is free, without waiting."""
         with self._storage.reported():
             return bool(self._lock.acquire(blocking=False))
 
     def release(self) -> None:
-        """Give it back; one that was lost to time is nobody's loss."""
+        """Release it; an expired lock is ignored."""
         from redis.exceptions import LockError
 
         with self._storage.reported():
             try:
                 self._lock.release()
             except LockError:
-                pass  # its time was over, and it may be another's by now
+                pass  # it had expired, and another process may hold it now
 
 
 class RedisTokenStorage(StorageBase):
@@ -48,11 +48,10 @@ class RedisTokenStorage(StorageBase):
 
     Args:
         url: ``redis://…``, ``rediss://…`` or ``unix://…``.
-        client: A ``redis.Redis`` of your own instead; never closed.
-        prefix: Before every name.
+        client: Your own ``redis.Redis`` instead; it is not closed.
+        prefix: Prefix of every name.
         timeout: Seconds for each command.
-        lock_seconds: Seconds after which the lock of a process that died is free again. A refresh takes
-            60 at most.
+        lock_seconds: Seconds after which the lock of a dead process expires. A refresh takes at most 60.
 
     Raises:
         MissingDependencyError: The package ``redis`` is not installed.
@@ -87,13 +86,13 @@ class RedisTokenStorage(StorageBase):
         """Turn errors of Redis into :class:`StorageError`."""
         return reported(
             f"Redis at {self._shown} failed",
-            "Check that the server runs and that the URL and its password are right.",
+            "Check that the server runs and that the URL and its password are correct.",
             self._failure,
             OSError,
         )
 
     def store_token(self, key: str, token: OAuthToken) -> None:
-        """Keep a token under a name, in one step.
+        """Store a token under a name, atomically.
 
         Raises:
             StorageError: The server cannot be reached, or refuses.
@@ -112,7 +111,7 @@ class RedisTokenStorage(StorageBase):
         return None if found is None else read_record(found, f"Redis under {key!r}")
 
     def delete_token(self, key: str) -> bool:
-        """Forget a token; whether there was one."""
+        """Delete a token; return whether there was one."""
         with self.reported():
             return bool(self._client.delete(self._prefix + key))
 

@@ -23,7 +23,7 @@ class SQLiteTokenStorage(StorageBase):
     """Keeps tokens in an SQLite file, shared by the processes of a machine.
 
     Args:
-        path: The file; made with mode 0600 if it does not exist.
+        path: The file; created with mode 0600 if it does not exist.
         timeout: Seconds to wait for another process that is writing.
     """
 
@@ -35,7 +35,7 @@ class SQLiteTokenStorage(StorageBase):
         return f"<SQLiteTokenStorage {self.path}>"
 
     def store_token(self, key: str, token: OAuthToken) -> None:
-        """Keep a token under a name, in one step.
+        """Store a token under a name, atomically.
 
         Raises:
             StorageError: The file cannot be written.
@@ -56,7 +56,7 @@ class SQLiteTokenStorage(StorageBase):
         return None if found is None else read_record(found[0], f"{self.path} under {key!r}")
 
     def delete_token(self, key: str) -> bool:
-        """Forget a token; whether there was one."""
+        """Delete a token; return whether there was one."""
         with self._open() as database:
             return database.execute("DELETE FROM tokens WHERE key = ?", (key,)).rowcount > 0
 
@@ -80,15 +80,15 @@ class SQLiteTokenStorage(StorageBase):
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        # A connection for each use: tokens are read rarely, and nothing is carried over a fork or a thread.
+        # A connection for each use: tokens are read rarely, and no connection crosses a fork or a thread.
         with self._reported():
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            with suppress(FileExistsError):  # the usual case; what counts is that a new one is ours alone
+            with suppress(FileExistsError):  # the usual case; a new file must be private
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             found = os.stat(self.path)
             if not stat.S_ISREG(found.st_mode):
                 raise StorageError(
-                    f"The token database {self.path} is no file.",
+                    f"The token database {self.path} is not a file.",
                     hint=file_remedy(self.path, "Name a file."),
                     retryable=False,
                 )

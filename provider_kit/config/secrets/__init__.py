@@ -1,7 +1,7 @@
-"""Where secrets are kept that the configuration only refers to. Each kind is a module, loaded when used.
+"""Secret stores that the configuration can refer to. Each is a module, loaded when used.
 
-Installed packages add kinds of their own under the entry point group ``provider_kit.secrets``: the name
-is the scheme, the object a function from what stands behind the colon to the secret.
+Installed packages add others under the entry point group ``provider_kit.secrets``: the name is the scheme, the object a
+function from the text after the colon to the secret.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _announced() -> dict[str, EntryPoint]:
 
 
 def secret_schemes() -> list[str]:
-    """The kinds of secrets there are."""
+    """The known schemes of secrets."""
     return [*_BUILT_IN, *(name for name in _announced() if name not in _BUILT_IN)]
 
 
@@ -34,7 +34,7 @@ def fetch_secret(scheme: str, where: str) -> str:
     """A secret, fetched now.
 
     Raises:
-        AuthError: It is not there, may not be read, or its keeper cannot be reached.
+        AuthError: It does not exist, may not be read, or its store cannot be reached.
         MissingDependencyError: The package that fetches it is not installed.
     """
     try:

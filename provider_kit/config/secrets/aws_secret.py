@@ -34,9 +34,9 @@ def fetch(where: str) -> str:
         raise _refused(name, error.response.get("Error", {}).get("Code", "")) from None
     except (failures.NoRegionError, failures.NoCredentialsError, failures.PartialCredentialsError) as error:
         raise AuthError(
-            f"AWS cannot be asked: {type(error).__name__}.",
+            f"AWS cannot be called: {type(error).__name__}.",
             code="invalid_config",
-            hint="Set AWS_REGION and credentials, or run where a role is given.",
+            hint="Set AWS_REGION and credentials, or run with an assigned role.",
         ) from None
     except failures.BotoCoreError as error:
         raise AuthError(
@@ -59,7 +59,7 @@ def _refused(name: str, code: str) -> AuthError:
     return AuthError(
         f"AWS refuses to show the secret {name} ({code}).",
         code="invalid_credentials" if denied else "provider_unavailable",
-        hint="The role needs secretsmanager:GetSecretValue for it." if denied else "Try again in a moment.",
+        hint="The role needs secretsmanager:GetSecretValue for it." if denied else "Try again shortly.",
     )
 
 
@@ -69,7 +69,7 @@ def _field(name: str, text: str, wanted: str) -> str:
     except ValueError:
         found = None
     if not isinstance(found, dict) or wanted not in found:
-        known = f"It has: {', '.join(sorted(found))}." if isinstance(found, dict) else "It is no JSON object."
+        known = f"It has: {', '.join(sorted(found))}." if isinstance(found, dict) else "It is not a JSON object."
         raise AuthError(f"The secret {name} has no field {wanted!r}.", code="invalid_config", hint=known)
     value = found[wanted]
-    return value if isinstance(value, str) else ""  # which is told to be empty
+    return value if isinstance(value, str) else ""  # reported as empty

@@ -18,7 +18,7 @@ def fetch(where: str) -> str:
         with open(path, encoding="utf-8-sig") as file:  # editors may put a byte order mark first
             text = file.read(_LARGEST + 1)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise AuthError(
             f"The secret file {where} cannot be read: {reason}.",
             code="invalid_config",

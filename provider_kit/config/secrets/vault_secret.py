@@ -1,7 +1,7 @@
 """``${vault:secret/data/openai#value}``: HashiCorp Vault. Needs ``pip install provider-kit[vault]``.
 
 ``VAULT_ADDR``, ``VAULT_TOKEN`` (or ``~/.vault-token``), ``VAULT_NAMESPACE`` and the certificates' variables
-count as for Vault's own tools. Source: developer.hashicorp.com, "KV secrets engine".
+apply as for Vault's own tools. Source: developer.hashicorp.com, "KV secrets engine".
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def fetch(where: str) -> str:
         answer = None
     except (failures.VaultError, OSError) as error:
         raise AuthError(
-            f"Vault cannot be asked: {type(error).__name__}.",
+            f"Vault cannot be called: {type(error).__name__}.",
             code="network_error",
             hint="Check VAULT_ADDR, that Vault is unsealed, and the network.",
         ) from None  # the cause shows the request
@@ -55,7 +55,7 @@ def fetch(where: str) -> str:
         raise AuthError(
             f"Vault has nothing at {path}.",
             code="invalid_config",
-            hint="Version 2 of the KV engine wants /data/ behind the mount: secret/data/openai.",
+            hint="Version 2 of the KV engine needs /data/ after the mount: secret/data/openai.",
         )
     wanted = name or ("value" if "value" in fields or len(fields) != 1 else next(iter(fields)))
     if wanted not in fields:
@@ -65,4 +65,4 @@ def fetch(where: str) -> str:
             hint=f"It has: {', '.join(sorted(fields))}. Write ${{vault:{path}#field}}.",
         )
     value = fields[wanted]
-    return value if isinstance(value, str) else ""  # which is told to be empty
+    return value if isinstance(value, str) else ""  # reported as empty

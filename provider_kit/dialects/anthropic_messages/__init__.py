@@ -52,7 +52,7 @@ class AnthropicMessages(Dialect):
         return parse_message(payload, provider=self.provider, origin=self.origin)
 
     def stream_decoder(self) -> StreamDecoder:
-        """A fresh reader for one streamed answer."""
+        """Create a decoder for one streamed answer."""
         return AnthropicStreamDecoder(provider=self.provider, origin=self.origin)
 
     def build_models(self, cursor: str | None) -> WireRequest:
@@ -67,7 +67,7 @@ class AnthropicMessages(Dialect):
         return models, found.get("last_id") if found.get("has_more") else None
 
     def build_count(self, request: ChatRequest, report: ParameterReport) -> WireRequest:
-        """POST /v1/messages/count_tokens: the request without what only matters for an answer."""
+        """POST /v1/messages/count_tokens: the request without the fields that only affect an answer."""
         body = self.build_chat(request, stream=False, report=report).body or {}
         kept = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control")
         return WireRequest("/v1/messages/count_tokens", {key: body[key] for key in kept if key in body})
@@ -93,7 +93,7 @@ def _model(entry: Mapping[str, Any], provider: str) -> Model:
 
 
 def _able(capabilities: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of what a model can do; each is told by a boolean or by an object with ``supported``."""
+    """Names of a model's capabilities; each is a boolean or an object with ``supported``."""
     return tuple(
         name for name, has in capabilities.items() if (has.get("supported", has) if isinstance(has, Mapping) else has)
     )

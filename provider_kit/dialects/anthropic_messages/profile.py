@@ -1,4 +1,4 @@
-"""What one Claude takes, as data."""
+"""What one Claude model accepts, as data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ClaudeProfile"]
 
 @frozen(kw_only=True)
 class ClaudeProfile:
-    """What one model takes."""
+    """What one model accepts."""
 
     #: Sent as ``max_tokens`` where the caller gives none; the API needs one.
     max_output_tokens: int = 4096
@@ -30,7 +30,7 @@ class ClaudeProfile:
     structured: bool = True
     #: Whether the conversation may end with an assistant message to be continued.
     prefill: bool = False
-    #: Whether system messages may stand inside the conversation.
+    #: Whether system messages may occur inside the conversation.
     inner_system: bool = False
     #: Fields added to every request.
     body: Mapping[str, Any] = field(factory=dict)

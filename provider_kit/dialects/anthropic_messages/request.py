@@ -29,12 +29,12 @@ TAKES = COMMON_FIELDS | {"top_k", "stop", "user", "metadata"}
 
 #: Thinking tokens for an effort, on models that take a budget instead.
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32000}
-#: Characters of a call's id that are taken without doubt.
+#: Characters of a tool call's id that the API is known to accept.
 _LONGEST_ID = 128
-#: Blocks of tools that the server runs; each needs its result, in this turn or in the one that goes on with it.
+#: Blocks of tools that the server runs; each needs its result, in this message or in the one that continues it.
 _SERVER_CALLS = ("server_tool_use", "mcp_tool_use")
 _THINKING = ("thinking", "redacted_thinking")
-#: Blocks of a turn that called no tool.
+#: Blocks of a message without tool calls.
 _OWN_WORDS = ("text", *_THINKING)
 
 
@@ -42,7 +42,9 @@ def _mark(cache: bool | str) -> dict[str, str]:
     if not isinstance(cache, str):
         return {"type": "ephemeral"}
     if not re.fullmatch(r"[1-9]\d*[mh]", cache):
-        raise InvalidRequestError(f"cache={cache!r} is no time that this API knows.", hint="Use True, '5m' or '1h'.")
+        raise InvalidRequestError(
+            f"cache={cache!r} is not a time to live that this API knows.", hint="Use True, '5m' or '1h'."
+        )
     return {"type": "ephemeral", "ttl": cache}
 
 
@@ -54,7 +56,7 @@ class AnthropicRequestWriter:
         self.profile = profile
         self.report = report
         self.origin = origin
-        #: Ids of the server's calls that have their result.
+        #: Ids of server-side tool calls that have their result.
         self._answered: set[str] = set()
 
     def write(self, stream: bool) -> dict[str, Any]:
@@ -123,7 +125,7 @@ class AnthropicRequestWriter:
                 role = "user"
             if type(content) is str:
                 if not content or content.isspace():
-                    continue  # the API refuses text without a character to see
+                    continue  # the API refuses text without a visible character
                 if turns and turns[-1]["role"] == role:
                     _join(turns[-1], [{"type": "text", "text": content}])
                 else:
@@ -140,7 +142,7 @@ class AnthropicRequestWriter:
         return system, turns
 
     def _system(self, message: Message, system: list[dict[str, Any]], turns: list[dict[str, Any]]) -> None:
-        """Put a system message where the model takes it: inside the conversation, else before it."""
+        """Put a system message where the model accepts it: inside the conversation, else before it."""
         blocks = self._blocks(message)
         if not blocks:
             return
@@ -166,11 +168,11 @@ class AnthropicRequestWriter:
         if last["role"] == "assistant":
             content = last["content"]
             if not isinstance(content, str) and any(block.get("type") not in _OWN_WORDS for block in content):
-                return  # paused while a tool of the server's ran: the turn goes back as it is
+                return  # paused while a server-side tool ran: the message is sent back unchanged
             if not self.profile.prefill:
                 raise InvalidRequestError(
                     "The conversation ends with an assistant message, which this model refuses to continue.",
-                    hint="End with a user message; ask for the wanted beginning in words, or use response_format=.",
+                    hint="End with a user message; describe the wanted beginning in it, or use response_format=.",
                 )
             if isinstance(content, str):
                 last["content"] = content.rstrip()
@@ -192,14 +194,14 @@ class AnthropicRequestWriter:
                 block["cache_control"] = _mark(cache)
             (results if block.get("type") == "tool_result" else rest).append(block)
         while message.role == "assistant" and rest and rest[-1].get("type") in _THINKING:
-            rest.pop()  # the API refuses a turn that ends with it
-            self.report.omit("messages", "thinking at the end of an answer that was cut was not sent.")
+            rest.pop()  # the API refuses a message that ends with it
+            self.report.omit("messages", "thinking at the end of a truncated answer was not sent.")
         return results + rest
 
     def _block(self, part: Any, message: Message) -> dict[str, Any] | None:
         if isinstance(part, Text):
             if not part.text.strip():
-                return None  # the API refuses text without a character to see
+                return None  # the API refuses text without a visible character
             block: dict[str, Any] = {"type": "text", "text": part.text}
             if part.extra and message.origin == self.origin:
                 block.update(part.extra)
@@ -248,9 +250,9 @@ class AnthropicRequestWriter:
         raise InvalidRequestError(f"A {type(part).__name__} cannot be sent to this API.")
 
     def _is_orphan(self, part: Native, message: Message) -> bool:
-        """Whether it is a call of the server's own whose result will not come: of an answer that was cut.
+        """Whether it is a server-side tool call whose result will not come, because the answer was truncated.
 
-        A turn that paused, or that also calls a tool of the caller's, waits for its results and keeps it.
+        A message that paused, or that also calls a tool of the caller's, waits for its results and keeps it.
         """
         if part.type not in _SERVER_CALLS or str(part.data.get("id")) in self._answered:
             return False
@@ -259,12 +261,12 @@ class AnthropicRequestWriter:
 
     def _thinking(self, part: Thinking, message: Message) -> dict[str, Any] | None:
         if message.origin is not None and message.origin != self.origin:
-            return None  # another provider's reasoning means nothing here
+            return None  # another provider's reasoning is not valid here
         native = part.native
         sealed = part.signature if native is None else native.get("signature") or native.get("data")
         if not sealed:
             if native is not None:
-                self.report.omit("messages", "thinking without a signature was not sent: its answer was cut.")
+                self.report.omit("messages", "thinking without a signature was not sent: its answer was truncated.")
             return None
         if self.profile.bound_thinking and message.model and not _same_model(message.model, self.request.model):
             self.report.omit("messages", f"thinking of {message.model} is not valid for {self.request.model}.")
@@ -276,7 +278,7 @@ class AnthropicRequestWriter:
     # -------------------------------------------------------------------------------------------- the rest
 
     def _reasoning(self, body: dict[str, Any], reasoning: Reasoning) -> bool:
-        """Write the thinking wish; ``True`` if thinking by budget is on."""
+        """Write the thinking settings; ``True`` if thinking by budget is on."""
         profile = self.profile
         effort, budget = reasoning.effort, reasoning.budget_tokens
         if effort == "none":
@@ -293,11 +295,11 @@ class AnthropicRequestWriter:
                 body["max_tokens"] = max(body["max_tokens"], wanted + 4096)
             room = body["max_tokens"] - 1
             if room < 1024:
-                self.report.omit("reasoning", "thinking needs max_tokens above 1024; it was left off.")
+                self.report.omit("reasoning", "thinking needs max_tokens above 1024; it was not enabled.")
                 return False
             body["thinking"] = {"type": "enabled", "budget_tokens": max(1024, min(wanted, room)), **display}
             if wanted > room:
-                self.report.omit("reasoning", f"the budget was cut to {room} tokens to stay below max_tokens.")
+                self.report.omit("reasoning", f"the budget was reduced to {room} tokens to stay below max_tokens.")
             self._drop_sampling(body)
             return True
         body["thinking"] = {"type": "adaptive", **(display or {"display": "summarized"})}
@@ -358,7 +360,7 @@ class AnthropicRequestWriter:
         return written
 
     def _schema(self, parameter: str, schema: Any) -> Any:
-        """A schema that the model is held to, without what the API refuses."""
+        """A schema the provider enforces, without what the API refuses."""
         made, lost, closed = claude_schema(schema)
         if lost:
             names = ", ".join(lost)
@@ -389,7 +391,7 @@ class AnthropicRequestWriter:
 
 
 def _answered(messages: Sequence[Message]) -> set[str]:
-    """Ids of the server's calls whose results stand in the conversation."""
+    """Ids of server-side tool calls whose results are in the conversation."""
     return {
         str(part.data.get("tool_use_id"))
         for message in messages
@@ -400,7 +402,7 @@ def _answered(messages: Sequence[Message]) -> set[str]:
 
 
 def _join(turn: dict[str, Any], blocks: list[dict[str, Any]]) -> None:
-    """Add blocks to a turn of the same role, keeping tool results in front."""
+    """Add blocks to a message of the same role, keeping tool results in front."""
     content = turn["content"]
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
@@ -429,7 +431,7 @@ def _document(document: Document) -> dict[str, Any]:
     if document.data is not None and document.media_type != "application/pdf":
         text = document.as_text
         if text is None:
-            text = read_text(document.data)  # text under a type of its own
+            text = read_text(document.data)  # a text format with its own MIME type
         if text is None:
             raise InvalidRequestError(
                 f"This API takes PDF and plain text, not {document.media_type}.", hint="Convert the document first."

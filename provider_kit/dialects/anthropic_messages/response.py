@@ -68,12 +68,12 @@ def part_of(block: Mapping[str, Any]) -> Part:
 
 
 def finish_of(raw: Any, has_calls: bool) -> Any:
-    """The common reason for Anthropic's own."""
+    """Map Anthropic's stop reason to the common finish reason."""
     return tool_finish(_FINISH.get(str(raw), "other"), has_calls)
 
 
 def message_of(parts: list[Part], refusal: Mapping[str, Any] | None, origin: str, model: str | None) -> Message:
-    """The message that parts make; where the model declined, with the words it has for that."""
+    """Build the message from its parts; where the model declined, with its explanation."""
     content: str | list[Part] = parts
     if refusal is not None and refusal.get("explanation"):
         parts.append(Refusal(str(refusal["explanation"])))
@@ -88,7 +88,7 @@ def parse_message(payload: Any, *, provider: str, origin: str) -> ChatResponse:
     """Read a whole answer.
 
     Raises:
-        APIError: The answer holds an error, or is no message at all.
+        APIError: The answer holds an error, or is not a message.
     """
     if isinstance(payload, dict) and holds_error(payload, ("content", "stop_reason")) and "content" not in payload:
         raise error_from_body(payload, status=200, headers={}, provider=provider, overrides={})

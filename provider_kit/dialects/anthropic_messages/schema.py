@@ -1,7 +1,7 @@
-"""JSON Schemas as Claude takes them.
+"""JSON Schemas as Claude accepts them.
 
 Source: Anthropic API reference, "Structured outputs": every object forbids further properties; bounds of
-numbers, lengths and most array constraints are refused. What is taken away is reported, not enforced.
+numbers, lengths and most array constraints are refused. What is removed is reported, not enforced.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _REFUSED = frozenset(
     )
 )
 _FORMATS = frozenset(("date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"))
-#: Keywords whose value is a schema for each name, so that the names in it are no keywords.
+#: Keywords whose value maps names to schemas, so that these names are not keywords.
 _NAMED = frozenset(("properties", "$defs", "definitions"))
-#: Keywords whose value is no schema.
+#: Keywords whose value is not a schema.
 _VALUES = frozenset(("enum", "const", "default", "examples", "required", "type", "title", "description", "$ref"))
-#: Schemas may hold one another, but not without end.
+#: Greatest depth of nested schemas.
 _DEEPEST, _LARGEST = 100, 20_000
 
 
 def claude_schema(schema: Any) -> tuple[Any, list[str], bool]:
-    """A copy of a schema that Claude takes.
+    """A copy of a schema that Claude accepts.
 
     Returns:
         The copy, the keywords that were left out, and whether an object had to be closed.

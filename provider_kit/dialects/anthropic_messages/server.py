@@ -16,7 +16,7 @@ class AnthropicServer(ServerDialect):
     name = "anthropic_messages"
 
     def read(self, body: dict[str, Any], path: str) -> Asked:
-        """Understand a request."""
+        """Parse a request."""
         turns: list[tuple[str, str]] = []
         called: list[str] = []
         if body.get("system"):
@@ -117,5 +117,5 @@ class AnthropicServer(ServerDialect):
         return f"event: error\ndata: {json_text(self.error(500, code, message))}\n\n".encode()
 
     def ping(self) -> bytes:
-        """A sign of life without content."""
+        """A keep-alive event without content."""
         return b'event: ping\ndata: {"type":"ping"}\n\n'

@@ -21,9 +21,9 @@ from provider_kit.model.messages import Native, Part, Text, ToolCall
 
 __all__ = ["AnthropicStreamDecoder"]
 
-#: Where each kind of delta belongs: the type of its block, and the field of the block that it makes longer.
+#: For each kind of delta: the type of its block, and the field of the block it extends.
 _TEXT_DELTAS = {"text_delta": ("text", "text"), "thinking_delta": ("thinking", "thinking")}
-#: Blocks of which every delta is known; others are kept with whatever their deltas bring.
+#: Blocks of which every delta is known; others are kept with all fields of their deltas.
 _WELL_KNOWN = ("text", "thinking", "tool_use")
 
 
@@ -32,14 +32,14 @@ class _Block:
     """A content block that is still arriving."""
 
     block: dict[str, Any]
-    #: Pieces by the field of the block that they make; ``partial_json`` is the input of a tool.
+    #: Pieces by field of the block; ``partial_json`` is the input of a tool.
     pieces: dict[str, list[str]] = field(factory=dict)
-    #: What deltas of a kind this library does not know brought besides text.
+    #: What deltas of an unknown kind contained besides text.
     lists: dict[str, list[Any]] = field(factory=dict)
-    #: The call it is, with its position among the calls.
+    #: Its tool call, with its position among the calls.
     call: OpenCall | None = None
     stopped: bool = False
-    #: Whether the chunks have it, as a part.
+    #: Whether it was already delivered in a chunk, as a part.
     told: bool = False
 
     @property
@@ -48,7 +48,7 @@ class _Block:
         return self.block.get("type")
 
     def add(self, name: str, piece: str) -> None:
-        """Take a piece of a field."""
+        """Add a piece of a field."""
         self.pieces.setdefault(name, []).append(piece)
 
     def close(self) -> Part:
@@ -89,7 +89,7 @@ class AnthropicStreamDecoder(EventReader):
         self._stop: dict[str, Any] = {}
 
     def feed(self, data: bytes) -> Iterator[Chunk]:
-        """Take bytes, yield the chunks they complete. What follows the end of the message is not of it."""
+        """Take bytes, yield the chunks they complete. What follows the end of the message is ignored."""
         for event in self._events.feed(data):
             if event.strip() in (b"", b"[DONE]") and type(event) is bytes:
                 continue
@@ -167,7 +167,7 @@ class AnthropicStreamDecoder(EventReader):
                 if isinstance(given_input, str)
                 else text_of_received(given_input)
             )
-            # Some servers announce the input whole and then stream it: the announcement is told in the end only.
+            # Some servers announce the complete input and then stream it: the announcement is used only at the end.
             block["input"] = arguments
             return Chunk(
                 "", payload, "", [ToolCallDelta(opened.call.position, opened.call.id, opened.call.name or None)]
@@ -175,7 +175,7 @@ class AnthropicStreamDecoder(EventReader):
         return Chunk("".join(opened.pieces.get("text", ())), payload, "".join(opened.pieces.get("thinking", ())))
 
     def _go_on(self, known: _Block, block: dict[str, Any], payload: dict[str, Any]) -> Chunk | None:
-        """The start of a block that has begun already: nothing that came is lost, and nothing begins anew."""
+        """A repeated start of a block: what was received is kept, and nothing is restarted."""
         known.stopped = False
         if known.call is not None:
             return self._named(known, block, payload)
@@ -186,9 +186,9 @@ class AnthropicStreamDecoder(EventReader):
         return Chunk(said, payload) if known.kind == "text" else Chunk("", payload, said)
 
     def _named(self, known: _Block, block: dict[str, Any], payload: dict[str, Any]) -> Chunk | None:
-        """The id and the name of a call whose pieces came before them."""
+        """The id and the name of a tool call whose pieces came before them."""
         call = known.call
-        assert call is not None  # asked only of calls
+        assert call is not None  # only called for tool calls
         given, name = str(block.get("id") or ""), str(block.get("name") or "")
         news_id = given if given and call.local_id and given not in self._ids else None
         news_name = name if name and not call.name else None
@@ -207,7 +207,7 @@ class AnthropicStreamDecoder(EventReader):
         opened = _Block(block)
         if block.get("type") == "tool_use":
             given = str(block.get("id") or "")
-            local = not given or given in self._ids  # each call must be told from the others
+            local = not given or given in self._ids  # each tool call needs a distinct id
             call_id = new_call_id() if local else given
             self._ids.add(call_id)
             opened.call = OpenCall(self._calls, call_id, str(block.get("name") or ""), local_id=local)
@@ -218,18 +218,18 @@ class AnthropicStreamDecoder(EventReader):
         return opened
 
     def _known(self, index: Any) -> _Block | None:
-        """The block at an index; the last one where the server tells none."""
+        """The block at an index; the last one where the server sends none."""
         if type(index) is int:
             return self._by_index.get(index)
         return self._blocks[-1] if self._blocks else None
 
     def _block_of(self, payload: dict[str, Any], kind: Any) -> _Block:
-        """The block of a delta. One that was never announced is made, of the kind that the delta needs."""
+        """The block of a delta. One that was never announced is created, of the kind the delta needs."""
         index = payload.get("index")
         known = self._known(index)
         wanted = _TEXT_DELTAS.get(str(kind), (None, ""))[0]
         if kind == "input_json_delta" and known is not None and known.kind in ("text", "thinking"):
-            known = None  # of a call that was never announced
+            known = None  # of a tool call that was never announced
         if known is not None and (wanted is None or known.kind == wanted):
             return known  # else its text would be lost in a block of another kind
         if kind == "input_json_delta":
@@ -260,7 +260,7 @@ class AnthropicStreamDecoder(EventReader):
             return None
         if block.kind in _WELL_KNOWN:
             return None
-        for name, value in delta.items():  # the summary of a compaction, and what is added next year
+        for name, value in delta.items():  # the summary of a compaction, and kinds added in the future
             if isinstance(value, str) and name != "type":
                 block.add(name, value)
             elif isinstance(value, list):
@@ -295,9 +295,9 @@ class AnthropicStreamDecoder(EventReader):
         return Chunk("", payload, parts=[made]) if type(made) is Native else None
 
     def _announced(self, block: _Block, payload: dict[str, Any]) -> Chunk | None:
-        """What of a call's input was not told so far: what its start announced, or a placeholder."""
+        """What of a tool call's input was not delivered so far: what its start announced, or a placeholder."""
         call = block.call
-        assert call is not None  # asked only of calls
+        assert call is not None  # only called for tool calls
         announced = block.block.get("input")
         told = call.release()
         if not call.size and isinstance(announced, str) and announced:

@@ -1,6 +1,6 @@
 """Google's Gemini API: generateContent and its companions.
 
-Source: Gemini API reference. The model stands in the URL; no request carries the key in its query.
+Source: Gemini API reference. The model is part of the URL; no request carries the key in its query.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class GeminiContent(Dialect):
         return WireRequest(f"{_path(request.model)}:generateContent", body)
 
     def parse_chat(self, payload: Any) -> ChatResponse:
-        """Read a whole answer, also one that is an array of answers."""
+        """Read a whole answer, which may be an array of answers."""
         if isinstance(payload, list) and payload:
             try:
                 return parse_elements(payload, provider=self.provider, origin=self.origin)
@@ -59,7 +59,7 @@ class GeminiContent(Dialect):
         return parse_content(payload, provider=self.provider, origin=self.origin)
 
     def stream_decoder(self) -> StreamDecoder:
-        """A fresh reader for one streamed answer."""
+        """Create a decoder for one streamed answer."""
         return GeminiStreamDecoder(provider=self.provider, origin=self.origin)
 
     def build_models(self, cursor: str | None) -> WireRequest:

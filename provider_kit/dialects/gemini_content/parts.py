@@ -17,12 +17,12 @@ from provider_kit.model.messages import Native, Part, Text, Thinking, ToolCall
 
 __all__ = ["PartCollector", "PartialCall", "notes_of", "read_part", "with_notes"]
 
-#: What a candidate tells of its sources.
+#: Fields of a candidate with its sources.
 _NOTES = ("groundingMetadata", "citationMetadata", "urlContextMetadata")
 _STEP = re.compile(r"\.([^.\[\]]{1,200})|\[(\d{1,5})\]|\['([^']{0,200})'\]|\[\"([^\"]{0,200})\"\]")
-#: Steps of a path; deeper arguments are nonsense.
+#: Greatest depth of a path; deeper arguments are refused.
 _DEEPEST = 50
-#: Places of a list that one piece may leave empty.
+#: Positions of a list that one piece may leave empty.
 _MOST_SKIPPED = 16
 
 
@@ -59,7 +59,7 @@ def read_part(part: Mapping[str, Any]) -> Part:
 
 
 def _media(part: Mapping[str, Any], signature: Any) -> Part | None:
-    """A picture or a sound that the model made."""
+    """An image or audio that the model generated."""
     inline = part.get("inlineData")
     if not isinstance(inline, dict):
         return None
@@ -75,7 +75,7 @@ def _media(part: Mapping[str, Any], signature: Any) -> Part | None:
 
 
 class PartCollector:
-    """Puts parts one after the other; texts of one kind grow together, a part with a signature stays as it came."""
+    """Collects parts in order; adjacent texts of one kind are joined, a part with a signature stays as received."""
 
     __slots__ = ("_native", "_parts", "_thoughts", "text")
 
@@ -83,7 +83,7 @@ class PartCollector:
         self._parts: list[Part] = []
         #: Plain text that waits to become one part.
         self.text: list[str] = []
-        #: Plain thoughts that wait, and what they have in common.
+        #: Plain thoughts that wait to become one part, and their common fields.
         self._thoughts: list[str] = []
         self._native: dict[str, Any] = {}
 
@@ -118,7 +118,7 @@ class PartCollector:
             self._native = {}
 
     def close(self) -> list[Part]:
-        """The parts as they stand; more may be added later."""
+        """The parts so far; more may be added later."""
         return [*self._parts, *self._tail()]
 
     def _tail(self) -> list[Part]:
@@ -130,7 +130,7 @@ class PartCollector:
 
 
 def notes_of(candidate: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What a candidate tells of its sources, by kind."""
+    """The sources of a candidate, by kind."""
     return {
         name: {"type": name, **value}
         for name in _NOTES
@@ -159,7 +159,7 @@ class PartialCall:
     """A call whose arguments arrive value by value (``partialArgs``).
 
     Source: Vertex AI, "Function calling", ``streamFunctionCallArguments``: each piece has a ``jsonPath`` and a
-    value of one kind; a text with ``willContinue`` goes on in a later piece with the same path.
+    value of one kind; a text with ``willContinue`` continues in a later piece with the same path.
     """
 
     position: int
@@ -167,7 +167,7 @@ class PartialCall:
     arguments: dict[str, Any] = field(factory=dict)
 
     def is_same(self, call: Mapping[str, Any]) -> bool:
-        """Whether a piece goes on with this call: without a name of its own, or with the same name and id."""
+        """Whether a piece continues this call: it has no name, or the same name and id."""
         name, given = call.get("name"), call.get("id")
         if not name:
             return True
@@ -190,13 +190,13 @@ class PartialCall:
                     _put(self.arguments, steps, None if name == "nullValue" else piece[name])
 
     def close(self) -> ToolCall:
-        """The call as it stands."""
+        """The call as far as it was received."""
         self.call.arguments_json = text_of_received(_joined(self.arguments))
         return self.call
 
 
 def _steps(path: str) -> list[str | int]:
-    """``$.items[0].name`` as its steps; none where it is no such path."""
+    """The steps of ``$.items[0].name``; none if the path is invalid."""
     path = path.removeprefix("$")
     if path and path[0] not in ".[":
         path = f".{path}"
@@ -213,7 +213,7 @@ def _steps(path: str) -> list[str | int]:
 
 
 def _container(root: Any, steps: list[str | int]) -> Any:
-    """The list or dict that the last step is taken in; made on the way."""
+    """The list or dict that the last step refers to; missing containers are created."""
     here = root
     for step, following in pairwise(steps):
         inside: Any = [] if isinstance(following, int) else {}
@@ -236,7 +236,7 @@ def _set(here: Any, step: str | int, value: Any) -> None:
     if isinstance(here, list):
         if isinstance(step, int):
             if step > len(here) + _MOST_SKIPPED:
-                raise ValueError(f"an argument's place, [{step}], is far beyond the end of its list")
+                raise ValueError(f"the index [{step}] of an argument is far beyond the end of its list")
             here.extend([None] * (step + 1 - len(here)))
             here[step] = value
     else:

@@ -1,7 +1,7 @@
 """Requests to Gemini's generateContent.
 
 Source: Gemini API reference, "generateContent", "Function calling", "Thinking", "Structured output".
-JSON Schemas go through ``parametersJsonSchema`` and ``responseJsonSchema``, which take the standard form.
+JSON Schemas go through ``parametersJsonSchema`` and ``responseJsonSchema``, which accept standard JSON Schema.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["TAKES", "GeminiProfile", "GeminiRequestWriter"]
 #: The fields of a request that are written here, or reported.
 TAKES = COMMON_FIELDS | {"top_k", "stop", "seed", "presence_penalty", "frequency_penalty"}
 
-#: What the API documents for calls that no Gemini model made.
+#: The documented signature for tool calls that no Gemini model made.
 _FOREIGN_SIGNATURE = "skip_thought_signature_validator"
 _BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576}
 _LEVELS = {"minimal": "MINIMAL", "low": "LOW", "medium": "MEDIUM", "high": "HIGH", "xhigh": "HIGH", "max": "HIGH"}
@@ -35,7 +35,7 @@ _MAX_STOP = 5
 
 @frozen(kw_only=True)
 class GeminiProfile:
-    """What one model takes."""
+    """What one model accepts."""
 
     #: ``level`` (Gemini 3 and later), ``budget`` (2.5), or none at all.
     thinking: Literal["level", "budget"] | None = "level"
@@ -47,7 +47,7 @@ class GeminiProfile:
     needs_signatures: bool = True
     #: Whether temperature, topP and topK are accepted.
     sampling: bool = True
-    #: Whether images may stand inside tool results.
+    #: Whether images are accepted inside tool results.
     media_in_results: bool = True
 
 
@@ -61,13 +61,13 @@ class GeminiRequestWriter:
         self.origin = origin
         #: The calls so far, each with its number.
         self._calls: dict[str, tuple[int, ToolCall]] = {}
-        #: Number of the call that a written result answers, by the identity of what was written.
+        #: Number of the call that a written result answers, by the ``id()`` of the written dict.
         self._ranks: dict[int, int] = {}
         self._call_count = 0
         self._sent_ids: set[str] = set()
 
     def write(self) -> dict[str, Any]:
-        """The request's body; the model stands in the URL."""
+        """The request's body; the model is part of the URL."""
         request = self.request
         system, contents = self._conversation()
         body: dict[str, Any] = {"contents": contents}
@@ -111,7 +111,7 @@ class GeminiRequestWriter:
         return self._ranks.get(id(part), self._call_count)
 
     def _sign_first_call(self, parts: list[dict[str, Any]]) -> None:
-        """Gemini 3 refuses calls without a signature; foreign ones get the documented stand-in."""
+        """Gemini 3 refuses calls without a signature; calls of other models get the documented placeholder."""
         if self.profile.needs_signatures:
             for part in parts:
                 if "functionCall" in part:
@@ -176,7 +176,7 @@ class GeminiRequestWriter:
             if self.profile.media_in_results:
                 written["parts"] = media
             else:
-                self.report.omit("messages", "images in tool results are not taken by this model.")
+                self.report.omit("messages", "images in tool results are not accepted by this model.")
         return written
 
     # -------------------------------------------------------------------------------------------- the rest
@@ -267,7 +267,7 @@ def _signed(part: dict[str, Any], signature: str | None) -> dict[str, Any]:
 
 
 def _json_or_text(text: str) -> Any:
-    """A tool result that is a JSON object is sent as the object the API wants."""
+    """A tool result that is a JSON object is sent as the object the API requires."""
     if text.lstrip().startswith("{"):
         try:
             return loads(text)
@@ -279,7 +279,7 @@ def _json_or_text(text: str) -> Any:
 def _media(media: Media) -> dict[str, Any]:
     if media.data is not None:
         text = media.as_text if isinstance(media, Document) else None
-        content = media.data if text is None else text.encode()  # the API reads UTF-8
+        content = media.data if text is None else text.encode()  # the API expects UTF-8
         return {"inlineData": {"mimeType": media.media_type, "data": base64.b64encode(content).decode("ascii")}}
     uri = media.file_id or media.url
     data = {"fileUri": uri}

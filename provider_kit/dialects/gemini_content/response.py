@@ -45,7 +45,7 @@ _FAILED = frozenset(
 
 
 def finish_of(raw: str | None, has_calls: bool) -> Any:
-    """The common reason for Gemini's own."""
+    """Map Gemini's finish reason to the common one."""
     reason = _FINISH.get(raw or "")
     if reason is None:
         reason = "content_filter" if raw in _FILTERED else "error" if raw in _FAILED else "other"
@@ -85,7 +85,7 @@ def read_gemini_usage(usage: Any) -> Usage:
 
 
 def message_of(parts: list[Part], blocked: str | None, origin: str, model: str | None) -> Message:
-    """The message that parts make; of a prompt that was blocked, with the reason."""
+    """Build the message from its parts; for a blocked prompt, with the reason."""
     if blocked:
         parts = [*parts, Refusal(blocked)]
     if not parts:
@@ -123,7 +123,7 @@ def parse_content(payload: Any, *, provider: str, origin: str) -> ChatResponse:
     """Read a whole answer.
 
     Raises:
-        APIError: The answer holds an error, or is no answer at all.
+        APIError: The answer holds an error, or is not an answer of this API.
     """
     found = unwrapped(payload)
     if isinstance(found, dict) and not found.get("candidates") and holds_error(found, ANSWERS):

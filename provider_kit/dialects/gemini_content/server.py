@@ -17,7 +17,7 @@ class GeminiServer(ServerDialect):
     name = "gemini_content"
 
     def read(self, body: dict[str, Any], path: str) -> Asked:
-        """Understand a request."""
+        """Parse a request."""
         turns: list[tuple[str, str]] = []
         called: list[str] = []
         system = body.get("systemInstruction")

@@ -114,7 +114,7 @@ class GeminiStreamDecoder(EventReader):
         return super()._decode(event)
 
     def read_waiting(self) -> Iterator[Chunk]:
-        """There is nothing more to come: what waited."""
+        """The stream has ended: return what waited."""
         for payload in self._pairs.finish():
             yield from self._read(payload)
         for candidate, payload in self._candidates.finish():
@@ -125,7 +125,7 @@ class GeminiStreamDecoder(EventReader):
             yield self._end_of_call(self._last)
 
     def flush(self) -> None:
-        """The stream has failed: what waited for more is part of what was received."""
+        """The stream has failed: count held-back pieces as received."""
         for _ in self.read_waiting():
             pass
 
@@ -140,7 +140,7 @@ class GeminiStreamDecoder(EventReader):
                     yield from self._read(ready)
 
     def _read_stray(self, data: bytes) -> list[dict[str, Any]]:
-        """What stood between the events: an error as bare JSON, or the whole answer as an array."""
+        """Read what came between the events: an error as bare JSON, or the whole answer as an array."""
         try:
             payload = loads(data)
         except ValueError:
@@ -225,20 +225,20 @@ class GeminiStreamDecoder(EventReader):
     # -------------------------------------------------------------------------------------------- calls
 
     def _new_call(self, call: ToolCall) -> ToolCallDelta:
-        if call.id in self._ids:  # each call must be told from the others
+        if call.id in self._ids:  # each tool call needs a distinct id
             call.id, call.local_id = new_call_id(), True
         self._ids.add(call.id)
         self._calls += 1
         return ToolCallDelta(self._calls - 1, call.id, call.name, call.arguments_json)
 
     def _piece_of_call(self, raw: dict[str, Any], call: dict[str, Any]) -> list[ToolCallDelta]:
-        """A call whose arguments arrive value by value; they are told when they are complete."""
+        """A call whose arguments arrive value by value; they are delivered when complete."""
         deltas: list[ToolCallDelta] = []
         if self._partial is not None and not self._partial.is_same(call):
             deltas.extend(self._end_of_call(self._last).tool_calls or ())
         if self._partial is None:
             begun = read_part({**raw, "functionCall": {**call, "args": call.get("args")}})
-            assert isinstance(begun, ToolCall)  # made of a call
+            assert isinstance(begun, ToolCall)  # built from a call
             delta = self._new_call(begun)
             deltas.append(ToolCallDelta(delta.index, delta.id, delta.name, ""))
             self._parts.add(begun)
@@ -254,7 +254,7 @@ class GeminiStreamDecoder(EventReader):
 
     def _end_of_call(self, payload: dict[str, Any]) -> Chunk:
         partial, self._partial = self._partial, None
-        assert partial is not None  # asked only of an open call
+        assert partial is not None  # only called for an open call
         text = partial.close().arguments_json
         return Chunk("", payload, "", [ToolCallDelta(partial.position, None, None, text)])
 

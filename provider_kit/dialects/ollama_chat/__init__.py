@@ -1,7 +1,7 @@
 """Ollama's native chat API (POST /api/chat): newline-delimited JSON, arguments as objects.
 
 The native API is used rather than the OpenAI-compatible one because only it sets the context size
-(``extra_body={"options": {"num_ctx": 8192}}``); Ollama cuts longer prompts silently.
+(``extra_body={"options": {"num_ctx": 8192}}``); Ollama silently truncates longer prompts.
 Source: Ollama's ``docs/api.md``.
 """
 
@@ -45,7 +45,7 @@ class OllamaChat(Dialect):
         return parse_ollama(payload, provider=self.provider, origin=self.origin)
 
     def stream_decoder(self) -> StreamDecoder:
-        """A fresh reader for one streamed answer."""
+        """Create a decoder for one streamed answer."""
         return OllamaStreamDecoder(provider=self.provider, origin=self.origin)
 
     def build_models(self, cursor: str | None) -> WireRequest:
@@ -53,7 +53,7 @@ class OllamaChat(Dialect):
         return WireRequest("/api/tags", None, method="GET")
 
     def parse_models(self, payload: Any) -> tuple[list[Model], str | None]:
-        """Read the models that are pulled."""
+        """Read the list of pulled models."""
         found = expect_object(payload, "a list of models", ("models",), self.provider)
         return [_model(entry, self.provider) for entry in found["models"] or () if isinstance(entry, Mapping)], None
 

@@ -150,7 +150,7 @@ class OllamaRequestWriter:
                 raise InvalidRequestError(
                     f"A {type(part).__name__} cannot be sent to this API.", hint="Send text and images only."
                 )
-        # What a model wrote in several parts is one text; what a person attached is not.
+        # Several parts of a model's answer are one text; attachments of a user are not.
         written: dict[str, Any] = {"role": role, "content": ("" if role == "assistant" else "\n\n").join(text)}
         if images:
             written["images"] = images

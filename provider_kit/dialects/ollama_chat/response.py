@@ -43,14 +43,14 @@ def _text(value: Any) -> str:
 
 
 def _images(message: Mapping[str, Any]) -> list[Part]:
-    """Pictures the model made, as base64."""
+    """Images the model generated, as base64."""
     given = message.get("images")
     found = (read_image({"type": "image", "data": item}) for item in given) if isinstance(given, list) else ()
     return [part for part in found if part is not None]
 
 
 def _calls(message: Mapping[str, Any], seen: set[str]) -> list[ToolCall]:
-    """The calls of a message; an id that another call has already is replaced."""
+    """The calls of a message; an id that is already in use is replaced."""
     calls: list[ToolCall] = []
     given_calls = message.get("tool_calls")
     if not given_calls or not isinstance(given_calls, list):
@@ -108,7 +108,7 @@ def parse_ollama(payload: Any, *, provider: str, origin: str) -> ChatResponse:
     """Read a whole answer.
 
     Raises:
-        APIError: The answer holds an error, or is no answer at all.
+        APIError: The answer holds an error, or is not an answer of this API.
     """
     if isinstance(payload, dict) and holds_error(payload, ("done",)):
         raise error_from_body(payload, status=200, headers={}, provider=provider, overrides={})
@@ -151,7 +151,7 @@ class OllamaStreamDecoder:
         self.lacks_only_end = False
 
     def feed(self, data: bytes) -> Iterator[Chunk]:
-        """Take bytes, yield the chunks they complete. What follows the end is not of the answer."""
+        """Take bytes, yield the chunks they complete. What follows the end is ignored."""
         for line in self._lines.feed(data):
             yield from self._read_line(line)
             if self.complete:
@@ -165,7 +165,7 @@ class OllamaStreamDecoder:
             except StreamFailure as failure:
                 if not isinstance(failure.error, InvalidResponseError):
                     raise
-                return  # half a line
+                return  # an incomplete line
         for payload in self._pairs.finish():
             yield from self._read(payload)
 

@@ -17,7 +17,7 @@ class OllamaServer(ServerDialect):
     stream_type = "application/x-ndjson"
 
     def read(self, body: dict[str, Any], path: str) -> Asked:
-        """Understand a request."""
+        """Parse a request."""
         options = body.get("options") or {}
         form = body.get("format")
         messages = body.get("messages") or ()
@@ -58,7 +58,7 @@ class OllamaServer(ServerDialect):
         return self._line(asked, self._message(reply), **self._end(reply))
 
     def events(self, reply: Reply, asked: Asked) -> list[bytes]:
-        """A streamed answer, a line each."""
+        """A streamed answer, one event per line."""
         messages: list[dict[str, Any]] = [{"content": "", "thinking": piece} for piece in pieces(reply.thinking)]
         messages += [{"content": piece} for piece in pieces(reply.text or reply.refusal)]
         if reply.tool_calls:
@@ -76,5 +76,5 @@ class OllamaServer(ServerDialect):
         return f"{json_text({'error': message})}\n".encode()
 
     def ping(self) -> bytes:
-        """A sign of life without content."""
+        """A keep-alive event without content."""
         return b"\n"

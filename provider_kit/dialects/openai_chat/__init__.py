@@ -1,4 +1,4 @@
-"""OpenAI's Chat Completions API, and everyone who imitates it.
+"""OpenAI's Chat Completions API and compatible servers.
 
 :class:`OpenAIChat` writes and reads it; :class:`ChatQuirks` says how a server differs.
 """
@@ -40,7 +40,7 @@ class OpenAIChat(OpenAICatalog):
         self._known: dict[str, ChatQuirks] = {}
 
     def quirks(self, model: str) -> ChatQuirks:
-        """The quirks of one model, worked out once."""
+        """The quirks of one model, computed once."""
         known = self._known.get(model)
         if known is None:
             if len(self._known) > 1000:
@@ -58,7 +58,7 @@ class OpenAIChat(OpenAICatalog):
         return parse_answer(payload, provider=self.provider, origin=self.origin, error_codes=self.error_codes)
 
     def stream_decoder(self) -> StreamDecoder:
-        """A fresh reader for one streamed answer."""
+        """Create a decoder for one streamed answer."""
         return ChatStreamDecoder(
             provider=self.provider,
             origin=self.origin,
@@ -78,5 +78,5 @@ class OpenAIChat(OpenAICatalog):
         return self.quirks(model).dimensions_field
 
     def models_query(self) -> dict[str, str] | None:
-        """What to ask for beside the bare list."""
+        """Query parameters of the list of models."""
         return dict(self.quirks("").models_query) or None

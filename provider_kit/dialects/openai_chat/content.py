@@ -1,4 +1,4 @@
-"""What stands in a message of the chat API, whole or a piece of it."""
+"""The content of a message of the chat API, complete or streamed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _PICTURES = ("image_url", "output_image", "image")
 
 
 def finish_of(raw: Any, has_calls: bool) -> Any:
-    """The common reason for a server's own word."""
+    """Map a server's finish reason to the common one."""
     return tool_finish(_FINISH.get(raw, "other") if isinstance(raw, str) else "other", has_calls)
 
 
@@ -62,9 +62,9 @@ class Content:
 
     text: str = ""
     thinking: str = ""
-    #: Chunks of thinking as they came, for those who want them back.
+    #: Chunks of thinking as received, for servers that need them back.
     chunks: list[dict[str, Any]] = field(factory=list)
-    #: Pictures, and what this library does not know.
+    #: Images, and chunks this library does not know.
     parts: list[Part] = field(factory=list)
     notes: list[dict[str, Any]] = field(factory=list)
 
@@ -102,7 +102,7 @@ def read_content(value: Any) -> Content:
 
 
 def _texts(value: Any) -> str:
-    """The texts of a list of chunks, without any that are nested."""
+    """The texts of a list of chunks, nested ones excluded."""
     return "".join(
         item if isinstance(item, str) else item["text"]
         for item in as_list(value)
@@ -111,7 +111,7 @@ def _texts(value: Any) -> str:
 
 
 def reasoning_of(message: Mapping[str, Any]) -> str:
-    """The reasoning, under whichever name."""
+    """The reasoning, whatever its field is called."""
     for name in ("reasoning_content", "reasoning", "thinking"):
         value = message.get(name)
         if isinstance(value, str) and value:
@@ -123,7 +123,7 @@ def reasoning_of(message: Mapping[str, Any]) -> str:
 
 
 def linked_sources(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Sources that stand beside the answer (Perplexity), in the form of OpenAI's annotations."""
+    """Sources sent alongside the answer (Perplexity), in the form of OpenAI's annotations."""
     links = payload.get("citations")
     return [
         {"type": "url_citation", "url_citation": {"url": link}} if isinstance(link, str) else link
@@ -162,20 +162,20 @@ def whole_message(message: Mapping[str, Any], sources: list[dict[str, Any]]) -> 
 
 
 def arguments_of(value: Any) -> str:
-    """Arguments as JSON text, however they came."""
+    """Arguments as JSON text, whatever their form."""
     if isinstance(value, str):
         return value
     return "" if value is None else text_of_received(value)
 
 
 def is_custom(item: Mapping[str, Any]) -> bool:
-    """Whether a call is one of a custom tool; some servers write an empty ``custom`` beside each function."""
+    """Whether a call is of a custom tool; some servers add an empty ``custom`` to each function."""
     custom = item.get("custom")
     return isinstance(custom, dict) and any(custom.values()) and not any(as_object(item.get("function")).values())
 
 
 def whole_calls(message: Mapping[str, Any]) -> list[ToolCall]:
-    """The calls of a whole message."""
+    """The tool calls of a complete message."""
     calls: list[ToolCall] = []
     for item in as_list(message.get("tool_calls")):
         if not isinstance(item, dict):
@@ -189,7 +189,7 @@ def whole_calls(message: Mapping[str, Any]) -> list[ToolCall]:
             arguments = arguments_of(function.get("arguments"))
             arguments = "" if arguments.strip() == "null" else arguments
             if not (arguments or function.get("name") or call_id(item)):
-                continue  # an empty place, no call
+                continue  # an empty entry, not a call
             call = OpenCall(0, call_id(item), str(function.get("name") or ""), [arguments])
             call.extra = call_extra(item)
         calls.append(call.close())
@@ -206,7 +206,7 @@ def call_id(item: Mapping[str, Any]) -> str | None:
 
 
 def index_of(item: Mapping[str, Any]) -> int | None:
-    """The place of a call among the calls, if the server tells."""
+    """The index of a call, if the server sends it."""
     index = item.get("index")
     if isinstance(index, str) and index.isascii() and index.isdecimal() and len(index) < 6:
         return int(index)
@@ -214,6 +214,6 @@ def index_of(item: Mapping[str, Any]) -> int | None:
 
 
 def call_extra(item: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Google puts its thought signature beside a call under ``extra_content``; it must go back there."""
+    """Google puts the thought signature of a call under ``extra_content``; it must be sent back there."""
     extra = item.get("extra_content")
     return {"extra_content": extra} if extra else None

@@ -1,4 +1,4 @@
-"""Pictures, sound and documents in OpenAI's form."""
+"""Images, audio and documents in OpenAI's form."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _AUDIO_FORMATS = {
 
 
 def write_image(image: Image, quirks: ChatQuirks) -> dict[str, Any]:
-    """A picture.
+    """Write an image.
 
     Raises:
-        InvalidRequestError: The provider takes none, or not in this form.
+        InvalidRequestError: The provider accepts none, or not in this form.
     """
     if not quirks.images:
         raise InvalidRequestError(
@@ -46,12 +46,12 @@ def write_image(image: Image, quirks: ChatQuirks) -> dict[str, Any]:
 
 
 def write_audio(audio: Audio, quirks: ChatQuirks) -> dict[str, Any]:
-    """Sound; errors as :func:`write_image`."""
+    """Write audio; raises as :func:`write_image`."""
     suffix = _AUDIO_FORMATS.get(audio.media_type or "")
     if not quirks.audio or audio.data is None or suffix is None:
         raise InvalidRequestError(
             "This provider takes audio only as WAV or MP3 data." if quirks.audio else "This provider takes no audio.",
-            hint="Convert the recording, or use a provider that takes it (Gemini takes most formats).",
+            hint="Convert the recording, or use a provider that accepts it (Gemini accepts most formats).",
         )
     if quirks.bare_audio:
         return {"type": "input_audio", "input_audio": audio.base64}
@@ -59,7 +59,7 @@ def write_audio(audio: Audio, quirks: ChatQuirks) -> dict[str, Any]:
 
 
 def write_document(document: Document, quirks: ChatQuirks) -> dict[str, Any]:
-    """A document; errors as :func:`write_image`."""
+    """Write a document; raises as :func:`write_image`."""
     text = document.as_text
     if text is not None:
         return {"type": "text", "text": text}

@@ -16,14 +16,14 @@ from provider_kit.model.tools import DEFAULT_EFFORT, Reasoning
 
 __all__ = ["ChatQuirks", "ReasoningWriter", "clamp_effort", "effort_writer"]
 
-#: Writes the reasoning wish into a request's body, reporting what the model does not take.
+#: Writes the reasoning settings into a request's body, and reports what the model does not accept.
 ReasoningWriter: TypeAlias = Callable[[Reasoning, dict[str, Any], ParameterReport], None]
 
 _ORDER = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 def clamp_effort(effort: str, allowed: tuple[str, ...]) -> str:
-    """The nearest allowed effort; of two equally near ones the lower."""
+    """The nearest allowed effort; the lower of two equally near ones."""
     if effort in allowed:
         return effort
     wanted = _ORDER.index(effort)
@@ -37,7 +37,7 @@ def budget_effort(budget: int) -> str:
 
 
 def effort_writer(*allowed: str, field_name: str = "reasoning_effort") -> ReasoningWriter:
-    """Writes one effort word; budgets become the nearest word."""
+    """Create a writer of a single effort value; budgets become the nearest effort."""
 
     def write(reasoning: Reasoning, body: dict[str, Any], report: ParameterReport) -> None:
         wanted = reasoning.effort or (budget_effort(reasoning.budget_tokens) if reasoning.budget_tokens else None)
@@ -59,32 +59,32 @@ def effort_writer(*allowed: str, field_name: str = "reasoning_effort") -> Reason
 
 @frozen(kw_only=True)
 class ChatQuirks:
-    """How a server of the chat API differs from the common ground. The defaults suit an unknown one."""
+    """How a server differs from the common chat API. The defaults suit an unknown server."""
 
-    #: Field that bounds the answer.
+    #: Field that limits the length of the answer.
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     #: Role under which system prompts are sent.
     system_role: Literal["system", "developer"] = "system"
     #: Whether several system messages are joined into one at the start.
     single_system: bool = False
-    #: Whether turns of the same role in a row are joined.
+    #: Whether consecutive messages of the same role are joined.
     join_same_role: bool = False
     #: Request parameters the server or model refuses, with the reason.
     refused: Mapping[str, str] = field(factory=dict)
-    #: Of these, the ones that are taken when the caller turns reasoning off.
+    #: Of these, the ones that are accepted when the caller turns reasoning off.
     taken_without_reasoning: frozenset[str] = frozenset()
-    #: Whether ``stream_options.include_usage`` is asked for.
+    #: Whether ``stream_options.include_usage`` is sent.
     ask_stream_usage: bool = True
-    #: Whether the stream always ends with ``[DONE]``; if so, its absence means a cut.
+    #: Whether the stream always ends with ``[DONE]``; if so, its absence means truncation.
     always_done: bool = False
     seed_field: str = "seed"
     #: Field for the end user's id, ``None`` if there is none.
     user_field: str | None = "user"
     #: Whether ``metadata`` is accepted.
     metadata: bool = True
-    #: Most stop texts, ``None`` for no known limit.
+    #: Greatest number of stop texts, ``None`` for no known limit.
     max_stop: int | None = None
-    #: Modes of ``tool_choice`` that are accepted beside ``auto`` and ``none``.
+    #: Modes of ``tool_choice`` that are accepted besides ``auto`` and ``none``.
     tool_choices: frozenset[str] = frozenset({"required", "named"})
     #: Whether a subset of tools can be named on the wire.
     allowed_tools: bool = False
@@ -92,19 +92,19 @@ class ChatQuirks:
     parallel_tool_calls: bool = True
     #: Whether a tool's ``strict`` is accepted.
     strict_tools: bool = True
-    #: How JSON schemas are asked for; ``prompt``: JSON mode and the schema in the system prompt.
+    #: How JSON schemas are sent; ``prompt``: JSON mode and the schema in the system prompt.
     json_schema: Literal["native", "prompt"] = "native"
     #: Whether JSON mode without a schema exists.
     json_object: bool = True
-    #: Whether the model's refusals have a field of their own; else they are text.
+    #: Whether the model's refusals have a separate field; else they are text.
     refusals: bool = False
-    #: Whether ``default`` is a word for an effort.
+    #: Whether ``default`` is a value of the effort.
     default_effort: bool = False
-    #: How to ask for reasoning; ``None``: the wish is left out.
+    #: Writes the reasoning settings; ``None``: they are left out.
     reasoning: ReasoningWriter | None = effort_writer("none", "minimal", "low", "medium", "high", "xhigh", "max")
     #: Field under which the assistant's reasoning is sent back; ``None``: it is not.
     reasoning_field: str | None = None
-    #: Whether reasoning must be present on assistant turns once tools are used, empty if unknown.
+    #: Whether reasoning must be present on assistant messages once tools are used, empty if unknown.
     reasoning_with_tools: bool = False
     #: Whether thinking goes back as chunks inside ``content``.
     thinking_chunks: bool = False
@@ -124,11 +124,11 @@ class ChatQuirks:
     nine_letter_ids: bool = False
     #: Whether tool messages carry the tool's name.
     tool_name: bool = False
-    #: Value of ``content`` where an assistant turn has only tool calls.
+    #: Value of ``content`` where an assistant message has only tool calls.
     empty_content: str | None = None
     #: Field for the wanted number of dimensions.
     dimensions_field: str = "dimensions"
-    #: What to ask the list of models for, where more than names can be had.
+    #: Query parameters of the list of models, where it can return more than names.
     models_query: Mapping[str, str] = field(factory=dict)
     #: Path that counts tokens, ``None`` if there is none.
     count_path: str | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["ReasoningDetails"]
 
-#: Fields whose pieces are put one after the other; of others the last one counts.
+#: Fields whose pieces are concatenated; of other fields the last value counts.
 _TEXTS = ("text", "summary", "data")
 
 
@@ -26,7 +26,7 @@ class ReasoningDetails:
         return bool(self._blocks)
 
     def add(self, details: Iterable[Any]) -> None:
-        """Take pieces. A block without an id goes on with any id, and one with an id without any."""
+        """Take pieces. A block without an id may continue with an id, and the other way round."""
         for item in details:
             if not isinstance(item, dict):
                 continue
@@ -54,5 +54,5 @@ class ReasoningDetails:
         return self._by_id.get((place, str(given)))
 
     def close(self) -> list[dict[str, Any]]:
-        """The blocks as they stand."""
+        """The blocks so far."""
         return [{**block, **{key: "".join(pieces) for key, pieces in texts.items()}} for block, texts in self._blocks]

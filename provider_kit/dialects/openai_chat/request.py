@@ -1,6 +1,6 @@
 """Chat requests in OpenAI's form (POST /chat/completions).
 
-Source: OpenAI API reference, "Create chat completion", and what the servers that imitate it document.
+Source: OpenAI API reference, "Create chat completion", and the documentation of compatible servers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TAKES = COMMON_FIELDS | {
     "metadata",
 }
 
-#: Characters of a call's id that OpenAI takes.
+#: Longest tool call id that OpenAI accepts, in characters.
 _LONGEST_ID = 40
 _NINE = re.compile(r"^[A-Za-z0-9]{9}$")
 
@@ -54,7 +54,7 @@ def write_tool(tool: Tool, strict_allowed: bool) -> dict[str, Any]:
 
 
 class RequestWriter:
-    """Writes one request; made for one call, holds what it has to report."""
+    """Writes one request; created for one call, collects its warnings."""
 
     def __init__(self, request: ChatRequest, quirks: ChatQuirks, report: ParameterReport, origin: str) -> None:
         self.request = request
@@ -63,7 +63,7 @@ class RequestWriter:
         self.origin = origin
         self.names: dict[str, str] = {}
         self._own = True
-        #: Whether the message that is written was made by this very API.
+        #: Whether the message being written came from this same API.
         self._same_api = False
         #: Ids of calls as they are written.
         self._ids: dict[str, str] = {}
@@ -156,9 +156,9 @@ class RequestWriter:
             elif role == "assistant":
                 turn = self._assistant(message)
                 if "tool_calls" in turn and written and "tool_calls" in written[-1]:
-                    join_calls(written[-1], turn)  # the results of both follow, and must follow one turn
+                    join_calls(written[-1], turn)  # the results of both follow, and must follow one message
                 elif turn.get("content") or len(turn) > 2 or not message.parts:
-                    append(turn)  # one of which nothing is left would be refused, or mean nothing
+                    append(turn)  # an empty message would be refused, or be meaningless
             else:
                 append(self._plain(role, message))
         if self.quirks.reasoning_with_tools:
@@ -236,7 +236,7 @@ class RequestWriter:
         return written
 
     def _generated(self, media: Media, written: dict[str, Any], items: list[dict[str, Any]]) -> None:
-        """What a model made goes back where it came from: to the same API, under the same name."""
+        """Media a model generated are sent back only to the same API."""
         extra = media.extra or {}
         words = None if self._same_api else spoken_words(media)
         if words:
@@ -272,7 +272,7 @@ class RequestWriter:
         return written
 
     def _call_id(self, call_id: str) -> str:
-        """Mistral takes only nine letters and digits; the same id always becomes the same nine."""
+        """Mistral accepts only nine letters and digits; the same id always gives the same nine."""
         if not self.quirks.nine_letter_ids or _NINE.match(call_id):
             return call_id
         return hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:9]
@@ -302,7 +302,7 @@ class RequestWriter:
         items = []
         for part in content:
             if isinstance(part, Media) and written_in(part) is None:
-                self.report.omit("messages", "images in tool results are not taken by this API.")
+                self.report.omit("messages", "images in tool results are not accepted by this API.")
             elif (item := self._part(part, "tool")) is not None:
                 items.append(item)
         if all(item.keys() == {"type", "text"} for item in items):
@@ -358,7 +358,7 @@ class RequestWriter:
                 if tool.cache and tool.native is None:
                     item["cache_control"] = _cache_control(tool.cache)
         if not quirks.strict_tools and any(tool.strict for tool in tools):
-            self.report.omit("tools", "strict is not taken here; check the arguments of calls yourself.")
+            self.report.omit("tools", "strict is not accepted here; check the arguments of calls yourself.")
         if choice is not None:
             written = self._tool_choice(choice)
             if written is not None:
@@ -411,7 +411,7 @@ class RequestWriter:
                 _add_instruction(body["messages"], "Answer with JSON only.")
 
     def _mark_cache(self, messages: list[dict[str, Any]], cache: bool | str) -> None:
-        """Mark the end of the conversation as worth caching."""
+        """Put a prompt cache mark at the end of the conversation."""
         for message in reversed(messages):
             content = message.get("content")
             if isinstance(content, str) and content:

@@ -1,4 +1,4 @@
-"""Whole chat answers in OpenAI's form, of OpenAI and of everyone who imitates it."""
+"""Whole chat answers in OpenAI's form, of OpenAI and compatible servers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from provider_kit.model.messages import Message, ToolCall
 
 __all__ = ["parse_answer"]
 
-#: A message with no other fields is plain text, unless it is a refusal or has annotations.
+#: Fields of a message that is plain text, unless it is a refusal or has annotations.
 _PLAIN_FIELDS = frozenset({"role", "content", "refusal", "annotations"})
 
 
@@ -25,7 +25,7 @@ def parse_answer(
     """Read a whole answer.
 
     Raises:
-        APIError: The answer holds an error instead of a choice, or is no chat answer at all.
+        APIError: The answer holds an error instead of a choice, or is not a chat answer.
     """
     choices = payload.get("choices") if isinstance(payload, dict) else None
     choice: Any = choices[0] if type(choices) is list and len(choices) == 1 else None
@@ -65,7 +65,7 @@ def _is_plain(message: Mapping[str, Any]) -> bool:
 
 
 def _raise_embedded(choice: Any, payload: Any, provider: str, error_codes: Mapping[str, type[APIError]]) -> None:
-    """An answer without a choice: the error in it, else that it is no answer."""
+    """Raise for an answer without a choice: the error in it, else that it is not a chat answer."""
     if choice is not None and choice.get("error"):
         raise error_from_body(choice, status=200, headers={}, provider=provider, overrides=error_codes)
     if isinstance(payload, dict) and holds_error(payload, ()):

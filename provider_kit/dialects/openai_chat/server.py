@@ -16,7 +16,7 @@ class OpenAIChatServer(ServerDialect):
     name = "openai_chat"
 
     def read(self, body: dict[str, Any], path: str) -> Asked:
-        """Understand a request."""
+        """Parse a request."""
         turns: list[tuple[str, str]] = []
         called: list[str] = []
         for message in body.get("messages") or ():

@@ -1,4 +1,4 @@
-"""Streamed chat answers in OpenAI's form, of OpenAI and of everyone who imitates it."""
+"""Streamed chat answers in OpenAI's form, of OpenAI and compatible servers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from provider_kit.model.messages import Message, Part, Refusal, Text, Thinking
 
 __all__ = ["ChatStreamDecoder"]
 
-#: Characters of a last piece that is taken for the whole text once more, if it is equal to it.
+#: Fewest characters of a last piece that counts as a repetition if it equals the whole text.
 _SURELY_REPEATED = 16
 
 
@@ -66,16 +66,16 @@ class ChatStreamDecoder(EventReader):
         self._refusal: list[str] = []
         self._parts: list[Part] = []
         self._citations: list[dict[str, Any]] = []
-        #: What of sources and pictures was told already.
+        #: Sources and images that were already delivered.
         self._told: set[int] = set()
         self._spoken = SpokenAnswer()
         self._calls = ToolCallAssembly()
         self._details = ReasoningDetails()
-        #: Whether content came under ``delta``, so that a ``message`` can only repeat it.
+        #: Whether content came under ``delta``, so that a ``message`` only repeats it.
         self._by_delta = False
         self._raw_reason: str | None = None
         self._usage: dict[str, Any] | None = None
-        #: Id, model and time of the first event; the event itself would be kept for as long as the stream lasts.
+        #: Id, model and time of the first event, so that the event itself need not be kept.
         self._first: tuple[Any, Any, Any] | None = None
 
     def feed(self, data: bytes) -> Iterator[Chunk]:
@@ -148,7 +148,7 @@ class ChatStreamDecoder(EventReader):
         if not self.complete and not self.lacks_only_end:
             return "error"
         if self._raw_reason is None and not calls:
-            # Only the stream's own end mark, and nothing that says otherwise.
+            # Only the stream's end mark, and nothing that contradicts it.
             return "stop" if self._text or self._refusal or self._parts else "error"
         return finish_of(self._raw_reason, calls)
 
@@ -177,7 +177,7 @@ class ChatStreamDecoder(EventReader):
         if choice.get("error"):
             raise self._failure(choice)
         reason = choice.get("finish_reason")
-        if reason and reason != "null":  # some write "" or "null" into every chunk
+        if reason and reason != "null":  # some servers write "" or "null" into every chunk
             if reason == "error" or reason == "insufficient_system_resource":
                 raise self._failure(
                     {"error": {"message": f"The provider ended the stream with {reason!r}.", "code": reason}}
@@ -198,11 +198,11 @@ class ChatStreamDecoder(EventReader):
         return chunk
 
     def _content(self, chunk: Chunk, delta: Mapping[str, Any], content: Any, last: bool) -> None:
-        """Take what a piece has, and put it into the chunk."""
+        """Move the content of a piece into the chunk."""
         found = read_content(content)
         text, thinking = found.text, found.thinking or reasoning_of(delta)
         if last and len(text) >= _SURELY_REPEATED and len(self._text) > 1 and text == "".join(self._text):
-            text = ""  # the whole text once more
+            text = ""  # the whole text repeated
         refusal = str(delta.get("refusal") or "")
         details = delta.get("reasoning_details")
         if details:
@@ -227,7 +227,7 @@ class ChatStreamDecoder(EventReader):
     def _other_content(
         self, chunk: Chunk, delta: Mapping[str, Any], parts: list[Part], notes: list[dict[str, Any]]
     ) -> None:
-        """Pictures, sound and sources."""
+        """Images, audio and sources."""
         for item in as_list(delta.get("images")):
             picture = read_image(item) if self._is_news(item) else None
             if picture is not None:
@@ -246,13 +246,13 @@ class ChatStreamDecoder(EventReader):
         return news
 
     def _notes(self, notes: list[Any]) -> list[dict[str, Any]]:
-        """Take sources; those that were not told yet."""
+        """Take sources; return those not delivered yet."""
         news = [note for note in notes if isinstance(note, dict) and self._is_news(note)]
         self._citations.extend(news)
         return news
 
     def _snapshot(self, chunk: Chunk, message: Mapping[str, Any]) -> None:
-        """A ``message`` in place of a ``delta``: a piece of its own, all so far, or all once more."""
+        """A ``message`` instead of a ``delta``: a new piece, everything so far, or a repetition."""
         found = read_content(message.get("content"))
         self._put(
             chunk,
@@ -321,7 +321,7 @@ class ChatStreamDecoder(EventReader):
         return pieces
 
     def flush(self) -> None:
-        """The stream has failed: what waited for more is part of what was received."""
+        """The stream has failed: count held-back pieces as received."""
         for payload in self._pairs.finish():
             for _ in self._read(payload):
                 pass

@@ -1,4 +1,4 @@
-"""Turns that a server wants joined."""
+"""Joining of messages for servers that require it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["join_calls", "join_same_role", "join_system"]
 
 
 def join_calls(turn: dict[str, Any], following: dict[str, Any]) -> None:
-    """Add a second assistant turn with calls to the one before it."""
+    """Join an assistant message with tool calls to the one before it."""
     turn["tool_calls"] = [*turn["tool_calls"], *following["tool_calls"]]
     first, second = turn.get("content"), following.get("content")
     if isinstance(first, str) and isinstance(second, str):
@@ -32,7 +32,7 @@ def _as_parts(content: Any) -> list[Any]:
 
 
 def join_system(written: list[dict[str, Any]], role: str) -> list[dict[str, Any]]:
-    """One system message, at the start."""
+    """Join system messages into one at the start."""
     system = [item for item in written if item["role"] == role]
     if len(system) <= 1 and (not system or written[0] is system[0]):
         return written
@@ -46,7 +46,7 @@ def join_system(written: list[dict[str, Any]], role: str) -> list[dict[str, Any]
 
 
 def join_same_role(written: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Turns of text of one role in a row become one."""
+    """Join consecutive text messages of the same role."""
     joined: list[dict[str, Any]] = []
     for item in written:
         last = joined[-1] if joined else None

@@ -1,4 +1,4 @@
-"""OpenAI's Responses API, and those who imitate it."""
+"""OpenAI's Responses API and compatible servers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class OpenAIResponses(OpenAICatalog):
         super().__init__(provider=provider, origin=origin or f"{self.name}/{provider}")
         self._profile = profile
         self._counts = counts
-        #: Whether calls of custom tools are the server's own, already carried out (xAI).
+        #: Whether calls of custom tools were already executed by the server (xAI).
         self._runs_custom_tools = runs_custom_tools
 
     def build_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
@@ -54,7 +54,7 @@ class OpenAIResponses(OpenAICatalog):
         )
 
     def build_count(self, request: ChatRequest, report: ParameterReport) -> WireRequest:
-        """POST /responses/input_tokens: the request without what only matters for an answer."""
+        """POST /responses/input_tokens: the request without the fields that only affect an answer."""
         if not self._counts:
             raise self._missing("token counting")
         body = self.build_chat(request, stream=False, report=report).body or {}

@@ -22,11 +22,11 @@ def _number(index: Any) -> int:
 
 
 def _rest(known: list[str], whole: Any) -> str:
-    """What of a whole text was not streamed; nothing where it is another text."""
+    """What of a complete text was not streamed; nothing where the texts differ."""
     if not isinstance(whole, str) or not whole:
         return ""
     if len(whole) < len(known) or len(whole) < sum(map(len, known)):
-        return ""  # without a look: it would take time for each of many ends
+        return ""  # without a comparison, which would take time for each of many ends
     joined = "".join(known)
     added = whole[len(joined) :] if whole.startswith(joined) else ""
     if added:
@@ -40,12 +40,12 @@ def _has_text(parts: Any) -> bool:
 
 @define
 class OpenItem:
-    """One item: what was streamed of it, and what the server said it is."""
+    """One item: what was streamed of it, and what the server declared it to be."""
 
     item: dict[str, Any]
     #: Its number in the order in which items came.
     number: int
-    #: Its place in the output, where the server tells it.
+    #: Its index in the output, where the server sends it.
     index: int | None = None
     #: Its number among the calls of the caller's tools.
     position: int | None = None
@@ -56,7 +56,7 @@ class OpenItem:
     verbatim: list[str] = field(factory=list)
     notes: list[dict[str, Any]] = field(factory=list)
     done: bool = False
-    #: An id of our own, where the server gave one twice.
+    #: A generated id, where the server used one twice.
     own_call_id: str | None = None
     _told: dict[str, str] = field(factory=dict)
     _known_notes: set[str] = field(factory=set)
@@ -67,7 +67,7 @@ class OpenItem:
         return str(self.item.get("type"))
 
     def is_same(self, given: Mapping[str, Any]) -> bool:
-        """Whether a later word about an item may be about this one: its kind, and no other call."""
+        """Whether a later event may be about this item: same kind, and no other call."""
         kind = given.get("type")
         if kind is not None and self.item.get("type") is not None and kind != self.item["type"]:
             return False
@@ -77,39 +77,39 @@ class OpenItem:
     # -------------------------------------------------------------------------------------------- texts
 
     def add_text(self, index: Any, text: str) -> None:
-        """A piece of text."""
+        """Add a piece of text."""
         self.texts.setdefault(_number(index), []).append(text)
 
     def rest_of_text(self, index: Any, whole: Any) -> str:
-        """What of a whole text was not streamed."""
+        """What of a complete text was not streamed."""
         return _rest(self.texts.setdefault(_number(index), []), whole)
 
     def rest_of_refusal(self, whole: Any) -> str:
-        """What of a whole refusal was not streamed."""
+        """What of a complete refusal was not streamed."""
         return _rest(self.refusal, whole)
 
     def rest_of_part(self, index: Any, part: Mapping[str, Any]) -> tuple[str, str]:
-        """What of a whole part was not streamed: text and refusal."""
+        """What of a complete part was not streamed: text and refusal."""
         if part.get("type") == "refusal":
             return "", self.rest_of_refusal(part.get("refusal"))
         return self.rest_of_text(index, part.get("text")), ""
 
     def add_summary(self, index: Any, text: str) -> str:
-        """A piece of the reasoning's summary; what is shown of it. Paragraphs are set apart."""
+        """Add a piece of the reasoning summary; return what is shown of it. Paragraphs are separated."""
         number = _number(index)
         shown = f"\n\n{text}" if text and self.summary and number not in self.summary else text
         self.summary.setdefault(number, []).append(text)
         return shown
 
     def rest_of_summary(self, index: Any, whole: Any) -> str:
-        """What of a whole paragraph was not streamed."""
+        """What of a complete paragraph was not streamed."""
         number = _number(index)
         first = number not in self.summary and bool(self.summary)
         added = _rest(self.summary.setdefault(number, []), whole)
         return f"\n\n{added}" if first and added else added
 
     def add_notes(self, notes: Iterable[Any]) -> list[dict[str, Any]]:
-        """Annotations; those that were not told yet."""
+        """Add annotations; return those not delivered yet."""
         news = []
         for note in notes:
             if isinstance(note, dict) and (mark := repr(note)) not in self._known_notes:
@@ -121,7 +121,7 @@ class OpenItem:
     # -------------------------------------------------------------------------------------------- calls
 
     def _delta(self, arguments: str) -> ToolCallDelta | None:
-        """A delta with whatever of id and name was not told yet; ``None`` if there is nothing to tell."""
+        """A delta with the id and name if not delivered yet; ``None`` if there is nothing to deliver."""
         if self.position is None:
             return None
         news = {}
@@ -133,23 +133,24 @@ class OpenItem:
         return ToolCallDelta(self.position, news.get("id"), news.get("name"), arguments)
 
     def begin_call(self) -> ToolCallDelta | None:
-        """The call as it was announced. Arguments that come with it are told in the end, for they may be streamed."""
+        """The call as announced. Arguments that come with it are delivered at the end, since they may still be
+        streamed."""
         return self._delta("")
 
     def end_call(self) -> ToolCallDelta | None:
-        """What of the call was announced and never streamed."""
+        """What of the call was announced but not streamed."""
         if self.arguments:
             return None
         return self.rest_of_call(self.item.get("arguments") or self.item.get("input"))
 
     def add_arguments(self, text: str) -> ToolCallDelta | None:
-        """A piece of the arguments."""
+        """Add a piece of the arguments."""
         if text:
             self.arguments.append(text)
         return self._delta(text)
 
     def rest_of_call(self, whole: Any) -> ToolCallDelta | None:
-        """What of a whole call was not streamed."""
+        """What of a complete call was not streamed."""
         if whole is not None and not isinstance(whole, str):
             whole = text_of_received(whole)
         return self._delta(_rest(self.arguments, whole))
@@ -157,12 +158,12 @@ class OpenItem:
     # -------------------------------------------------------------------------------------------- the end
 
     def complete(self, given: Mapping[str, Any]) -> tuple[str, str, str, ToolCallDelta | None, list[dict[str, Any]]]:
-        """The item as it was in the end.
+        """Take the final form of the item.
 
         Returns:
             What of it was not streamed: text, thinking, refusal, call and notes.
         """
-        # What is empty in the end does not wipe what was known before.
+        # Empty fields of the final form do not overwrite what was known before.
         self.item.update({key: value for key, value in given.items() if value not in _EMPTY})
         self.done = True
         text: list[str] = []

@@ -1,8 +1,8 @@
 """Requests to OpenAI's Responses API (POST /responses).
 
-Every request is whole in itself: the conversation is sent each time, with the reasoning items the API
-gave back unchanged between a call and its result, and ``store: false`` unless the caller asks otherwise
-through ``extra_body``. Source: OpenAI API reference, "Responses" and "Reasoning".
+Every request is complete: the conversation is sent each time, with the API's reasoning items unchanged between a tool
+call and its result, and with ``store: false`` unless ``extra_body`` says otherwise. Source: OpenAI API reference,
+"Responses" and "Reasoning".
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ __all__ = ["TAKES", "ResponsesProfile", "ResponsesRequestWriter"]
 #: The fields of a request that are written here, or reported.
 TAKES = COMMON_FIELDS | {"verbosity", "user", "metadata"}
 
-#: Characters of a call's id that the API takes.
+#: Longest tool call id that the API accepts, in characters.
 _LONGEST_ID = 64
 
 
 @frozen(kw_only=True)
 class ResponsesProfile:
-    """What one model takes."""
+    """What one model accepts."""
 
     #: Request parameters the model refuses, with the reason.
     refused: Mapping[str, str] = field(factory=dict)
-    #: Of these, the ones that are taken when the caller turns reasoning off.
+    #: Of these, the ones that are accepted when the caller turns reasoning off.
     taken_without_reasoning: frozenset[str] = frozenset()
     #: Writes the effort; ``None``: no reasoning to control.
     effort: ReasoningWriter | None = effort_writer("none", "minimal", "low", "medium", "high", "xhigh", "max")
-    #: Whether encrypted reasoning is asked for, so that it can be sent back.
+    #: Whether encrypted reasoning is requested, so that it can be sent back.
     encrypted_reasoning: bool = True
     #: Field for the end user's id.
     user_field: str = "safety_identifier"
     #: Role of system messages inside the conversation.
     system_role: str = "developer"
-    #: Least number of tokens that an answer may be bounded to.
+    #: Smallest accepted limit of the answer, in tokens.
     least_output_tokens: int = 16
 
 
@@ -77,7 +77,7 @@ class ResponsesRequestWriter:
             least = profile.least_output_tokens
             body["max_output_tokens"] = max(request.max_tokens, least)
             if request.max_tokens < least:
-                self.report.omit("max_tokens", f"this API's least is {least}; {least} was sent.")
+                self.report.omit("max_tokens", f"this API's minimum is {least}; {least} was sent.")
         for name in ("temperature", "top_p"):
             value = getattr(request, name)
             if value is not None:
@@ -195,7 +195,7 @@ class ResponsesRequestWriter:
                 self.report.omit("messages", f"a {type(part).__name__} of an assistant message was not sent.")
         while items and items[-1].get("type") == "reasoning":
             items.pop()  # the API refuses reasoning without the item it belongs to
-            self.report.omit("messages", "reasoning of an answer that was cut was not sent.")
+            self.report.omit("messages", "reasoning of a truncated answer was not sent.")
         return items
 
     def _part(self, part: Any) -> dict[str, Any]:
@@ -226,7 +226,7 @@ class ResponsesRequestWriter:
                 "The Responses API takes no audio.",
                 hint="Use the chat API: use_responses_api=False with an audio model.",
             )
-        raise InvalidRequestError(f"A {type(part).__name__} cannot stand in a user message.")
+        raise InvalidRequestError(f"A {type(part).__name__} cannot be part of a user message.")
 
     # -------------------------------------------------------------------------------------------- the rest
 

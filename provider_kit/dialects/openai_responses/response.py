@@ -122,7 +122,7 @@ def _finish(response: Mapping[str, Any], has_calls: bool) -> tuple[Any, str | No
 
 
 def answer_of(response: Mapping[str, Any], parts: list[Part], raw: Any, origin: str) -> ChatResponse:
-    """The answer that a response object and the parts of its items make."""
+    """Build the answer from a response object and the parts of its items."""
     calls = with_distinct_ids(part for part in parts if type(part) is ToolCall)
     finish, raw_reason = _finish(response, bool(calls))
     model = response.get("model") or None
@@ -142,7 +142,7 @@ def parse_response(payload: Any, *, provider: str, origin: str, runs_custom_tool
     """Read a whole answer.
 
     Raises:
-        APIError: The answer holds an error, says it failed, or is no answer at all.
+        APIError: The answer holds an error, says it failed, or is not an answer of this API.
     """
     if isinstance(payload, dict) and not payload.get("output") and holds_error(payload, ("output",)):
         raise error_from_body(payload, status=200, headers={}, provider=provider, overrides={})

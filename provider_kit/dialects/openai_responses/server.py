@@ -16,7 +16,7 @@ class ResponsesServer(ServerDialect):
     name = "openai_responses"
 
     def read(self, body: dict[str, Any], path: str) -> Asked:
-        """Understand a request."""
+        """Parse a request."""
         turns: list[tuple[str, str]] = []
         called: list[str] = []
         if body.get("instructions"):

@@ -1,7 +1,7 @@
 """Streamed answers of OpenAI's Responses API.
 
-What a server tells only at the end of an item, or of the answer, reaches the chunks as what was streamed
-does, and what was streamed is not wiped by an end that is empty.
+What a server sends only at the end of an item, or of the answer, is delivered in chunks like streamed content, and an
+empty end does not overwrite what was streamed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from provider_kit.model.chat import ChatResponse, Chunk
 __all__ = ["ResponsesStreamDecoder"]
 
 _TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
-#: Items whose content comes in deltas; others are told when they are done.
+#: Items whose content comes in deltas; others are delivered when they are done.
 _STREAMED = (*CALLS, "message", "reasoning")
 
 
@@ -71,7 +71,7 @@ class ResponsesStreamDecoder(EventReader):
     # -------------------------------------------------------------------------------------------- items
 
     def _item(self, payload: Mapping[str, Any], kind: str) -> OpenItem:
-        """The item an event belongs to: by its place, else by its id, else the last one that is still open."""
+        """The item an event belongs to: by its index, else by its id, else the last one that is still open."""
         index, item_id = payload.get("output_index"), payload.get("item_id")
         known_id = isinstance(item_id, str) and bool(item_id)
         found = self._by_index.get(index) if type(index) is int else None
@@ -82,7 +82,7 @@ class ResponsesStreamDecoder(EventReader):
             if found is not None and found.done:
                 found = None
         if found is not None and found.kind != kind and found.kind in _STREAMED:
-            found = None  # of another kind in the same place, in which this would be lost
+            found = None  # another kind at the same index, which would drop this event
         if found is None:
             return self._begin({"type": kind}, index, item_id)
         if type(index) is int:
@@ -121,7 +121,7 @@ class ResponsesStreamDecoder(EventReader):
             if chunk is not None and chunk.has_content:
                 yield chunk
             elif chunk is not None and kind == "response.reasoning_text.delta":
-                yield chunk  # nothing to show, but a sign of life
+                yield chunk  # nothing to show, but content for the idle timeout
         elif kind in _TERMINAL:
             yield from self._end(payload)
         elif isinstance(payload.get("response"), dict):
@@ -165,7 +165,7 @@ class ResponsesStreamDecoder(EventReader):
         return Chunk("", payload, item.rest_of_summary(payload.get("summary_index"), payload.get("text")))
 
     def _verbatim_delta(self, payload: dict[str, Any]) -> Chunk | None:
-        """Reasoning word for word: kept beside the summary, and a sign of life."""
+        """Verbatim reasoning: kept besides the summary, and content for the idle timeout."""
         text = str(payload.get("delta") or "")
         self._item(payload, "reasoning").verbatim.append(text)
         return Chunk("", payload) if text else None
@@ -198,7 +198,7 @@ class ResponsesStreamDecoder(EventReader):
         index = payload.get("output_index")
         known = self._by_index.get(index) if type(index) is int else self._by_id.get(str(given.get("id")))
         if known is not None and (known.done or not known.is_same(given)):
-            known = None  # the same place for another item
+            known = None  # the same index for another item
         item = known or self._begin(given, index, payload.get("item_id"))
         item.item.update(given)
         if item.position is None:
@@ -222,7 +222,7 @@ class ResponsesStreamDecoder(EventReader):
         return self._complete(known, given, payload)
 
     def _take_id(self, item: OpenItem) -> None:
-        """Each call must be told from the others, also where the server gives an id twice."""
+        """Give each tool call a distinct id, even where the server uses one twice."""
         given = item.item.get("call_id")
         if item.position is None or not given or item.own_call_id is not None:
             return
@@ -230,7 +230,7 @@ class ResponsesStreamDecoder(EventReader):
             item.own_call_id = new_call_id()
 
     def _complete(self, item: OpenItem, given: dict[str, Any], payload: dict[str, Any]) -> Chunk:
-        """An item as it was in the end: what of it the chunks have not told yet."""
+        """Take an item's final form; yield what was not delivered yet."""
         news = not item.done
         if given.get("call_id") and not item.item.get("call_id"):
             item.item["call_id"] = given["call_id"]
@@ -261,7 +261,7 @@ class ResponsesStreamDecoder(EventReader):
         yield Chunk("", payload, "", calls or None, finish_reason=answer.finish_reason, usage=answer.usage)
 
     def _match(self, output: Iterable[dict[str, Any]]) -> Iterator[tuple[OpenItem, dict[str, Any]]]:
-        """Which item of the stream each of the final list is: by id, by place, by call, else by kind and order."""
+        """Match each item of the final list to one of the stream: by id, by index, by call, else by kind and order."""
         by_call = {str(item.item["call_id"]): item for item in self._items if item.item.get("call_id")}
         by_kind: dict[str, deque[OpenItem]] = {}
         for item in self._items:

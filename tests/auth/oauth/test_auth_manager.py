@@ -92,7 +92,7 @@ def test_who_is_not_registered_is_told(world, manager):
     assert "'openai'" in caught.value.hint
     assert manager.remove("openai")
     assert not manager.remove("openai")
-    with pytest.raises(ConfigError, match="is no authenticator"):
+    with pytest.raises(ConfigError, match="is not an authenticator"):
         manager.register("x", object())
 
 

@@ -488,7 +488,7 @@ def test_a_listener_that_fails_breaks_no_call(world, server, caplog, broken, fak
     )
     with caplog.at_level(logging.WARNING):
         assert world(manager, "refresh_all") == {"a": None}
-    assert {"function": "on_event failed", "away": "could not be told", "status": "answered with status"}[
+    assert {"function": "on_event failed", "away": "could not be called", "status": "answered with status"}[
         broken
     ] in caplog.text
     assert "secret-path" not in caplog.text

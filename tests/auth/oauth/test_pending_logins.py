@@ -111,7 +111,7 @@ def test_a_callback_without_a_code_is_an_error(code):
     """With what to pass instead."""
     with pytest.raises(AuthError, match="no code") as caught:
         read_callback("acme", code)
-    assert "whole address" in caught.value.hint
+    assert "full URL" in caught.value.hint
 
 
 @pytest.mark.parametrize(

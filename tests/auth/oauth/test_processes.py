@@ -168,7 +168,7 @@ def test_a_strict_server_after_a_death_says_to_log_in(tmp_path):
         with pytest.raises(AuthError) as caught:
             authenticator.get_token()
         assert (caught.value.code, caught.value.retryable) == ("refresh_failed", False)
-        assert "an earlier refresh was cut off" in caught.value.details
+        assert "an earlier refresh was interrupted" in caught.value.details
         assert "Log in again" in caught.value.hint
         assert authenticator.login(open_browser=server.browser, show=None).can_refresh
         assert server.accepts(authenticator.get_token())

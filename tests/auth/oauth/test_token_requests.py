@@ -291,7 +291,7 @@ REFUSALS = [
     (400, '{"error": "unsupported_grant_type"}', "invalid_config", "invalid_config", False, "token URL"),
     (400, '{"error": "access_denied"}', "refresh_failed", "oauth_flow_failed", False, "declined"),
     (400, '{"error": "temporarily_unavailable"}', "provider_unavailable", "provider_unavailable", True, "busy"),
-    (400, '{"error": "never_seen"}', "refresh_failed", "oauth_flow_failed", False, "no reason"),
+    (400, '{"error": "never_seen"}', "refresh_failed", "oauth_flow_failed", False, "no known reason"),
     (429, '{"error": "slow_down"}', "provider_unavailable", "provider_unavailable", True, "busy"),
     (500, '{"error": "server_error"}', "provider_unavailable", "provider_unavailable", True, "busy"),
     (503, "<html>down</html>", "provider_unavailable", "provider_unavailable", True, "busy"),

@@ -117,7 +117,7 @@ def test_a_file_of_another_kind_is_left_as_it_is(kept, content):
     """A package.json is no token storage, neither to read nor to write."""
     storage, path = kept
     path.write_text(json.dumps(content))
-    assert "something else than tokens" in fails(storage).message
+    assert "does not hold tokens" in fails(storage).message
     assert json.loads(path.read_text()) == content
 
 
@@ -151,7 +151,7 @@ def test_a_directory_or_pipe_in_its_place_is_told(tmp_path):
         storage.retrieve_token("acme")
     os.mkfifo(tmp_path / "pipe.json")
     started = time.monotonic()
-    with pytest.raises(StorageError, match="no file"):
+    with pytest.raises(StorageError, match="not a file"):
         FileTokenStorage(tmp_path / "pipe.json").retrieve_token("acme")
     assert time.monotonic() - started < 1
 
@@ -271,7 +271,7 @@ def test_a_folder_that_everybody_may_write_keeps_no_tokens(tmp_path):
     folder.mkdir()
     folder.chmod(0o777)
     for storage in (FileTokenStorage(folder / "tokens.json"), FileTokenStorage(folder)):
-        with pytest.raises(StorageError, match="Everybody may write into") as caught:
+        with pytest.raises(StorageError, match="All users may write to") as caught:
             storage.store_token("a", OAuthToken(access_token="t"))
         assert "chmod o-w" in caught.value.hint
         assert [path.name for path in folder.iterdir()] == []
