@@ -406,7 +406,6 @@ def test_a_loop_that_is_closed_bare(drip, how):
     del loop
     assert_free(client, server, time.monotonic())
     client.close()
-    del client
     gc.collect()  # what Python has to say of such a loop is said here, and in no other test
 
 
