@@ -15,7 +15,7 @@ from provider_kit.errors import InvalidRequestError, ProviderKitError
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import DEFAULT_TOTAL_TIMEOUT, Timeout
-from provider_kit.model.inputs import ChatOptions, Messages, build_request
+from provider_kit.model.inputs import CALL_OPTIONS, ChatOptions, Messages, build_request
 from provider_kit.model.models import EmbeddingRequest, Embeddings, HealthStatus, Model
 from provider_kit.policies.retry import Backoff, RetryPolicy
 from provider_kit.transports.base import Transport
@@ -211,6 +211,9 @@ class Verbs(SyncAsyncMixin):
         """
         defaults = self._defaults
         request: ChatRequest = build_request(messages, options, default_model=self._model, defaults=defaults)
+        streamed = operation == "stream"
+        if CALL_OPTIONS.isdisjoint(options) and CALL_OPTIONS.isdisjoint(defaults):  # the common case
+            return self._call(operation, runtime, request, None, cancel=CancelToken() if streamed else None)
         on_unsupported = options.get("on_unsupported") or defaults.get("on_unsupported")
         if on_unsupported not in (None, "warn", "raise", "drop"):
             raise InvalidRequestError(
@@ -228,7 +231,7 @@ class Verbs(SyncAsyncMixin):
             on_unsupported,
             options.get("response_cache", defaults.get("response_cache")) is not False,
             # A stream may be closed from another thread or task, which ends its waits.
-            CancelToken(cancel) if operation == "stream" else cancel,
+            CancelToken(cancel) if streamed else cancel,
         )
 
     def _embedding(self, texts: Any, model: str | None, dimensions: Any, extra_body: Any) -> EmbeddingRequest:

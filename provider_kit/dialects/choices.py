@@ -61,16 +61,22 @@ class ChoiceFilter:
             event: The event.
         """
         pieces = [choice for choice in choices if isinstance(choice, dict)]
-        # Of parallel answers, the one without a number is the first (protobuf omits zeros).
-        told = [number if (number := _number(piece)) is not None or len(pieces) == 1 else 0 for piece in pieces]
-        numbers = {number for number in told if number is not None}
-        taken: list[tuple[Mapping[str, Any], Any]] = []
-        if len(numbers) > 1 and not self._several:
-            taken.extend(self._tell_apart(min(numbers) if self._number is None else self._number))
-        for number, piece in zip(told, pieces, strict=True):
-            taken.extend(self._take(number, (piece, event)))
+        if len(pieces) == 1:
+            taken = self._take(_number(pieces[0]), (pieces[0], event))
+        else:
+            taken = self._take_several(pieces, event)
         certain = bool(taken) and not self._waiting and not self._counting
         self.quick = (self._number or 0) if certain else _NONE
+        return taken
+
+    def _take_several(self, pieces: list[dict[str, Any]], event: Any) -> list[tuple[Mapping[str, Any], Any]]:
+        # Of parallel answers, the one without a number is the first (protobuf omits zeros).
+        told = [_number(piece) or 0 for piece in pieces]
+        taken: list[tuple[Mapping[str, Any], Any]] = []
+        if len(set(told)) > 1 and not self._several:
+            taken.extend(self._tell_apart(min(told) if self._number is None else self._number))
+        for number, piece in zip(told, pieces, strict=True):
+            taken.extend(self._take(number, (piece, event)))
         return taken
 
     def ended(self) -> None:

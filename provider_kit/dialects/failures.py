@@ -72,8 +72,9 @@ def holds_error(payload: Mapping[str, Any], answers: Iterable[str]) -> bool:
     """
     if payload.get("error"):
         return True
-    if any(name in payload for name in answers):
-        return False
+    for name in answers:
+        if name in payload:
+            return False
     return (
         payload.get("object") == "error"
         or payload.get("type") == "error"

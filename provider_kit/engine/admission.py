@@ -139,7 +139,7 @@ class Admission:
         assert slots is not None  # this step exists only with a limit of calls in flight
         if place is None:
             place = lease.place = slots.take(attempts.runtime.is_loop_closed())
-            if place.granted:
+            if place.ref in slots.holders:
                 return None
             lease.since = now
             attempts.tell(ConcurrencyWait, f"{slots.limit} calls are in flight; waiting for a slot")

@@ -103,7 +103,7 @@ class Attempts(AttemptState):
     def __init__(self, parts: EngineParts, call: Call) -> None:
         events = parts.events
         observed = bool(events.sinks) or logs_everything()
-        super().__init__(call, parts.endpoint, call.retry or parts.policy, observed)
+        AttemptState.__init__(self, call, parts.endpoint, call.retry or parts.policy, observed)
         if events.asynchronous:
             events.check_world(call.runtime)
         self.parts = parts

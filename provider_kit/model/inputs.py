@@ -19,7 +19,7 @@ from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.messages import Message, Part
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
-__all__ = ["ChatOptions", "Messages", "build_request"]
+__all__ = ["CALL_OPTIONS", "ChatOptions", "Messages", "build_request"]
 
 #: What every method takes as its conversation.
 Messages: TypeAlias = str | Message | Mapping[str, Any] | Part | Sequence["str | Message | Mapping[str, Any] | Part"]
@@ -83,6 +83,8 @@ class ChatOptions(TypedDict, total=False):
 
 
 _KNOWN = frozenset(ChatOptions.__annotations__)
+#: Arguments that do not concern the request.
+CALL_OPTIONS = frozenset(("timeout", "total_timeout", "response_cache", "on_unsupported", "cancel"))
 #: Arguments of clients that are often passed to calls by mistake.
 _OF_CLIENTS = CONFIG_FIELDS | {"auth", "retry", "rate_limiter", "on_event", "session", "async_session", "transport"}
 _PLAIN = {

@@ -101,7 +101,8 @@ class Slots:
                 self.holders.discard(ref)
             elif ref in self._queue:
                 self._queue.remove(ref)
-            self._promote()
+            if self._queue:
+                self._promote()
         place.ref = None  # detach the callback first: Python swallows exceptions raised in one
 
     def reclaim(self) -> None:

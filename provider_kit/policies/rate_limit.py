@@ -213,7 +213,7 @@ class SlidingWindows:
         with self._lock:
             if elsewhere:
                 self._join(ticket)
-            elif self._head() is None and self._wait(tokens, now) <= 0:
+            elif (not self._queue or self._head() is None) and self._wait(tokens, now) <= 0:
                 self._admit(ticket, now)
             else:
                 ticket.expected = self._projected(tokens, now)
@@ -296,7 +296,7 @@ class SlidingWindows:
             if held is None:
                 return  # another caller was faster
             window.change(held[-1], used - ticket.tokens, now)
-            if used < ticket.tokens:
+            if self._queue and used < ticket.tokens:
                 self._wake_head()
 
     def projected(self, tokens: float, now: float) -> float:

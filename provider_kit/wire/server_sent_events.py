@@ -38,6 +38,8 @@ class EventDecoder:
         if self._cr or b"\r" in data:
             data = self._unify_line_ends(data)
         parts = self._parts
+        if data.find(b"\n") == len(data) - 2 and data[-1:] == b"\n" and data[:6] == b"data: " and not parts:
+            return [data[6:-2]]  # the common case: one event of one line
         if b"\n\n" not in data and not (self._line_ended and data[:1] == b"\n"):
             if data:
                 parts.append(data)

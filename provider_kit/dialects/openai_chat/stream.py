@@ -33,6 +33,9 @@ __all__ = ["ChatStreamDecoder"]
 #: Fewest characters of a last piece that counts as a repetition if it equals the whole text.
 _SURELY_REPEATED = 16
 
+#: Fields of a piece that hold other content.
+_OTHER = {"images", "audio", "annotations"}
+
 
 class ChatStreamDecoder(EventReader):
     """Reads a streamed chat answer."""
@@ -209,7 +212,8 @@ class ChatStreamDecoder(EventReader):
             self._details.add(as_list(details))
         self._put(chunk, text, thinking, refusal)
         chunk.tool_calls = self._pieces(delta) or None
-        self._other_content(chunk, delta, found.parts, found.notes)
+        if found.parts or found.notes or _OTHER & delta.keys():
+            self._other_content(chunk, delta, found.parts, found.notes)
 
     def _put(self, chunk: Chunk, text: str, thinking: str, refusal: str) -> None:
         chunk.text, chunk.thinking, chunk.refusal = (
