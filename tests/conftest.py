@@ -37,9 +37,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_xdist_auto_num_workers(config):
-    """Half as many again as there are cores: half of its time a worker waits for clocks, servers and processes."""
+    """Twice as many as there are cores: half of its time a worker waits for clocks, servers and processes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + cores // 2
+    return 2 * cores
 
 
 def pytest_collection_modifyitems(items):

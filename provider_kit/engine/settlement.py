@@ -238,8 +238,7 @@ class Settlement:
             lease.limiter.withdraw(lease.ticket, now)
         if lease.common is not None and admission.rates.common is not None:
             admission.rates.common.withdraw(lease.common, now)
-        if lease.claimed:
-            self._settle_custom(attempts, lease, 0.0, now)
+        self._settle_custom(attempts, lease, 0.0, now)
 
     def _settle_limits(self, attempts: AttemptState, lease: Lease, used: float | None, now: float) -> None:
         """Report to the limits what an attempt used; ``None`` if unknown."""
@@ -248,12 +247,11 @@ class Settlement:
             lease.limiter.settle(lease.ticket, lease.ticket.tokens if used is None else used, now)
         if lease.common is not None and common is not None:
             common.settle(lease.common, lease.common.tokens if used is None else used, now)
-        if lease.claimed:
-            self._settle_custom(attempts, lease, used, now)
+        self._settle_custom(attempts, lease, used, now)
 
     def _settle_custom(self, attempts: AttemptState, lease: Lease, used: float | None, now: float) -> None:
         limiter = self._admission.rates.custom_limiter
-        if limiter is not None:
+        if lease.claimed and limiter is not None:
             lease.claimed = False
             limiter.settle(int(attempts.tokens), int(attempts.tokens if used is None else used), now)
 
