@@ -409,8 +409,7 @@ class TimedAdapter(HTTPAdapter):
             if parts.scheme == "https":
                 tls["ssl_context"] = ssl_context(self._config)
                 if self._config.verify is False:
-                    tls["cert_reqs"] = ssl.CERT_NONE
-                    tls["assert_hostname"] = False
+                    tls |= {"cert_reqs": ssl.CERT_NONE, "assert_hostname": False}
             manager = self.proxy_manager_for(proxy) if proxy else self.poolmanager
             pool = manager.connection_from_host(
                 parts.hostname, port=parts.port, scheme=parts.scheme, pool_kwargs=tls or None

@@ -339,7 +339,9 @@ class Terminal:
         """Read the rest; the exit code."""
         end = time.monotonic() + seconds
         while True:
-            assert time.monotonic() < end
+            assert time.monotonic() < end, self.output
+            if not select.select([self._fd], [], [], 0.1)[0]:
+                continue
             try:
                 data = os.read(self._fd, 4096)
             except OSError:

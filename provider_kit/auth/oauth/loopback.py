@@ -24,6 +24,9 @@ __all__ = ["AsyncioListener", "BlockingListener", "Listener", "Visit", "open_lis
 #: Seconds one connection may take to send its request.
 _PATIENCE = 5.0
 _MOST_CONNECTIONS = 50
+#: Seconds after which a blocking wait is renewed: Python handles a signal that arrives just before the wait, as Ctrl-C
+#: may, only after it.
+_LONGEST_WAIT = 1.0
 #: Attempts to find a port that is free in both address families.
 _TRIES = 5
 _ERROR_PAGE = "<!DOCTYPE html><title>Nothing here</title><p>This address only serves the callback of a login.</p>"
@@ -181,7 +184,7 @@ class BlockingListener:
             soonest = min((until for _, until in self._open.values()), default=deadline)
             if now >= deadline:
                 return None
-            for key, _ in self._selector.select(max(0.0, min(deadline, soonest) - now)):
+            for key, _ in self._selector.select(max(0.0, min(deadline - now, soonest - now, _LONGEST_WAIT))):
                 if key.fileobj in self._sockets:
                     self._accept(key.fileobj)
                 elif key.fileobj == self._paste:

@@ -1,5 +1,6 @@
 """Logging in at once: the browser comes back, or its address is pasted, or a code is entered elsewhere."""
 
+import _thread
 import asyncio
 import gc
 import os
@@ -287,6 +288,24 @@ def test_a_cancelled_login_leaves_nothing_behind(server):
     asyncio.run(main())
     os.close(write)
     gc.collect()
+
+
+def test_a_signal_just_before_the_wait_is_handled_soon(monkeypatch):
+    """It interrupts no system call; what waits must look up by itself, long before the login's own deadline."""
+    from provider_kit.transports.drive import run_to_completion
+
+    monkeypatch.setattr("provider_kit.auth.oauth.loopback._LONGEST_WAIT", 0.05)
+    listener = open_listener("blocking", "http://127.0.0.1:0/cb", "acme")
+    alarm = threading.Timer(0.1, _thread.interrupt_main)  # like a signal that is noted, but wakes nothing
+    alarm.start()
+    began = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_to_completion(listener.receive(began + 60))
+        assert time.monotonic() - began < 20
+    finally:
+        alarm.join()
+        run_to_completion(listener.aclose())
 
 
 def test_a_listener_drops_who_says_nothing(monkeypatch):
