@@ -5,7 +5,6 @@ A waiter can be woken from anywhere in the process. A wake-up that comes before 
 
 from __future__ import annotations
 
-import queue
 import sys
 import threading
 import time
@@ -24,22 +23,22 @@ class BlockingWaiter:
     """Blocks a thread until woken."""
 
     def __init__(self) -> None:
-        # Implemented in C: unlike that of an Event, its lock is never left locked by an exception of a signal handler.
-        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # A bare lock, released to wake. An Event's may be left locked by an exception of a signal handler, and
+        # SimpleQueue.get() waits for ever, before Python 3.13, if its timeout expires at the wrong moment.
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
         asyncio = sys.modules.get("asyncio")
         #: The event loop that is blocked by this wait, if it happens inside one.
         self.loop = asyncio._get_running_loop() if asyncio is not None else None
 
     def wake(self) -> None:
         """End the current wait, or the next one."""
-        self._calls.put(None)
+        with suppress(RuntimeError):  # it was woken already
+            self._asleep.release()
 
     async def wait(self, seconds: float | None) -> None:
         """Block until woken, for ``seconds`` at most."""
-        with suppress(queue.Empty):
-            self._calls.get(timeout=None if seconds is None else max(0.0, seconds))
-            while True:
-                self._calls.get_nowait()
+        self._asleep.acquire(timeout=-1 if seconds is None else min(max(0.0, seconds), threading.TIMEOUT_MAX))
 
 
 class BlockingRuntime:

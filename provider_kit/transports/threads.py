@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -22,19 +21,20 @@ def bounded(function: Callable[[], T], seconds: float) -> T:
     Raises:
         TimeoutError: It took longer than ``seconds``.
     """
-    results: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
+    results: list[tuple[bool, Any]] = []
 
     def run() -> None:
         try:
-            results.put((True, function()))
+            results.append((True, function()))
         except BaseException as error:  # passed to the caller
-            results.put((False, error))
+            results.append((False, error))
 
-    threading.Thread(target=run, name="provider-kit-aside", daemon=True).start()
-    try:
-        good, outcome = results.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError from None
+    thread = threading.Thread(target=run, name="provider-kit-aside", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not results:
+        raise TimeoutError
+    good, outcome = results[0]
     if not good:
         raise outcome
     return outcome  # type: ignore[no-any-return]  # the function's own

@@ -1,6 +1,7 @@
 """Clocks, sleeps and wake-up calls of both worlds."""
 
 import asyncio
+import signal
 import threading
 import time
 
@@ -82,6 +83,25 @@ def test_a_wait_ends_when_its_time_is_over(here):
     waited, slept = here.run(scenario())
     assert waited >= 0.019
     assert slept >= 0.019
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs the signals of Unix")
+def test_a_wait_ends_although_a_signal_handler_outlasts_it(here, stopwatch):
+    """What is left of the time is then less than nothing, which must not mean for ever."""
+
+    async def scenario():
+        await here.waiting.wakeup().wait(0.05)
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: time.sleep(0.1))
+    sender = threading.Timer(0.02, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+    try:
+        with stopwatch() as took:
+            sender.start()
+            here.run(scenario())
+    finally:
+        sender.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert took.seconds < LONG / 2
 
 
 def test_the_clocks_are_those_of_the_machine(here):
