@@ -166,8 +166,9 @@ class AsyncChatStream:
         progress = self._progress
         try:
             reply = await progress.handler.handle(progress.call)
-        except CallCancelledError:
-            if progress.closing:
+        except BaseException as error:
+            closing, progress.closing = progress.closing, True  # it has ended: nothing is sent again
+            if closing and isinstance(error, CallCancelledError):
                 raise StopAsyncIteration from None
             raise
         finally:

@@ -41,6 +41,9 @@ __all__ = ["Admission"]
 
 #: Seconds of waiting after which progress is reported.
 _LOOKS_LIKE_A_HANG = 2.0
+#: Where a caller who leaves need not wait: for a refresh, which goes on, nowhere; for the user's own functions, which
+#: stay in their thread, in an event loop.
+_ANYWHERE, _IN_A_LOOP = ("asyncio", "blocking"), ("asyncio",)
 
 
 class Admission:
@@ -187,7 +190,7 @@ class Admission:
             return None
         pool = endpoint.keys
         if endpoint.key_source.function is not None and not lease.fetched:
-            return Prerequisite(lambda: self._fetch_keys(attempts, lease, pool))
+            return Prerequisite(lambda: self._fetch_keys(attempts, lease, pool), _IN_A_LOOP)
         compares = pool.has_multiple and attempts.limited
         wait_of = (lambda key: self.rates.wait_of(key.id, attempts, now)) if compares else None
         retry = attempts.retry
@@ -202,7 +205,7 @@ class Admission:
         if retry.rotation.last not in (None, key.id):
             attempts.tell(KeySwitched, f"continuing with key {key.shown}", key=key.shown)
         if key.fresh_until <= now:
-            return Prerequisite(lambda: self._renew_token(attempts, lease, key))
+            return Prerequisite(lambda: self._renew_token(attempts, lease, key), _ANYWHERE)
         return None
 
     def _wait_for_key(
@@ -210,7 +213,7 @@ class Admission:
     ) -> Wait | Prerequisite | None:
         """Wait: every key is cooling down or dead."""
         if isinstance(pool, CredentialPool) and not lease.retried_dead:
-            return Prerequisite(lambda: self._retry_dead(attempts, lease, pool))
+            return Prerequisite(lambda: self._retry_dead(attempts, lease, pool), _ANYWHERE)
         retry, config, call = attempts.retry, self.config, attempts.call
         retries = getattr(attempts.policy, "max_retries", config.max_retries)
         wait = pool.soonest(now, retry.rotation.excluded)
@@ -220,7 +223,11 @@ class Admission:
         if only is not None and (retry.eager or (asked is None and (call.probing or not retries))):
             lease.key = only
             only.requests += 1
-            return None if only.fresh_until > now else Prerequisite(lambda: self._renew_token(attempts, lease, only))
+            return (
+                None
+                if only.fresh_until > now
+                else Prerequisite(lambda: self._renew_token(attempts, lease, only), _ANYWHERE)
+            )
         patience = math.inf if asked is True else float(asked or 0.0)
         if asked is None and retries:
             patience = DEFAULT_QUEUE_TIMEOUT
@@ -292,6 +299,8 @@ class Admission:
         try:
             changed = await pool.renew(key, runtime, deadline)
         except AuthError as error:
+            if lease.released:  # the caller has left meanwhile
+                raise
             lease.key = None
             key.requests -= 1
             pool.renewal_failed(key, error, runtime.now())

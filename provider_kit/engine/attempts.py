@@ -35,7 +35,7 @@ from provider_kit.model.events import (
     RetryScheduled,
     StreamAborted,
 )
-from provider_kit.model.secrets import clear_frames
+from provider_kit.model.secrets import clear_frames, drop_tracebacks
 from provider_kit.observability.event_log import logs_everything
 from provider_kit.policies.failure_rules import TOKEN_REFUSED, KeyAction, rule_for
 from provider_kit.policies.response_cache import ResponseCache
@@ -50,6 +50,8 @@ __all__ = ["Attempts", "CallerLeft", "EngineParts"]
 
 T = TypeVar("T")
 _LOG = logging.getLogger("provider_kit")
+#: Seconds after which a wait for a prerequisite is renewed.
+_LOOK_AGAIN = 60.0
 
 
 class CallerLeft(BaseException):
@@ -173,7 +175,7 @@ class Attempts(AttemptState):
             if found is None:
                 return
             if isinstance(found, Prerequisite):
-                await found.work()
+                await self._work(found)
             elif found.woken is None:
                 await self._sleep(found.seconds)
             elif found.woken.wakeup is None:  # it may have been admitted before it could be woken
@@ -181,6 +183,24 @@ class Attempts(AttemptState):
             else:
                 await self.wait(found.woken.wakeup, found.seconds)  # type: ignore[arg-type]  # it was made above
             found = admission.admit(self, runtime.now())
+
+    async def _work(self, found: Prerequisite) -> None:
+        """Await a prerequisite, for as long as the caller is there.
+
+        Raises:
+            CallerLeft: The caller has left.
+        """
+        kind = self.runtime.kind
+        if self.call.cancel is None or kind not in found.left_behind:
+            await found.work()
+            return
+        from provider_kit.transports.threads import left_behind
+
+        wakeup = self.runtime.wakeup()
+        with left_behind(kind, found.work, wakeup.wake) as outcome:
+            while not outcome.done:
+                await self.wait(wakeup, _LOOK_AGAIN)
+            outcome.result()
 
     async def _refused(self, error: BaseException) -> None:
         """An attempt is not made after all: release what it held, and report it."""
@@ -271,6 +291,7 @@ class Attempts(AttemptState):
         else:
             text += f"; retrying in {wait:.1f} s"
             await self.parts.events.emit(self, RetryScheduled, text, error=error, attempt=number, wait=wait)
+            drop_tracebacks(error)
         return wait
 
     def _decide(self, error: ProviderKitError, now: float) -> float | None:

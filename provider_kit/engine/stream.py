@@ -89,6 +89,9 @@ async def _listed(state: StreamState, chunks: list[Chunk]) -> AsyncGenerator[Chu
     try:
         yield None
         for chunk in chunks:
+            if state.attempts.gone:
+                _raise_if_cancelled(state.attempts)
+                return
             yield chunk
         how = "complete"
     finally:

@@ -18,7 +18,6 @@ import http.client
 import io
 import queue
 import ssl
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -32,112 +31,17 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from provider_kit.model.config import HTTPConfig
 from provider_kit.model.secrets import MaskedStr
-from provider_kit.policies.concurrency import Place, Slots
+from provider_kit.policies.concurrency import Slots
 from provider_kit.transports.environment import proxy_credentials, ssl_context, without_credentials
+from provider_kit.transports.requests_clocks import RequestClock, current
 from provider_kit.transports.runtime_blocking import BlockingWaiter
-from provider_kit.wire.http import Limits
 
-__all__ = ["RequestClock", "TimedAdapter", "current"]
+__all__ = ["TimedAdapter"]
 
 #: Connections kept briefly after a burst, beyond the configured idle ones.
 _BURST = 512
 #: Heads of one answer: its own, and interim ones (100, 103) before it.
 _MOST_HEADS = 100
-
-
-class RequestClock:
-    """The timeouts of one request and its answer."""
-
-    __slots__ = (
-        "__weakref__",
-        "_limits",
-        "began",
-        "budget",
-        "connection",
-        "gone",
-        "now",
-        "place",
-        "sent",
-        "streaming",
-        "timed_out",
-        "woken",
-    )
-
-    def __init__(self, limits: Limits, now: Callable[[], float], *, streaming: bool) -> None:
-        self._limits = limits
-        self.now = now
-        #: Seconds that may still be waited for content; time the caller spends elsewhere does not count.
-        self.budget = limits.first
-        self.streaming = streaming
-        #: Whether a byte of the request may have left.
-        self.sent = False
-        #: Its connection, once known; a weak reference, since the connection refers to its exchange.
-        self.connection: Callable[[], Any] = bool
-        #: Its slot of a limited number of connections, and the waiter while it waits for one.
-        self.place: Place | None = None
-        self.woken: BlockingWaiter | None = None
-        #: Whether its caller has left, in another thread: nothing is sent after that.
-        self.gone = False
-        #: Whether content has arrived.
-        self.began = False
-        #: Whether a read timed out.
-        self.timed_out = False
-
-    def progress(self) -> None:
-        """Content arrived: restart the idle timeout."""
-        self.began = True
-        self.budget = self._limits.idle
-
-    def arm(self, sock: Any) -> None:
-        """Limit the next wait on a socket to the remaining time.
-
-        Raises:
-            TimeoutError: Nothing is left.
-        """
-        left, deadline = self.budget, self._limits.deadline
-        if deadline is not None:
-            until = deadline - self.now()
-            left = until if left is None or until < left else left
-        if left is not None:
-            if left <= 0:
-                self.timed_out = True
-                raise TimeoutError("timed out")
-            sock.settimeout(left)
-
-    def shorten(self, seconds: float) -> None:
-        """Limit the remaining time to ``seconds``."""
-        self.budget = seconds if self.budget is None else min(seconds, self.budget)
-
-    def left(self) -> float | None:
-        """Seconds until the next timeout expires; ``None`` if there is none."""
-        deadline = self._limits.deadline
-        if deadline is None:
-            return self.budget
-        left = deadline - self.now()
-        return left if self.budget is None or left < self.budget else self.budget
-
-    def connecting(self) -> RequestClock:
-        """The timeouts while a connection is being established, including the proxy's answer."""
-        limits = self._limits
-        return RequestClock(Limits(None, limits.connect, None, limits.deadline), self.now, streaming=self.streaming)
-
-    def over(self) -> None:
-        """The connection is back in its pool or closed: release the slot."""
-        if self.place is not None:
-            self.place.leave()
-
-    def patience(self) -> float | None:
-        """Seconds a connection may be waited for."""
-        waits = [wait for wait in (self._limits.connect, self.left()) if wait is not None]
-        return max(0.0, min(waits)) if waits else None
-
-
-class _Current(threading.local):
-    exchange: RequestClock | None = None
-
-
-#: The exchange of this thread's current call; a connection adopts it when its request begins.
-current = _Current()
 
 
 class _TimedReader(io.RawIOBase):
@@ -228,9 +132,16 @@ class _TimedConnectionMixin:
     def connect(self) -> None:
         exchange = current.exchange
         self.exchange = None if exchange is None else exchange.connecting()
-        if exchange is not None:
-            exchange.connection = weakref.ref(self)
-        super().connect()  # type: ignore[misc]  # urllib3's connection follows in the MRO
+        try:
+            super().connect()  # type: ignore[misc]  # urllib3's connection follows in the MRO
+        finally:
+            if exchange is not None:
+                exchange.connected()
+
+    def _new_conn(self) -> Any:
+        connect = super()._new_conn  # type: ignore[misc]  # urllib3's connection follows in the MRO
+        exchange = current.exchange
+        return connect() if exchange is None or not exchange.interruptible else exchange.open_socket(connect)
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is None:

@@ -26,7 +26,7 @@ from provider_kit.transports.base import (
     refused,
 )
 from provider_kit.transports.callers_own import callers_own
-from provider_kit.transports.requests_connections import RequestClock
+from provider_kit.transports.requests_clocks import RequestClock
 from provider_kit.wire.http import Limits
 
 __all__ = ["may_have_been_sent", "raise_translated"]

@@ -8,7 +8,6 @@ adapters and cookies keep working.
 from __future__ import annotations
 
 import queue
-import socket
 import threading
 import time
 import weakref
@@ -37,7 +36,8 @@ from provider_kit.transports.base import (
 )
 from provider_kit.transports.drive import run_to_completion
 from provider_kit.transports.environment import find_proxy, goes_direct
-from provider_kit.transports.requests_connections import RequestClock, TimedAdapter, current
+from provider_kit.transports.requests_clocks import RequestClock, current
+from provider_kit.transports.requests_connections import TimedAdapter
 from provider_kit.transports.requests_errors import may_have_been_sent, raise_translated
 from provider_kit.transports.runtime_blocking import BlockingRuntime
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
@@ -90,10 +90,13 @@ class RequestsTransport(BlockingRuntime):
             try:
                 body = self._read_whole(response, limits)
             except BaseException as error:
+                exchange.let_go()
                 _abandon(raw)
                 if isinstance(error, ProviderKitError) or not isinstance(error, Exception):
                     raise
                 raise_translated(error, exchange, limits, request.url)
+            if limits.interruptible:
+                exchange.let_go()
             raw.release_conn()
         finally:
             if limits.interruptible:
@@ -126,10 +129,7 @@ class RequestsTransport(BlockingRuntime):
         limits.left = True
         exchange = self._opening.get(id(limits))
         if exchange is not None:
-            exchange.gone = True
-            if exchange.woken is not None:
-                exchange.woken.wake()
-            _shut(exchange.connection())
+            exchange.break_off()
 
     async def run_all(
         self, thunks: Sequence[Callable[[], Awaitable[T]]], limit: int | None = None
@@ -330,6 +330,9 @@ class _Stream:
         self._limits = limits
         self._url = request.url
         self._pieces = _pieces(response.raw)
+        connection = getattr(response.raw, "_connection", None)
+        if connection is not None:  # that of a session of the caller's is known only now
+            exchange.connection = weakref.ref(connection)
         self._size = 0
         self._open = True
         self.progress = exchange.progress
@@ -355,7 +358,7 @@ class _Stream:
 
     def interrupt(self) -> None:
         """End a read in another thread: it finds the connection closed."""
-        _shut(getattr(self._raw, "_connection", None))
+        self._exchange.break_off()
 
     async def drain(self) -> None:
         """Read what follows a complete answer, for a short time."""
@@ -384,25 +387,19 @@ class _Stream:
             self._give_up()
 
     def _end(self) -> None:
+        self._exchange.let_go()
         self._raw.release_conn()
         self._exchange.over()
         self._open = False  # last: what an interrupt leaves undone is done by aclose()
 
     def _give_up(self) -> None:
         try:
+            self._exchange.let_go()
             self._pieces.close()  # type: ignore[attr-defined]  # it is a generator
             _abandon(self._raw)
         finally:
             self._exchange.over()
         self._open = False
-
-
-def _shut(connection: Any) -> None:
-    """Shut a connection down, so that its reader finds its end."""
-    sock = getattr(connection, "sock", None)
-    if sock is not None:
-        with suppress(OSError):  # it is closed already
-            sock.shutdown(socket.SHUT_RDWR)
 
 
 def _abandon(raw: Any) -> None:

@@ -7,7 +7,6 @@ before the wait is not lost.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -62,16 +61,13 @@ class AsyncioWaiter:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
         self._event = asyncio.Event()
 
     def wake(self) -> None:
         """End the current wait, or the next one; may be called from any thread."""
         with suppress(RuntimeError):  # the loop is closed, so nothing waits in it
-            if threading.get_ident() == self._thread:
-                self._event.set()
-            else:
-                self._loop.call_soon_threadsafe(self._event.set)
+            # Also from its own thread: a signal handler that runs there does not end the wait of the loop.
+            self._loop.call_soon_threadsafe(self._event.set)
 
     async def wait(self, seconds: float | None) -> None:
         """Suspend until woken, for ``seconds`` at most."""

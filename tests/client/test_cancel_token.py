@@ -1,14 +1,28 @@
 """``cancel=CancelToken()``: another thread ends a call at once, whatever it waits for, and frees what it held."""
 
 import asyncio
+import signal
 import socket
+import sys
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
-from provider_kit import CallCancelledError, CancelToken, Client, InvalidRequestError, RateLimitConfig
-from provider_kit.testing import Fault
+from provider_kit import (
+    CallCancelledError,
+    CancelToken,
+    ChatResponse,
+    Client,
+    InvalidRequestError,
+    Message,
+    ProviderKitError,
+    RateLimitConfig,
+    Reply,
+    Timeout,
+)
+from provider_kit.testing import FakeServer, Fault, OAuthServer
 
 #: Seconds within which a cancelled call must have ended. It is a tenth; more is the time of a loaded machine.
 SOON = 0.5
@@ -212,3 +226,256 @@ def test_something_else_than_a_token_is_refused(fake_server, wrong):
         with pytest.raises(InvalidRequestError, match="CancelToken"):
             call()
     assert fake_server.requests == []
+
+
+def shows_its_end(world, ask_for, token, expected=CallCancelledError, after=0.2):
+    """Start a call, cancel it a moment later, and return how long it went on."""
+    thread, outcome = run(world, ask_for)
+    time.sleep(after)
+    assert not outcome
+    began = time.monotonic()
+    token.cancel()
+    thread.join(8)
+    assert isinstance(outcome["error"], expected), outcome
+    assert outcome["ended"] - began < SOON
+
+
+@worlds
+def test_a_token_made_from_another_follows_it_through_all_its_calls(fake_server, world):
+    """Not only through the first one."""
+    client, parent = fake_server.client(), CancelToken()
+    token = CancelToken(parent)
+    assert "result" in run_to_end(world, ask(client, world, "chat", token))
+    parent.cancel()
+    assert token.cancelled
+    assert isinstance(run_to_end(world, ask(client, world, "chat", token))["error"], CallCancelledError)
+    assert len(fake_server.requests) == 1
+    client.close()
+
+
+def run_to_end(world, call):
+    thread, outcome = run(world, call)
+    thread.join(8)
+    return outcome
+
+
+@worlds
+def test_a_stream_that_was_handled_before_can_be_cancelled(fake_server, world):
+    """A middleware that tries again hands on the same token."""
+
+    async def again(call, call_next):
+        try:
+            return await call_next(call)
+        except ProviderKitError:
+            return await call_next(call)
+
+    fake_server.fault(500)
+    fake_server.fault(stall_after=2)
+    client, token = fake_server.client(middleware=[again], max_retries=0), CancelToken()
+    shows_its_end(world, ask(client, world, "stream", token), token)
+    client.close()
+
+
+@pytest.fixture(params=["TCP", "TLS"])
+def unreachable(request):
+    """An address at which no connection comes about: it is never accepted, or there is no handshake."""
+    if request.param == "TLS":
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            yield f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
+        return
+    with socket.socket() as listener, ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):  # the queue is full
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse what they cannot queue")
+@worlds
+@pytest.mark.parametrize("verb", ["chat", "stream"])
+def test_a_call_that_waits_for_its_connection(unreachable, world, verb):
+    """Its thread ends with the timeout for connecting, the call at once."""
+    client = Client(unreachable, model="m", api_key="k", max_retries=0, timeout=Timeout(connect=1))
+    token, threads = CancelToken(), threading.active_count()
+    shows_its_end(world, ask(client, world, verb, token), token)
+    client.close()
+    end = time.monotonic() + 5
+    while threading.active_count() > threads and time.monotonic() < end:
+        time.sleep(0.02)
+    assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize("verb", ["chat", "stream"])
+def test_a_call_that_waits_for_a_refresh(verb):
+    """The refresh goes on, and the next call has its token."""
+    with OAuthServer() as auth, FakeServer(key=auth.accepts) as api:
+        login = auth.authenticator("acme")
+        login.login(open_browser=auth.browser, show=None)
+        client, token = api.client("openai/gpt-4o", auth=login), CancelToken()
+        client.chat("Hi")
+        for world in ("blocking", "asyncio"):
+            auth.expire_access_tokens()
+            auth.fault(grant="refresh_token", latency=1)
+            token = CancelToken()
+            began = time.monotonic()
+
+            async def cancelled(token=token, began=began):
+                call = client.achat("Hi", cancel=token) if verb == "chat" else anext(client.astream("Hi", cancel=token))
+                with pytest.raises(CallCancelledError):
+                    await call
+                assert time.monotonic() - began < 0.2 + SOON
+
+            threading.Timer(0.2, token.cancel).start()
+            if world == "asyncio":
+                asyncio.run(cancelled())
+            else:
+                with pytest.raises(CallCancelledError):
+                    client.chat("Hi", cancel=token) if verb == "chat" else next(client.stream("Hi", cancel=token))
+                assert time.monotonic() - began < 0.2 + SOON
+            assert client.chat("Hi").text
+        assert auth.issued["refresh_token"] == 2
+        client.close()
+        login.close()
+
+
+def test_a_task_that_waits_for_its_key(fake_server):
+    """The function that fetches it is cancelled like any other task."""
+    ended = []
+
+    async def fetch():
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.append(True)
+
+    client, token = fake_server.client(api_key=fetch), CancelToken()
+    shows_its_end("asyncio", ask(client, "asyncio", "chat", token), token)
+    assert ended == [True]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs the signals of Unix")
+def test_a_signal_handler_cancels_what_waits_in_the_loop_of_its_own_thread(fake_server):
+    """The loop sleeps on when the handler is done; something must wake it."""
+    fake_server.fault(Fault(status=503, headers={"retry-after": "30"}))
+    client, token = fake_server.client(), CancelToken()
+    before = signal.signal(signal.SIGUSR1, lambda *_: token.cancel())
+    sender = threading.Timer(0.2, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+    began = time.monotonic()
+    try:
+        sender.start()
+        with pytest.raises(CallCancelledError):
+            asyncio.run(ask(client, "asyncio", "chat", token)())
+        assert time.monotonic() - began < 0.2 + SOON
+    finally:
+        sender.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_late_cancellation_ends_no_other_call(fake_server, monkeypatch):
+    """By the time the connection is to be shut down, another call may have it."""
+    from provider_kit.transports.requests_clocks import RequestClock
+
+    break_off, late = RequestClock.break_off, threading.Event()
+
+    def break_off_late(clock):
+        late.wait(5)
+        break_off(clock)
+
+    monkeypatch.setattr(RequestClock, "break_off", break_off_late)
+    fake_server.fault(latency=0.3)
+    fake_server.fault(latency=0.5)
+    client, token = fake_server.client(max_retries=0), CancelToken()
+    first, outcome = run("blocking", ask(client, "blocking", "chat", token))
+    time.sleep(0.1)
+    cancelling = threading.Thread(target=token.cancel)
+    cancelling.start()
+    first.join(5)
+    assert outcome
+    threading.Timer(0.2, late.set).start()
+    assert client.chat("two").text
+    cancelling.join(5)
+    client.close()
+
+
+@pytest.mark.parametrize("how", ["refused", "timed out"])
+def test_an_async_stream_that_failed_at_its_start_has_ended(fake_server, how):
+    """It is not sent again by whoever asks for another chunk."""
+
+    async def main():
+        stream = client.astream("Hi")
+        with pytest.raises((ProviderKitError, TimeoutError)):
+            await asyncio.wait_for(anext(stream), 5 if how == "refused" else 0.1)
+        assert [chunk async for chunk in stream] == []
+        await client.aclose()
+
+    if how == "refused":
+        fake_server.always(400)
+    else:
+        fake_server.always(latency=1)
+    client = fake_server.client(max_retries=0)
+    asyncio.run(main())
+    assert len(fake_server.requests) == 1
+
+
+def test_a_stream_closed_by_another_task_ends_quietly_whatever_middleware_made_of_its_token(fake_server):
+    """A token made from one that was closed is as quiet."""
+
+    async def own(call, call_next):
+        return await call_next(call.replace(cancel=CancelToken(call.cancel)))
+
+    async def main():
+        stream, seen = client.astream("Hi"), asyncio.Event()
+
+        async def read():
+            async for _ in stream:
+                seen.set()
+
+        reader = asyncio.create_task(read())
+        await seen.wait()
+        await stream.aclose()
+        await asyncio.wait_for(reader, 5)
+        await client.aclose()
+
+    fake_server.always(stall_after=2)
+    client = fake_server.client(middleware=[own])
+    asyncio.run(main())
+
+
+@worlds
+def test_a_token_forgets_calls_that_middleware_answered(fake_server, world):
+    """No engine sees them."""
+
+    async def answer(call, call_next):
+        return Reply(ChatResponse(Message("assistant", "own"), "stop"))
+
+    client, token = fake_server.client(middleware=[answer]), CancelToken()
+    for _ in range(20):
+        run_to_end(world, ask(client, world, "stream", token))
+    assert token._calls == {}
+    client.close()
+
+
+@worlds
+def test_a_stream_that_is_replayed_from_the_cache(fake_server, world):
+    """It ends as a live one does."""
+    client, token = fake_server.client(response_cache=True), CancelToken()
+    list(client.stream("Hi"))
+
+    async def awaited():
+        try:
+            async for _ in client.astream("Hi", cancel=token):
+                token.cancel()
+        finally:
+            await client.aclose()
+
+    with pytest.raises(CallCancelledError):
+        if world == "asyncio":
+            asyncio.run(awaited())
+        else:
+            for _ in client.stream("Hi", cancel=token):
+                token.cancel()
+    assert len(fake_server.requests) == 1
+    client.close()

@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from provider_kit import CallCancelledError, CancelToken, CircuitBreaker, CircuitBreakerConfig, Client
+from provider_kit import Backoff, CallCancelledError, CancelToken, CircuitBreaker, CircuitBreakerConfig, Client
+from provider_kit.testing import Fault
 from provider_kit.transports.drive import run_to_completion
 
 #: Seconds within which everything must be free.
@@ -575,3 +576,36 @@ def test_the_loser_of_a_race(drip, world):
         assert quick.open == 1
         stream.close()
     assert_free(clients[1], quick, time.monotonic())
+
+
+@pytest.mark.parametrize(
+    "first",
+    [{"status": 503}, {"status": 429, "retry_after": 0}, {"cut_after": 0}, {"error_after": 0}, {"html": True}],
+    ids=["503", "429", "cut", "error event", "web page"],
+)
+@pytest.mark.parametrize("cached", [False, True], ids=["bare", "cached"])
+def test_an_answer_that_is_left_after_a_retry(fake_server, first, cached):
+    """The error of the first attempt keeps nobody's frames alive, which would keep the stream."""
+
+    async def leave():
+        stream = client.astream("Hi")  # a local variable of a function that ends
+        async for _ in stream:
+            return
+
+    async def main():
+        await leave()
+        began = time.monotonic()
+        while client._admission.slots.taken and time.monotonic() - began < AT_ONCE + GRACE:
+            await asyncio.sleep(0.01)
+        assert client._admission.slots.taken == 0
+        await client.aclose()
+
+    fake_server.fault(Fault(**first))
+    fake_server.fault(stall_after=3)
+    client = fake_server.client(max_concurrency=1, retry=Backoff(1, base=0.01), response_cache=cached or None)
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
+    assert len(fake_server.requests) == 2
