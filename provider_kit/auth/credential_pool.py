@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.auth.keys.sources import check_key
@@ -25,6 +25,8 @@ class Secret(NamedTuple):
     value: str
     #: Time on the clock from which it must be obtained again.
     fresh_until: float
+    #: Whether it was found, renewed by another process, and not renewed for this caller.
+    found: bool = False
 
     def __repr__(self) -> str:
         return f"<Secret until {self.fresh_until:.0f}>"
@@ -186,6 +188,10 @@ class CredentialPool(KeyPool):
         """Whether a token is sent as a bearer token."""
         return self._bearer.get(key, True)
 
+    def identity(self, key: Key) -> str:
+        """What identifies the owner of a token, where that is known."""
+        return str(getattr(self._credentials.get(key.id), "identity", ""))
+
     def can_renew(self, key: Key) -> bool:
         """Whether asking again may bring another token."""
         credential = self._credentials.get(key.id)
@@ -203,16 +209,19 @@ class CredentialPool(KeyPool):
                 key.rejected, key.fresh_until = MaskedStr(value), -math.inf
         return True
 
-    async def renew(self, key: Key, transport: Runtime, deadline: float | None = None) -> bool:
-        """Ensure a valid token; return whether it has changed.
+    async def renew(
+        self, key: Key, transport: Runtime, deadline: float | None = None
+    ) -> Literal["found", "new"] | None:
+        """Ensure a valid token; return whether it is another one, renewed for this caller or found.
 
         Raises:
             AuthError: There is none.
         """
         credential = self._credentials.get(key.id)
         if credential is None:  # removed since it was chosen; requests in flight may finish
-            return False
-        value, fresh_until = await credential.obtain(transport, deadline, key.rejected)
+            return None
+        secret = await credential.obtain(transport, deadline, key.rejected)
+        value, fresh_until = secret[:2]
         usable = isinstance(value, str) and value.isascii() and value.isprintable() and value and " " not in value
         made = MaskedStr(value if usable else check_key(value, self.provider))
         with self._lock:
@@ -224,7 +233,9 @@ class CredentialPool(KeyPool):
                 self._recover(key)
             self._bearer[made] = credential.bearer
             key.value, key.fresh_until, key.rejected = made, fresh_until, None
-        return changed
+        if not changed:
+            return None
+        return "found" if getattr(secret, "found", False) else "new"
 
     def renew_by(self, credential_id: str, until: float) -> None:
         """Refresh a credential's token at this time on the clock, if not sooner."""

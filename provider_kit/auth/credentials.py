@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from provider_kit.auth.authenticator import Authenticator, AuthMethod, ask_authenticator
 from provider_kit.auth.credential_pool import CredentialPool, Secret
+from provider_kit.auth.fixed_credentials import BearerTokenAuthenticator
 from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.errors import AuthError, AuthErrorCode, ConfigError, ProviderKitError
 from provider_kit.policies.single_flight import SingleFlight
@@ -28,6 +29,13 @@ class AuthenticatorCredential:
         self._last: str | None = None
         self._flights = SingleFlight()
         self.bearer = True
+
+    @property
+    def identity(self) -> str:
+        """A token that never changes; empty for any other."""
+        what = self._authenticator
+        fixed = isinstance(what, BearerTokenAuthenticator) and not what.can_refresh and what.is_authenticated()
+        return str(what.get_token()) if fixed else ""
 
     @property
     def renewable(self) -> bool:

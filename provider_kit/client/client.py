@@ -322,7 +322,7 @@ class Client(AssembledClient):
         self,
         *,
         api_key: APIKey | None = None,
-        api_keys: Sequence[str] | KeyPool = (),
+        api_keys: Sequence[str] | KeyPool | None = None,
         token: str | None = None,
         auth: str | Authenticator | OAuthKeyManager | None = None,
         **options: Unpack[ChatOptions],
@@ -358,7 +358,7 @@ class Client(AssembledClient):
         from provider_kit.engine.client_arguments import check_defaults
 
         given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-        credentials = sum(bool(one) for one in (api_key, api_keys, token, auth))
+        credentials = sum(one is not None for one in (api_key, api_keys, token, auth))
         if credentials > 1 or not (credentials or given):
             raise ConfigError(
                 "with_options() takes one kind of credentials, or options of calls, or both.",

@@ -143,8 +143,9 @@ class Dialect:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls._untaken = tuple(name for name in OPTIONAL_FIELDS if name not in cls.takes)
-        if not cls._untaken:
-            cls.write_chat = cls.build_chat  # type: ignore[method-assign]  # there is nothing to report
+        if "write_chat" not in vars(cls):
+            # Where there is nothing to report, the one is the other; a base may have had another answer.
+            cls.write_chat = Dialect.write_chat if cls._untaken else cls.build_chat  # type: ignore[method-assign]
 
     def __init__(
         self,

@@ -311,6 +311,8 @@ class Admission:
                 raise
             attempts.tell(TokenRefreshFailed, f"no token of {key.shown}", error=error, key=key.shown)
             return
+        if changed == "found" and attempts.retry is not NO_RETRY_STATE:
+            attempts.retry.rotation.find(key)
         if changed:
             shown = key.label or key.shown
             attempts.tell(TokenRefreshed, f"token of {shown} was refreshed", key=shown)

@@ -16,6 +16,7 @@ from attrs import evolve, frozen
 from provider_kit.auth.credentials import pool_of
 from provider_kit.auth.fixed_credentials import BearerTokenAuthenticator
 from provider_kit.auth.keys.pool import KeyPool
+from provider_kit.auth.keys.sources import check_key
 from provider_kit.engine.admission import Admission
 from provider_kit.engine.attempts import EngineParts
 from provider_kit.engine.endpoint import Endpoint
@@ -169,7 +170,10 @@ def find_login(config: ProviderConfig, auth: Any) -> tuple[KeyPool, OAuthAuthent
         made = OAuthAuthenticator(config.label, config=config.oauth or oauth_config(config.type))
         return made.credential_pool, made
     if isinstance(auth, str):
-        raise ConfigError(f"auth={auth!r} is not understood.", hint="auth='oauth', or an authenticator object.")
+        raise ConfigError(
+            "auth must be 'oauth' or an authenticator object, not another text.",
+            hint="Write auth='oauth', or pass an authenticator; a key is api_key=…, a bearer token token=….",
+        )
     return pool_of(auth, config.label), None
 
 
@@ -333,7 +337,11 @@ def with_other_keys(
     config: ProviderConfig, given: Given, *, api_key: APIKey | None, api_keys: Any, token: str | None, auth: Any
 ) -> tuple[ProviderConfig, Given]:
     """Configuration and parts with the credentials of another user, and none of the old ones."""
-    keys: Sequence[str] = () if isinstance(api_keys, KeyPool) else api_keys
+    keys: Sequence[str] = () if api_keys is None or isinstance(api_keys, KeyPool) else api_keys
+    if isinstance(api_key, str):
+        check_key(api_key, config.label)
+    elif api_keys is not None and not isinstance(api_keys, KeyPool) and not api_keys:
+        check_key("", config.label)  # none of the service's own keys takes the place of a user's
     headers = {name: value for name, value in config.headers.items() if not is_secret_header(name)}
     config = config.replace(api_key=api_key, api_keys=keys, oauth_credentials=(), oauth=None, headers=headers)
     pool: KeyPool | None = api_keys if isinstance(api_keys, KeyPool) else None

@@ -26,7 +26,7 @@ class PersistentDay:
         self._counter: DailyCounter | None = None
         self._outage = Outage()
 
-    async def take(self, attempts: AttemptState, key_id: str, limit: int) -> float:
+    async def take(self, attempts: AttemptState, key_name: str, limit: int) -> float:
         """Count a request; return the seconds to wait if the day is used up, 0 also while the file cannot be used.
 
         Raises:
@@ -35,7 +35,7 @@ class PersistentDay:
         try:
             if self._counter is None:
                 self._counter = DailyCounter(self._path or default_path(), clock=attempts.runtime.time)
-            name = f"{attempts.endpoint.name}:{key_id}"
+            name = f"{attempts.endpoint.name}:{key_name}"
             wait = await attempts.runtime.call_blocking(self._counter.take, name, limit)
         except StoreError as error:
             if self._must:

@@ -7,6 +7,7 @@ sends nothing.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 import sys
@@ -22,6 +23,7 @@ from provider_kit._version import __version__
 from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.auth.keys.shape import shape_warning
 from provider_kit.auth.keys.sources import KeySource, check_key, find_keys
+from provider_kit.auth.keys.state import Key
 from provider_kit.dialects.base import WireRequest
 from provider_kit.dialects.failures import error_from_response, looks_like_html
 from provider_kit.dialects.parse_errors import read_answer
@@ -178,6 +180,16 @@ class Endpoint:
         for name in ("keys", "scope"):
             vars(made).pop(name, None)
         return made
+
+    def shared_name(self, key: Key | None) -> str:
+        """The name of a key where processes share its state: never that of another user's, and a hash."""
+        if key is None:
+            return ""
+        pool = self.given_pool
+        if pool is None or not pool.renewable:
+            return key.id
+        # A token that never changes identifies itself; any other belongs to whom it was given to.
+        return hashlib.sha256(f"{self.name}\0{key.id}\0{pool.identity(key) or self.tenant}".encode()).hexdigest()[:12]
 
     def headers_for(self, key: str, stream: bool) -> dict[str, str]:
         """All headers of a request with this key; empty for none."""

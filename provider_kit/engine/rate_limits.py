@@ -32,7 +32,7 @@ _DAY = 86400.0
 class DailyCount(Protocol):
     """The persistent daily count."""
 
-    async def take(self, attempts: AttemptState, key_id: str, limit: int) -> float:
+    async def take(self, attempts: AttemptState, key_name: str, limit: int) -> float:
         """Count a request; return the seconds to wait if the day is used up."""
         ...
 
@@ -200,10 +200,10 @@ class RateLimits:
         assert day is not None  # this step exists only where it is configured
         assert limits is not None
         if not lease.answered:
-            key_id = lease.key.id if lease.key is not None else ""
+            name = self.endpoint.shared_name(lease.key)
 
             async def take() -> None:
-                lease.answer = await day.take(attempts, key_id, limits.requests_per_day or 0)
+                lease.answer = await day.take(attempts, name, limits.requests_per_day or 0)
                 lease.answered = True
 
             return Prerequisite(take)
@@ -241,7 +241,7 @@ class RateLimits:
             requests = []
             if limits.requests_per_minute:
                 requests.append((float(limits.requests_per_minute), 60.0))
-                if limits.pacing == "smooth":
+                if limits.pacing == "smooth" and limits.requests_per_minute > 1:  # else both are the same
                     requests.append((1.0, 60.0 / limits.requests_per_minute))
             if limits.requests_per_day:
                 requests.append((float(limits.requests_per_day), _DAY))

@@ -49,6 +49,7 @@ class SharedState:
     def __init__(self, store: SharedStore, endpoint: Endpoint, config: ProviderConfig) -> None:
         self.store = store
         self._config = config
+        self._endpoint = endpoint
         scope = hashlib.sha256(f"{endpoint.provider.name}\0{endpoint.base_url}".encode()).hexdigest()[:16]
         # The braces keep all names on one node of a Redis cluster.
         self._scope = f"{{{scope}}}"
@@ -80,7 +81,7 @@ class SharedState:
             _text(told[i]): (float(told[i + 1]) / 1e6, _text(told[i + 2]), bool(told[i + 3]))
             for i in range(2, len(told), 4)
         }
-        pool.merge_shared(out, now)
+        pool.merge_shared(out, now, self._endpoint.shared_name)
 
     async def take(self, attempts: AttemptState, lease: Lease) -> float | None:
         """Reserve capacity in the shared windows; return seconds to wait, 0 if admitted, ``None`` without a store.
@@ -90,7 +91,7 @@ class SharedState:
         """
         limiter = lease.limiter
         assert limiter is not None  # only called with limits
-        key_id = lease.key.id if lease.key is not None else "none"
+        key_name = self._key_name(lease.key)
         windows = [(window, 1, f"requests:{window.seconds:g}") for window in limiter.windows]
         if limiter.token_window is not None:
             windows.append((limiter.token_window, max(0, round(lease.tokens)), "tokens"))
@@ -98,7 +99,7 @@ class SharedState:
         names: list[str] = []
         args: list[Any] = [claim]
         for window, amount, name in windows:
-            names += [f"{self._scope}:{key_id}:{name}:log", f"{self._scope}:{key_id}:{name}:total"]
+            names += [f"{self._scope}:{key_name}:{name}:log", f"{self._scope}:{key_name}:{name}:total"]
             longer = window.seconds + min(_MOST_MARGIN, window.seconds * _MARGIN)
             args += [int(window.limit), int(longer * 1e6), amount]
         wait = await self._run(attempts, TAKE, names, args)
@@ -129,7 +130,7 @@ class SharedState:
             numbers.half_open_requests if numbers else 0,
             numbers.min_requests if numbers else 0,
             numbers.failure_ratio if numbers else 1,
-            key.id if key is not None else "",
+            self._endpoint.shared_name(key),
             fate,
             int(rest * 1e6),
             int(server_specified),
@@ -138,7 +139,7 @@ class SharedState:
         if state is not None and breaker is not None:
             _merge_shared(attempts, breaker, _state(state), breaker.config.open_for)
         if key is not None:
-            key.shared = fate not in ("same", "fine")
+            key.shared, key.reset = fate not in ("same", "fine"), False
 
     async def _settle_tokens(self, attempts: AttemptState, lease: Lease, used: float) -> None:
         """Return the tokens an attempt reserved and did not use."""
@@ -146,9 +147,12 @@ class SharedState:
         if lease.remote is not None and limiter is not None and limiter.token_window is not None:
             claimed, claim, lease.remote = max(0, round(lease.tokens)), lease.remote, None
             if round(used) != claimed:
-                place = f"{self._scope}:{lease.key.id if lease.key is not None else 'none'}:tokens"
+                place = f"{self._scope}:{self._key_name(lease.key)}:tokens"
                 names = [f"{place}:log", f"{place}:total"]
                 await self._run(attempts, SETTLE, names, [claim, claimed, max(0, round(used))], fatal=False)
+
+    def _key_name(self, key: Key | None) -> str:
+        return self._endpoint.shared_name(key) or "none"
 
     # -------------------------------------------------------------------------------------------- the store
 
@@ -183,7 +187,7 @@ def _fate(key: Key | None, now: float) -> tuple[str, float, bool]:
         return ("same" if key.shared else "dead"), 0.0, False
     if key.available_at > now:
         return key.state, key.available_at - now, key.server_specified
-    return ("fine" if key.shared else "same"), 0.0, False
+    return ("fine" if key.shared or key.reset else "same"), 0.0, False
 
 
 def _merge_shared(attempts: AttemptState, breaker: CircuitBreaker, state: CircuitState, wait: float) -> None:

@@ -38,7 +38,17 @@ def explained(example: str, **meant: str) -> Callable[[T], T]:
                     error.add_note(f"Hint: {_hint(original, str(error), example, meant)}")
                 raise
 
+        shown: Any = cls.__repr__
+
+        @wraps(shown)
+        def __repr__(self: Any) -> str:
+            try:
+                return str(shown(self))
+            except AttributeError:  # it is still being created; tracebacks with local variables call this
+                return f"<{cls.__name__}>"
+
         cls.__init__ = __init__  # type: ignore[misc]  # the same signature
+        cls.__repr__ = __repr__  # type: ignore[method-assign,assignment]
         return cls
 
     return decorate

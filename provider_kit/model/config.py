@@ -13,6 +13,7 @@ from attrs import Attribute, evolve, field, fields, frozen
 from provider_kit.errors import ConfigError
 from provider_kit.model.arguments import explained
 from provider_kit.model.http_config import DEFAULT_MAX_RESPONSE_BYTES, HTTPConfig, check_seconds, flag, positive_seconds
+from provider_kit.model.secrets import MASK
 
 if TYPE_CHECKING:
     from provider_kit.model.oauth import OAuthConfig, OAuthCredentialSet
@@ -182,6 +183,14 @@ def _mask_list(keys: Any) -> str:
     return f"<{len(keys)} keys>" if keys else "()"
 
 
+def _without_password(url: Any) -> str:
+    """An address with its user and password masked."""
+    scheme, slashes, rest = str(url).partition("://")
+    host, at, path = rest.partition("/")
+    user, _, host = host.rpartition("@")
+    return repr(url) if not user else repr(f"{scheme}{slashes}{MASK}@{host}{at}{path}")
+
+
 @explained("ProviderConfig(type='openai', default_model='gpt-5-mini')", model="default_model=…", provider="type=…")
 @frozen(kw_only=True)
 class ProviderConfig:
@@ -195,7 +204,7 @@ class ProviderConfig:
     api_key: APIKey | None = field(default=None, repr=False)
     #: Several keys, used as ``key_strategy`` says.
     api_keys: tuple[str, ...] = field(default=(), converter=_keys, repr=_mask_list)
-    base_url: str | None = None
+    base_url: str | None = field(default=None, repr=_without_password)
     default_model: str | None = None
     #: Seconds, or a :class:`Timeout`.
     timeout: float | Timeout | None = None

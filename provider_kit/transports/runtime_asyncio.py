@@ -114,7 +114,10 @@ class AsyncioRuntime:
 
     def shield(self, on: bool) -> None:
         """Let ``asyncio.run`` wait for the running task, while ``on``."""
-        task = asyncio.current_task()
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:  # it is being finalised, and its loop does not run any more
+            return
         if isinstance(task, ShieldedTask):
             task.shield(on)
 

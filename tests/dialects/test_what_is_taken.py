@@ -76,3 +76,24 @@ def test_what_a_dialect_forgets_is_reported(name):
             return WireRequest("/talk", {})
 
     assert name in write(Bare, **EXAMPLES[name][0])[1]
+
+
+def test_a_dialect_made_from_another_takes_what_it_says_itself():
+    """What it takes no longer is reported, and its own writer is called."""
+
+    class Narrow(OpenAIChat):
+        takes = frozenset({"max_tokens"})
+
+        def build_chat(self, request, *, stream, report):
+            written = super().build_chat(request, stream=stream, report=report)
+            return WireRequest("/narrow", written.body)
+
+    (path, _), reported = write(Narrow, temperature=0.3, seed=4, max_tokens=5)
+    assert path == "/narrow"
+    assert set(reported) == {"temperature", "seed"}
+
+    class Same(OpenAIChat):
+        def build_chat(self, request, *, stream, report):
+            return WireRequest("/same", {})
+
+    assert write(Same)[0] == ("/same", {})

@@ -24,6 +24,7 @@ from provider_kit import (
     InternalServerError,
     ProviderConfig,
     RateLimitConfig,
+    RateLimitError,
     RateLimitExceededError,
     StoreError,
 )
@@ -397,3 +398,64 @@ def leave(client, server, world, how):
         await client.aclose()
 
     asyncio.run(main())
+
+
+def users_of(server, **options):
+    """Three clients of two users of one service."""
+    service = server.client("openai/gpt-4o", max_retries=0, wait_for_key=False, **options)
+    return [service.with_options(token=f"token-of-{name}-0123456789") for name in ("ada", "bob", "ada")]
+
+
+def test_users_share_no_limits(fake_server, redis_server):
+    """And one user has the same limits in all processes. What stands in the store names nobody."""
+    limit = RateLimitConfig(requests_per_minute=2, max_wait=0.2)
+    ada, bob, again = users_of(fake_server, store=redis_server.url, rate_limit=limit)
+    for client in (ada, ada, bob):
+        client.chat("Hello")
+    with pytest.raises(RateLimitExceededError):
+        again.chat("Hello")
+    bob.chat("Hello")
+    with redis.Redis.from_url(redis_server.url) as reader:
+        names = b" ".join(reader.keys("*")).lower()
+    assert b"token-" not in names
+    assert b"bearer" not in names
+
+
+def test_users_share_no_health(fake_server, redis_server):
+    """A 429 for one says nothing about the other."""
+    ada, bob, _ = users_of(fake_server, store=redis_server.url)
+    fake_server.fault(429, retry_after=50)
+    with pytest.raises(RateLimitError):
+        ada.chat("Hello")
+    with pytest.raises(AllKeysExhaustedError):
+        ada.chat("Hello")
+    assert bob.chat("Hello").text
+
+
+def test_one_request_a_minute_is_one_however_it_is_spread(call, members):
+    """The window of the minute and that of the pace are then the same."""
+    (one, other), stamps = members(rate_limit=RateLimitConfig(requests_per_minute=1, pacing="smooth", max_wait=0.2))
+    call.chat(one, "Hello")
+    for client in (one, other):
+        with pytest.raises(RateLimitExceededError):
+            call.chat(client, "Hello")
+    assert len(stamps) == 1
+
+
+def test_a_key_that_is_added_again_is_healthy_for_all(call, members):
+    """It was repaired at the provider, and an operator has said so."""
+    dead = [KEYS[0]]
+
+    def status(request):
+        return 401 if any(key in request.headers["Authorization"] for key in dead) else 200
+
+    (one, other), stamps = members(api_keys=KEYS, api_key=None, status=status)
+    for client in (one, other):
+        call.chat(client, "Hello")
+    dead.clear()
+    one.keys.add_key(KEYS[0])
+    for client in (one, one, other, other):
+        call.chat(client, "Hello")
+    assert [status.state for status in one.keys.status()] == ["healthy"] * 2
+    assert [status.state for status in other.keys.status()] == ["healthy"] * 2
+    assert sum(KEYS[0] in used for _, used in stamps[3:]) >= 1

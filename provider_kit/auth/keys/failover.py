@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from inspect import isawaitable, iscoroutinefunction
-from typing import Any
+from typing import Any, Literal
 
 from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.auth.keys.rotation import KeyRotation
@@ -25,8 +25,9 @@ MAX_WAIT_SLICE = 30.0
 class Renewing:
     """What a pool of tokens adds to the loop; plain keys need nothing more."""
 
-    async def renew(self, key: Key) -> None:
-        """Ensure a valid token in the key's value."""
+    async def renew(self, key: Key) -> Literal["found", "new"] | None:
+        """Ensure a valid token in the key's value; return whether it is another one, and who renewed it."""
+        return None
 
     def refused(self, key: Key, sent: str) -> bool:
         """A token was refused; return whether to retry with a refreshed one."""
@@ -81,7 +82,8 @@ async def failover(
             continue
         if renewing is not None:
             try:
-                await renewing.renew(key)
+                if await renewing.renew(key) == "found":
+                    rotation.find(key)
             except AuthError as error:
                 rotation.give_up(key)
                 if len(pool) < 2:

@@ -127,6 +127,10 @@ class KeyPool:
         """Whether a key is sent as a bearer token, whatever header the provider's keys use."""
         return False
 
+    def identity(self, key: Key) -> str:
+        """What identifies the owner of a token, where that is known."""
+        return ""
+
     def observe(self, key: Key, ok: bool, latency: float, tokens: float | None, time: float) -> None:
         """Record the end of a call; nothing to count for plain keys."""
 
@@ -149,6 +153,7 @@ class KeyPool:
         made = self._make(key, float(weight))
         with self._lock:
             kept = [known for known in self._keys if known.value != made.value]
+            made.reset = len(kept) < len(self._keys)
             self._keys = [*kept, made]
             self.has_multiple = len(self._keys) > 1
 
@@ -415,16 +420,21 @@ class KeyPool:
             with self._lock:
                 self._rest(found, why, until, True)
 
-    def merge_shared(self, out: Mapping[str, tuple[float, str, bool]], now: float) -> None:
+    def merge_shared(
+        self, out: Mapping[str, tuple[float, str, bool]], now: float, name_of: Callable[[Key], str]
+    ) -> None:
         """Adopt the state that other processes found.
 
         Args:
-            out: By id of the key: its cooldown in seconds, the reason, and whether the provider named the time.
+            out: By name of the key: its cooldown in seconds, the reason, and whether the provider named the time.
             now: The clock.
+            name_of: The name of a key in the shared state.
         """
         with self._lock:
             for key in self._keys:
-                told = out.get(key.id)
+                if key.reset:
+                    continue
+                told = out.get(name_of(key))
                 if told is None:
                     if key.shared:  # another process found it working again
                         key.shared = key.dead = False

@@ -41,6 +41,8 @@ class Key:
     last_error: str | None = None
     #: Whether other processes know of its state.
     shared: bool = False
+    #: Whether it was reset by hand, of which other processes do not know yet.
+    reset: bool = False
     #: The name it is shown under; default: its last characters.
     label: str = ""
     #: Of a token: time from which it must be refreshed before use.

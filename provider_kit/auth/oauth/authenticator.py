@@ -123,9 +123,9 @@ class OAuthAuthenticator(OAuthTokens):
         if login is None:
             login = self._pending.take(callback.state, transport.time())
             if self.config.state.shared:
-                await find_shared(
-                    transport, self.storage, self._refresher.storage_key, callback.state
-                )  # it can be used only once
+                key = self._refresher.storage_key
+                if await find_shared(transport, self.storage, key, callback.state) is None:  # it can be used only once
+                    raise self._pending.unknown(again=True)
         token = await redeem(transport, self._client, login, callback)
         await self._refresher.keep(transport, token)
         return self._info(token, transport)

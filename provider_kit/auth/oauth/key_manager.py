@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from provider_kit.auth.credential_pool import CredentialPool
 from provider_kit.auth.keys.failover import Renewing, failover
@@ -367,10 +367,16 @@ class OAuthKeyManager(SyncAsyncMixin):
 
     # -------------------------------------------------------------------------------------------- closing
 
+    def close(self) -> None:
+        """Close the connections of blocking calls, and store tokens that could not be stored yet."""
+        for refresher in list(self._refreshers.values()):
+            run_to_completion(refresher.save(self._blocking()))
+        super().close()
+
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and those of blocking calls.
 
-        Waits for refreshes in progress.
+        Waits for refreshes in progress, and stores tokens that could not be stored yet.
         """
         for refresher in list(self._refreshers.values()):
             await refresher.settle(self._asyncio())
@@ -384,11 +390,11 @@ class _Renewing(Renewing):
         self._pool = pool
         self._transport = transport
 
-    async def renew(self, key: Key) -> None:
+    async def renew(self, key: Key) -> Literal["found", "new"] | None:
         if key.fresh_until > self._transport.now():
-            return
+            return None
         try:
-            await self._pool.renew(key, self._transport)
+            return await self._pool.renew(key, self._transport)
         except ProviderKitError as error:
             if isinstance(error, AuthError):
                 self._pool.renewal_failed(key, error, self._transport.now())

@@ -109,9 +109,11 @@ class TokenRefresher(StoredToken):
 
     async def obtain(self, runtime: Runtime, deadline: float | None, rejected: str | None) -> Secret:
         """Return the token as a :class:`Secret` for the engine."""
+        refreshed = self._state.metrics.refresh_count
         token = await self.fresh_token(runtime, deadline=deadline, rejected=rejected)
+        found = self._state.metrics.refresh_count == refreshed
         # After a failed refresh the token is obtained again with the next call.
-        return Secret(token.access_token, runtime.now() + self.fresh_for(runtime))
+        return Secret(token.access_token, runtime.now() + self.fresh_for(runtime), found)
 
     async def fresh_token(
         self, transport: Runtime, *, deadline: float | None = None, rejected: str | None = None, force: bool = False
@@ -176,6 +178,7 @@ class TokenRefresher(StoredToken):
         end = own.now() + _WHOLE
         while (self._flights.current(own.now()) is not None or self._telling) and own.now() < end:
             await own.sleep(0.01)
+        await self.save(transport)
 
     # -------------------------------------------------------------------------------------------- waiting
 
@@ -318,6 +321,8 @@ class TokenRefresher(StoredToken):
                 return None  # another caller has taken over
             if generation != state.generation:
                 flight.result = state.token  # from a login meanwhile; none after a logout
+                if state.token is None and state.revoke_late:
+                    await self._revoke(transport, new)
                 return None
             state.succeeded(transport.now() - started, transport.time())
             if not await self._still_there(transport, token):
@@ -337,6 +342,15 @@ class TokenRefresher(StoredToken):
         flight.result = new
         _LOG.info("%s: token of %s refreshed", self.provider, self.id)
         return new
+
+    async def _revoke(self, transport: Transport, token: OAuthToken) -> None:
+        """End a login at the server that was ended here while it was refreshed."""
+        from provider_kit.auth.oauth.login import revoke
+
+        try:
+            await revoke(transport, self.client, token)
+        except AuthError as error:
+            _LOG.warning("%s: the last token could not be revoked (%s)", self.provider, error.message)
 
     async def _call_back(self, transport: Transport, token: OAuthToken) -> Exception | None:
         if self.on_token_refresh is None:

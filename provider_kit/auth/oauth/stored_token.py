@@ -159,11 +159,14 @@ class StoredToken:
         _LOG.info("%s: logged in as %s", self.provider, self.storage_key)
         self._announce()
         state.reset_failures()
+        state.revoke_late = False
+        self._use_token(token, own)
         if self._home is None:
-            self._use_token(token, own)
             return
-        lock = await self._home.lock_or_none(own, own.now() + _POLITE)
+        state.storing += 1
+        lock: LockLike | None = None
         try:
+            lock = await self._home.lock_or_none(own, own.now() + _POLITE)
             try:
                 state.replaces = await self._home.read(own)
             except ProviderKitError as error:  # an unreadable token is replaced
@@ -175,10 +178,15 @@ class StoredToken:
             await self._home.write(own, token)
             state.unsaved = False
         finally:
+            state.storing -= 1
             await self._unlock(own, lock)
 
-    async def forget(self, transport: Transport) -> bool:
+    async def forget(self, transport: Transport, *, revoke_late: bool = False) -> bool:
         """Delete the token, here and in the storage; return whether there was one.
+
+        Args:
+            transport: The transport of the caller.
+            revoke_late: Whether to revoke a token that a refresh in progress brings.
 
         Raises:
             StorageError: It could not be deleted from the storage.
@@ -188,24 +196,36 @@ class StoredToken:
         self._announce()
         had = state.token is not None
         self._use_token(None, own)
-        state.unsaved = False
+        state.unsaved, state.revoke_late = False, revoke_late
         if self._home is not None:
-            lock = await self._home.lock_or_none(own, own.now() + _POLITE)
+            state.storing += 1
+            lock: LockLike | None = None
             try:
+                lock = await self._home.lock_or_none(own, own.now() + _POLITE)
                 had = await self._home.delete(own) or had
             finally:
                 self._announce()  # again: it may have been read meanwhile
                 self._use_token(None, own)
                 self._given_used, state.unsaved = True, False
+                state.storing -= 1
                 await self._unlock(own, lock)
         return had
 
     # -------------------------------------------------------------------------------------------- the storage
 
+    async def save(self, transport: Runtime) -> None:
+        """Try once more to store a token that could not be stored, before this process ends."""
+        if not self._state.unsaved or self._state.token is None:
+            return
+        try:
+            await self._look(self._own(transport))
+        except ProviderKitError as error:
+            _LOG.error("%s: the token of %s is not stored (%s)", self.provider, self.id, error.message)
+
     async def _look(self, transport: Transport, *, locked: bool = False) -> None:
         """Adopt the stored token, unless the one in memory is newer and could not be stored."""
         state = self._state
-        if self._home is None:
+        if self._home is None or state.storing:
             state.schedule(transport.now(), transport.time())
             return
         generation = state.generation
@@ -219,10 +239,10 @@ class StoredToken:
         self._given_used = True
         if state.unsaved and state.token is not None and _same(found, state.replaces):
             await self._save(transport, state.token, locked)
+            state.schedule(transport.now(), transport.time())
             return
         state.unsaved = False
-        if found is not state.token:  # the token in memory stays unchanged
-            self._use_token(found, transport)
+        self._use_token(found, transport)
 
     async def _save(self, transport: Transport, token: OAuthToken, locked: bool) -> None:
         """Store a token that is in memory only, if no other process holds the lock and nothing has changed."""
@@ -258,6 +278,7 @@ class StoredToken:
             )
             return
         self._state.unsaved = False
+        self._state.schedule(transport.now(), transport.time())
 
     async def _still_there(self, transport: Transport, token: OAuthToken) -> bool:
         """Whether the storage still has the refreshed token; else there was a login or logout elsewhere."""

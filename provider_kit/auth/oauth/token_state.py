@@ -15,6 +15,8 @@ __all__ = ["RefreshStrategy", "TokenState"]
 #: Seconds allowed for a request to reach the API.
 _ON_ITS_WAY = 1.0
 _FOREVER = float("inf")
+#: Seconds after which a token that could not be stored is tried to be stored again.
+_STORE_AGAIN = 5.0
 #: Seconds without a refresh after consecutive failures: 1, 2, 4, … 60, and from the fifth on 60 to 480.
 _FIRST_REST, _LONGEST_REST, _MANY, _LONGEST_OF_MANY = 1.0, 60.0, 5, 480.0
 #: Latency of a refresh in seconds up to which the buffer is not enlarged.
@@ -119,6 +121,10 @@ class TokenState:
         self.rejected_refresh_token: str | None = None
         #: Grows with each login and logout: results of earlier work are discarded.
         self.generation = 0
+        #: How many logins and logouts are being stored; what is read meanwhile is older than they are.
+        self.storing = 0
+        #: Whether a token that a refresh brings after a logout is to be revoked.
+        self.revoke_late = False
         self._failures = 0
 
     # -------------------------------------------------------------------------------------------- the token
@@ -136,13 +142,19 @@ class TokenState:
             return
         remaining, lifetime = token.remaining(time), token.lifetime
         self._good_until = now + remaining
+        self.fresh_until = self._fresh_until(token, remaining, lifetime, now, time)
+        if self.unsaved:
+            self.fresh_until = min(self.fresh_until, now + _STORE_AGAIN)
+
+    def _fresh_until(
+        self, token: OAuthToken, remaining: float, lifetime: float | None, now: float, time: float
+    ) -> float:
         if remaining == _FOREVER or not self.can_refresh(token):
-            self.fresh_until = self._good_until
-            return
+            return self._good_until
         buffer = self.strategy.calculate_buffer(self.metrics, time)
         if lifetime is not None:  # otherwise a short-lived token would be refreshed with each call
             buffer = min(buffer, lifetime / 2)
-        self.fresh_until = now + remaining - buffer
+        return now + remaining - buffer
 
     def can_refresh(self, token: OAuthToken | None) -> bool:
         """Whether it can be refreshed without the user."""

@@ -210,7 +210,7 @@ class OAuthTokens(SyncAsyncMixin):
         except (StorageError, EncryptionError) as error:
             # An unreadable token can still be deleted, but not revoked at the server.
             _LOG.warning("%s: the stored token cannot be read (%s); it is deleted", self.provider, error.code.value)
-        had = await self._refresher.forget(transport)
+        had = await self._refresher.forget(transport, revoke_late=end)
         if end and token is not None:
             try:
                 await revoke(transport, self._client, token)
@@ -258,10 +258,15 @@ class OAuthTokens(SyncAsyncMixin):
 
     # -------------------------------------------------------------------------------------------- closing
 
+    def close(self) -> None:
+        """Close the connections of blocking calls, and store a token that could not be stored yet."""
+        run_to_completion(self._refresher.save(self._blocking()))
+        super().close()
+
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and those of blocking calls.
 
-        Waits for a refresh in progress.
+        Waits for a refresh in progress, and stores a token that could not be stored yet.
         """
         await self._refresher.settle(self._asyncio())
         await super().aclose()
