@@ -136,6 +136,15 @@ def _keys_or_login(
                 "Keys and a login are both given.", hint="Pass api_key=, api_keys= or auth=, only one of them."
             )
         pool, login = find_login(config, auth)
+    if (
+        config.key_strategy != "round_robin"
+        and pool is not None
+        and (isinstance(api_keys, KeyPool) or auth is not None)
+    ):
+        raise ConfigError(
+            "key_strategy= has no effect on a KeyManager or a login.",
+            hint="Pass it to the object itself: KeyManager(…, strategy=…).",
+        )
     if pool is not None and config.api_key is not None:
         raise ConfigError("api_key= and api_keys= are both given.", hint="Put all keys into api_keys=.")
     if pool is not None and config.api_keys:

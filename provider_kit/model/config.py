@@ -146,6 +146,8 @@ class RateLimitConfig:
             raise ConfigError("pacing='smooth' needs requests_per_minute.", hint="It spreads the calls of a minute.")
         if not isinstance(self.persist, (bool, str)):
             raise ConfigError(f"persist must be True, False or a path, not {self.persist!r}.")
+        if self.persist and self.requests_per_day is None:
+            raise ConfigError("persist needs requests_per_day.", hint="It keeps the count of a day, and nothing else.")
 
 
 @explained("CircuitBreakerConfig(min_requests=5, failure_ratio=0.5)")

@@ -287,3 +287,12 @@ def test_a_configuration_may_ask_for_a_response_cache(tmp_path):
     assert Client(config, response_cache=True)._engine.parts.cache.store is None
     url = ProviderConfig(type="openai", response_cache="redis://:a-password@localhost")
     assert "a-password" not in repr(url)
+
+
+def test_a_setting_without_effect_is_refused():
+    """It would be believed to work."""
+    manager = KeyManager("openai", ["key-number-one-abcdef", "key-number-two-abcdef"])
+    with pytest.raises(ConfigError, match="key_strategy"):
+        Client("openai/gpt-4o", api_keys=manager, key_strategy="random")
+    with pytest.raises(ConfigError, match="requests_per_day"):
+        RateLimitConfig(requests_per_minute=1, persist=True)

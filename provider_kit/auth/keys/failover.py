@@ -67,7 +67,7 @@ async def failover(
         if fetch is not None:
             await fetch()
         used = rotation.used
-        if last is not None and (rotation.exhausted(pool) or len(used) >= len(pool)):
+        if last is not None and (rotation.exhausted(pool) or not pool.others(used)):
             raise _gave_up(pool, len(used), last) from last
         now = _now(pool)
         key = rotation.pick(pool, now)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from provider_kit.auth.keys.failover import failover
-from provider_kit.auth.keys.pool import KeyPool
+from provider_kit.auth.keys.pool import KeyPool, check_wait
 from provider_kit.auth.keys.sources import KeySource
 from provider_kit.errors import ConfigError
 from provider_kit.model.arguments import explained
@@ -38,7 +38,7 @@ class KeyManager(KeyPool):
 
     Raises:
         AuthError: A key is empty or holds characters that are not allowed in a key.
-        ConfigError: The strategy is unknown.
+        ConfigError: The strategy is unknown, or a number is none.
 
     Example:
         >>> from provider_kit import KeyManager
@@ -60,6 +60,8 @@ class KeyManager(KeyPool):
                 f"KeyManager takes keys, not {keys!r}.",
                 hint="Pass a list of keys, a dict that gives each its weight, or a function that returns them.",
             )
+        if not isinstance(wait, bool):
+            check_wait("wait", wait)
         source = keys if callable(keys) else None
         self._blocking = BlockingRuntime()
         options.setdefault("clock", self._blocking.now)

@@ -21,7 +21,7 @@ from provider_kit.policies.failure_rules import KeyAction, rule_for
 from provider_kit.policies.retry import exponential
 from provider_kit.wire.redaction import MaskedStr
 
-__all__ = ["KeyPool", "KeyStrategy"]
+__all__ = ["KeyPool", "KeyStrategy", "check_wait"]
 
 #: The order in which keys are used: round robin, random, weighted random, or round robin without regard to their
 #: health.
@@ -40,6 +40,16 @@ def _known(strategy: str) -> str:
             hint=f"{did_you_mean(str(strategy), _STRATEGIES)}There are: {', '.join(_STRATEGIES)}.",
         )
     return strategy
+
+
+def check_wait(name: str, seconds: Any) -> None:
+    """Check a number of seconds, 0 included.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
+        raise ConfigError(f"{name} must be a number of seconds, not {seconds!r}.")
 
 
 class KeyPool:
@@ -61,7 +71,7 @@ class KeyPool:
 
     Raises:
         AuthError: A key is empty or holds characters that are not allowed in a key.
-        ConfigError: The strategy is unknown, or ``keys`` is a single text.
+        ConfigError: The strategy is unknown, a number is none, or ``keys`` is a single text.
     """
 
     def __init__(
@@ -80,6 +90,15 @@ class KeyPool:
         source: Callable[[], Any] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
+        for name, count in (
+            ("max_keys", max_keys),
+            ("unhealthy_after", unhealthy_after),
+            ("healthy_after", healthy_after),
+        ):
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise ConfigError(f"{name} must be a whole number from 1 on, not {count!r}.")
+        for name, seconds in (("first_backoff", first_backoff), ("longest_backoff", longest_backoff), ("park", park)):
+            check_wait(name, seconds)
         self.provider = provider
         self.source = source
         #: Used where a method is not given the time.

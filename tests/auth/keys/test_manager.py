@@ -416,3 +416,33 @@ def test_no_key_is_shown(execute):
     shown = shown.replace(repr(error.__cause__), "")
     assert [key for key in KEYS if key in shown] == []
     assert [status.key for status in manager.status()] == ["…aaaa", "…bbbb"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({name: value} for name in ("max_keys", "unhealthy_after", "healthy_after") for value in ("3", 0, 1.5, True)),
+        *({name: value} for name in ("first_backoff", "longest_backoff", "park") for value in ("a", -1, None)),
+        *({"wait": value} for value in ("yes", -1, None)),
+    ],
+    ids=str,
+)
+def test_a_number_that_is_none_is_refused_at_once(wrong):
+    """Not with the first failure, in whose place it would be raised."""
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        KeyManager("openai", KEYS, **wrong)
+
+
+def test_keys_that_are_gone_do_not_count_as_tried(execute):
+    """The source returned two others after the first was refused."""
+    sets = [["key-of-yesterday-0001"], ["key-of-today-00000001", "key-of-today-00000002"]]
+    manager, used = KeyManager("openai", lambda: sets[min(len(used), 1)]), []
+
+    def ask(key):
+        used.append(key)
+        if len(used) < 3:
+            raise AuthenticationError("no", status_code=401)
+        return "fine"
+
+    assert execute(manager, ask) == "fine"
+    assert len(set(used)) == 3
