@@ -239,6 +239,13 @@ class ResponseFormat:
     description: str | None = field(default=None, kw_only=True)
     strict: bool | None = field(default=None, kw_only=True)
 
+    @property
+    def described(self) -> dict[str, Any] | None:
+        """The schema, with the description of the format where it has none of its own."""
+        if self.schema is None or not self.description or "description" in self.schema:
+            return self.schema
+        return {**self.schema, "description": self.description}
+
     @classmethod
     def parse(cls, value: Any) -> ResponseFormat | None:
         """Accept ``"text"``, ``"json"``, OpenAI's dicts (chat or responses form) or a bare JSON Schema."""

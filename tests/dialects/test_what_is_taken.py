@@ -1,7 +1,10 @@
 """No field of a request is lost: each dialect writes it, reports it, or leaves the report to its base."""
 
+import json
+
 import pytest
 
+from provider_kit import Message, ResponseFormat, Tool
 from provider_kit.dialects import (
     AnthropicMessages,
     Dialect,
@@ -97,3 +100,29 @@ def test_a_dialect_made_from_another_takes_what_it_says_itself():
             return WireRequest("/same", {})
 
     assert write(Same)[0] == ("/same", {})
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+
+
+def ask_with(dialect, content="Hi", **options):
+    report = ParameterReport()
+    request = build_request([Message("user", content)], options, default_model="claude-sonnet-4-5", defaults={})
+    wire = dialect(provider="acme").write_chat(request, stream=False, report=report)
+    return json.dumps(wire.body), [warning.parameter for warning in report.warnings]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_strict_tool_is_written_or_reported(dialect):
+    """Where arguments are not enforced, they are to be checked."""
+    _, plain = ask_with(dialect, tools=[Tool("f", "", SCHEMA)])
+    written, reported = ask_with(dialect, tools=[Tool("f", "", SCHEMA, strict=True)])
+    assert plain == []
+    assert reported == ["tools"] or "strict" in written or "VALIDATED" in written
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_description_of_a_format_is_written(dialect):
+    """Beside the schema, or in it."""
+    wanted = ResponseFormat("json_schema", SCHEMA, description="What was asked")
+    assert "What was asked" in ask_with(dialect, response_format=wanted)[0]

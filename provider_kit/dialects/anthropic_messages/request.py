@@ -373,7 +373,7 @@ class AnthropicRequestWriter:
         if wanted.kind == "text":
             return
         if wanted.kind == "json_schema" and self.profile.structured and wanted.schema is not None:
-            schema = self._schema("response_format", wanted.schema)
+            schema = self._schema("response_format", wanted.described)
             body["output_config"] = {
                 **body.get("output_config", {}),
                 "format": {"type": "json_schema", "schema": schema},
@@ -381,7 +381,7 @@ class AnthropicRequestWriter:
             return
         text = "Answer with JSON only, without any text around it."
         if wanted.schema is not None:
-            text = f"Answer with JSON only, valid for this JSON schema: {dumps_text(wanted.schema)}"
+            text = f"Answer with JSON only, valid for this JSON schema: {dumps_text(wanted.described)}"
         self.report.omit("response_format", "this model has no JSON mode for it; the system prompt asks for JSON.")
         system = body.get("system")
         if isinstance(system, list):

@@ -217,7 +217,7 @@ class GeminiRequestWriter:
             return
         config["responseMimeType"] = "application/json"
         if wanted.schema is not None:
-            config["responseJsonSchema"] = wanted.schema
+            config["responseJsonSchema"] = wanted.described
 
     def _thinking(self, reasoning: Reasoning) -> dict[str, Any]:
         profile = self.profile

@@ -52,7 +52,7 @@ class OllamaRequestWriter:
         if request.tools:
             self._tools(body)
         if request.response_format is not None and request.response_format.kind != "text":
-            body["format"] = request.response_format.schema or "json"
+            body["format"] = request.response_format.described or "json"
         wish = None if request.reasoning is None else request.reasoning.without_default()
         if wish is not None:
             self._reasoning(body, wish)
@@ -70,6 +70,8 @@ class OllamaRequestWriter:
                 tools = [tool for tool in tools if tool.name in choice.names]
             if choice.mode == "required":
                 self.report.omit("tool_choice", "tools cannot be forced here; the model decides.")
+        if any(tool.strict for tool in tools):
+            self.report.omit("tools", "strict is not accepted here; check the arguments of calls yourself.")
         body["tools"] = [
             tool.native
             or {
