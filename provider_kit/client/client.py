@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import requests
 
     from provider_kit.auth.authenticator import Authenticator
-    from provider_kit.auth.keys.pool import KeyPool, KeyStrategy
+    from provider_kit.auth.keys.options import KeyStrategy
+    from provider_kit.auth.keys.pool import KeyPool
     from provider_kit.auth.oauth.key_manager import OAuthKeyManager
     from provider_kit.doctor.findings import Diagnosis
     from provider_kit.engine.call import Call

@@ -35,7 +35,7 @@ from provider_kit.model.events import (
     RetryScheduled,
     StreamAborted,
 )
-from provider_kit.model.secrets import clear_frames, drop_tracebacks
+from provider_kit.model.secrets import clear_frames
 from provider_kit.observability.event_log import logs_everything
 from provider_kit.policies.failure_rules import TOKEN_REFUSED, KeyAction, rule_for
 from provider_kit.policies.response_cache import ResponseCache
@@ -291,7 +291,7 @@ class Attempts(AttemptState):
         else:
             text += f"; retrying in {wait:.1f} s"
             await self.parts.events.emit(self, RetryScheduled, text, error=error, attempt=number, wait=wait)
-            drop_tracebacks(error)
+            _drop_tracebacks(error)
         return wait
 
     def _decide(self, error: ProviderKitError, now: float) -> float | None:
@@ -418,3 +418,19 @@ class Attempts(AttemptState):
 
 def _no_interrupt(*_: object) -> None:
     """For transports that cannot interrupt: the read ends with its next bytes."""
+
+
+def _drop_tracebacks(error: BaseException) -> None:
+    """Drop the tracebacks of an error that nobody is shown, and of what caused it.
+
+    An HTTP library may keep such an error. Its frames refer, from Python 3.12 on, to those of the caller, and would
+    keep alive whatever these hold, such as a stream that was left.
+    """
+    waiting, seen = [error], {id(error)}
+    while waiting:
+        one = waiting.pop()
+        one.__traceback__ = None
+        for other in (one.__cause__, one.__context__):
+            if other is not None and id(other) not in seen:
+                seen.add(id(other))
+                waiting.append(other)

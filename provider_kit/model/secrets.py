@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["MASK", "MaskedFields", "MaskedStr", "as_masked", "clear_frames", "drop_tracebacks"]
+__all__ = ["MASK", "MaskedFields", "MaskedStr", "as_masked", "clear_frames"]
 
 MASK = "***"
 
@@ -28,22 +28,6 @@ class MaskedFields(dict[str, Any]):
 def as_masked(text: str | None) -> str | None:
     """The same text, hidden from ``repr``."""
     return MaskedStr(text) if isinstance(text, str) and not isinstance(text, MaskedStr) else text
-
-
-def drop_tracebacks(error: BaseException) -> None:
-    """Drop the tracebacks of an error that nobody is shown, and of what caused it.
-
-    An HTTP library may keep such an error. Its frames refer, from Python 3.12 on, to those of the caller, and would
-    keep alive whatever these hold, such as a stream that was left.
-    """
-    waiting, seen = [error], {id(error)}
-    while waiting:
-        one = waiting.pop()
-        one.__traceback__ = None
-        for other in (one.__cause__, one.__context__):
-            if other is not None and id(other) not in seen:
-                seen.add(id(other))
-                waiting.append(other)
 
 
 def clear_frames(error: BaseException) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from provider_kit.auth.keys.failover import failover
-from provider_kit.auth.keys.pool import KeyPool, check_wait
+from provider_kit.auth.keys.options import check_wait
+from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.auth.keys.sources import KeySource
 from provider_kit.errors import ConfigError
 from provider_kit.model.arguments import explained
@@ -61,7 +62,7 @@ class KeyManager(KeyPool):
                 hint="Pass a list of keys, a dict that gives each its weight, or a function that returns them.",
             )
         if not isinstance(wait, bool):
-            check_wait("wait", wait)
+            check_wait(wait=wait)
         source = keys if callable(keys) else None
         self._blocking = BlockingRuntime()
         options.setdefault("clock", self._blocking.now)

@@ -10,46 +10,23 @@ import random
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
+from provider_kit.auth.keys.options import KeyStrategy, check_count, check_strategy, check_wait
 from provider_kit.auth.keys.sources import check_key
 from provider_kit.auth.keys.state import Key, KeyStatus, all_keys_exhausted, state_of
 from provider_kit.errors import AllKeysExhaustedError, ConfigError, ProviderKitError
-from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.policies.failure_rules import KeyAction, rule_for
 from provider_kit.policies.retry import exponential
 from provider_kit.wire.redaction import MaskedStr
 
-__all__ = ["KeyPool", "KeyStrategy", "check_wait"]
+__all__ = ["KeyPool"]
 
-#: The order in which keys are used: round robin, random, weighted random, or round robin without regard to their
-#: health.
-KeyStrategy: TypeAlias = Literal["round_robin", "random", "weighted", "simple"]
 _value_of = attrgetter("value")
-_STRATEGIES = ("round_robin", "random", "weighted", "simple")
 
 #: Seconds between two attempts with a key whose cooldown is our own estimate, where no other key is left.
 _PROBE_EVERY = 60.0
-
-
-def _known(strategy: str) -> str:
-    if strategy not in _STRATEGIES:
-        raise ConfigError(
-            f"Key strategy {strategy!r} is not known.",
-            hint=f"{did_you_mean(str(strategy), _STRATEGIES)}There are: {', '.join(_STRATEGIES)}.",
-        )
-    return strategy
-
-
-def check_wait(name: str, seconds: Any) -> None:
-    """Check a number of seconds, 0 included.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
-        raise ConfigError(f"{name} must be a number of seconds, not {seconds!r}.")
 
 
 class KeyPool:
@@ -90,20 +67,13 @@ class KeyPool:
         source: Callable[[], Any] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        for name, count in (
-            ("max_keys", max_keys),
-            ("unhealthy_after", unhealthy_after),
-            ("healthy_after", healthy_after),
-        ):
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise ConfigError(f"{name} must be a whole number from 1 on, not {count!r}.")
-        for name, seconds in (("first_backoff", first_backoff), ("longest_backoff", longest_backoff), ("park", park)):
-            check_wait(name, seconds)
+        check_count(max_keys=max_keys, unhealthy_after=unhealthy_after, healthy_after=healthy_after)
+        check_wait(first_backoff=first_backoff, longest_backoff=longest_backoff, park=park)
         self.provider = provider
         self.source = source
         #: Used where a method is not given the time.
         self.clock = clock
-        self.strategy = _known(strategy)
+        self.strategy = check_strategy(strategy)
         self.max_keys = max_keys
         self.unhealthy_after = unhealthy_after
         self.healthy_after = healthy_after

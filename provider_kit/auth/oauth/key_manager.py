@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from provider_kit.auth.credential_pool import CredentialPool
 from provider_kit.auth.keys.failover import Renewing, failover
-from provider_kit.auth.keys.pool import KeyStrategy
+from provider_kit.auth.keys.options import KeyStrategy
 from provider_kit.auth.keys.state import Key, KeyStatus
 from provider_kit.auth.monitoring.alerts import MonitoringConfig
 from provider_kit.auth.monitoring.metrics import CredentialMetrics, export_json, export_prometheus, health_summary

@@ -328,8 +328,8 @@ class TokenRefresher(StoredToken):
             if not await self._still_there(transport, token):
                 flight.result = state.token  # from a login elsewhere
                 return None
-            state.unsaved, state.replaces = True, token
             self._use_token(new, transport)
+            state.unsaved, state.replaces = True, token
             await self._store(transport, new)
         except AuthError as error:
             if error.needs_login:

@@ -179,6 +179,7 @@ class StoredToken:
             state.unsaved = False
         finally:
             state.storing -= 1
+            state.schedule(own.now(), own.time())
             await self._unlock(own, lock)
 
     async def forget(self, transport: Transport, *, revoke_late: bool = False) -> bool:
@@ -241,8 +242,9 @@ class StoredToken:
             await self._save(transport, state.token, locked)
             state.schedule(transport.now(), transport.time())
             return
-        state.unsaved = False
-        self._use_token(found, transport)
+        unsaved, state.unsaved = state.unsaved, False
+        if unsaved or found is not state.token:  # else the token in memory stays unchanged
+            self._use_token(found, transport)
 
     async def _save(self, transport: Transport, token: OAuthToken, locked: bool) -> None:
         """Store a token that is in memory only, if no other process holds the lock and nothing has changed."""
@@ -276,9 +278,9 @@ class StoredToken:
                 self.id,
                 error.message,
             )
+            self._state.schedule(transport.now(), transport.time())
             return
         self._state.unsaved = False
-        self._state.schedule(transport.now(), transport.time())
 
     async def _still_there(self, transport: Transport, token: OAuthToken) -> bool:
         """Whether the storage still has the refreshed token; else there was a login or logout elsewhere."""
