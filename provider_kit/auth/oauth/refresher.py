@@ -13,6 +13,8 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol, cast
 
@@ -31,6 +33,9 @@ from provider_kit.transports.pair import Transports
 __all__ = ["TokenRefresher"]
 
 _LOG = logging.getLogger("provider_kit.auth")
+
+#: The refreshers whose callback is running here: it must not wait for a refresh that waits for it.
+_calling_back: ContextVar[tuple[int, ...]] = ContextVar("_calling_back", default=())
 
 #: Seconds one refresh may take in total: locks, attempts, storing.
 _WHOLE = 60.0
@@ -129,6 +134,13 @@ class TokenRefresher(StoredToken):
         Raises:
             AuthError: There is none: not logged in, the login has expired, or the refresh failed.
         """
+        if force and id(self) in _calling_back.get():
+            raise AuthError(
+                "on_token_refresh cannot refresh the token it is told of.",
+                code=AuthErrorCode.INVALID_CONFIG,
+                provider=self.provider,
+                hint="The token is new; get_token() returns it. Refresh it later, or from somewhere else.",
+            )
         state, own = self._state, self._own(transport)
         if deadline is not None:  # on the caller's clock
             deadline += own.now() - transport.now()
@@ -356,6 +368,7 @@ class TokenRefresher(StoredToken):
         if self.on_token_refresh is None:
             return None
         arguments = (self.id, token.access_token, token.refresh_token, token.expires_at)
+        before = _calling_back.set((*_calling_back.get(), id(self)))
         try:
             await call_user(transport, self.on_token_refresh, *arguments, what="on_token_refresh")
         except Exception as error:  # the user's callable may raise anything
@@ -367,6 +380,9 @@ class TokenRefresher(StoredToken):
                 type(error).__name__,
             )
             return error
+        finally:
+            with suppress(ValueError):  # it is finalised by the garbage collector, in another context
+                _calling_back.reset(before)
         return None
 
     # -------------------------------------------------------------------------------------------- state

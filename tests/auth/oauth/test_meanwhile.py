@@ -202,3 +202,25 @@ def test_a_shared_login_works_once_wherever_it_is_completed(server, tmp_path):
             login.handle_callback(callback)
     assert len(server.token_requests) == sent
     one.close(), other.close()
+
+
+def test_a_callback_that_refreshes_gets_an_error(world, server):
+    """It would wait for the refresh that waits for it. It is the callback's own error, and the token is kept."""
+    seen = []
+
+    def refresh_again(*_):
+        try:
+            login.refresh_token()
+        except AuthError as error:
+            seen.append(error)
+        seen.append(login.get_token())
+
+    login = server.authenticator("acme", on_token_refresh=refresh_again)
+    login.login(open_browser=server.browser, show=None)
+    began = time.monotonic()
+    world(login, "refresh_token")
+    assert time.monotonic() - began < 10
+    assert "get_token()" in seen[0].hint
+    assert server.accepts(str(seen[1]))
+    assert server.issued == {"authorization_code": 1, "refresh_token": 1}
+    login.close()
