@@ -21,6 +21,7 @@ from provider_kit.cli.completion import complete_code, complete_model, complete_
 from provider_kit.cli.hints import at_the_command
 from provider_kit.cli.terminal_text import is_terminal, say
 from provider_kit.errors import AuthError, ConfigError, InvalidRequestError, ProviderKitError
+from provider_kit.wire.redaction import redact
 
 __all__ = ["cli"]
 
@@ -45,6 +46,12 @@ class _Group(click.Group):
             ctx.exit(2)
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            text = error.format_message()
+            if redact(text) == text:
+                raise
+            # A key in the wrong place would end up in the log of a build.
+            raise click.UsageError(redact(text), error.ctx) from None
         except ProviderKitError as error:
             if ctx.params.get("debug"):
                 _tell_everything(ctx)

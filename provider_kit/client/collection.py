@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from attrs import evolve
+
 from provider_kit.client.client import Client
 from provider_kit.config.configuration import Configuration
 from provider_kit.config.entries import RoutingConfig
@@ -207,7 +209,7 @@ class ProviderFactory:
             ConfigError: It is neither.
         """
         if isinstance(provider, Provider):
-            register_provider(provider)
+            register_provider(provider if provider.name == type else evolve(provider, name=type))
         elif callable(provider):
             self._made[type] = provider
         else:

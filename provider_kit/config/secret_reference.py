@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
 from collections.abc import Sequence
 from copy import copy
@@ -36,6 +37,7 @@ class SecretReference:
 
     def __init__(self, parts: Sequence[str | tuple[str, str]]) -> None:
         self._parts = tuple(parts)
+        self._folder = _current_folder()
         self._known: MaskedStr | None = None
         self._until = 0.0
         self._fetched = -math.inf
@@ -94,13 +96,11 @@ class SecretReference:
                     raise copy(self._failure) from self._failure.__cause__
 
     def _fetch(self) -> None:
-        from provider_kit.config.secrets import fetch_secret
-
         self._failure = None
         self._fetched = BlockingRuntime.now()
         self._until = self._fetched + _FETCHING  # for the others, if the old value was not refused
         try:
-            self._known = MaskedStr("".join(p if isinstance(p, str) else fetch_secret(*p) for p in self._parts))
+            self._known = MaskedStr("".join(map(self._text_of, self._parts)))
         except ProviderKitError as error:
             self._failure = error
             if self._known is not None:
@@ -109,6 +109,23 @@ class SecretReference:
             self._until = BlockingRuntime.now() + _REMEMBERED
             self._refused = False
             self._attempts += 1
+
+    def _text_of(self, part: str | tuple[str, str]) -> str:
+        from provider_kit.config.secrets import fetch_secret
+
+        if isinstance(part, str):
+            return part
+        scheme, where = part
+        if scheme == "file" and not where.startswith("~"):  # the program may have changed to another folder since
+            where = os.path.join(self._folder, where)
+        return fetch_secret(scheme, where)
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
 
 
 class SecretList:

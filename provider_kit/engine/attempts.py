@@ -44,6 +44,7 @@ from provider_kit.transports.base import ByteStream, Runtime, Transport, Wakeup
 from provider_kit.transports.pair import Transports
 from provider_kit.wire.http import HttpRequest
 from provider_kit.wire.rate_limit_headers import wait_told
+from provider_kit.wire.redaction import redact
 from provider_kit.wire.response_headers import request_id, retry_after
 
 __all__ = ["Attempts", "CallerLeft", "EngineParts"]
@@ -238,7 +239,7 @@ class Attempts(AttemptState):
                 CallSucceeded,
                 f"{self.operation} answered in {duration:.2f} s",
                 attempt=len(self.failures) + 1,
-                request_id=request_id(headers),
+                request_id=redact(request_id(headers) or "", self.endpoint.secrets) or None,
                 duration=duration,
             )
 

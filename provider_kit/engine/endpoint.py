@@ -301,9 +301,20 @@ class Endpoint:
             sent.update(prepared.headers)
         if prepared.extra_headers:
             sent = merge_headers(sent, prepared.extra_headers)
-        request = HttpRequest(prepared.method, prepared.url, sent, prepared.body)
+        request = HttpRequest(prepared.method, prepared.url, sent, prepared.body, key)
         signer = self.provider.signer
-        return request if signer is None or not key else signer.sign(request, key, now)
+        return request if signer is None else self._signed(signer.sign(request, key, now), key)
+
+    def _signed(self, request: Any, key: str) -> HttpRequest:
+        """What a signer returned, checked."""
+        if not isinstance(request, HttpRequest):
+            raise ConfigError(
+                f"The signer returned {type(request).__name__}, not an HttpRequest.",
+                provider=self.name,
+                hint="sign() is a plain method; let it return the request, or another HttpRequest.",
+            )
+        request.secret = key
+        return request
 
     def _remember(self, path: str) -> str:
         url = join_url(self.base_url, path)

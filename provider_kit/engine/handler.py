@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 from attrs import define, field
 
 from provider_kit.engine.call import Call
+from provider_kit.errors import ConfigError
 from provider_kit.model.chat import ChatResponse, Chunk, ParameterWarning, ToolCallDelta
 from provider_kit.model.media import Media
 from provider_kit.model.messages import Native, Part
@@ -161,12 +162,28 @@ class _Link:
     async def handle(self, call: Call) -> Reply:
         onward = _Onward(self._inner)
         try:
-            return await self._middleware(call, onward)
+            result: Any = self._middleware(call, onward)
+            reply = await result if hasattr(result, "__await__") else None
+            if not isinstance(reply, Reply):
+                raise self._mistake(result if reply is None else reply)
+            return reply
         except BaseException:
             # An error that is kept must hold neither socket nor slot.
             for reply in onward.replies:
                 await reply.aclose()
             raise
+
+    def _mistake(self, made: Any) -> ConfigError:
+        name = getattr(self._middleware, "__qualname__", type(self._middleware).__name__)
+        if isinstance(made, Reply):
+            return ConfigError(
+                f"The middleware {name} is not asynchronous.", hint="Write async def; it serves blocking calls, too."
+            )
+        what = "nothing" if made is None or hasattr(made, "__await__") else f"a {type(made).__name__}"
+        return ConfigError(
+            f"The middleware {name} returned {what}, not a Reply.",
+            hint="return await call_next(call), or Reply(ChatResponse(…)).",
+        )
 
 
 class _Onward:
@@ -206,7 +223,10 @@ async def _mapped(
 ) -> AsyncGenerator[Chunk, None]:
     try:
         async for chunk in chunks:
-            yield function(chunk)
+            changed = function(chunk)
+            if changed is None:
+                raise ConfigError("A function of reply.map() returned nothing.", hint="Return the chunk, or another.")
+            yield changed
     finally:
         await chunks.aclose()
 

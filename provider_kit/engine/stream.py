@@ -203,8 +203,12 @@ async def _failed(state: StreamState, error: Exception) -> None:
         try:
             if state.committed:
                 await attempts.broke_off(failure, now)
-                state.failure = without_frames(failure)
-                raise after_content(state, failure) from (failure if failure is not error else error.__cause__)
+                public = after_content(state, failure)
+                state.failure = without_frames(public)
+                try:
+                    raise public from (failure if failure is not error else error.__cause__)
+                finally:
+                    del public
             failure = before_content(state, failure)
             raise failure from failure.__cause__
         finally:

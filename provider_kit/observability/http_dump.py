@@ -15,7 +15,7 @@ from provider_kit.errors import ProviderKitError
 from provider_kit.observability.standard_error import StandardError
 from provider_kit.transports.base import ByteStream, Transport
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
-from provider_kit.wire.redaction import is_secret_header, redact, redact_headers
+from provider_kit.wire.redaction import MASK, MaskedStr, is_secret_header, redact, redact_headers
 
 __all__ = ["DumpingTransport"]
 
@@ -75,6 +75,8 @@ class DumpingTransport:
         return _DumpedStream(stream, dump)
 
 
+#: Characters from which a part of a key is a secret of its own, as in ``id:secret``.
+_SURELY_SECRET = 12
 #: Characters of a word that is kept together.
 _LONGEST_WORD = 512
 
@@ -88,9 +90,12 @@ class _Dump:
         self._started = transport.now()
         self._left = _SHOWN
         self._held = ""
-        secrets = [value for name, value in request.headers.items() if is_secret_header(name)]
-        self._secrets = [part for value in secrets for part in (value, value.rpartition(" ")[2]) if len(part) >= 4]
-        headers = redact_headers(request.headers, self._secrets)
+        masked = {name for name, value in request.headers.items() if isinstance(value, MaskedStr)}
+        secrets = [value for name, value in request.headers.items() if name in masked or is_secret_header(name)]
+        own = [str(request.secret), *(part for part in request.secret.split(":") if len(part) >= _SURELY_SECRET)]
+        parts = [*own, *(part for value in secrets for part in (value, value.rpartition(" ")[2]))]
+        self._secrets = [part for part in parts if len(part) >= 4]
+        headers = redact_headers(request.headers, self._secrets) | dict.fromkeys(masked, MASK)
         self._tell("REQUEST", f"{request.method} {redact(request.url, self._secrets)}\n{_lines(headers)}")
         if request.body:
             self.body(request.body)

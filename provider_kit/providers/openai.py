@@ -127,8 +127,8 @@ class OpenAIProvider(Provider):
         """A server that merely imitates OpenAI often lacks the Responses API."""
         if type(error) is NotFoundError and "api.openai.com" not in base_url:
             error.with_hint(
-                "This server may not have the Responses API; try use_responses_api=False, "
-                "and check the base URL (does it need /v1?)."
+                "Check the base URL (does it need /v1?) and the model's name; for a reasoning model, a server without "
+                "the Responses API needs use_responses_api=False."
             )
 
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from provider_kit.client.client import Client
 from provider_kit.dialects.replies import Asked, Reply
@@ -51,6 +51,21 @@ class RecordedRequest:
     json: Any
     #: The parsed request, if it was a chat.
     asked: Asked | None = None
+
+
+def _fault_of(fault: Fault | int | None, fields: dict[str, Any]) -> Fault:
+    """A fault from what :meth:`FakeServer.fault` is given.
+
+    Raises:
+        TypeError: It is neither a fault nor a status, or a status is given twice.
+    """
+    if isinstance(fault, Fault):
+        return evolve(fault, **fields)
+    if fault is None:
+        return Fault(**fields)
+    if isinstance(fault, bool) or not isinstance(fault, int):
+        raise TypeError(f"a fault is a status or a Fault, not {fault!r}")
+    return Fault(status=fault, **fields)
 
 
 @explained("FakeServer(), and server.client('openai/gpt-4o')")
@@ -119,23 +134,21 @@ class FakeServer(LoopbackService):
 
     def reply(self, reply: Reply | str, **fields: Any) -> None:
         """Answer the next request with this: a text, or a :class:`Reply`."""
-        made = reply if isinstance(reply, Reply) else Reply(reply, **fields)
+        made = evolve(reply, **fields) if isinstance(reply, Reply) else Reply(reply, **fields)
         with self._lock:
             self._replies.append(made)
 
     def fault(self, fault: Fault | int | None = None, *, times: int = 1, **fields: Any) -> None:
         """Let the next ``times`` requests fail: a status, a :class:`Fault`, or its fields."""
-        if isinstance(fault, int):
-            fields["status"], fault = fault, None
-        made = fault if fault is not None else Fault(**fields)
+        if times < 0:
+            raise ValueError(f"times must not be negative, but is {times}")
+        made = _fault_of(fault, fields)
         with self._lock:
             self._faults.extend([made] * times)
 
     def always(self, fault: Fault | int | None = None, **fields: Any) -> None:
         """Let every request fail in the same way; without arguments, stop that."""
-        if isinstance(fault, int):
-            fields["status"], fault = fault, None
-        self._always = Fault(**fields) if fields else fault
+        self._always = _fault_of(fault, fields) if fault is not None or fields else None
 
     def reset(self) -> None:
         """Clear replies, faults and requests."""

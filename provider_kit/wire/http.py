@@ -21,17 +21,20 @@ class HttpRequest:
     #: Names in any case; may hold credentials, so never shown.
     headers: dict[str, str] = field(repr=lambda headers: f"<{len(headers)} headers>")
     body: bytes | None = field(default=None, repr=lambda body: f"<{len(body)} bytes>" if body else "None")
+    #: What authenticates it; only used to redact it from dumps.
+    secret: str = field(default="", repr=False, eq=False)
 
 
 class Signer(Protocol):
     """Signs each request, for APIs where a constant header is not enough."""
 
     def sign(self, request: HttpRequest, secret: str, now: float) -> HttpRequest:
-        """Return the signed request; called for each attempt.
+        """Return the signed request, the same or another one; called for each attempt, and never awaited.
 
         Args:
             request: The request as it will be sent, without the signature.
-            secret: The credential's value: a key, or whatever this signer understands.
+            secret: The credential's value: a key, or whatever this signer understands. Empty where the provider needs
+                no key, for signers that find credentials themselves.
             now: Seconds since 1970.
         """
         ...

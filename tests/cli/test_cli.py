@@ -395,3 +395,12 @@ def test_a_log_level_that_is_none_is_told(run):
     result = run("--log-level", "loud", "chat", "Hello")
     assert result.exit_code == 2
     assert "'loud'" in result.stderr
+
+
+def test_a_key_in_the_wrong_place_is_not_repeated(run):
+    """The first thing one tries ends up in the log of a build."""
+    for arguments in (("keys", "set", "openai", "sk-proj-ABCDEFGH0123456789"), ("sk-proj-ABCDEFGH0123456789",)):
+        done = run(*arguments)
+        assert done.exit_code == 2
+        assert "ABCDEFGH" not in done.output
+    assert "chatt" in run("chatt").output

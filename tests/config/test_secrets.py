@@ -480,3 +480,16 @@ def test_an_argument_goes_before_the_secret(tmp_path):
     config.write_text("providers:\n  openai:\n    api_key: ${file:/nowhere}\n")
     client = Client.from_config("openai", config, api_key="sk-given-0123456789")
     assert client.keys.secrets == ("sk-given-0123456789",)
+
+
+def test_a_file_is_found_from_another_folder(tmp_path, monkeypatch):
+    """A daemon changes to / once it has started."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key").write_text("one")
+    secret = SecretReference([("file", "key")])
+    assert secret() == "one"
+    (tmp_path / "key").write_text("two")
+    monkeypatch.chdir("/")
+    secret._fetched, secret._until = -1e9, 0.0
+    secret.forget_refused()
+    assert secret() == "two"

@@ -8,6 +8,7 @@ from provider_kit import (
     APIConnectionError,
     ChatResponse,
     Client,
+    ConfigError,
     End,
     InternalServerError,
     Message,
@@ -348,3 +349,52 @@ def test_a_handler_that_falls_over_between_two_clients(world, verb, fault):
         assert (first._admission.slots.taken, second._admission.slots.taken) == (0, 0)
         for client in (both, first, second):
             client.close()
+
+
+async def forgets_to_return(call, call_next):
+    await call_next(call)
+
+
+def is_not_asynchronous(call, call_next):
+    return Reply(ChatResponse(Message("assistant", "own"), "stop"))
+
+
+async def returns_an_answer(call, call_next):
+    return ChatResponse(Message("assistant", "own"), "stop")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (forgets_to_return, "returned nothing"),
+        (is_not_asynchronous, "not asynchronous"),
+        (returns_an_answer, "ChatResponse"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["chat", "stream"])
+def test_a_middleware_with_a_mistake_is_named(call, fake_server, verb, wrong, words):
+    """And the remedy with it."""
+    client = fake_server.client(middleware=[wrong])
+    with pytest.raises(ConfigError, match=words) as caught:
+        getattr(call, verb)(client, "Hi")
+    assert wrong.__name__ in caught.value.message
+    assert caught.value.hint
+    client.close()
+
+
+def test_the_end_of_a_broken_reply_has_the_error_of_the_reader(call, fake_server):
+    """Whoever counts errors by their class counts what the program sees."""
+    ends = []
+
+    async def count(asked, call_next):
+        reply = await call_next(asked)
+        reply.on_end(ends.append)
+        return reply
+
+    fake_server.fault(cut_after=4)
+    client = fake_server.client(middleware=[count], max_retries=0)
+    with pytest.raises(StreamError) as caught:
+        call.stream(client, "Tell a story")
+    (end,) = ends
+    assert (end.how, type(end.error)) == ("failed", type(caught.value))
+    client.close()

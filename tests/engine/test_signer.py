@@ -5,7 +5,7 @@ import hmac
 
 import pytest
 
-from provider_kit import Backoff, Client, Provider, ScriptedTransport, register_provider
+from provider_kit import Backoff, Client, ConfigError, Provider, ScriptedTransport, register_provider
 from provider_kit.providers import registry
 from provider_kit.transports import HttpRequest
 
@@ -71,3 +71,71 @@ def test_headers_of_the_users_own_are_signed_too(call, answers):
     (request,) = transport.requests
     assert is_good(request)
     assert (request.headers["x-team"], request.headers["x-call"]) == ("blue", "1")
+
+
+def registered(signer, **fields):
+    register_provider(
+        Provider(name="other-cloud", base_url="https://other.example/v1", default_model="m", signer=signer, **fields)
+    )
+
+
+def test_a_signer_that_finds_credentials_itself_needs_no_key(call, answers):
+    """As on a machine with a role: it is called all the same."""
+    seen = []
+
+    class Role:
+        def sign(self, request, secret, now):
+            seen.append(secret)
+            return request
+
+    registered(Role(), key_required=False)
+    call.chat(Client("other-cloud", transport=ScriptedTransport([answers.text()])), "Hello")
+    assert seen == [""]
+
+
+@pytest.mark.parametrize("verb", ["chat", "stream"])
+def test_a_signer_that_returns_nothing_is_named(call, answers, verb):
+    """Before anything is sent; no answer is blamed."""
+
+    class Forgetful:
+        def sign(self, request, secret, now):
+            return None
+
+    registered(Forgetful())
+    transport = ScriptedTransport([answers.text()])
+    with pytest.raises(ConfigError, match="signer") as caught:
+        getattr(call, verb)(Client("other-cloud", api_key=KEY, transport=transport), "Hello")
+    assert "return" in caught.value.hint
+    assert transport.requests == []
+
+
+def test_a_dump_shows_no_secret_of_a_signer(call, answers, caplog):
+    """Wherever it puts it, and whatever the server repeats of it."""
+
+    class Presigned:
+        def sign(self, request, secret, now):
+            url = f"{request.url}?X-Amz-Credential=AKIA0001&X-Amz-Signature=abc0123456789abcdef&x={secret}"
+            return HttpRequest(request.method, url, {**request.headers, "x-who": secret}, request.body)
+
+    registered(Presigned())
+    caplog.set_level("DEBUG", "provider_kit.http.dump")
+    transport = ScriptedTransport([answers.text(f"echo {KEY}")])
+    call.chat(Client("other-cloud", api_key=KEY, transport=transport, debug_http=True), "Hello")
+    assert "REQUEST POST https://other.example" in caplog.text
+    for secret in (KEY, "AKIA0001", "abc0123456789abcdef"):
+        assert secret not in caplog.text
+
+
+def test_a_dump_shows_no_key_under_a_name_of_its_own(call, answers, caplog):
+    """A provider says itself how its key is sent."""
+
+    class Team(Provider):
+        def key_headers(self, key, variable):
+            return {"X-Team": f"t:{key}"}
+
+    register_provider(Team(name="other-cloud", base_url="https://other.example/v1", default_model="m"))
+    caplog.set_level("DEBUG", "provider_kit.http.dump")
+    transport = ScriptedTransport([answers.text(f"echo {KEY}")])
+    call.chat(Client("other-cloud", api_key=KEY, transport=transport, debug_http=True), "Hello")
+    assert "X-Team: ***" in caplog.text
+    assert KEY not in caplog.text

@@ -575,3 +575,30 @@ def test_the_loopback_server_sends_what_it_is_told():
             assert sock.recv(100) == b"as it is"
     finally:
         server.stop()
+
+
+def test_fields_beside_a_fault_or_a_reply_change_it(fake_server):
+    """Nothing that is given is forgotten."""
+    client = fake_server.client(max_retries=0)
+    fake_server.always(Fault(status=500), message="x")
+    with pytest.raises(InternalServerError, match="x"):
+        client.chat("Hi")
+    fake_server.always()
+    fake_server.fault(Fault(status=429), retry_after=3)
+    with pytest.raises(RateLimitError) as caught:
+        client.chat("Hi")
+    assert caught.value.retry_after == 3
+    fake_server.reply(Reply("a"), finish_reason="length")
+    assert client.chat("Hi").finish_reason == "length"
+    client.close()
+
+
+def test_a_fault_that_would_do_nothing_is_refused(fake_server):
+    """A test that passes with it would prove nothing."""
+    for wrong in (lambda: fake_server.fault("429"), lambda: fake_server.fault(True), lambda: fake_server.always("500")):
+        with pytest.raises(TypeError, match="status or a Fault"):
+            wrong()
+    with pytest.raises(TypeError):
+        fake_server.fault(500, status=400)
+    with pytest.raises(ValueError, match="negative"):
+        fake_server.fault(500, times=-1)
