@@ -41,9 +41,9 @@ __all__ = ["Admission"]
 
 #: Seconds of waiting after which progress is reported.
 _LOOKS_LIKE_A_HANG = 2.0
-#: Where a caller who leaves need not wait: for a refresh, which goes on, nowhere; for the user's own functions, which
-#: stay in their thread, in an event loop.
-_ANYWHERE, _IN_A_LOOP = ("asyncio", "blocking"), ("asyncio",)
+#: Where a caller who leaves need not wait. In blocking code a refresh stays in its caller's thread: in a daemon thread
+#: it would be lost with the process, and could not see that the caller blocks the loop that refreshes.
+_IN_A_LOOP = ("asyncio",)
 
 
 class Admission:
@@ -205,7 +205,7 @@ class Admission:
         if retry.rotation.last not in (None, key.id):
             attempts.tell(KeySwitched, f"continuing with key {key.shown}", key=key.shown)
         if key.fresh_until <= now:
-            return Prerequisite(lambda: self._renew_token(attempts, lease, key), _ANYWHERE)
+            return Prerequisite(lambda: self._renew_token(attempts, lease, key), _IN_A_LOOP)
         return None
 
     def _wait_for_key(
@@ -213,7 +213,7 @@ class Admission:
     ) -> Wait | Prerequisite | None:
         """Wait: every key is cooling down or dead."""
         if isinstance(pool, CredentialPool) and not lease.retried_dead:
-            return Prerequisite(lambda: self._retry_dead(attempts, lease, pool), _ANYWHERE)
+            return Prerequisite(lambda: self._retry_dead(attempts, lease, pool), _IN_A_LOOP)
         retry, config, call = attempts.retry, self.config, attempts.call
         retries = getattr(attempts.policy, "max_retries", config.max_retries)
         wait = pool.soonest(now, retry.rotation.excluded)
@@ -226,7 +226,7 @@ class Admission:
             return (
                 None
                 if only.fresh_until > now
-                else Prerequisite(lambda: self._renew_token(attempts, lease, only), _ANYWHERE)
+                else Prerequisite(lambda: self._renew_token(attempts, lease, only), _IN_A_LOOP)
             )
         patience = math.inf if asked is True else float(asked or 0.0)
         if asked is None and retries:

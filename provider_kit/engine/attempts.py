@@ -6,6 +6,7 @@ It contains no rules; the policies decide.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -99,6 +100,8 @@ class Attempts(AttemptState):
 
     #: Whether the caller has left, from another thread or task than the one that waits here.
     gone = False
+    #: The exception its caller was handling.
+    outside: BaseException | None = None
     #: The answer that is being read.
     body: ByteStream | None = None
     _waiting: Wakeup | None = None
@@ -134,6 +137,7 @@ class Attempts(AttemptState):
             ProviderKitError: It failed; the error lists every attempt.
         """
         self.prepared = prepared
+        self.outside = sys.exc_info()[1]
         while True:
             lease = self.lease = Lease()
             try:
@@ -292,7 +296,7 @@ class Attempts(AttemptState):
         else:
             text += f"; retrying in {wait:.1f} s"
             await self.parts.events.emit(self, RetryScheduled, text, error=error, attempt=number, wait=wait)
-            _drop_tracebacks(error)
+            _drop_tracebacks(error, self.outside)
         return wait
 
     def _decide(self, error: ProviderKitError, now: float) -> float | None:
@@ -421,13 +425,14 @@ def _no_interrupt(*_: object) -> None:
     """For transports that cannot interrupt: the read ends with its next bytes."""
 
 
-def _drop_tracebacks(error: BaseException) -> None:
+def _drop_tracebacks(error: BaseException, outside: BaseException | None) -> None:
     """Drop the tracebacks of an error that nobody is shown, and of what caused it.
 
     An HTTP library may keep such an error. Its frames refer, from Python 3.12 on, to those of the caller, and would
     keep alive whatever these hold, such as a stream that was left.
     """
-    waiting, seen = [error], {id(error)}
+    # What the caller was handling when it made the call is the context of all that, and the caller's own.
+    waiting, seen = [error], {id(error), id(outside)}
     while waiting:
         one = waiting.pop()
         one.__traceback__ = None

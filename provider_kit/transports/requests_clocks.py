@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import socket
 import threading
 from collections.abc import Callable
@@ -136,26 +137,31 @@ class RequestClock:
                 outcome = connect()
             except BaseException as error:  # passed to the caller
                 outcome = error
+            second = None
+            if isinstance(outcome, socket.socket):
+                with suppress(OSError):  # no file descriptor is left
+                    second = outcome.dup()
+            self.handshake = second
             made.append(outcome)
             if abandoned:
                 _close_if_socket(outcome)
+                self.connected()
             woken.wake()
 
-        threading.Thread(target=work, name="provider-kit-connect", daemon=True).start()
         try:
+            _thread.start_new_thread(work, ())
             while not made and not self.gone:
                 run_to_completion(woken.wait(None))
             if self.gone:
                 raise ConnectionAbortedError("the caller has left")
             if isinstance(made[0], BaseException):
                 raise made[0]
-            with suppress(OSError):  # no file descriptor is left
-                self.handshake = made[0].dup()
             return made[0]
         except BaseException:
             abandoned = True
             if made:
                 _close_if_socket(made[0])
+                self.connected()
             raise
         finally:
             self.woken = None

@@ -82,3 +82,15 @@ def test_so_it_is_in_a_task(client_of, failure, verb):
         await client.aclose()
 
     asyncio.run(main())
+
+
+def test_a_retry_leaves_the_exception_that_its_caller_handles_alone(fake_server):
+    """Whoever asks a model about an error still wants to log it afterwards."""
+    client, mine = fake_server.client(max_retries=2), ValueError("mine")
+    fake_server.fault(503, retry_after=0)
+    try:
+        raise mine
+    except ValueError:
+        client.chat("Explain it")
+    assert mine.__traceback__ is not None
+    client.close()

@@ -321,6 +321,9 @@ class TokenRefresher(StoredToken):
             and state.last_error is not None
         ):
             raise _again(state.last_error)
+        if state.storing:  # a login is about to be stored: its own refresh token must not be spent before
+            flight.result = state.token
+            return None
         generation = state.generation
         transport.shield(True)  # from here on a token could be lost
         try:
