@@ -25,8 +25,8 @@ class Secret(NamedTuple):
     value: str
     #: Time on the clock from which it must be obtained again.
     fresh_until: float
-    #: Whether it was found, renewed by another process, and not renewed for this caller.
-    found: bool = False
+    #: Whether another process renewed it, so that it was only adopted here.
+    adopted: bool = False
 
     def __repr__(self) -> str:
         return f"<Secret until {self.fresh_until:.0f}>"
@@ -211,8 +211,8 @@ class CredentialPool(KeyPool):
 
     async def renew(
         self, key: Key, transport: Runtime, deadline: float | None = None
-    ) -> Literal["found", "new"] | None:
-        """Ensure a valid token; return whether it is another one, renewed for this caller or found.
+    ) -> Literal["adopted", "renewed"] | None:
+        """Ensure a valid token; return whether it is another one, renewed here or adopted from another process.
 
         Raises:
             AuthError: There is none.
@@ -235,7 +235,7 @@ class CredentialPool(KeyPool):
             key.value, key.fresh_until, key.rejected = made, fresh_until, None
         if not changed:
             return None
-        return "found" if getattr(secret, "found", False) else "new"
+        return "adopted" if getattr(secret, "adopted", False) else "renewed"
 
     def renew_by(self, credential_id: str, until: float) -> None:
         """Refresh a credential's token at this time on the clock, if not sooner."""

@@ -41,9 +41,6 @@ __all__ = ["Admission"]
 
 #: Seconds of waiting after which progress is reported.
 _LOOKS_LIKE_A_HANG = 2.0
-#: Where a caller who leaves need not wait. In blocking code a refresh stays in its caller's thread: in a daemon thread
-#: it would be lost with the process, and could not see that the caller blocks the loop that refreshes.
-_IN_A_LOOP = ("asyncio",)
 
 
 class Admission:
@@ -190,7 +187,7 @@ class Admission:
             return None
         pool = endpoint.keys
         if endpoint.key_source.function is not None and not lease.fetched:
-            return Prerequisite(lambda: self._fetch_keys(attempts, lease, pool), _IN_A_LOOP)
+            return Prerequisite(lambda: self._fetch_keys(attempts, lease, pool), cancellable=True)
         compares = pool.has_multiple and attempts.limited
         wait_of = (lambda key: self.rates.wait_of(key.id, attempts, now)) if compares else None
         retry = attempts.retry
@@ -205,7 +202,7 @@ class Admission:
         if retry.rotation.last not in (None, key.id):
             attempts.tell(KeySwitched, f"continuing with key {key.shown}", key=key.shown)
         if key.fresh_until <= now:
-            return Prerequisite(lambda: self._renew_token(attempts, lease, key), _IN_A_LOOP)
+            return Prerequisite(lambda: self._renew_token(attempts, lease, key), cancellable=True)
         return None
 
     def _wait_for_key(
@@ -213,7 +210,7 @@ class Admission:
     ) -> Wait | Prerequisite | None:
         """Wait: every key is cooling down or dead."""
         if isinstance(pool, CredentialPool) and not lease.retried_dead:
-            return Prerequisite(lambda: self._retry_dead(attempts, lease, pool), _IN_A_LOOP)
+            return Prerequisite(lambda: self._retry_dead(attempts, lease, pool), cancellable=True)
         retry, config, call = attempts.retry, self.config, attempts.call
         retries = getattr(attempts.policy, "max_retries", config.max_retries)
         wait = pool.soonest(now, retry.rotation.excluded)
@@ -223,11 +220,9 @@ class Admission:
         if only is not None and (retry.eager or (asked is None and (call.probing or not retries))):
             lease.key = only
             only.requests += 1
-            return (
-                None
-                if only.fresh_until > now
-                else Prerequisite(lambda: self._renew_token(attempts, lease, only), _IN_A_LOOP)
-            )
+            if only.fresh_until > now:
+                return None
+            return Prerequisite(lambda: self._renew_token(attempts, lease, only), cancellable=True)
         patience = math.inf if asked is True else float(asked or 0.0)
         if asked is None and retries:
             patience = DEFAULT_QUEUE_TIMEOUT
@@ -311,8 +306,8 @@ class Admission:
                 raise
             attempts.tell(TokenRefreshFailed, f"no token of {key.shown}", error=error, key=key.shown)
             return
-        if changed == "found" and attempts.retry is not NO_RETRY_STATE:
-            attempts.retry.rotation.find(key)
+        if changed == "adopted" and attempts.retry is not NO_RETRY_STATE:
+            attempts.retry.rotation.adopt(key)
         if changed:
             shown = key.label or key.shown
             attempts.tell(TokenRefreshed, f"token of {shown} was refreshed", key=shown)

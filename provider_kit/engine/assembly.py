@@ -136,11 +136,7 @@ def _keys_or_login(
                 "Keys and a login are both given.", hint="Pass api_key=, api_keys= or auth=, only one of them."
             )
         pool, login = find_login(config, auth)
-    if (
-        config.key_strategy != "round_robin"
-        and pool is not None
-        and (isinstance(api_keys, KeyPool) or auth is not None)
-    ):
+    if config.key_strategy != "round_robin" and (isinstance(api_keys, KeyPool) or auth is not None):
         raise ConfigError(
             "key_strategy= has no effect on a KeyManager or a login.",
             hint="Pass it to the object itself: KeyManager(…, strategy=…).",
@@ -181,7 +177,7 @@ def find_login(config: ProviderConfig, auth: Any) -> tuple[KeyPool, OAuthAuthent
     if isinstance(auth, str):
         raise ConfigError(
             "auth must be 'oauth' or an authenticator object, not another text.",
-            hint="Write auth='oauth', or pass an authenticator; a key is api_key=…, a bearer token token=….",
+            hint="Write auth='oauth', or pass an authenticator, e.g. BearerTokenAuthenticator; a key is api_key=….",
         )
     return pool_of(auth, config.label), None
 

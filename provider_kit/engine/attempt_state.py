@@ -252,8 +252,8 @@ class Prerequisite:
     """Something to be awaited first; it leaves its result on the lease. Then ask again."""
 
     work: Callable[[], Awaitable[None]]
-    #: The kinds of runtime in which a caller who leaves need not wait for it.
-    left_behind: tuple[str, ...] = ()
+    #: Whether, in asyncio, a caller who leaves need not wait for it.
+    cancellable: bool = False
 
 
 Step: TypeAlias = Callable[[AttemptState, Lease, float], Wait | Prerequisite | None]

@@ -195,14 +195,15 @@ class Attempts(AttemptState):
         Raises:
             CallerLeft: The caller has left.
         """
-        kind = self.runtime.kind
-        if self.call.cancel is None or kind not in found.left_behind:
+        if self.call.cancel is None or not found.cancellable or self.runtime.kind != "asyncio":
+            # A blocking caller stays: in another thread a refresh could be lost with the process, and would not notice
+            # that its caller blocks the event loop it needs.
             await found.work()
             return
-        from provider_kit.transports.threads import left_behind
+        from provider_kit.transports.runtime_asyncio import cancellable
 
         wakeup = self.runtime.wakeup()
-        with left_behind(kind, found.work, wakeup.wake) as outcome:
+        with cancellable(found.work, wakeup.wake) as outcome:
             while not outcome.done:
                 await self.wait(wakeup, _LOOK_AGAIN)
             outcome.result()
@@ -426,7 +427,7 @@ def _no_interrupt(*_: object) -> None:
 
 
 def _drop_tracebacks(error: BaseException, outside: BaseException | None) -> None:
-    """Drop the tracebacks of an error that nobody is shown, and of what caused it.
+    """Drop the tracebacks of an error that is not raised to the caller, and of its causes.
 
     An HTTP library may keep such an error. Its frames refer, from Python 3.12 on, to those of the caller, and would
     keep alive whatever these hold, such as a stream that was left.

@@ -2,7 +2,7 @@
 
 A session belongs to its event loop. The transport keeps one for each loop that uses it, created on first use by an
 async generator that stays suspended in the loop; ``asyncio.run`` finalises such generators, so the session is closed
-with its loop even if nobody called ``aclose()``. Nothing of one loop is ever touched from another.
+with its loop even if nobody called ``aclose()``. Objects of one loop are never used from another.
 """
 
 from __future__ import annotations

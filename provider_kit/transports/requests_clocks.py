@@ -149,6 +149,7 @@ class RequestClock:
             woken.wake()
 
         try:
+            # Not threading.Thread, whose start() an exception of a signal handler leaves in an undefined state.
             _thread.start_new_thread(work, ())
             while not made and not self.gone:
                 run_to_completion(woken.wait(None))

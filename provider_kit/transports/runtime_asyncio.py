@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-__all__ = ["AsyncioRuntime", "AsyncioWaiter"]
+__all__ = ["AsyncioRuntime", "AsyncioWaiter", "Outcome", "cancellable"]
 
 T = TypeVar("T")
 
@@ -75,6 +75,49 @@ class AsyncioWaiter:
             async with asyncio.timeout(seconds):
                 await self._event.wait()
         self._event.clear()
+
+
+class Outcome:
+    """What became of work that its caller may leave."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self.error: BaseException | None = None
+
+    def result(self) -> None:
+        """Raise the error of the work, if there was one."""
+        error, self.error = self.error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # avoid a reference cycle between the error and this frame
+
+
+@contextmanager
+def cancellable(work: Callable[[], Awaitable[None]], ended: Callable[[], object]) -> Iterator[Outcome]:
+    """Do work in a task of its own, which is cancelled when the block is left.
+
+    Args:
+        work: Returns what is awaited.
+        ended: Called when it has ended.
+    """
+    outcome = Outcome()
+
+    async def run() -> None:
+        try:
+            await work()
+        except BaseException as error:  # passed to the caller
+            outcome.error = error
+        finally:
+            outcome.done = True
+            ended()
+
+    task = asyncio.get_running_loop().create_task(run())
+    try:
+        yield outcome
+    finally:
+        task.cancel()
 
 
 class AsyncioRuntime:

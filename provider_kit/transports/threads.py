@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
-from contextvars import copy_context
-from functools import partial
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from provider_kit.transports.drive import run_to_completion
 
-__all__ = ["Outcome", "bounded", "left_behind", "run_in_daemon_thread", "with_timeout"]
+__all__ = ["bounded", "run_in_daemon_thread", "with_timeout"]
 
 T = TypeVar("T")
 
@@ -81,56 +79,6 @@ async def run_in_daemon_thread(kind: str, function: Callable[..., T], *args: Any
 
     threading.Thread(target=run, name="provider-kit-aside", daemon=True).start()
     return await future
-
-
-class Outcome:
-    """What became of work that its caller may leave behind."""
-
-    def __init__(self) -> None:
-        self.done = False
-        self.error: BaseException | None = None
-
-    def result(self) -> None:
-        """Raise the error of the work, if there was one."""
-        error, self.error = self.error, None
-        try:
-            if error is not None:
-                raise error
-        finally:
-            del error  # avoid a reference cycle between the error and this frame
-
-
-@contextmanager
-def left_behind(kind: str, thunk: Callable[[], Awaitable[None]], ended: Callable[[], object]) -> Iterator[Outcome]:
-    """Start a coroutine that the caller need not see the end of.
-
-    Args:
-        kind: ``blocking``: it runs in a daemon thread, with the caller's context variables; ``asyncio``: in a task,
-            which is cancelled when the block is left.
-        thunk: Makes the coroutine.
-        ended: Called when it has ended.
-    """
-    outcome = Outcome()
-
-    async def work() -> None:
-        try:
-            await thunk()
-        except BaseException as error:  # passed to the caller
-            outcome.error = error
-        finally:
-            outcome.done = True
-            ended()
-
-    if kind == "blocking":
-        run = partial(copy_context().run, run_to_completion, work())
-        threading.Thread(target=run, name="provider-kit-aside", daemon=True).start()
-        yield outcome
-        return
-    task = asyncio.get_running_loop().create_task(work())
-    try:
-        yield outcome
-    finally:
-        task.cancel()
 
 
 async def with_timeout(kind: str, thunk: Callable[[], Awaitable[T]], seconds: float) -> T:

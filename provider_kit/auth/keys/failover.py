@@ -25,8 +25,8 @@ MAX_WAIT_SLICE = 30.0
 class Renewing:
     """What a pool of tokens adds to the loop; plain keys need nothing more."""
 
-    async def renew(self, key: Key) -> Literal["found", "new"] | None:
-        """Ensure a valid token in the key's value; return whether it is another one, and who renewed it."""
+    async def renew(self, key: Key) -> Literal["adopted", "renewed"] | None:
+        """Ensure a valid token in the key's value; return whether it is another one, renewed here or elsewhere."""
         return None
 
     def refused(self, key: Key, sent: str) -> bool:
@@ -82,8 +82,8 @@ async def failover(
             continue
         if renewing is not None:
             try:
-                if await renewing.renew(key) == "found":
-                    rotation.find(key)
+                if await renewing.renew(key) == "adopted":
+                    rotation.adopt(key)
             except AuthError as error:
                 rotation.give_up(key)
                 if len(pool) < 2:

@@ -24,8 +24,8 @@ class KeyRotation:
     used: set[str] = field(factory=set)
     #: Ids of the tokens that were refused and renewed once.
     renewed: set[str] = field(factory=set)
-    #: Ids of those whose new token another process had renewed: these may be renewed here, too.
-    found: set[str] = field(factory=set)
+    #: Ids of those whose new token was adopted from another process: they may be renewed here once more.
+    adopted: set[str] = field(factory=set)
     #: By id: the errors of rate-limited keys, which can be used again after a cooldown.
     cooling: dict[str, ProviderKitError] = field(factory=dict)
     #: Id of the key that was used last, and of the one to use again, where the key did not cause the failure.
@@ -46,10 +46,10 @@ class KeyRotation:
         self.renewed.add(key.id)
         self.preferred = key.id
 
-    def find(self, key: Key) -> None:
-        """The new token was renewed elsewhere: if it is refused too, the credential is renewed here, once."""
-        if key.id not in self.found:
-            self.found.add(key.id)
+    def adopt(self, key: Key) -> None:
+        """The new token came from another process: if it is refused too, it is renewed here, once."""
+        if key.id not in self.adopted:
+            self.adopted.add(key.id)
             self.renewed.discard(key.id)
 
     def give_up(self, key: Key) -> None:

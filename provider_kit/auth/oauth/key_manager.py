@@ -390,7 +390,7 @@ class _Renewing(Renewing):
         self._pool = pool
         self._transport = transport
 
-    async def renew(self, key: Key) -> Literal["found", "new"] | None:
+    async def renew(self, key: Key) -> Literal["adopted", "renewed"] | None:
         if key.fresh_until > self._transport.now():
             return None
         try:

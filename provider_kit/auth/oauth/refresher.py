@@ -116,9 +116,9 @@ class TokenRefresher(StoredToken):
         """Return the token as a :class:`Secret` for the engine."""
         refreshed = self._state.metrics.refresh_count
         token = await self.fresh_token(runtime, deadline=deadline, rejected=rejected)
-        found = self._state.metrics.refresh_count == refreshed
+        adopted = self._state.metrics.refresh_count == refreshed
         # After a failed refresh the token is obtained again with the next call.
-        return Secret(token.access_token, runtime.now() + self.fresh_for(runtime), found)
+        return Secret(token.access_token, runtime.now() + self.fresh_for(runtime), adopted)
 
     async def fresh_token(
         self, transport: Runtime, *, deadline: float | None = None, rejected: str | None = None, force: bool = False
@@ -336,7 +336,7 @@ class TokenRefresher(StoredToken):
                 return None  # another caller has taken over
             if generation != state.generation:
                 flight.result = state.token  # from a login meanwhile; none after a logout
-                if state.token is None and state.revoke_late:
+                if state.token is None and state.revoke_pending:
                     await self._revoke(transport, new)
                 return None
             state.succeeded(transport.now() - started, transport.time())

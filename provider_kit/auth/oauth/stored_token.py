@@ -159,7 +159,7 @@ class StoredToken:
         _LOG.info("%s: logged in as %s", self.provider, self.storage_key)
         self._announce()
         state.reset_failures()
-        state.revoke_late = False
+        state.revoke_pending = False
         self._use_token(token, own)
         if self._home is None:
             return
@@ -182,12 +182,12 @@ class StoredToken:
             state.schedule(own.now(), own.time())
             await self._unlock(own, lock)
 
-    async def forget(self, transport: Transport, *, revoke_late: bool = False) -> bool:
+    async def forget(self, transport: Transport, *, revoke_pending: bool = False) -> bool:
         """Delete the token, here and in the storage; return whether there was one.
 
         Args:
             transport: The transport of the caller.
-            revoke_late: Whether to revoke a token that a refresh in progress brings.
+            revoke_pending: Whether to revoke a token that a refresh in progress brings.
 
         Raises:
             StorageError: It could not be deleted from the storage.
@@ -197,7 +197,7 @@ class StoredToken:
         self._announce()
         had = state.token is not None
         self._use_token(None, own)
-        state.unsaved, state.revoke_late = False, revoke_late
+        state.unsaved, state.revoke_pending = False, revoke_pending
         if self._home is not None:
             state.storing += 1
             lock: LockLike | None = None

@@ -124,7 +124,7 @@ class TokenState:
         #: How many logins and logouts are being stored; what is read meanwhile is older than they are.
         self.storing = 0
         #: Whether a token that a refresh brings after a logout is to be revoked.
-        self.revoke_late = False
+        self.revoke_pending = False
         self._failures = 0
 
     # -------------------------------------------------------------------------------------------- the token

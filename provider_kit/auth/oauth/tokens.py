@@ -210,7 +210,7 @@ class OAuthTokens(SyncAsyncMixin):
         except (StorageError, EncryptionError) as error:
             # An unreadable token can still be deleted, but not revoked at the server.
             _LOG.warning("%s: the stored token cannot be read (%s); it is deleted", self.provider, error.code.value)
-        had = await self._refresher.forget(transport, revoke_late=end)
+        had = await self._refresher.forget(transport, revoke_pending=end)
         if end and token is not None:
             try:
                 await revoke(transport, self._client, token)

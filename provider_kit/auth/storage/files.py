@@ -218,7 +218,7 @@ class FileTokenStorage(StorageBase):
         if damaged == "refuse":
             raise StorageError(
                 f"The token file {path} is damaged or truncated.",
-                hint="Log in again: the damaged file is then set aside. Or restore it from a backup.",
+                hint="Log in again, which renames the damaged file, or restore it from a backup.",
                 retryable=False,
             )
         with self._reporting(path):

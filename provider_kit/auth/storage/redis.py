@@ -1,7 +1,7 @@
 """Tokens in Redis, shared by machines. Needs ``pip install provider-kit[redis]``.
 
-Redis stores them unencrypted: wrap this storage in :class:`EncryptedTokenStorage` unless nobody else can read that
-server.
+Redis stores them unencrypted: wrap this storage in :class:`EncryptedTokenStorage` unless only
+trusted programs can read that server.
 """
 
 from __future__ import annotations
