@@ -258,7 +258,7 @@ class Attempts(AttemptState):
         await self._afterwards(self.parts.settlement.failed(self, error))
         self.record(error, now)
         if isinstance(error, APIConnectionError):
-            clear_frames(error)
+            clear_frames(error, self.outside)
         await self._emit_news()
         text = f"broke off after content: {type(error).__name__}"
         await self.emit(StreamAborted, text, error=error, attempt=len(self.failures))
@@ -283,7 +283,7 @@ class Attempts(AttemptState):
             wait = None
         self.record(error, now, wait or 0.0)
         if isinstance(error, APIConnectionError):
-            clear_frames(error)
+            clear_frames(error, self.outside)
         elif isinstance(error, StreamIncompleteError) and error.partial is not None:
             error.partial.attempts = error.attempts
         if self.news:

@@ -139,7 +139,8 @@ class SharedState:
         if state is not None and breaker is not None:
             _merge_shared(attempts, breaker, _state(state), breaker.config.open_for)
         if key is not None:
-            key.shared, key.reset = fate not in ("same", "fine"), False
+            key.shared = fate not in ("same", "fine")
+            key.reset = key.reset and state is None  # the store could not be told
 
     async def _settle_tokens(self, attempts: AttemptState, lease: Lease, used: float) -> None:
         """Return the tokens an attempt reserved and did not use."""

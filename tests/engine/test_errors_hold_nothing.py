@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from provider_kit import Backoff, Client, ProviderKitError
+from provider_kit import APIConnectionError, Backoff, Client, ProviderKitError
 from provider_kit.testing import FakeServer
 
 #: What it raises is the same after a long wait.
@@ -94,3 +94,20 @@ def test_a_retry_leaves_the_exception_that_its_caller_handles_alone(fake_server)
         client.chat("Explain it")
     assert mine.__traceback__ is not None
     client.close()
+
+
+def test_a_failure_leaves_the_exception_that_its_caller_handles_alone(call):
+    """Its frames are the caller's: a debugger still shows what was in them."""
+
+    def risky():
+        clue = "what went wrong"
+        raise ValueError(clue)
+
+    client = Client("http://127.0.0.1:9/v1", model="m", api_key="k", max_retries=0)
+    try:
+        risky()
+    except ValueError as mine:
+        with pytest.raises(APIConnectionError):
+            call.chat(client, "Explain it")
+        seen = mine.__traceback__.tb_next.tb_frame.f_locals
+    assert seen["clue"] == "what went wrong"

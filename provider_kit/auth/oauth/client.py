@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -135,10 +136,11 @@ async def ask(
     """
     end = transport.now() + seconds
     end = end if deadline is None else min(end, deadline)
+    outside = sys.exc_info()[1]
     try:
         return await transport.send(request, Limits(seconds, seconds, None, end, _MOST_BYTES))
     except APIConnectionError as error:
-        clear_frames(error)
+        clear_frames(error, outside)
         lost = isinstance(error, ResponseLostError)
         raise AuthError(
             f"The authorization server could not be reached: {error.message.rstrip('.')}.",

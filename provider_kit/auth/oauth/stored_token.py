@@ -166,15 +166,13 @@ class StoredToken:
         state.storing += 1
         lock: LockLike | None = None
         try:
+            # Before the wait for the lock, in which the caller may be interrupted: it is then stored later.
+            state.unsaved, state.replaces = True, await self._read_or_none(own)
             lock = await self._home.lock_or_none(own, own.now() + _POLITE)
-            try:
-                state.replaces = await self._home.read(own)
-            except ProviderKitError as error:  # an unreadable token is replaced
-                _LOG.warning("%s: the token stored before cannot be read (%s)", self.provider, error.message)
-                state.replaces = None
+            state.replaces = await self._read_or_none(own)
             self._announce()  # again: the old one may have been read meanwhile
             self._use_token(token, own)
-            state.unsaved = True
+            state.unsaved = True  # what was read meanwhile may have reset it
             await self._home.write(own, token)
             state.unsaved = False
         finally:
@@ -182,8 +180,18 @@ class StoredToken:
             state.schedule(own.now(), own.time())
             await self._unlock(own, lock)
 
-    async def forget(self, transport: Transport, *, revoke_pending: bool = False) -> bool:
-        """Delete the token, here and in the storage; return whether there was one.
+    async def _read_or_none(self, own: Transport) -> OAuthToken | None:
+        """The stored token; an unreadable one is replaced."""
+        if self._home is None:
+            return None
+        try:
+            return await self._home.read(own)
+        except ProviderKitError as error:
+            _LOG.warning("%s: the stored token cannot be read (%s)", self.provider, error.message)
+            return None
+
+    async def forget(self, transport: Transport, *, revoke_pending: bool = False) -> tuple[bool, OAuthToken | None]:
+        """Delete the token, here and in the storage; return whether there was one, and what was stored last.
 
         Args:
             transport: The transport of the caller.
@@ -195,7 +203,7 @@ class StoredToken:
         state, own = self._state, self._own(transport)
         _LOG.info("%s: logging out %s", self.provider, self.storage_key)
         self._announce()
-        had = state.token is not None
+        had, last, unsaved = state.token is not None, state.token, state.unsaved
         self._use_token(None, own)
         state.unsaved, state.revoke_pending = False, revoke_pending
         if self._home is not None:
@@ -203,6 +211,8 @@ class StoredToken:
             lock: LockLike | None = None
             try:
                 lock = await self._home.lock_or_none(own, own.now() + _POLITE)
+                stored = await self._read_or_none(own)
+                last = last if unsaved else stored or last  # another process may have refreshed it meanwhile
                 had = await self._home.delete(own) or had
             finally:
                 self._announce()  # again: it may have been read meanwhile
@@ -210,7 +220,7 @@ class StoredToken:
                 self._given_used, state.unsaved = True, False
                 state.storing -= 1
                 await self._unlock(own, lock)
-        return had
+        return had, last
 
     # -------------------------------------------------------------------------------------------- the storage
 

@@ -15,7 +15,7 @@ from provider_kit.auth.oauth.refresher import TokenRefresher
 from provider_kit.auth.oauth.token_state import RefreshStrategy
 from provider_kit.auth.storage.factory import open_token_storage
 from provider_kit.auth.storage.protocol import TokenStorage, token_info
-from provider_kit.errors import AuthError, ConfigError, EncryptionError, StorageError
+from provider_kit.errors import AuthError, ConfigError
 from provider_kit.model.oauth import OAuthConfig, OAuthToken, OnTokenRefresh, TokenInfo
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
@@ -204,13 +204,8 @@ class OAuthTokens(SyncAsyncMixin):
         return await self._logout(self._asyncio(), revoke)
 
     async def _logout(self, transport: Transport, end: bool) -> bool:
-        token = None
-        try:
-            token = await self._refresher.load(transport)
-        except (StorageError, EncryptionError) as error:
-            # An unreadable token can still be deleted, but not revoked at the server.
-            _LOG.warning("%s: the stored token cannot be read (%s); it is deleted", self.provider, error.code.value)
-        had = await self._refresher.forget(transport, revoke_pending=end)
+        # An unreadable token can still be deleted, but not revoked at the server.
+        had, token = await self._refresher.forget(transport, revoke_pending=end)
         if end and token is not None:
             try:
                 await revoke(transport, self._client, token)

@@ -3,6 +3,7 @@
 import http.server
 import json
 import secrets
+import signal
 import threading
 import time
 import urllib.parse
@@ -224,3 +225,52 @@ def test_a_callback_that_refreshes_gets_an_error(world, server):
     assert server.accepts(str(seen[1]))
     assert server.issued == {"authorization_code": 1, "refresh_token": 1}
     login.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs the signals of Unix")
+def test_a_login_interrupted_while_it_waits_for_the_storage_is_kept(server, tmp_path):
+    """Its code is spent; what is stored before it must not take its place again."""
+    storage = FileTokenStorage(str(tmp_path / "tokens.json"))
+    storage.store_token("acme", OAuthToken(access_token="old", refresh_token="r-old", expires_at=time.time() + 3600))
+    login = server.authenticator("acme", FileTokenStorage(str(tmp_path / "tokens.json")))
+    callback = server.agree(login.start_oauth_flow(redirect_url="https://app.example/cb"))
+    elsewhere = storage.lock("acme")
+    elsewhere.acquire()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    sender = threading.Timer(0.4, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+    try:
+        sender.start()
+        with pytest.raises(KeyboardInterrupt):
+            login.handle_callback(callback)
+    finally:
+        sender.join()
+        signal.signal(signal.SIGUSR1, before)
+        elsewhere.release()
+    new = str(login.get_token())
+    assert server.accepts(new)
+    assert login.is_authenticated()
+    assert str(login.get_token()) == new
+    login.close()
+    assert str(storage.retrieve_token("acme").access_token) == new
+
+
+def test_a_logout_during_a_refresh_of_another_process_ends_what_that_brings(one_by_one, tmp_path):
+    """The token that is deleted is the one that is revoked, not the one that was read before."""
+    path, url = str(tmp_path / "tokens.json"), one_by_one.url
+    first = OAuthToken(access_token="at", refresh_token="refresh-first", expires_at=time.time() + 3600)
+    FileTokenStorage(path).store_token("acme", first)
+    config = OAuthConfig(client_id="c", auth_url=f"{url}/a", token_url=f"{url}/token", revoke_url=f"{url}/revoke")
+    one, other = (OAuthAuthenticator("acme", FileTokenStorage(path), config) for _ in range(2))
+    other.get_token()
+    thread = threading.Thread(target=one.refresh_token)
+    thread.start()
+    assert one_by_one.asked.wait(10)
+    assert other.logout()
+    thread.join(10)
+    assert FileTokenStorage(path).retrieve_token("acme") is None
+    assert one_by_one.alive == {}
+    one.close(), other.close()
