@@ -26,10 +26,10 @@ __all__ = [
 ]
 
 # Each alternative takes time that grows with the text alone: what may repeat is bounded, or cannot restart inside
-# itself.
+# itself. Groups are atomic rather than possessive, with which Python 3.11.2 finds nothing where one is empty.
 _SHAPES = re.compile(
-    r"(?P<url>://)(?:[^\s\"'<>?#/@]{0,256}+(?:@[^\s\"'<>?#/@]{0,256}+(?=@)){0,3}+"
-    r"|[^\s/@:]{0,128}+:(?!\d{1,5}[/?#])[^\s\"'<>@]{0,256}+(?:@[^\s\"'<>@]{0,256}+(?=@)){0,3}+)(?=@)"
+    r"(?P<url>://)(?:[^\s\"'<>?#/@]{0,256}+(?>(?:@[^\s\"'<>?#/@]{0,256}+(?=@)){0,3})"
+    r"|[^\s/@:]{0,128}+:(?!\d{1,5}[/?#])[^\s\"'<>@]{0,256}+(?>(?:@[^\s\"'<>@]{0,256}+(?=@)){0,3}))(?=@)"
     r"|(?P<bearer>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
     r"|(?P<query>(?:(?:^|[?&#\s])(?:[a-z_-]*key|[a-z_-]*token|[a-z_-]*secret|device_code|code_verifier|password)"
     r"|(?:^|[?&#])(?:sig|[a-z_-]*signature|[a-z_-]*credential|code))=)(?!…(?:\W|$))[^&\s\"'#]+"
@@ -58,7 +58,7 @@ _SECRET_NAMES = re.compile(
 #: Characters of keys and signatures: base64 without those that join words.
 _RANDOM = re.compile(r"[A-Za-z0-9+=_]{20,}")
 #: Names of models, versions and projects: words and numbers that a dash joins.
-_NAME = re.compile(r"[a-z]*+\d{0,8}+[a-z]{0,2}+(?:[-_.=][a-z]*+\d{0,8}+[a-z]{0,2}+){1,9}+")
+_NAME = re.compile(r"[a-z]*+\d{0,8}+[a-z]{0,2}+(?>(?:[-_.=][a-z]*+\d{0,8}+[a-z]{0,2}+){1,9})")
 
 
 #: Levels of a JSON value that are shown.
