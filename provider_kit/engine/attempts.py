@@ -100,8 +100,8 @@ class Attempts(AttemptState):
 
     #: Whether the caller has left, from another thread or task than the one that waits here.
     gone = False
-    #: The exception its caller was handling.
-    outside: BaseException | None = None
+    #: The identity of the exception its caller was handling. The exception itself would keep the caller's frames alive.
+    outside: int = id(None)
     #: The answer that is being read.
     body: ByteStream | None = None
     _waiting: Wakeup | None = None
@@ -137,7 +137,7 @@ class Attempts(AttemptState):
             ProviderKitError: It failed; the error lists every attempt.
         """
         self.prepared = prepared
-        self.outside = sys.exc_info()[1]
+        self.outside = id(sys.exc_info()[1])
         while True:
             lease = self.lease = Lease()
             try:
@@ -426,14 +426,14 @@ def _no_interrupt(*_: object) -> None:
     """For transports that cannot interrupt: the read ends with its next bytes."""
 
 
-def _drop_tracebacks(error: BaseException, outside: BaseException | None) -> None:
+def _drop_tracebacks(error: BaseException, outside: int) -> None:
     """Drop the tracebacks of an error that is not raised to the caller, and of its causes.
 
     An HTTP library may keep such an error. Its frames refer, from Python 3.12 on, to those of the caller, and would
     keep alive whatever these hold, such as a stream that was left.
     """
     # What the caller was handling when it made the call is the context of all that, and the caller's own.
-    waiting, seen = [error], {id(error), id(outside)}
+    waiting, seen = [error], {id(error), outside}
     while waiting:
         one = waiting.pop()
         one.__traceback__ = None

@@ -30,18 +30,18 @@ def as_masked(text: str | None) -> str | None:
     return MaskedStr(text) if isinstance(text, str) and not isinstance(text, MaskedStr) else text
 
 
-def clear_frames(error: BaseException, outside: BaseException | None) -> None:
+def clear_frames(error: BaseException, outside: int) -> None:
     """Clear the frames of the HTTP library below a failure: the bytes it was sending hold a key.
 
     Args:
         error: The failure.
-        outside: What the caller was handling already, which is not touched.
+        outside: The identity of what the caller was handling already, which is not touched.
     """
     from traceback import clear_frames as clear
 
     cause = error.__cause__
     for _ in range(20):  # a chain may be circular
-        if cause is None or cause is outside:
+        if cause is None or id(cause) == outside:
             return
         clear(cause.__traceback__)
         cause = cause.__cause__ or cause.__context__

@@ -609,3 +609,31 @@ def test_an_answer_that_is_left_after_a_retry(fake_server, first, cached):
     finally:
         gc.enable()
     assert len(fake_server.requests) == 2
+
+
+def test_an_answer_that_is_asked_for_while_an_error_is_handled(fake_server):
+    """The error's frames hold the stream; so nothing of the stream may hold the error."""
+
+    async def leave():
+        try:
+            raise ValueError("what is explained")
+        except ValueError:
+            stream = client.astream("Hi")
+            async for _ in stream:
+                return
+
+    async def main():
+        await leave()
+        began = time.monotonic()
+        while client._admission.slots.taken and time.monotonic() - began < AT_ONCE + GRACE:
+            await asyncio.sleep(0.01)
+        assert client._admission.slots.taken == 0
+        await client.aclose()
+
+    fake_server.fault(stall_after=3)
+    client = fake_server.client(max_concurrency=1)
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()

@@ -136,7 +136,7 @@ async def ask(
     """
     end = transport.now() + seconds
     end = end if deadline is None else min(end, deadline)
-    outside = sys.exc_info()[1]
+    outside = id(sys.exc_info()[1])
     try:
         return await transport.send(request, Limits(seconds, seconds, None, end, _MOST_BYTES))
     except APIConnectionError as error:
