@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -35,10 +35,14 @@ class Silent:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/v1"
         self.asked, self.closed = threading.Event(), threading.Event()
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._server = threading.Thread(target=self._serve, daemon=True)
+        self._server.start()
 
     def _serve(self):
-        connection, _ = self.listener.accept()
+        try:
+            connection, _ = self.listener.accept()
+        except OSError:  # nobody came
+            return
         with connection:
             connection.settimeout(10)
             connection.recv(65536)
@@ -48,7 +52,11 @@ class Silent:
             self.closed.set()
 
     def close(self):
+        with suppress(OSError):  # some systems wake a thread that waits in accept() by nothing else
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+        self._server.join(11)
+        assert not self._server.is_alive()
 
 
 @pytest.fixture

@@ -40,7 +40,8 @@ class Drip:
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
 
     def _accept(self):
         with suppress(OSError):
@@ -68,7 +69,11 @@ class Drip:
                     self.open -= 1
 
     def close(self):
+        with suppress(OSError):  # some systems wake a thread that waits in accept() by nothing else
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._acceptor.join(5)
+        assert not self._acceptor.is_alive()
 
 
 @pytest.fixture
