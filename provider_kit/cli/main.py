@@ -48,10 +48,10 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except click.UsageError as error:
             text = error.format_message()
-            if redact(text) == text:
+            masked = redact(text)  # a key in the wrong place would end up in the log of a build
+            if masked == text:
                 raise
-            # A key in the wrong place would end up in the log of a build.
-            raise click.UsageError(redact(text), error.ctx) from None
+            raise click.UsageError(masked, error.ctx) from None
         except ProviderKitError as error:
             if ctx.params.get("debug"):
                 _tell_everything(ctx)

@@ -40,7 +40,7 @@ from provider_kit.policies.rate_limit import Limiter
 __all__ = ["Admission"]
 
 #: Seconds of waiting after which progress is reported.
-_LOOKS_LIKE_A_HANG = 2.0
+_REPORT_WAIT_AFTER = 2.0
 
 
 class Admission:
@@ -149,7 +149,7 @@ class Admission:
                 lease.told = 0
                 return None
         waited = now - lease.since
-        if not lease.told and waited >= _LOOKS_LIKE_A_HANG:
+        if not lease.told and waited >= _REPORT_WAIT_AFTER:
             lease.told = 1
             text = f"waiting for a slot for {waited:.0f} s: {slots.limit} calls are in flight, {len(slots)} wait"
             attempts.tell(ConcurrencyWait, text, level=logging.INFO, waiting=len(slots))

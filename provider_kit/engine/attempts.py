@@ -53,7 +53,7 @@ __all__ = ["Attempts", "CallerLeft", "EngineParts"]
 T = TypeVar("T")
 _LOG = logging.getLogger("provider_kit")
 #: Seconds after which a wait for a prerequisite is renewed.
-_LOOK_AGAIN = 60.0
+_MAX_WAIT_SLICE = 60.0
 
 
 class CallerLeft(BaseException):
@@ -100,8 +100,8 @@ class Attempts(AttemptState):
 
     #: Whether the caller has left, from another thread or task than the one that waits here.
     gone = False
-    #: The identity of the exception its caller was handling. The exception itself would keep the caller's frames alive.
-    outside: int = id(None)
+    #: ``id()`` of the exception its caller was handling; the exception itself would keep the caller's frames alive.
+    callers_error: int = id(None)
     #: The answer that is being read.
     body: ByteStream | None = None
     _waiting: Wakeup | None = None
@@ -137,7 +137,7 @@ class Attempts(AttemptState):
             ProviderKitError: It failed; the error lists every attempt.
         """
         self.prepared = prepared
-        self.outside = id(sys.exc_info()[1])
+        self.callers_error = id(sys.exc_info()[1])
         while True:
             lease = self.lease = Lease()
             try:
@@ -205,7 +205,7 @@ class Attempts(AttemptState):
         wakeup = self.runtime.wakeup()
         with cancellable(found.work, wakeup.wake) as outcome:
             while not outcome.done:
-                await self.wait(wakeup, _LOOK_AGAIN)
+                await self.wait(wakeup, _MAX_WAIT_SLICE)
             outcome.result()
 
     async def _refused(self, error: BaseException) -> None:
@@ -258,7 +258,7 @@ class Attempts(AttemptState):
         await self._afterwards(self.parts.settlement.failed(self, error))
         self.record(error, now)
         if isinstance(error, APIConnectionError):
-            clear_frames(error, self.outside)
+            clear_frames(error, self.callers_error)
         await self._emit_news()
         text = f"broke off after content: {type(error).__name__}"
         await self.emit(StreamAborted, text, error=error, attempt=len(self.failures))
@@ -283,7 +283,7 @@ class Attempts(AttemptState):
             wait = None
         self.record(error, now, wait or 0.0)
         if isinstance(error, APIConnectionError):
-            clear_frames(error, self.outside)
+            clear_frames(error, self.callers_error)
         elif isinstance(error, StreamIncompleteError) and error.partial is not None:
             error.partial.attempts = error.attempts
         if self.news:
@@ -297,7 +297,7 @@ class Attempts(AttemptState):
         else:
             text += f"; retrying in {wait:.1f} s"
             await self.parts.events.emit(self, RetryScheduled, text, error=error, attempt=number, wait=wait)
-            _drop_tracebacks(error, self.outside)
+            _drop_tracebacks(error, self.callers_error)
         return wait
 
     def _decide(self, error: ProviderKitError, now: float) -> float | None:
@@ -426,14 +426,14 @@ def _no_interrupt(*_: object) -> None:
     """For transports that cannot interrupt: the read ends with its next bytes."""
 
 
-def _drop_tracebacks(error: BaseException, outside: int) -> None:
+def _drop_tracebacks(error: BaseException, callers_error: int) -> None:
     """Drop the tracebacks of an error that is not raised to the caller, and of its causes.
 
     An HTTP library may keep such an error. Its frames refer, from Python 3.12 on, to those of the caller, and would
     keep alive whatever these hold, such as a stream that was left.
     """
-    # What the caller was handling when it made the call is the context of all that, and the caller's own.
-    waiting, seen = [error], {id(error), outside}
+    # The exception the caller was handling is the context of all these, and keeps its traceback.
+    waiting, seen = [error], {id(error), callers_error}
     while waiting:
         one = waiting.pop()
         one.__traceback__ = None

@@ -30,18 +30,18 @@ def as_masked(text: str | None) -> str | None:
     return MaskedStr(text) if isinstance(text, str) and not isinstance(text, MaskedStr) else text
 
 
-def clear_frames(error: BaseException, outside: int) -> None:
+def clear_frames(error: BaseException, callers_error: int) -> None:
     """Clear the frames of the HTTP library below a failure: the bytes it was sending hold a key.
 
     Args:
         error: The failure.
-        outside: The identity of what the caller was handling already, which is not touched.
+        callers_error: ``id()`` of the exception the caller was handling already; its frames stay as they are.
     """
     from traceback import clear_frames as clear
 
     cause = error.__cause__
     for _ in range(20):  # a chain may be circular
-        if cause is None or id(cause) == outside:
+        if cause is None or id(cause) == callers_error:
             return
         clear(cause.__traceback__)
         cause = cause.__cause__ or cause.__context__

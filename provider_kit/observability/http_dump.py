@@ -75,8 +75,8 @@ class DumpingTransport:
         return _DumpedStream(stream, dump)
 
 
-#: Characters from which a part of a key is a secret of its own, as in ``id:secret``.
-_SURELY_SECRET = 12
+#: Least number of characters at which a part of a key counts as a secret itself, as in ``id:secret``.
+_MIN_SECRET_PART = 12
 #: Characters of a word that is kept together.
 _LONGEST_WORD = 512
 
@@ -92,7 +92,7 @@ class _Dump:
         self._held = ""
         masked = {name for name, value in request.headers.items() if isinstance(value, MaskedStr)}
         secrets = [value for name, value in request.headers.items() if name in masked or is_secret_header(name)]
-        own = [str(request.secret), *(part for part in request.secret.split(":") if len(part) >= _SURELY_SECRET)]
+        own = [str(request.secret), *(part for part in request.secret.split(":") if len(part) >= _MIN_SECRET_PART)]
         parts = [*own, *(part for value in secrets for part in (value, value.rpartition(" ")[2]))]
         self._secrets = [part for part in parts if len(part) >= 4]
         headers = redact_headers(request.headers, self._secrets) | dict.fromkeys(masked, MASK)

@@ -2,7 +2,7 @@
 
 A session belongs to its event loop. The transport keeps one for each loop that uses it, created on first use by an
 async generator that stays suspended in the loop; ``asyncio.run`` finalises such generators, so the session is closed
-with its loop even if nobody called ``aclose()``. Objects of one loop are never used from another.
+with its loop even if ``aclose()`` is never called. No session is used from another loop than its own.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def cancellable(work: Callable[[], Awaitable[None]], ended: Callable[[], object]
     async def run() -> None:
         try:
             await work()
-        except BaseException as error:  # passed to the caller
+        except BaseException as error:  # raised by Outcome.result(); whoever has left the block wants no outcome
             outcome.error = error
         finally:
             outcome.done = True

@@ -29,7 +29,7 @@ def bounded(function: Callable[[], T], seconds: float) -> T:
         except BaseException as error:  # passed to the caller
             results.append((False, error))
 
-    thread = threading.Thread(target=run, name="provider-kit-aside", daemon=True)
+    thread = threading.Thread(target=run, name="provider-kit-worker", daemon=True)
     thread.start()
     thread.join(seconds)
     if not results:
@@ -77,7 +77,7 @@ async def run_in_daemon_thread(kind: str, function: Callable[..., T], *args: Any
         with suppress(RuntimeError):  # the loop is closed, and nothing waits any more
             loop.call_soon_threadsafe(settle, *outcome)
 
-    threading.Thread(target=run, name="provider-kit-aside", daemon=True).start()
+    threading.Thread(target=run, name="provider-kit-worker", daemon=True).start()
     return await future
 
 

@@ -583,6 +583,16 @@ def test_the_loser_of_a_race(drip, world):
     assert_free(clients[1], quick, time.monotonic())
 
 
+async def frees_its_slot(client, leave):
+    """What was left holds no slot, without the garbage collector."""
+    await leave()
+    began = time.monotonic()
+    while client._admission.slots.taken and time.monotonic() - began < AT_ONCE + GRACE:
+        await asyncio.sleep(0.01)
+    assert client._admission.slots.taken == 0
+    await client.aclose()
+
+
 @pytest.mark.parametrize(
     "first",
     [{"status": 503}, {"status": 429, "retry_after": 0}, {"cut_after": 0}, {"error_after": 0}, {"html": True}],
@@ -597,22 +607,10 @@ def test_an_answer_that_is_left_after_a_retry(fake_server, first, cached):
         async for _ in stream:
             return
 
-    async def main():
-        await leave()
-        began = time.monotonic()
-        while client._admission.slots.taken and time.monotonic() - began < AT_ONCE + GRACE:
-            await asyncio.sleep(0.01)
-        assert client._admission.slots.taken == 0
-        await client.aclose()
-
     fake_server.fault(Fault(**first))
     fake_server.fault(stall_after=3)
     client = fake_server.client(max_concurrency=1, retry=Backoff(1, base=0.01), response_cache=cached or None)
-    gc.disable()
-    try:
-        asyncio.run(main())
-    finally:
-        gc.enable()
+    asyncio.run(frees_its_slot(client, leave))
     assert len(fake_server.requests) == 2
 
 
@@ -627,18 +625,6 @@ def test_an_answer_that_is_asked_for_while_an_error_is_handled(fake_server):
             async for _ in stream:
                 return
 
-    async def main():
-        await leave()
-        began = time.monotonic()
-        while client._admission.slots.taken and time.monotonic() - began < AT_ONCE + GRACE:
-            await asyncio.sleep(0.01)
-        assert client._admission.slots.taken == 0
-        await client.aclose()
-
     fake_server.fault(stall_after=3)
     client = fake_server.client(max_concurrency=1)
-    gc.disable()
-    try:
-        asyncio.run(main())
-    finally:
-        gc.enable()
+    asyncio.run(frees_its_slot(client, leave))

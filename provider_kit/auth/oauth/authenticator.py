@@ -127,7 +127,7 @@ class OAuthAuthenticator(OAuthTokens):
                 if await find_shared(transport, self.storage, key, callback.state) is None:  # it can be used only once
                     raise self._pending.unknown(again=True)
         token = await redeem(transport, self._client, login, callback)
-        await self._refresher.keep(transport, token)
+        await self._refresher.store_login(transport, token)
         return self._info(token, transport)
 
     # -------------------------------------------------------------------------------------------- login, at once
@@ -189,7 +189,7 @@ class OAuthAuthenticator(OAuthTokens):
             browser = _open_browser
 
         async def keep(token: OAuthToken) -> None:
-            await self._refresher.keep(transport, token)
+            await self._refresher.store_login(transport, token)
 
         token = await login_by_browser(
             transport,
@@ -245,7 +245,7 @@ class OAuthAuthenticator(OAuthTokens):
         self, transport: Transport, device: DeviceCode, scopes: Sequence[str] | None, timeout: float | None
     ) -> TokenInfo:
         token = await poll_device(transport, self._client, device, scopes, timeout)
-        await self._refresher.keep(transport, token)
+        await self._refresher.store_login(transport, token)
         return self._info(token, transport)
 
     def device_login(

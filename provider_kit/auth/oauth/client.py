@@ -136,11 +136,11 @@ async def ask(
     """
     end = transport.now() + seconds
     end = end if deadline is None else min(end, deadline)
-    outside = id(sys.exc_info()[1])
+    callers_error = id(sys.exc_info()[1])
     try:
         return await transport.send(request, Limits(seconds, seconds, None, end, _MOST_BYTES))
     except APIConnectionError as error:
-        clear_frames(error, outside)
+        clear_frames(error, callers_error)
         lost = isinstance(error, ResponseLostError)
         raise AuthError(
             f"The authorization server could not be reached: {error.message.rstrip('.')}.",

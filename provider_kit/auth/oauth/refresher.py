@@ -259,7 +259,7 @@ class TokenRefresher(StoredToken):
     ) -> OAuthToken | None:
         """Ensure a fresh token; return the new one if there was a refresh."""
         state = self._state
-        await self._look(transport)  # without the lock: a token refreshed by another process can be used here too
+        await self._reload(transport)  # without the lock: a token refreshed by another process can be used here too
         if not force and state.fresh(transport.now(), rejected) is not None:
             return None
         if self._needs_no_refresh(transport, rejected, force):
@@ -282,7 +282,7 @@ class TokenRefresher(StoredToken):
             flight.until = max(flight.until, transport.now() + _WHOLE)
             if lock is not None:
                 flight.give_back = lock.release
-                await self._look(transport, locked=True)
+                await self._reload(transport, locked=True)
                 renewed = before is None or state.token is None or state.token.access_token != before.access_token
                 if (renewed or not force) and state.fresh(transport.now(), rejected) is not None:
                     flight.result = state.token if renewed else None
@@ -412,7 +412,7 @@ class TokenRefresher(StoredToken):
             text = f"The access token was refused and cannot be refreshed: {why}."
         else:
             text = f"The token cannot be refreshed: {why}."
-        raise self._over(text)
+        raise self._expired(text)
 
     def _note_failure(self, transport: Transport, error: AuthError) -> None:
         if not _counts(error):

@@ -23,9 +23,9 @@ __all__ = ["StoredToken"]
 _LOG = logging.getLogger("provider_kit.auth")
 
 #: Requests after which the refresh buffer of a token is recomputed.
-_LOOK_EVERY = 64
+_RECOMPUTE_EVERY = 64
 #: Seconds a login or logout waits for a refresh of another process.
-_POLITE = 10.0
+_MAX_LOCK_WAIT = 10.0
 
 
 class StoredToken:
@@ -104,7 +104,7 @@ class StoredToken:
         """Count a call; now and then, return the time until which the token needs no refresh."""
         metrics = self._state.metrics
         metrics.record(ok, latency, tokens, time)
-        if metrics.request_count % _LOOK_EVERY == 0 and self._clock is not None:
+        if metrics.request_count % _RECOMPUTE_EVERY == 0 and self._clock is not None:
             return self.reschedule(self._clock(), time)
         return None
 
@@ -146,10 +146,10 @@ class StoredToken:
             StorageError: It cannot be read.
             EncryptionError: It cannot be decrypted.
         """
-        await self._look(self._own(transport))
+        await self._reload(self._own(transport))
         return self._state.token
 
-    async def keep(self, transport: Transport, token: OAuthToken) -> None:
+    async def store_login(self, transport: Transport, token: OAuthToken) -> None:
         """Store the token of a new login, and use it from now on.
 
         Raises:
@@ -166,10 +166,10 @@ class StoredToken:
         state.storing += 1
         lock: LockLike | None = None
         try:
-            # Before the wait for the lock, in which the caller may be interrupted: it is then stored later.
-            state.unsaved, state.replaces = True, await self._read_or_none(own)
-            lock = await self._home.lock_or_none(own, own.now() + _POLITE)
-            state.replaces = await self._read_or_none(own)
+            # The caller may be interrupted while it waits for the lock; the token is then stored later.
+            state.unsaved, state.replaces = True, await self._read_or_none(self._home, own)
+            lock = await self._home.lock_or_none(own, own.now() + _MAX_LOCK_WAIT)
+            state.replaces = await self._read_or_none(self._home, own)
             self._announce()  # again: the old one may have been read meanwhile
             self._use_token(token, own)
             state.unsaved = True  # what was read meanwhile may have reset it
@@ -180,18 +180,16 @@ class StoredToken:
             state.schedule(own.now(), own.time())
             await self._unlock(own, lock)
 
-    async def _read_or_none(self, own: Transport) -> OAuthToken | None:
-        """The stored token; an unreadable one is replaced."""
-        if self._home is None:
-            return None
+    async def _read_or_none(self, home: StorageAdapter, own: Transport) -> OAuthToken | None:
+        """The stored token; ``None`` for one that cannot be read, which is replaced or deleted."""
         try:
-            return await self._home.read(own)
+            return await home.read(own)
         except ProviderKitError as error:
             _LOG.warning("%s: the stored token cannot be read (%s)", self.provider, error.message)
             return None
 
-    async def forget(self, transport: Transport, *, revoke_pending: bool = False) -> tuple[bool, OAuthToken | None]:
-        """Delete the token, here and in the storage; return whether there was one, and what was stored last.
+    async def delete(self, transport: Transport, *, revoke_pending: bool = False) -> tuple[bool, OAuthToken | None]:
+        """Delete the token, in memory and in the storage; return whether there was one, and the last one.
 
         Args:
             transport: The transport of the caller.
@@ -210,8 +208,8 @@ class StoredToken:
             state.storing += 1
             lock: LockLike | None = None
             try:
-                lock = await self._home.lock_or_none(own, own.now() + _POLITE)
-                stored = await self._read_or_none(own)
+                lock = await self._home.lock_or_none(own, own.now() + _MAX_LOCK_WAIT)
+                stored = await self._read_or_none(self._home, own)
                 last = last if unsaved else stored or last  # another process may have refreshed it meanwhile
                 had = await self._home.delete(own) or had
             finally:
@@ -229,11 +227,11 @@ class StoredToken:
         if not self._state.unsaved or self._state.token is None:
             return
         try:
-            await self._look(self._own(transport))
+            await self._reload(self._own(transport))
         except ProviderKitError as error:
             _LOG.error("%s: the token of %s is not stored (%s)", self.provider, self.id, error.message)
 
-    async def _look(self, transport: Transport, *, locked: bool = False) -> None:
+    async def _reload(self, transport: Transport, *, locked: bool = False) -> None:
         """Adopt the stored token, unless the one in memory is newer and could not be stored."""
         state = self._state
         if self._home is None or state.storing:
@@ -320,9 +318,9 @@ class StoredToken:
             _LOG.warning("%s: a lock could not be released (%s)", self.provider, error.message)
 
     def _not_logged_in(self) -> AuthError:
-        return self._over("Not authenticated.")
+        return self._expired("Not authenticated.")
 
-    def _over(self, text: str) -> AuthError:
+    def _expired(self, text: str) -> AuthError:
         return AuthError(
             text,
             code=AuthErrorCode.TOKEN_EXPIRED,

@@ -205,7 +205,7 @@ class OAuthTokens(SyncAsyncMixin):
 
     async def _logout(self, transport: Transport, end: bool) -> bool:
         # An unreadable token can still be deleted, but not revoked at the server.
-        had, token = await self._refresher.forget(transport, revoke_pending=end)
+        had, token = await self._refresher.delete(transport, revoke_pending=end)
         if end and token is not None:
             try:
                 await revoke(transport, self._client, token)
