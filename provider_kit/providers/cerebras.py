@@ -8,6 +8,7 @@ from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.model.config import ProviderConfig
 from provider_kit.providers.base import Provider
+from provider_kit.schema.profiles import PROFILES
 
 __all__ = ["PROVIDER", "CerebrasProvider"]
 
@@ -33,6 +34,9 @@ PROVIDER = CerebrasProvider(
     has_embeddings=False,  # Source: Cerebras API reference, which lists none.
     default_model="gpt-oss-120b",
     quirks=ChatQuirks(
+        schema=PROFILES["cerebras"],
+        json_schema_with_tools=False,  # "tools" is incompatible with "response_format"
+        json_object_with_tools=False,
         max_tokens_field="max_completion_tokens",
         refused={
             "presence_penalty": _NO_PENALTY,

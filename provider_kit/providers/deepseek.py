@@ -11,6 +11,7 @@ from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.model.tools import Reasoning
 from provider_kit.providers.base import Provider, as_decimal
+from provider_kit.schema.profiles import PROFILES
 
 __all__ = ["PROVIDER"]
 
@@ -46,6 +47,7 @@ PROVIDER = DeepSeekProvider(
     has_embeddings=False,  # Source: DeepSeek API reference, which lists none.
     default_model="deepseek-flash",
     quirks=ChatQuirks(
+        schema=PROFILES["deepseek"],
         max_stop=16,
         refused={"top_k": "this API has no top_k."},
         parallel_tool_calls=False,

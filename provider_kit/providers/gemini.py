@@ -32,13 +32,14 @@ def gemini_profile(model: str) -> GeminiProfile:
     major = int(version[1]) if version else 3
     minor = int(version[2] or 0) if version else 0
     if (major, minor) < (2, 5) or not name.startswith("gemini"):
-        return GeminiProfile(thinking=None, needs_signatures=False, media_in_results=False)
+        return GeminiProfile(thinking=None, needs_signatures=False, media_in_results=False, schema_with_tools=False)
     if major == 2:
         return GeminiProfile(
             thinking="budget",
             smallest_budget=128 if "pro" in name else 0,
             needs_signatures=False,
             media_in_results=False,
+            schema_with_tools=False,
         )
     strict = name.startswith(("gemini-3.8-flash", "gemini-4-argon"))
     return GeminiProfile(

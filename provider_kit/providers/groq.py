@@ -8,8 +8,12 @@ from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.model.config import ProviderConfig
 from provider_kit.providers.base import Provider
+from provider_kit.schema.profiles import PROFILES
 
 __all__ = ["PROVIDER", "GroqProvider"]
+
+
+_WITH_SCHEMA = ("gpt-oss", "llama-4", "kimi-k2")
 
 
 def _groq_quirks(model: str) -> ChatQuirks:
@@ -18,6 +22,12 @@ def _groq_quirks(model: str) -> ChatQuirks:
         ("low", "medium", "high", "default") if "gpt-oss" in model else ("none", "low", "medium", "high", "default")
     )
     return ChatQuirks(
+        schema=PROFILES["groq"],
+        # Source: console.groq.com/docs/structured-outputs, "Supported models", and "Limitations".
+        json_schema="native" if any(name in model for name in _WITH_SCHEMA) else "prompt",
+        json_schema_with_tools=False,
+        json_schema_in_streams=False,
+        json_object_with_tools=False,
         max_tokens_field="max_completion_tokens",
         refused={"top_k": "this API has no top_k."},
         max_stop=4,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.providers.base import Provider
+from provider_kit.schema.profiles import PROFILES
 
 __all__ = ["PROVIDER"]
 
@@ -16,6 +17,7 @@ PROVIDER = Provider(
     base_url_variables=("MISTRAL_BASE_URL",),
     default_model="mistral-small-latest",
     quirks=ChatQuirks(
+        schema=PROFILES["mistral"],
         ask_stream_usage=False,  # sent without being requested; requesting it is a 422
         always_done=True,
         refused={"verbosity": "this API has no verbosity."},

@@ -17,6 +17,7 @@ from provider_kit.dialects.openai_responses import OpenAIResponses, ResponsesPro
 from provider_kit.errors import APIError, NotFoundError
 from provider_kit.model.config import ProviderConfig
 from provider_kit.providers.base import Provider, custom_headers
+from provider_kit.schema.profiles import PROFILES
 
 __all__ = ["PROVIDER", "OpenAIProvider", "is_reasoning_model", "openai_quirks", "responses_profile"]
 
@@ -52,6 +53,8 @@ def openai_quirks(model: str) -> ChatQuirks:
     """Chat Completions as OpenAI itself serves it."""
     if not is_reasoning_model(model):
         return ChatQuirks(
+            schema=PROFILES["openai"],
+            strict_functions=True,
             refusals=True,
             max_tokens_field="max_completion_tokens",
             refused={"top_k": "this API has no top_k.", **_NO_VERBOSITY},
@@ -68,6 +71,8 @@ def openai_quirks(model: str) -> ChatQuirks:
     if name.startswith("o"):
         refused |= _NO_VERBOSITY
     return ChatQuirks(
+        schema=PROFILES["openai"],
+        strict_functions=True,
         refusals=True,
         max_tokens_field="max_completion_tokens",
         system_role="developer",

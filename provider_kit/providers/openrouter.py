@@ -12,6 +12,7 @@ from provider_kit.model.config import ProviderConfig
 from provider_kit.model.oauth import OAuthConfig
 from provider_kit.model.tools import Reasoning
 from provider_kit.providers.base import Provider, as_decimal
+from provider_kit.schema.profiles import PROFILES
 
 __all__ = ["PROVIDER", "OpenRouterProvider"]
 
@@ -62,6 +63,7 @@ PROVIDER = OpenRouterProvider(
     default_model="openrouter/auto",
     option_names=("site_url", "site_name"),
     quirks=ChatQuirks(
+        schema=PROFILES["openrouter"],
         ask_stream_usage=False,  # always sent
         max_stop=4,
         reasoning=_reasoning,

@@ -9,6 +9,7 @@ from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.errors import APIError, AuthenticationError, RateLimitError
 from provider_kit.model.tools import Reasoning
 from provider_kit.providers.base import Provider
+from provider_kit.schema.profiles import PROFILES
 
 __all__ = ["PROVIDER", "QwenProvider"]
 
@@ -49,6 +50,7 @@ PROVIDER = QwenProvider(
     key_prefix="sk-",
     default_model="qwen3.8-flash",
     quirks=ChatQuirks(
+        schema=PROFILES["qwen"],
         tool_choices=frozenset({"named"}),
         reasoning=_reasoning,
         documents=None,

@@ -11,6 +11,7 @@ from provider_kit.dialects.openai_responses import OpenAIResponses, ResponsesPro
 from provider_kit.errors import APIError
 from provider_kit.model.config import ProviderConfig
 from provider_kit.providers.openai import OpenAIProvider
+from provider_kit.schema.profiles import PROFILES
 
 __all__ = ["PROVIDER", "XAIProvider"]
 
@@ -21,6 +22,11 @@ def _thinks_by_effort(model: str) -> bool:
     return not model.startswith(_NO_EFFORT) and model != "grok-4"
 
 
+def _takes_schema_with_tools(model: str) -> bool:
+    """Source: docs.x.ai, "Structured outputs": with tools, only the models of the Grok 4 family and later."""
+    return not model.startswith(("grok-2", "grok-3", "grok-code"))
+
+
 def _quirks(model: str) -> ChatQuirks:
     """Source: docs.x.ai. Reasoning models refuse penalties and stop texts."""
     refused = {"top_k": "this API has no top_k."}
@@ -28,6 +34,8 @@ def _quirks(model: str) -> ChatQuirks:
         reason = "reasoning models refuse it."
         refused |= {"presence_penalty": reason, "frequency_penalty": reason, "stop": reason}
     return ChatQuirks(
+        schema=PROFILES["xai"],
+        json_schema_with_tools=_takes_schema_with_tools(model),
         refused=refused,
         strict_tools=False,
         metadata=False,
@@ -40,6 +48,9 @@ def _quirks(model: str) -> ChatQuirks:
 
 def _profile(model: str) -> ResponsesProfile:
     return ResponsesProfile(
+        schema=PROFILES["xai"],
+        strict_functions=False,  # it enforces the schemas of all functions anyway
+        json_schema_with_tools=_takes_schema_with_tools(model),
         effort=effort_writer("none", "low", "medium", "high") if _thinks_by_effort(model) else None,
         user_field="user",
         system_role="system",

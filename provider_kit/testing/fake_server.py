@@ -16,10 +16,12 @@ from provider_kit.dialects.replies import Asked, Reply
 from provider_kit.dialects.servers import SERVER_DIALECTS, ServerDialect
 from provider_kit.model.arguments import explained
 from provider_kit.model.json_text import dumps, loads
+from provider_kit.schema.profiles import PROFILES
 from provider_kit.testing.faults import Fault
 from provider_kit.testing.http_server import Cut, Incoming, LoopbackService, Outgoing
 from provider_kit.testing.responder import respond
 from provider_kit.testing.routes import Route, catalog, find_route
+from provider_kit.testing.schema_refusals import refused_schema
 
 __all__ = ["FakeServer", "RecordedRequest"]
 
@@ -115,8 +117,12 @@ class FakeServer(LoopbackService):
         return self._server.open
 
     def base_url(self, provider: str = "openai") -> str:
-        """The ``base_url`` for a provider."""
-        return self.url + _PREFIXES.get(provider, "/v1")
+        """The ``base_url`` for a provider.
+
+        It tells the server which provider it stands for: it refuses the JSON Schemas that provider refuses.
+        """
+        named = f"/{provider}/v1" if provider in PROFILES and provider != "openai" else "/v1"
+        return self.url + _PREFIXES.get(provider, named)
 
     def client(self, target: str = "openai/gpt-4o", **options: Any) -> Client:
         """A client of any provider that talks to this server.
@@ -259,6 +265,10 @@ class FakeServer(LoopbackService):
             return _json(400, headers, server_dialect.error(400, "invalid_request_error", "the body is not JSON"))
         if route.operation == "chat" and route.dialect == "anthropic_messages" and "max_tokens" not in body:
             return _json(400, headers, server_dialect.error(400, "invalid_request_error", "max_tokens: Field required"))
+        if route.operation == "chat":
+            said = refused_schema(body, incoming.path, route.dialect)
+            if said:
+                return _json(400, headers, server_dialect.error(400, "invalid_request_error", said))
         return None
 
 

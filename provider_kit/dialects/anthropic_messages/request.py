@@ -14,19 +14,23 @@ from provider_kit.dialects.anthropic_messages.schema import claude_schema
 from provider_kit.dialects.assembly import arguments_object, portable_id
 from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport, refuse_video
 from provider_kit.dialects.generated import spoken_words
+from provider_kit.dialects.schemas import output_schema, prompt_for, tool_schema
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
-from provider_kit.model.json_text import dumps_text
 from provider_kit.model.media import Audio, Document, Image, Media
 from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult
 from provider_kit.model.text_bytes import read_text
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
+from provider_kit.schema.canonical import CanonicalSchema
+from provider_kit.schema.profiles import PROFILES
 
 __all__ = ["TAKES", "AnthropicRequestWriter"]
 
 #: The fields of a request that are written here, or reported.
 TAKES = COMMON_FIELDS | {"top_k", "stop", "user", "metadata"}
 
+#: What the API accepts of schemas made from types.
+_SCHEMA = PROFILES["anthropic"]
 #: Thinking tokens for an effort, on models that take a budget instead.
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32000}
 #: Characters of a tool call's id that the API is known to accept.
@@ -348,13 +352,17 @@ class AnthropicRequestWriter:
         if tool.native is not None:
             return tool.native
         schema = tool.parameters if "type" in tool.parameters else {"type": "object", **tool.parameters}
-        if tool.strict:
+        strict = tool.strict
+        if isinstance(schema, CanonicalSchema):
+            made = tool_schema(tool, _SCHEMA, self.report, strict=False)
+            schema, strict = made.schema, made.strict
+        elif strict:
             schema = self._schema(f"tools.{tool.name}", schema)
         written: dict[str, Any] = {"name": tool.name, "input_schema": schema}
         if tool.description:
             written["description"] = tool.description
-        if tool.strict is not None:
-            written["strict"] = tool.strict
+        if strict is not None:
+            written["strict"] = strict
         if tool.cache:
             written["cache_control"] = _mark(tool.cache)
         return written
@@ -373,16 +381,19 @@ class AnthropicRequestWriter:
         if wanted.kind == "text":
             return
         if wanted.kind == "json_schema" and self.profile.structured and wanted.schema is not None:
-            schema = self._schema("response_format", wanted.described)
-            body["output_config"] = {
-                **body.get("output_config", {}),
-                "format": {"type": "json_schema", "schema": schema},
-            }
-            return
-        text = "Answer with JSON only, without any text around it."
-        if wanted.schema is not None:
-            text = f"Answer with JSON only, valid for this JSON schema: {dumps_text(wanted.described)}"
-        self.report.omit("response_format", "this model has no JSON mode for it; the system prompt asks for JSON.")
+            if isinstance(wanted.schema, CanonicalSchema):
+                schema = output_schema(wanted, _SCHEMA, self.report).schema
+            else:
+                schema = self._schema("response_format", wanted.described)
+            if schema is not None:
+                body["output_config"] = {
+                    **body.get("output_config", {}),
+                    "format": {"type": "json_schema", "schema": schema},
+                }
+                return
+        else:
+            self.report.omit("response_format", "this model has no JSON mode for it; the system prompt asks for JSON.")
+        text = prompt_for(wanted)
         system = body.get("system")
         if isinstance(system, list):
             system.append({"type": "text", "text": text})

@@ -14,12 +14,15 @@ from attrs import frozen
 from provider_kit.dialects.assembly import arguments_object
 from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport
 from provider_kit.dialects.generated import spoken_words
+from provider_kit.dialects.schemas import output_schema, prompt_for
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.json_text import loads
 from provider_kit.model.media import Document, Media
 from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult, written_in
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
+from provider_kit.schema.canonical import CanonicalSchema
+from provider_kit.schema.profiles import PROFILES
 
 __all__ = ["TAKES", "GeminiProfile", "GeminiRequestWriter"]
 
@@ -31,6 +34,10 @@ _FOREIGN_SIGNATURE = "skip_thought_signature_validator"
 _BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576}
 _LEVELS = {"minimal": "MINIMAL", "low": "LOW", "medium": "MEDIUM", "high": "HIGH", "xhigh": "HIGH", "max": "HIGH"}
 _MAX_STOP = 5
+
+
+#: What the API accepts of schemas made from types.
+_SCHEMA = PROFILES["gemini"]
 
 
 @frozen(kw_only=True)
@@ -49,6 +56,8 @@ class GeminiProfile:
     sampling: bool = True
     #: Whether images are accepted inside tool results.
     media_in_results: bool = True
+    #: Whether a schema may be sent together with tools; else it goes into the system prompt.
+    schema_with_tools: bool = True
 
 
 class GeminiRequestWriter:
@@ -74,6 +83,8 @@ class GeminiRequestWriter:
         if system:
             body["systemInstruction"] = {"parts": system}
         config = self._generation_config()
+        if request.response_format is not None:
+            self._response_format(config, body, request.response_format)
         if config:
             body["generationConfig"] = config
         if request.tools:
@@ -203,8 +214,6 @@ class GeminiRequestWriter:
             config["presencePenalty"] = request.presence_penalty
         if request.frequency_penalty is not None:
             config["frequencyPenalty"] = request.frequency_penalty
-        if request.response_format is not None:
-            self._response_format(config, request.response_format)
         wish = None if request.reasoning is None else request.reasoning.without_default()
         if wish is not None:
             thinking = self._thinking(wish)
@@ -212,12 +221,19 @@ class GeminiRequestWriter:
                 config["thinkingConfig"] = thinking
         return config
 
-    def _response_format(self, config: dict[str, Any], wanted: ResponseFormat) -> None:
+    def _response_format(self, config: dict[str, Any], body: dict[str, Any], wanted: ResponseFormat) -> None:
         if wanted.kind == "text":
+            return
+        if self.request.tools and not self.profile.schema_with_tools:
+            self.report.omit(
+                "response_format", "this model takes no JSON mode with tools; the system prompt asks for JSON."
+            )
+            body.setdefault("systemInstruction", {"parts": []})["parts"].append({"text": prompt_for(wanted)})
             return
         config["responseMimeType"] = "application/json"
         if wanted.schema is not None:
-            config["responseJsonSchema"] = wanted.described
+            made = output_schema(wanted, _SCHEMA, self.report).schema
+            config["responseJsonSchema"] = made if isinstance(wanted.schema, CanonicalSchema) else wanted.described
 
     def _thinking(self, reasoning: Reasoning) -> dict[str, Any]:
         profile = self.profile

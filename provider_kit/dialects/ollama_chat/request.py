@@ -7,11 +7,14 @@ from typing import Any
 from provider_kit.dialects.assembly import arguments_object
 from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport
 from provider_kit.dialects.generated import spoken_words
+from provider_kit.dialects.schemas import output_schema, prompt_for
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.media import Document, Image, Media
 from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall, ToolResult, written_in
-from provider_kit.model.tools import Reasoning
+from provider_kit.model.tools import Reasoning, ResponseFormat
+from provider_kit.schema.canonical import CanonicalSchema
+from provider_kit.schema.profiles import PROFILES
 
 __all__ = ["TAKES", "OllamaRequestWriter"]
 
@@ -52,13 +55,25 @@ class OllamaRequestWriter:
         if request.tools:
             self._tools(body)
         if request.response_format is not None and request.response_format.kind != "text":
-            body["format"] = request.response_format.described or "json"
+            self._response_format(body, request.response_format)
         wish = None if request.reasoning is None else request.reasoning.without_default()
         if wish is not None:
             self._reasoning(body, wish)
         if request.parallel_tool_calls is False:
             self.report.omit("parallel_tool_calls", "this API has no such switch.")
         return body
+
+    def _response_format(self, body: dict[str, Any], wanted: ResponseFormat) -> None:
+        if not isinstance(wanted.schema, CanonicalSchema):
+            body["format"] = wanted.described or "json"
+            return
+        body["format"] = output_schema(wanted, PROFILES["ollama"], self.report).schema or "json"
+        # The server shapes the answer by the schema, and does not show it to the model.
+        messages, text = body["messages"], prompt_for(wanted)
+        if messages[0]["role"] == "system":
+            messages[0]["content"] = f"{messages[0]['content']}\n\n{text}"
+        else:
+            messages.insert(0, {"role": "system", "content": text})
 
     def _tools(self, body: dict[str, Any]) -> None:
         choice = self.request.tool_choice

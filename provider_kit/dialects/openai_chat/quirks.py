@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 from provider_kit.dialects.base import ParameterReport
 from provider_kit.model.tools import DEFAULT_EFFORT, Reasoning
+from provider_kit.schema.profiles import PROFILES, SchemaProfile
 
 __all__ = ["ChatQuirks", "ReasoningWriter", "clamp_effort", "effort_writer"]
 
@@ -92,8 +93,17 @@ class ChatQuirks:
     parallel_tool_calls: bool = True
     #: Whether a tool's ``strict`` is accepted.
     strict_tools: bool = True
+    #: The JSON Schema it accepts, for schemas made from types.
+    schema: SchemaProfile = PROFILES["compatible"]
+    #: Whether it enforces the schemas of tools that were made from functions.
+    strict_functions: bool = False
     #: How JSON schemas are sent; ``prompt``: JSON mode and the schema in the system prompt.
     json_schema: Literal["native", "prompt"] = "native"
+    #: Whether a schema may be sent together with tools, and for a stream; else it goes into the system prompt.
+    json_schema_with_tools: bool = True
+    json_schema_in_streams: bool = True
+    #: Whether JSON mode without a schema may be sent together with tools.
+    json_object_with_tools: bool = True
     #: Whether JSON mode without a schema exists.
     json_object: bool = True
     #: Whether the model's refusals have a separate field; else they are text.

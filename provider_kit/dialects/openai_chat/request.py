@@ -15,8 +15,8 @@ from provider_kit.dialects.generated import spoken_words
 from provider_kit.dialects.openai_chat.media import write_audio, write_document, write_image
 from provider_kit.dialects.openai_chat.quirks import ChatQuirks
 from provider_kit.dialects.openai_chat.turns import join_calls, join_same_role, join_system
+from provider_kit.dialects.schemas import output_schema, prompt_for, tool_schema
 from provider_kit.model.chat import ChatRequest
-from provider_kit.model.json_text import dumps_text
 from provider_kit.model.media import Audio, Document, Image, Media
 from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall, ToolResult, written_in
 from provider_kit.model.tools import ResponseFormat, Tool, ToolChoice
@@ -40,16 +40,17 @@ _LONGEST_ID = 40
 _NINE = re.compile(r"^[A-Za-z0-9]{9}$")
 
 
-def write_tool(tool: Tool, strict_allowed: bool) -> dict[str, Any]:
+def write_tool(tool: Tool, quirks: ChatQuirks, report: ParameterReport) -> dict[str, Any]:
     """A tool in the nested form."""
     if tool.native is not None:
         return tool.native
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = tool.parameters
-    if tool.strict is not None and strict_allowed:
-        function["strict"] = tool.strict
+    written = tool_schema(tool, quirks.schema, report, strict=quirks.strict_functions)
+    function["parameters"] = written.schema
+    if written.strict is not None and quirks.strict_tools:
+        function["strict"] = written.strict
     return {"type": "function", "function": function}
 
 
@@ -103,7 +104,7 @@ class RequestWriter:
         if request.tools:
             self._tools(body, request.tools)
         if request.response_format is not None:
-            self._response_format(body, request.response_format)
+            self._response_format(body, request.response_format, stream)
         wish = request.reasoning
         if wish is not None and not quirks.default_effort:
             wish = wish.without_default()
@@ -352,7 +353,7 @@ class RequestWriter:
         if choice is not None and subset and not quirks.allowed_tools:
             tools = [tool for tool in tools if tool.name in choice.names]
             choice = ToolChoice(choice.mode)
-        body["tools"] = [write_tool(tool, quirks.strict_tools) for tool in tools]
+        body["tools"] = [write_tool(tool, quirks, self.report) for tool in tools]
         if quirks.cache_control:
             for tool, item in zip(tools, body["tools"], strict=True):
                 if tool.cache and tool.native is None:
@@ -385,30 +386,38 @@ class RequestWriter:
         self.report.omit("tool_choice", "tools cannot be forced here; the model decides.")
         return None
 
-    def _response_format(self, body: dict[str, Any], wanted: ResponseFormat) -> None:
+    def _response_format(self, body: dict[str, Any], wanted: ResponseFormat, stream: bool) -> None:
         quirks = self.quirks
         if wanted.kind == "text":
             body["response_format"] = {"type": "text"}
-        elif wanted.kind == "json_schema" and quirks.json_schema == "native":
-            spec: dict[str, Any] = {"name": wanted.name, "schema": wanted.schema}
-            if wanted.description:
-                spec["description"] = wanted.description
-            if wanted.strict is not None:
-                spec["strict"] = wanted.strict
-            body["response_format"] = {"type": "json_schema", "json_schema": spec}
-        else:
-            if quirks.json_object:
-                body["response_format"] = {"type": "json_object"}
-            if wanted.kind == "json_schema":
+            return
+        with_tools = "tools" in body
+        takes_schema = quirks.json_schema == "native" and (
+            (quirks.json_schema_with_tools or not with_tools) and (quirks.json_schema_in_streams or not stream)
+        )
+        if wanted.kind == "json_schema" and takes_schema:
+            written = output_schema(wanted, quirks.schema, self.report)
+            if written.schema is not None:
+                spec: dict[str, Any] = {"name": wanted.name, "schema": written.schema}
+                if wanted.description:
+                    spec["description"] = wanted.description
+                if written.strict is not None:
+                    spec["strict"] = written.strict
+                body["response_format"] = {"type": "json_schema", "json_schema": spec}
+                return
+        json_mode = quirks.json_object and (quirks.json_object_with_tools or not with_tools)
+        if json_mode:
+            body["response_format"] = {"type": "json_object"}
+        if wanted.kind == "json_schema":
+            if not takes_schema:
+                where = "with tools" if quirks.json_schema == "native" and with_tools else "here"
                 self.report.omit(
-                    "response_format", "this provider takes no JSON schema; it was put into the system prompt."
+                    "response_format", f"this provider takes no JSON schema {where}; it was put into the system prompt."
                 )
-                _add_instruction(
-                    body["messages"], f"Answer with JSON only, valid for this JSON schema: {dumps_text(wanted.schema)}"
-                )
-            elif not quirks.json_object:
-                self.report.omit("response_format", "this provider has no JSON mode; the prompt asks for JSON.")
-                _add_instruction(body["messages"], "Answer with JSON only.")
+            _add_instruction(body["messages"], prompt_for(wanted))
+        elif not json_mode:
+            self.report.omit("response_format", "this provider has no JSON mode; the prompt asks for JSON.")
+            _add_instruction(body["messages"], "Answer with JSON only.")
 
     def _mark_cache(self, messages: list[dict[str, Any]], cache: bool | str) -> None:
         """Put a prompt cache mark at the end of the conversation."""

@@ -16,11 +16,13 @@ from provider_kit.dialects.assembly import arguments_text, portable_id
 from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport, refuse_video
 from provider_kit.dialects.generated import spoken_words
 from provider_kit.dialects.openai_chat.quirks import ReasoningWriter, effort_writer
+from provider_kit.dialects.schemas import WrittenSchema, output_schema, prompt_for, tool_schema
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.media import Audio, Document, Image, Media
 from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult, written_in
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
+from provider_kit.schema.profiles import PROFILES, SchemaProfile
 
 __all__ = ["TAKES", "ResponsesProfile", "ResponsesRequestWriter"]
 
@@ -49,6 +51,12 @@ class ResponsesProfile:
     system_role: str = "developer"
     #: Smallest accepted limit of the answer, in tokens.
     least_output_tokens: int = 16
+    #: The JSON Schema it accepts, for schemas made from types.
+    schema: SchemaProfile = PROFILES["openai"]
+    #: Whether it enforces the schemas of tools that were made from functions.
+    strict_functions: bool = True
+    #: Whether a schema may be sent together with tools; else it goes into the instructions.
+    json_schema_with_tools: bool = True
 
 
 class ResponsesRequestWriter:
@@ -89,7 +97,7 @@ class ResponsesRequestWriter:
         if request.tools:
             self._tools(body, request.tools)
         if request.response_format is not None:
-            body["text"] = {"format": _format(request.response_format)}
+            self._response_format(body, request.response_format)
         if request.verbosity is not None:
             if "verbosity" in profile.refused:
                 self.report.omit("verbosity", profile.refused["verbosity"])
@@ -105,6 +113,29 @@ class ResponsesRequestWriter:
         if stream:
             body["stream"] = True
         return body
+
+    def _response_format(self, body: dict[str, Any], wanted: ResponseFormat) -> None:
+        profile = self.profile
+        if wanted.kind == "json_schema":
+            written = WrittenSchema(None, None)
+            if profile.json_schema_with_tools or "tools" not in body:
+                written = output_schema(wanted, profile.schema, self.report)
+            else:
+                self.report.omit(
+                    "response_format", "this model takes no JSON schema with tools; it was put into the instructions."
+                )
+            if written.schema is None:
+                asked = prompt_for(wanted)
+                body["instructions"] = f"{body['instructions']}\n\n{asked}" if "instructions" in body else asked
+                return
+            form: dict[str, Any] = {"type": "json_schema", "name": wanted.name, "schema": written.schema}
+            if wanted.description:
+                form["description"] = wanted.description
+            if written.strict is not None:
+                form["strict"] = written.strict
+        else:
+            form = {"type": "text" if wanted.kind == "text" else "json_object"}
+        body["text"] = {"format": form}
 
     # -------------------------------------------------------------------------------------------- conversation
 
@@ -231,7 +262,7 @@ class ResponsesRequestWriter:
     # -------------------------------------------------------------------------------------------- the rest
 
     def _tools(self, body: dict[str, Any], tools: list[Tool]) -> None:
-        body["tools"] = [_tool(tool) for tool in tools]
+        body["tools"] = [_tool(tool, self.profile, self.report) for tool in tools]
         choice = self.request.tool_choice
         if choice is not None:
             body["tool_choice"] = _tool_choice(choice)
@@ -259,14 +290,15 @@ def _where(media: Media, name: str) -> dict[str, Any]:
     return {name: media.data_url if media.data is not None else media.url}
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool, profile: ResponsesProfile, report: ParameterReport) -> dict[str, Any]:
     if tool.native is not None:
         return tool.native
-    written: dict[str, Any] = {"type": "function", "name": tool.name, "parameters": tool.parameters}
+    made = tool_schema(tool, profile.schema, report, strict=profile.strict_functions)
+    written: dict[str, Any] = {"type": "function", "name": tool.name, "parameters": made.schema}
     if tool.description:
         written["description"] = tool.description
     # The API's own default is strict, which most hand-written schemas do not satisfy.
-    written["strict"] = bool(tool.strict)
+    written["strict"] = bool(made.strict)
     return written
 
 
@@ -277,14 +309,3 @@ def _tool_choice(choice: ToolChoice) -> Any:
         named = [{"type": "function", "name": name} for name in choice.names]
         return {"type": "allowed_tools", "mode": choice.mode, "tools": named}
     return {"type": "function", "name": choice.names[0]} if choice.names else choice.mode
-
-
-def _format(wanted: ResponseFormat) -> dict[str, Any]:
-    if wanted.kind != "json_schema":
-        return {"type": "text" if wanted.kind == "text" else "json_object"}
-    written: dict[str, Any] = {"type": "json_schema", "name": wanted.name, "schema": wanted.schema}
-    if wanted.description:
-        written["description"] = wanted.description
-    if wanted.strict is not None:
-        written["strict"] = wanted.strict
-    return written

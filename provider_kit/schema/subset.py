@@ -1,0 +1,436 @@
+"""The canonical schema as one provider accepts it.
+
+What a provider refuses is written into the description of its place, so that the model still reads it, and reported;
+the answer is checked against the canonical schema in any case. Some forms are rewritten without a loss, and read back
+by :mod:`provider_kit.schema.check`: a map becomes a list of ``key`` and ``value``, a tuple an object of its positions,
+and a property that may be left out becomes ``null``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from provider_kit.model.json_text import dumps_text
+from provider_kit.schema.canonical import CanonicalSchema, resolve
+from provider_kit.schema.profiles import SchemaProfile
+
+__all__ = ["Subset", "is_recursive", "subset_of"]
+
+#: Keywords that say how a value must be, beyond its type.
+CONSTRAINTS = frozenset(
+    (
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+        *("minLength", "maxLength", "pattern", "format", "minItems", "maxItems", "uniqueItems"),
+        *("propertyNames", "minProperties", "maxProperties"),
+    )
+)
+#: Annotations and structure; anything else is left out.
+_KNOWN = frozenset(
+    (
+        *("type", "enum", "anyOf", "$ref", "$defs", "properties", "required", "additionalProperties", "items"),
+        *("prefixItems", "description", "default"),
+    )
+)
+_NULL = {"type": "null"}
+_FORMATS = {
+    "decimal": "a decimal number such as 12.50",
+    "path": "a file path",
+    "base64": "base64",
+    "binary": "base64",
+    "duration": "an ISO 8601 duration such as PT1H30M",
+    "date-time": "a date and time such as 2026-01-31T12:00:00Z",
+    "date": "a date such as 2026-01-31",
+    "time": "a time such as 12:00:00",
+    "uuid": "a UUID",
+}
+#: Formats whose loss nobody needs to be told of.
+_NOT_ENFORCED_ANYWHERE = frozenset(("decimal", "path", "base64", "binary"))
+#: Most warnings about one schema.
+_MOST_LOSSES = 10
+
+
+@frozen
+class Subset:
+    """What a provider is sent."""
+
+    #: The schema; ``None`` if the provider has none for this type.
+    schema: dict[str, Any] | None
+    #: Whether the provider can be asked to enforce it.
+    strict: bool
+    #: What it does not enforce: ``tags: uniqueItems``.
+    losses: tuple[str, ...] = ()
+    #: Why it cannot be enforced, or sent at all.
+    reason: str = ""
+
+
+class _Impossible(Exception):
+    """The profile has no form for a schema."""
+
+
+def subset_of(schema: Mapping[str, Any], profile: SchemaProfile, *, strict: bool = True) -> Subset:
+    """The schema to send to a provider; compiled once for each schema and profile.
+
+    Args:
+        schema: The canonical schema; of any other, nothing is kept for the next time.
+        profile: What the provider accepts.
+        strict: Whether the provider shall enforce it.
+    """
+    known = schema.subsets if isinstance(schema, CanonicalSchema) else {}
+    key = profile.name if strict else f"{profile.name}, not strict"
+    found = known.get(key)
+    if found is None:
+        found = known[key] = _compile(schema, profile, strict)
+    return found
+
+
+def _compile(schema: Mapping[str, Any], profile: SchemaProfile, strict: bool) -> Subset:
+    writer = _Writer(schema, profile)
+    try:
+        made = writer.whole()
+    except _Impossible as impossible:
+        reason = str(impossible)
+        if profile.takes_wishes or not strict:
+            return Subset(dict(schema), False, (), reason)
+        return Subset(None, False, (), reason)
+    losses = tuple(dict.fromkeys(writer.losses))
+    if len(losses) > _MOST_LOSSES:
+        losses = (*losses[:_MOST_LOSSES], f"and {len(losses) - _MOST_LOSSES} more")
+    return Subset(made, strict and profile.enforced, losses)
+
+
+def is_recursive(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema contains itself."""
+    definitions = schema.get("$defs") or {}
+    return any(_reaches(name, definitions[name], definitions, set()) for name in definitions)
+
+
+def _reaches(name: str, schema: Any, definitions: Mapping[str, Any], seen: set[str]) -> bool:
+    for reference in _references(schema):
+        if reference == name:
+            return True
+        if reference not in seen and reference in definitions:
+            seen.add(reference)
+            if _reaches(name, definitions[reference], definitions, seen):
+                return True
+    return False
+
+
+def _references(schema: Any) -> list[str]:
+    if isinstance(schema, list):
+        return [name for one in schema for name in _references(one)]
+    if not isinstance(schema, Mapping):
+        return []
+    found = [schema["$ref"].rpartition("/")[2]] if isinstance(schema.get("$ref"), str) else []
+    return found + [name for key, one in schema.items() if key not in ("enum", "default") for name in _references(one)]
+
+
+class _Writer:
+    def __init__(self, root: Mapping[str, Any], profile: SchemaProfile) -> None:
+        self.root = dict(root)
+        self.profile = profile
+        self.losses: list[str] = []
+        self.recursive = {
+            name for name, schema in (root.get("$defs") or {}).items() if _reaches(name, schema, root["$defs"], set())
+        }
+        self.optional = self.unions = 0
+
+    def whole(self) -> dict[str, Any]:
+        profile, root = self.profile, self.root
+        if self.recursive and not profile.recursion:
+            raise _Impossible(f"{min(self.recursive)} contains itself")
+        made = self.node({key: value for key, value in root.items() if key != "$defs"}, "")
+        definitions = {}
+        waiting = [name for name in root.get("$defs") or {} if name in set(_references(made))]
+        while waiting:
+            name = waiting.pop()
+            if name not in definitions:
+                definitions[name] = self.node(root["$defs"][name], name)
+                waiting += [other for other in _references(definitions[name]) if other not in definitions]
+        if definitions:
+            made["$defs"] = definitions
+        self.check_limits(made)
+        return made
+
+    def check_limits(self, made: dict[str, Any]) -> None:
+        profile = self.profile
+        measured = {
+            "properties": (_count_properties(made), profile.max_properties),
+            "levels": (_depth(made, made, 0), profile.max_depth),
+            "characters": (len(dumps_text(made)), profile.max_characters),
+            "choices": (_count_choices(made), profile.max_enum_values),
+            "properties that may be left out": (self.optional, profile.max_optional),
+            "unions": (self.unions, profile.max_unions),
+        }
+        for name, (count, limit) in measured.items():
+            if limit is not None and count > limit:
+                raise _Impossible(f"it has {count} {name}, and the limit is {limit}")
+
+    def node(self, schema: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """The schema of one place."""
+        profile = self.profile
+        if "$ref" in schema:
+            return self.reference(schema, where)
+        if not (schema.keys() & {"type", "anyOf", "enum", "allOf"}):
+            if not profile.untyped:
+                raise _Impossible(f"{where or 'it'} may be any value")
+            return {key: value for key, value in schema.items() if key in ("description", "default")}
+        if "allOf" in schema:
+            raise _Impossible(f"{where or 'it'} combines schemas by allOf")
+        kind = schema.get("type")
+        if isinstance(kind, list):
+            branches = [{**{k: v for k, v in schema.items() if k != "description"}, "type": one} for one in kind]
+            said = {"description": schema["description"]} if "description" in schema else {}
+            return self.node({"anyOf": branches, **said}, where)
+        if kind == "object" and "properties" not in schema and profile.closed:
+            return self.entries(schema, where)
+        if kind == "array" and "prefixItems" in schema and not profile.prefix_items:
+            return self.positions(schema, where)
+        made: dict[str, Any] = {key: schema[key] for key in ("type", "enum", "description") if key in schema}
+        if "default" in schema:
+            if profile.defaults:
+                made["default"] = schema["default"]
+            else:
+                _describe(made, f"default: {dumps_text(schema['default'])}")
+        if "anyOf" in schema:
+            made["anyOf"] = self.branches(schema["anyOf"], where)
+        if kind == "object":
+            self.object(schema, made, where)
+        if kind == "array":
+            self.array(schema, made, where)
+        self.constraints(schema, made, where)
+        return made
+
+    def constraints(self, schema: Mapping[str, Any], made: dict[str, Any], where: str) -> None:
+        profile = self.profile
+        allowed = profile.keywords(schema.get("type"))
+        own = allowed - profile.ignored if profile.enforced else frozenset()
+        for key in schema.keys() & CONSTRAINTS:
+            value = schema[key]
+            taken = key in allowed and _fits(key, value, profile)
+            if taken:
+                made[key] = value
+            else:
+                _describe(made, words_of(key, value))
+            if not (taken and key in own) and not (key == "format" and value in _NOT_ENFORCED_ANYWHERE):
+                self.losses.append(f"{where}: {key}" if where else key)
+
+    def object(self, schema: Mapping[str, Any], made: dict[str, Any], where: str) -> None:
+        profile = self.profile
+        required = list(schema.get("required") or ())
+        properties: dict[str, Any] = {}
+        for name, inner in (schema.get("properties") or {}).items():
+            written = self.node(inner, f"{where}.{name}" if where else name)
+            if name not in required:
+                if profile.all_required:
+                    written = self.nullable(written)
+                    required.append(name)
+                else:
+                    self.optional += 1
+            properties[name] = written
+        if "properties" in schema:
+            made["properties"] = properties
+            if required:
+                made["required"] = [name for name in properties if name in required]
+        more = schema.get("additionalProperties")
+        if profile.closed or more is False:
+            made["additionalProperties"] = False
+        elif isinstance(more, Mapping):
+            made["additionalProperties"] = self.node(more, f"{where}[…]")
+        if profile.all_required and "properties" in schema:
+            made.setdefault("required", [])
+
+    def nullable(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """The schema of a property that may be left out, where it must be written: ``null`` stands for that."""
+        branches = schema.get("anyOf")
+        if branches is not None:
+            return schema if _NULL in branches else {**schema, "anyOf": self.bounded([*branches, _NULL])}
+        self.unions += 1
+        said = {"description": schema["description"]} if "description" in schema else {}
+        inner = {key: value for key, value in schema.items() if key != "description"}
+        if "$ref" in inner and not self.profile.references_in_unions:
+            raise _Impossible("a part that contains itself may be left out")
+        return {"anyOf": [inner, dict(_NULL)], **said}
+
+    def array(self, schema: Mapping[str, Any], made: dict[str, Any], where: str) -> None:
+        if "prefixItems" in schema:
+            made["prefixItems"] = [self.node(one, f"{where}[{n}]") for n, one in enumerate(schema["prefixItems"])]
+            made["items"] = False
+        elif isinstance(schema.get("items"), Mapping):
+            made["items"] = self.node(schema["items"], f"{where}[]")
+        elif not self.profile.untyped:
+            raise _Impossible(f"the items of {where or 'it'} may be any value")
+
+    def entries(self, schema: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """A map as a list of its entries."""
+        names = schema.get("propertyNames")
+        key: dict[str, Any] = {"type": "string"}
+        if isinstance(names, Mapping):
+            key |= {name: value for name, value in names.items() if name in ("enum", "pattern", "format")}
+        more = schema.get("additionalProperties", True)
+        if not isinstance(more, Mapping):
+            raise _Impossible(f"{where or 'it'} may hold any value")
+        rest = {name: schema[name] for name in ("description", "default") if name in schema}
+        least, most = schema.get("minProperties"), schema.get("maxProperties")
+        rest |= {name: n for name, n in (("minItems", least), ("maxItems", most)) if n is not None}
+        item = {"type": "object", "properties": {"key": key, "value": more}, "required": ["key", "value"]}
+        made = self.node({"type": "array", "items": item, **rest}, where)
+        _describe(made, "one item for each key, none twice")
+        return made
+
+    def positions(self, schema: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """A tuple as an object of its positions."""
+        names = {f"item_{number}": one for number, one in enumerate(schema["prefixItems"], 1)}
+        rest = {name: schema[name] for name in ("description",) if name in schema}
+        made = self.node({"type": "object", "properties": names, "required": list(names), **rest}, where)
+        made["additionalProperties"] = False
+        return made
+
+    def branches(self, schemas: list[Any], where: str) -> list[dict[str, Any]]:
+        """The branches of a union."""
+        self.unions += 1
+        made = [self.node(one, where) for one in schemas]
+        if not self.profile.references_in_unions:
+            made = [self.inlined(one) for one in made]
+        return self.bounded(made)
+
+    def bounded(self, made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        limit = self.profile.max_branches
+        if limit is not None and len(made) > limit:
+            raise _Impossible(f"a union has {len(made)} branches, and the limit is {limit}")
+        if self.profile.decidable_unions and not is_decidable(made, self.root):
+            raise _Impossible("the branches of a union cannot be told apart by a property")
+        return made
+
+    def reference(self, schema: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """A reference, with what stands beside it."""
+        name = schema["$ref"].rpartition("/")[2]
+        beside = {key: value for key, value in schema.items() if key in ("description", "default")}
+        if not beside or self.profile.reference_siblings:
+            return {"$ref": schema["$ref"], **beside}
+        if name not in self.recursive:
+            return self.node({**resolve(schema["$ref"], self.root), **beside}, where)
+        if not self.profile.references_in_unions:
+            return {"$ref": schema["$ref"]}
+        self.unions += 1
+        made: dict[str, Any] = {"anyOf": [{"$ref": schema["$ref"]}]}
+        if "description" in beside:
+            made["description"] = beside["description"]
+        return made
+
+    def inlined(self, branch: dict[str, Any]) -> dict[str, Any]:
+        if "$ref" not in branch:
+            return branch
+        name = branch["$ref"].rpartition("/")[2]
+        if name in self.recursive:
+            raise _Impossible(f"{name} contains itself inside a union")
+        return self.node(resolve(branch["$ref"], self.root), name)
+
+
+def is_decidable(branches: list[dict[str, Any]], root: Mapping[str, Any]) -> bool:
+    """Whether the branches of a union differ in type, or by one property with distinct values.
+
+    Source: the messages of Groq's validator of schemas.
+    """
+    objects = []
+    kinds: list[str] = []
+    for one in branches:
+        branch = resolve(one["$ref"], dict(root)) if "$ref" in one else one
+        if branch.get("type") == "object":
+            objects.append(branch)
+        else:
+            kinds.append({"integer": "number"}.get(branch.get("type", ""), branch.get("type", "")))
+    if len(set(kinds)) < len(kinds) or "" in kinds:
+        return False
+    if len(objects) < 2:
+        return True
+    shared = set.intersection(*(set(one.get("properties") or {}) for one in objects))
+    found = 0
+    for name in shared:
+        choices = [one["properties"][name].get("enum") for one in objects]
+        if all(choices) and len({str(v) for c in choices for v in c}) == sum(map(len, choices)):
+            found += 1
+    if found == 1:
+        return True
+    keys = [set(one.get("properties") or {}) for one in objects]
+    return found == 0 and all(not (a & b) for n, a in enumerate(keys) for b in keys[n + 1 :])
+
+
+def _fits(key: str, value: Any, profile: SchemaProfile) -> bool:
+    if key == "format":
+        return value in profile.formats
+    if key == "pattern":
+        return isinstance(value, str) and not any(mark in value for mark in ("(?", "\\b", "\\B", "\\p", "\\1"))
+    limit = profile.greatest.get(key)
+    return limit is None or value <= limit
+
+
+def _describe(made: dict[str, Any], said: str) -> None:
+    """Add a note to a description."""
+    text = made.get("description")
+    made["description"] = f"{text} ({said})" if text else f"({said})"
+
+
+def words_of(key: str, value: Any) -> str:
+    """A constraint in words."""
+    if key == "format":
+        return _FORMATS.get(value, f"format: {value}")
+    if key == "propertyNames":
+        choices = value.get("enum") if isinstance(value, Mapping) else None
+        return f"keys: {', '.join(map(str, choices))}" if choices else "keys as described"
+    words = {
+        "minimum": "at least {}",
+        "maximum": "at most {}",
+        "exclusiveMinimum": "greater than {}",
+        "exclusiveMaximum": "less than {}",
+        "multipleOf": "a multiple of {}",
+        "minLength": "at least {} characters",
+        "maxLength": "at most {} characters",
+        "pattern": "matching {}",
+        "minItems": "at least {} items",
+        "maxItems": "at most {} items",
+        "uniqueItems": "no item twice",
+        "minProperties": "at least {} entries",
+        "maxProperties": "at most {} entries",
+    }
+    return words[key].format(value)
+
+
+def _count_properties(schema: Any) -> int:
+    if isinstance(schema, list):
+        return sum(map(_count_properties, schema))
+    if not isinstance(schema, Mapping):
+        return 0
+    inner = sum(_count_properties(value) for key, value in schema.items() if key not in ("enum", "default"))
+    return inner + (len(schema["properties"]) if isinstance(schema.get("properties"), Mapping) else 0)
+
+
+def _count_choices(schema: Any) -> int:
+    if isinstance(schema, list):
+        return sum(map(_count_choices, schema))
+    if not isinstance(schema, Mapping):
+        return 0
+    own = len(schema["enum"]) if isinstance(schema.get("enum"), list) else 0
+    return own + sum(_count_choices(value) for key, value in schema.items() if key not in ("enum", "default"))
+
+
+def _depth(schema: Any, root: Mapping[str, Any], level: int, seen: frozenset[str] = frozenset()) -> int:
+    """Levels of nested objects."""
+    if level > 100:
+        return level
+    if isinstance(schema, list):
+        return max((_depth(one, root, level, seen) for one in schema), default=level)
+    if not isinstance(schema, Mapping):
+        return level
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        return level if reference in seen else _depth(resolve(reference, dict(root)), root, level, seen | {reference})
+    inner = level + (schema.get("type") == "object")
+    found = [inner]
+    for key in ("properties", "$defs"):
+        if key == "properties" and isinstance(schema.get(key), Mapping):
+            found += [_depth(one, root, inner, seen) for one in schema[key].values()]
+    found += [_depth(schema[key], root, inner, seen) for key in ("items", "anyOf", "prefixItems") if key in schema]
+    return max(found)
