@@ -32,6 +32,7 @@ LAYERS = (
     ("engine",),
     ("config",),
     ("doctor",),
+    ("structured",),
     ("client", "frozen"),
     ("testing", "cli", "__main__"),
 )

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from provider_kit.errors import AuthError as AuthError
     from provider_kit.errors import AuthErrorCode as AuthErrorCode
     from provider_kit.errors import BadRequestError as BadRequestError
+    from provider_kit.errors import BudgetExceededError as BudgetExceededError
     from provider_kit.errors import CallCancelledError as CallCancelledError
     from provider_kit.errors import CircuitOpenError as CircuitOpenError
     from provider_kit.errors import ConfigError as ConfigError
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
     from provider_kit.errors import NotSupportedError as NotSupportedError
     from provider_kit.errors import OverloadedError as OverloadedError
     from provider_kit.errors import PaymentRequiredError as PaymentRequiredError
+    from provider_kit.errors import PendingToolCallsError as PendingToolCallsError
     from provider_kit.errors import PermissionDeniedError as PermissionDeniedError
     from provider_kit.errors import PoolTimeoutError as PoolTimeoutError
     from provider_kit.errors import ProviderKitError as ProviderKitError
@@ -101,6 +103,7 @@ if TYPE_CHECKING:
     from provider_kit.errors import RequestTimeoutError as RequestTimeoutError
     from provider_kit.errors import RequestTooLargeError as RequestTooLargeError
     from provider_kit.errors import ResponseLostError as ResponseLostError
+    from provider_kit.errors import RetryTool as RetryTool
     from provider_kit.errors import StorageError as StorageError
     from provider_kit.errors import StoreError as StoreError
     from provider_kit.errors import StreamError as StreamError
@@ -118,6 +121,7 @@ if TYPE_CHECKING:
     from provider_kit.model.chat import ChatResponse as ChatResponse
     from provider_kit.model.chat import Chunk as Chunk
     from provider_kit.model.chat import FinishReason as FinishReason
+    from provider_kit.model.chat import OutputAttempt as OutputAttempt
     from provider_kit.model.chat import ParameterWarning as ParameterWarning
     from provider_kit.model.chat import Timings as Timings
     from provider_kit.model.chat import ToolCallDelta as ToolCallDelta
@@ -168,6 +172,7 @@ if TYPE_CHECKING:
     from provider_kit.model.events import TokenRefreshFailed as TokenRefreshFailed
     from provider_kit.model.inputs import ChatOptions as ChatOptions
     from provider_kit.model.inputs import Messages as Messages
+    from provider_kit.model.inputs import OutputOptions as OutputOptions
     from provider_kit.model.media import Audio as Audio
     from provider_kit.model.media import Document as Document
     from provider_kit.model.media import Image as Image
@@ -209,82 +214,84 @@ if TYPE_CHECKING:
     from provider_kit.providers.registry import provider_names as provider_names
     from provider_kit.providers.registry import register_provider as register_provider
     from provider_kit.stores.redis_store import RedisStore as RedisStore
+    from provider_kit.structured.partials import PartialValue as PartialValue
     from provider_kit.transports.scripted import ScriptedTransport as ScriptedTransport
     from provider_kit.wire.rate_limit_headers import Allowance as Allowance
     from provider_kit.wire.rate_limit_headers import RateLimitInfo as RateLimitInfo
 
 _HOMES = names_by_module(
     """
-    provider_kit.auth.authenticator: AuthMethod Authenticator
-    provider_kit.auth.fixed_credentials: APIKeyAuthenticator BearerTokenAuthenticator
-    provider_kit.auth.keys.manager: KeyManager
-    provider_kit.auth.keys.pool: KeyPool
-    provider_kit.auth.keys.state: KeyStatus
-    provider_kit.auth.manager: AuthManager AuthStatus
-    provider_kit.auth.monitoring.alerts: MonitoringConfig
-    provider_kit.auth.monitoring.metrics: CredentialMetrics
-    provider_kit.auth.oauth.authenticator: OAuthAuthenticator
-    provider_kit.auth.oauth.credential_rotation: RotationPolicy RotationState Stage
-    provider_kit.auth.oauth.key_manager: OAuthKeyManager
-    provider_kit.auth.oauth.presets: auth_methods oauth_config providers_by_method
-    provider_kit.auth.oauth.token_state: RefreshStrategy
-    provider_kit.auth.storage.encrypted: EncryptedTokenStorage generate_encryption_key
-    provider_kit.auth.storage.factory: open_token_storage
-    provider_kit.auth.storage.files: FileTokenStorage
-    provider_kit.auth.storage.keyring: KeyringTokenStorage
-    provider_kit.auth.storage.memory: MemoryTokenStorage
-    provider_kit.auth.storage.protocol: TokenStorage
-    provider_kit.auth.storage.redis: RedisTokenStorage
-    provider_kit.auth.storage.sqlite: SQLiteTokenStorage
-    provider_kit.client.client: Client
-    provider_kit.client.collection: Clients ProviderFactory load_config load_encrypted_config
-    provider_kit.client.rate_limiter: RateLimiter
-    provider_kit.client.streams: AsyncChatStream ChatStream
-    provider_kit.config.encrypted: decrypt_config encrypt_config
-    provider_kit.config.entries: RoutingConfig
-    provider_kit.config.problems: Problem
-    provider_kit.dialects.base: Dialect
-    provider_kit.doctor.findings: Diagnosis Finding
-    provider_kit.engine.call: Call
-    provider_kit.engine.handler: End Handler Middleware Reply
-    provider_kit.errors: APIConnectionError APIError APITimeoutError AllKeysExhaustedError
-        AllProvidersFailedError AuthError AuthErrorCode AuthenticationError BadRequestError CallCancelledError
-        CircuitOpenError ConfigError ConflictError ContentFilterError ContextLengthExceededError
-        DeadlineExceededError EncryptionError InsufficientQuotaError InternalServerError InvalidRequestError
-        InvalidResponseError MaxStepsExceededError MissingAPIKeyError MissingDependencyError ModelNotFoundError
-        NotFoundError NotSupportedError OverloadedError PaymentRequiredError PermissionDeniedError
+        provider_kit.auth.authenticator: AuthMethod Authenticator
+        provider_kit.auth.fixed_credentials: APIKeyAuthenticator BearerTokenAuthenticator
+        provider_kit.auth.keys.manager: KeyManager
+        provider_kit.auth.keys.pool: KeyPool
+        provider_kit.auth.keys.state: KeyStatus
+        provider_kit.auth.manager: AuthManager AuthStatus
+        provider_kit.auth.monitoring.alerts: MonitoringConfig
+        provider_kit.auth.monitoring.metrics: CredentialMetrics
+        provider_kit.auth.oauth.authenticator: OAuthAuthenticator
+        provider_kit.auth.oauth.credential_rotation: RotationPolicy RotationState Stage
+        provider_kit.auth.oauth.key_manager: OAuthKeyManager
+        provider_kit.auth.oauth.presets: auth_methods oauth_config providers_by_method
+        provider_kit.auth.oauth.token_state: RefreshStrategy
+        provider_kit.auth.storage.encrypted: EncryptedTokenStorage generate_encryption_key
+        provider_kit.auth.storage.factory: open_token_storage
+        provider_kit.auth.storage.files: FileTokenStorage
+        provider_kit.auth.storage.keyring: KeyringTokenStorage
+        provider_kit.auth.storage.memory: MemoryTokenStorage
+        provider_kit.auth.storage.protocol: TokenStorage
+        provider_kit.auth.storage.redis: RedisTokenStorage
+        provider_kit.auth.storage.sqlite: SQLiteTokenStorage
+        provider_kit.client.client: Client
+        provider_kit.client.collection: Clients ProviderFactory load_config load_encrypted_config
+        provider_kit.client.rate_limiter: RateLimiter
+        provider_kit.client.streams: AsyncChatStream ChatStream
+        provider_kit.config.encrypted: decrypt_config encrypt_config
+        provider_kit.config.entries: RoutingConfig
+        provider_kit.config.problems: Problem
+        provider_kit.dialects.base: Dialect
+        provider_kit.doctor.findings: Diagnosis Finding
+        provider_kit.engine.call: Call
+        provider_kit.engine.handler: End Handler Middleware Reply
+        provider_kit.errors: APIConnectionError APIError APITimeoutError AllKeysExhaustedError AllProvidersFailedError
+        AuthError AuthErrorCode AuthenticationError BadRequestError BudgetExceededError CallCancelledError
+        CircuitOpenError ConfigError ConflictError ContentFilterError ContextLengthExceededError DeadlineExceededError
+        EncryptionError InsufficientQuotaError InternalServerError InvalidRequestError InvalidResponseError
+        MaxStepsExceededError MissingAPIKeyError MissingDependencyError ModelNotFoundError NotFoundError
+        NotSupportedError OverloadedError PaymentRequiredError PendingToolCallsError PermissionDeniedError
         PoolTimeoutError ProviderKitError RateLimitError RateLimitExceededError RequestTimeoutError
-        RequestTooLargeError ResponseLostError StorageError StoreError StreamError StreamIncompleteError
+        RequestTooLargeError ResponseLostError RetryTool StorageError StoreError StreamError StreamIncompleteError
         StreamTimeoutError StructuredOutputError ToolCallParseError ToolError UnknownProviderError
         UnprocessableEntityError UnsupportedParameterError
-    provider_kit.model.cancellation: CancelToken
-    provider_kit.model.chat: Attempt ChatRequest ChatResponse Chunk FinishReason ParameterWarning Timings
-        ToolCallDelta Usage
-    provider_kit.model.config: APIKey CircuitBreakerConfig DEFAULT_MAX_RETRIES DEFAULT_MAX_TOKENS
+        provider_kit.model.cancellation: CancelToken
+        provider_kit.model.chat: Attempt ChatRequest ChatResponse Chunk FinishReason OutputAttempt ParameterWarning
+        Timings ToolCallDelta Usage
+        provider_kit.model.config: APIKey CircuitBreakerConfig DEFAULT_MAX_RETRIES DEFAULT_MAX_TOKENS
         DEFAULT_TEMPERATURE DEFAULT_TIMEOUT DEFAULT_TOTAL_TIMEOUT HTTPConfig OnUnsupported ProviderConfig
         RateLimitConfig Timeout
-    provider_kit.model.convert: dump_conversation load_conversation
-    provider_kit.model.events: AlertKind AttemptFailed CacheHit CacheMiss CacheStored CallFailed CallStarted
+        provider_kit.model.convert: dump_conversation load_conversation
+        provider_kit.model.events: AlertKind AttemptFailed CacheHit CacheMiss CacheStored CallFailed CallStarted
         CallSucceeded CircuitChanged CircuitClosed CircuitHalfOpened CircuitOpened ConcurrencyWait CredentialEvent
         Event KeyCooling KeyDead KeyParked KeySwitched KeyWait RateLimitLearned RateLimitWait RetryScheduled StoreBack
         StoreFailed StreamAborted StreamEnded StreamStarted TokenRefreshFailed TokenRefreshed
-    provider_kit.model.inputs: ChatOptions Messages
-    provider_kit.model.media: Audio Document Image Media
-    provider_kit.model.messages: Message Native Refusal Text Thinking ToolCall ToolResult
-    provider_kit.model.models: EmbeddingRequest Embeddings HealthStatus Model Pricing
-    provider_kit.model.oauth: DeviceCode OAuthConfig OAuthCredentialSet OAuthToken OnTokenRefresh PKCEConfig
+        provider_kit.model.inputs: ChatOptions Messages OutputOptions
+        provider_kit.model.media: Audio Document Image Media
+        provider_kit.model.messages: Message Native Refusal Text Thinking ToolCall ToolResult
+        provider_kit.model.models: EmbeddingRequest Embeddings HealthStatus Model Pricing
+        provider_kit.model.oauth: DeviceCode OAuthConfig OAuthCredentialSet OAuthToken OnTokenRefresh PKCEConfig
         RefreshConfig StateConfig TokenInfo
-    provider_kit.model.tools: Reasoning ResponseFormat Tool ToolChoice
-    provider_kit.observability.log_output: configure_logging
-    provider_kit.policies.circuit_breaker: CircuitBreaker CircuitStatus
-    provider_kit.policies.rate_limit: Limiter
-    provider_kit.policies.response_cache: CacheStore ResponseCache
-    provider_kit.policies.retry: Backoff RetryPolicy
-    provider_kit.providers.base: Provider
-    provider_kit.providers.registry: provider_names register_provider
-    provider_kit.stores.redis_store: RedisStore
-    provider_kit.transports.scripted: ScriptedTransport
-    provider_kit.wire.rate_limit_headers: Allowance RateLimitInfo
+        provider_kit.model.tools: Reasoning ResponseFormat Tool ToolChoice
+        provider_kit.observability.log_output: configure_logging
+        provider_kit.policies.circuit_breaker: CircuitBreaker CircuitStatus
+        provider_kit.policies.rate_limit: Limiter
+        provider_kit.policies.response_cache: CacheStore ResponseCache
+        provider_kit.policies.retry: Backoff RetryPolicy
+        provider_kit.providers.base: Provider
+        provider_kit.providers.registry: provider_names register_provider
+        provider_kit.stores.redis_store: RedisStore
+        provider_kit.structured.partials: PartialValue
+        provider_kit.transports.scripted: ScriptedTransport
+        provider_kit.wire.rate_limit_headers: Allowance RateLimitInfo
     """
 )
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

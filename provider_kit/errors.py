@@ -41,7 +41,10 @@
     │   └── StreamTimeoutError                 also an APITimeoutError: the content stopped coming
     ├── ToolError
     │   ├── ToolCallParseError                 the model's tool arguments are not a JSON object
-    │   └── MaxStepsExceededError
+    │   ├── RetryTool                          raised by a tool, to tell the model what to do better
+    │   ├── PendingToolCallsError              tool calls wait for results, or for a decision
+    │   ├── MaxStepsExceededError              a run took more steps than allowed
+    │   └── BudgetExceededError                a run used up its budget
     ├── StructuredOutputError                  the answer does not match the requested structure
     ├── AllProvidersFailedError                every candidate failed; see ``exceptions``
     ├── CallCancelledError                     the call was cancelled through its CancelToken
@@ -75,6 +78,7 @@ __all__ = [
     "AuthErrorCode",
     "AuthenticationError",
     "BadRequestError",
+    "BudgetExceededError",
     "CallCancelledError",
     "CircuitOpenError",
     "ConfigError",
@@ -95,6 +99,7 @@ __all__ = [
     "NotSupportedError",
     "OverloadedError",
     "PaymentRequiredError",
+    "PendingToolCallsError",
     "PermissionDeniedError",
     "PoolTimeoutError",
     "ProviderKitError",
@@ -103,6 +108,7 @@ __all__ = [
     "RequestTimeoutError",
     "RequestTooLargeError",
     "ResponseLostError",
+    "RetryTool",
     "StorageError",
     "StoreError",
     "StreamError",
@@ -619,14 +625,108 @@ class ToolCallParseError(ToolError, ValueError):
     hint = "Answer the tool call with an error result, so that the model can correct itself."
 
 
-class MaxStepsExceededError(ToolError):
-    """The tool loop did not end within the allowed number of steps."""
+class RetryTool(ToolError):
+    """Raised by a tool to tell the model what to do better; the text is shown to the model as it is.
+
+    Example:
+        >>> from provider_kit import RetryTool
+        >>> def weather(city: str) -> str:
+        ...     if city == "Springfield":
+        ...         raise RetryTool("There are several; name the state, too.")
+        ...     return "sunny"
+    """
+
+    hint = "It is meant to be raised inside a tool that run() calls."
+
+
+class PendingToolCallsError(ToolError):
+    """The answer asks for tools, so there is no result yet.
+
+    Args:
+        calls: The tool calls that wait for a result.
+        response: The answer that makes them.
+    """
+
+    hint = "Let run() call functions, approve what waits by decisions=, or answer each call by Message.tool(…)."
+
+    def __init__(self, message: str = "", *, calls: Sequence[Any] = (), response: Any = None, **known: Any) -> None:
+        self.calls = tuple(calls)
+        self.response = response
+        super().__init__(message, **known)
+
+
+class _RunError(ToolError):
+    """A run that was stopped.
+
+    Args:
+        result: What the run had reached: its messages, answers and usage.
+    """
+
+    def __init__(self, message: str = "", *, result: Any = None, **known: Any) -> None:
+        self.result = result
+        super().__init__(message, **known)
+
+
+class MaxStepsExceededError(_RunError):
+    """The model kept asking for tools beyond the allowed number of steps.
+
+    Args:
+        result: What the run had reached: its messages, answers and usage.
+    """
+
+    hint = "error.result.messages is the transcript; pass it to run() again with a larger max_steps= to go on."
+
+
+class BudgetExceededError(_RunError):
+    """A run used up its budget, or cannot keep to it.
+
+    Args:
+        result: What the run had reached: its messages, answers and usage.
+        limit: The limit that was reached: ``steps``, ``calls``, ``tokens``, ``cost`` or ``seconds``.
+    """
+
+    hint = "error.result.messages is the transcript; pass it to run() again with a larger Budget to go on."
+
+    def __init__(self, message: str = "", *, limit: str | None = None, **known: Any) -> None:
+        self.limit = limit
+        super().__init__(message, **known)
 
 
 class StructuredOutputError(ProviderKitError, ValueError):
-    """The answer does not match the requested structure."""
+    """The answer does not have the form of the requested type.
+
+    Args:
+        reason: ``invalid``; ``refused``: the model declined; ``truncated``: it was cut off; ``empty``.
+        outputs: Every answer with what was wrong with it, oldest first.
+        response: The last answer.
+    """
 
     kind = "structured_output"
+    hint = "error.outputs has each answer with its problems. Simplify the type, or describe its fields."
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        reason: str = "invalid",
+        outputs: Sequence[Any] = (),
+        response: Any = None,
+        **known: Any,
+    ) -> None:
+        self.reason = reason
+        self.outputs = tuple(outputs)
+        self.response = response
+        super().__init__(message, **known)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was wrong with the last answer."""
+        return tuple(self.outputs[-1].problems) if self.outputs else ()
+
+    @property
+    def refusal(self) -> str | None:
+        """The model's explanation, if it declined."""
+        return None if self.response is None else self.response.refusal
 
 
 class AllProvidersFailedError(ProviderKitError):

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
 from inspect import GEN_RUNNING, getgeneratorstate
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
-from attrs import define
+from attrs import define, evolve
 
 from provider_kit.engine.call import Call
 from provider_kit.engine.handler import Handler, LiveState, Reply
-from provider_kit.errors import CallCancelledError
+from provider_kit.errors import CallCancelledError, InvalidRequestError, StructuredOutputError
 from provider_kit.model.cancellation import CancelToken
-from provider_kit.model.chat import ChatResponse, Chunk, ParameterWarning
+from provider_kit.model.chat import ChatResponse, Chunk, Outcome, ParameterWarning, T_co
 from provider_kit.model.messages import Message
 from provider_kit.transports.drive import iterate_blocking, run_to_completion
 
+if TYPE_CHECKING:
+    from provider_kit.structured.output import OutputSpec
+    from provider_kit.structured.partials import PartialValue
+
 __all__ = ["AsyncChatStream", "ChatStream"]
+
+Item = TypeVar("Item")
 
 
 @define(eq=False)
@@ -52,6 +58,11 @@ class _Progress:
             return self.state.warnings
         return self.answer.warnings if self.answer is not None else []
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the whole answer was received."""
+        return self.state.end is not None and self.state.end.how == "complete" if self.state else bool(self.answer)
+
     def interrupt(self) -> None:
         """End a wait or read in another thread or task."""
         cancel: CancelToken | None = self.call.cancel
@@ -59,15 +70,17 @@ class _Progress:
             cancel.close()
 
 
-class ChatStream:
+class ChatStream(Generic[T_co]):
     """A streamed answer, read by a ``for`` loop.
 
     Leaving the loop early frees the connection; ``with`` frees it at a defined point.
     """
 
-    def __init__(self, handler: Handler, call: Call) -> None:
+    def __init__(self, handler: Handler, call: Call, output: OutputSpec | None = None) -> None:
         self._progress = _Progress(handler, call)
         self._reader = _read(self._progress)
+        self._output = output
+        self._typed: ChatResponse[Any] | None = None
 
     def __iter__(self) -> Iterator[Chunk]:
         return self._reader
@@ -76,14 +89,51 @@ class ChatStream:
         return next(self._reader)
 
     @property
-    def response(self) -> ChatResponse:
+    def response(self) -> ChatResponse[T_co]:
         """The answer assembled from what was received so far; complete once the stream has ended."""
-        return self._progress.response
+        if self._output is None:
+            return self._progress.response
+        if self._typed is not None:
+            return self._typed
+        response = self._progress.response
+        if not self._progress.has_ended:
+            return unfinished(response)
+        self._typed = evolve(response, outcome=run_to_completion(self._output.outcome(response)))
+        return self._typed
 
     @property
     def warnings(self) -> list[ParameterWarning]:
         """Parameters that were not sent as given; known once the first chunk has arrived."""
         return self._progress.warnings
+
+    def partials(self) -> Iterator[PartialValue]:
+        """The value so far, each time it has grown; read the whole one from ``stream.response.parsed``.
+
+        It is what JSON has, unchecked, and its end may be missing: texts grow, numbers and choices appear when they are
+        complete. Do not change it; parts of it are shared with the next ones.
+
+        Raises:
+            InvalidRequestError: ``stream()`` was not given an ``output_type``.
+        """
+        from provider_kit.structured.partials import PartialView
+
+        view = PartialView(_spec_of(self._output))
+        for piece in self.text():
+            yield from view.feed(piece)
+
+    def items(self: ChatStream[list[Item]]) -> Iterator[Item]:
+        """The items of a list, each as soon as it is complete; for ``output_type=list[…]``.
+
+        Raises:
+            InvalidRequestError: The ``output_type`` is no list.
+            StructuredOutputError: An item, or the whole answer, does not have the form of the type.
+        """
+        from provider_kit.structured.partials import PartialItems
+
+        items = PartialItems(_spec_of(self._output))
+        for piece in self.text():
+            yield from items.feed(piece)
+        yield from self.response.parsed[items.given :]
 
     def text(self) -> Iterator[str]:
         """Only the pieces of text."""
@@ -138,14 +188,16 @@ def _read(progress: _Progress) -> Generator[Chunk, None, None]:
             raise
 
 
-class AsyncChatStream:
+class AsyncChatStream(Generic[T_co]):
     """A streamed answer, read by an ``async for`` loop.
 
     Leaving the loop early, or cancelling the task, frees the connection; ``async with`` frees it at a defined point.
     """
 
-    def __init__(self, handler: Handler, call: Call) -> None:
+    def __init__(self, handler: Handler, call: Call, output: OutputSpec | None = None) -> None:
         self._progress = _Progress(handler, call)
+        self._output = output
+        self._typed: ChatResponse[Any] | None = None
         self._chunks: AsyncGenerator[Chunk, None] | None = None
         self._beginning = False
 
@@ -156,7 +208,18 @@ class AsyncChatStream:
         # Python refuses to resume a generator that another task is closing.
         if self._progress.closing:
             return _ended()
-        return self._begin() if self._chunks is None else self._chunks.__anext__()
+        following = self._begin() if self._chunks is None else self._chunks.__anext__()
+        return following if self._output is None else self._note_end(following, self._output)
+
+    async def _note_end(self, following: Awaitable[Chunk], output: OutputSpec) -> Chunk:
+        """The next chunk; after the last one, the answer is read as a value."""
+        try:
+            return await following
+        except StopAsyncIteration:
+            response = self._progress.response
+            if self._typed is None and self._progress.has_ended:
+                self._typed = evolve(response, outcome=await output.outcome(response))
+            raise
 
     async def _begin(self) -> Chunk:
         """Send the request, and return the first chunk."""
@@ -186,14 +249,36 @@ class AsyncChatStream:
             del self, progress, reply, chunks
 
     @property
-    def response(self) -> ChatResponse:
+    def response(self) -> ChatResponse[T_co]:
         """The answer assembled from what was received so far; complete once the stream has ended."""
-        return self._progress.response
+        if self._output is None:
+            return self._progress.response
+        return unfinished(self._progress.response) if self._typed is None else self._typed
 
     @property
     def warnings(self) -> list[ParameterWarning]:
         """Parameters that were not sent as given; known once the first chunk has arrived."""
         return self._progress.warnings
+
+    async def partials(self) -> AsyncIterator[PartialValue]:
+        """As :meth:`ChatStream.partials`."""
+        from provider_kit.structured.partials import PartialView
+
+        view = PartialView(_spec_of(self._output))
+        async for piece in self.text():
+            for value in view.feed(piece):
+                yield value
+
+    async def items(self: AsyncChatStream[list[Item]]) -> AsyncIterator[Item]:
+        """As :meth:`ChatStream.items`."""
+        from provider_kit.structured.partials import PartialItems
+
+        items = PartialItems(_spec_of(self._output))
+        async for piece in self.text():
+            for item in items.feed(piece):
+                yield item
+        for item in self.response.parsed[items.given :]:
+            yield item
 
     async def text(self) -> AsyncIterator[str]:
         """Only the pieces of text."""
@@ -235,6 +320,25 @@ class AsyncChatStream:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _spec_of(output: OutputSpec | None) -> OutputSpec:
+    if output is None:
+        raise InvalidRequestError(
+            "This stream has no output_type.", hint="Pass one: client.stream('…', output_type=list[Person])."
+        )
+    return output
+
+
+def unfinished(response: ChatResponse[Any]) -> ChatResponse[Any]:
+    """An answer that is still being received, or broke off: it has no value."""
+    error = StructuredOutputError(
+        "The stream has not ended, so there is no value yet.",
+        reason="truncated",
+        response=response,
+        hint="Read the stream to its end, or use partials().",
+    )
+    return evolve(response, outcome=Outcome(None, error))
 
 
 async def _ended() -> Chunk:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from provider_kit.client.streams import AsyncChatStream, ChatStream
 from provider_kit.engine.arguments import check_cancel, check_embedding, check_times
@@ -15,14 +15,22 @@ from provider_kit.errors import InvalidRequestError, ProviderKitError
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import DEFAULT_TOTAL_TIMEOUT, Timeout
-from provider_kit.model.inputs import CALL_OPTIONS, ChatOptions, Messages, build_request
+from provider_kit.model.inputs import CALL_OPTIONS, ChatOptions, Messages, OutputOptions, build_request
 from provider_kit.model.models import EmbeddingRequest, Embeddings, HealthStatus, Model
 from provider_kit.policies.retry import Backoff, RetryPolicy
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
 from provider_kit.transports.pair import SyncAsyncMixin
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from provider_kit.structured.output import OutputSpec
+    from provider_kit.structured.verbs import Asking
+
 __all__ = ["Verbs"]
+
+T = TypeVar("T")
 
 
 class Verbs(SyncAsyncMixin):
@@ -38,18 +46,33 @@ class Verbs(SyncAsyncMixin):
     _total: float | None
     #: The event bus, if it has asynchronous sinks.
     _bus: EventBus | None = None
+    #: Whether typed answers are checked here.
+    _validation: bool = True
 
     # -------------------------------------------------------------------------------------------- chat
 
-    def chat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse:
+    @overload
+    def chat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse[None]: ...
+    @overload
+    def chat(
+        self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[OutputOptions]
+    ) -> ChatResponse[T]: ...
+    @overload
+    def chat(
+        self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[OutputOptions]
+    ) -> ChatResponse[T]: ...
+    def chat(self, messages: Messages | None = None, *, output_type: Any = None, **options: Any) -> ChatResponse[Any]:
         """Send a conversation, and wait for the whole answer.
 
         Args:
             messages: A string, a dict in OpenAI's form, a :class:`Message`, or a list of these.
-            options: See :class:`ChatOptions`.
+            output_type: The type the answer is to have, which is then in ``.parsed``: a class of attrs, dataclasses or
+                pydantic, ``TypedDict``, ``list[…]``, ``Literal[…]``, ``A | B`` and so on.
+            options: See :class:`ChatOptions`; with an ``output_type``, also ``validation_retries`` and ``validator``,
+                see :class:`OutputOptions`.
 
         Returns:
-            The answer; ``.text`` is its text.
+            The answer; ``.text`` is its text, ``.parsed`` the value of the ``output_type``.
 
         Raises:
             InvalidRequestError: The arguments are wrong; nothing was sent.
@@ -58,22 +81,49 @@ class Verbs(SyncAsyncMixin):
             APIConnectionError: The network failed or a timeout passed.
             CallCancelledError: It was cancelled through its ``cancel=``.
         """
+        if output_type is not None:
+            return run_to_completion(self._ask_typed(self._asking(False), messages, output_type, options))
         runtime = self._transports.blocking or self._transports.make_blocking()
         reply = run_to_completion(self._handler.handle(self._chat_call("chat", runtime, messages, options)))
         answer: ChatResponse = reply.answer if reply.state is None else run_to_completion(reply.gather())
         return answer
 
-    async def achat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse:
+    @overload
+    async def achat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse[None]: ...
+    @overload
+    async def achat(
+        self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[OutputOptions]
+    ) -> ChatResponse[T]: ...
+    @overload
+    async def achat(
+        self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[OutputOptions]
+    ) -> ChatResponse[T]: ...
+    async def achat(
+        self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
+    ) -> ChatResponse[Any]:
         """Send a conversation, and await the whole answer. Arguments, result and errors as :meth:`chat`."""
+        if output_type is not None:
+            return await self._ask_typed(self._asking(True), messages, output_type, options)
         runtime = self._transports.asyncio or self._transports.make_asyncio()
         reply = await self._handler.handle(self._chat_call("chat", runtime, messages, options))
         answer: ChatResponse = reply.answer if reply.state is None else await reply.gather()
         return answer
 
-    def stream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatStream:
+    @overload
+    def stream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatStream[None]: ...
+    @overload
+    def stream(
+        self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[OutputOptions]
+    ) -> ChatStream[T]: ...
+    @overload
+    def stream(
+        self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[OutputOptions]
+    ) -> ChatStream[T]: ...
+    def stream(self, messages: Messages | None = None, *, output_type: Any = None, **options: Any) -> ChatStream[Any]:
         """Send a conversation, and stream the answer: ``for chunk in client.stream("…")``.
 
-        Arguments as :meth:`chat`. The request is sent when the first chunk is requested.
+        Arguments as :meth:`chat`. The request is sent when the first chunk is requested, and never again for the form
+        of its answer; with an ``output_type``, ``partials()`` and ``items()`` read it as a value that grows.
 
         Raises:
             InvalidRequestError: The arguments are wrong; raised at once. Errors that depend on the provider's API are
@@ -81,14 +131,50 @@ class Verbs(SyncAsyncMixin):
             StreamError: While iterating: the stream failed after content was received, which is in
                 ``error.partial``. Before the first content the errors are those of :meth:`chat`.
         """
-        return ChatStream(self._handler, self._chat_call("stream", self._blocking(), messages, options))
+        spec = None if output_type is None else self._take_output(output_type, options)
+        return ChatStream(self._handler, self._chat_call("stream", self._blocking(), messages, options), spec)
 
-    def astream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> AsyncChatStream:
+    @overload
+    def astream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> AsyncChatStream[None]: ...
+    @overload
+    def astream(
+        self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[OutputOptions]
+    ) -> AsyncChatStream[T]: ...
+    @overload
+    def astream(
+        self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[OutputOptions]
+    ) -> AsyncChatStream[T]: ...
+    def astream(
+        self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
+    ) -> AsyncChatStream[Any]:
         """Send a conversation, and stream the answer: ``async for chunk in client.astream("…")``.
 
         Arguments and errors as :meth:`stream`.
         """
-        return AsyncChatStream(self._handler, self._chat_call("stream", self._asyncio(), messages, options))
+        spec = None if output_type is None else self._take_output(output_type, options)
+        return AsyncChatStream(self._handler, self._chat_call("stream", self._asyncio(), messages, options), spec)
+
+    # -------------------------------------------------------------------------------------------- typed answers
+
+    def _asking(self, awaited: bool) -> Asking:
+        """These verbs in one world."""
+        from provider_kit.structured.verbs import AsyncioAsking, BlockingAsking
+
+        return AsyncioAsking(self) if awaited else BlockingAsking(self)
+
+    def _take_output(self, output_type: Any, options: dict[str, Any]) -> OutputSpec | None:
+        from provider_kit.structured.output import take_output
+
+        return take_output(output_type, options, check=self._validation)
+
+    async def _ask_typed(
+        self, asking: Asking, messages: Any, output_type: Any, options: dict[str, Any]
+    ) -> ChatResponse[Any]:
+        from provider_kit.structured.output import ask_for
+
+        spec = self._take_output(output_type, options)
+        assert spec is not None
+        return await ask_for(spec, asking, messages, options)
 
     # -------------------------------------------------------------------------------------------- the rest
 

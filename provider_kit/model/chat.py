@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias
 
 from attrs import define, evolve, field, fields, frozen
 
+from provider_kit.errors import ProviderKitError
 from provider_kit.model.media import Audio, Image
 from provider_kit.model.messages import Message, Part, ToolCall
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
@@ -22,11 +23,22 @@ __all__ = [
     "ChatResponse",
     "Chunk",
     "FinishReason",
+    "Outcome",
+    "OutputAttempt",
     "ParameterWarning",
     "Timings",
     "ToolCallDelta",
     "Usage",
 ]
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True, default=Any)
+else:  # a default of a type variable came with Python 3.13
+    from typing import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True)
 
 #: Why the model stopped: it was done, ran into a limit, wants tools called, was filtered, wants the
 #: conversation sent back to go on (``pause``), failed, or gave a reason this library does not know.
@@ -111,6 +123,12 @@ class Usage:
         """All output tokens, reasoning included."""
         return _sum(self.output_tokens, self.reasoning_tokens)
 
+    def __add__(self, other: Usage) -> Usage:
+        """The usage of two calls: what neither reported stays ``None``, and so does a cost that one did not report."""
+        cost = None if self.cost is None or other.cost is None else self.cost + other.cost
+        counts = {name: _sum(getattr(self, name), getattr(other, name)) for name in _BUCKETS}
+        return Usage(**counts, cost=cost)
+
     @classmethod
     def from_totals(
         cls,
@@ -164,6 +182,10 @@ def _at_most(part: int | None, whole: int) -> int | None:
 def _sum(*numbers: int | None) -> int | None:
     known = [number for number in numbers if number is not None]
     return sum(known) if known else None
+
+
+#: The counts of a usage, in the order of its fields.
+_BUCKETS = tuple(one.name for one in fields(Usage) if one.name.endswith("_tokens"))
 
 
 @frozen
@@ -266,9 +288,30 @@ def _known(usage: Usage | Callable[[], Usage]) -> Usage:
     return usage if isinstance(usage, Usage) else usage()
 
 
+@frozen
+class OutputAttempt:
+    """One answer that was to have the form of a type."""
+
+    #: The answer as the model wrote it.
+    text: str = field(repr=False)
+    #: What was wrong with it; empty if nothing was.
+    problems: tuple[str, ...]
+    usage: Usage
+
+
 @define
-class ChatResponse:
-    """A model's answer."""
+class Outcome:
+    """What became of an answer that was to have the form of a type: a value, or why there is none."""
+
+    value: Any = None
+    error: ProviderKitError | None = None
+    #: Every answer, oldest first.
+    outputs: tuple[OutputAttempt, ...] = ()
+
+
+@define
+class ChatResponse(Generic[T_co]):
+    """A model's answer. ``T_co`` is the type that was asked for by ``output_type``; without it ``None``."""
 
     #: The assistant's message, ready to be appended to the conversation.
     message: Message
@@ -295,6 +338,22 @@ class ChatResponse:
     timings: Timings = field(factory=Timings, kw_only=True, repr=False, eq=False)
     #: ``hit`` or ``miss`` of the response cache; ``None`` where it was not used.
     cache: Literal["hit", "miss"] | None = field(default=None, kw_only=True, repr=False, eq=False)
+    _outcome: Outcome | None = field(default=None, kw_only=True, repr=False, eq=False)
+
+    @property
+    def parsed(self) -> T_co:
+        """The answer as a value of the type given as ``output_type``; ``None`` if none was given.
+
+        Raises:
+            StructuredOutputError: The answer does not have that form, was refused or truncated.
+            PendingToolCallsError: It asks for tools instead.
+        """
+        outcome = self._outcome
+        if outcome is None:
+            return None  # type: ignore[return-value]  # T_co is None without output_type
+        if outcome.error is not None:
+            raise outcome.error.with_traceback(None)
+        return outcome.value  # type: ignore[no-any-return]  # of the type T_co
 
     @property
     def usage(self) -> Usage:

@@ -19,7 +19,7 @@ from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.messages import Message, Part
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
-__all__ = ["CALL_OPTIONS", "ChatOptions", "Messages", "build_request"]
+__all__ = ["CALL_OPTIONS", "ChatOptions", "Messages", "OutputOptions", "build_request", "open_conversation"]
 
 #: What every method takes as its conversation.
 Messages: TypeAlias = str | Message | Mapping[str, Any] | Part | Sequence["str | Message | Mapping[str, Any] | Part"]
@@ -82,7 +82,22 @@ class ChatOptions(TypedDict, total=False):
     cancel: CancelToken
 
 
+class OutputOptions(ChatOptions, total=False):
+    """Keyword arguments of calls with an ``output_type``."""
+
+    #: Requests after the first one, for an answer that does not have the form of the type; default: 1.
+    validation_retries: int
+    #: Checks the value: raises ``ValueError`` to refuse it, and may return another one.
+    validator: Callable[[Any], Any]
+
+
 _KNOWN = frozenset(ChatOptions.__annotations__)
+#: Arguments of calls with an ``output_type``.
+_OF_OUTPUT = frozenset(OutputOptions.__annotations__) - _KNOWN
+#: Arguments of runs.
+_OF_RUNS = frozenset(
+    ("deps", "max_steps", "budget", "decisions", "before_step", "after_step", "on_tool_error", "ledger", "tool_timeout")
+)
 #: Arguments that do not concern the request.
 CALL_OPTIONS = frozenset(("timeout", "total_timeout", "response_cache", "on_unsupported", "cancel"))
 #: Arguments of clients that are often passed to calls by mistake.
@@ -173,6 +188,23 @@ def build_request(
     return request
 
 
+def open_conversation(messages: Any, options: dict[str, Any]) -> list[Message]:
+    """The conversation of a call, with its prompt and files; they are taken out of the options.
+
+    What asks more than once builds it once, so that files are read and attached once.
+
+    Raises:
+        InvalidRequestError: It is no conversation.
+    """
+    prompt, files = options.pop("prompt", None), options.pop("files", None)
+    if messages is None:
+        messages = prompt
+    elif prompt is not None:
+        raise InvalidRequestError("Both messages and prompt are given.", hint="Pass one of them.")
+    conversation = to_messages(messages, waiting=True)
+    return conversation if files is None else attach_files(conversation, files)
+
+
 def _is_a(value: Any, kinds: tuple[type, ...]) -> bool:
     return isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds)
 
@@ -187,6 +219,10 @@ def check_options(options: Mapping[str, Any]) -> None:
 def _instead_of(name: str) -> str:
     if name == "stream":
         return "Call client.stream(…), or client.astream(…) in asyncio, to read an answer while it is written."
+    if name in _OF_OUTPUT:
+        return "It belongs to a call with output_type=…"
+    if name in _OF_RUNS:
+        return f"chat() and stream() never call functions: client.run(…, {name}=…) does."
     if name in _OF_CLIENTS:
         return f"It is an argument of the client: Client('…', {name}=…)."
     return did_you_mean(name, _KNOWN) + "Fields only your provider knows go into extra_body={…}."

@@ -59,6 +59,8 @@ class PartialJSON:
         self._skipping = skip_prose
         #: Whether the text is not JSON; the view stays as it is then.
         self.broken = False
+        #: Set when the value has grown; whoever looks at the value may reset it.
+        self.grown = False
 
     @property
     def started(self) -> bool:
@@ -70,12 +72,18 @@ class PartialJSON:
         """Whether the value has ended."""
         return self._expected == _END
 
+    @property
+    def is_list(self) -> bool:
+        """Whether the value is a list."""
+        return type(self._root) is list
+
     def feed(self, text: str) -> None:
         """Read a further piece."""
         if self.broken or not text:
             return
         if self._open is not None and not self._rest and '"' not in text and "\\" not in text:  # the common case
             self._open.append(text)
+            self.grown = self.grown or not self._open_is_key
             return
         buffer = self._rest + text if self._rest else text
         if self._skipping:
@@ -155,6 +163,7 @@ class PartialJSON:
                 while found:
                     key, plain, scalar, end = found.groups()
                     members[key] = plain if scalar is None else _scalar(scalar)
+                    self.grown = True
                     at = found.end()
                     if end == "}":
                         self._close()
@@ -175,6 +184,7 @@ class PartialJSON:
                 while found:
                     plain, scalar, end = found.groups()
                     items.append(plain if scalar is None else _scalar(scalar))
+                    self.grown = True
                     at = found.end()
                     if end == "]":
                         self._close()
@@ -252,6 +262,7 @@ class PartialJSON:
             assert run is not None
             if run.end() > at:
                 pieces.append(run[0])
+                self.grown = self.grown or not self._open_is_key
                 at = run.end()
                 if at >= size:
                     return at
@@ -297,6 +308,7 @@ class PartialJSON:
 
     def _put(self, value: Any) -> None:
         """A value is complete."""
+        self.grown = True
         if not self._stack:
             self._root, self._expected = value, _END
             return
@@ -311,7 +323,7 @@ class PartialJSON:
         if len(self._stack) > 2000:
             raise _BrokenError
         if self._root is _NOTHING:
-            self._root = container
+            self._root, self.grown = container, True
         else:
             self._put(container)
         self._stack.append(container)

@@ -6,6 +6,7 @@ repeats anything else. It is not a language model, and says so.
 
 from __future__ import annotations
 
+import json
 import operator
 import re
 from typing import Any
@@ -59,10 +60,21 @@ def _tool_call(asked: Asked) -> Reply | None:
 
 
 def _structured(asked: Asked) -> Reply | None:
-    if asked.schema is None:
+    schema = asked.schema or _described(asked) or asked.schema
+    if schema is None:
         return None
-    value = fill(asked.schema, asked.last[1]) if asked.schema else {"answer": asked.last[1]}
+    value = fill(schema, asked.last[1]) if schema else {"answer": asked.last[1]}
     return Reply(dumps_text(value))
+
+
+def _described(asked: Asked) -> dict[str, Any] | None:
+    """The schema that the system prompt describes, for APIs that have no form for it."""
+    for role, text in asked.turns:
+        _, found, rest = text.partition("valid for this JSON schema: ") if role == "system" else ("", "", "")
+        if found:
+            schema, _ = json.JSONDecoder().raw_decode(rest)
+            return schema if isinstance(schema, dict) else None
+    return None
 
 
 def fill(schema: dict[str, Any], text: str) -> Any:
