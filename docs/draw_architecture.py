@@ -33,6 +33,7 @@ LAYERS = (
     ("config",),
     ("doctor",),
     ("structured",),
+    ("tools",),
     ("client", "frozen"),
     ("testing", "cli", "__main__"),
 )

@@ -215,6 +215,35 @@ if TYPE_CHECKING:
     from provider_kit.providers.registry import register_provider as register_provider
     from provider_kit.stores.redis_store import RedisStore as RedisStore
     from provider_kit.structured.partials import PartialValue as PartialValue
+    from provider_kit.tools.actions import Action as Action
+    from provider_kit.tools.actions import next_action as next_action
+    from provider_kit.tools.budget import Budget as Budget
+    from provider_kit.tools.context import ToolContext as ToolContext
+    from provider_kit.tools.decisions import Decision as Decision
+    from provider_kit.tools.decisions import answer as answer
+    from provider_kit.tools.decisions import approve as approve
+    from provider_kit.tools.decisions import deny as deny
+    from provider_kit.tools.decisions import edit as edit
+    from provider_kit.tools.function import FunctionTool as FunctionTool
+    from provider_kit.tools.function import tool as tool
+    from provider_kit.tools.ledger import Ledger as Ledger
+    from provider_kit.tools.ledger import LedgerEntry as LedgerEntry
+    from provider_kit.tools.loop import StepPlan as StepPlan
+    from provider_kit.tools.options import RunOptions as RunOptions
+    from provider_kit.tools.result import RunResult as RunResult
+    from provider_kit.tools.result import Step as Step
+    from provider_kit.tools.result import ToolOutcome as ToolOutcome
+    from provider_kit.tools.run_events import RunEvent as RunEvent
+    from provider_kit.tools.run_events import RunReset as RunReset
+    from provider_kit.tools.run_events import StepEnded as StepEnded
+    from provider_kit.tools.run_events import TextDelta as TextDelta
+    from provider_kit.tools.run_events import ThinkingDelta as ThinkingDelta
+    from provider_kit.tools.run_events import ToolCallProgress as ToolCallProgress
+    from provider_kit.tools.run_events import ToolFinished as ToolFinished
+    from provider_kit.tools.run_events import ToolProgress as ToolProgress
+    from provider_kit.tools.run_events import ToolStarted as ToolStarted
+    from provider_kit.tools.run_stream import AsyncRunStream as AsyncRunStream
+    from provider_kit.tools.run_stream import RunStream as RunStream
     from provider_kit.transports.scripted import ScriptedTransport as ScriptedTransport
     from provider_kit.wire.rate_limit_headers import Allowance as Allowance
     from provider_kit.wire.rate_limit_headers import RateLimitInfo as RateLimitInfo
@@ -290,6 +319,18 @@ _HOMES = names_by_module(
         provider_kit.providers.registry: provider_names register_provider
         provider_kit.stores.redis_store: RedisStore
         provider_kit.structured.partials: PartialValue
+        provider_kit.tools.actions: Action next_action
+        provider_kit.tools.budget: Budget
+        provider_kit.tools.context: ToolContext
+        provider_kit.tools.decisions: Decision answer approve deny edit
+        provider_kit.tools.function: FunctionTool tool
+        provider_kit.tools.ledger: Ledger LedgerEntry
+        provider_kit.tools.loop: StepPlan
+        provider_kit.tools.options: RunOptions
+        provider_kit.tools.result: RunResult Step ToolOutcome
+        provider_kit.tools.run_events: RunEvent RunReset StepEnded TextDelta ThinkingDelta ToolCallProgress
+        ToolFinished ToolProgress ToolStarted
+        provider_kit.tools.run_stream: AsyncRunStream RunStream
         provider_kit.transports.scripted: ScriptedTransport
         provider_kit.wire.rate_limit_headers: Allowance RateLimitInfo
     """

@@ -180,6 +180,10 @@ class Client(AssembledClient):
         )
         self._own = (session, async_session, transport)
         self._allow_secret_pickle = allow_secret_pickle
+        if defaults and defaults.get("tools") is not None:
+            from provider_kit.tools.function import tools_of
+
+            defaults = {**defaults, "tools": tools_of(defaults["tools"])}
         self._defaults = check_defaults(defaults)
         self._setup(config)
 
@@ -359,6 +363,10 @@ class Client(AssembledClient):
         from provider_kit.engine.client_arguments import check_defaults
 
         given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        if "tools" in given:
+            from provider_kit.tools.function import tools_of
+
+            given["tools"] = tools_of(given["tools"])
         credentials = sum(one is not None for one in (api_key, api_keys, token, auth))
         if credentials > 1 or not (credentials or given):
             raise ConfigError(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
+from provider_kit.client.run_verbs import RunVerbs
 from provider_kit.client.streams import AsyncChatStream, ChatStream
 from provider_kit.engine.arguments import check_cancel, check_embedding, check_times
 from provider_kit.engine.call import Call, deadline_of
@@ -33,7 +34,7 @@ __all__ = ["Verbs"]
 T = TypeVar("T")
 
 
-class Verbs(SyncAsyncMixin):
+class Verbs(RunVerbs, SyncAsyncMixin):
     """``chat``, ``stream``, ``models``, ``embed``, ``count_tokens`` and ``health_check``, each twice."""
 
     #: The handler of the calls.
@@ -296,6 +297,10 @@ class Verbs(SyncAsyncMixin):
             InvalidRequestError: The arguments are wrong.
         """
         defaults = self._defaults
+        if "tools" in options and options["tools"] is not None:
+            from provider_kit.tools.function import tools_of
+
+            options = {**options, "tools": tools_of(options["tools"])}
         request: ChatRequest = build_request(messages, options, default_model=self._model, defaults=defaults)
         streamed = operation == "stream"
         if CALL_OPTIONS.isdisjoint(options) and CALL_OPTIONS.isdisjoint(defaults):  # the common case

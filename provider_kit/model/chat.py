@@ -126,7 +126,7 @@ class Usage:
     def __add__(self, other: Usage) -> Usage:
         """The usage of two calls: what neither reported stays ``None``, and so does a cost that one did not report."""
         cost = None if self.cost is None or other.cost is None else self.cost + other.cost
-        counts = {name: _sum(getattr(self, name), getattr(other, name)) for name in _BUCKETS}
+        counts: dict[str, Any] = {name: _sum(getattr(self, name), getattr(other, name)) for name in _BUCKETS}
         return Usage(**counts, cost=cost)
 
     @classmethod

@@ -20,7 +20,7 @@ from provider_kit.model.tools import ResponseFormat
 from provider_kit.schema.typed import SchemaError, TypeSchema, type_schema
 from provider_kit.structured.verbs import Asking
 
-__all__ = ["OutputSpec", "Validator", "ask_for", "take_output"]
+__all__ = ["OutputSpec", "Validator", "ask_for", "correction", "take_output"]
 
 #: Checks a value: raises ValueError with what is wrong, and may return another value.
 Validator: TypeAlias = Callable[[Any], Any | Awaitable[Any]]
@@ -208,13 +208,14 @@ async def settle(
             break
         if len(outcome.outputs) > 1 and outcome.outputs[-2].problems == problems:
             break  # it makes the same mistakes again
-        turns = [*turns, *([reply.message] if reply.text.strip() else []), Message("user", _correction(problems))]
+        turns = [*turns, *([reply.message] if reply.text.strip() else []), Message("user", correction(problems))]
         reply = await asking.chat(turns, options)
         total, attempts = total + reply.usage, (*attempts, *reply.attempts)
         outcome = await spec.outcome(reply, outcome.outputs)
     return evolve(reply, usage=total, attempts=attempts, outcome=outcome)
 
 
-def _correction(problems: tuple[str, ...]) -> str:
+def correction(problems: tuple[str, ...]) -> str:
+    """What the model is told about an answer of the wrong form."""
     listed = "\n".join(f"- {said}" for said in problems[:_MOST_SHOWN])
     return f"The answer does not have the required form:\n{listed}\nAnswer again, with the corrected JSON only."

@@ -29,6 +29,7 @@ from provider_kit.errors import APIConnectionError, APITimeoutError, DeadlineExc
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits, is_loopback
 
 __all__ = [
+    "Begun",
     "ByteStream",
     "Runtime",
     "Transport",
@@ -86,6 +87,14 @@ class Wakeup(Protocol):
         ...
 
 
+class Begun(Protocol):
+    """A coroutine that runs beside its caller."""
+
+    async def aclose(self) -> None:
+        """Cancel it, if it is still running and can be cancelled. Safe to call twice."""
+        ...
+
+
 @runtime_checkable
 class Runtime(Protocol):
     """Clocks and waits; the part of a transport that stores use."""
@@ -120,6 +129,13 @@ class Runtime(Protocol):
 
         Returns when it is done, or after ``seconds``; it then continues in the background. It must not raise. ``ended``
         is called in any case, even if it was never started.
+        """
+        ...
+
+    def begin(self, thunk: Callable[[], Coroutine[Any, Any, None]]) -> Begun:
+        """Run a coroutine beside the caller, as a task or in a daemon thread; it must not raise.
+
+        It sees the context variables of its caller.
         """
         ...
 

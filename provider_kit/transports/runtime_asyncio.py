@@ -120,6 +120,19 @@ def cancellable(work: Callable[[], Awaitable[None]], ended: Callable[[], object]
         task.cancel()
 
 
+class BegunTask:
+    """A task that runs beside its caller."""
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+
+    async def aclose(self) -> None:
+        """Cancel it, and wait for its end."""
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
 class AsyncioRuntime:
     """The runtime of asyncio transports."""
 
@@ -154,6 +167,10 @@ class AsyncioRuntime:
         task.add_done_callback(_launched.discard)
         task.add_done_callback(lambda _: ended())
         await asyncio.wait([task], timeout=seconds)
+
+    def begin(self, thunk: Callable[[], Coroutine[Any, Any, None]]) -> BegunTask:
+        """Run it as a task."""
+        return BegunTask(asyncio.get_running_loop().create_task(thunk()))
 
     def shield(self, on: bool) -> None:
         """Let ``asyncio.run`` wait for the running task, while ``on``."""

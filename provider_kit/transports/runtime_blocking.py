@@ -5,6 +5,7 @@ A waiter can be woken from anywhere in the process. A wake-up that comes before 
 
 from __future__ import annotations
 
+import contextvars
 import sys
 import threading
 import time
@@ -39,6 +40,13 @@ class BlockingWaiter:
     async def wait(self, seconds: float | None) -> None:
         """Block until woken, for ``seconds`` at most."""
         self._asleep.acquire(timeout=-1 if seconds is None else min(max(0.0, seconds), threading.TIMEOUT_MAX))
+
+
+class BegunThread:
+    """A thread that runs beside its caller; it cannot be cancelled."""
+
+    async def aclose(self) -> None:
+        """Nothing can be done: a thread ends by itself."""
 
 
 class BlockingRuntime:
@@ -78,6 +86,15 @@ class BlockingRuntime:
         )
         thread.start()
         thread.join(seconds)
+
+    def begin(self, thunk: Callable[[], Coroutine[Any, Any, None]]) -> BegunThread:
+        """Run it in a daemon thread."""
+        context = contextvars.copy_context()
+        thread = threading.Thread(
+            target=lambda: context.run(run_to_completion, thunk()), name="provider-kit-worker", daemon=True
+        )
+        thread.start()
+        return BegunThread()
 
     def shield(self, on: bool) -> None:
         """Nothing to do: a thread is not cancelled."""

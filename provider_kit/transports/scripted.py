@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from typing import Any, TypeVar
 
 from provider_kit.model.json_text import dumps
+from provider_kit.transports.drive import run_to_completion
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
 __all__ = ["ScriptedTransport"]
@@ -101,6 +102,11 @@ class ScriptedTransport:
         """Call directly."""
         return function(*args)
 
+    def begin(self, thunk: Callable[[], Coroutine[Any, Any, None]]) -> _Done:
+        """Run it at once."""
+        run_to_completion(thunk())
+        return _Done()
+
     def shield(self, on: bool) -> None:
         """Nothing to do."""
 
@@ -117,6 +123,11 @@ class ScriptedTransport:
     async def aclose(self) -> None:
         """Record that it was closed."""
         self.closed = True
+
+
+class _Done:
+    async def aclose(self) -> None:
+        """Nothing to do."""
 
 
 class _ScriptedWaiter:

@@ -15,8 +15,8 @@ __all__ = ["bounded", "run_in_daemon_thread", "with_timeout"]
 T = TypeVar("T")
 
 
-def bounded(function: Callable[[], T], seconds: float) -> T:
-    """Return the result of a function, which is abandoned when it takes too long.
+def bounded(function: Callable[[], T], seconds: float | None) -> T:
+    """Return the result of a function that runs in a daemon thread, and is abandoned when it takes too long.
 
     Raises:
         TimeoutError: It took longer than ``seconds``.

@@ -1,0 +1,171 @@
+"""``run``, ``stream_run`` and ``step``, each twice: they call functions, which ``chat`` and ``stream`` never do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+
+from provider_kit.model.inputs import Messages
+from provider_kit.transports.drive import run_to_completion
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from provider_kit.structured.verbs import Asking
+    from provider_kit.tools.loop import Run
+    from provider_kit.tools.options import RunOptions
+    from provider_kit.tools.result import RunResult
+    from provider_kit.tools.run_stream import AsyncRunStream, RunStream
+
+__all__ = ["RunVerbs"]
+
+T = TypeVar("T")
+
+
+class RunVerbs:
+    """The verbs that call functions, over ``chat`` and ``stream``."""
+
+    _defaults: Mapping[str, Any]
+    _validation: bool
+
+    if TYPE_CHECKING:
+
+        def _asking(self, awaited: bool) -> Asking: ...
+
+    def _run(self, awaited: bool, messages: Any, output_type: Any, options: dict[str, Any], live: bool = False) -> Run:
+        from provider_kit.tools.loop import Run
+
+        for name in ("tools", "tool_choice"):
+            if options.get(name) is None and self._defaults.get(name) is not None:
+                options[name] = self._defaults[name]
+        return Run(self._asking(awaited), messages, output_type, options, live=live, check=self._validation)
+
+    @overload
+    def run(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    @overload
+    def run(
+        self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
+    ) -> RunResult[T]: ...
+    @overload
+    def run(
+        self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> RunResult[T]: ...
+    def run(self, messages: Messages | None = None, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
+        """Ask the model, call the functions it wants, and ask again, until it answers.
+
+        Args:
+            messages: As for :meth:`chat`; or the ``messages`` of an earlier result, to continue it.
+            output_type: The type of the last answer, as for :meth:`chat`.
+            options: See :class:`RunOptions`; ``tools`` may hold functions.
+
+        Returns:
+            The last answer, with the whole run: ``.messages``, ``.steps``, ``.pending``, and usage and cost of all its
+            requests.
+
+        Raises:
+            InvalidRequestError: The arguments are wrong; nothing was sent.
+            MaxStepsExceededError: The model kept asking for tools; ``error.result`` is what was reached.
+            BudgetExceededError: The budget is used up; ``error.result`` is what was reached.
+            APIError, APIConnectionError: As :meth:`chat`.
+
+        Example:
+            >>> from provider_kit import Client
+            >>> def weather(city: str) -> str:
+            ...     \"\"\"Tell the weather.\"\"\"
+            ...     return f"{city}: sunny"
+            >>> Client("demo").run("What is the weather in Paris?", tools=[weather]).text
+            'weather says: Paris: sunny'
+        """
+        return run_to_completion(self._run(False, messages, output_type, options).to_end())
+
+    @overload
+    async def arun(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    @overload
+    async def arun(
+        self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
+    ) -> RunResult[T]: ...
+    @overload
+    async def arun(
+        self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> RunResult[T]: ...
+    async def arun(
+        self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
+    ) -> RunResult[Any]:
+        """As :meth:`run`; asynchronous functions run in this event loop, others in threads."""
+        return await self._run(True, messages, output_type, options).to_end()
+
+    @overload
+    def stream_run(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunStream[None]: ...
+    @overload
+    def stream_run(
+        self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
+    ) -> RunStream[T]: ...
+    @overload
+    def stream_run(
+        self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> RunStream[T]: ...
+    def stream_run(
+        self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
+    ) -> RunStream[Any]:
+        """As :meth:`run`, yielding what happens: text, reasoning, calls as they are written, progress, results.
+
+        Arguments and errors as :meth:`run`. ``stream.result`` is the result, once the loop has ended. After a
+        :class:`RunReset` the events of its step are void: the answer is asked for again.
+        """
+        from provider_kit.tools.run_stream import RunStream
+
+        return RunStream(self._run(False, messages, output_type, options, True))
+
+    @overload
+    def astream_run(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> AsyncRunStream[None]: ...
+    @overload
+    def astream_run(
+        self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
+    ) -> AsyncRunStream[T]: ...
+    @overload
+    def astream_run(
+        self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> AsyncRunStream[T]: ...
+    def astream_run(
+        self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
+    ) -> AsyncRunStream[Any]:
+        """As :meth:`stream_run`: ``async for event in client.astream_run("…", tools=[…])``."""
+        from provider_kit.tools.run_stream import AsyncRunStream
+
+        return AsyncRunStream(self._run(True, messages, output_type, options, True))
+
+    @overload
+    def step(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    @overload
+    def step(
+        self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
+    ) -> RunResult[T]: ...
+    @overload
+    def step(
+        self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> RunResult[T]: ...
+    def step(self, messages: Messages | None = None, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
+        """Do only the next thing of a run: ask the model, or run the calls that can run. For queues: one step a job.
+
+        Arguments and errors as :meth:`run`. Call it again with ``result.messages`` until ``result.done``.
+
+        Returns:
+            The result so far; ``stopped_by`` is ``step`` while there is more to do.
+        """
+        return run_to_completion(self._run(False, messages, output_type, options).one_step())
+
+    @overload
+    async def astep(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    @overload
+    async def astep(
+        self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
+    ) -> RunResult[T]: ...
+    @overload
+    async def astep(
+        self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> RunResult[T]: ...
+    async def astep(
+        self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
+    ) -> RunResult[Any]:
+        """As :meth:`step`."""
+        return await self._run(True, messages, output_type, options).one_step()

@@ -1,0 +1,414 @@
+"""The run: ask the model, call the functions it wants, and ask again, until it answers or somebody must decide.
+
+The transcript is the whole state. One generator serves ``run``, which reads it to its end, ``step``, which stops after
+one action, and ``stream_run``, which yields what happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any, NoReturn, TypeAlias
+
+from attrs import define, evolve, field
+
+from provider_kit.errors import (
+    BudgetExceededError,
+    InvalidRequestError,
+    MaxStepsExceededError,
+    StreamError,
+    StructuredOutputError,
+)
+from provider_kit.model.chat import ChatResponse, Outcome, Usage
+from provider_kit.model.inputs import open_conversation
+from provider_kit.model.json_text import canonical
+from provider_kit.model.messages import Message, ToolCall
+from provider_kit.model.tools import Tool
+from provider_kit.structured.output import OutputSpec, correction, take_output
+from provider_kit.structured.verbs import Asking, StreamedAnswer
+from provider_kit.tools.actions import Action, check_decisions, next_action
+from provider_kit.tools.budget import Budget, Spending, current_spending
+from provider_kit.tools.decisions import Decision
+from provider_kit.tools.execution import Executor, OnToolError, UnknownOutcome
+from provider_kit.tools.function import tools_of
+from provider_kit.tools.ledger import Ledger
+from provider_kit.tools.result import RunResult, Step, StoppedBy, ToolOutcome, run_result
+from provider_kit.tools.run_events import (
+    RunEvent,
+    RunReset,
+    StepEnded,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallProgress,
+    ToolFinished,
+    ToolProgress,
+    ToolStarted,
+)
+
+__all__ = ["AfterStep", "BeforeStep", "Run", "StepPlan"]
+
+DEFAULT_MAX_STEPS = 10
+#: Calls of one step that run at once.
+DEFAULT_PARALLEL_TOOLS = 8
+#: The same call with the same result as often as this ends a run.
+_MOST_REPEATS = 3
+#: How often a step is asked for again whose stream broke off.
+_STREAM_RETRIES = 1
+_TOO_BIG_TO_COMPARE = 100_000
+
+
+@define
+class StepPlan:
+    """The request of one step, before it is sent; ``before_step`` may change it. The transcript stays as it is."""
+
+    #: From 1.
+    number: int
+    messages: list[Message] = field(repr=lambda messages: f"<{len(messages)} messages>")
+    tools: list[Tool]
+    #: Further options of the request: ``model``, ``temperature``, ``tool_choice`` and so on.
+    options: dict[str, Any]
+    #: Tokens used so far.
+    usage: Usage
+
+
+#: Called before each request of a run; it may change the plan. Sync or async.
+BeforeStep: TypeAlias = Callable[[StepPlan], Any]
+#: Called after each step, with its calls; ``False`` ends the run. Sync or async.
+AfterStep: TypeAlias = Callable[[Step], Any]
+
+
+def _take(options: dict[str, Any], name: str, kinds: tuple[type, ...], default: Any, what: str) -> Any:
+    value = options.pop(name, None)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise InvalidRequestError(f"{name} must be {what}, not {value!r}.")
+    return value
+
+
+def _callable(options: dict[str, Any], name: str) -> Any:
+    value = options.pop(name, None)
+    if value is not None and not callable(value):
+        raise InvalidRequestError(f"{name} must be a function, not {value!r}.")
+    return value
+
+
+class Run:
+    """One run.
+
+    Args:
+        asking: The verbs, in one world.
+        messages: What the user gave.
+        output_type: The type of the result.
+        options: Options of the run and of its requests.
+        live: Whether its events are wanted.
+        check: Whether typed answers are checked here.
+    """
+
+    def __init__(
+        self,
+        asking: Asking,
+        messages: Any,
+        output_type: Any,
+        options: dict[str, Any],
+        *,
+        live: bool = False,
+        check: bool = True,
+    ) -> None:
+        self.asking = asking
+        self.live = live
+        self.spec: OutputSpec | None = take_output(output_type, options, check=check)
+        self.deps = options.pop("deps", None)
+        self.max_steps: int = _take(options, "max_steps", (int,), DEFAULT_MAX_STEPS, "a whole number")
+        self.parallel: int = _take(options, "max_parallel_tools", (int,), DEFAULT_PARALLEL_TOOLS, "a whole number")
+        self.tool_timeout: float | None = _take(options, "tool_timeout", (int, float), None, "a number of seconds")
+        if self.max_steps < 1 or self.parallel < 1:
+            raise InvalidRequestError("max_steps and max_parallel_tools must be at least 1.")
+        self.budget: Budget | None = _take(options, "budget", (Budget,), None, "a Budget, e.g. Budget(tokens=10_000)")
+        self.ledger: Ledger | None = options.pop("ledger", None)
+        self.before: BeforeStep | None = _callable(options, "before_step")
+        self.after: AfterStep | None = _callable(options, "after_step")
+        self.on_tool_error: OnToolError | None = _callable(options, "on_tool_error")
+        decisions = options.pop("decisions", None)
+        tools = tools_of(options.pop("tools", None) or ())
+        self.tools: dict[str, Tool] = {tool.name: tool for tool in tools if tool.native is None}
+        self.all_tools = tools
+        self.messages = open_conversation(messages, options)
+        self.given = len(self.messages)
+        self.decisions: dict[str, Decision] = check_decisions(decisions, self.messages, self.tools)
+        self.options = options
+        now = asking.runtime.now()
+        self.spending = Spending(self.budget, now, current_spending.get())
+        self.steps: list[Step] = []
+        self.usage: Usage | None = None
+        self.reply: ChatResponse[Any] | None = None
+        self.outcome: Outcome | None = None
+        self.unknown: list[ToolCall] = []
+        self.pending: tuple[ToolCall, ...] = ()
+        self.stopped_by: StoppedBy = "answer"
+        self._repeats: dict[tuple[str, int, int], int] = {}
+        self.asked = 0
+
+    # -------------------------------------------------------------------------------------------- what is public
+
+    async def to_end(self) -> RunResult[Any]:
+        """Run to the end, or until somebody must decide."""
+        async for _ in self.events():
+            pass
+        return self.result()
+
+    async def one_step(self) -> RunResult[Any]:
+        """Do the next thing only: ask, or run the calls that can run."""
+        action = next_action(self.messages, self.tools, self.decisions)
+        if action.kind == "wait":
+            self.pending, self.stopped_by = action.waiting, "pending"
+        elif action.kind == "call":
+            async for _ in self._call(action):
+                pass
+        elif action.kind == "ask":
+            async for _ in self._ask():
+                pass
+        following = next_action(self.messages, self.tools, {})
+        if self.unknown or following.kind == "wait":
+            self.pending, self.stopped_by = (*following.waiting, *self.unknown), "pending"
+        elif following.kind != "done":
+            self.stopped_by = "step"
+        return self.result()
+
+    def result(self) -> RunResult[Any]:
+        """What was reached."""
+        return run_result(
+            self.reply,
+            messages=self.messages,
+            steps=self.steps,
+            pending=self.pending,
+            stopped_by=self.stopped_by,
+            given=self.given,
+            usage=self.usage or Usage(),
+            outcome=self.outcome,
+            typed=self.spec is not None,
+            unknown_outcome=tuple(self.unknown),
+        )
+
+    async def events(self) -> AsyncGenerator[RunEvent, None]:
+        """Run, and yield what happens.
+
+        Raises:
+            MaxStepsExceededError: The model wants more steps than allowed.
+            BudgetExceededError: The budget is used up.
+        """
+        try:
+            while True:
+                action = next_action(self.messages, self.tools, self.decisions)
+                if action.kind == "done" and self.asked:
+                    return
+                if action.kind == "wait" or (action.kind == "call" and self.unknown):
+                    self.pending, self.stopped_by = (*action.waiting, *self.unknown), "pending"
+                    return
+                if action.kind == "call":
+                    if self.asked >= self.max_steps and not self._decided(action):
+                        self._stop_steps()
+                    async for event in self._call(action):
+                        yield event
+                    if self.stopped_by != "answer":
+                        return
+                    continue
+                async for event in self._ask():
+                    yield event
+                if self.stopped_by != "answer":
+                    return
+        except BudgetExceededError as error:
+            if error.result is None:
+                error.result = self.result()
+            raise
+
+    def _decided(self, action: Action) -> bool:
+        return all(call.id in self.decisions for call in action.calls)
+
+    def _stop_steps(self) -> NoReturn:
+        self.stopped_by = "step"
+        raise MaxStepsExceededError(
+            f"The run was not finished after {self.max_steps} steps.",
+            result=self.result(),
+            provider=self.reply.provider if self.reply is not None else None,
+            model=self.reply.model if self.reply is not None else None,
+        )
+
+    # -------------------------------------------------------------------------------------------- asking
+
+    async def _ask(self) -> AsyncGenerator[RunEvent, None]:
+        """Send the conversation; the answer becomes part of it."""
+        if self.asked >= self.max_steps:
+            self._stop_steps()
+        self.asked += 1
+        number = self.asked
+        now = self.asking.runtime.now()
+        self.spending.check(now)
+        plan = StepPlan(number, self.messages, self.all_tools, self.options, self.usage or Usage())
+        if self.before is not None or number > 1 or self.spending.seconds_left(now) is not None:
+            plan.options = self._options_of(number, now)
+        if self.before is not None:
+            plan.messages, plan.tools = list(self.messages), list(self.all_tools)
+            said = self.before(plan)
+            if hasattr(said, "__await__"):
+                await said
+        options = {**plan.options, "tools": plan.tools} if plan.tools else plan.options
+        if self.live:
+            async for event in self._stream(plan, options):
+                yield event
+            reply = self.reply
+            assert reply is not None
+        else:
+            reply = self.reply = await self.asking.chat(plan.messages, options)
+        message = reply.message
+        if reply.finish_reason == "length" and message.tool_calls and not message.incomplete:
+            message = evolve(message, incomplete=True)
+        self.messages.append(message)
+        usage = reply.usage
+        self.usage = usage if self.usage is None else self.usage + usage
+        step = Step(number, message, reply.finish_reason, usage, reply.model, reply.request_id)
+        self.steps.append(step)
+        self.spending.add_step(usage)
+        calls = message.tool_calls if type(message.content) is not str else None
+        if self.live:
+            yield StepEnded(reply, number)
+        if calls:
+            return
+        if reply.finish_reason == "pause":  # a tool that the provider runs goes on: the conversation is sent back
+            async for event in self._ask():
+                yield event
+            return
+        if self.spec is not None:
+            async for event in self._settle(self.spec, reply, number):
+                yield event
+        await self._after(step)
+
+    def _options_of(self, number: int, now: float) -> dict[str, Any]:
+        options = dict(self.options)
+        if number > 1 and options.get("tool_choice") not in (None, "auto", "none"):
+            options["tool_choice"] = "auto"  # a forced choice would never end
+        left = self.spending.seconds_left(now)
+        if left is not None:
+            given = options.get("total_timeout")
+            options["total_timeout"] = left if given is None else min(left, given)
+        return options
+
+    async def _stream(self, plan: StepPlan, options: Mapping[str, Any]) -> AsyncGenerator[RunEvent, None]:
+        """Read a step's answer as a stream; one that breaks off is asked for again, after a reset."""
+        for attempt in range(_STREAM_RETRIES + 1):
+            answer = StreamedAnswer()
+            chunks = self.asking.stream(plan.messages, options, answer)
+            try:
+                async for event in self._deltas(chunks, plan.number):
+                    yield event
+            except StreamError as error:
+                if attempt == _STREAM_RETRIES:
+                    raise
+                yield RunReset(plan.number, error)
+                continue
+            finally:
+                await chunks.aclose()
+            self.reply = answer.response
+            return
+
+    async def _deltas(self, chunks: Any, number: int) -> AsyncGenerator[RunEvent, None]:
+        arguments: dict[int, list[Any]] = {}
+        async for chunk in chunks:
+            if chunk.thinking:
+                yield ThinkingDelta(chunk.thinking, number, chunk)
+            if chunk.text:
+                yield TextDelta(chunk.text, number, chunk)
+            for delta in chunk.tool_calls or ():
+                known = arguments.setdefault(delta.index, [None, None, ""])
+                known[0], known[1] = delta.id or known[0], delta.name or known[1]
+                known[2] += delta.arguments
+                yield ToolCallProgress(delta.index, known[0], known[1], known[2], number)
+
+    async def _settle(self, spec: OutputSpec, reply: ChatResponse[Any], number: int) -> AsyncGenerator[RunEvent, None]:
+        """Read the last answer as a value; if its form is wrong, the model is told, and asked again."""
+        earlier = self.outcome.outputs if self.outcome is not None else ()
+        outcome = self.outcome = await spec.outcome(reply, earlier)
+        error = outcome.error
+        if not isinstance(error, StructuredOutputError) or error.reason not in ("invalid", "empty"):
+            return
+        outputs = outcome.outputs
+        if len(outputs) > spec.retries or (len(outputs) > 1 and outputs[-2].problems == outputs[-1].problems):
+            return
+        if self.asked >= self.max_steps:
+            return
+        if self.live:
+            yield RunReset(number, error)
+        if not reply.text.strip():
+            self.messages.pop()  # an empty turn would be refused
+        self.messages.append(Message("user", correction(error.problems)))
+
+    # -------------------------------------------------------------------------------------------- calling
+
+    async def _call(self, action: Action) -> AsyncGenerator[RunEvent, None]:
+        """Run the calls that can run; their results become part of the conversation, in the order of the calls."""
+        if not self.steps:  # the calls of an earlier run
+            last = next(one for one in reversed(self.messages) if one.role == "assistant")
+            self.steps.append(Step(0, last, "tool_calls", Usage(), last.model))
+        number = self.asked
+        self.spending.add_calls(len(action.calls), self.asking.runtime.now())
+        executor = Executor(
+            self.asking.runtime,
+            self.tools,
+            self.messages,
+            number,
+            self.usage or Usage(),
+            self.spending,
+            self.deps,
+            self.tool_timeout,
+            self.on_tool_error,
+            self.ledger,
+            self.decisions,
+        )
+        done: dict[str, ToolOutcome] = {}
+        if self.live:
+            for call in action.calls:
+                yield ToolStarted(call, number)
+        outcomes = executor.run(action.calls, limit=self.parallel, live=self.live)
+        try:
+            async for item in outcomes:
+                if isinstance(item, ToolOutcome):
+                    done[item.call.id] = item
+                    if self.live:
+                        yield ToolFinished(item.call, item.result, number, item.error)
+                elif isinstance(item, UnknownOutcome):
+                    self.unknown.append(item.args[0])
+                elif isinstance(item, ToolProgress):
+                    yield item
+        finally:
+            await outcomes.aclose()
+            # What has run is kept, even if another call ends the run.
+            for call in action.calls:
+                if call.id in done:
+                    self.messages.append(Message("tool", [done[call.id].result]))
+                    self.decisions.pop(call.id, None)
+            self.steps[-1].outcomes.extend(done[call.id] for call in action.calls if call.id in done)
+        if any(self._repeated(outcome) for outcome in done.values()):
+            self.stopped_by = "repeat"
+        if not action.waiting and not self.unknown:
+            await self._after(self.steps[-1])
+
+    def _repeated(self, outcome: ToolOutcome) -> bool:
+        """Whether a call gave the same result for the third time."""
+        content = outcome.result.content
+        if not isinstance(content, str) or len(content) > _TOO_BIG_TO_COMPARE:
+            return False
+        try:
+            arguments = canonical(outcome.call.arguments)
+        except ValueError:  # not JSON: the text itself
+            arguments = outcome.call.arguments_json.encode("utf-8", "surrogatepass")
+        key = (outcome.call.name, hash(arguments), hash(content))
+        count = self._repeats[key] = self._repeats.get(key, 0) + 1
+        return count >= _MOST_REPEATS
+
+    async def _after(self, step: Step) -> None:
+        if self.after is None:
+            return
+        said = self.after(step)
+        if hasattr(said, "__await__"):
+            said = await said
+        if said is False and next_action(self.messages, self.tools, {}).kind != "done":
+            self.stopped_by = "after_step"
