@@ -34,6 +34,7 @@ LAYERS = (
     ("doctor",),
     ("structured",),
     ("tools",),
+    ("conversations", "bulk"),
     ("client", "frozen"),
     ("testing", "cli", "__main__"),
 )

@@ -56,6 +56,15 @@ if TYPE_CHECKING:
     from provider_kit.config.encrypted import encrypt_config as encrypt_config
     from provider_kit.config.entries import RoutingConfig as RoutingConfig
     from provider_kit.config.problems import Problem as Problem
+    from provider_kit.conversations.checks import fix_missing_tool_responses as fix_missing_tool_responses
+    from provider_kit.conversations.checks import has_images as has_images
+    from provider_kit.conversations.checks import pending_tool_calls as pending_tool_calls
+    from provider_kit.conversations.checks import validate_tool_calls as validate_tool_calls
+    from provider_kit.conversations.conversation import Conversation as Conversation
+    from provider_kit.conversations.stores import ConversationStore as ConversationStore
+    from provider_kit.conversations.stream import AsyncConversationStream as AsyncConversationStream
+    from provider_kit.conversations.stream import ConversationStream as ConversationStream
+    from provider_kit.conversations.truncate import truncate_messages as truncate_messages
     from provider_kit.dialects.base import Dialect as Dialect
     from provider_kit.doctor.findings import Diagnosis as Diagnosis
     from provider_kit.doctor.findings import Finding as Finding
@@ -214,6 +223,7 @@ if TYPE_CHECKING:
     from provider_kit.providers.registry import provider_names as provider_names
     from provider_kit.providers.registry import register_provider as register_provider
     from provider_kit.stores.redis_store import RedisStore as RedisStore
+    from provider_kit.stores.sqlite_history import SQLiteHistory as SQLiteHistory
     from provider_kit.structured.partials import PartialValue as PartialValue
     from provider_kit.tools.actions import Action as Action
     from provider_kit.tools.actions import next_action as next_action
@@ -244,6 +254,7 @@ if TYPE_CHECKING:
     from provider_kit.tools.run_events import ToolStarted as ToolStarted
     from provider_kit.tools.run_stream import AsyncRunStream as AsyncRunStream
     from provider_kit.tools.run_stream import RunStream as RunStream
+    from provider_kit.tools.sqlite_ledger import SQLiteLedger as SQLiteLedger
     from provider_kit.transports.scripted import ScriptedTransport as ScriptedTransport
     from provider_kit.wire.rate_limit_headers import Allowance as Allowance
     from provider_kit.wire.rate_limit_headers import RateLimitInfo as RateLimitInfo
@@ -278,6 +289,12 @@ _HOMES = names_by_module(
         provider_kit.config.encrypted: decrypt_config encrypt_config
         provider_kit.config.entries: RoutingConfig
         provider_kit.config.problems: Problem
+        provider_kit.conversations.checks: fix_missing_tool_responses has_images pending_tool_calls
+        validate_tool_calls
+        provider_kit.conversations.conversation: Conversation
+        provider_kit.conversations.stores: ConversationStore
+        provider_kit.conversations.stream: AsyncConversationStream ConversationStream
+        provider_kit.conversations.truncate: truncate_messages
         provider_kit.dialects.base: Dialect
         provider_kit.doctor.findings: Diagnosis Finding
         provider_kit.engine.call: Call
@@ -318,6 +335,7 @@ _HOMES = names_by_module(
         provider_kit.providers.base: Provider
         provider_kit.providers.registry: provider_names register_provider
         provider_kit.stores.redis_store: RedisStore
+        provider_kit.stores.sqlite_history: SQLiteHistory
         provider_kit.structured.partials: PartialValue
         provider_kit.tools.actions: Action next_action
         provider_kit.tools.budget: Budget
@@ -331,6 +349,7 @@ _HOMES = names_by_module(
         provider_kit.tools.run_events: RunEvent RunReset StepEnded TextDelta ThinkingDelta ToolCallProgress
         ToolFinished ToolProgress ToolStarted
         provider_kit.tools.run_stream: AsyncRunStream RunStream
+        provider_kit.tools.sqlite_ledger: SQLiteLedger
         provider_kit.transports.scripted: ScriptedTransport
         provider_kit.wire.rate_limit_headers: Allowance RateLimitInfo
     """

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from provider_kit.client.assembled import AssembledClient
+from provider_kit.client.run_verbs import with_function_tools
 from provider_kit.errors import ConfigError
 from provider_kit.model.arguments import explained
 from provider_kit.model.config import DEFAULT_MAX_RETRIES
@@ -180,11 +181,7 @@ class Client(AssembledClient):
         )
         self._own = (session, async_session, transport)
         self._allow_secret_pickle = allow_secret_pickle
-        if defaults and defaults.get("tools") is not None:
-            from provider_kit.tools.function import tools_of
-
-            defaults = {**defaults, "tools": tools_of(defaults["tools"])}
-        self._defaults = check_defaults(defaults)
+        self._defaults = check_defaults(with_function_tools(defaults))
         self._setup(config)
 
     @classmethod
@@ -363,10 +360,6 @@ class Client(AssembledClient):
         from provider_kit.engine.client_arguments import check_defaults
 
         given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-        if "tools" in given:
-            from provider_kit.tools.function import tools_of
-
-            given["tools"] = tools_of(given["tools"])
         credentials = sum(one is not None for one in (api_key, api_keys, token, auth))
         if credentials > 1 or not (credentials or given):
             raise ConfigError(
@@ -380,7 +373,7 @@ class Client(AssembledClient):
         timeout, total = given.pop("timeout", None), given.pop("total_timeout", None)
         if timeout is not None or total is not None:
             made._take_times(timeout, total)
-        made._defaults = {**self._defaults, **check_defaults(given)}
+        made._defaults = {**self._defaults, **check_defaults(with_function_tools(given))}
         if credentials:
             made._config, made._parts = with_other_keys(
                 self._config, self._parts, api_key=api_key, api_keys=api_keys, token=token, auth=auth

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
+from provider_kit.errors import ConfigError, InvalidRequestError
 from provider_kit.model.inputs import Messages
 from provider_kit.transports.drive import run_to_completion
 
@@ -20,6 +21,22 @@ if TYPE_CHECKING:
 __all__ = ["RunVerbs"]
 
 T = TypeVar("T")
+
+
+def with_function_tools(defaults: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Default arguments of calls, with their functions as tools.
+
+    Raises:
+        ConfigError: One of them is no tool.
+    """
+    if not defaults or defaults.get("tools") is None:
+        return defaults
+    from provider_kit.tools.function import tools_of
+
+    try:
+        return {**defaults, "tools": tools_of(defaults["tools"])}
+    except InvalidRequestError as error:
+        raise ConfigError(f"A default cannot be used: {error.message}", hint=error.hint) from None
 
 
 class RunVerbs:

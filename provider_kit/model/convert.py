@@ -22,7 +22,15 @@ from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.media import Audio, Document, Image
 from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 
-__all__ = ["converter", "dump_conversation", "load_conversation"]
+__all__ = [
+    "converter",
+    "dump_conversation",
+    "dump_part",
+    "load_conversation",
+    "load_part",
+    "read_messages",
+    "write_messages",
+]
 
 #: Version of the written form.
 FORMAT = 1
@@ -98,6 +106,16 @@ def _read_part(written: Mapping[str, Any]) -> Any:
     return part(**known, extra=extra or None)
 
 
+def dump_part(part: Any) -> str:
+    """One part of a message as JSON text."""
+    return dumps_text(_write(part))
+
+
+def load_part(text: str | bytes) -> Any:
+    """What :func:`dump_part` wrote."""
+    return _read_part(loads(text))
+
+
 def _read_message(written: Any, _: type[Message]) -> Message:
     names = _NAMES[Message]
     known = {alias: written[alias] for alias in names if alias in written}
@@ -124,13 +142,32 @@ def _make_converter() -> Converter:
 converter = _make_converter()
 
 
+def write_messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """Messages as JSON values."""
+    return [_write_message(message) for message in messages]
+
+
+def read_messages(written: Iterable[Any]) -> list[Message]:
+    """What :func:`write_messages` wrote.
+
+    Raises:
+        InvalidRequestError: One of them is no message.
+    """
+    try:
+        return [_read_message(one, Message) for one in written]
+    except InvalidRequestError:
+        raise
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise InvalidRequestError(f"A message of the conversation is malformed: {error}.") from error
+
+
 def dump_conversation(messages: Any) -> str:
     """Write a conversation (anything ``chat`` takes) as JSON text.
 
     Raises:
         InvalidRequestError: It is not a conversation, or holds something that JSON cannot represent.
     """
-    written = [_write_message(message) for message in to_messages(messages, waiting=True)]
+    written = write_messages(to_messages(messages, waiting=True))
     try:
         return dumps_text({"format": FORMAT, "messages": written})
     except (TypeError, ValueError) as error:
@@ -151,9 +188,4 @@ def load_conversation(text: str | bytes) -> list[Message]:
         return to_messages(value, waiting=True)
     if not isinstance(value, dict) or not isinstance(value.get("messages"), Iterable):
         raise InvalidRequestError("This JSON is not a conversation.", hint="Expected {'format': 1, 'messages': […]}.")
-    try:
-        return to_messages([_read_message(written, Message) for written in value["messages"]], waiting=True)
-    except InvalidRequestError:
-        raise
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise InvalidRequestError(f"A message of the conversation is malformed: {error}.") from error
+    return to_messages(read_messages(value["messages"]), waiting=True)

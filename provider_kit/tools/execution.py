@@ -107,16 +107,16 @@ class Executor:
         key = ""
         if self.ledger is not None:
             key = call_key(call, self.messages)
-            entry = self.ledger.find(key)
+            entry = await self.runtime.call_blocking(self.ledger.find, key)
             if entry is not None and entry.state == "finished" and entry.result is not None:
                 return ToolOutcome(call, evolve(entry.result, tool_call_id=call.id))
             if entry is not None and decision is None:
                 return UnknownOutcome(call)
             if entry is not None and decision is not None and decision.kind in ("approve", "edit"):
-                self.ledger.clear(key)
+                await self.runtime.call_blocking(self.ledger.clear, key)
         outcome = await self._decided(call, decision, key, report)
         if self.ledger is not None and isinstance(outcome, ToolOutcome) and not outcome.timed_out:
-            self.ledger.finish(key, outcome.result)
+            await self.runtime.call_blocking(self.ledger.finish, key, outcome.result)
         return outcome
 
     async def _decided(
@@ -141,7 +141,7 @@ class Executor:
             arguments = self._arguments(tool, written)
         except SchemaError as error:
             return ToolOutcome(call, error_result(call, error), error.cause or error)
-        if self.ledger is not None and not self.ledger.start(key, written):
+        if self.ledger is not None and not await self.runtime.call_blocking(self.ledger.start, key, written):
             return UnknownOutcome(call)
         return await self._invoke(tool, call, arguments, written is not call, started, report)
 

@@ -158,6 +158,11 @@ def tool(
         )
 
     def make(inner: Callable[..., Any]) -> FunctionTool:
+        if isinstance(inner, type):
+            raise InvalidRequestError(
+                f"{inner.__name__} is a class, not a tool.",
+                hint="Pass a function or a method; for an answer of this class, output_type=.",
+            )
         if not callable(inner):
             raise InvalidRequestError(f"tool() takes a function, not {inner!r}.", hint="@tool above the function.")
         definition = _define(inner)
@@ -214,11 +219,11 @@ def _read(function: Callable[..., Any]) -> _Definition:
     target: Any = function
     while isinstance(target, functools.partial):
         target = target.func
-    if not inspect.isroutine(target) and not isinstance(target, type):
+    if not inspect.isroutine(target):  # an object that can be called
         target = type(target).__call__
     try:
         signature = inspect.signature(function)
-        hints = resolved_hints(vars(target)["__init__"] if isinstance(target, type) else target, where=f"{name}()")
+        hints = resolved_hints(target, where=f"{name}()")
     except (TypeError, ValueError) as error:
         if isinstance(error, InvalidRequestError):
             raise

@@ -6,7 +6,7 @@ one action, and ``stream_run``, which yields what happens.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
 from attrs import define, evolve, field
@@ -147,6 +147,10 @@ class Run:
         self.stopped_by: StoppedBy = "answer"
         self._repeats: dict[tuple[str, int, int], int] = {}
         self.asked = 0
+        #: Awaited whenever the transcript has grown.
+        self.on_growth: Callable[[], Awaitable[object]] | None = None
+        #: Whether a live run yields the chunks of an answer themselves, in place of what is in them.
+        self.as_chunks = False
 
     # -------------------------------------------------------------------------------------------- what is public
 
@@ -263,6 +267,8 @@ class Run:
         if reply.finish_reason == "length" and message.tool_calls and not message.incomplete:
             message = evolve(message, incomplete=True)
         self.messages.append(message)
+        if self.on_growth is not None:
+            await self.on_growth()
         usage = reply.usage
         self.usage = usage if self.usage is None else self.usage + usage
         step = Step(number, message, reply.finish_reason, usage, reply.model, reply.request_id)
@@ -307,12 +313,15 @@ class Run:
                 continue
             finally:
                 await chunks.aclose()
-            self.reply = answer.response
+                self.reply = answer.response or self.reply
             return
 
-    async def _deltas(self, chunks: Any, number: int) -> AsyncGenerator[RunEvent, None]:
+    async def _deltas(self, chunks: Any, number: int) -> AsyncGenerator[Any, None]:
         arguments: dict[int, list[Any]] = {}
         async for chunk in chunks:
+            if self.as_chunks:
+                yield chunk
+                continue
             if chunk.thinking:
                 yield ThinkingDelta(chunk.thinking, number, chunk)
             if chunk.text:
@@ -386,6 +395,8 @@ class Run:
                     self.messages.append(Message("tool", [done[call.id].result]))
                     self.decisions.pop(call.id, None)
             self.steps[-1].outcomes.extend(done[call.id] for call in action.calls if call.id in done)
+        if self.on_growth is not None and done:
+            await self.on_growth()
         if any(self._repeated(outcome) for outcome in done.values()):
             self.stopped_by = "repeat"
         if not action.waiting and not self.unknown:

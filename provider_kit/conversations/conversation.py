@@ -1,0 +1,448 @@
+"""A conversation that remembers.
+
+One object serves blocking and asyncio code, threads and event loops: turns wait for each other. Its history is a list
+of messages; what a turn adds is taken over when it ends.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+
+from attrs import evolve
+
+from provider_kit.conversations.checks import has_images, pending_tool_calls
+from provider_kit.conversations.document import ConversationState, read_document, write_document
+from provider_kit.conversations.stores import delete_document
+from provider_kit.conversations.stream import AsyncConversationStream, ConversationStream
+from provider_kit.conversations.truncate import truncate_messages
+from provider_kit.conversations.turns import Core, Turn
+from provider_kit.errors import InvalidRequestError
+from provider_kit.model.chat import Usage
+from provider_kit.model.inputs import Messages
+from provider_kit.model.json_text import dumps_text, loads
+from provider_kit.model.messages import Message, ToolCall, ToolResult
+from provider_kit.tools.decisions import Decision, answer, approve, deny, edit
+from provider_kit.transports.drive import run_to_completion
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from provider_kit.tools.options import RunOptions
+    from provider_kit.tools.result import RunResult
+
+__all__ = ["Conversation"]
+
+T = TypeVar("T")
+
+
+class Conversation:
+    """A conversation; made by ``client.conversation(…)``.
+
+    Args:
+        client: A client, or whatever has its verbs.
+        core: Its state and options.
+
+    Example:
+        >>> from provider_kit import Client
+        >>> talk = Client("demo").conversation()
+        >>> talk.say("My name is Ada.").text
+        'Nice to meet you, Ada!'
+        >>> talk.say("What is my name?").text
+        'Your name is Ada.'
+    """
+
+    def __init__(self, client: Any, core: Core) -> None:
+        #: The client of the next turn; another one may be put in its place, also of another provider.
+        self.client = client
+        self._core = core
+
+    def __repr__(self) -> str:
+        state = self._core.state
+        named = f" {state.id!r}" if state.id is not None else ""
+        return f"<Conversation{named}: {len(state.messages)} messages>"
+
+    # -------------------------------------------------------------------------------------------- state
+
+    def _loaded(self) -> ConversationState:
+        if not self._core.loaded and self._core.store is not None:
+            run_to_completion(self._core.load(_blocking_runtime()))
+        return self._core.state
+
+    @property
+    def id(self) -> str | None:
+        """Its id, if it is stored under one."""
+        return self._core.state.id
+
+    @property
+    def messages(self) -> list[Message]:
+        """The history: a copy, without the system prompt."""
+        return list(self._loaded().messages)
+
+    @property
+    def system(self) -> str | None:
+        """The system prompt."""
+        return self._loaded().system
+
+    @system.setter
+    def system(self, text: str | None) -> None:
+        if text is not None and not isinstance(text, str):
+            raise InvalidRequestError(f"system must be a string, not {type(text).__name__}.")
+        self._loaded().system = text
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all turns so far, also of those that were undone."""
+        return self._loaded().usage or Usage()
+
+    @property
+    def cost(self) -> Decimal | None:
+        """Price of all turns so far in US dollars; ``None`` if that of one of them is unknown."""
+        return self.usage.cost
+
+    @property
+    def pending_tool_calls(self) -> list[ToolCall]:
+        """Tool calls that wait for a result or a decision."""
+        return pending_tool_calls(self._loaded().messages)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there is an image in the history."""
+        return has_images(self._loaded().messages)
+
+    @property
+    def branches(self) -> list[list[Message]]:
+        """Earlier versions of the history, oldest first: what ``retry``, ``edit`` and ``undo`` replaced."""
+        return [list(branch) for branch in self._loaded().branches]
+
+    # -------------------------------------------------------------------------------------------- turns
+
+    def _turn(
+        self, awaited: bool, question: Any, output_type: Any, options: Mapping[str, Any], live: bool = False
+    ) -> Turn:
+        client = self.client
+
+        def make_run(messages: Any, wanted: Any, given: dict[str, Any], streamed: bool) -> Any:
+            return client._run(awaited, messages, wanted, given, streamed)
+
+        return Turn(
+            self._core,
+            make_run,
+            _asyncio_runtime() if awaited else _blocking_runtime(),
+            question,
+            output_type,
+            dict(options),
+            live=live,
+        )
+
+    @overload
+    def say(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    @overload
+    def say(
+        self, message: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
+    ) -> RunResult[T]: ...
+    @overload
+    def say(
+        self, message: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> RunResult[T]: ...
+    def say(self, message: Messages | None = None, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
+        """Say something, and wait for the answer. Tools of the conversation are called.
+
+        A turn that fails leaves the history as it was, unless tools have run: then it holds their results, and
+        :meth:`resume` goes on.
+
+        Args:
+            message: A string, a message, or parts.
+            output_type: The type of the answer, as for ``client.chat``.
+            options: Options of this turn, see :class:`RunOptions`.
+
+        Raises:
+            PendingToolCallsError: Tool calls of the last turn wait for a decision.
+            ProviderKitError: As ``client.run``.
+        """
+        return run_to_completion(self._turn(False, message, output_type, options).to_end())
+
+    @overload
+    async def asay(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    @overload
+    async def asay(
+        self, message: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
+    ) -> RunResult[T]: ...
+    @overload
+    async def asay(
+        self, message: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> RunResult[T]: ...
+    async def asay(self, message: Messages | None = None, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
+        """As :meth:`say`."""
+        return await self._turn(True, message, output_type, options).to_end()
+
+    def stream(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> ConversationStream[None]:
+        """Say something, and stream the answer: ``for chunk in talk.stream("…")``.
+
+        What was received of an answer that broke off, or was left, stays in the history, marked as incomplete.
+
+        Arguments and errors as :meth:`say`.
+        """
+        return ConversationStream(self._turn(False, message, None, options, True))
+
+    def astream(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> AsyncConversationStream[None]:
+        """As :meth:`stream`: ``async for chunk in talk.astream("…")``."""
+        return AsyncConversationStream(self._turn(True, message, None, options, True))
+
+    def resume(self, **options: Unpack[RunOptions]) -> RunResult[None]:
+        """Go on after decisions about tool calls, or with a turn that was interrupted.
+
+        Raises:
+            ProviderKitError: As :meth:`say`.
+        """
+        return run_to_completion(self._turn(False, None, None, options).to_end())
+
+    async def aresume(self, **options: Unpack[RunOptions]) -> RunResult[None]:
+        """As :meth:`resume`."""
+        return await self._turn(True, None, None, options).to_end()
+
+    def retry(self, **options: Unpack[RunOptions]) -> RunResult[None]:
+        """Ask for another answer to the last question; the present one becomes a branch.
+
+        Raises:
+            InvalidRequestError: Nothing was asked yet.
+        """
+        self._rewind(keep_question=True)
+        return self.resume(**options)
+
+    async def aretry(self, **options: Unpack[RunOptions]) -> RunResult[None]:
+        """As :meth:`retry`."""
+        self._rewind(keep_question=True)
+        return await self.aresume(**options)
+
+    # -------------------------------------------------------------------------------------------- history
+
+    def _rewind(self, *, keep_question: bool) -> list[Message]:
+        """Take back the last turn; what was there becomes a branch. Returns what was taken back."""
+        state = self._loaded()
+        start = next((n for n in range(len(state.messages) - 1, -1, -1) if _is_question(state.messages[n])), None)
+        if start is None:
+            raise InvalidRequestError("Nothing was said yet.", hint="talk.say('Hello').")
+        cut = start + 1 if keep_question else start
+        state.branches.append(list(state.messages))
+        taken = state.messages[cut:]
+        state.messages = state.messages[:cut]
+        self._forget(state)
+        return taken
+
+    def _forget(self, state: ConversationState) -> None:
+        """What belonged to the history that was replaced."""
+        state.decisions.clear()
+        state.summary, state.summarised = None, 0
+
+    def undo(self) -> list[Message]:
+        """Take back the last question and what followed; the history with it becomes a branch.
+
+        Returns:
+            The messages that were taken back.
+
+        Raises:
+            InvalidRequestError: Nothing was said yet.
+        """
+        taken = self._rewind(keep_question=False)
+        self._store()
+        return taken
+
+    @overload
+    def edit(self, call: str | ToolCall, arguments: Mapping[str, Any], /) -> None: ...
+    @overload
+    def edit(self, text: str, /, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    def edit(self, first: Any, arguments: Any = None, /, **options: Any) -> Any:
+        """Change the last question and ask again: ``talk.edit("…")``; or change the arguments of a waiting tool call
+        and let it run with them: ``talk.edit(call, {…})``, followed by :meth:`resume`.
+
+        Raises:
+            InvalidRequestError: Nothing was said yet; or there is no such call.
+        """
+        if arguments is not None:
+            return self._decide(first, edit(arguments))
+        self._rewind(keep_question=False)
+        return self.say(first, **options)
+
+    async def aedit(self, text: str, /, **options: Unpack[RunOptions]) -> RunResult[None]:
+        """Change the last question, and ask again."""
+        self._rewind(keep_question=False)
+        return await self.asay(text, **options)
+
+    def switch(self, branch: int) -> None:
+        """Go back to a branch; the present history takes its place.
+
+        Args:
+            branch: Its number in :attr:`branches`.
+
+        Raises:
+            InvalidRequestError: There is no such branch.
+        """
+        state = self._loaded()
+        if not isinstance(branch, int) or not -len(state.branches) <= branch < len(state.branches):
+            raise InvalidRequestError(
+                f"There is no branch {branch!r}.", hint=f"There are {len(state.branches)} in talk.branches."
+            )
+        state.messages, state.branches[branch] = state.branches[branch], state.messages
+        self._forget(state)
+        self._store()
+
+    def branch(self) -> Conversation:
+        """A copy that goes its own way; it is not stored."""
+        state = self._loaded()
+        copied = evolve(
+            state,
+            id=None,
+            messages=list(state.messages),
+            branches=[list(one) for one in state.branches],
+            decisions=dict(state.decisions),
+            extra=dict(state.extra),
+        )
+        core = Core(copied, dict(self._core.options), None, self._core.max_input_tokens, self._core.summarise)
+        return type(self)(self.client, core)
+
+    def truncate(self, max_tokens: int) -> None:
+        """Shorten the history to the newest turns that fit; the whole of it becomes a branch.
+
+        Args:
+            max_tokens: Tokens the history may have, as estimated.
+        """
+        state = self._loaded()
+        kept = truncate_messages(state.messages, max_tokens) if state.messages else []
+        if len(kept) < len(state.messages):
+            state.branches.append(state.messages)
+            state.messages, state.summary, state.summarised = kept, None, 0
+            self._store()
+
+    # -------------------------------------------------------------------------------------------- decisions
+
+    def approve(self, call: str | ToolCall | None = None) -> None:
+        """Let a waiting tool call run, with :meth:`resume`.
+
+        Args:
+            call: The call or its id; default: every call that waits.
+
+        Raises:
+            InvalidRequestError: No such call waits, or it is decided already.
+        """
+        if call is not None:
+            self._decide(call, approve())
+            return
+        decided = self._loaded().decisions
+        waiting = [one for one in self.pending_tool_calls if one.id not in decided]
+        if not waiting:
+            raise InvalidRequestError("No tool call waits for a decision.", hint="See talk.pending_tool_calls.")
+        for one in waiting:
+            self._decide(one, approve())
+
+    def deny(self, call: str | ToolCall, reason: str = "") -> None:
+        """Do not let a waiting tool call run; the model is told the reason, with :meth:`resume`."""
+        self._decide(call, deny(reason))
+
+    def answer(self, call: str | ToolCall, value: Any) -> None:
+        """Give the result of a waiting tool call, which then does not run; go on with :meth:`resume`."""
+        self._decide(call, answer(value))
+
+    def _decide(self, call: str | ToolCall, decision: Decision) -> None:
+        state = self._loaded()
+        call_id = call.id if isinstance(call, ToolCall) else call
+        if call_id in state.decisions:
+            raise InvalidRequestError(
+                f"The call {call_id!r} is decided already.", hint="Go on with talk.resume(); a decision is final."
+            )
+        if all(one.id != call_id for one in self.pending_tool_calls):
+            waiting = ", ".join(one.id for one in self.pending_tool_calls) or "none"
+            raise InvalidRequestError(f"No call {call_id!r} waits here.", hint=f"Waiting: {waiting}.")
+        state.decisions[call_id] = decision
+        self._store()
+
+    # -------------------------------------------------------------------------------------------- storing
+
+    def _store(self) -> None:
+        run_to_completion(self._core.save(_blocking_runtime()))
+
+    def to_json(self) -> str:
+        """The conversation as JSON text: its messages, branches, decisions and usage. Tools and options are not in it.
+
+        Raises:
+            InvalidRequestError: It holds something that JSON cannot represent.
+        """
+        try:
+            return dumps_text(write_document(self._loaded()))
+        except (TypeError, ValueError) as error:
+            raise InvalidRequestError(f"The conversation cannot be written as JSON: {error}.") from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the conversation to a JSON file, readable by its owner only.
+
+        Args:
+            path: The file; replaced as a whole.
+        """
+        text = self.to_json()
+        target = Path(path)
+        beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        with os.fdopen(os.open(beside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(beside, target)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], client: Any, **options: Any) -> Conversation:
+        """Read a conversation from a JSON file.
+
+        Args:
+            path: A file written by :meth:`save` or :func:`dump_conversation`.
+            client: The client to continue with.
+            options: As ``client.conversation``: ``tools``, ``system`` and so on.
+
+        Raises:
+            InvalidRequestError: The file is no conversation.
+            OSError: It cannot be read.
+        """
+        return cls.from_json(Path(path).read_text(encoding="utf-8"), client, **options)
+
+    @classmethod
+    def from_json(cls, text: str, client: Any, **options: Any) -> Conversation:
+        """As :meth:`load`, from text.
+
+        Raises:
+            InvalidRequestError: It is no conversation.
+        """
+        try:
+            document = loads(text)
+        except ValueError as error:
+            raise InvalidRequestError(f"The conversation is not valid JSON: {error}.") from error
+        state = read_document(document)
+        made: Conversation = client.conversation(**options)
+        system = options.get("system")
+        made._core.state = evolve(
+            state,
+            id=made._core.state.id if made._core.state.id is not None else state.id,
+            system=state.system if system is None else system,
+        )
+        made._core.loaded = True
+        return made
+
+    def delete(self) -> None:
+        """Delete what is stored of the conversation; the object keeps what it holds."""
+        core = self._core
+        if core.store is not None and core.state.id is not None:
+            run_to_completion(delete_document(core.store, core.state.id, _blocking_runtime()))
+
+
+def _is_question(message: Message) -> bool:
+    return message.role == "user" and not any(type(part) is ToolResult for part in message.parts)
+
+
+def _blocking_runtime() -> Any:
+    from provider_kit.transports.runtime_blocking import BlockingRuntime
+
+    return BlockingRuntime()
+
+
+def _asyncio_runtime() -> Any:
+    from provider_kit.transports.runtime_asyncio import AsyncioRuntime
+
+    return AsyncioRuntime()

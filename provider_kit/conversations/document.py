@@ -1,0 +1,112 @@
+"""The JSON form of a conversation. Versions to come may add fields: what is not known is kept, and written back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from attrs import define, field
+
+from provider_kit.errors import InvalidRequestError
+from provider_kit.model.chat import Usage
+from provider_kit.model.convert import FORMAT, read_messages, write_messages
+from provider_kit.model.messages import Message
+from provider_kit.tools.decisions import Decision, read_decision, write_decision
+
+__all__ = ["ConversationState", "read_document", "write_document"]
+
+_COUNTS = (
+    *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"),
+    "total_tokens",
+)
+
+
+@define
+class ConversationState:
+    """What a conversation consists of."""
+
+    id: str | None = None
+    system: str | None = None
+    messages: list[Message] = field(factory=list)
+    #: Earlier versions of the end of the history: what retry, edit and undo replaced.
+    branches: list[list[Message]] = field(factory=list)
+    #: Decisions about calls that wait, by the id of the call.
+    decisions: dict[str, Decision] = field(factory=dict)
+    usage: Usage | None = None
+    #: A summary of the messages before :attr:`summarised`, and their number.
+    summary: str | None = None
+    summarised: int = 0
+    #: Fields of later versions.
+    extra: dict[str, Any] = field(factory=dict)
+
+
+def write_document(state: ConversationState) -> dict[str, Any]:
+    """A conversation as a dict that JSON can represent."""
+    document: dict[str, Any] = {**state.extra, "format": FORMAT}
+    if state.id is not None:
+        document["id"] = state.id
+    if state.system is not None:
+        document["system"] = state.system
+    document["messages"] = write_messages(state.messages)
+    if state.branches:
+        document["branches"] = [write_messages(branch) for branch in state.branches]
+    if state.decisions:
+        document["decisions"] = {call: write_decision(one) for call, one in state.decisions.items()}
+    if state.usage is not None:
+        document["usage"] = _write_usage(state.usage)
+    if state.summary is not None:
+        document |= {"summary": state.summary, "summarised": state.summarised}
+    return document
+
+
+_KNOWN = ("format", "id", "system", "messages", "branches", "decisions", "usage", "summary", "summarised")
+
+
+def read_document(document: Any) -> ConversationState:
+    """What :func:`write_document` wrote, or a list of messages in it.
+
+    Raises:
+        InvalidRequestError: It is no conversation, or of a newer format.
+    """
+    if not isinstance(document, Mapping) or not isinstance(document.get("messages"), list):
+        raise InvalidRequestError("This is not a conversation.", hint="Expected {'format': 1, 'messages': […]}.")
+    version = document.get("format", FORMAT)
+    if not isinstance(version, int) or version > FORMAT:
+        raise InvalidRequestError(
+            f"The conversation has the format {version!r}; this version reads up to {FORMAT}.",
+            hint="pip install --upgrade provider-kit",
+        )
+    decisions = document.get("decisions") or {}
+    branches = document.get("branches") or []
+    if not isinstance(decisions, Mapping) or not isinstance(branches, list):
+        raise InvalidRequestError("The decisions or branches of the conversation are malformed.")
+    return ConversationState(
+        document.get("id"),
+        document.get("system"),
+        read_messages(document["messages"]),
+        [read_messages(branch) for branch in branches],
+        {str(call): read_decision(one) for call, one in decisions.items()},
+        _read_usage(document.get("usage")),
+        document.get("summary"),
+        int(document.get("summarised") or 0),
+        {key: value for key, value in document.items() if key not in _KNOWN},
+    )
+
+
+def _write_usage(usage: Usage) -> dict[str, Any]:
+    written: dict[str, Any] = {name: n for name in _COUNTS if (n := getattr(usage, name)) is not None}
+    if usage.cost is not None:
+        written["cost"] = str(usage.cost)
+    return written
+
+
+def _read_usage(written: Any) -> Usage | None:
+    if not isinstance(written, Mapping):
+        return None
+    counts: dict[str, Any] = {name: n for name in _COUNTS if isinstance(n := written.get(name), int)}
+    try:
+        cost = None if written.get("cost") is None else Decimal(str(written["cost"]))
+    except InvalidOperation:
+        cost = None
+    return Usage(**counts, cost=cost)

@@ -1,0 +1,126 @@
+"""A streamed turn of a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Any, Generic, NoReturn, Self
+
+from provider_kit.conversations.turns import Turn
+from provider_kit.errors import InvalidRequestError
+from provider_kit.model.chat import Chunk, T_co
+from provider_kit.tools.result import RunResult
+from provider_kit.tools.run_events import RunEvent
+from provider_kit.transports.drive import iterate_blocking
+
+__all__ = ["AsyncConversationStream", "ConversationStream"]
+
+
+class _Base(Generic[T_co]):
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._generator: Any = None
+
+    @property
+    def response(self) -> RunResult[T_co]:
+        """The answer, once the loop has ended; of a turn that was left, what was received."""
+        turn = self._turn
+        if turn.result is not None:
+            return turn.result
+        if turn.run is None:
+            raise InvalidRequestError("The turn has not begun.", hint="Read the stream first.")
+        return turn.run.result()
+
+    def _started(self, as_chunks: bool) -> Any:
+        if self._generator is None:
+            self._turn.as_chunks = as_chunks
+            self._generator = self._turn.events()
+        return self._generator
+
+
+class ConversationStream(_Base[T_co]):
+    """A streamed turn: ``for chunk in talk.stream("…")``. Tools run between the chunks.
+
+    Leaving the loop early frees the connection; what was received stays in the conversation, marked as incomplete.
+    """
+
+    def __init__(self, turn: Turn) -> None:
+        super().__init__(turn)
+        self._iterator: Iterator[Any] | None = None
+
+    def _read(self, as_chunks: bool) -> Iterator[Any]:
+        if self._iterator is None:
+            self._iterator = iterate_blocking(self._started(as_chunks))
+        return self._iterator
+
+    def __iter__(self) -> Iterator[Chunk]:
+        for event in self._read(True):
+            if type(event) is Chunk:
+                yield event
+
+    def events(self) -> Iterator[RunEvent]:
+        """Everything that happens: pieces of text, calls as they are written, progress and results of tools."""
+        return self._read(False)
+
+    def text(self) -> Iterator[str]:
+        """Only the pieces of text."""
+        for chunk in self:
+            if chunk.text:
+                yield chunk.text
+
+    def close(self) -> None:
+        """End the turn. Safe to call twice."""
+        closing: Any = self._iterator
+        if closing is not None:
+            closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __aiter__(self) -> NoReturn:
+        raise TypeError("stream() is read by a plain loop; in asyncio write: async for chunk in talk.astream(…)")
+
+
+class AsyncConversationStream(_Base[T_co]):
+    """A streamed turn: ``async for chunk in talk.astream("…")``. Tools run between the chunks."""
+
+    async def __aiter__(self) -> AsyncIterator[Chunk]:
+        generator = self._started(True)
+        try:
+            async for event in generator:
+                if type(event) is Chunk:
+                    yield event
+        finally:
+            await generator.aclose()
+
+    def events(self) -> AsyncIterator[RunEvent]:
+        """As :meth:`ConversationStream.events`."""
+        events: AsyncIterator[RunEvent] = self._started(False)
+        return events
+
+    async def text(self) -> AsyncIterator[str]:
+        """Only the pieces of text."""
+        async for chunk in self:
+            if chunk.text:
+                yield chunk.text
+
+    async def aclose(self) -> None:
+        """End the turn. Safe to call twice."""
+        if self._generator is not None:
+            await self._generator.aclose()
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("astream() is read by async for; in a plain loop write: for chunk in talk.stream(…)")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()

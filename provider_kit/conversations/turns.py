@@ -1,0 +1,260 @@
+"""One turn of a conversation: what is sent, and what is kept of it, also when it fails or breaks off."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+from attrs import define, evolve, field
+
+from provider_kit.conversations.checks import pending_tool_calls
+from provider_kit.conversations.document import ConversationState, read_document, write_document
+from provider_kit.conversations.stores import ConversationStore, load_document, save_document
+from provider_kit.conversations.truncate import estimated_tokens, split_to_fit
+from provider_kit.errors import InvalidRequestError, PendingToolCallsError, StreamError
+from provider_kit.model.chat import ChatResponse
+from provider_kit.model.conversation import attach_files
+from provider_kit.model.inputs import open_conversation
+from provider_kit.model.messages import Message
+from provider_kit.policies.concurrency import Slots
+from provider_kit.tools.loop import Run, StepPlan
+from provider_kit.tools.result import RunResult
+from provider_kit.transports.base import Runtime
+
+__all__ = ["Core", "MakeRun", "Summarise", "Turn"]
+
+#: Makes the run of a turn: of messages, an output type, options, and whether it is streamed.
+MakeRun: TypeAlias = Callable[[Any, Any, dict[str, Any], bool], Run]
+
+#: Makes a summary of messages that are left out: ``summarise(messages, earlier_summary) -> str``. Sync or async.
+Summarise: TypeAlias = Callable[[list[Message], str | None], str | Awaitable[str]]
+
+
+@define(eq=False)
+class Core:
+    """A conversation without its face: its state, its options, and the queue of its turns."""
+
+    state: ConversationState
+    options: dict[str, Any]
+    store: ConversationStore | None = None
+    #: Tokens that are sent at most; older turns are left out of the request, not of the history.
+    max_input_tokens: int | None = None
+    summarise: Summarise | None = None
+    #: Whether the stored document was looked for.
+    loaded: bool = False
+    turns: Slots = field(factory=lambda: Slots(1))
+
+    @asynccontextmanager
+    async def exclusive(self, runtime: Runtime) -> AsyncGenerator[None, None]:
+        """Wait until earlier turns have ended; first come, first served, across threads and event loops."""
+        place = self.turns.take(runtime.is_loop_closed())
+        try:
+            if not place.granted:
+                place.wakeup = runtime.wakeup()
+                while not place.granted:
+                    await place.wakeup.wait(1.0)
+                    self.turns.reclaim()
+            await self.load(runtime)
+            yield
+        finally:
+            place.leave()
+
+    async def load(self, runtime: Runtime) -> None:
+        """Load what was stored, once."""
+        if self.loaded or self.store is None:
+            return
+        assert self.state.id is not None
+        found = await load_document(self.store, self.state.id, runtime)
+        if found is not None:
+            stored = read_document(found)
+            given = self.state
+            self.state = evolve(
+                stored,
+                id=given.id,
+                system=given.system if given.system is not None else stored.system,
+                messages=[*stored.messages, *given.messages],
+            )
+        self.loaded = True
+
+    async def save(self, runtime: Runtime) -> None:
+        """Store the state, if there is a store."""
+        if self.store is not None:
+            assert self.state.id is not None
+            await save_document(self.store, self.state.id, write_document(self.state), runtime)
+
+
+class Turn:
+    """One turn.
+
+    Args:
+        core: The conversation.
+        make_run: Makes a run of messages, an output type and options.
+        runtime: The world of the caller.
+        question: What the user says; ``None`` to go on with what is there.
+        output_type: The type of the answer.
+        options: Options of this turn.
+        live: Whether it is streamed.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        make_run: MakeRun,
+        runtime: Runtime,
+        question: Any,
+        output_type: Any,
+        options: dict[str, Any],
+        *,
+        live: bool = False,
+    ) -> None:
+        self.core = core
+        self.make_run = make_run
+        self.runtime = runtime
+        self.question = question
+        self.output_type = output_type
+        self.options = {**core.options, **options}
+        self.live = live
+        #: Whether chunks are yielded in place of what is in them.
+        self.as_chunks = False
+        self.run: Run | None = None
+        self.result: RunResult[Any] | None = None
+
+    async def to_end(self) -> RunResult[Any]:
+        """Take the turn."""
+        async for _ in self.events():
+            pass
+        assert self.result is not None
+        return self.result
+
+    async def events(self) -> AsyncGenerator[Any, None]:
+        """Take the turn, and yield what happens."""
+        runtime = self.runtime
+        async with self.core.exclusive(runtime):
+            before = list(self.core.state.messages)
+            run = self.run = await self._begin(runtime)
+            events = run.events()
+            try:
+                async for event in events:
+                    yield event
+            except BaseException as error:
+                await events.aclose()
+                await self._failed(run, before, error, runtime)
+                raise
+            self.result = run.result()
+            self._keep(run)
+            await self.core.save(runtime)
+
+    async def _begin(self, runtime: Runtime) -> Run:
+        """Prepare the run of this turn."""
+        core, state = self.core, self.core.state
+        options = dict(self.options)
+        added = self._question(options)
+        decisions = {**state.decisions, **(options.pop("decisions", None) or {})}
+        waiting = pending_tool_calls(state.messages)
+        if added and waiting:
+            names = ", ".join(dict.fromkeys(call.name for call in waiting))
+            raise PendingToolCallsError(
+                f"Tool calls wait for results ({names}); nothing further can be said before that.",
+                calls=waiting,
+                hint="approve(), deny() or answer() each of pending_tool_calls, then resume(); or undo().",
+            )
+        if not added and not state.messages:
+            raise InvalidRequestError("The conversation is empty.", hint="talk.say('Hello').")
+        if state.system is not None and options.get("system") is None:
+            options["system"] = state.system
+        inner = options.pop("before_step", None)
+        options["before_step"] = self._plan_step(inner) if core.max_input_tokens is not None else inner
+        options["decisions"] = decisions or None
+        run = self.make_run([*state.messages, *added], self.output_type, options, self.live)
+        run.as_chunks = self.as_chunks
+        if core.store is not None:
+
+            async def stored() -> None:
+                self._keep(run)
+                await core.save(runtime)
+
+            run.on_growth = stored
+            if added:
+                await stored()
+        return run
+
+    def _question(self, options: dict[str, Any]) -> list[Message]:
+        if self.question is None and options.get("prompt") is None and options.get("files") is None:
+            return []
+        if self.question is None and options.get("prompt") is None:
+            return attach_files([], options.pop("files"))
+        return open_conversation(self.question, options)
+
+    def _plan_step(self, inner: Any) -> Any:
+        async def plan_step(plan: StepPlan) -> None:
+            plan.messages = await self._fitting(plan.messages)
+            if inner is not None:
+                said = inner(plan)
+                if hasattr(said, "__await__"):
+                    await said
+
+        return plan_step
+
+    async def _fitting(self, messages: Sequence[Message]) -> list[Message]:
+        """What of the history is sent: the newest turns that fit, after a summary of the others."""
+        core, state = self.core, self.core.state
+        limit = core.max_input_tokens
+        assert limit is not None
+        system = state.system or self.options.get("system")
+        room = max(0, limit - (estimated_tokens([Message("system", system)]) if system else 0))
+        kept, left_out = split_to_fit(messages, room)
+        if not left_out:
+            return list(messages)
+        if core.summarise is not None and len(left_out) > state.summarised:
+            said: Any = core.summarise(list(left_out[state.summarised :]), state.summary)
+            state.summary = await said if hasattr(said, "__await__") else said
+            state.summarised = len(left_out)
+        if state.summary is None:
+            return kept
+        first = next((n for n, one in enumerate(kept) if one.role not in ("system", "developer")), len(kept))
+        note = Message("user", f"Summary of what was said before:\n{state.summary}")
+        return [*kept[:first], note, *kept[first:]]
+
+    def _keep(self, run: Run) -> None:
+        """Take over what the run has reached."""
+        state = self.core.state
+        state.messages = list(run.messages)
+        state.decisions = {call: one for call, one in state.decisions.items() if call in run.decisions}
+        if self.result is not None and run.usage is not None:
+            state.usage = run.usage if state.usage is None else state.usage + run.usage
+
+    async def _failed(self, run: Run, before: list[Message], error: BaseException, runtime: Runtime) -> None:
+        """What is kept of a turn that failed, or was left."""
+        state = self.core.state
+        partial = _partial(run, error) if self.live else None
+        if partial is not None and (partial.parts or partial.text):
+            messages = list(run.messages)
+            if partial not in messages:
+                messages.append(evolve(partial, incomplete=True))
+            state.messages = _without_open_calls(messages)
+        elif any(outcome for step in run.steps for outcome in step.outcomes):
+            state.messages = list(run.messages)  # its tools have run, and must not run again unseen
+        else:
+            state.messages = before
+        if run.usage is not None:
+            state.usage = run.usage if state.usage is None else state.usage + run.usage
+        self.result = run.result()
+        await self.core.save(runtime)
+
+
+def _partial(run: Run, error: BaseException) -> Message | None:
+    """The answer that broke off, as far as it was received."""
+    found: Any = error.partial if isinstance(error, StreamError) else run.reply
+    if not isinstance(found, ChatResponse):
+        return None
+    return found.message
+
+
+def _without_open_calls(messages: list[Message]) -> list[Message]:
+    """A broken-off answer whose tool calls may be incomplete keeps its text only."""
+    last = messages[-1]
+    if last.role == "assistant" and last.incomplete and last.tool_calls:
+        rest = [part for part in last.parts if part not in last.tool_calls]
+        return [*messages[:-1], evolve(last, content=rest)] if rest else messages[:-1]
+    return messages
