@@ -655,19 +655,7 @@ class PendingToolCallsError(ToolError):
         super().__init__(message, **known)
 
 
-class _RunError(ToolError):
-    """A run that was stopped.
-
-    Args:
-        result: What the run had reached: its messages, answers and usage.
-    """
-
-    def __init__(self, message: str = "", *, result: Any = None, **known: Any) -> None:
-        self.result = result
-        super().__init__(message, **known)
-
-
-class MaxStepsExceededError(_RunError):
+class MaxStepsExceededError(ToolError):
     """The model kept asking for tools beyond the allowed number of steps.
 
     Args:
@@ -676,8 +664,12 @@ class MaxStepsExceededError(_RunError):
 
     hint = "error.result.messages is the transcript; pass it to run() again with a larger max_steps= to go on."
 
+    def __init__(self, message: str = "", *, result: Any = None, **known: Any) -> None:
+        self.result = result
+        super().__init__(message, **known)
 
-class BudgetExceededError(_RunError):
+
+class BudgetExceededError(ToolError):
     """A run used up its budget, or cannot keep to it.
 
     Args:
@@ -687,7 +679,8 @@ class BudgetExceededError(_RunError):
 
     hint = "error.result.messages is the transcript; pass it to run() again with a larger Budget to go on."
 
-    def __init__(self, message: str = "", *, limit: str | None = None, **known: Any) -> None:
+    def __init__(self, message: str = "", *, result: Any = None, limit: str | None = None, **known: Any) -> None:
+        self.result = result
         self.limit = limit
         super().__init__(message, **known)
 

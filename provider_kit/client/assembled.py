@@ -48,6 +48,7 @@ class AssembledClient(Verbs):
         transport = self._own[2]
         self._config = config
         self._model = config.default_model or find_provider(config.type).default_model
+        self._validation = config.validation
         self._timeout, self._total = Timeout.parse(config.timeout), config.total_timeout
         self._transports = make_transports(config, environ, *self._own)
         clock = transport.now if transport is not None else None

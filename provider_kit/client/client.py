@@ -102,6 +102,8 @@ class Client(AssembledClient):
         allow_insecure_http: Allow keys to be sent over plain ``http://`` to another machine.
         debug_http: Log every request and answer (``provider_kit.http.dump``), with secrets masked and bodies shortened.
             The variable ``PROVIDER_KIT_DEBUG_HTTP`` does the same for all clients.
+        validation: Whether typed answers (``output_type``) are checked on this side, and asked for again if they do not
+            have the form of the type. ``False`` trusts the provider.
         name: Your name for this provider, in errors and answers.
         session: Your own ``requests.Session``; used as it is, never closed.
         async_session: Your own ``aiohttp.ClientSession``; used as it is, only in its loop, never closed.
@@ -151,6 +153,7 @@ class Client(AssembledClient):
         on_unsupported: OnUnsupported = "warn",
         allow_insecure_http: bool = False,
         debug_http: bool = False,
+        validation: bool = True,
         name: str | None = None,
         session: requests.Session | None = None,
         async_session: aiohttp.ClientSession | None = None,

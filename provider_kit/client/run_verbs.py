@@ -29,7 +29,7 @@ def with_function_tools(defaults: Mapping[str, Any] | None) -> Mapping[str, Any]
     Raises:
         ConfigError: One of them is no tool.
     """
-    if not defaults or defaults.get("tools") is None:
+    if not isinstance(defaults, Mapping) or defaults.get("tools") is None:
         return defaults
     from provider_kit.tools.function import tools_of
 

@@ -19,7 +19,7 @@ Counter = Callable[[Sequence[Message]], int]
 
 def estimated_tokens(messages: Sequence[Message]) -> int:
     """An estimate of the tokens of messages."""
-    return estimate_tokens(ChatRequest(model="", messages=list(messages), max_tokens=0))
+    return estimate_tokens(ChatRequest(model="", messages=list(messages), max_tokens=1)) - 1  # without an answer
 
 
 def truncate_messages(messages: Any, max_tokens: int, *, count: Counter = estimated_tokens) -> list[Message]:

@@ -230,7 +230,7 @@ class Turn:
         partial = _partial(run, error) if self.live else None
         if partial is not None and (partial.parts or partial.text):
             messages = list(run.messages)
-            if partial not in messages:
+            if all(one is not partial for one in messages):
                 messages.append(evolve(partial, incomplete=True))
             state.messages = _without_open_calls(messages)
         elif any(outcome for step in run.steps for outcome in step.outcomes):

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field
 
-from provider_kit.model.json_text import dumps_text
+from provider_kit.model.json_text import dumps_text, loads
 
 __all__ = ["Asked", "Reply", "ReplyCall", "pieces"]
 
@@ -18,13 +18,20 @@ class ReplyCall:
     """A tool call in a reply."""
 
     name: str
-    arguments: Mapping[str, Any]
+    #: A dict; or the text as a model would write it, which need not be JSON.
+    arguments: Mapping[str, Any] | str
     id: str = "call_fake_1"
 
     @property
     def json(self) -> str:
         """The arguments as JSON text."""
-        return dumps_text(dict(self.arguments))
+        return self.arguments if isinstance(self.arguments, str) else dumps_text(dict(self.arguments))
+
+    @property
+    def object(self) -> dict[str, Any]:
+        """The arguments as an object, for APIs that have no other form."""
+        found = loads(self.arguments) if isinstance(self.arguments, str) else self.arguments
+        return dict(found)
 
 
 def _calls(calls: Sequence[Any]) -> list[ReplyCall]:

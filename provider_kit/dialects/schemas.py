@@ -50,7 +50,7 @@ def tool_schema(tool: Tool, profile: SchemaProfile, report: ParameterReport, *, 
     wanted = strict if tool.strict is None else tool.strict
     if not wanted and not profile.checks_all_tools:
         return WrittenSchema(dict(schema), tool.strict)
-    made = subset_of(schema, profile)
+    made = subset_of(schema, profile, of_tool=True)
     if tool.strict or profile.checks_all_tools:
         _report(made, profile, f"tools.{tool.name}", report)
     if made.schema is None or not made.strict:

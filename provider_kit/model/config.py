@@ -242,6 +242,8 @@ class ProviderConfig:
     on_unsupported: OnUnsupported = "warn"
     #: Show every request and answer in the log, secrets masked.
     debug_http: bool = field(default=False, validator=flag)
+    #: Whether typed answers are checked against their schema on this side, and asked for again if they do not match.
+    validation: bool = field(default=True, validator=flag)
     #: Allow keys to be sent over plain ``http://`` to another machine.
     allow_insecure_http: bool = field(default=False, validator=flag)
     #: Options of this provider alone, e.g. ``organization``, ``project_id``, ``use_responses_api``.

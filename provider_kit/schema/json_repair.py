@@ -30,6 +30,8 @@ _WORDS: dict[str, Any] = {
 _WORDS |= {"NaN": float("nan"), "Infinity": float("inf")}
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "'": "'"}
 _NUMBER = re.compile(r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+#: How an object or a list begins that is no bracket in prose.
+_BEGINNING = re.compile(r"\{\s*(?:[\"'“}]|[\w$-]+\s*[:=])|\[\s*(?:[\"'“{\[\]\d-]|true\b|false\b|null\b)", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z_$][\w$-]*")
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "`": "`"}  # the quotes that models write
 _DEEPEST = 200
@@ -72,14 +74,13 @@ def repair(text: str) -> Any:
         if bare and (_NUMBER.fullmatch(bare) or (bare[0] in "\"'" and len(bare) > 1)):
             return _Reader(bare).whole()
         raise ValueError("the text holds no JSON")
-    # Prose may hold brackets, too: the value that can be read strictly is preferred.
+    end = max(text.rfind("}"), text.rfind("]")) + 1
     for place in _starts(text, start):
-        end = max(text.rfind("}"), text.rfind("]")) + 1
-        if end > place:
-            try:
-                return loads(text[place:end])
-            except ValueError:
-                continue
+        try:
+            return loads(text[place:end])
+        except ValueError:
+            if _BEGINNING.match(text, place):  # else it is a bracket in the prose
+                return _Reader(text[place:]).whole()
     return _Reader(text[start:]).whole()
 
 

@@ -70,35 +70,36 @@ class _Impossible(Exception):
     """The profile has no form for a schema."""
 
 
-def subset_of(schema: Mapping[str, Any], profile: SchemaProfile, *, strict: bool = True) -> Subset:
+def subset_of(schema: Mapping[str, Any], profile: SchemaProfile, *, of_tool: bool = False) -> Subset:
     """The schema to send to a provider; compiled once for each schema and profile.
 
     Args:
         schema: The canonical schema; of any other, nothing is kept for the next time.
         profile: What the provider accepts.
-        strict: Whether the provider shall enforce it.
+        of_tool: Whether it is that of a tool, which must be sent. A part that contains itself is then JSON text where
+            the provider takes no such schema.
     """
     known = schema.subsets if isinstance(schema, CanonicalSchema) else {}
-    key = profile.name if strict else f"{profile.name}, not strict"
+    key = f"{profile.name}, of a tool" if of_tool else profile.name
     found = known.get(key)
     if found is None:
-        found = known[key] = _compile(schema, profile, strict)
+        found = known[key] = _compile(schema, profile, of_tool)
     return found
 
 
-def _compile(schema: Mapping[str, Any], profile: SchemaProfile, strict: bool) -> Subset:
-    writer = _Writer(schema, profile)
+def _compile(schema: Mapping[str, Any], profile: SchemaProfile, of_tool: bool) -> Subset:
+    writer = _Writer(schema, profile, of_tool and not profile.recursion)
     try:
         made = writer.whole()
     except _Impossible as impossible:
         reason = str(impossible)
-        if profile.takes_wishes or not strict:
+        if profile.takes_wishes:
             return Subset(dict(schema), False, (), reason)
         return Subset(None, False, (), reason)
     losses = tuple(dict.fromkeys(writer.losses))
     if len(losses) > _MOST_LOSSES:
         losses = (*losses[:_MOST_LOSSES], f"and {len(losses) - _MOST_LOSSES} more")
-    return Subset(made, strict and profile.enforced, losses)
+    return Subset(made, profile.enforced, losses)
 
 
 def is_recursive(schema: Mapping[str, Any]) -> bool:
@@ -128,7 +129,10 @@ def _references(schema: Any) -> list[str]:
 
 
 class _Writer:
-    def __init__(self, root: Mapping[str, Any], profile: SchemaProfile) -> None:
+    def __init__(self, root: Mapping[str, Any], profile: SchemaProfile, recursion_as_text: bool) -> None:
+        self.as_text = recursion_as_text
+        #: The definitions that are being written in the place of a reference.
+        self.inside: list[str] = []
         self.root = dict(root)
         self.profile = profile
         self.losses: list[str] = []
@@ -139,7 +143,7 @@ class _Writer:
 
     def whole(self) -> dict[str, Any]:
         profile, root = self.profile, self.root
-        if self.recursive and not profile.recursion:
+        if self.recursive and not profile.recursion and not self.as_text:
             raise _Impossible(f"{min(self.recursive)} contains itself")
         made = self.node({key: value for key, value in root.items() if key != "$defs"}, "")
         definitions = {}
@@ -308,6 +312,8 @@ class _Writer:
         """A reference, with what stands beside it."""
         name = schema["$ref"].rpartition("/")[2]
         beside = {key: value for key, value in schema.items() if key in ("description", "default")}
+        if name in self.recursive and self.as_text:
+            return self.inlined_once(name, beside, where)
         if not beside or self.profile.reference_siblings:
             return {"$ref": schema["$ref"], **beside}
         if name not in self.recursive:
@@ -319,6 +325,18 @@ class _Writer:
         if "description" in beside:
             made["description"] = beside["description"]
         return made
+
+    def inlined_once(self, name: str, beside: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """A part that contains itself, written in place; inside itself it is JSON text."""
+        if name in self.inside:
+            made = {"type": "string", **{key: value for key, value in beside.items() if key == "description"}}
+            _describe(made, f"a {name} like the one around it, written as JSON text")
+            return made
+        self.inside.append(name)
+        try:
+            return self.node({**resolve(f"#/$defs/{name}", self.root), **beside}, where)
+        finally:
+            self.inside.pop()
 
     def inlined(self, branch: dict[str, Any]) -> dict[str, Any]:
         if "$ref" not in branch:

@@ -57,9 +57,6 @@ class ArgumentReader:
     def __init__(self, fields: Iterable[Field], name: str) -> None:
         fields = list(fields)
         self.schema: CanonicalSchema = object_schema(fields, where=f"{name}()")
-        # An object without properties is still one, not a value to be wrapped.
-        if self.schema.wrapped:
-            self.schema = CanonicalSchema({"type": "object", "properties": {}, "additionalProperties": False})
         self._check = compile_check(self.schema)
         self._names = frozenset(one.key for one in fields)
         converter = make_converter()
@@ -105,7 +102,7 @@ class ArgumentReader:
                     value[name] = build(value[name])
                 except BuildError as error:
                     # The text of a user's exception may hold anything: the model gets none of it.
-                    told = [f"{name}{'' if one[:1] == '[' else '.'}{one}" for one in error.told(own_words=False)]
+                    told = BuildError(f"{name}{error.path}", error.error).told(own_words=False)
                     raise SchemaError(told, error.error) from error.error
                 except RecursionError:
                     raise SchemaError([f"{name}: is nested too deeply"]) from None

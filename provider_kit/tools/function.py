@@ -165,7 +165,7 @@ def tool(
             )
         if not callable(inner):
             raise InvalidRequestError(f"tool() takes a function, not {inner!r}.", hint="@tool above the function.")
-        definition = _define(inner)
+        definition = _define(inner, named=name is not None)
         made = FunctionTool(
             name or definition.name,
             description if description is not None else definition.description,
@@ -203,19 +203,19 @@ def _made_of(value: Any) -> Tool:
     return tool(value) if callable(value) else Tool.parse(value)
 
 
-def _define(function: Callable[..., Any]) -> _Definition:
+def _define(function: Callable[..., Any], *, named: bool) -> _Definition:
     key = getattr(function, "__func__", function)
     try:
         found = _known.get(key)
         if found is None:
-            found = _known[key] = _read(function)
+            found = _known[key] = _read(function, named)
     except TypeError:  # no weak reference to it
-        return _read(function)
+        return _read(function, named)
     return found
 
 
-def _read(function: Callable[..., Any]) -> _Definition:
-    name = _name_of(function)
+def _read(function: Callable[..., Any], named: bool) -> _Definition:
+    name = _name_of(function, named)
     target: Any = function
     while isinstance(target, functools.partial):
         target = target.func
@@ -266,10 +266,10 @@ def _read(function: Callable[..., Any]) -> _Definition:
     )
 
 
-def _name_of(function: Any) -> str:
+def _name_of(function: Any, named: bool) -> str:
     while isinstance(function, functools.partial):
         function = function.func
     name = getattr(function, "__name__", None) or type(function).__name__
-    if name == "<lambda>":
+    if name == "<lambda>" and not named:
         raise InvalidRequestError("A lambda has no name for the model.", hint="tool(name='add')(lambda a, b: a + b).")
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:_LONGEST_NAME]

@@ -7,6 +7,7 @@ one action, and ``stream_run``, which yields what happens.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Any, NoReturn, TypeAlias
 
 from attrs import define, evolve, field
@@ -211,13 +212,15 @@ class Run:
                 if action.kind == "call":
                     if self.asked >= self.max_steps and not self._decided(action):
                         self._stop_steps()
-                    async for event in self._call(action):
-                        yield event
+                    async with aclosing(self._call(action)) as events:
+                        async for event in events:
+                            yield event
                     if self.stopped_by != "answer":
                         return
                     continue
-                async for event in self._ask():
-                    yield event
+                async with aclosing(self._ask()) as events:
+                    async for event in events:
+                        yield event
                 if self.stopped_by != "answer":
                     return
         except BudgetExceededError as error:
@@ -257,8 +260,9 @@ class Run:
                 await said
         options = {**plan.options, "tools": plan.tools} if plan.tools else plan.options
         if self.live:
-            async for event in self._stream(plan, options):
-                yield event
+            async with aclosing(self._stream(plan, options)) as events:
+                async for event in events:
+                    yield event
             reply = self.reply
             assert reply is not None
         else:
@@ -280,12 +284,14 @@ class Run:
         if calls:
             return
         if reply.finish_reason == "pause":  # a tool that the provider runs goes on: the conversation is sent back
-            async for event in self._ask():
-                yield event
+            async with aclosing(self._ask()) as events:
+                async for event in events:
+                    yield event
             return
         if self.spec is not None:
-            async for event in self._settle(self.spec, reply, number):
-                yield event
+            async with aclosing(self._settle(self.spec, reply, number)) as events:
+                async for event in events:
+                    yield event
         await self._after(step)
 
     def _options_of(self, number: int, now: float) -> dict[str, Any]:
@@ -300,14 +306,16 @@ class Run:
 
     async def _stream(self, plan: StepPlan, options: Mapping[str, Any]) -> AsyncGenerator[RunEvent, None]:
         """Read a step's answer as a stream; one that breaks off is asked for again, after a reset."""
-        for attempt in range(_STREAM_RETRIES + 1):
+        retries = 0 if self.as_chunks else _STREAM_RETRIES  # a reader of chunks would not see the reset
+        for attempt in range(retries + 1):
             answer = StreamedAnswer()
             chunks = self.asking.stream(plan.messages, options, answer)
             try:
-                async for event in self._deltas(chunks, plan.number):
-                    yield event
+                async with aclosing(self._deltas(chunks, plan.number)) as events:
+                    async for event in events:
+                        yield event
             except StreamError as error:
-                if attempt == _STREAM_RETRIES:
+                if attempt == retries:
                     raise
                 yield RunReset(plan.number, error)
                 continue

@@ -10,7 +10,12 @@ from provider_kit.transports.aiohttp_transport import AiohttpTransport
 from provider_kit.transports.base import ByteStream, Transport
 from provider_kit.transports.requests_transport import RequestsTransport
 
-VERBS = ("chat", "stream", "models", "embed", "count_tokens", "health_check", "diagnose", "close")
+VERBS = (
+    *("chat", "stream", "run", "stream_run", "step", "map"),
+    *("models", "embed", "count_tokens", "health_check", "diagnose", "close"),
+)
+#: Those that return an iterator at once.
+ITERATED = ("stream", "stream_run", "map")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -18,7 +23,7 @@ def test_both_twins_take_the_same(verb):
     """Parameters, their order, kinds, defaults and annotations are equal."""
     one, other = getattr(Client, verb), getattr(Client, f"a{verb}")
     assert inspect.signature(one).parameters == inspect.signature(other).parameters
-    if verb not in ("stream", "close"):
+    if verb not in (*ITERATED, "close"):
         assert inspect.signature(one).return_annotation == inspect.signature(other).return_annotation
 
 
@@ -36,13 +41,13 @@ def test_the_awaited_twin_is_documented_by_the_other(verb):
 def test_only_the_awaited_twin_is_a_coroutine(verb):
     """``astream`` returns an asynchronous iterator without being awaited."""
     assert not inspect.iscoroutinefunction(getattr(Client, verb))
-    assert inspect.iscoroutinefunction(getattr(Client, f"a{verb}")) == (verb != "stream")
+    assert inspect.iscoroutinefunction(getattr(Client, f"a{verb}")) == (verb not in ITERATED)
 
 
 def test_no_verb_is_without_its_twin():
     """Every public method that calls a provider has one."""
     methods = {name for name in dir(Client) if inspect.isfunction(getattr(Client, name)) and not name.startswith("_")}
-    methods -= {"with_options"}  # calls nobody
+    methods -= {"with_options", "conversation"}  # call nobody
     assert methods == {name for verb in VERBS for name in (verb, f"a{verb}")}
 
 
@@ -115,7 +120,7 @@ def test_both_streams_offer_the_same():
     """What can be asked of one stream can be asked of the other."""
     plain = {name for name in vars(ChatStream) if not name.startswith("_")}
     awaited = {name for name in vars(AsyncChatStream) if not name.startswith("_")}
-    assert plain - {"close"} == awaited - {"aclose"} == {"response", "warnings", "text"}
+    assert plain - {"close"} == awaited - {"aclose"} == {"response", "warnings", "text", "partials", "items"}
 
 
 @pytest.mark.parametrize("kind", [RequestsTransport, AiohttpTransport, ScriptedTransport])

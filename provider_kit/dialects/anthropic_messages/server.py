@@ -53,8 +53,7 @@ class AnthropicServer(ServerDialect):
         if reply.text:
             blocks.append({"type": "text", "text": reply.text})
         blocks += [
-            {"type": "tool_use", "id": call.id, "name": call.name, "input": dict(call.arguments)}
-            for call in reply.tool_calls
+            {"type": "tool_use", "id": call.id, "name": call.name, "input": call.object} for call in reply.tool_calls
         ]
         return blocks
 

@@ -73,7 +73,7 @@ class GeminiServer(ServerDialect):
         found = [[{"text": piece, "thought": True}] for piece in pieces(reply.thinking)]
         found += [[{"text": piece}] for piece in pieces(reply.text)]
         for number, call in enumerate(reply.tool_calls):
-            part: dict[str, Any] = {"functionCall": {"name": call.name, "args": dict(call.arguments)}}
+            part: dict[str, Any] = {"functionCall": {"name": call.name, "args": call.object}}
             if number == 0:
                 part["thoughtSignature"] = "c2lnbmF0dXJl"
             found.append([part])

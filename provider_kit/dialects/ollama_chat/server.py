@@ -44,7 +44,7 @@ class OllamaServer(ServerDialect):
             message["thinking"] = reply.thinking
         if reply.tool_calls:
             message["tool_calls"] = [
-                {"function": {"name": call.name, "arguments": dict(call.arguments)}} for call in reply.tool_calls
+                {"function": {"name": call.name, "arguments": call.object}} for call in reply.tool_calls
             ]
         return message
 

@@ -1,0 +1,87 @@
+"""Broken JSON of models is read where only one reading is possible."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provider_kit.schema.json_repair import loads_repaired
+
+GOOD = {"a": [1, 2.5, "x"], "b": None, "c": True}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": [1, 2.5, "x"], "b": null, "c": true}',
+        '```json\n{"a": [1, 2.5, "x"], "b": null, "c": true}\n```',
+        'Here it is:\n```\n{"a": [1, 2.5, "x"], "b": null, "c": true}\n```\nEnjoy!',
+        'Sure! {"a": [1, 2.5, "x"], "b": null, "c": true} Anything else?',
+        '```json\n{"a": [1, 2.5, "x"], "b": null, "c": true}',
+        "{'a': [1, 2.5, 'x'], 'b': None, 'c': True}",
+        '{a: [1, 2.5, "x"], b: null, c: true}',
+        '{"a": [1, 2.5, "x",], "b": null, "c": true,}',
+        '{"a": [1 2.5 "x"] "b": null "c": true}',
+        '{"a": [1, 2.5, "x"], // one\n "b": null, /* two */ "c": true # three\n}',
+        '{"a": [1, 2.5, "x"], "b": null, "c": true',
+        '{"c": true, "b": null, "a": [1, 2.5, "x"',
+        "\ufeff{“a”: [1, 2.5, “x”], “b”: null, “c”: true}",
+        '{"a": [1, 2.5, "x"], "b": , "c": true}',
+    ],
+)
+def test_it_is_read_as_it_was_meant(text):
+    """Fences, prose, commas, quotes, comments, words of Python, and closing brackets that were forgotten."""
+    assert loads_repaired(text) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": "line\nbreak"}', {"a": "line\nbreak"}),
+        (r'{"a": "C:\dir"}', {"a": r"C:\dir"}),
+        ('{"a": "he said "no" to me"}', {"a": 'he said "no" to me'}),
+        (r'{"a": "\u00e9\ud83d\ude00", "b": 1,}', {"a": "é😀", "b": 1}),
+        ("{'a': 'it\\'s'}", {"a": "it's"}),
+        ('{"a": +1, "b": 1_000,}', {"a": 1, "b": 1000}),
+        ("True", True),
+        ('I think [see below]: {"a": 1}', {"a": 1}),
+    ],
+)
+def test_odd_texts_and_numbers(text, value):
+    """As models write them."""
+    assert loads_repaired(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no JSON at all", '{"a": "cut in the midd', '{"a": 12', '{"a":', '{"a"', "[1, 2", "[1, tru", '{"a": 1,', "{]"],
+)
+def test_nothing_is_invented(text):
+    """A text that was cut does not pass as a whole."""
+    if text == "{]":
+        assert loads_repaired(text) == {}
+        return
+    with pytest.raises(ValueError, match=r"."):
+        loads_repaired(text)
+
+
+@given(st.text(alphabet="{}[]\",:\\\n `abc1.-/*#truefalsn\u201c'", max_size=60))
+def test_any_text_is_read_or_refused(text):
+    """And nothing else happens."""
+    try:
+        loads_repaired(text)
+    except ValueError:
+        pass
+
+
+@pytest.mark.parametrize("piece", ["{", "[", '"', "```a\n", '{"a":', "/*", "\\", "#\n", ' "'])
+def test_a_long_hostile_text_is_read_in_linear_time(piece):
+    """A megabyte of the worst piece."""
+    text = "{" + piece * (1_000_000 // len(piece))
+    started = time.process_time()
+    try:
+        loads_repaired(text)
+    except ValueError:
+        pass
+    assert time.process_time() - started < 8
