@@ -60,6 +60,10 @@ nitpick_ignore_regex = [
     ("py:class", r"provider_kit\.auth\.(?:storage\.redis\._RedisLock|credential_pool\.CredentialPool)"),
     ("py:class", r"provider_kit\.(?:transports\.base\.Runtime|engine\.handler\.LiveState)"),
     ("py:class", r"redis(?:\.asyncio)?\.Redis"),
+    # Type variables, and values that the text describes in words.
+    ("py:class", r"(?:provider_kit\.[\w.]+\.)?(?:T|T_co|Deps|Item|TypeForm)"),
+    ("py:class", r"(?:provider_kit\.[\w.]+\.)?(?:SchemaProfile|Summarise|OnToolError|BeforeStep|AfterStep)"),
+    ("py:class", r"(?:provider_kit\.[\w.]+\.)?(?:RequiresApproval|StoppedBy|Core|Turn|Run|Outcome|AsyncIterable)"),
 ]
 
 

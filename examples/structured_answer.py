@@ -1,25 +1,25 @@
-"""An answer as JSON that fits a schema.
+"""An answer as an object.
 
 Run it with ``python structured_answer.py [provider/model]``. Without an argument, the demo provider answers.
 """
 
-import json
 import sys
+from dataclasses import dataclass
 
-from provider_kit import Client
+from provider_kit import Client, StructuredOutputError
 
-PERSON = {
-    "title": "person",
-    "type": "object",
-    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
-    "required": ["name", "age"],
-    "additionalProperties": False,
-}
+
+@dataclass
+class Person:
+    """A person that a text mentions."""
+
+    name: str
+    age: int
+
 
 client = Client(sys.argv[1] if len(sys.argv) > 1 else "demo")
-answer = client.chat("Yesterday I met Ada, who is 36 years old.", response_format=PERSON)
-if answer.finish_reason == "stop" and not answer.refusal:
-    person = json.loads(answer.text)
-    print(f"{person['name']} is {person['age']}.")
-else:
-    print(f"No answer: {answer.refusal or answer.finish_reason}")
+try:
+    person = client.chat("Yesterday I met Ada, who is 36 years old.", output_type=Person).parsed
+    print(f"{person.name} is {person.age}.")
+except StructuredOutputError as error:
+    print(f"No answer ({error.reason}): {error}")

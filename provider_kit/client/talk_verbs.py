@@ -259,6 +259,9 @@ class TalkVerbs:
         check_map(prompts, concurrency, on_error)
         asking = self._asking(awaited)
         if output_type is not None:
+            from provider_kit.schema.typed import type_schema
+
+            type_schema(output_type)  # once, and before anything is sent
             options = {**options, "output_type": output_type}
 
         # A blocking call cannot be ended from outside, except by its token.

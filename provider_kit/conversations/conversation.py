@@ -79,7 +79,7 @@ class Conversation:
 
     @property
     def messages(self) -> list[Message]:
-        """The history: a copy, without the system prompt."""
+        """A copy of the history, without the system prompt."""
         return list(self._loaded().messages)
 
     @property
@@ -115,7 +115,7 @@ class Conversation:
 
     @property
     def branches(self) -> list[list[Message]]:
-        """Earlier versions of the history, oldest first: what ``retry``, ``edit`` and ``undo`` replaced."""
+        """What ``retry``, ``edit`` and ``undo`` replaced, oldest first."""
         return [list(branch) for branch in self._loaded().branches]
 
     # -------------------------------------------------------------------------------------------- turns

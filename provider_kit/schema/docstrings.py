@@ -11,6 +11,7 @@ import inspect
 import io
 import re
 import textwrap
+import threading
 import tokenize
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +23,7 @@ _GOOGLE = re.compile(
     r"|returns?|yields?|raises?|examples?|notes?|warns|warnings|see also|references|todo)\s*:\s*$",
     re.IGNORECASE,
 )
+_LOCK = threading.RLock()
 _NAMED = ("args", "arguments", "parameters", "params", "attributes", "keyword args", "keyword arguments")
 _SPHINX = re.compile(
     r"^:(param|parameter|arg|argument|ivar|cvar|var|key|keyword)\s+(?:[^:]*?\s)?\*{0,2}(\w+)\s*:\s*(.*)$"
@@ -141,7 +143,7 @@ def field_comments(cls: Callable[..., Any]) -> dict[str, str]:
     """What the source of a class says of its fields, in comments and in strings below them; empty without a source."""
     try:
         text = textwrap.dedent(inspect.getsource(cls))
-        tree = ast.parse(text)
+        tree = _parse(text)
     except (OSError, TypeError, SyntaxError, ValueError):  # no source: a shell, a frozen program, exec()
         return {}
     found: dict[str, str] = {}
@@ -166,6 +168,17 @@ def field_comments(cls: Callable[..., Any]) -> dict[str, str]:
         elif isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and type(below.value.value) is str:
             found[name] = _join(below.value.value.splitlines())
     return {name: said for name, said in found.items() if said}
+
+
+def _parse(text: str) -> ast.Module:
+    """Parse a source. Until Python 3.12 two threads that parse at once disturb each other (cpython issue 106905)."""
+    for _ in range(10):
+        try:
+            with _LOCK:
+                return ast.parse(text)
+        except SystemError:  # a thread of somebody else
+            continue
+    raise ValueError("the source cannot be parsed")
 
 
 def _field_name(statement: ast.stmt) -> str | None:

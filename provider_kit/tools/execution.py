@@ -72,7 +72,8 @@ class Executor:
 
         def put(item: Any) -> None:
             items.append(item)
-            waiter.wake()
+            if len(items) == 1:  # else the reader has something to read, and looks again before it waits
+                waiter.wake()
 
         async def run_into(call: ToolCall) -> None:
             try:

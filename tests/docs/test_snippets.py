@@ -363,6 +363,10 @@ def test_there_are_examples():
         "model_discovery_demo",
         "structured_answer",
         "tool_calling_demo",
+        "many_records",
+        "approve_in_a_script",
+        "approve_in_a_queue",
+        "approve_in_a_web_view",
     }
 
 

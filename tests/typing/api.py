@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, assert_type
+from typing import Any, Literal, TypedDict, assert_type
 
 from provider_kit import (
     AsyncChatStream,
+    AsyncConversationStream,
+    AsyncRunStream,
     AuthManager,
     AuthStatus,
+    Budget,
     ChatResponse,
     ChatStream,
     Chunk,
     CircuitBreakerConfig,
     CircuitStatus,
     Client,
+    Conversation,
+    ConversationStream,
     CredentialMetrics,
     DeviceCode,
     Diagnosis,
@@ -25,6 +31,7 @@ from provider_kit import (
     FileTokenStorage,
     Finding,
     FinishReason,
+    FunctionTool,
     HealthStatus,
     Image,
     KeyManager,
@@ -35,6 +42,7 @@ from provider_kit import (
     OAuthAuthenticator,
     OAuthCredentialSet,
     OAuthKeyManager,
+    PartialValue,
     Provider,
     ProviderConfig,
     ProviderFactory,
@@ -45,22 +53,28 @@ from provider_kit import (
     Reasoning,
     RefreshStrategy,
     ResponseCache,
+    RunResult,
+    RunStream,
+    Step,
     StreamError,
     Timeout,
     TokenInfo,
     TokenStorage,
     Tool,
     ToolCall,
+    ToolContext,
     Usage,
+    approve,
     load_config,
     oauth_config,
     register_provider,
+    tool,
 )
 
 
 def blocking(client: Client) -> None:
     answer = client.chat("Hello", system="Be brief.", max_tokens=10, stop=["a"], reasoning="low", timeout=3)
-    assert_type(answer, ChatResponse)
+    assert_type(answer, ChatResponse[None])
     assert_type(answer.text, str)
     assert_type(answer.usage, Usage)
     assert_type(answer.usage.input_tokens, int | None)
@@ -70,12 +84,12 @@ def blocking(client: Client) -> None:
     assert_type(answer.cost, Decimal | None)
     assert_type(answer.message, Message)
     stream = client.stream([{"role": "user", "content": "Hello"}, answer.message], tools=[Tool("add")])
-    assert_type(stream, ChatStream)
+    assert_type(stream, ChatStream[None])
     assert_type(iter(stream), Iterator[Chunk])
     for chunk in stream:
         assert_type(chunk, Chunk)
         assert_type(chunk.text, str)
-    assert_type(stream.response, ChatResponse)
+    assert_type(stream.response, ChatResponse[None])
     assert_type(client.models(), list[Model])
     assert_type(client.embed(["a"]), Embeddings)
     assert_type(client.count_tokens("a"), int)
@@ -85,9 +99,9 @@ def blocking(client: Client) -> None:
 
 
 async def awaited(client: Client) -> None:
-    assert_type(await client.achat(Message.user("Hello", Image(url="https://example.org/a.png"))), ChatResponse)
+    assert_type(await client.achat(Message.user("Hello", Image(url="https://example.org/a.png"))), ChatResponse[None])
     stream = client.astream("Hello", timeout=Timeout(idle=3), reasoning=Reasoning("low"))
-    assert_type(stream, AsyncChatStream)
+    assert_type(stream, AsyncChatStream[None])
     assert_type(stream.__aiter__(), AsyncIterator[Chunk])
     async for chunk in stream:
         assert_type(chunk.text, str)
@@ -191,6 +205,115 @@ async def the_doctor(client: Client) -> None:
 
 
 def wrong_options_are_seen(client: Client) -> None:
-    client.chat("Hello", temprature=1)  # type: ignore[call-arg]
-    client.chat("Hello", temperature="hot")  # type: ignore[arg-type]
-    client.chat(3)  # type: ignore[arg-type]
+    client.chat("Hello", temprature=1)  # type: ignore[call-overload]
+    client.chat("Hello", temperature="hot")  # type: ignore[call-overload]
+    client.chat(3)  # type: ignore[call-overload]
+
+
+@dataclass
+class Person:
+    name: str
+    age: int
+
+
+@dataclass
+class Pet:
+    name: str
+
+
+class Movie(TypedDict):
+    title: str
+
+
+def take_either(answer: ChatResponse[Person | Pet]) -> None:
+    assert_type(answer.parsed, Person | Pet)
+
+
+def take_any(answer: ChatResponse) -> None:
+    assert_type(answer.parsed, Any)
+
+
+def typed_answers(client: Client) -> None:
+    assert_type(client.chat("x", output_type=Person), ChatResponse[Person])
+    assert_type(client.chat("x", output_type=Person).parsed, Person)
+    assert_type(client.chat("x", output_type=list[Person], temperature=0).parsed, list[Person])
+    assert_type(client.chat("x", output_type=Literal["a", "b"]).parsed, Literal["a", "b"])
+    assert_type(client.chat("x", output_type=Person | Pet).parsed, Person | Pet)
+    assert_type(client.chat("x", output_type=Person | None, validation_retries=2).parsed, Person | None)
+    assert_type(client.chat("x", output_type=Movie).parsed, Movie)
+    assert_type(client.chat("x", output_type=dict[str, int]).parsed, dict[str, int])
+    assert_type(client.chat("x", output_type=tuple[int, str]).parsed, tuple[int, str])
+    assert_type(client.chat("x").parsed, None)
+    take_either(client.chat("x", output_type=Person))  # it is covariant
+    take_any(client.chat("x", output_type=Person))
+    stream = client.stream("x", output_type=list[Person])
+    assert_type(stream, ChatStream[list[Person]])
+    for partial in stream.partials():
+        assert_type(partial, PartialValue)
+    for person in stream.items():
+        assert_type(person, Person)
+    assert_type(stream.response.parsed, list[Person])
+
+
+async def typed_answers_later(client: Client) -> None:
+    assert_type((await client.achat("x", output_type=Person)).parsed, Person)
+    stream = client.astream("x", output_type=list[Person])
+    async for person in stream.items():
+        assert_type(person, Person)
+    assert_type((await client.arun("x", output_type=Person | Pet)).parsed, Person | Pet)
+    assert_type(client.astream_run("x"), AsyncRunStream[None])
+    async for reply in client.amap(["x"], output_type=Person):
+        assert_type(reply, ChatResponse[Person])
+    assert_type(await client.conversation().asay("x"), RunResult[None])
+    assert_type(client.conversation().astream("x"), AsyncConversationStream[None])
+
+
+def runs(client: Client) -> None:
+    def weather(city: str, context: ToolContext[int]) -> str:
+        assert_type(context.deps, int)
+        return city
+
+    @tool
+    def plain(city: str) -> str:
+        return city
+
+    @tool(requires_approval=True)
+    def asked(city: str) -> str:
+        return city
+
+    assert_type(plain, FunctionTool)
+    assert_type(asked, FunctionTool)
+    result = client.run("x", tools=[weather, plain], deps=3, budget=Budget(tokens=5), max_steps=3)
+    assert_type(result, RunResult[None])
+    assert_type(result.messages, list[Message])
+    assert_type(result.steps, list[Step])
+    assert_type(result.pending, tuple[ToolCall, ...])
+    assert_type(client.run("x", output_type=Person).parsed, Person)
+    assert_type(client.step("x"), RunResult[None])
+    assert_type(client.stream_run("x", output_type=Person), RunStream[Person])
+    client.run(result.messages, decisions={"1": approve()})
+    talk = client.conversation("id", system="Be brief.", tools=[plain])
+    assert_type(talk, Conversation)
+    assert_type(talk.say("x"), RunResult[None])
+    assert_type(talk.say("x", output_type=list[Person]).parsed, list[Person])
+    assert_type(talk.stream("x"), ConversationStream[None])
+    assert_type(talk.edit("x"), RunResult[None])
+    talk.edit("id", {"amount": 1})
+    for reply in client.map(["x"], output_type=Person):
+        assert_type(reply.parsed, Person)
+    for either in client.map(["x"], on_error="return"):
+        assert_type(either, ChatResponse[None] | ProviderKitError)
+
+
+def mistakes_are_seen(client: Client) -> None:
+    number: int = client.chat("x", output_type=Person).parsed  # type: ignore[assignment]
+    print(client.chat("x", output_type=Person).parsed.nmae)  # type: ignore[attr-defined]
+    client.chat("x", validation_retries=2)  # type: ignore[call-overload]
+    client.chat("x", output_type=3)  # type: ignore[call-overload]
+    client.chat("x", max_steps=3)  # type: ignore[call-overload]
+    client.run("x", budget=5)  # type: ignore[call-overload]
+    client.run("x", max_step=3)  # type: ignore[call-overload]
+    client.map(["x"], on_error="ignore")  # type: ignore[call-overload]
+    client.conversation("x", systm="y")  # type: ignore[call-arg]
+    print(client.chat("x").parsed.name)  # type: ignore[attr-defined]
+    del number
