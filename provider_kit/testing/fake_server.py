@@ -81,6 +81,7 @@ class FakeServer(LoopbackService):
         key: Only requests with this key, or with one that this function accepts, are answered; others get
             a 401. ``None`` accepts all.
         respond: Your own function from :class:`Asked` to :class:`Reply`.
+        check_schemas: Whether JSON Schemas are refused that the provider itself would refuse.
 
     Example:
         >>> from provider_kit.testing import FakeServer
@@ -91,11 +92,16 @@ class FakeServer(LoopbackService):
     """
 
     def __init__(
-        self, *, key: str | Callable[[str], bool] | None = None, respond: Callable[[Asked], Reply] = respond
+        self,
+        *,
+        key: str | Callable[[str], bool] | None = None,
+        respond: Callable[[Asked], Reply] = respond,
+        check_schemas: bool = True,
     ) -> None:
         super().__init__(self._answer)
         self._key = key
         self._respond = respond
+        self._check_schemas = check_schemas
         self._lock = threading.Lock()
         self._replies: deque[Reply] = deque()
         self._faults: deque[Fault] = deque()
@@ -265,7 +271,7 @@ class FakeServer(LoopbackService):
             return _json(400, headers, server_dialect.error(400, "invalid_request_error", "the body is not JSON"))
         if route.operation == "chat" and route.dialect == "anthropic_messages" and "max_tokens" not in body:
             return _json(400, headers, server_dialect.error(400, "invalid_request_error", "max_tokens: Field required"))
-        if route.operation == "chat":
+        if route.operation == "chat" and self._check_schemas:
             said = refused_schema(body, incoming.path, route.dialect)
             if said:
                 return _json(400, headers, server_dialect.error(400, "invalid_request_error", said))
