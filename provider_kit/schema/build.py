@@ -19,9 +19,10 @@ from typing import Any, Literal, TypeAlias, get_args, get_origin
 import attrs
 from cattrs import Converter
 
-from provider_kit.schema.check import CLOSED, EXACT, LENIENT, Check, compile_check
+from provider_kit.schema.check import compile_check
 from provider_kit.schema.durations import format_duration, parse_duration
 from provider_kit.schema.fields import Record, bare_type, is_typed_dict, read_record
+from provider_kit.schema.problems import CLOSED, EXACT, LENIENT, Check
 from provider_kit.schema.types import canonical_schema, is_union, pydantic_model
 
 __all__ = ["BuildError", "Builder", "make_converter", "to_json"]

@@ -10,85 +10,36 @@ Keywords this module does not know are ignored, as the specification demands.
 
 from __future__ import annotations
 
-import base64
-import datetime
-import decimal
-import operator
-import re
-import uuid
-from collections.abc import Callable, Mapping
-from functools import partial
-from math import isfinite
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.schema.canonical import resolve
-from provider_kit.schema.durations import parse_duration
+from provider_kit.schema.check_scalars import boolean, choice, null, numeric, string
 from provider_kit.schema.json_repair import loads_repaired
+from provider_kit.schema.problems import (
+    CLOSED,
+    EXACT,
+    LENIENT,
+    MOST_PROBLEMS,
+    NAMES,
+    Check,
+    bounds_in_words,
+    place,
+    shown,
+    tell,
+)
 
-__all__ = ["CLOSED", "EXACT", "LENIENT", "Check", "compile_check", "shown"]
-
-#: Correct what can be; take the value as it is; also refuse properties that are not named.
-LENIENT, EXACT, CLOSED = 0, 1, 2
+__all__ = ["compile_check"]
 
 #: The modes in which the branches of a union are tried.
 _STRICTEST_FIRST = ((CLOSED, EXACT, LENIENT), (CLOSED, EXACT), (CLOSED,))
-#: ``check(value, problems, mode)`` returns the value to use, and appends what is wrong with it.
-Check: TypeAlias = Callable[[Any, list[str], int], Any]
-
-#: How many problems are told, and how deep values may be nested.
-_MOST_PROBLEMS = 20
-_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?\s*")
-_WHOLE = re.compile(r"\s*[+-]?\d{1,4000}\s*")
-_LONGEST_SHOWN = 60
-
-_NAMES = {
-    "string": "a text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "null": "null",
-    "array": "a list",
-    "object": "an object",
-}
-
-
-def shown(value: Any) -> str:
-    """A value as a message shows it: as JSON, shortened."""
-    if isinstance(value, str):
-        text = f'"{value}"'
-    elif value is None or isinstance(value, bool):
-        text = {None: "null", True: "true", False: "false"}[value]
-    elif isinstance(value, (int, float)):
-        text = repr(value) if not isinstance(value, int) or abs(value) < 10**40 else "a very large number"
-    else:
-        return "an object" if isinstance(value, Mapping) else "a list"
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 
 def compile_check(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> Check:
     """Compile a schema; references point into ``root``, by default into the schema itself."""
     return _Compiler(root if root is not None else schema).compile(schema)
-
-
-def place(step: str, problems: list[str], start: int) -> None:
-    """Put a step before the places of the problems from ``start`` on."""
-    for number in range(start, len(problems)):
-        said = problems[number]
-        if said[:1] == "\0":  # the place is here
-            problems[number] = f"\0{step}{said[1:]}"
-
-
-def tell(problems: list[str], said: str) -> None:
-    """Append a problem; its place is added by those who called."""
-    if len(problems) < _MOST_PROBLEMS:
-        problems.append(f"\0: {said}")
-
-
-def readable(problems: list[str]) -> list[str]:
-    """The problems as sentences: ``pets[0].name: must be a text, not 3``."""
-    return [said.lstrip("\0").lstrip(".").removeprefix(": ") for said in problems]
 
 
 class _Compiler:
@@ -117,9 +68,9 @@ class _Compiler:
         if kind is not None:
             checks.append(self._typed(kind, schema))
         if "const" in schema:
-            checks.append(_choice([schema["const"]]))
+            checks.append(choice([schema["const"]]))
         if isinstance(schema.get("enum"), list):
-            checks.append(_choice(schema["enum"]))
+            checks.append(choice(schema["enum"]))
         return _all(checks)
 
     def _reference(self, reference: str) -> Check:
@@ -155,7 +106,7 @@ class _Compiler:
                         closest = found
             # Where one branch is almost right, its problems say more than that none is right.
             if closest and any(not said.startswith("\0:") for said in closest):
-                problems.extend(closest[: _MOST_PROBLEMS - len(problems)])
+                problems.extend(closest[: MOST_PROBLEMS - len(problems)])
             elif len(checks) == 2 and names.endswith(" or null") and closest:
                 problems.extend(self_found[:1] if (self_found := _problems_of(checks[0], value)) else closest[:1])
             else:
@@ -174,7 +125,7 @@ class _Compiler:
         if schema.get("format"):
             return f"a {schema['format']}"
         kind = schema.get("type")
-        return _NAMES.get(kind, "") if isinstance(kind, str) else ""
+        return NAMES.get(kind, "") if isinstance(kind, str) else ""
 
     def _typed(self, kind: str, schema: Mapping[str, Any]) -> Check:
         if kind == "object":
@@ -182,12 +133,12 @@ class _Compiler:
         if kind == "array":
             return self._array(schema)
         if kind in ("integer", "number"):
-            return _numeric(kind, schema)
+            return numeric(kind, schema)
         if kind == "string":
-            return _string(schema)
+            return string(schema)
         if kind == "boolean":
-            return _boolean
-        return _null if kind == "null" else _anything
+            return boolean
+        return null if kind == "null" else _anything
 
     def _object(self, schema: Mapping[str, Any]) -> Check:
         properties = {key: self.compile(one) for key, one in (schema.get("properties") or {}).items()}
@@ -238,7 +189,7 @@ class _Compiler:
                     tell(problems, "is missing" + (f"; you wrote {said[13:-2].strip()}" if said else ""))
                     place(f".{key}", problems, start)
             if len(made) < least or (most is not None and len(made) > most):
-                tell(problems, f"must have {_range(least, most)} properties, not {len(made)}")
+                tell(problems, f"must have {bounds_in_words(least, most)} properties, not {len(made)}")
             return made
 
         return check
@@ -264,7 +215,7 @@ class _Compiler:
                 if len(problems) > start:
                     place(f"[{number}]", problems, start)
             if len(made) < least or (most is not None and len(made) > most):
-                tell(problems, f"must have {_range(least, most)} items, not {len(made)}")
+                tell(problems, f"must have {bounds_in_words(least, most)} items, not {len(made)}")
             if unique and len(made) > 1:
                 made = _distinct(made, problems, mode)
             return made
@@ -311,22 +262,6 @@ def _anything(value: Any, problems: list[str], mode: int) -> Any:
 
 def _nothing(value: Any, problems: list[str], mode: int) -> Any:
     tell(problems, "is not allowed here")
-    return value
-
-
-def _null(value: Any, problems: list[str], mode: int) -> Any:
-    if value is not None:
-        if mode == LENIENT and value in ("null", "None", ""):
-            return None
-        tell(problems, f"must be null, not {shown(value)}")
-    return value
-
-
-def _boolean(value: Any, problems: list[str], mode: int) -> Any:
-    if type(value) is not bool:
-        if mode == LENIENT and isinstance(value, str) and value.strip().lower() in ("true", "false"):
-            return value.strip().lower() == "true"
-        tell(problems, f"must be true or false, not {shown(value)}")
     return value
 
 
@@ -386,175 +321,3 @@ def _distinct(items: list[Any], problems: list[str], mode: int) -> list[Any]:
             return kept
         tell(problems, "must not hold the same item twice")
     return items
-
-
-def _choice(allowed: list[Any]) -> Check:
-    exact = [(type(one), one) for one in allowed]
-    texts = {str(one).strip().casefold(): one for one in allowed if isinstance(one, str)}
-    listed = ", ".join(shown(one) for one in allowed[:20]) + (", …" if len(allowed) > 20 else "")
-
-    def check(value: Any, problems: list[str], mode: int) -> Any:
-        for kind, one in exact:
-            if value == one and (type(value) is kind or not (bool in (kind, type(value)) or isinstance(value, str))):
-                return one
-        # Some providers do not keep the case of a choice.
-        if mode == LENIENT and isinstance(value, str) and value.strip().casefold() in texts:
-            return texts[value.strip().casefold()]
-        tell(problems, f"must be {'one of ' if len(allowed) > 1 else ''}{listed}, not {shown(value)}")
-        return value
-
-    return check
-
-
-def _range(least: Any, most: Any) -> str:
-    if most is None:
-        return f"at least {least}"
-    if least == most:
-        return f"exactly {least}"
-    return f"at most {most}" if not least else f"{least} to {most}"
-
-
-def _bounds(schema: Mapping[str, Any]) -> list[tuple[Callable[[Any], bool], str]]:
-    found: list[tuple[Callable[[Any], bool], str]] = []
-    for key, said, compare in (  # the bound comes first
-        ("minimum", "at least", operator.le),
-        ("exclusiveMinimum", "greater than", operator.lt),
-        ("maximum", "at most", operator.ge),
-        ("exclusiveMaximum", "less than", operator.gt),
-    ):
-        bound = schema.get(key)
-        if isinstance(bound, (int, float)) and not isinstance(bound, bool):
-            found.append((partial(compare, bound), f"{said} {bound}"))
-    step = schema.get("multipleOf")
-    if isinstance(step, (int, float)) and step > 0:
-        found.append((lambda value: _is_multiple(value, step), f"a multiple of {step}"))
-    return found
-
-
-def _is_multiple(value: Any, step: float) -> bool:
-    if isinstance(value, int) and isinstance(step, int):
-        return value % step == 0
-    try:
-        return decimal.Decimal(str(value)) % decimal.Decimal(str(step)) == 0
-    except decimal.InvalidOperation:
-        return False
-
-
-def _numeric(kind: str, schema: Mapping[str, Any]) -> Check:
-    whole = kind == "integer"
-    wanted = int if whole else float
-    name = _NAMES[kind]
-    bounds = _bounds(schema)
-
-    def check(value: Any, problems: list[str], mode: int) -> Any:
-        if type(value) is not wanted:
-            value = _as_number(value, whole, mode)
-            if isinstance(value, bool) or not isinstance(value, (int,) if whole else (int, float)):
-                tell(problems, f"must be {name}, not {shown(value)}")
-                return value
-        if not whole and isinstance(value, float) and not isfinite(value):
-            tell(problems, "must be a finite number")
-            return value
-        for holds, said in bounds:
-            if not holds(value):
-                tell(problems, f"must be {said}, not {shown(value)}")
-        return value
-
-    return check
-
-
-def _as_number(value: Any, whole: bool, mode: int) -> Any:
-    if isinstance(value, float) and whole:
-        return int(value) if value.is_integer() else value
-    if mode == LENIENT and isinstance(value, str):
-        if _WHOLE.fullmatch(value):
-            return int(value)
-        if _NUMBER.fullmatch(value):
-            number = float(value)
-            return int(number) if whole and number.is_integer() else number
-    return value
-
-
-def _string(schema: Mapping[str, Any]) -> Check:
-    least, most = schema.get("minLength", 0), schema.get("maxLength")
-    pattern = _pattern(schema.get("pattern"))
-    form = schema.get("format")
-    parse = _FORMATS.get(form) if isinstance(form, str) else None
-    bounds = _bounds(schema) if form == "decimal" else []
-    if not (least or most is not None or pattern or parse):
-        return _plain_string
-
-    def check(value: Any, problems: list[str], mode: int) -> Any:
-        start = len(problems)
-        value = _plain_string(value, problems, mode)
-        if len(problems) > start:
-            return value
-        if len(value) < least or (most is not None and len(value) > most):
-            tell(problems, f"must have {_range(least, most)} characters, not {len(value)}")
-        if pattern is not None and not pattern.search(value):
-            tell(problems, f"must match the pattern {schema['pattern']}, not be {shown(value)}")
-        if parse is not None:
-            try:
-                made = parse(value)
-            except (ValueError, ArithmeticError, OverflowError):
-                tell(problems, f"must be a {form}{_EXAMPLES.get(form, '')}, not {shown(value)}")
-            else:
-                for holds, said in bounds:
-                    if not holds(made):
-                        tell(problems, f"must be {said}, not {shown(value)}")
-        return value
-
-    return check
-
-
-def _plain_string(value: Any, problems: list[str], mode: int) -> Any:
-    if type(value) is not str:
-        if mode == LENIENT and isinstance(value, (int, float)) and not isinstance(value, bool):
-            return str(value)
-        if not isinstance(value, str):
-            tell(problems, f"must be a text, not {shown(value)}")
-    return value
-
-
-def _pattern(pattern: Any) -> re.Pattern[str] | None:
-    if not isinstance(pattern, str):
-        return None
-    try:
-        return re.compile(pattern)
-    except re.error:  # ECMA 262 has forms that Python lacks; the provider enforces them
-        return None
-
-
-def _date_time(text: str) -> datetime.datetime:
-    if len(text) < 11:
-        raise ValueError("a date without a time")
-    return datetime.datetime.fromisoformat(text)
-
-
-def _base64(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
-
-
-def _decimal(text: str) -> decimal.Decimal:
-    made = decimal.Decimal(text)
-    if not made.is_finite():
-        raise ValueError("not finite")
-    return made
-
-
-_FORMATS: dict[Any, Callable[[str], Any]] = {
-    "date-time": _date_time,
-    "date": datetime.date.fromisoformat,
-    "time": datetime.time.fromisoformat,
-    "duration": parse_duration,
-    "uuid": uuid.UUID,
-    "decimal": _decimal,
-    "base64": _base64,
-}
-_EXAMPLES: dict[Any, str] = {
-    "date-time": " such as 2026-01-31T12:00:00Z",
-    "date": " such as 2026-01-31",
-    "time": " such as 12:00:00",
-    "duration": " such as PT1H30M",
-    "decimal": " number such as 12.50",
-}

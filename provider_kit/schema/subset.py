@@ -15,9 +15,11 @@ from attrs import frozen
 
 from provider_kit.model.json_text import dumps_text
 from provider_kit.schema.canonical import CanonicalSchema, resolve
+from provider_kit.schema.measures import count_choices, count_properties, depth, is_decidable, reaches, references
 from provider_kit.schema.profiles import SchemaProfile
+from provider_kit.schema.words import words_of
 
-__all__ = ["Subset", "is_recursive", "subset_of"]
+__all__ = ["Subset", "subset_of"]
 
 #: Keywords that say how a value must be, beyond its type.
 CONSTRAINTS = frozenset(
@@ -35,17 +37,6 @@ _KNOWN = frozenset(
     )
 )
 _NULL = {"type": "null"}
-_FORMATS = {
-    "decimal": "a decimal number such as 12.50",
-    "path": "a file path",
-    "base64": "base64",
-    "binary": "base64",
-    "duration": "an ISO 8601 duration such as PT1H30M",
-    "date-time": "a date and time such as 2026-01-31T12:00:00Z",
-    "date": "a date such as 2026-01-31",
-    "time": "a time such as 12:00:00",
-    "uuid": "a UUID",
-}
 #: Formats whose loss nobody needs to be told of.
 _NOT_ENFORCED_ANYWHERE = frozenset(("decimal", "path", "base64", "binary"))
 #: Most warnings about one schema.
@@ -102,32 +93,6 @@ def _compile(schema: Mapping[str, Any], profile: SchemaProfile, of_tool: bool) -
     return Subset(made, profile.enforced, losses)
 
 
-def is_recursive(schema: Mapping[str, Any]) -> bool:
-    """Whether a schema contains itself."""
-    definitions = schema.get("$defs") or {}
-    return any(_reaches(name, definitions[name], definitions, set()) for name in definitions)
-
-
-def _reaches(name: str, schema: Any, definitions: Mapping[str, Any], seen: set[str]) -> bool:
-    for reference in _references(schema):
-        if reference == name:
-            return True
-        if reference not in seen and reference in definitions:
-            seen.add(reference)
-            if _reaches(name, definitions[reference], definitions, seen):
-                return True
-    return False
-
-
-def _references(schema: Any) -> list[str]:
-    if isinstance(schema, list):
-        return [name for one in schema for name in _references(one)]
-    if not isinstance(schema, Mapping):
-        return []
-    found = [schema["$ref"].rpartition("/")[2]] if isinstance(schema.get("$ref"), str) else []
-    return found + [name for key, one in schema.items() if key not in ("enum", "default") for name in _references(one)]
-
-
 class _Writer:
     def __init__(self, root: Mapping[str, Any], profile: SchemaProfile, recursion_as_text: bool) -> None:
         self.as_text = recursion_as_text
@@ -137,7 +102,7 @@ class _Writer:
         self.profile = profile
         self.losses: list[str] = []
         self.recursive = {
-            name for name, schema in (root.get("$defs") or {}).items() if _reaches(name, schema, root["$defs"], set())
+            name for name, schema in (root.get("$defs") or {}).items() if reaches(name, schema, root["$defs"], set())
         }
         self.optional = self.unions = 0
 
@@ -147,12 +112,12 @@ class _Writer:
             raise _Impossible(f"{min(self.recursive)} contains itself")
         made = self.node({key: value for key, value in root.items() if key != "$defs"}, "")
         definitions = {}
-        waiting = [name for name in root.get("$defs") or {} if name in set(_references(made))]
+        waiting = [name for name in root.get("$defs") or {} if name in set(references(made))]
         while waiting:
             name = waiting.pop()
             if name not in definitions:
                 definitions[name] = self.node(root["$defs"][name], name)
-                waiting += [other for other in _references(definitions[name]) if other not in definitions]
+                waiting += [other for other in references(definitions[name]) if other not in definitions]
         if definitions:
             made["$defs"] = definitions
         self.check_limits(made)
@@ -161,10 +126,10 @@ class _Writer:
     def check_limits(self, made: dict[str, Any]) -> None:
         profile = self.profile
         measured = {
-            "properties": (_count_properties(made), profile.max_properties),
-            "levels": (_depth(made, made, 0), profile.max_depth),
+            "properties": (count_properties(made), profile.max_properties),
+            "levels": (depth(made, made, 0), profile.max_depth),
             "characters": (len(dumps_text(made)), profile.max_characters),
-            "choices": (_count_choices(made), profile.max_enum_values),
+            "choices": (count_choices(made), profile.max_enum_values),
             "properties that may be left out": (self.optional, profile.max_optional),
             "unions": (self.unions, profile.max_unions),
         }
@@ -347,35 +312,6 @@ class _Writer:
         return self.node(resolve(branch["$ref"], self.root), name)
 
 
-def is_decidable(branches: list[dict[str, Any]], root: Mapping[str, Any]) -> bool:
-    """Whether the branches of a union differ in type, or by one property with distinct values.
-
-    Source: the messages of Groq's validator of schemas.
-    """
-    objects = []
-    kinds: list[str] = []
-    for one in branches:
-        branch = resolve(one["$ref"], dict(root)) if "$ref" in one else one
-        if branch.get("type") == "object":
-            objects.append(branch)
-        else:
-            kinds.append({"integer": "number"}.get(branch.get("type", ""), branch.get("type", "")))
-    if len(set(kinds)) < len(kinds) or "" in kinds:
-        return False
-    if len(objects) < 2:
-        return True
-    shared = set.intersection(*(set(one.get("properties") or {}) for one in objects))
-    found = 0
-    for name in shared:
-        choices = [one["properties"][name].get("enum") for one in objects]
-        if all(choices) and len({str(v) for c in choices for v in c}) == sum(map(len, choices)):
-            found += 1
-    if found == 1:
-        return True
-    keys = [set(one.get("properties") or {}) for one in objects]
-    return found == 0 and all(not (a & b) for n, a in enumerate(keys) for b in keys[n + 1 :])
-
-
 def _fits(key: str, value: Any, profile: SchemaProfile) -> bool:
     if key == "format":
         return value in profile.formats
@@ -389,66 +325,3 @@ def _describe(made: dict[str, Any], said: str) -> None:
     """Add a note to a description."""
     text = made.get("description")
     made["description"] = f"{text} ({said})" if text else f"({said})"
-
-
-def words_of(key: str, value: Any) -> str:
-    """A constraint in words."""
-    if key == "format":
-        return _FORMATS.get(value, f"format: {value}")
-    if key == "propertyNames":
-        choices = value.get("enum") if isinstance(value, Mapping) else None
-        return f"keys: {', '.join(map(str, choices))}" if choices else "keys as described"
-    words = {
-        "minimum": "at least {}",
-        "maximum": "at most {}",
-        "exclusiveMinimum": "greater than {}",
-        "exclusiveMaximum": "less than {}",
-        "multipleOf": "a multiple of {}",
-        "minLength": "at least {} characters",
-        "maxLength": "at most {} characters",
-        "pattern": "matching {}",
-        "minItems": "at least {} items",
-        "maxItems": "at most {} items",
-        "uniqueItems": "no item twice",
-        "minProperties": "at least {} entries",
-        "maxProperties": "at most {} entries",
-    }
-    return words[key].format(value)
-
-
-def _count_properties(schema: Any) -> int:
-    if isinstance(schema, list):
-        return sum(map(_count_properties, schema))
-    if not isinstance(schema, Mapping):
-        return 0
-    inner = sum(_count_properties(value) for key, value in schema.items() if key not in ("enum", "default"))
-    return inner + (len(schema["properties"]) if isinstance(schema.get("properties"), Mapping) else 0)
-
-
-def _count_choices(schema: Any) -> int:
-    if isinstance(schema, list):
-        return sum(map(_count_choices, schema))
-    if not isinstance(schema, Mapping):
-        return 0
-    own = len(schema["enum"]) if isinstance(schema.get("enum"), list) else 0
-    return own + sum(_count_choices(value) for key, value in schema.items() if key not in ("enum", "default"))
-
-
-def _depth(schema: Any, root: Mapping[str, Any], level: int, seen: frozenset[str] = frozenset()) -> int:
-    """Levels of nested objects."""
-    if level > 100:
-        return level
-    if isinstance(schema, list):
-        return max((_depth(one, root, level, seen) for one in schema), default=level)
-    if not isinstance(schema, Mapping):
-        return level
-    reference = schema.get("$ref")
-    if isinstance(reference, str):
-        return level if reference in seen else _depth(resolve(reference, dict(root)), root, level, seen | {reference})
-    inner = level + (schema.get("type") == "object")
-    found = [inner]
-    for key in ("properties", "$defs"):
-        if key == "properties" and isinstance(schema.get(key), Mapping):
-            found += [_depth(one, root, inner, seen) for one in schema[key].values()]
-    found += [_depth(schema[key], root, inner, seen) for key in ("items", "anyOf", "prefixItems") if key in schema]
-    return max(found)

@@ -7,8 +7,9 @@ from typing import Any
 
 from provider_kit.schema.build import Builder, BuildError, hook_of, make_converter
 from provider_kit.schema.canonical import WRAPPED, CanonicalSchema
-from provider_kit.schema.check import LENIENT, compile_check, readable
+from provider_kit.schema.check import compile_check
 from provider_kit.schema.json_repair import loads_repaired
+from provider_kit.schema.problems import LENIENT, readable
 from provider_kit.schema.types import canonical_schema
 
 __all__ = ["SchemaError", "TypeSchema", "type_schema"]

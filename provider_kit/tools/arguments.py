@@ -11,9 +11,10 @@ from provider_kit.model.messages import ToolCall
 from provider_kit.model.surrogates import mend_all
 from provider_kit.schema.build import Builder, BuildError, hook_of, make_converter
 from provider_kit.schema.canonical import CanonicalSchema
-from provider_kit.schema.check import LENIENT, compile_check, readable, shown
+from provider_kit.schema.check import compile_check
 from provider_kit.schema.fields import Field, bare_type
 from provider_kit.schema.json_repair import repair
+from provider_kit.schema.problems import LENIENT, readable, shown
 from provider_kit.schema.typed import SchemaError
 from provider_kit.schema.types import object_schema
 

@@ -6,7 +6,8 @@ import typing
 import pytest
 from kinds import Person
 
-from provider_kit.schema.check import EXACT, compile_check, readable
+from provider_kit.schema.check import compile_check
+from provider_kit.schema.problems import EXACT, readable
 from provider_kit.schema.typed import SchemaError, type_schema
 
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from random_types import TYPES, Values
 
 from provider_kit.schema.build import to_json
-from provider_kit.schema.check import CLOSED, compile_check, readable
+from provider_kit.schema.check import compile_check
+from provider_kit.schema.problems import CLOSED, readable
 from provider_kit.schema.profiles import PROFILES
 from provider_kit.schema.refusals import refusal_of
 from provider_kit.schema.subset import subset_of
