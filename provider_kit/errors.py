@@ -413,6 +413,10 @@ class APIError(ProviderKitError):
         retry_after: Seconds to wait before trying again, if the provider sent them.
     """
 
+    #: Models of the provider to try instead, where the model was unknown, forbidden, or too small for a conversation;
+    #: filled in by conversations, from the provider's own list.
+    suggested_models: tuple[str, ...] = ()
+
     def __init__(
         self,
         message: str = "",

@@ -25,6 +25,8 @@ from provider_kit.model.chat import Usage
 from provider_kit.model.inputs import Messages
 from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.messages import Message, ToolCall, ToolResult
+from provider_kit.model.models import Model
+from provider_kit.structured.verbs import runtime_for
 from provider_kit.tools.decisions import Decision, answer, approve, deny, edit
 from provider_kit.transports.drive import run_to_completion
 
@@ -69,7 +71,7 @@ class Conversation:
 
     def _loaded(self) -> ConversationState:
         if not self._core.loaded and self._core.store is not None:
-            run_to_completion(self._core.load(_blocking_runtime()))
+            run_to_completion(self._core.load(runtime_for(False)))
         return self._core.state
 
     @property
@@ -128,15 +130,21 @@ class Conversation:
         def make_run(messages: Any, wanted: Any, given: dict[str, Any], streamed: bool) -> Any:
             return client._run(awaited, messages, wanted, given, streamed)
 
-        return Turn(
+        async def list_models(seconds: float) -> list[Model]:
+            found: list[Model] = await client.amodels(timeout=seconds) if awaited else client.models(timeout=seconds)
+            return found
+
+        turn = Turn(
             self._core,
             make_run,
-            _asyncio_runtime() if awaited else _blocking_runtime(),
+            runtime_for(awaited),
             question,
             output_type,
             dict(options),
             live=live,
         )
+        turn.list_models = list_models
+        return turn
 
     @overload
     def say(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]: ...
@@ -362,7 +370,7 @@ class Conversation:
     # -------------------------------------------------------------------------------------------- storing
 
     def _store(self) -> None:
-        run_to_completion(self._core.save(_blocking_runtime()))
+        run_to_completion(self._core.save(runtime_for(False)))
 
     def to_json(self) -> str:
         """The conversation as JSON text: its messages, branches, decisions and usage. Tools and options are not in it.
@@ -429,20 +437,8 @@ class Conversation:
         """Delete what is stored of the conversation; the object keeps what it holds."""
         core = self._core
         if core.store is not None and core.state.id is not None:
-            run_to_completion(delete_document(core.store, core.state.id, _blocking_runtime()))
+            run_to_completion(delete_document(core.store, core.state.id, runtime_for(False)))
 
 
 def _is_question(message: Message) -> bool:
     return message.role == "user" and not any(type(part) is ToolResult for part in message.parts)
-
-
-def _blocking_runtime() -> Any:
-    from provider_kit.transports.runtime_blocking import BlockingRuntime
-
-    return BlockingRuntime()
-
-
-def _asyncio_runtime() -> Any:
-    from provider_kit.transports.runtime_asyncio import AsyncioRuntime
-
-    return AsyncioRuntime()

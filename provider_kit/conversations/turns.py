@@ -11,12 +11,23 @@ from attrs import define, evolve, field
 from provider_kit.conversations.checks import pending_tool_calls
 from provider_kit.conversations.document import ConversationState, read_document, write_document
 from provider_kit.conversations.stores import ConversationStore, load_document, save_document
+from provider_kit.conversations.suggest import suggested_models
 from provider_kit.conversations.truncate import estimated_tokens, split_to_fit
-from provider_kit.errors import InvalidRequestError, PendingToolCallsError, StreamError
+from provider_kit.errors import (
+    APIError,
+    ContextLengthExceededError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    PendingToolCallsError,
+    PermissionDeniedError,
+    ProviderKitError,
+    StreamError,
+)
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.conversation import attach_files
 from provider_kit.model.inputs import open_conversation
 from provider_kit.model.messages import Message
+from provider_kit.model.models import Model
 from provider_kit.policies.concurrency import Slots
 from provider_kit.tools.loop import Run, StepPlan
 from provider_kit.tools.result import RunResult
@@ -115,6 +126,8 @@ class Turn:
         self.output_type = output_type
         self.options = {**core.options, **options}
         self.live = live
+        #: Lists the provider's models, within so many seconds.
+        self.list_models: Callable[[float], Awaitable[list[Model]]] | None = None
         #: Whether chunks are yielded in place of what is in them.
         self.as_chunks = False
         self.run: Run | None = None
@@ -216,6 +229,18 @@ class Turn:
         note = Message("user", f"Summary of what was said before:\n{state.summary}")
         return [*kept[:first], note, *kept[first:]]
 
+    async def _suggest(self, error: APIError) -> None:
+        """Name other models in an error, if the provider lists them."""
+        if self.list_models is None:
+            return
+        try:
+            known = await self.list_models(_LIST_TIMEOUT)
+        except ProviderKitError:  # the error that is raised matters, not this one
+            return
+        error.suggested_models = suggested_models(error, error.model, known)
+        if error.suggested_models:
+            error.with_hint(f"{error.hint or ''} Models to try: {', '.join(error.suggested_models)}.".strip())
+
     def _keep(self, run: Run) -> None:
         """Take over what the run has reached."""
         state = self.core.state
@@ -241,6 +266,14 @@ class Turn:
             state.usage = run.usage if state.usage is None else state.usage + run.usage
         self.result = run.result()
         await self.core.save(runtime)
+        if isinstance(error, _OF_THE_MODEL):
+            await self._suggest(error)
+
+
+#: Errors that another model would not raise.
+_OF_THE_MODEL = (ContextLengthExceededError, ModelNotFoundError, PermissionDeniedError)
+#: Seconds that the list of models may take.
+_LIST_TIMEOUT = 5.0
 
 
 def _partial(run: Run, error: BaseException) -> Message | None:

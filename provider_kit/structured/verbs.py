@@ -13,7 +13,7 @@ from provider_kit.model.chat import ChatResponse, Chunk
 from provider_kit.model.messages import Message
 from provider_kit.transports.base import Runtime
 
-__all__ = ["Asking", "AsyncioAsking", "BlockingAsking", "ChatVerbs", "StreamedAnswer"]
+__all__ = ["Asking", "AsyncioAsking", "BlockingAsking", "ChatVerbs", "StreamedAnswer", "runtime_for"]
 
 
 class ChatVerbs(Protocol):
@@ -38,6 +38,17 @@ class ChatVerbs(Protocol):
     def astream(self) -> Callable[..., Any]:
         """Ask, and stream asynchronously."""
         ...
+
+
+def runtime_for(awaited: bool) -> Runtime:
+    """The clocks and waits of one world."""
+    if awaited:
+        from provider_kit.transports.runtime_asyncio import AsyncioRuntime
+
+        return AsyncioRuntime()
+    from provider_kit.transports.runtime_blocking import BlockingRuntime
+
+    return BlockingRuntime()
 
 
 class StreamedAnswer:
@@ -67,10 +78,8 @@ class BlockingAsking:
     """The blocking verbs, as coroutines that never suspend."""
 
     def __init__(self, verbs: ChatVerbs, runtime: Runtime | None = None) -> None:
-        from provider_kit.transports.runtime_blocking import BlockingRuntime
-
         self._verbs = verbs
-        self.runtime: Runtime = runtime or BlockingRuntime()
+        self.runtime: Runtime = runtime or runtime_for(False)
 
     async def chat(self, messages: Sequence[Message], options: Mapping[str, Any]) -> ChatResponse[Any]:
         """Ask for a whole answer."""
@@ -93,10 +102,8 @@ class AsyncioAsking:
     """The awaited verbs."""
 
     def __init__(self, verbs: ChatVerbs, runtime: Runtime | None = None) -> None:
-        from provider_kit.transports.runtime_asyncio import AsyncioRuntime
-
         self._verbs = verbs
-        self.runtime: Runtime = runtime or AsyncioRuntime()
+        self.runtime: Runtime = runtime or runtime_for(True)
 
     async def chat(self, messages: Sequence[Message], options: Mapping[str, Any]) -> ChatResponse[Any]:
         """Ask for a whole answer."""

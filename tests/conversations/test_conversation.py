@@ -530,3 +530,26 @@ def test_what_was_said_before_can_be_given(world, client):
     assert not talk.has_images
     assert isinstance(talk.pending_tool_calls, list)
     assert ToolCall
+
+
+@pytest.mark.parametrize("status", [404, 403])
+def test_an_error_about_the_model_names_others(world, server, status):
+    """From the provider's own list."""
+    client = server.client("openai/dem", max_retries=0)
+    server.fault(status, code="model_not_found", message="The model 'dem' does not exist")
+    with pytest.raises(APIError) as caught:
+        world(client.conversation(), "say", "Hello")
+    assert caught.value.suggested_models == ("demo",)
+    assert "Models to try: demo." in caught.value.hint
+
+
+def test_a_conversation_that_is_too_long_names_larger_models():
+    """The smallest that is larger comes first; unknown windows are not guessed."""
+    from provider_kit import ContextLengthExceededError, Model
+    from provider_kit.conversations.suggest import suggested_models
+
+    known = [Model("small", context_window=8), Model("huge", context_window=99), Model("large", context_window=32)]
+    known.append(Model("unknown"))
+    error = ContextLengthExceededError("too long")
+    assert suggested_models(error, "small", known) == ("large", "huge")
+    assert suggested_models(error, "huge", known) == ()
