@@ -39,7 +39,16 @@ _STRICTEST_FIRST = ((CLOSED, EXACT, LENIENT), (CLOSED, EXACT), (CLOSED,))
 
 def compile_check(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> Check:
     """Compile a schema; references point into ``root``, by default into the schema itself."""
-    return _Compiler(root if root is not None else schema).compile(schema)
+    check = _Compiler(root if root is not None else schema).compile(schema)
+
+    def whole(value: Any, problems: list[str], mode: int) -> Any:
+        try:
+            return check(value, problems, mode)
+        except RecursionError:
+            tell(problems, "is nested too deeply")
+            return value
+
+    return whole
 
 
 class _Compiler:
