@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
+from provider_kit.client.conversation_verbs import ConversationVerbs
 from provider_kit.client.run_verbs import RunVerbs
 from provider_kit.client.streams import AsyncChatStream, ChatStream
-from provider_kit.client.talk_verbs import TalkVerbs
 from provider_kit.engine.arguments import check_cancel, check_embedding, check_times
 from provider_kit.engine.call import Call, deadline_of
 from provider_kit.engine.events import EventBus
@@ -35,7 +35,7 @@ __all__ = ["Verbs"]
 T = TypeVar("T")
 
 
-class Verbs(RunVerbs, TalkVerbs, SyncAsyncMixin):
+class Verbs(RunVerbs, ConversationVerbs, SyncAsyncMixin):
     """``chat``, ``stream``, ``models``, ``embed``, ``count_tokens`` and ``health_check``, each twice."""
 
     #: The handler of the calls.

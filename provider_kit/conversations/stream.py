@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from types import TracebackType
-from typing import Any, Generic, NoReturn, Self
+from typing import Any, Generic, NoReturn
 
 from provider_kit.conversations.turns import Turn
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import Chunk, T_co
+from provider_kit.model.closing import AsyncClosing, BlockingClosing
 from provider_kit.tools.result import RunResult
 from provider_kit.tools.run_events import RunEvent
 from provider_kit.transports.drive import iterate_blocking
@@ -38,7 +38,7 @@ class _Base(Generic[T_co]):
         return self._generator
 
 
-class ConversationStream(_Base[T_co]):
+class ConversationStream(BlockingClosing, _Base[T_co]):
     """A streamed turn: ``for chunk in talk.stream("…")``. Tools run between the chunks.
 
     Leaving the loop early frees the connection; what was received stays in the conversation, marked as incomplete.
@@ -74,19 +74,11 @@ class ConversationStream(_Base[T_co]):
         if closing is not None:
             closing.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
     def __aiter__(self) -> NoReturn:
         raise TypeError("stream() is read by a plain loop; in asyncio write: async for chunk in talk.astream(…)")
 
 
-class AsyncConversationStream(_Base[T_co]):
+class AsyncConversationStream(AsyncClosing, _Base[T_co]):
     """A streamed turn: ``async for chunk in talk.astream("…")``. Tools run between the chunks."""
 
     async def __aiter__(self) -> AsyncIterator[Chunk]:
@@ -116,11 +108,3 @@ class AsyncConversationStream(_Base[T_co]):
 
     def __iter__(self) -> NoReturn:
         raise TypeError("astream() is read by async for; in a plain loop write: for chunk in talk.stream(…)")
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()

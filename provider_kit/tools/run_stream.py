@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from types import TracebackType
-from typing import Any, Generic, NoReturn, Self
+from typing import Any, Generic, NoReturn
 
 from provider_kit.model.chat import T_co
+from provider_kit.model.closing import AsyncClosing, BlockingClosing
 from provider_kit.tools.loop import Run
 from provider_kit.tools.result import RunResult
 from provider_kit.tools.run_events import RunEvent, TextDelta
@@ -15,7 +15,7 @@ from provider_kit.transports.drive import iterate_blocking
 __all__ = ["AsyncRunStream", "RunStream"]
 
 
-class RunStream(Generic[T_co]):
+class RunStream(BlockingClosing, Generic[T_co]):
     """The events of a run, read by a ``for`` loop. Leaving the loop ends the run and frees what it holds."""
 
     def __init__(self, run: Run) -> None:
@@ -43,19 +43,11 @@ class RunStream(Generic[T_co]):
         """End the run. Safe to call twice."""
         self._events.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
     def __aiter__(self) -> NoReturn:
         raise TypeError("stream_run() is read by a plain loop; in asyncio write: async for event in astream_run(…)")
 
 
-class AsyncRunStream(Generic[T_co]):
+class AsyncRunStream(AsyncClosing, Generic[T_co]):
     """The events of a run, read by an ``async for`` loop."""
 
     def __init__(self, run: Run) -> None:
@@ -85,11 +77,3 @@ class AsyncRunStream(Generic[T_co]):
 
     def __iter__(self) -> Any:
         raise TypeError("astream_run() is read by async for; in a plain loop write: for event in client.stream_run(…)")
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from provider_kit.structured.verbs import Asking
     from provider_kit.tools.options import RunOptions
 
-__all__ = ["TalkVerbs"]
+__all__ = ["ConversationVerbs"]
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 DEFAULT_CONCURRENCY = 8
 
 
-class TalkVerbs:
+class ConversationVerbs:
     """Conversations and bulk runs, over the other verbs."""
 
     if TYPE_CHECKING:
