@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from provider_kit.errors import ConflictError as ConflictError
     from provider_kit.errors import ContentFilterError as ContentFilterError
     from provider_kit.errors import ContextLengthExceededError as ContextLengthExceededError
+    from provider_kit.errors import ConversationChangedError as ConversationChangedError
     from provider_kit.errors import DeadlineExceededError as DeadlineExceededError
     from provider_kit.errors import EncryptionError as EncryptionError
     from provider_kit.errors import InsufficientQuotaError as InsufficientQuotaError
@@ -301,14 +302,14 @@ _HOMES = names_by_module(
         provider_kit.engine.handler: End Handler Middleware Reply
         provider_kit.errors: APIConnectionError APIError APITimeoutError AllKeysExhaustedError AllProvidersFailedError
         AuthError AuthErrorCode AuthenticationError BadRequestError BudgetExceededError CallCancelledError
-        CircuitOpenError ConfigError ConflictError ContentFilterError ContextLengthExceededError DeadlineExceededError
-        EncryptionError InsufficientQuotaError InternalServerError InvalidRequestError InvalidResponseError
-        MaxStepsExceededError MissingAPIKeyError MissingDependencyError ModelNotFoundError NotFoundError
-        NotSupportedError OverloadedError PaymentRequiredError PendingToolCallsError PermissionDeniedError
-        PoolTimeoutError ProviderKitError RateLimitError RateLimitExceededError RequestTimeoutError
-        RequestTooLargeError ResponseLostError RetryTool StorageError StoreError StreamError StreamIncompleteError
-        StreamTimeoutError StructuredOutputError ToolCallParseError ToolError UnknownProviderError
-        UnprocessableEntityError UnsupportedParameterError
+        CircuitOpenError ConfigError ConflictError ContentFilterError ContextLengthExceededError
+        ConversationChangedError DeadlineExceededError EncryptionError InsufficientQuotaError InternalServerError
+        InvalidRequestError InvalidResponseError MaxStepsExceededError MissingAPIKeyError MissingDependencyError
+        ModelNotFoundError NotFoundError NotSupportedError OverloadedError PaymentRequiredError PendingToolCallsError
+        PermissionDeniedError PoolTimeoutError ProviderKitError RateLimitError RateLimitExceededError
+        RequestTimeoutError RequestTooLargeError ResponseLostError RetryTool StorageError StoreError StreamError
+        StreamIncompleteError StreamTimeoutError StructuredOutputError ToolCallParseError ToolError
+        UnknownProviderError UnprocessableEntityError UnsupportedParameterError
         provider_kit.model.cancellation: CancelToken
         provider_kit.model.chat: Attempt ChatRequest ChatResponse Chunk FinishReason OutputAttempt ParameterWarning
         Timings ToolCallDelta Usage

@@ -51,6 +51,7 @@
     ├── CircuitOpenError                       the circuit breaker is open for this provider
     ├── RateLimitExceededError                 the local rate limit would be exceeded
     ├── StoreError                             the shared store (Redis, SQLite, a file) cannot be used
+    │   └── ConversationChangedError           a stored conversation was continued elsewhere meanwhile
     └── MissingDependencyError (ImportError)   an optional extra is not installed
 
 Each error says what to do next in ``hint`` (also shown below the traceback), whether trying again may help in
@@ -85,6 +86,7 @@ __all__ = [
     "ConflictError",
     "ContentFilterError",
     "ContextLengthExceededError",
+    "ConversationChangedError",
     "DeadlineExceededError",
     "EncryptionError",
     "InsufficientQuotaError",
@@ -772,6 +774,14 @@ class StoreError(ProviderKitError):
     kind = "store"
     retryable = True
     hint = "Check the store's address and that it is running; on_store_failure='local' continues without it."
+
+
+class ConversationChangedError(StoreError):
+    """A stored conversation was continued elsewhere since it was read, so that saving it would lose that."""
+
+    kind = "store"
+    retryable = True
+    hint = "It is read again with the next turn: look at what was said meanwhile, and say yours again."
 
 
 class MissingDependencyError(ProviderKitError, ImportError):

@@ -7,13 +7,14 @@ that a million prompts need no more memory than a hundred.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from provider_kit.bulk.progress import make_bar
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.cancellation import CancelToken
+from provider_kit.model.messages import Message
 from provider_kit.transports.base import Begun, Runtime
 
 __all__ = ["OnError", "check_map", "map_prompts"]
@@ -31,7 +32,9 @@ def check_map(prompts: Any, concurrency: Any, on_error: Any) -> None:
     Raises:
         InvalidRequestError: One of them is wrong.
     """
-    if isinstance(prompts, (str, bytes)) or not (hasattr(prompts, "__iter__") or hasattr(prompts, "__aiter__")):
+    if isinstance(prompts, (str, bytes, Mapping, Message)) or not (
+        hasattr(prompts, "__iter__") or hasattr(prompts, "__aiter__")
+    ):
         raise InvalidRequestError(
             f"prompts must be a list or another iterable of prompts, not {type(prompts).__name__}.",
             hint="client.map(['one', 'two']); for a single prompt: client.chat('…').",

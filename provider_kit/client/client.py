@@ -16,7 +16,7 @@ from provider_kit.client.run_verbs import with_function_tools
 from provider_kit.errors import ConfigError
 from provider_kit.model.arguments import explained
 from provider_kit.model.config import DEFAULT_MAX_RETRIES
-from provider_kit.model.inputs import ChatOptions
+from provider_kit.model.inputs import RUN_OPTIONS
 from provider_kit.transports.drive import run_to_completion
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from provider_kit.policies.response_cache import ResponseCache
     from provider_kit.policies.retry import RetryPolicy
     from provider_kit.stores.base import SharedStore
+    from provider_kit.tools.options import RunOptions
     from provider_kit.transports.base import Transport
     from provider_kit.wire.rate_limit_headers import RateLimitInfo
 
@@ -330,7 +331,7 @@ class Client(AssembledClient):
         api_keys: Sequence[str] | KeyPool | None = None,
         token: str | None = None,
         auth: str | Authenticator | OAuthKeyManager | None = None,
-        **options: Unpack[ChatOptions],
+        **options: Unpack[RunOptions],
     ) -> Self:
         """The same client with other options: for one request, one user of a service, or one task.
 
@@ -345,7 +346,8 @@ class Client(AssembledClient):
             token: A bearer token.
             auth: As in :class:`Client`.
             options: Arguments of every call, which override those of this client: ``model``, ``timeout``, ``system``,
-                ``temperature`` and so on, see :class:`ChatOptions`.
+                ``temperature`` and so on, see :class:`ChatOptions`; and of every run: ``tools``, ``max_steps`` and so
+                on, see :class:`RunOptions`.
 
         Raises:
             ConfigError: Several kinds of credentials are given, or an option is not an argument of calls.
@@ -376,6 +378,8 @@ class Client(AssembledClient):
         timeout, total = given.pop("timeout", None), given.pop("total_timeout", None)
         if timeout is not None or total is not None:
             made._take_times(timeout, total)
+        of_runs = {name: given.pop(name) for name in RUN_OPTIONS & given.keys()}
+        made._run_defaults = {**self._run_defaults, **of_runs}
         made._defaults = {**self._defaults, **check_defaults(with_function_tools(given))}
         if credentials:
             made._config, made._parts = with_other_keys(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from provider_kit.engine.arguments import check_cancel
@@ -11,11 +11,11 @@ from provider_kit.errors import InvalidRequestError
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.inputs import ChatOptions, Messages, OutputOptions
-from provider_kit.transports.drive import iterate_blocking
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
+    from provider_kit.bulk.iterators import AsyncReplies, Replies
     from provider_kit.conversations.conversation import Conversation
     from provider_kit.conversations.stores import ConversationStore
     from provider_kit.conversations.turns import Summarise
@@ -77,12 +77,29 @@ class ConversationVerbs:
 
         defaults: dict[str, Any] = dict(options)
         system = defaults.pop("system", None)
+        if "output_type" in defaults:
+            raise InvalidRequestError(
+                "A conversation has no output_type of its own.",
+                hint="Give it to each turn, so that its answer has the type: talk.say('…', output_type=Person).",
+            )
         if id is not None and (not isinstance(id, str) or not id.strip()):
             raise InvalidRequestError(f"The id of a conversation must be a text, not {id!r}.")
         if system is not None and not isinstance(system, str):
             raise InvalidRequestError(f"system must be a string, not {type(system).__name__}.")
         if store is not None and id is None:
             raise InvalidRequestError("A store needs the id of the conversation.", hint="client.conversation('ada').")
+        if isinstance(store, str) and "://" in store:
+            raise InvalidRequestError(
+                f"A conversation cannot be stored at {store.partition('://')[0]}://…",
+                hint="store= takes the path of an SQLite file, or an object with load, save and delete.",
+            )
+        if store is not None and not isinstance(store, (str, os.PathLike)):
+            missing = [name for name in ("load", "save", "delete") if not callable(getattr(store, name, None))]
+            if missing:
+                raise InvalidRequestError(
+                    f"A {type(store).__name__} cannot store conversations: it has no {', '.join(missing)}.",
+                    hint="store= takes the path of an SQLite file, or an object with load, save and delete.",
+                )
         if max_input_tokens is not None and type(max_input_tokens) is not int:
             raise InvalidRequestError(f"max_input_tokens must be a whole number, not {max_input_tokens!r}.")
         given = to_messages(messages, waiting=True) if messages is not None else []
@@ -103,7 +120,7 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["raise"] = "raise",
         **options: Unpack[ChatOptions],
-    ) -> Iterator[ChatResponse[None]]: ...
+    ) -> Replies[ChatResponse[None]]: ...
     @overload
     def map(
         self,
@@ -114,7 +131,7 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["raise"] = "raise",
         **options: Unpack[OutputOptions],
-    ) -> Iterator[ChatResponse[T]]: ...
+    ) -> Replies[ChatResponse[T]]: ...
     @overload
     def map(
         self,
@@ -125,7 +142,7 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["raise"] = "raise",
         **options: Unpack[OutputOptions],
-    ) -> Iterator[ChatResponse[T]]: ...
+    ) -> Replies[ChatResponse[T]]: ...
     @overload
     def map(
         self,
@@ -136,7 +153,7 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["return"],
         **options: Unpack[OutputOptions],
-    ) -> Iterator[ChatResponse[T] | ProviderKitError]: ...
+    ) -> Replies[ChatResponse[T] | ProviderKitError]: ...
     @overload
     def map(
         self,
@@ -146,7 +163,7 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["return"],
         **options: Unpack[ChatOptions],
-    ) -> Iterator[ChatResponse[None] | ProviderKitError]: ...
+    ) -> Replies[ChatResponse[None] | ProviderKitError]: ...
     def map(
         self,
         prompts: Any,
@@ -156,7 +173,7 @@ class ConversationVerbs:
         progress: Any = False,
         on_error: Any = "raise",
         **options: Any,
-    ) -> Iterator[Any]:
+    ) -> Replies[Any]:
         """Answer many prompts: ``for reply in client.map(prompts)``, in the order of the prompts.
 
         Args:
@@ -164,7 +181,8 @@ class ConversationVerbs:
             output_type: The type of each answer, as for :meth:`chat`.
             concurrency: Most calls at once, within the limits of the client.
             progress: Show a progress bar; or a function ``(done, total or None)``.
-            on_error: ``raise`` ends with the first error; ``return`` yields errors in place of answers.
+            on_error: ``raise`` ends with the first error; ``return`` yields errors in place of answers. An answer that
+                does not have the ``output_type`` is an error, too.
             options: Options of each call, see :class:`ChatOptions`.
 
         Raises:
@@ -176,7 +194,9 @@ class ConversationVerbs:
             >>> [reply.text for reply in Client("demo").map(["What is 1 + 1?", "What is 2 + 2?"])]
             ['1 + 1 = 2', '2 + 2 = 4']
         """
-        return iterate_blocking(self._map(False, prompts, output_type, concurrency, progress, on_error, options))
+        from provider_kit.bulk.iterators import Replies
+
+        return Replies(self._map(False, prompts, output_type, concurrency, progress, on_error, options))
 
     @overload
     def amap(
@@ -187,7 +207,7 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["raise"] = "raise",
         **options: Unpack[ChatOptions],
-    ) -> AsyncIterator[ChatResponse[None]]: ...
+    ) -> AsyncReplies[ChatResponse[None]]: ...
     @overload
     def amap(
         self,
@@ -198,7 +218,7 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["raise"] = "raise",
         **options: Unpack[OutputOptions],
-    ) -> AsyncIterator[ChatResponse[T]]: ...
+    ) -> AsyncReplies[ChatResponse[T]]: ...
     @overload
     def amap(
         self,
@@ -209,7 +229,7 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["raise"] = "raise",
         **options: Unpack[OutputOptions],
-    ) -> AsyncIterator[ChatResponse[T]]: ...
+    ) -> AsyncReplies[ChatResponse[T]]: ...
     @overload
     def amap(
         self,
@@ -220,7 +240,7 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["return"],
         **options: Unpack[OutputOptions],
-    ) -> AsyncIterator[ChatResponse[T] | ProviderKitError]: ...
+    ) -> AsyncReplies[ChatResponse[T] | ProviderKitError]: ...
     @overload
     def amap(
         self,
@@ -230,7 +250,7 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["return"],
         **options: Unpack[ChatOptions],
-    ) -> AsyncIterator[ChatResponse[None] | ProviderKitError]: ...
+    ) -> AsyncReplies[ChatResponse[None] | ProviderKitError]: ...
     def amap(
         self,
         prompts: Any,
@@ -240,9 +260,11 @@ class ConversationVerbs:
         progress: Any = False,
         on_error: Any = "raise",
         **options: Any,
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncReplies[Any]:
         """As :meth:`map`: ``async for reply in client.amap(prompts)``; the prompts may come asynchronously, too."""
-        return self._map(True, prompts, output_type, concurrency, progress, on_error, options)
+        from provider_kit.bulk.iterators import AsyncReplies
+
+        return AsyncReplies(self._map(True, prompts, output_type, concurrency, progress, on_error, options))
 
     def _map(
         self,
@@ -268,7 +290,10 @@ class ConversationVerbs:
         token = CancelToken(check_cancel(options.pop("cancel", None)))
 
         async def ask(prompt: Any) -> ChatResponse[Any]:
-            return await asking.chat(prompt, {**options, "cancel": token})
+            reply = await asking.chat(prompt, {**options, "cancel": token})
+            if output_type is not None:
+                reply.parsed  # noqa: B018  # an answer without a value is an error of its prompt
+            return reply
 
         return map_prompts(
             ask, prompts, asking.runtime, token, concurrency=concurrency, progress=progress, on_error=on_error

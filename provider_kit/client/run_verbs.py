@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from provider_kit.errors import ConfigError, InvalidRequestError
@@ -44,6 +45,8 @@ class RunVerbs:
 
     _defaults: Mapping[str, Any]
     _validation: bool
+    #: Default arguments of runs.
+    _run_defaults: Mapping[str, Any] = MappingProxyType({})
 
     if TYPE_CHECKING:
 
@@ -52,6 +55,7 @@ class RunVerbs:
     def _run(self, awaited: bool, messages: Any, output_type: Any, options: dict[str, Any], live: bool = False) -> Run:
         from provider_kit.tools.loop import Run
 
+        options = {**self._run_defaults, **options}
         for name in ("tools", "tool_choice"):
             if options.get(name) is None and self._defaults.get(name) is not None:
                 options[name] = self._defaults[name]

@@ -6,24 +6,21 @@ of messages; what a turn adds is taken over when it ends.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from attrs import evolve
 
 from provider_kit.conversations.checks import has_images, pending_tool_calls
-from provider_kit.conversations.document import ConversationState, read_document, write_document
-from provider_kit.conversations.stores import delete_document
+from provider_kit.conversations.document import ConversationState
+from provider_kit.conversations.storing import Storing
 from provider_kit.conversations.stream import AsyncConversationStream, ConversationStream
 from provider_kit.conversations.truncate import truncate_messages
 from provider_kit.conversations.turns import Core, Turn
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import Usage
 from provider_kit.model.inputs import Messages
-from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.messages import Message, ToolCall, ToolResult
 from provider_kit.model.models import Model
 from provider_kit.structured.verbs import runtime_for
@@ -41,7 +38,7 @@ __all__ = ["Conversation"]
 T = TypeVar("T")
 
 
-class Conversation:
+class Conversation(Storing):
     """A conversation; made by ``client.conversation(…)``.
 
     Args:
@@ -68,11 +65,6 @@ class Conversation:
         return f"<Conversation{named}: {len(state.messages)} messages>"
 
     # -------------------------------------------------------------------------------------------- state
-
-    def _loaded(self) -> ConversationState:
-        if not self._core.loaded and self._core.store is not None:
-            run_to_completion(self._core.load(runtime_for(False)))
-        return self._core.state
 
     @property
     def id(self) -> str | None:
@@ -187,50 +179,100 @@ class Conversation:
         """As :meth:`say`."""
         return await self._turn(True, message, output_type, options).to_end()
 
-    def stream(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> ConversationStream[None]:
+    @overload
+    def stream(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> ConversationStream[None]: ...
+    @overload
+    def stream(
+        self, message: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
+    ) -> ConversationStream[T]: ...
+    @overload
+    def stream(
+        self, message: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> ConversationStream[T]: ...
+    def stream(
+        self, message: Messages | None = None, *, output_type: Any = None, **options: Any
+    ) -> ConversationStream[Any]:
         """Say something, and stream the answer: ``for chunk in talk.stream("…")``.
 
         What was received of an answer that broke off, or was left, stays in the history, marked as incomplete.
 
         Arguments and errors as :meth:`say`.
         """
-        return ConversationStream(self._turn(False, message, None, options, True))
+        return ConversationStream(self._turn(False, message, output_type, options, True))
 
-    def astream(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> AsyncConversationStream[None]:
+    @overload
+    def astream(
+        self, message: Messages | None = None, **options: Unpack[RunOptions]
+    ) -> AsyncConversationStream[None]: ...
+    @overload
+    def astream(
+        self, message: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
+    ) -> AsyncConversationStream[T]: ...
+    @overload
+    def astream(
+        self, message: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
+    ) -> AsyncConversationStream[T]: ...
+    def astream(
+        self, message: Messages | None = None, *, output_type: Any = None, **options: Any
+    ) -> AsyncConversationStream[Any]:
         """As :meth:`stream`: ``async for chunk in talk.astream("…")``."""
-        return AsyncConversationStream(self._turn(True, message, None, options, True))
+        return AsyncConversationStream(self._turn(True, message, output_type, options, True))
 
-    def resume(self, **options: Unpack[RunOptions]) -> RunResult[None]:
+    @overload
+    def resume(self, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    @overload
+    def resume(self, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    @overload
+    def resume(self, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    def resume(self, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """Go on after decisions about tool calls, or with a turn that was interrupted.
 
         Raises:
             ProviderKitError: As :meth:`say`.
         """
-        return run_to_completion(self._turn(False, None, None, options).to_end())
+        return run_to_completion(self._turn(False, None, output_type, options).to_end())
 
-    async def aresume(self, **options: Unpack[RunOptions]) -> RunResult[None]:
+    @overload
+    async def aresume(self, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    @overload
+    async def aresume(self, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    @overload
+    async def aresume(self, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    async def aresume(self, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """As :meth:`resume`."""
-        return await self._turn(True, None, None, options).to_end()
+        return await self._turn(True, None, output_type, options).to_end()
 
-    def retry(self, **options: Unpack[RunOptions]) -> RunResult[None]:
+    @overload
+    def retry(self, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    @overload
+    def retry(self, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    @overload
+    def retry(self, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    def retry(self, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """Ask for another answer to the last question; the present one becomes a branch.
 
         Raises:
             InvalidRequestError: Nothing was asked yet.
         """
         self._rewind(keep_question=True)
-        return self.resume(**options)
+        return self.resume(output_type=output_type, **options)
 
-    async def aretry(self, **options: Unpack[RunOptions]) -> RunResult[None]:
+    @overload
+    async def aretry(self, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    @overload
+    async def aretry(self, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    @overload
+    async def aretry(self, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    async def aretry(self, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """As :meth:`retry`."""
         self._rewind(keep_question=True)
-        return await self.aresume(**options)
+        return await self.aresume(output_type=output_type, **options)
 
     # -------------------------------------------------------------------------------------------- history
 
     def _rewind(self, *, keep_question: bool) -> list[Message]:
         """Take back the last turn; what was there becomes a branch. Returns what was taken back."""
-        state = self._loaded()
+        state = self._current()
         start = next((n for n in range(len(state.messages) - 1, -1, -1) if _is_question(state.messages[n])), None)
         if start is None:
             raise InvalidRequestError("Nothing was said yet.", hint="talk.say('Hello').")
@@ -263,6 +305,10 @@ class Conversation:
     def edit(self, call: str | ToolCall, arguments: Mapping[str, Any], /) -> None: ...
     @overload
     def edit(self, text: str, /, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    @overload
+    def edit(self, text: str, /, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    @overload
+    def edit(self, text: str, /, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
     def edit(self, first: Any, arguments: Any = None, /, **options: Any) -> Any:
         """Change the last question and ask again: ``talk.edit("…")``; or change the arguments of a waiting tool call
         and let it run with them: ``talk.edit(call, {…})``, followed by :meth:`resume`.
@@ -270,15 +316,21 @@ class Conversation:
         Raises:
             InvalidRequestError: Nothing was said yet; or there is no such call.
         """
-        if arguments is not None:
+        if arguments is not None or isinstance(first, ToolCall):
             return self._decide(first, edit(arguments))
         self._rewind(keep_question=False)
         return self.say(first, **options)
 
-    async def aedit(self, text: str, /, **options: Unpack[RunOptions]) -> RunResult[None]:
+    @overload
+    async def aedit(self, text: str, /, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    @overload
+    async def aedit(self, text: str, /, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    @overload
+    async def aedit(self, text: str, /, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    async def aedit(self, text: str, /, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """Change the last question, and ask again."""
         self._rewind(keep_question=False)
-        return await self.asay(text, **options)
+        return await self.asay(text, output_type=output_type, **options)
 
     def switch(self, branch: int) -> None:
         """Go back to a branch; the present history takes its place.
@@ -289,7 +341,7 @@ class Conversation:
         Raises:
             InvalidRequestError: There is no such branch.
         """
-        state = self._loaded()
+        state = self._current()
         if not isinstance(branch, int) or not -len(state.branches) <= branch < len(state.branches):
             raise InvalidRequestError(
                 f"There is no branch {branch!r}.", hint=f"There are {len(state.branches)} in talk.branches."
@@ -318,7 +370,7 @@ class Conversation:
         Args:
             max_tokens: Tokens the history may have, as estimated.
         """
-        state = self._loaded()
+        state = self._current()
         kept = truncate_messages(state.messages, max_tokens) if state.messages else []
         if len(kept) < len(state.messages):
             state.branches.append(state.messages)
@@ -339,7 +391,7 @@ class Conversation:
         if call is not None:
             self._decide(call, approve())
             return
-        decided = self._loaded().decisions
+        decided = self._current().decisions
         waiting = [one for one in self.pending_tool_calls if one.id not in decided]
         if not waiting:
             raise InvalidRequestError("No tool call waits for a decision.", hint="See talk.pending_tool_calls.")
@@ -355,7 +407,7 @@ class Conversation:
         self._decide(call, answer(value))
 
     def _decide(self, call: str | ToolCall, decision: Decision) -> None:
-        state = self._loaded()
+        state = self._current()
         call_id = call.id if isinstance(call, ToolCall) else call
         if call_id in state.decisions:
             raise InvalidRequestError(
@@ -366,78 +418,6 @@ class Conversation:
             raise InvalidRequestError(f"No call {call_id!r} waits here.", hint=f"Waiting: {waiting}.")
         state.decisions[call_id] = decision
         self._store()
-
-    # -------------------------------------------------------------------------------------------- storing
-
-    def _store(self) -> None:
-        run_to_completion(self._core.save(runtime_for(False)))
-
-    def to_json(self) -> str:
-        """The conversation as JSON text: its messages, branches, decisions and usage. Tools and options are not in it.
-
-        Raises:
-            InvalidRequestError: It holds something that JSON cannot represent.
-        """
-        try:
-            return dumps_text(write_document(self._loaded()))
-        except (TypeError, ValueError) as error:
-            raise InvalidRequestError(f"The conversation cannot be written as JSON: {error}.") from error
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the conversation to a JSON file, readable by its owner only.
-
-        Args:
-            path: The file; replaced as a whole.
-        """
-        text = self.to_json()
-        target = Path(path)
-        beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        with os.fdopen(os.open(beside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(beside, target)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], client: Any, **options: Any) -> Conversation:
-        """Read a conversation from a JSON file.
-
-        Args:
-            path: A file written by :meth:`save` or :func:`dump_conversation`.
-            client: The client to continue with.
-            options: As ``client.conversation``: ``tools``, ``system`` and so on.
-
-        Raises:
-            InvalidRequestError: The file is no conversation.
-            OSError: It cannot be read.
-        """
-        return cls.from_json(Path(path).read_text(encoding="utf-8"), client, **options)
-
-    @classmethod
-    def from_json(cls, text: str, client: Any, **options: Any) -> Conversation:
-        """As :meth:`load`, from text.
-
-        Raises:
-            InvalidRequestError: It is no conversation.
-        """
-        try:
-            document = loads(text)
-        except ValueError as error:
-            raise InvalidRequestError(f"The conversation is not valid JSON: {error}.") from error
-        state = read_document(document)
-        made: Conversation = client.conversation(**options)
-        system = options.get("system")
-        made._core.state = evolve(
-            state,
-            id=made._core.state.id if made._core.state.id is not None else state.id,
-            system=state.system if system is None else system,
-        )
-        made._core.loaded = True
-        return made
-
-    def delete(self) -> None:
-        """Delete what is stored of the conversation; the object keeps what it holds."""
-        core = self._core
-        if core.store is not None and core.state.id is not None:
-            run_to_completion(delete_document(core.store, core.state.id, runtime_for(False)))
 
 
 def _is_question(message: Message) -> bool:

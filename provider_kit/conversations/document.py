@@ -37,6 +37,8 @@ class ConversationState:
     #: A summary of the messages before :attr:`summarised`, and their number.
     summary: str | None = None
     summarised: int = 0
+    #: How often it was saved.
+    revision: int = 0
     #: Fields of later versions.
     extra: dict[str, Any] = field(factory=dict)
 
@@ -55,12 +57,14 @@ def write_document(state: ConversationState) -> dict[str, Any]:
         document["decisions"] = {call: write_decision(one) for call, one in state.decisions.items()}
     if state.usage is not None:
         document["usage"] = _write_usage(state.usage)
+    if state.revision:
+        document["revision"] = state.revision
     if state.summary is not None:
         document |= {"summary": state.summary, "summarised": state.summarised}
     return document
 
 
-_KNOWN = ("format", "id", "system", "messages", "branches", "decisions", "usage", "summary", "summarised")
+_KNOWN = ("format", "id", "system", "messages", "branches", "decisions", "usage", "summary", "summarised", "revision")
 
 
 def read_document(document: Any) -> ConversationState:
@@ -90,6 +94,7 @@ def read_document(document: Any) -> ConversationState:
         _read_usage(document.get("usage")),
         document.get("summary"),
         int(document.get("summarised") or 0),
+        int(document.get("revision") or 0),
         {key: value for key, value in document.items() if key not in _KNOWN},
     )
 

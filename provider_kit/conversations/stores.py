@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
+from provider_kit.errors import StoreError
 from provider_kit.transports.base import Runtime
 
-__all__ = ["ConversationStore", "delete_document", "load_document", "save_document"]
+__all__ = ["ConversationStore", "delete_document", "is_awaited", "load_document", "save_document"]
 
 
 class ConversationStore(Protocol):
@@ -26,10 +28,21 @@ class ConversationStore(Protocol):
         ...
 
 
+def is_awaited(store: ConversationStore) -> bool:
+    """Whether the methods of a store are asynchronous."""
+    return inspect.iscoroutinefunction(store.load) or inspect.iscoroutinefunction(store.save)
+
+
 async def load_document(store: ConversationStore, id: str, runtime: Runtime) -> Mapping[str, Any] | None:
     """Load a document, without blocking an event loop."""
     found: Any = await runtime.call_blocking(store.load, id)
-    loaded: Mapping[str, Any] | None = await found if hasattr(found, "__await__") else found
+    loaded: Any = await found if hasattr(found, "__await__") else found
+    if loaded is not None and not isinstance(loaded, Mapping):
+        raise StoreError(
+            f"load() of the store returned a {type(loaded).__name__}.",
+            retryable=False,
+            hint="It must return the document that was saved, a dict, or None.",
+        )
     return loaded
 
 

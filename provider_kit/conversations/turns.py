@@ -16,6 +16,7 @@ from provider_kit.conversations.truncate import estimated_tokens, split_to_fit
 from provider_kit.errors import (
     APIError,
     ContextLengthExceededError,
+    ConversationChangedError,
     InvalidRequestError,
     ModelNotFoundError,
     PendingToolCallsError,
@@ -32,6 +33,9 @@ from provider_kit.policies.concurrency import Slots
 from provider_kit.tools.loop import Run, StepPlan
 from provider_kit.tools.result import RunResult
 from provider_kit.transports.base import Runtime
+
+#: The revision of a state that is older than the stored one.
+_UNKNOWN = -1
 
 __all__ = ["Core", "MakeRun", "Summarise", "Turn"]
 
@@ -72,27 +76,35 @@ class Core:
             place.leave()
 
     async def load(self, runtime: Runtime) -> None:
-        """Load what was stored, once."""
-        if self.loaded or self.store is None:
+        """Load what is stored, if it is not what is known."""
+        if self.store is None:
             return
         assert self.state.id is not None
         found = await load_document(self.store, self.state.id, runtime)
-        if found is not None:
+        given = self.state
+        if found is not None and not (self.loaded and found.get("revision") == given.revision):
             stored = read_document(found)
-            given = self.state
-            self.state = evolve(
-                stored,
-                id=given.id,
-                system=given.system if given.system is not None else stored.system,
-                messages=[*stored.messages, *given.messages],
-            )
+            before = [] if self.loaded else given.messages
+            system = given.system if given.system is not None and not self.loaded else stored.system
+            self.state = evolve(stored, id=given.id, system=system, messages=[*stored.messages, *before])
         self.loaded = True
 
+    def note_change(self, error: BaseException) -> None:
+        """What is stored is not what is known: it is loaded again."""
+        if isinstance(error, ConversationChangedError):
+            self.state.revision = _UNKNOWN
+
     async def save(self, runtime: Runtime) -> None:
-        """Store the state, if there is a store."""
+        """Store the state, if there is a store.
+
+        Raises:
+            ConversationChangedError: Somebody else has saved it since it was loaded.
+        """
         if self.store is not None:
             assert self.state.id is not None
-            await save_document(self.store, self.state.id, write_document(self.state), runtime)
+            document = {**write_document(self.state), "revision": self.state.revision + 1}
+            await save_document(self.store, self.state.id, document, runtime)
+            self.state.revision += 1
 
 
 class Turn:
@@ -145,7 +157,12 @@ class Turn:
         runtime = self.runtime
         async with self.core.exclusive(runtime):
             before = list(self.core.state.messages)
-            run = self.run = await self._begin(runtime)
+            try:
+                run = self.run = await self._begin(runtime)
+            except BaseException as error:
+                self.core.state.messages = before
+                self.core.note_change(error)
+                raise
             events = run.events()
             try:
                 async for event in events:
@@ -170,10 +187,13 @@ class Turn:
             raise PendingToolCallsError(
                 f"Tool calls wait for results ({names}); nothing further can be said before that.",
                 calls=waiting,
-                hint="approve(), deny() or answer() each of pending_tool_calls, then resume(); or undo().",
+                hint="approve(), deny(), answer() or edit() each of talk.pending_tool_calls, then resume(); or undo().",
             )
         if not added and not state.messages:
             raise InvalidRequestError("The conversation is empty.", hint="talk.say('Hello').")
+        last = state.messages[-1] if state.messages else None
+        if not added and last is not None and last.role == "assistant" and not waiting and not last.incomplete:
+            raise InvalidRequestError("Nothing waits: the last question is answered.", hint="talk.say('…').")
         if state.system is not None and options.get("system") is None:
             options["system"] = state.system
         inner = options.pop("before_step", None)
@@ -188,8 +208,7 @@ class Turn:
                 await core.save(runtime)
 
             run.on_growth = stored
-            if added:
-                await stored()
+            await stored()  # also a claim: whoever has read the same state is refused
         return run
 
     def _question(self, options: dict[str, Any]) -> list[Message]:

@@ -172,6 +172,18 @@ ENTRIES = (
         ("Choose providers that do not share infrastructure.",),
     ),
     Entry(
+        "conversation_changed",
+        ("ConversationChangedError",),
+        "A stored conversation was continued elsewhere since it was read. Nothing was sent, and nothing overwritten.",
+        True,
+        ("Two web requests, processes or objects use the same conversation id at once.",),
+        (
+            "Say it again: the conversation is read anew with each turn.",
+            "talk.reload() shows at once what is stored.",
+        ),
+        ("Let one request at a time continue a conversation, e.g. by a lock on its id.",),
+    ),
+    Entry(
         "circuit_open",
         ("CircuitOpenError",),
         "The provider failed repeatedly, so the circuit breaker pauses calls to it. Nothing was sent.",

@@ -40,6 +40,10 @@ def to_messages(value: Any, *, waiting: bool = False) -> list[Message]:
         return [Message("user", bare_text(value))]
     elif isinstance(value, (Message, Mapping, Media, Text)):
         value = [value]
+    elif isinstance(getattr(value, "messages", None), list):
+        raise InvalidRequestError(
+            f"messages must be messages, not a {type(value).__name__}.", hint="Pass its messages: result.messages."
+        )
     elif value is None or isinstance(value, (bytes, bytearray)) or not isinstance(value, Iterable):
         raise InvalidRequestError(
             "No messages are given."

@@ -174,18 +174,21 @@ def dump_conversation(messages: Any) -> str:
         raise InvalidRequestError(f"The conversation cannot be written as JSON: {error}.") from error
 
 
-def load_conversation(text: str | bytes) -> list[Message]:
+def load_conversation(text: str | bytes | Mapping[str, Any] | list[Any]) -> list[Message]:
     """Read what :func:`dump_conversation` wrote, or a bare list of messages in OpenAI's form.
 
     Raises:
         InvalidRequestError: The text is not JSON or not a conversation.
     """
-    try:
-        value = loads(text)
-    except ValueError as error:
-        raise InvalidRequestError(f"The conversation is not valid JSON: {error}.") from error
+    if isinstance(text, (Mapping, list)):  # as a database returns JSON
+        value: Any = text
+    else:
+        try:
+            value = loads(text)
+        except ValueError as error:
+            raise InvalidRequestError(f"The conversation is not valid JSON: {error}.") from error
     if isinstance(value, list):
         return to_messages(value, waiting=True)
-    if not isinstance(value, dict) or not isinstance(value.get("messages"), Iterable):
+    if not isinstance(value, Mapping) or not isinstance(value.get("messages"), Iterable):
         raise InvalidRequestError("This JSON is not a conversation.", hint="Expected {'format': 1, 'messages': […]}.")
     return to_messages(read_messages(value["messages"]), waiting=True)

@@ -19,7 +19,15 @@ from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.messages import Message, Part
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
-__all__ = ["CALL_OPTIONS", "ChatOptions", "Messages", "OutputOptions", "build_request", "open_conversation"]
+__all__ = [
+    "CALL_OPTIONS",
+    "RUN_OPTIONS",
+    "ChatOptions",
+    "Messages",
+    "OutputOptions",
+    "build_request",
+    "open_conversation",
+]
 
 #: What every method takes as its conversation.
 Messages: TypeAlias = str | Message | Mapping[str, Any] | Part | Sequence["str | Message | Mapping[str, Any] | Part"]
@@ -95,9 +103,21 @@ _KNOWN = frozenset(ChatOptions.__annotations__)
 #: Arguments of calls with an ``output_type``.
 _OF_OUTPUT = frozenset(OutputOptions.__annotations__) - _KNOWN
 #: Arguments of runs.
-_OF_RUNS = frozenset(
-    ("deps", "max_steps", "budget", "decisions", "before_step", "after_step", "on_tool_error", "ledger", "tool_timeout")
+RUN_OPTIONS = frozenset(
+    (
+        *("deps", "max_steps", "budget", "decisions", "before_step", "after_step", "on_tool_error", "ledger"),
+        *("tool_timeout", "max_parallel_tools"),
+    )
 )
+#: Names of other libraries.
+_MEANT = {
+    "response_model": "output_type",
+    "response_schema": "output_type",
+    "output_schema": "output_type",
+    "result_type": "output_type",
+    "functions": "tools",
+    "retries": "validation_retries for typed answers, and max_retries for the client",
+}
 #: Arguments that do not concern the request.
 CALL_OPTIONS = frozenset(("timeout", "total_timeout", "response_cache", "on_unsupported", "cancel"))
 #: Arguments of clients that are often passed to calls by mistake.
@@ -217,11 +237,13 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 
 def _instead_of(name: str) -> str:
+    if name in _MEANT:
+        return f"It is called {_MEANT[name]} here."
     if name == "stream":
         return "Call client.stream(…), or client.astream(…) in asyncio, to read an answer while it is written."
     if name in _OF_OUTPUT:
         return "It belongs to a call with output_type=…"
-    if name in _OF_RUNS:
+    if name in RUN_OPTIONS:
         return f"chat() and stream() never call functions: client.run(…, {name}=…) does."
     if name in _OF_CLIENTS:
         return f"It is an argument of the client: Client('…', {name}=…)."

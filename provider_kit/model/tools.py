@@ -310,6 +310,10 @@ class ResponseFormat:
                 "properties",
             }:
                 return cls("json_schema", dict(value), name=_schema_name(value))
+        if isinstance(value, type):
+            raise InvalidRequestError(
+                f"response_format takes no class, but {value.__name__} is one.", hint=f"output_type={value.__name__}"
+            )
         raise InvalidRequestError(
             f"response_format {value!r} is not understood.",
             hint="Use 'json', a JSON Schema dict, or {'type': 'json_schema', 'json_schema': {'name': …, 'schema': …}}.",

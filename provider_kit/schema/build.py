@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import collections
+import collections.abc
 import datetime
 import decimal
 import pathlib
@@ -77,6 +78,8 @@ def make_converter() -> Converter:
     made.register_structure_hook(bytes, lambda text, _: base64.b64decode(text))
     factories: list[tuple[Callable[[Any], bool], Callable[[Any, Converter], Any]]] = [
         (_is_path, lambda tp, _: lambda text, _tp: _path_class(tp)(text)),
+        (_is_sequence, _sequence_hook),
+        (_is_mapping, _mapping_hook),
         (_is_fixed_tuple, _fixed_tuple),
         (lambda tp: read_record(tp) is not None, _record_hook),
         (_is_literal, lambda tp, _: _literal_hook(tp)),
@@ -118,7 +121,7 @@ def hook_of(converter: Converter, tp: Any) -> Builder:
     """A function that makes a value of a type; looked up when it is first used, as types may contain themselves."""
     known: list[Callable[[Any, Any], Any]] = []
     bare = bare_type(tp)[0]
-    if bare is Any or bare is object:
+    if bare is Any or bare is object or bare is type(None):
         return lambda value: value
 
     def build(value: Any) -> Any:
@@ -150,6 +153,69 @@ def _fixed_tuple(tp: Any, converter: Converter) -> Any:
 
     def build(value: Any, _: Any) -> tuple[Any, ...]:
         return tuple([_at(f"[{n}]", hook, item) for n, (hook, item) in enumerate(zip(hooks, value, strict=True))])
+
+    return build
+
+
+_SEQUENCES: dict[Any, Callable[[list[Any]], Any]] = {
+    tuple: tuple,
+    set: set,
+    frozenset: frozenset,
+    collections.deque: collections.deque,
+    collections.abc.Set: frozenset,
+    collections.abc.MutableSet: set,
+    **dict.fromkeys(
+        (
+            *(list, collections.abc.Sequence, collections.abc.MutableSequence),
+            *(collections.abc.Iterable, collections.abc.Collection),
+        ),
+        list,
+    ),
+}
+
+
+def _is_sequence(tp: Any) -> bool:
+    return (get_origin(tp) or tp) in _SEQUENCES and not _is_fixed_tuple(tp) if _is_hashable(tp) else False
+
+
+def _is_hashable(tp: Any) -> bool:
+    try:
+        hash(tp)
+    except TypeError:
+        return False
+    return True
+
+
+def _sequence_hook(tp: Any, converter: Converter) -> Any:
+    arguments = get_args(tp)
+    hook = hook_of(converter, arguments[0] if arguments else Any)
+    make = _SEQUENCES[get_origin(tp) or tp]
+
+    def build(value: list[Any], _: Any) -> Any:
+        try:
+            return make([hook(item) for item in value])
+        except Exception:  # once more, to find out which item it was
+            return make([_at(f"[{number}]", hook, item) for number, item in enumerate(value)])
+
+    return build
+
+
+def _is_mapping(tp: Any) -> bool:
+    origin = get_origin(tp) or tp
+    return origin in (dict, collections.abc.Mapping, collections.abc.MutableMapping) if _is_hashable(tp) else False
+
+
+def _mapping_hook(tp: Any, converter: Converter) -> Any:
+    arguments = get_args(tp)
+    hook = hook_of(converter, arguments[1] if len(arguments) > 1 else Any)
+    key_type = bare_type(arguments[0])[0] if arguments else str
+    key_hook = int if key_type is int else hook_of(converter, key_type)
+
+    def build(value: Mapping[str, Any], _: Any) -> Any:
+        try:
+            return {key_hook(key): hook(item) for key, item in value.items()}
+        except Exception:  # once more, to find out which entry it was
+            return {_at(f".{key}", key_hook, key): _at(f".{key}", hook, item) for key, item in value.items()}
 
     return build
 

@@ -15,7 +15,6 @@ import inspect
 import pathlib
 import re
 import types
-import typing
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -393,9 +392,18 @@ def _shown(tp: Any) -> str:
 def _unknown(tp: Any, where: str) -> InvalidRequestError:
     shown = _shown(tp)
     place = "" if where == shown else f"{where}: "
-    hint = "Use attrs or dataclass classes, TypedDict, NamedTuple, Literal, Enum, list, dict, and the plain types."
+    hint = "Use classes of attrs, dataclasses or pydantic, TypedDict, NamedTuple, Literal, Enum, list, dict and so on."
     if isinstance(tp, type) and not inspect.isabstract(tp) and "__init__" in vars(tp):
         hint = f"Make {shown} a dataclass or an attrs class, so that its fields are known."
-    elif callable(tp) and not isinstance(tp, type) and get_origin(tp) is None and not hasattr(typing, str(tp)):
-        hint = "Pass the type itself, not a value or a function."
-    return InvalidRequestError(f"{place}there is no JSON Schema for {shown}.", hint=hint)
+    elif isinstance(tp, list):
+        hint = f"Write list[{_shown(tp[0])}]." if len(tp) == 1 and isinstance(tp[0], type) else "Write list[…]."
+    elif isinstance(tp, tuple):
+        hint = f"Write {' | '.join(map(_shown, tp))}, or tuple[{', '.join(map(_shown, tp))}]."
+    elif isinstance(tp, dict):
+        hint = "A JSON Schema goes into response_format=; for a type, write a class or a TypedDict."
+    elif not isinstance(tp, type) and get_origin(tp) is None and type(tp).__module__ not in ("typing", "types"):
+        hint = f"Pass the class {type(tp).__name__}, not an instance of it."
+        if type(tp).__module__ == "builtins":
+            hint = "Pass the type itself, not a value or a function."
+    said = f"{place}there is no JSON Schema for {shown}."
+    return InvalidRequestError(said[0].upper() + said[1:] if not place else said, hint=hint)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from provider_kit.errors import StoreError
+from provider_kit.errors import ConversationChangedError, StoreError
 from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.stores.sqlite_file import SQLiteFile
 from provider_kit.stores.user_folders import needed_folder
@@ -100,14 +100,21 @@ class SQLiteHistory:
         """Store the document of a conversation; only messages that changed are written.
 
         Raises:
+            ConversationChangedError: What is stored was saved by somebody else meanwhile: its ``revision`` is not the
+                one before that of the document.
             StoreError: The file cannot be written.
         """
         state = dumps_text({key: value for key, value in document.items() if key != "messages"})
         bodies = [dumps_text(message) for message in document["messages"]]
         roles = [(str(message.get("role")), _text_of(message)) for message in document["messages"]]
         now = time.time()
+        revision = document.get("revision")
 
         def work(connection: sqlite3.Connection) -> None:
+            found = connection.execute("SELECT state FROM conversations WHERE id = ?", (id,)).fetchone()
+            stored = (loads(found[0]).get("revision") or 0) if found is not None else 0
+            if revision is not None and found is not None and stored != revision - 1:
+                raise ConversationChangedError(f"The conversation {id!r} was continued elsewhere meanwhile.")
             connection.execute(
                 "INSERT INTO conversations (id, created, updated, state) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (id) DO UPDATE SET updated = excluded.updated, state = excluded.state",

@@ -74,6 +74,11 @@ class OutputSpec:
                 result = await result
         except (ValueError, AssertionError) as error:
             raise SchemaError([str(error) or f"was refused ({type(error).__name__})"], error) from error
+        if isinstance(result, bool) and not isinstance(value, bool):
+            raise InvalidRequestError(
+                f"The validator returned {result}, which would take the place of the answer.",
+                hint="Raise ValueError to refuse the value; return it, or None, to accept it.",
+            )
         return value if result is None else result
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias, get_args, get_origin
 
 from provider_kit.errors import InvalidRequestError, StructuredOutputError
+from provider_kit.model.chat import OutputAttempt, Usage
+from provider_kit.model.json_text import dumps_text
 from provider_kit.schema.canonical import WRAPPED
 from provider_kit.schema.partial_json import PartialJSON
 from provider_kit.schema.typed import SchemaError, TypeSchema, type_schema
@@ -13,8 +15,8 @@ from provider_kit.structured.output import OutputSpec
 
 __all__ = ["PartialItems", "PartialValue", "PartialView"]
 
-#: A value of which the end may be missing: what JSON has, unchecked.
-PartialValue: TypeAlias = dict[str, Any] | list[Any] | str | int | float | bool | None
+#: A value of which the end may be missing: what JSON has, unchecked. A class is a dict that grows, a list a list.
+PartialValue: TypeAlias = Any
 
 _NOTHING: Any = object()
 
@@ -63,10 +65,11 @@ class PartialItems:
             try:
                 made = self._item.read(item, check=self._spec.check)
             except SchemaError as error:
-                said = tuple(f"[{number}]: {one}" for one in error.problems)
+                said = tuple(f"[{number}]{'' if one[:1] == '[' else '.'}{one}" for one in error.problems)
                 raise StructuredOutputError(
-                    f"Item {number} does not have the requested form: {'; '.join(said[:3])}.",
-                    hint="Catch this error to go on without the rest; stream.response.text has the whole answer.",
+                    f"An item does not have the requested form: {'; '.join(said[:3])}.",
+                    outputs=[OutputAttempt(dumps_text(item), said, Usage())],
+                    hint="error.problems names the places; read stream.response.text for the whole answer.",
                 ) from error.cause
             yield made
 

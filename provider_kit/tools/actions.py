@@ -119,10 +119,15 @@ def check_decisions(given: Any, messages: Sequence[Message], tools: Mapping[str,
             known = any(call.id == call_id for message in messages for call in message.tool_calls)
             raise InvalidRequestError(
                 f"The call {call_id!r} has its result already." if known else f"No call {call_id!r} waits here.",
-                hint=f"Waiting: {', '.join(waiting) or 'none'}.",
+                hint="It has been decided; see the messages." if known else f"Waiting: {', '.join(waiting) or 'none'}.",
+            )
+        name = waiting[call_id].name
+        if decision.kind in ("approve", "edit") and name not in tools:
+            raise InvalidRequestError(
+                f"The call {call_id!r} is to run, but its tool {name!r} is not given.", hint=f"tools=[{name}]"
             )
         if decision.kind == "edit":
-            tool = tools.get(waiting[call_id].name)
+            tool = tools.get(name)
             if isinstance(tool, FunctionTool):
                 try:
                     tool.read_arguments(edited(waiting[call_id], decision))

@@ -85,7 +85,7 @@ class ArgumentReader:
         if len(value) < len(given):
             for name in given.keys() - self._names:
                 meant = did_you_mean(name, self._names)
-                said.append(f"there is no argument {name!r}. {meant}".strip())
+                said.append(f"there is no argument {name!r}. {meant}".strip().rstrip("."))
         if said:
             raise SchemaError(said)
         return value

@@ -84,7 +84,9 @@ class Spending:
         while one is not None:
             limit = one.budget.calls if one.budget is not None else None
             if limit is not None and one.calls + count > limit:
-                raise _exceeded("calls", one.calls + count, limit)
+                raise BudgetExceededError(
+                    f"The budget of calls does not suffice: {one.calls + count} of {limit}.", limit="calls"
+                )
             one.calls += count
             one = one.around
         self.check_time(now)
@@ -129,7 +131,8 @@ class Spending:
 
 
 def _exceeded(name: str, spent: Any, limit: Any) -> BudgetExceededError:
-    return BudgetExceededError(f"The run would exceed its budget of {limit} {name} ({spent}).", limit=name)
+    unit = " US dollars" if name == "cost" else ""
+    return BudgetExceededError(f"The budget of {name} is used up: {spent} of {limit}{unit}.", limit=name)
 
 
 #: The spending of the run whose tool is running.

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias, get_origin, overload
+from typing import Any, TypeAlias, get_args, get_origin, overload
 from weakref import WeakKeyDictionary
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.messages import ToolCall
 from provider_kit.model.tools import Tool
 from provider_kit.schema.docstrings import parse_docstring
 from provider_kit.schema.fields import NOTHING, Field, resolved_hints
+from provider_kit.schema.types import is_union
 from provider_kit.tools.arguments import ArgumentReader
 from provider_kit.tools.context import ToolContext
 
@@ -24,6 +26,7 @@ __all__ = ["FunctionTool", "RequiresApproval", "tool", "tools_of"]
 #: Whether a call must be approved: always, or as a function of its arguments says.
 RequiresApproval: TypeAlias = bool | Callable[[dict[str, Any]], bool]
 
+_LOG = logging.getLogger("provider_kit")
 _LONGEST_NAME = 64
 
 
@@ -38,6 +41,10 @@ class _Definition:
     positional: tuple[str, ...]
     is_async: bool
     is_generator: bool
+    #: Defaults of parameters, for rules of approval.
+    defaults: dict[str, Any]
+    #: Whether its first parameter is the instance, which is not known yet.
+    unbound: bool
 
 
 _known: WeakKeyDictionary[Any, _Definition] = WeakKeyDictionary()
@@ -58,6 +65,26 @@ class FunctionTool(Tool):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
         return self.function(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> FunctionTool:
+        """The tool of an instance, where ``@tool`` stands above a method."""
+        if instance is None or not self._definition.unbound:
+            return self
+        bound = self.function.__get__(instance, owner)
+        definition = _define(bound, named=True)
+        return evolve(self, function=bound, parameters=definition.reader.schema, definition=definition)
+
+    def check(self) -> None:
+        """Check that it can be called.
+
+        Raises:
+            InvalidRequestError: It is the method of a class, not that of an instance.
+        """
+        if self._definition.unbound:
+            raise InvalidRequestError(
+                f"{self.name} is a method without its instance.", hint=f"Pass that of an instance: shop.{self.name}."
+            )
+        Tool.check(self)
 
     @property
     def is_async(self) -> bool:
@@ -94,9 +121,15 @@ class FunctionTool(Tool):
         return self.function(**arguments)
 
     def needs_approval(self, arguments: dict[str, Any]) -> bool:
-        """Whether a call with these arguments must be approved."""
+        """Whether a call with these arguments must be approved; a rule that fails is no permission."""
         rule = self.requires_approval
-        return rule if isinstance(rule, bool) else bool(rule(arguments))
+        if isinstance(rule, bool):
+            return rule
+        try:
+            return bool(rule({**self._definition.defaults, **arguments}))
+        except Exception:
+            _LOG.exception("requires_approval of the tool %s failed; the call waits for a decision.", self.name)
+            return True
 
 
 @overload
@@ -156,6 +189,11 @@ def tool(
         raise InvalidRequestError(
             f"requires_approval must be True, False or a function of the arguments, not {requires_approval!r}."
         )
+    if inspect.iscoroutinefunction(requires_approval):
+        raise InvalidRequestError(
+            "requires_approval must be a plain function: it says at once whether a call waits.",
+            hint="Let the call wait, and look it up before you approve it.",
+        )
 
     def make(inner: Callable[..., Any]) -> FunctionTool:
         if isinstance(inner, type):
@@ -177,7 +215,8 @@ def tool(
             timeout=timeout,
             definition=definition,
         )
-        made.check()
+        if not definition.unbound:  # a decorator in a class; the tool of an instance is checked
+            made.check()
         return made
 
     return make if function is None else make(function)
@@ -193,14 +232,20 @@ def tools_of(values: Any) -> list[Tool]:
         values = [values] if callable(values) else values
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise InvalidRequestError("tools must be a list.", hint="tools=[weather], with functions or Tool objects.")
-    return [
-        one if isinstance(one, Tool) else Tool.parse(one) if isinstance(one, Mapping) else _made_of(one)
-        for one in values
-    ]
+    return [_made_of(one) for one in values]
 
 
 def _made_of(value: Any) -> Tool:
-    return tool(value) if callable(value) else Tool.parse(value)
+    if isinstance(value, (Tool, Mapping)):
+        return Tool.parse(value)
+    if callable(value):
+        made = tool(value)
+        made.check()
+        return made
+    raise InvalidRequestError(
+        f"A tool must be a function, a Tool or a dict, not {type(value).__name__}.",
+        hint="tools=[weather]: the function itself, without a call.",
+    )
 
 
 def _define(function: Callable[..., Any], *, named: bool) -> _Definition:
@@ -236,7 +281,7 @@ def _read(function: Callable[..., Any], named: bool) -> _Definition:
     positional: list[str] = []
     for parameter in signature.parameters.values():
         hint = hints.get(parameter.name, Any)
-        if (get_origin(hint) or hint) is ToolContext:
+        if _is_context(hint):
             context = parameter.name
             continue
         if parameter.kind is parameter.VAR_KEYWORD:
@@ -261,9 +306,25 @@ def _read(function: Callable[..., Any], named: bool) -> _Definition:
         positional.insert(list(signature.parameters).index(context), context)
     generator = inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)
     awaited = inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target)
+    first = next(iter(signature.parameters), "")
     return _Definition(
-        name, doc.summary or None, ArgumentReader(fields, name), context, tuple(positional), awaited, generator
+        name,
+        doc.summary or None,
+        ArgumentReader(fields, name),
+        context,
+        tuple(positional),
+        awaited,
+        generator,
+        {one.key: one.default for one in fields if one.default is not NOTHING},
+        first in ("self", "cls") and first not in hints and "." in getattr(target, "__qualname__", ""),
     )
+
+
+def _is_context(hint: Any) -> bool:
+    """Whether an annotation is that of the context, maybe optional."""
+    if is_union(hint):
+        return any(map(_is_context, get_args(hint)))
+    return (get_origin(hint) or hint) is ToolContext
 
 
 def _name_of(function: Any, named: bool) -> str:

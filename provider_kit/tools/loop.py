@@ -122,8 +122,9 @@ class Run:
         self.max_steps: int = _take(options, "max_steps", (int,), DEFAULT_MAX_STEPS, "a whole number")
         self.parallel: int = _take(options, "max_parallel_tools", (int,), DEFAULT_PARALLEL_TOOLS, "a whole number")
         self.tool_timeout: float | None = _take(options, "tool_timeout", (int, float), None, "a number of seconds")
-        if self.max_steps < 1 or self.parallel < 1:
-            raise InvalidRequestError("max_steps and max_parallel_tools must be at least 1.")
+        for name, number in (("max_steps", self.max_steps), ("max_parallel_tools", self.parallel)):
+            if number < 1:
+                raise InvalidRequestError(f"{name} must be at least 1, not {number}.")
         self.budget: Budget | None = _take(options, "budget", (Budget,), None, "a Budget, e.g. Budget(tokens=10_000)")
         self.ledger: Ledger | None = options.pop("ledger", None)
         self.before: BeforeStep | None = _callable(options, "before_step")
@@ -145,7 +146,7 @@ class Run:
         self.outcome: Outcome | None = None
         self.unknown: list[ToolCall] = []
         self.pending: tuple[ToolCall, ...] = ()
-        self.stopped_by: StoppedBy = "answer"
+        self.stopped_by: StoppedBy = "unfinished"
         self._repeats: dict[tuple[str, int, int], int] = {}
         self.asked = 0
         #: Awaited whenever the transcript has grown.
@@ -175,8 +176,8 @@ class Run:
         following = next_action(self.messages, self.tools, {})
         if self.unknown or following.kind == "wait":
             self.pending, self.stopped_by = (*following.waiting, *self.unknown), "pending"
-        elif following.kind != "done":
-            self.stopped_by = "step"
+        elif self.stopped_by == "unfinished":
+            self.stopped_by = "answer" if following.kind == "done" else "step"
         return self.result()
 
     def result(self) -> RunResult[Any]:
@@ -205,6 +206,7 @@ class Run:
             while True:
                 action = next_action(self.messages, self.tools, self.decisions)
                 if action.kind == "done" and self.asked:
+                    self.stopped_by = "answer"
                     return
                 if action.kind == "wait" or (action.kind == "call" and self.unknown):
                     self.pending, self.stopped_by = (*action.waiting, *self.unknown), "pending"
@@ -215,26 +217,29 @@ class Run:
                     async with aclosing(self._call(action)) as events:
                         async for event in events:
                             yield event
-                    if self.stopped_by != "answer":
+                    if self.stopped_by != "unfinished":
                         return
                     continue
                 async with aclosing(self._ask()) as events:
                     async for event in events:
                         yield event
-                if self.stopped_by != "answer":
+                if self.stopped_by != "unfinished":
                     return
         except BudgetExceededError as error:
+            self.stopped_by = "budget"
             if error.result is None:
                 error.result = self.result()
-            raise
+                raise
+            # It is that of a run inside a tool; the caller of this one goes on with its own messages.
+            raise BudgetExceededError(error.message, limit=error.limit, result=self.result()) from error
 
     def _decided(self, action: Action) -> bool:
         return all(call.id in self.decisions for call in action.calls)
 
     def _stop_steps(self) -> NoReturn:
-        self.stopped_by = "step"
+        self.stopped_by = "max_steps"
         raise MaxStepsExceededError(
-            f"The run was not finished after {self.max_steps} steps.",
+            f"The run was not finished after {self.max_steps} step{'s' if self.max_steps > 1 else ''}.",
             result=self.result(),
             provider=self.reply.provider if self.reply is not None else None,
             model=self.reply.model if self.reply is not None else None,
@@ -258,6 +263,8 @@ class Run:
             said = self.before(plan)
             if hasattr(said, "__await__"):
                 await said
+            plan.tools = tools_of(plan.tools or ())
+            self.tools |= {tool.name: tool for tool in plan.tools if tool.native is None}
         options = {**plan.options, "tools": plan.tools} if plan.tools else plan.options
         if self.live:
             async with aclosing(self._stream(plan, options)) as events:

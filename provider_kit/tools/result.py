@@ -13,8 +13,9 @@ from provider_kit.model.messages import Message, ToolCall, ToolResult
 __all__ = ["RunResult", "Step", "StoppedBy", "ToolOutcome", "run_result"]
 
 #: Why a run ended: the model answered; a call waits for a decision; the same call gave the same result three times;
-#: ``after_step`` said so; or only one step was asked for, and there is more to do.
-StoppedBy: TypeAlias = Literal["answer", "pending", "repeat", "after_step", "step"]
+#: ``after_step`` said so; only one step was asked for, and there is more to do; a limit was reached. Or it has not
+#: ended: it failed, was left, or is still going on.
+StoppedBy: TypeAlias = Literal["answer", "pending", "repeat", "after_step", "step", "max_steps", "budget", "unfinished"]
 
 
 @define
@@ -96,12 +97,14 @@ def run_result(
     """The result of a run, made of its last answer."""
     if reply is None:  # it only ran calls
         last = next((one for one in reversed(messages) if one.role == "assistant"), Message("assistant", ""))
-        reply = ChatResponse(last, "tool_calls" if last.tool_calls else "stop")
+        reply = ChatResponse(last, "tool_calls" if last.tool_calls else "stop" if stopped_by == "answer" else "error")
     known: dict[str, Any] = {alias: getattr(reply, name) for alias, name in _OF_ANSWER}
     known |= {"usage": usage, "outcome": outcome}
     if typed and stopped_by != "answer":
         names = ", ".join(call.name for call in pending)
-        said = f"{names} waits for a decision" if pending else f"the run was stopped ({stopped_by})"
+        said = f"{names} waits for a decision" if pending else "the run has not ended"
+        if stopped_by not in ("pending", "unfinished"):
+            said = f"the run was stopped ({stopped_by})"
         error = PendingToolCallsError(
             f"There is no result yet: {said}.", calls=pending or reply.tool_calls, response=None
         )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from provider_kit.errors import RetryTool
+from provider_kit.errors import PendingToolCallsError, RetryTool
+from provider_kit.model.chat import ChatResponse
 from provider_kit.model.json_text import dumps_text
 from provider_kit.model.media import Media
 from provider_kit.model.messages import Text, ToolCall, ToolResult
@@ -20,7 +21,14 @@ __all__ = ["LONGEST_RESULT", "denied_result", "error_result", "result_of", "unkn
 #: Characters of a result that are passed to the model.
 LONGEST_RESULT = 50_000
 
+
+class UnusableResultError(TypeError):
+    """JSON has nothing for the result of a tool."""
+
+
 _ADVICE: tuple[tuple[type[BaseException], str], ...] = (
+    (UnusableResultError, "It ran, but its result cannot be shown. Do not call it again; go on without it."),
+    (PendingToolCallsError, "It waits for a decision of a person. Go on without it."),
     (TimeoutError, "It took too long. Try smaller arguments, or go on without it."),
     (FileNotFoundError, "What it was to open does not exist. Check the name."),
     (PermissionError, "It is not allowed to do this. Do not try again; tell the user."),
@@ -36,11 +44,13 @@ def result_of(call: ToolCall, value: Any, limit: int = LONGEST_RESULT) -> ToolRe
     """A function's value as the result of its call: text as it is, parts as parts, anything else as JSON.
 
     Raises:
-        TypeError: JSON has nothing for it.
-        ValueError: JSON has nothing for it.
+        UnusableResultError: JSON has nothing for it.
+        PendingToolCallsError: It is that of a run which waits for a decision.
     """
     if type(value) is str:
         return ToolResult(call.id, value if len(value) <= limit else _cut(value, limit), name=call.name)
+    if isinstance(value, ChatResponse):
+        return ToolResult(call.id, _of_agent(value, limit), name=call.name)
     if isinstance(value, ToolResult):
         return ToolResult(call.id, value.content, name=call.name, is_error=value.is_error)
     if isinstance(value, (Text, Media)):
@@ -51,8 +61,24 @@ def result_of(call: ToolCall, value: Any, limit: int = LONGEST_RESULT) -> ToolRe
     return ToolResult(call.id, _text(value, limit), name=call.name)
 
 
+def _of_agent(reply: ChatResponse[Any], limit: int) -> str:
+    """The answer of another run or call: its value, else its text.
+
+    Raises:
+        PendingToolCallsError: It waits for a decision.
+    """
+    waiting = list(getattr(reply, "pending", None) or reply.tool_calls)
+    if waiting:
+        raise PendingToolCallsError("A run inside a tool waits for a decision.", calls=waiting, response=reply)
+    value: Any = reply.parsed
+    return _text(reply.text if value is None else value, limit)
+
+
 def _text(value: Any, limit: int) -> str:
-    text = value if isinstance(value, str) else dumps_text(to_json(value))
+    try:
+        text = value if isinstance(value, str) else dumps_text(to_json(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnusableResultError(str(error)) from error
     return text if len(text) <= limit else _cut(text, limit)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Generic, NoReturn
+from typing import Generic, NoReturn
 
 from provider_kit.model.chat import T_co
 from provider_kit.model.closing import AsyncClosing, BlockingClosing
@@ -75,5 +75,8 @@ class AsyncRunStream(AsyncClosing, Generic[T_co]):
         """End the run. Safe to call twice."""
         await self._events.aclose()
 
-    def __iter__(self) -> Any:
+    def __await__(self) -> NoReturn:
+        raise TypeError("astream_run() is not awaited; write: async for event in client.astream_run(…)")
+
+    def __iter__(self) -> NoReturn:
         raise TypeError("astream_run() is read by async for; in a plain loop write: for event in client.stream_run(…)")

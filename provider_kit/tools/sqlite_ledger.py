@@ -20,10 +20,11 @@ class SQLiteLedger:
 
     Args:
         path: The file; default: that of the user's conversations. Or a :class:`SQLiteHistory`.
-        scope: What the calls belong to: a job, a conversation.
+        scope: What the calls belong to: the id of one job, or of one conversation. Ids of calls repeat, so another job
+            needs another scope; else its calls would be taken for those of the first.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | SQLiteHistory | None = None, *, scope: str = "") -> None:
+    def __init__(self, path: str | os.PathLike[str] | SQLiteHistory | None = None, *, scope: str) -> None:
         self._history = path if isinstance(path, SQLiteHistory) else SQLiteHistory(path)
         self.scope = scope
 

@@ -178,8 +178,8 @@ def test_null_means_the_default():
         (lambda x: x, "lambda"),
         (Trip, "is a class"),
         (lambda *args: args, "lambda"),
-        (3, "must be a Tool or a dict"),
-        (None, "must be a Tool or a dict"),
+        (3, "must be a function, a Tool or a dict"),
+        (None, "must be a function, a Tool or a dict"),
     ],
 )
 def test_what_is_no_tool_is_refused(value, said):
