@@ -47,7 +47,8 @@ class _Definition:
     unbound: bool
 
 
-_known: WeakKeyDictionary[Any, _Definition] = WeakKeyDictionary()
+#: Of functions, and of methods of an instance, which lack the first parameter.
+_known: tuple[WeakKeyDictionary[Any, _Definition], ...] = (WeakKeyDictionary(), WeakKeyDictionary())
 
 
 @define
@@ -250,10 +251,11 @@ def _made_of(value: Any) -> Tool:
 
 def _define(function: Callable[..., Any], *, named: bool) -> _Definition:
     key = getattr(function, "__func__", function)
+    known = _known[key is not function]
     try:
-        found = _known.get(key)
+        found = known.get(key)
         if found is None:
-            found = _known[key] = _read(function, named)
+            found = known[key] = _read(function, named)
     except TypeError:  # no weak reference to it
         return _read(function, named)
     return found

@@ -8,7 +8,7 @@ import tracemalloc
 import attrs
 import pytest
 
-from provider_kit import BadRequestError, ChatResponse, InvalidRequestError, RateLimitError
+from provider_kit import BadRequestError, ChatResponse, InvalidRequestError, RateLimitError, StructuredOutputError
 from provider_kit.dialects.replies import Reply
 from provider_kit.testing import FakeServer, MockProvider
 
@@ -220,3 +220,30 @@ def test_many_prompts_need_no_more_memory(world):
         assert grown(800) - first < 300_000
     finally:
         tracemalloc.stop()
+
+
+def test_an_answer_without_a_value_is_an_error(world):
+    """Raised, or in its place."""
+    mock = MockProvider()
+    mock.set_responses(['{"name": "A", "age": 1}', "no", "no", '{"name": "B", "age": 2}'])
+    replies = mapped(world, mock.client, ["a", "b", "c"], output_type=Person, concurrency=1, on_error="return")
+    assert [type(reply).__name__ for reply in replies] == ["ChatResponse", "StructuredOutputError", "ChatResponse"]
+    mock.set_response("no")
+    with pytest.raises(StructuredOutputError):
+        mapped(world, mock.client, ["a"], output_type=Person)
+
+
+def test_the_wrong_loop_is_told(client):
+    """What to write instead."""
+    with pytest.raises(TypeError, match=r"for reply in client\.map"):
+        iter(client.amap(["a"]))
+    with pytest.raises(TypeError, match=r"client\.amap"):
+        client.map(["a"]).__aiter__()
+
+    async def main():
+        with pytest.raises(TypeError, match="is not awaited"):
+            await client.amap(["a"])
+
+    asyncio.run(main())
+    with pytest.raises(InvalidRequestError, match="not dict"):
+        client.map({"role": "user", "content": "Hi"})

@@ -553,3 +553,113 @@ def test_a_conversation_that_is_too_long_names_larger_models():
     error = ContextLengthExceededError("too long")
     assert suggested_models(error, "small", known) == ("large", "huge")
     assert suggested_models(error, "huge", known) == ()
+
+
+def test_every_turn_may_have_a_type(world, client, server):
+    """Streamed, resumed, retried and edited ones, too; a conversation has none."""
+    talk = client.conversation()
+    for _ in range(4):
+        server.reply('{"name": "Bob", "age": 7}')
+    _, turn = stream(world, talk, "Who?", output_type=Person)
+    assert turn.response.parsed == Person("Bob", 7)
+    assert world(talk, "retry", output_type=Person).parsed == Person("Bob", 7)
+    assert world(talk, "edit", "Who is it?", output_type=Person).parsed == Person("Bob", 7)
+    with pytest.raises(InvalidRequestError, match="no output_type of its own"):
+        client.conversation(output_type=Person)
+
+
+def test_nothing_to_resume_is_told(world, client):
+    """Instead of a second answer to the same question."""
+    talk = client.conversation()
+    world(talk, "say", "Hello")
+    for method in ("resume", "say"):
+        with pytest.raises(InvalidRequestError, match="Nothing waits"):
+            world(talk, method)
+    assert len(talk.messages) == 2
+
+
+def test_two_objects_of_one_conversation(world, client, server, tmp_path):
+    """Each turn begins with what is stored; of two at once, one is refused before anything is sent."""
+    path = tmp_path / "h.db"
+    one = client.conversation("ada", store=path, tools=[pay])
+    other = client.conversation("ada", store=path, tools=[pay])
+    world(one, "say", "My name is Ada.")
+    assert world(other, "say", "What is my name?").text == "Your name is Ada."
+    assert world(one, "say", "Hello").text
+    assert len(client.conversation("ada", store=path).messages) == 6
+
+    server.reply("", tool_calls=[("pay", {"amount": 3})])
+    world(one, "say", "Go.")
+    assert other.reload() is None
+    one.approve()
+    with pytest.raises(InvalidRequestError, match="decided already"):
+        other.approve(other.pending_tool_calls[0])
+    server.reply("done")
+    assert world(one, "resume").text == "done"
+    with pytest.raises(InvalidRequestError, match="Nothing waits"):
+        world(other, "resume")
+
+
+def test_a_race_of_two_turns_is_lost_by_one_of_them(client, server, tmp_path):
+    """It sends nothing, and may be taken again."""
+    from provider_kit import ConversationChangedError
+
+    path = tmp_path / "h.db"
+    talk = client.conversation("ada", store=path)
+    talk.say("Hello")
+    count = len(server.requests)
+    load = talk._core.store.load
+
+    def load_and_lose(id):
+        found = load(id)
+        talk._core.store.load = load
+        client.conversation("ada", store=path).say("I was first.")
+        return found
+
+    talk._core.store.load = load_and_lose
+    with pytest.raises(ConversationChangedError):
+        talk.say("I was second.")
+    assert len(server.requests) == count + 1
+    assert talk.say("I was second.").text == "You said: I was second."
+    assert [message.text for message in talk.messages if message.role == "user"] == [
+        "Hello",
+        "I was first.",
+        "I was second.",
+    ]
+
+
+def test_an_asynchronous_store_is_read_before_it_is_looked_at(client):
+    """Its history cannot be had without awaiting."""
+    shelf = Shelf(True)
+    shelf.load = _later(shelf.load)
+    talk = client.conversation("ada", store=shelf)
+    with pytest.raises(InvalidRequestError, match="asynchronous store"):
+        talk.messages  # noqa: B018
+
+    async def main():
+        await talk.areload()
+        return talk.messages
+
+    assert asyncio.run(main()) == []
+
+
+def _later(function):
+    async def later(*args):
+        return await function(*args)
+
+    return later
+
+
+@pytest.mark.parametrize(
+    ("store", "said"), [("redis://localhost", "cannot be stored at redis"), ({}, "has no load, save, delete")]
+)
+def test_what_cannot_store_is_refused_at_once(client, store, said):
+    """Not with the first turn."""
+    with pytest.raises(InvalidRequestError, match=said):
+        client.conversation("ada", store=store)
+
+
+def test_a_conversation_as_a_database_returns_it():
+    """A dict is as good as its text."""
+    assert load_conversation({"messages": [{"role": "user", "content": "Hi"}]})[0].text == "Hi"
+    assert load_conversation([{"role": "user", "content": "Hi"}])[0].text == "Hi"

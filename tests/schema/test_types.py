@@ -231,7 +231,15 @@ def test_validators_converters_and_post_init_run():
 
     with pytest.raises(SchemaError) as caught:
         type_schema(list[Span]).read([{"start": 1, "end": 2}, {"start": 2, "end": 1}])
-    assert caught.value.problems == ["end lies before start"] or "end lies before start" in caught.value.problems[0]
+    assert caught.value.problems == ["[1]: end lies before start"]
+
+    @dataclasses.dataclass
+    class Plan:
+        spans: dict[str, list[Span]]
+
+    with pytest.raises(SchemaError) as caught:
+        type_schema(Plan).read({"spans": {"a": [{"start": 2, "end": 1}]}})
+    assert caught.value.problems == ["spans.a[0]: end lies before start"]
 
 
 def test_private_attributes_are_named_as_in_the_constructor():

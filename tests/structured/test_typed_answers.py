@@ -325,3 +325,32 @@ def test_partials_need_a_type_and_items_a_list(world, server, client):
     with pytest.raises(InvalidRequestError, match="needs a list"):
         read(world, stream_of(world, client, "Who?", output_type=Person), "items")
     assert stream_of(world, client, "Who?").response.parsed is None
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        ({"output_type": Person("a", 1)}, "Pass the class Person, not an instance"),
+        ({"output_type": [Person]}, "Write list[Person]"),
+        ({"output_type": (Person, int)}, "Person | int"),
+        ({"output_type": {"type": "object"}}, "response_format="),
+        ({"response_format": Person}, "output_type=Person"),
+        ({"response_model": Person}, "It is called output_type here"),
+        ({"functions": []}, "It is called tools here"),
+        ({"retries": 3}, "validation_retries"),
+        ({"max_parallel_tools": 3}, "client.run"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_likely_mistakes_get_the_right_hint(world, client, options, hint):
+    """Names of other libraries, instances for classes."""
+    with pytest.raises(InvalidRequestError) as caught:
+        world(client, "chat", "Who?", **options)
+    assert hint in caught.value.hint
+
+
+def test_a_validator_that_says_true_or_false_is_a_mistake(world, client, server):
+    """It would take the place of the answer."""
+    server.reply(GOOD)
+    with pytest.raises(InvalidRequestError, match="validator returned False"):
+        world(client, "chat", "Who?", output_type=Person, validator=lambda person: person.age > 100)

@@ -209,3 +209,15 @@ def test_a_call_that_was_started_is_not_run_again_unseen(run, client, server, tm
     assert runs == [1, 1]
     assert "acted 1" in str(server.requests[-1].json)
     ledger.close()
+
+
+def test_a_decision_without_its_tool_is_refused(run, client, server, parked):
+    """Else the approval would be used up, and the model told that there is no such tool."""
+    with pytest.raises(InvalidRequestError, match="its tool 'pay' is not given"):
+        run(client, parked.messages, decisions={parked.pending[0].id: approve()})
+
+
+def test_a_ledger_needs_a_scope(tmp_path):
+    """Ids of calls repeat."""
+    with pytest.raises(TypeError, match="scope"):
+        SQLiteLedger(tmp_path / "x.db")

@@ -263,3 +263,66 @@ def test_the_text_of_a_classs_exception_is_not_told():
         tool(pay).read_arguments(ToolCall("1", "pay", {"money": {"amount": -1}}))
     assert "secret" not in str(caught.value)
     assert "secret" in str(caught.value.cause)
+
+
+class Clinic:
+    def __init__(self, name):
+        self.name = name
+
+    @tool(requires_approval=True)
+    def visit(self, day: str) -> str:
+        """Visit."""
+        return f"{self.name} {day}"
+
+
+def test_the_decorator_above_a_method():
+    """The tool of an instance has its instance; that of the class is no tool."""
+    made = Clinic("x").visit
+    assert made("Monday") == "x Monday"
+    assert made.parameters["properties"].keys() == {"day"}
+    assert made.requires_approval is True
+    assert tools_of([made])[0].invoke({"day": "Friday"}, None) == "x Friday"
+    for unbound in (Clinic.visit, Shop.buy):
+        with pytest.raises(InvalidRequestError, match="method without its instance"):
+            tools_of([unbound])
+
+
+def test_a_context_may_be_optional():
+    """And is still not shown to the model."""
+
+    def look(context: ToolContext[int] | None = None) -> str:
+        """Look."""
+        return "x"
+
+    assert tool(look).parameters["properties"] == {}
+
+
+def test_a_rule_of_approval_sees_defaults_and_is_safe():
+    """What it raises is no permission; it cannot be awaited."""
+
+    @tool(requires_approval=lambda arguments: arguments["amount"] > 100)
+    def pay(amount: float = 3) -> str:
+        """Pay."""
+        return "paid"
+
+    @tool(requires_approval=lambda arguments: arguments["nothing"] > 100)
+    def broken(amount: float = 3) -> str:
+        """Pay."""
+        return "paid"
+
+    assert not pay.needs_approval({})
+    assert pay.needs_approval({"amount": 500})
+    assert broken.needs_approval({})
+
+    async def rule(arguments):
+        return True
+
+    with pytest.raises(InvalidRequestError, match="plain function"):
+        tool(requires_approval=rule)
+
+
+def test_a_call_instead_of_a_function_is_told():
+    """The likeliest mistake."""
+    with pytest.raises(InvalidRequestError) as caught:
+        tools_of([weather("Rome")])
+    assert "without a call" in caught.value.hint

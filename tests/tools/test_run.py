@@ -626,3 +626,101 @@ def test_a_run_that_fails_later_keeps_what_it_has(client, server):
             if type(event).__name__ == "ToolFinished":
                 server.fault(400)
     assert [message.role for message in stream.result.messages] == ["user", "assistant", "tool"]
+
+
+def test_a_run_that_was_left_is_not_done(client, server):
+    """Nor one that has not begun, nor one that failed."""
+    server.reply("one two three four")
+    stream = client.stream_run("Go.", output_type=Person)
+    assert stream.result.stopped_by == "unfinished"
+    assert not stream.result.done
+    for event in stream:
+        assert event
+        break
+    stream.close()
+    assert not stream.result.done
+    with pytest.raises(ProviderKitError, match="has not ended"):
+        stream.result.parsed  # noqa: B018
+    assert stream.result.text.startswith("one")
+
+
+def test_the_outer_run_is_in_the_error_of_its_budget(client, server):
+    """Not the one inside its tool; so the hint leads to the right messages."""
+
+    def ask(question: str) -> str:
+        """Ask another agent."""
+        return client.run(question, tools=[weather]).text
+
+    server.reply("", tool_calls=[("ask", {"question": "inner"})])
+    server.reply("", tool_calls=[("weather", {"city": "A"})])
+    with pytest.raises(BudgetExceededError) as caught:
+        client.run("outer", tools=[ask], budget=Budget(steps=2))
+    assert caught.value.result.messages[0].text == "outer"
+    assert caught.value.result.stopped_by == "budget"
+    assert not caught.value.result.done
+    assert str(caught.value) == "The budget of steps is used up: 2 of 2."
+    assert caught.value.__cause__.result.messages[0].text == "inner"
+
+
+def test_an_agent_as_a_tool(run, client, server):
+    """Its result is its value or its text; one that waits is a failure that the model is told of."""
+
+    @tool(requires_approval=True)
+    def pay() -> str:
+        """Pay."""
+        return "paid"
+
+    def typed() -> object:
+        """Typed."""
+        return client.run("typed", output_type=Person)
+
+    def plain() -> object:
+        """Plain."""
+        return client.run("plain")
+
+    def waiting() -> object:
+        """Waiting."""
+        return client.run("waiting", tools=[pay])
+
+    server.reply("", tool_calls=[("typed", {}), ("plain", {}), ("waiting", {})])
+    server.reply('{"name": "Bob", "age": 7}')
+    server.reply("words")
+    server.reply("", tool_calls=[("pay", {})])
+    server.reply("done")
+    result = run(client, "Go.", tools=[typed, plain, waiting], max_parallel_tools=1)
+    one, two, three = results(result)
+    assert one == '{"name":"Bob","age":7}'
+    assert two == "words"
+    assert "waits for a decision" in three
+
+
+def test_tools_of_a_step_may_be_others(run, client, server):
+    """What before_step adds can be called."""
+
+    def before(plan):
+        plan.tools = [forecast]
+
+    server.reply("", tool_calls=[("forecast", {"city": "A"})])
+    server.reply("done")
+    assert results(run(client, "Go.", before_step=before)) == ['{"city":"A"}']
+
+
+def test_options_of_runs_belong_to_an_agent(run, client, server):
+    """with_options takes them; those of the run win."""
+    agent = client.with_options(tools=[weather], max_steps=1)
+    server.reply("", tool_calls=[("weather", {"city": "A"})])
+    with pytest.raises(MaxStepsExceededError, match="after 1 step"):
+        run(agent, "Go.")
+    server.reply("", tool_calls=[("weather", {"city": "A"})])
+    server.reply("done")
+    assert run(agent, "Go.", max_steps=2).text == "done"
+
+
+def test_wrong_worlds_are_told(client):
+    """What to write instead."""
+
+    async def main():
+        with pytest.raises(TypeError, match="is not awaited"):
+            await client.astream_run("Go.")
+
+    asyncio.run(main())
