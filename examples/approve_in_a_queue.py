@@ -10,6 +10,7 @@ from pathlib import Path
 
 from provider_kit import (
     Client,
+    Decision,
     SQLiteLedger,
     approve,
     dump_conversation,
@@ -32,9 +33,10 @@ waiting: list[str] = []
 with tempfile.TemporaryDirectory() as folder:
     ledger = SQLiteLedger(Path(folder) / "calls.db", scope="job-1")
 
-    def work(job: str, decisions=None) -> None:
+    def work(job: str, decisions: dict[str, Decision] | None = None) -> None:
         """Do one step of a job, and put back what is left of it."""
-        result = client.step(load_conversation(job), tools=[pay], ledger=ledger, decisions=decisions)
+        messages = load_conversation(job)
+        result = client.step(messages, tools=[pay], ledger=ledger, decisions=decisions or {})
         if result.done:
             print(f"[done] {result.text}")
         elif result.pending:

@@ -6,7 +6,7 @@ without a terminal nothing is paid.
 
 import sys
 
-from provider_kit import Client, approve, deny, tool
+from provider_kit import Client, ToolCall, approve, deny, tool
 
 
 @tool(requires_approval=True)
@@ -15,7 +15,7 @@ def pay(amount: float = 3, to: str = "Bob") -> str:
     return f"paid {amount:g} to {to}"
 
 
-def ask(call) -> bool:
+def ask(call: ToolCall) -> bool:
     """Whether the person at the terminal agrees."""
     print(f"The model wants {call.name} with {call.arguments}.")
     return sys.stdin.isatty() and input("Allow it? [y/N] ").strip().lower() == "y"
