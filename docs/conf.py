@@ -50,7 +50,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?:typing|types|collections|asyncio|ssl|os|decimal|pathlib|enum|logging)(?:\..*)?"),
     ("py:.*", r"(?:requests|aiohttp|attr|attrs)(?:\..*)?"),
     ("py:.*", r"(?:Any|Self|Literal|Unpack|Mapping|Sequence|Iterable|Iterator|Callable|Awaitable|AsyncIterator)"),
-    ("py:.*", r"(?:Decimal|ExceptionGroup|TracebackType|optional|sequence)"),
+    ("py:.*", r"(?:Decimal|AsyncGenerator|ExceptionGroup|TracebackType|optional|sequence)"),
     ("py:.*", r"(?:StrEnum|TypedDict)"),
     # Types of arguments that the text describes in words.
     ("py:class", r"KeyStrategy|SharedStore|OnStoreFailure|Sink|CircuitState|Runtime"),
@@ -61,7 +61,7 @@ nitpick_ignore_regex = [
     ("py:class", r"provider_kit\.(?:transports\.base\.Runtime|engine\.handler\.LiveState)"),
     ("py:class", r"redis(?:\.asyncio)?\.Redis"),
     # Type variables, and values that the text describes in words.
-    ("py:class", r"(?:provider_kit\.[\w.]+\.)?(?:T|T_co|Deps|Item|TypeForm)"),
+    ("py:class", r"(?:provider_kit\.[\w.]+\.)?(?:T|T_co|R|Deps|Item|TypeForm)"),
     ("py:class", r"(?:provider_kit\.[\w.]+\.)?(?:SchemaProfile|Summarise|OnToolError|BeforeStep|AfterStep)"),
     ("py:class", r"(?:provider_kit\.[\w.]+\.)?(?:RequiresApproval|StoppedBy|Core|Turn|Run|Outcome|AsyncIterable)"),
 ]

@@ -684,6 +684,8 @@ class BudgetExceededError(ToolError):
     """
 
     hint = "error.result.messages is the transcript; pass it to run() again with a larger Budget to go on."
+    #: What the run had spent whose limit was reached.
+    spending: Any = None
 
     def __init__(self, message: str = "", *, result: Any = None, limit: str | None = None, **known: Any) -> None:
         self.result = result

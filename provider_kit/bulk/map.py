@@ -24,9 +24,11 @@ OnError: TypeAlias = Literal["raise", "return"]
 
 #: Answers that may wait for a slow one before them, for each call in flight.
 _AHEAD = 8
+#: The number of what is no answer, but a prompt.
+_PROMPT = -1
 
 
-def check_map(prompts: Any, concurrency: Any, on_error: Any) -> None:
+def check_map(prompts: Any, concurrency: Any, on_error: Any, *, awaited: bool) -> None:
     """Check the arguments of a bulk run.
 
     Raises:
@@ -38,6 +40,10 @@ def check_map(prompts: Any, concurrency: Any, on_error: Any) -> None:
         raise InvalidRequestError(
             f"prompts must be a list or another iterable of prompts, not {type(prompts).__name__}.",
             hint="client.map(['one', 'two']); for a single prompt: client.chat('…').",
+        )
+    if not awaited and not hasattr(prompts, "__iter__"):
+        raise InvalidRequestError(
+            "These prompts come asynchronously.", hint="Write: async for reply in client.amap(prompts)."
         )
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise InvalidRequestError(f"concurrency must be a whole number from 1 on, not {concurrency!r}.")
@@ -73,6 +79,8 @@ async def map_prompts(
     ended: deque[tuple[int, Any]] = deque()
     running: dict[int, Begun] = {}
     begun = given = 0
+    most_ahead = concurrency * _AHEAD
+    is_awaited = hasattr(prompts, "__aiter__")
     exhausted = False
 
     async def work(number: int, prompt: Any) -> None:
@@ -87,9 +95,24 @@ async def map_prompts(
         ended.append((number, outcome))
         waiter.wake()
 
+    async def read() -> None:
+        """The next prompt, beside the calls, since it may be long in coming."""
+        try:
+            ended.append((_PROMPT, (True, await source())))
+        except BaseException as error:  # given to the reader
+            ended.append((_PROMPT, (False, error)))
+            if not isinstance(error, Exception):
+                waiter.wake()
+                raise
+        waiter.wake()
+
+    reading: Begun | None = None
     try:
         while True:
-            while not exhausted and len(running) < concurrency and begun - given < concurrency * _AHEAD:
+            while not exhausted and reading is None and len(running) < concurrency and begun - given < most_ahead:
+                if is_awaited:
+                    reading = runtime.begin(read)
+                    break
                 found = await source()
                 if found is _END:
                     exhausted = True
@@ -102,6 +125,16 @@ async def map_prompts(
                 await waiter.wait(None)
             while ended:
                 number, outcome = ended.popleft()
+                if number == _PROMPT:
+                    reading = None
+                    good, found = outcome
+                    if not good:
+                        raise found
+                    exhausted = found is _END
+                    if not exhausted:
+                        running[begun] = runtime.begin(partial(work, begun, found))
+                        begun += 1
+                    continue
                 running.pop(number, None)
                 bar.advance()
                 good, done[number] = outcome
@@ -114,7 +147,7 @@ async def map_prompts(
     finally:
         if running:
             cancel.cancel()
-        for one in list(running.values()):
+        for one in (*running.values(), *([reading] if reading is not None else [])):
             await one.aclose()
         bar.close()
 

@@ -278,7 +278,7 @@ class ConversationVerbs:
     ) -> AsyncGenerator[Any, None]:
         from provider_kit.bulk.map import check_map, map_prompts
 
-        check_map(prompts, concurrency, on_error)
+        check_map(prompts, concurrency, on_error, awaited=awaited)
         asking = self._asking(awaited)
         if output_type is not None:
             from provider_kit.schema.typed import type_schema

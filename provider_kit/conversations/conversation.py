@@ -6,7 +6,8 @@ of messages; what a turn adds is taken over when it ends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
@@ -23,8 +24,12 @@ from provider_kit.model.chat import Usage
 from provider_kit.model.inputs import Messages
 from provider_kit.model.messages import Message, ToolCall, ToolResult
 from provider_kit.model.models import Model
+from provider_kit.model.tools import Tool
+from provider_kit.schema.build import to_json
 from provider_kit.structured.verbs import runtime_for
+from provider_kit.tools.actions import check_decisions
 from provider_kit.tools.decisions import Decision, answer, approve, deny, edit
+from provider_kit.tools.function import tools_of
 from provider_kit.transports.drive import run_to_completion
 
 if TYPE_CHECKING:
@@ -254,8 +259,8 @@ class Conversation(Storing):
         Raises:
             InvalidRequestError: Nothing was asked yet.
         """
-        self._rewind(keep_question=True)
-        return self.resume(output_type=output_type, **options)
+        with self._rewound(keep_question=True):
+            return self.resume(output_type=output_type, **options)
 
     @overload
     async def aretry(self, **options: Unpack[RunOptions]) -> RunResult[None]: ...
@@ -265,8 +270,9 @@ class Conversation(Storing):
     async def aretry(self, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
     async def aretry(self, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """As :meth:`retry`."""
-        self._rewind(keep_question=True)
-        return await self.aresume(output_type=output_type, **options)
+        await self.areload()
+        with self._rewound(keep_question=True):
+            return await self.aresume(output_type=output_type, **options)
 
     # -------------------------------------------------------------------------------------------- history
 
@@ -282,6 +288,22 @@ class Conversation(Storing):
         state.messages = state.messages[:cut]
         self._forget(state)
         return taken
+
+    @contextmanager
+    def _rewound(self, *, keep_question: bool) -> Iterator[None]:
+        """Take back the last turn for another one; if that fails, all is as it was."""
+        before = self._current()
+        kept = (list(before.messages), list(before.branches), dict(before.decisions))
+        self._rewind(keep_question=keep_question)
+        rest = list(self._core.state.messages)
+        try:
+            yield
+        except BaseException:
+            state = self._core.state
+            if state.messages == rest:
+                state.messages, state.branches, state.decisions = kept
+                self._store()
+            raise
 
     def _forget(self, state: ConversationState) -> None:
         """What belonged to the history that was replaced."""
@@ -318,8 +340,8 @@ class Conversation(Storing):
         """
         if arguments is not None or isinstance(first, ToolCall):
             return self._decide(first, edit(arguments))
-        self._rewind(keep_question=False)
-        return self.say(first, **options)
+        with self._rewound(keep_question=False):
+            return self.say(first, **options)
 
     @overload
     async def aedit(self, text: str, /, **options: Unpack[RunOptions]) -> RunResult[None]: ...
@@ -329,8 +351,9 @@ class Conversation(Storing):
     async def aedit(self, text: str, /, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
     async def aedit(self, text: str, /, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """Change the last question, and ask again."""
-        self._rewind(keep_question=False)
-        return await self.asay(text, output_type=output_type, **options)
+        await self.areload()
+        with self._rewound(keep_question=False):
+            return await self.asay(text, output_type=output_type, **options)
 
     def switch(self, branch: int) -> None:
         """Go back to a branch; the present history takes its place.
@@ -416,8 +439,24 @@ class Conversation(Storing):
         if all(one.id != call_id for one in self.pending_tool_calls):
             waiting = ", ".join(one.id for one in self.pending_tool_calls) or "none"
             raise InvalidRequestError(f"No call {call_id!r} waits here.", hint=f"Waiting: {waiting}.")
+        if decision.kind == "answer":
+            try:
+                decision = answer(to_json(decision.value))
+            except (TypeError, ValueError) as error:
+                raise InvalidRequestError(
+                    f"The answer to {call_id!r} cannot be written as JSON: {error}.",
+                    hint="Give text, numbers, lists, dicts, or objects with fields.",
+                ) from error
+        check_decisions({call_id: decision}, state.messages, self._tools())
         state.decisions[call_id] = decision
         self._store()
+
+    def _tools(self) -> dict[str, Tool]:
+        """The tools of the conversation, or of its client."""
+        given = self._core.options.get("tools")
+        if given is None:
+            given = getattr(self.client, "_defaults", {}).get("tools")
+        return {one.name: one for one in tools_of(given or ())}
 
 
 def _is_question(message: Message) -> bool:

@@ -83,8 +83,18 @@ def read_document(document: Any) -> ConversationState:
         )
     decisions = document.get("decisions") or {}
     branches = document.get("branches") or []
-    if not isinstance(decisions, Mapping) or not isinstance(branches, list):
-        raise InvalidRequestError("The decisions or branches of the conversation are malformed.")
+    counts = [document.get(name) or 0 for name in ("summarised", "revision")]
+    if (
+        not isinstance(decisions, Mapping)
+        or not all(isinstance(one, Mapping) for one in decisions.values())
+        or not isinstance(branches, list)
+        or not all(isinstance(one, list) for one in branches)
+        or not all(isinstance(one, int) for one in counts)
+    ):
+        raise InvalidRequestError(
+            "The decisions, branches or counts of the conversation are malformed.",
+            hint="Restore the file, or leave these fields out.",
+        )
     return ConversationState(
         document.get("id"),
         document.get("system"),
@@ -93,8 +103,8 @@ def read_document(document: Any) -> ConversationState:
         {str(call): read_decision(one) for call, one in decisions.items()},
         _read_usage(document.get("usage")),
         document.get("summary"),
-        int(document.get("summarised") or 0),
-        int(document.get("revision") or 0),
+        counts[0],
+        counts[1],
         {key: value for key, value in document.items() if key not in _KNOWN},
     )
 

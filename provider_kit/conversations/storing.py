@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,7 +36,15 @@ class Storing:
         return core.state
 
     def _current(self) -> ConversationState:
-        """The state as it is stored now, to be changed."""
+        """The state as it is stored now, to be changed.
+
+        Raises:
+            InvalidRequestError: A turn is going on, which would overwrite the change.
+        """
+        if self._core.turns.taken:
+            raise InvalidRequestError(
+                "A turn of this conversation is going on.", hint="Wait for its end, or close() its stream."
+            )
         if self._core.store is not None and not is_awaited(self._core.store):
             self.reload()
         return self._loaded()
@@ -76,10 +85,14 @@ class Storing:
         """
         text = self.to_json()
         target = Path(path)
-        beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        with os.fdopen(os.open(beside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(beside, target)
+        handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # with mode 0600
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(beside, target)
+        except BaseException:
+            os.unlink(beside)
+            raise
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], client: Any, **options: Any) -> Self:
@@ -94,7 +107,11 @@ class Storing:
             InvalidRequestError: The file is no conversation.
             OSError: It cannot be read.
         """
-        return cls.from_json(Path(path).read_text(encoding="utf-8"), client, **options)
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidRequestError(f"{path} is no conversation: it is not UTF-8 text.") from error
+        return cls.from_json(text, client, **options)
 
     @classmethod
     def from_json(cls, text: str, client: Any, **options: Any) -> Self:
@@ -108,6 +125,8 @@ class Storing:
         except ValueError as error:
             raise InvalidRequestError(f"The conversation is not valid JSON: {error}.") from error
         state = read_document(document)
+        if options.get("messages") is not None:
+            raise InvalidRequestError("A conversation that is loaded has its messages.", hint="Leave messages= out.")
         made: Self = client.conversation(**options)
         system = options.get("system")
         made._core.state = evolve(
@@ -117,6 +136,12 @@ class Storing:
         )
         made._core.loaded = True
         return made
+
+    async def adelete(self) -> None:
+        """As :meth:`delete`."""
+        core = self._core
+        if core.store is not None and core.state.id is not None:
+            await delete_document(core.store, core.state.id, runtime_for(True))
 
     def delete(self) -> None:
         """Delete what is stored of the conversation; the object keeps what it holds."""

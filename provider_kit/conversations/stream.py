@@ -54,13 +54,19 @@ class ConversationStream(BlockingClosing, _Base[T_co]):
         return self._iterator
 
     def __iter__(self) -> Iterator[Chunk]:
-        for event in self._read(True):
-            if type(event) is Chunk:
-                yield event
+        try:
+            for event in self._read(True):
+                if type(event) is Chunk:
+                    yield event
+        finally:
+            self.close()  # the next turn waits for the end of this one
 
     def events(self) -> Iterator[RunEvent]:
         """Everything that happens: pieces of text, calls as they are written, progress and results of tools."""
-        return self._read(False)
+        try:
+            yield from self._read(False)
+        finally:
+            self.close()
 
     def text(self) -> Iterator[str]:
         """Only the pieces of text."""
@@ -90,10 +96,14 @@ class AsyncConversationStream(AsyncClosing, _Base[T_co]):
         finally:
             await generator.aclose()
 
-    def events(self) -> AsyncIterator[RunEvent]:
+    async def events(self) -> AsyncIterator[RunEvent]:
         """As :meth:`ConversationStream.events`."""
-        events: AsyncIterator[RunEvent] = self._started(False)
-        return events
+        generator = self._started(False)
+        try:
+            async for event in generator:
+                yield event
+        finally:
+            await generator.aclose()
 
     async def text(self) -> AsyncIterator[str]:
         """Only the pieces of text."""

@@ -30,6 +30,7 @@ from provider_kit.model.inputs import open_conversation
 from provider_kit.model.messages import Message
 from provider_kit.model.models import Model
 from provider_kit.policies.concurrency import Slots
+from provider_kit.tools.budget import current_spending
 from provider_kit.tools.loop import Run, StepPlan
 from provider_kit.tools.result import RunResult
 from provider_kit.transports.base import Runtime
@@ -59,10 +60,21 @@ class Core:
     #: Whether the stored document was looked for.
     loaded: bool = False
     turns: Slots = field(factory=lambda: Slots(1))
+    #: The thread or task whose turn it is.
+    holder: int = 0
 
     @asynccontextmanager
     async def exclusive(self, runtime: Runtime) -> AsyncGenerator[None, None]:
         """Wait until earlier turns have ended; first come, first served, across threads and event loops."""
+        flow = runtime.flow()
+        spending = current_spending.get()
+        while spending is not None and spending.owner is not self:
+            spending = spending.around
+        if spending is not None or (self.turns.taken and self.holder == flow):
+            raise InvalidRequestError(
+                "A turn of this conversation is still going on here, and would be waited for without end.",
+                hint="End it first: read its stream to the end, or close() it; a tool must not say something itself.",
+            )
         place = self.turns.take(runtime.is_loop_closed())
         try:
             if not place.granted:
@@ -70,9 +82,12 @@ class Core:
                 while not place.granted:
                     await place.wakeup.wait(1.0)
                     self.turns.reclaim()
+            self.holder = flow
             await self.load(runtime)
             yield
         finally:
+            if self.holder == flow:
+                self.holder = 0  # before the next one has the turn: a later thread may get this one's number
             place.leave()
 
     async def load(self, runtime: Runtime) -> None:
@@ -201,6 +216,7 @@ class Turn:
         options["decisions"] = decisions or None
         run = self.make_run([*state.messages, *added], self.output_type, options, self.live)
         run.as_chunks = self.as_chunks
+        run.spending.owner = core
         if core.store is not None:
 
             async def stored() -> None:
@@ -264,9 +280,16 @@ class Turn:
         """Take over what the run has reached."""
         state = self.core.state
         state.messages = list(run.messages)
-        state.decisions = {call: one for call, one in state.decisions.items() if call in run.decisions}
+        if self.result is not None:  # what was asked again belongs to the turn, not to the conversation
+            state.messages = [one for one in state.messages if all(one is not other for other in run.corrections)]
+        self._keep_decisions(run)
         if self.result is not None and run.usage is not None:
             state.usage = run.usage if state.usage is None else state.usage + run.usage
+
+    def _keep_decisions(self, run: Run) -> None:
+        """Only those about calls that still wait."""
+        state = self.core.state
+        state.decisions = {call: one for call, one in state.decisions.items() if call in run.decisions}
 
     async def _failed(self, run: Run, before: list[Message], error: BaseException, runtime: Runtime) -> None:
         """What is kept of a turn that failed, or was left."""
@@ -281,6 +304,7 @@ class Turn:
             state.messages = list(run.messages)  # its tools have run, and must not run again unseen
         else:
             state.messages = before
+        self._keep_decisions(run)
         if run.usage is not None:
             state.usage = run.usage if state.usage is None else state.usage + run.usage
         self.result = run.result()

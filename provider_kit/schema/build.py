@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import collections
 import collections.abc
+import dataclasses
 import datetime
 import decimal
 import pathlib
@@ -23,7 +24,7 @@ from cattrs import Converter
 from provider_kit.schema.check import compile_check
 from provider_kit.schema.durations import format_duration, parse_duration
 from provider_kit.schema.fields import Record, bare_type, is_typed_dict, read_record
-from provider_kit.schema.problems import CLOSED, EXACT, LENIENT, Check
+from provider_kit.schema.problems import MODES, Check
 from provider_kit.schema.types import canonical_schema, is_union, pydantic_model
 
 __all__ = ["BuildError", "Builder", "make_converter", "to_json"]
@@ -56,8 +57,7 @@ class BuildError(ValueError):
         if callable(errors) and type(self.error).__name__ == "ValidationError":  # pydantic's
             for one in errors():
                 path = self.path + "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in one.get("loc", ()))
-                foreign = one.get("type") in ("value_error", "assertion_error")
-                said = one.get("msg") if own_words or not foreign else f"was refused ({one.get('type')})"
+                said = one.get("msg") if own_words else f"was refused ({one.get('type')})"
                 found.append(f"{path.lstrip('.')}: {said}".removeprefix(": "))
             return found or ["was refused"]
         said = f"was refused ({type(self.error).__name__})"
@@ -209,7 +209,7 @@ def _mapping_hook(tp: Any, converter: Converter) -> Any:
     arguments = get_args(tp)
     hook = hook_of(converter, arguments[1] if len(arguments) > 1 else Any)
     key_type = bare_type(arguments[0])[0] if arguments else str
-    key_hook = int if key_type is int else hook_of(converter, key_type)
+    key_hook = _key_hook(key_type, converter)
 
     def build(value: Mapping[str, Any], _: Any) -> Any:
         try:
@@ -218,6 +218,17 @@ def _mapping_hook(tp: Any, converter: Converter) -> Any:
             return {_at(f".{key}", key_hook, key): _at(f".{key}", hook, item) for key, item in value.items()}
 
     return build
+
+
+def _key_hook(tp: Any, converter: Converter) -> Builder:
+    """A function that makes the key of a map of its text."""
+    if tp is int:
+        return int
+    if _is_literal(tp):
+        return {str(one.value if isinstance(one, Enum) else one): one for one in get_args(tp)}.__getitem__
+    if isinstance(tp, type) and issubclass(tp, Enum):
+        return {str(one.value): one for one in tp}.__getitem__
+    return hook_of(converter, tp)
 
 
 def _is_literal(tp: Any) -> bool:
@@ -302,7 +313,7 @@ def _union_hook(tp: Any, converter: Converter) -> Any:
             return None
         if not checks:
             checks.extend(_branch_check(one) for one in branches)
-        for mode in (CLOSED, EXACT, LENIENT):
+        for mode in MODES:
             for check, hook in zip(checks, hooks, strict=True):
                 problems: list[str] = []
                 made = check(value, problems, mode)
@@ -355,15 +366,17 @@ def _to_json(value: Any, depth: int) -> Any:
         return {str(_to_json(key, depth + 1)): _to_json(item, depth + 1) for key, item in value.items()}
     if hasattr(value, "model_dump") and hasattr(kind, "model_validate"):
         return value.model_dump(mode="json")
-    record = read_record(kind)
-    if record is not None:
-        attribute = _attribute_names(kind) if record.kind == "attrs" else {}
-        fields = ((one.key, getattr(value, attribute.get(one.key, one.key))) for one in record.fields)
-        return {key: _to_json(item, depth + 1) for key, item in fields}
+    if attrs.has(kind):
+        names = [
+            (one.alias or one.name.lstrip("_"), one.name)
+            for one in attrs.fields(kind)
+            if one.init or not one.name.startswith("_")  # else a cache: nobody's answer
+        ]
+        return {key: _to_json(getattr(value, name), depth + 1) for key, name in names}
+    if dataclasses.is_dataclass(kind):
+        return {one.name: _to_json(getattr(value, one.name), depth + 1) for one in dataclasses.fields(kind)}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {name: _to_json(getattr(value, name), depth + 1) for name in value._fields}
     if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
         return [_to_json(item, depth + 1) for item in value]
     raise TypeError(f"JSON has nothing for {kind.__name__}")
-
-
-def _attribute_names(cls: Any) -> dict[str, str]:
-    return {one.alias or one.name.lstrip("_"): one.name for one in attrs.fields(cls)}

@@ -19,11 +19,13 @@ from provider_kit.schema.canonical import resolve
 from provider_kit.schema.check_scalars import boolean, choice, null, numeric, string
 from provider_kit.schema.json_repair import loads_repaired
 from provider_kit.schema.problems import (
-    CLOSED,
+    CORRECT,
     EXACT,
     LENIENT,
+    MODES,
     MOST_PROBLEMS,
     NAMES,
+    OPEN,
     Check,
     bounds_in_words,
     place,
@@ -33,8 +35,8 @@ from provider_kit.schema.problems import (
 
 __all__ = ["compile_check"]
 
-#: The modes in which the branches of a union are tried.
-_STRICTEST_FIRST = ((CLOSED, EXACT, LENIENT), (CLOSED, EXACT), (CLOSED,))
+#: For each mode those that are no more lenient, in which the branches of a union are tried.
+_STRICTER = {mode: tuple(one for one in MODES if one & mode == one) for mode in MODES}
 
 
 def compile_check(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> Check:
@@ -104,7 +106,7 @@ class _Compiler:
         names = " or ".join(dict.fromkeys(filter(None, (self._named(one) for one in schemas))))
 
         def check(value: Any, problems: list[str], mode: int) -> Any:
-            for stricter in _STRICTEST_FIRST[mode]:
+            for stricter in _STRICTER[mode]:
                 closest: list[str] | None = None
                 for one in checks:
                     found: list[str] = []
@@ -164,7 +166,7 @@ class _Compiler:
 
         def check(value: Any, problems: list[str], mode: int) -> Any:
             if type(value) is not dict:
-                value = _as_object(value, is_map) if mode == LENIENT else value
+                value = _as_object(value, is_map) if mode & CORRECT else value
                 if not isinstance(value, dict):
                     tell(problems, f"must be an object, not {shown(value)}")
                     return value
@@ -174,13 +176,13 @@ class _Compiler:
                 if known is None:
                     if others is None:
                         if more is False:
-                            if mode == CLOSED:
+                            if not mode & OPEN:
                                 tell(problems, f"has the unknown property {shown(key)}")
                             continue
                         made[key] = item
                         continue
                     known = others
-                elif item is None and mode == LENIENT and key in optional:
+                elif item is None and mode & CORRECT and key in optional:
                     continue  # written because the provider demands every property
                 start = len(problems)
                 made[key] = known(item, problems, mode)
@@ -212,7 +214,7 @@ class _Compiler:
 
         def check(value: Any, problems: list[str], mode: int) -> Any:
             if type(value) is not list:
-                value = _as_list(value, len(prefix)) if mode == LENIENT else value
+                value = _as_list(value, len(prefix)) if mode & CORRECT else value
                 if not isinstance(value, list):
                     tell(problems, f"must be a list, not {shown(value)}")
                     return value
@@ -326,7 +328,7 @@ def _distinct(items: list[Any], problems: list[str], mode: int) -> list[Any]:
     except TypeError:  # values that cannot be ordered
         return items
     if len(kept) < len(items):
-        if mode == LENIENT:
+        if mode & CORRECT:
             return kept
         tell(problems, "must not hold the same item twice")
     return items

@@ -14,7 +14,7 @@ from math import isfinite
 from typing import Any
 
 from provider_kit.schema.durations import parse_duration
-from provider_kit.schema.problems import LENIENT, NAMES, Check, bounds_in_words, shown, tell
+from provider_kit.schema.problems import CORRECT, NAMES, Check, bounds_in_words, shown, tell
 
 __all__ = ["boolean", "choice", "null", "numeric", "string"]
 
@@ -25,7 +25,7 @@ _WHOLE = re.compile(r"\s*[+-]?\d{1,4000}\s*")
 def null(value: Any, problems: list[str], mode: int) -> Any:
     """The check of ``null``."""
     if value is not None:
-        if mode == LENIENT and value in ("null", "None", ""):
+        if mode & CORRECT and value in ("null", "None", ""):
             return None
         tell(problems, f"must be null, not {shown(value)}")
     return value
@@ -34,7 +34,7 @@ def null(value: Any, problems: list[str], mode: int) -> Any:
 def boolean(value: Any, problems: list[str], mode: int) -> Any:
     """The check of a boolean."""
     if type(value) is not bool:
-        if mode == LENIENT and isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        if mode & CORRECT and isinstance(value, str) and value.strip().lower() in ("true", "false"):
             return value.strip().lower() == "true"
         tell(problems, f"must be true or false, not {shown(value)}")
     return value
@@ -51,7 +51,7 @@ def choice(allowed: list[Any]) -> Check:
             if value == one and (type(value) is kind or not (bool in (kind, type(value)) or isinstance(value, str))):
                 return one
         # Some providers do not keep the case of a choice.
-        if mode == LENIENT and isinstance(value, str) and value.strip().casefold() in texts:
+        if mode & CORRECT and isinstance(value, str) and value.strip().casefold() in texts:
             return texts[value.strip().casefold()]
         tell(problems, f"must be {'one of ' if len(allowed) > 1 else ''}{listed}, not {shown(value)}")
         return value
@@ -112,7 +112,7 @@ def numeric(kind: str, schema: Mapping[str, Any]) -> Check:
 def _as_number(value: Any, whole: bool, mode: int) -> Any:
     if isinstance(value, float) and whole:
         return int(value) if value.is_integer() else value
-    if mode == LENIENT and isinstance(value, str):
+    if mode & CORRECT and isinstance(value, str):
         if _WHOLE.fullmatch(value):
             return int(value)
         if _NUMBER.fullmatch(value):
@@ -156,7 +156,7 @@ def string(schema: Mapping[str, Any]) -> Check:
 
 def _plain_string(value: Any, problems: list[str], mode: int) -> Any:
     if type(value) is not str:
-        if mode == LENIENT and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if mode & CORRECT and isinstance(value, (int, float)) and not isinstance(value, bool):
             return str(value)
         if not isinstance(value, str):
             tell(problems, f"must be a text, not {shown(value)}")

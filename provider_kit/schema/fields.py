@@ -220,7 +220,15 @@ def substitute(tp: Any, values: Mapping[Any, Any]) -> Any:
     return tp[tuple(values.get(variable, variable) for variable in variables)]
 
 
-def bare_type(tp: Any) -> tuple[Any, list[Any]]:
+def alias_value(alias: Any) -> Any:
+    """What stands for a type alias (PEP 695), its arguments put in."""
+    origin = get_origin(alias)
+    if origin is None:
+        return alias.__value__
+    return substitute(origin.__value__, dict(zip(origin.__type_params__, get_args(alias), strict=False)))
+
+
+def bare_type(tp: Any, *, stop_at_alias: bool = False) -> tuple[Any, list[Any]]:
     """A type without ``Annotated``, aliases, ``NewType``, ``Final`` and the like; and the metadata found on the way."""
     metadata: list[Any] = []
     while True:
@@ -235,11 +243,10 @@ def bare_type(tp: Any) -> tuple[Any, list[Any]]:
             tp = tp.__supertype__
         elif isinstance(tp, dataclasses.InitVar):
             tp = tp.type
-        elif hasattr(tp, "__value__") and type(tp).__name__ == "TypeAliasType":
-            tp = tp.__value__
-        elif origin is not None and type(origin).__name__ == "TypeAliasType":
-            values = dict(zip(origin.__type_params__, get_args(tp), strict=False))
-            tp = substitute(origin.__value__, values)
+        elif type(origin or tp).__name__ == "TypeAliasType":
+            if stop_at_alias:
+                return tp, metadata
+            tp = alias_value(tp)
         elif isinstance(tp, TypeVar):
             constraints = tp.__constraints__
             default = getattr(tp, "__default__", None)

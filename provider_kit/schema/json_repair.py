@@ -28,6 +28,8 @@ _WORDS: dict[str, Any] = {
     "undefined": None,
 }
 _WORDS |= {"NaN": float("nan"), "Infinity": float("inf")}
+#: What begins a value that needs no comma before it to be told apart.
+_CLEAR = '{["“'
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "'": "'"}
 _NUMBER = re.compile(r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 #: How an object or a list begins that is no bracket in prose.
@@ -53,35 +55,41 @@ def loads_repaired(text: str | bytes) -> Any:
         return repair(text)
 
 
-def repair(text: str) -> Any:
+def repair(text: str, *, close: bool = True) -> Any:
     """The value of a text that is not valid JSON.
 
+    Args:
+        text: The text.
+        close: Whether brackets that are missing at its end may be added; not where it may have been cut off.
+
     Raises:
-        ValueError: There is no JSON in it.
+        ValueError: There is no JSON in it, or more than one value, or what is wrong may be read in several ways.
     """
     text = text[:_LONGEST]
-    for inside in _fenced(text):
-        try:
-            return loads(inside)
-        except ValueError:
-            if inside.lstrip(_SPACE)[:1] in ("{", "["):
-                return _Reader(inside).whole()
+    first = min((place for place in (text.find("{"), text.find("[")) if place >= 0), default=len(text))
+    if text.find("```") in range(first):  # else the fence stands inside the value
+        for inside in _fenced(text):
+            try:
+                return loads(inside)
+            except ValueError:
+                if inside.lstrip(_SPACE)[:1] in ("{", "["):
+                    return _Reader(inside, close).whole()
     start = min((place for place in (text.find("{"), text.find("[")) if place >= 0), default=-1)
     bare = text.strip(_SPACE)
     if start < 0:
         if bare in _WORDS:
             return _WORDS[bare]
         if bare and (_NUMBER.fullmatch(bare) or (bare[0] in "\"'" and len(bare) > 1)):
-            return _Reader(bare).whole()
-        raise ValueError("the text holds no JSON")
+            return _Reader(bare, close).whole()
+        raise ValueError("it holds none")
     end = max(text.rfind("}"), text.rfind("]")) + 1
     for place in _starts(text, start):
         try:
             return loads(text[place:end])
         except ValueError:
             if _BEGINNING.match(text, place):  # else it is a bracket in the prose
-                return _Reader(text[place:]).whole()
-    return _Reader(text[start:]).whole()
+                return _Reader(text[place:], close).whole()
+    return _Reader(text[start:], close).whole()
 
 
 def _fenced(text: str) -> list[str]:
@@ -105,15 +113,18 @@ def _starts(text: str, start: int) -> list[int]:
 class _Reader:
     """Reads one value, tolerantly, from left to right."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, close: bool) -> None:
         self.text = text
+        self.close = close
         self.at = 0
 
     def whole(self) -> Any:
         self.skip()
         value = self.value(0)
         if value is _MISSING:
-            raise ValueError("the text holds no JSON")
+            raise ValueError("it holds none")
+        if _BEGINNING.search(self.text, self.at):
+            raise ValueError("it holds more than one value")
         return value
 
     def skip(self) -> None:
@@ -146,6 +157,9 @@ class _Reader:
             return self.string(_QUOTES[char])
         number = _NUMBER.match(self.text, self.at)
         if number and number[0] not in ("+", "-"):
+            following = self.text[number.end() : number.end() + 1]
+            if following and following not in ",;]}#/" + _SPACE:
+                raise ValueError(f"{self.text[self.at : number.end() + 5]!r} is no number")
             self.at = number.end()
             return _number(number[0])
         word = _WORD.match(self.text, self.at)
@@ -184,7 +198,7 @@ class _Reader:
             key = self.key()
             self.skip()
             if self.at >= len(self.text):
-                raise ValueError(f"the text ends after the property {key[:40]!r}")
+                raise ValueError(f"it ends after the property {key[:40]!r}")
             if self.text[self.at] in ":=":
                 self.at += 1
                 if self.text[self.at : self.at + 1] == ">":
@@ -197,7 +211,7 @@ class _Reader:
                 continue
             value = self.value(depth + 1)
             if value is _MISSING:
-                raise ValueError(f"the text ends before the value of {key[:40]!r}")
+                raise ValueError(f"it ends before the value of {key[:40]!r}")
             made[key] = value
 
     def key(self) -> str:
@@ -213,6 +227,7 @@ class _Reader:
     def array(self, depth: int) -> list[Any]:
         self.at += 1
         made: list[Any] = []
+        separated = True
         while True:
             self.skip()
             if self.at >= len(self.text):
@@ -223,11 +238,15 @@ class _Reader:
                 return made
             if char in ",;":
                 self.at += 1
+                separated = True
                 continue
             if char == "}":
                 return made
+            if not separated and char not in _CLEAR:
+                raise ValueError(f"a comma is missing before {self.text[self.at : self.at + 20]!r}")
             value = self.value(depth + 1)
             made.append(value)
+            separated = False
 
     def string(self, quote: str) -> str:
         text, pieces = self.text, []
@@ -245,10 +264,12 @@ class _Reader:
                 return "".join(pieces)
             else:
                 self.at += 1
-        raise ValueError("the text ends in the middle of a string")
+        raise ValueError("it ends in the middle of a text")
 
     def ended(self, made: T) -> T:
         """A value whose bracket is missing, if what stands before the end is complete."""
+        if not self.close:
+            raise ValueError("it ends before its last bracket")
         last = self.text.rstrip(_SPACE)[-1:]
         if (
             last in _QUOTES.values()
@@ -256,7 +277,7 @@ class _Reader:
             or self.text.rstrip(_SPACE).endswith(("true", "false", "null"))
         ):
             return made
-        raise ValueError("the text ends in the middle of a value")
+        raise ValueError("it ends in the middle of a value")
 
     def closes(self) -> bool:
         """Whether a quote ends its text; one inside it is followed by more words."""
@@ -292,6 +313,8 @@ _MISSING: Any = object()
 
 def _number(text: str) -> int | float:
     text = text.replace("_", "").lstrip("+")
+    if len(text.lstrip("-")) > 1 and text.lstrip("-")[0] == "0" and text.lstrip("-")[1].isdigit():
+        raise ValueError(f"{text!r} is no number")  # the end of 1,000
     if text.lstrip("-").isdigit():
         return int(text) if len(text) < 4000 else float(text)
     return float(text)

@@ -5,10 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-__all__ = ["CLOSED", "EXACT", "LENIENT", "NAMES", "Check", "bounds_in_words", "place", "readable", "shown", "tell"]
+__all__ = [
+    "CLOSED",
+    "CORRECT",
+    "EXACT",
+    "LENIENT",
+    "MODES",
+    "NAMES",
+    "OPEN",
+    "Check",
+    "bounds_in_words",
+    "place",
+    "readable",
+    "shown",
+    "tell",
+]
 
-#: Correct what can be; take the value as it is; also refuse properties that are not named.
-LENIENT, EXACT, CLOSED = 0, 1, 2
+#: How a value is checked: whether what is only written differently is corrected, and whether properties that are not
+#: named are passed over instead of refused.
+CORRECT, OPEN = 1, 2
+CLOSED, EXACT, LENIENT = 0, OPEN, CORRECT | OPEN
+#: The modes in which the branches of a union are tried: what needs the least comes first.
+MODES = (CLOSED, OPEN, CORRECT, CORRECT | OPEN)
 
 #: ``check(value, problems, mode)`` returns the value to use, and appends what is wrong with it.
 Check: TypeAlias = Callable[[Any, list[str], int], Any]

@@ -18,13 +18,14 @@ import types
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from math import isfinite
 from typing import Any, Literal, Union, get_args, get_origin
 
 from provider_kit.errors import InvalidRequestError
 from provider_kit.schema.canonical import WRAPPED, CanonicalSchema
 from provider_kit.schema.constraints import keywords_of_metadata, keywords_of_validator
 from provider_kit.schema.docstrings import field_comments
-from provider_kit.schema.fields import NOTHING, Field, Record, bare_type, read_record
+from provider_kit.schema.fields import NOTHING, Field, Record, alias_value, bare_type, read_record
 
 __all__ = ["canonical_schema", "is_union", "object_schema", "pydantic_model"]
 
@@ -51,6 +52,8 @@ _MAPS: tuple[Any, ...] = (dict, collections.OrderedDict, collections.defaultdict
 _MAPS += (collections.abc.MutableMapping,)
 #: Docstrings that Python gives a class which has none of its own.
 _NO_DOCSTRINGS = ("An enumeration.", "Create a collection of name/value pairs.")
+#: How often a generic class may stand inside itself, each time with another argument.
+_MOST_SPECIALISED = 16
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -94,6 +97,8 @@ class _Writer:
         self.definitions: dict[str, dict[str, Any]] = {}
         self.names: dict[Any, str] = {}
         self.uses: collections.Counter[str] = collections.Counter()
+        #: How many forms of a generic class are being written.
+        self.open: collections.Counter[Any] = collections.Counter()
 
     def finish(self, schema: dict[str, Any]) -> CanonicalSchema:
         """The whole schema: an object at the root, and only the definitions that are needed."""
@@ -114,8 +119,13 @@ class _Writer:
 
     def write(self, tp: Any, where: str) -> dict[str, Any]:
         """The schema of a type, its metadata applied."""
-        bare, metadata = bare_type(tp)
-        schema = self._bare(bare, where)
+        if type(get_origin(tp) or tp).__name__ == "TypeAliasType":  # it may contain itself
+            return self._class(tp, where, lambda alias, place: self.write(alias_value(alias), place))
+        bare, metadata = bare_type(tp, stop_at_alias=True)
+        if bare is not tp and type(get_origin(bare) or bare).__name__ == "TypeAliasType":
+            schema = self.write(bare, where)
+        else:
+            schema = self._bare(bare, where)
         return _with_keywords(schema, metadata) if metadata else schema
 
     def _bare(self, tp: Any, where: str) -> dict[str, Any]:
@@ -205,9 +215,17 @@ class _Writer:
         """A reference to the definition of a class."""
         name = self.names.get(tp)
         if name is None:
+            origin = get_origin(tp)
+            if origin is not None and self.open[origin] >= _MOST_SPECIALISED:
+                raise InvalidRequestError(
+                    f"{where}: the type has no end: each part of it contains a new one.",
+                    hint="A generic class may contain itself with the same argument only.",
+                )
             name = self.names[tp] = self._free_name(tp)
             self.definitions[name] = {}  # a class that contains itself finds its name
+            self.open[origin] += 1
             self.definitions[name] = write(tp, where)
+            self.open[origin] -= 1
         self.uses[name] += 1
         return {"$ref": f"#/$defs/{name}"}
 
@@ -378,6 +396,8 @@ def _plain(default: Any) -> Any:
         return NOTHING
     if isinstance(default, Enum):
         default = default.value
+    if isinstance(default, float) and not isfinite(default):
+        return NOTHING
     return default if default is None or isinstance(default, (str, int, float)) else NOTHING
 
 

@@ -17,6 +17,7 @@ from provider_kit.model.inputs import open_conversation
 from provider_kit.model.json_text import loads
 from provider_kit.model.messages import Message
 from provider_kit.model.tools import ResponseFormat
+from provider_kit.schema.json_repair import repair
 from provider_kit.schema.typed import SchemaError, TypeSchema, type_schema
 from provider_kit.structured.verbs import Asking
 
@@ -95,7 +96,7 @@ def reason_of(reply: ChatResponse[Any]) -> str:
     """Why an answer has no value, apart from its text: it was refused or cut off."""
     if reply.refusal or reply.finish_reason == "content_filter":
         return "refused"
-    cut = reply.finish_reason in ("length", "pause", "error") or reply.message.incomplete
+    cut = reply.finish_reason in ("length", "pause", "error", "other") or reply.message.incomplete
     if cut and not _is_whole(reply.text):
         return "truncated"
     return "invalid" if reply.text.strip() else "empty"
@@ -103,12 +104,15 @@ def reason_of(reply: ChatResponse[Any]) -> str:
 
 def _is_whole(text: str) -> bool:
     """Whether a text is one JSON object or list, to its last bracket."""
-    if text.strip()[:1] not in ("{", "["):
+    if "{" not in text and "[" not in text:
         return False
     try:
         loads(text)
     except ValueError:
-        return False
+        try:
+            repair(text, close=False)
+        except ValueError:
+            return False
     return True
 
 

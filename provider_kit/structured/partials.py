@@ -9,6 +9,7 @@ from provider_kit.errors import InvalidRequestError, StructuredOutputError
 from provider_kit.model.chat import OutputAttempt, Usage
 from provider_kit.model.json_text import dumps_text
 from provider_kit.schema.canonical import WRAPPED
+from provider_kit.schema.fields import bare_type
 from provider_kit.schema.partial_json import PartialJSON
 from provider_kit.schema.typed import SchemaError, TypeSchema, type_schema
 from provider_kit.structured.output import OutputSpec
@@ -80,7 +81,7 @@ def item_schema(spec: OutputSpec) -> TypeSchema:
     Raises:
         InvalidRequestError: The type is no list.
     """
-    tp = spec.typed.type
+    tp = bare_type(spec.typed.type)[0]
     arguments = get_args(tp)
     if get_origin(tp) in (list, tuple) and arguments and (len(arguments) == 1 or arguments[1:] == (Ellipsis,)):
         return type_schema(arguments[0])

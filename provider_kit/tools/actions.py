@@ -126,16 +126,19 @@ def check_decisions(given: Any, messages: Sequence[Message], tools: Mapping[str,
             raise InvalidRequestError(
                 f"The call {call_id!r} is to run, but its tool {name!r} is not given.", hint=f"tools=[{name}]"
             )
-        if decision.kind == "edit":
-            tool = tools.get(name)
-            if isinstance(tool, FunctionTool):
-                try:
-                    tool.read_arguments(edited(waiting[call_id], decision))
-                except SchemaError as error:
-                    raise InvalidRequestError(
-                        f"The edited arguments of {tool.name!r} are wrong: {error}.",
-                        hint="edit() takes all arguments, by name.",
-                    ) from error
+        tool = tools.get(name)
+        if decision.kind in ("approve", "edit") and not isinstance(tool, FunctionTool):
+            raise InvalidRequestError(
+                f"The tool {name!r} has no function that could run.", hint=f"Answer the call {call_id!r}: answer(…)."
+            )
+        if decision.kind == "edit" and isinstance(tool, FunctionTool):
+            try:
+                tool.read_arguments(edited(waiting[call_id], decision))
+            except SchemaError as error:
+                raise InvalidRequestError(
+                    f"The edited arguments of {tool.name!r} are wrong: {error}.",
+                    hint="edit() takes all arguments, by name.",
+                ) from error
         made[call_id] = decision
     return made
 

@@ -37,7 +37,7 @@ def read_json(call: ToolCall) -> dict[str, Any]:
         value = loads(text)
     except ValueError:
         try:
-            value = repair(text)
+            value = repair(text, close=False)  # it may have been cut off, and is about to be acted upon
         except ValueError as error:
             raise SchemaError([f"the arguments are not valid JSON: {error}"]) from None
     if isinstance(value, str) and value.lstrip()[:1] == "{":  # written as JSON twice

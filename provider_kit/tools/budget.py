@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from attrs import Attribute, define, field, frozen
@@ -19,7 +20,7 @@ def _check(_: Any, attribute: Attribute[Any], value: Any) -> None:
     if value is None:
         return
     kinds = (int,) if attribute.name in ("steps", "calls", "tokens") else (int, float, Decimal)
-    if isinstance(value, bool) or not isinstance(value, kinds) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, kinds) or not isfinite(value) or value < 0:
         kind = "a whole number" if kinds == (int,) else "a number"
         raise InvalidRequestError(f"Budget({attribute.name}=…) must be {kind} from 0 on, not {value!r}.")
 
@@ -48,6 +49,8 @@ class Spending:
     budget: Budget | None
     started: float
     around: Spending | None = None
+    #: The conversation whose turn the run is.
+    owner: Any = None
     steps: int = 0
     calls: int = 0
     tokens: int = 0
@@ -60,16 +63,23 @@ class Spending:
             BudgetExceededError: There is a limit of cost, and the provider reported none.
         """
         spent = usage.total_tokens or (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+        is_known = any(n is not None for n in (usage.total_tokens, usage.prompt_tokens, usage.completion_tokens))
         one: Spending | None = self
         while one is not None:
             one.steps += 1
             one.tokens += spent
+            if not is_known and one.budget is not None and one.budget.tokens is not None:
+                raise one.exceeded(
+                    "tokens",
+                    "The run has a limit of tokens, but the provider does not report how many it used.",
+                    hint="Use Budget(steps=…) for this provider.",
+                )
             if usage.cost is not None:
                 one.cost += usage.cost
             elif one.budget is not None and one.budget.cost is not None:
-                raise BudgetExceededError(
+                raise one.exceeded(
+                    "cost",
                     "The run has a limit of cost, but the price of its answers is not known.",
-                    limit="cost",
                     hint="Use Budget(tokens=…) for this model, or a provider that reports prices.",
                 )
             one = one.around
@@ -84,9 +94,7 @@ class Spending:
         while one is not None:
             limit = one.budget.calls if one.budget is not None else None
             if limit is not None and one.calls + count > limit:
-                raise BudgetExceededError(
-                    f"The budget of calls does not suffice: {one.calls + count} of {limit}.", limit="calls"
-                )
+                raise one.exceeded("calls", f"The budget of calls does not suffice: {one.calls + count} of {limit}.")
             one.calls += count
             one = one.around
         self.check_time(now)
@@ -104,7 +112,8 @@ class Spending:
                 for name in ("steps", "tokens", "cost"):
                     limit, spent = getattr(budget, name), getattr(one, name)
                     if limit is not None and spent >= limit:
-                        raise _exceeded(name, spent, limit)
+                        unit = " US dollars" if name == "cost" else ""
+                        raise one.exceeded(name, f"The budget of {name} is used up: {spent} of {limit}{unit}.")
             one = one.around
         self.check_time(now)
 
@@ -114,9 +123,26 @@ class Spending:
         Raises:
             BudgetExceededError: It is over.
         """
-        left = self.seconds_left(now)
-        if left is not None and left <= 0:
-            raise BudgetExceededError("The run has taken the seconds of its budget.", limit="seconds")
+        one: Spending | None = self
+        while one is not None:
+            if one.budget is not None and one.budget.seconds is not None and now >= one.started + one.budget.seconds:
+                raise one.exceeded("seconds", "The run has taken the seconds of its budget.")
+            one = one.around
+
+    def exceeded(self, limit: str, message: str, hint: str | None = None) -> BudgetExceededError:
+        """The error for a limit of this run."""
+        error = BudgetExceededError(message, limit=limit, hint=hint)
+        error.spending = self
+        return error
+
+    def includes(self, error: BudgetExceededError) -> bool:
+        """Whether an error is about the budget of this run, or of one around it."""
+        one: Spending | None = self
+        while one is not None:
+            if error.spending is one:
+                return True
+            one = one.around
+        return False
 
     def seconds_left(self, now: float) -> float | None:
         """Seconds until the first limit of time."""
@@ -128,11 +154,6 @@ class Spending:
                 left = own if left is None else min(left, own)
             one = one.around
         return left
-
-
-def _exceeded(name: str, spent: Any, limit: Any) -> BudgetExceededError:
-    unit = " US dollars" if name == "cost" else ""
-    return BudgetExceededError(f"The budget of {name} is used up: {spent} of {limit}{unit}.", limit=name)
 
 
 #: The spending of the run whose tool is running.

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from attrs import define, evolve, field
 
-from provider_kit.errors import BudgetExceededError, CallCancelledError, InvalidRequestError
+from provider_kit.errors import BudgetExceededError, CallCancelledError
 from provider_kit.model.chat import Usage
 from provider_kit.model.json_text import loads
 from provider_kit.model.messages import Message, ToolCall, ToolResult
@@ -63,17 +63,21 @@ class Executor:
             limit: Most calls at once.
             live: Whether progress is wanted as it comes.
         """
-        if not live and (len(calls) == 1 or limit == 1):
+        if limit == 1 or (len(calls) == 1 and not live):  # in the caller's own thread; progress comes with the result
+            progress: list[Any] = []
             for call in calls:
-                yield await self._run_one(call, None)
+                outcome = await self._run_one(call, progress.append if live else None)
+                for value in progress:
+                    yield ToolProgress(call, value, self.step)
+                progress.clear()
+                yield outcome
             return
         items: deque[Any] = deque()
         waiter = self.runtime.wakeup()
 
         def put(item: Any) -> None:
             items.append(item)
-            if len(items) == 1:  # else the reader has something to read, and looks again before it waits
-                waiter.wake()
+            waiter.wake()  # always: two threads may append before either looks
 
         async def run_into(call: ToolCall) -> None:
             try:
@@ -131,11 +135,7 @@ class Executor:
         tool = self.tools.get(call.name)
         if tool is None:
             return ToolOutcome(call, unknown_tool(call, list(self.tools)))
-        if not isinstance(tool, FunctionTool):
-            raise InvalidRequestError(
-                f"The tool {tool.name!r} has no function to approve.",
-                hint=f"Answer the call: decisions={{{call.id!r}: answer(…)}}.",
-            )
+        assert isinstance(tool, FunctionTool)  # a decision about any other is an answer
         written = edited(call, decision) if decision is not None and decision.kind == "edit" else call
         started = self.runtime.now()
         try:
@@ -147,7 +147,8 @@ class Executor:
         return await self._invoke(tool, call, arguments, written is not call, started, report)
 
     def _arguments(self, tool: FunctionTool, call: ToolCall) -> dict[str, Any]:
-        if any(message.incomplete and call in message.tool_calls for message in self.messages[-1:]):
+        made = next((one for one in reversed(self.messages) if one.role == "assistant"), None)
+        if made is not None and made.incomplete:
             try:
                 loads(call.arguments_json or "{}")
             except ValueError:
@@ -176,8 +177,12 @@ class Executor:
                 self.runtime.kind, tool.invoke, (arguments, context), tool.is_async, tool.is_generator, report, seconds
             )
             result = result_of(call, value)
-        except (BudgetExceededError, CallCancelledError):
-            raise  # of the run around it, too
+        except CallCancelledError:
+            raise  # the run around it, too
+        except BudgetExceededError as exceeded:
+            if self.spending.includes(exceeded):
+                raise
+            error, result = exceeded, error_result(call, exceeded)  # the budget of a run inside the tool alone
         except TimeoutError as late:
             error, result = late, error_result(call, late)
             timed_out = seconds is not None and self.runtime.now() - started >= seconds

@@ -117,7 +117,11 @@ class FunctionTool(Tool):
         if definition.context is not None:
             arguments[definition.context] = context
         if definition.positional:
-            first = [arguments.pop(name) for name in definition.positional if name in arguments]
+            first = []
+            for name in definition.positional:
+                if name not in arguments and not arguments.keys() & set(definition.positional):
+                    break
+                first.append(arguments.pop(name) if name in arguments else definition.defaults[name])
             return self.function(*first, **arguments)
         return self.function(**arguments)
 
@@ -277,7 +281,8 @@ def _read(function: Callable[..., Any], named: bool) -> _Definition:
         raise InvalidRequestError(
             f"The parameters of {name}() cannot be read: {error}.", hint="Wrap it in a function of your own."
         ) from error
-    doc = parse_docstring(inspect.getdoc(function) if inspect.isroutine(target) else function.__doc__)
+    doc = parse_docstring(inspect.getdoc(target if isinstance(function, functools.partial) else function))
+    bound = _bound_keywords(function)
     fields: list[Field] = []
     context: str | None = None
     positional: list[str] = []
@@ -286,7 +291,7 @@ def _read(function: Callable[..., Any], named: bool) -> _Definition:
         if _is_context(hint):
             context = parameter.name
             continue
-        if parameter.kind is parameter.VAR_KEYWORD:
+        if parameter.kind is parameter.VAR_KEYWORD or parameter.name in bound:
             continue
         if parameter.kind is parameter.VAR_POSITIONAL:
             raise InvalidRequestError(
@@ -320,6 +325,15 @@ def _read(function: Callable[..., Any], named: bool) -> _Definition:
         {one.key: one.default for one in fields if one.default is not NOTHING},
         first in ("self", "cls") and first not in hints and "." in getattr(target, "__qualname__", ""),
     )
+
+
+def _bound_keywords(function: Any) -> set[str]:
+    """The keywords that a partial has bound, which are not the model's to give."""
+    found: set[str] = set()
+    while isinstance(function, functools.partial):
+        found |= function.keywords.keys()
+        function = function.func
+    return found
 
 
 def _is_context(hint: Any) -> bool:

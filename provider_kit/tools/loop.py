@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from math import isfinite
 from typing import Any, NoReturn, TypeAlias
 
 from attrs import define, evolve, field
@@ -20,6 +21,7 @@ from provider_kit.errors import (
     StructuredOutputError,
 )
 from provider_kit.model.chat import ChatResponse, Outcome, Usage
+from provider_kit.model.conversation import with_distinct_ids
 from provider_kit.model.inputs import open_conversation
 from provider_kit.model.json_text import canonical
 from provider_kit.model.messages import Message, ToolCall
@@ -127,6 +129,12 @@ class Run:
                 raise InvalidRequestError(f"{name} must be at least 1, not {number}.")
         self.budget: Budget | None = _take(options, "budget", (Budget,), None, "a Budget, e.g. Budget(tokens=10_000)")
         self.ledger: Ledger | None = options.pop("ledger", None)
+        if self.ledger is not None and not callable(getattr(self.ledger, "start", None)):
+            raise InvalidRequestError(
+                f"ledger must be a ledger, not {self.ledger!r}.", hint="ledger=SQLiteLedger('calls.db', scope='job')"
+            )
+        if self.tool_timeout is not None and not (isfinite(self.tool_timeout) and self.tool_timeout > 0):
+            raise InvalidRequestError(f"tool_timeout must be a number of seconds above 0, not {self.tool_timeout!r}.")
         self.before: BeforeStep | None = _callable(options, "before_step")
         self.after: AfterStep | None = _callable(options, "after_step")
         self.on_tool_error: OnToolError | None = _callable(options, "on_tool_error")
@@ -136,6 +144,7 @@ class Run:
         self.all_tools = tools
         self.messages = open_conversation(messages, options)
         self.given = len(self.messages)
+        self._ids = {call.id for one in self.messages if type(one.content) is list for call in one.tool_calls}
         self.decisions: dict[str, Decision] = check_decisions(decisions, self.messages, self.tools)
         self.options = options
         now = asking.runtime.now()
@@ -153,6 +162,9 @@ class Run:
         self.on_growth: Callable[[], Awaitable[object]] | None = None
         #: Whether a live run yields the chunks of an answer themselves, in place of what is in them.
         self.as_chunks = False
+        #: Whether a typed answer of the wrong form is asked for again; and what that added to the transcript.
+        self.asks_again = True
+        self.corrections: list[Message] = []
 
     # -------------------------------------------------------------------------------------------- what is public
 
@@ -164,15 +176,23 @@ class Run:
 
     async def one_step(self) -> RunResult[Any]:
         """Do the next thing only: ask, or run the calls that can run."""
+        self.asks_again = False  # nothing is remembered between two steps
         action = next_action(self.messages, self.tools, self.decisions)
-        if action.kind == "wait":
-            self.pending, self.stopped_by = action.waiting, "pending"
-        elif action.kind == "call":
-            async for _ in self._call(action):
-                pass
-        elif action.kind == "ask":
-            async for _ in self._ask():
-                pass
+        try:
+            if action.kind == "wait":
+                self.pending, self.stopped_by = action.waiting, "pending"
+            elif action.kind == "call":
+                async for _ in self._call(action):
+                    pass
+            elif action.kind == "ask":
+                async for _ in self._ask():
+                    pass
+        except BudgetExceededError as error:
+            self.stopped_by = "budget"
+            if error.result is not None:
+                raise self._of_this_run(error) from error
+            error.result = self.result()
+            raise
         following = next_action(self.messages, self.tools, {})
         if self.unknown or following.kind == "wait":
             self.pending, self.stopped_by = (*following.waiting, *self.unknown), "pending"
@@ -231,7 +251,12 @@ class Run:
                 error.result = self.result()
                 raise
             # It is that of a run inside a tool; the caller of this one goes on with its own messages.
-            raise BudgetExceededError(error.message, limit=error.limit, result=self.result()) from error
+            raise self._of_this_run(error) from error
+
+    def _of_this_run(self, error: BudgetExceededError) -> BudgetExceededError:
+        made = BudgetExceededError(error.message, limit=error.limit, result=self.result())
+        made.spending = error.spending
+        return made
 
     def _decided(self, action: Action) -> bool:
         return all(call.id in self.decisions for call in action.calls)
@@ -277,6 +302,10 @@ class Run:
         message = reply.message
         if reply.finish_reason == "length" and message.tool_calls and not message.incomplete:
             message = evolve(message, incomplete=True)
+        if type(message.content) is list and self._has_known_ids(message):
+            message = with_distinct_ids([*self.messages, message])[-1]
+        if message is not reply.message:
+            reply = self.reply = evolve(reply, message=message)
         self.messages.append(message)
         if self.on_growth is not None:
             await self.on_growth()
@@ -300,6 +329,14 @@ class Run:
                 async for event in events:
                     yield event
         await self._after(step)
+
+    def _has_known_ids(self, message: Message) -> bool:
+        """Whether a call has the id of an earlier one, as some servers write them."""
+        found = False
+        for call in message.tool_calls:
+            found = found or call.id in self._ids
+            self._ids.add(call.id)
+        return found
 
     def _options_of(self, number: int, now: float) -> dict[str, Any]:
         options = dict(self.options)
@@ -357,13 +394,15 @@ class Run:
         outputs = outcome.outputs
         if len(outputs) > spec.retries or (len(outputs) > 1 and outputs[-2].problems == outputs[-1].problems):
             return
-        if self.asked >= self.max_steps:
+        if self.asked >= self.max_steps or not self.asks_again:
             return
         if self.live:
             yield RunReset(number, error)
         if not reply.text.strip():
             self.messages.pop()  # an empty turn would be refused
-        self.messages.append(Message("user", correction(error.problems)))
+        asked = Message("user", correction(error.problems))
+        self.corrections += [reply.message, asked]
+        self.messages.append(asked)
 
     # -------------------------------------------------------------------------------------------- calling
 

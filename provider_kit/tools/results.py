@@ -6,6 +6,7 @@ the caller keeps the exception itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from provider_kit.errors import PendingToolCallsError, RetryTool
@@ -52,13 +53,22 @@ def result_of(call: ToolCall, value: Any, limit: int = LONGEST_RESULT) -> ToolRe
     if isinstance(value, ChatResponse):
         return ToolResult(call.id, _of_agent(value, limit), name=call.name)
     if isinstance(value, ToolResult):
-        return ToolResult(call.id, value.content, name=call.name, is_error=value.is_error)
+        content = value.content if isinstance(value.content, str) else _parts(value.content, limit)
+        text = _cut(content, limit) if isinstance(content, str) and len(content) > limit else content
+        return ToolResult(call.id, text, name=call.name, is_error=value.is_error)
     if isinstance(value, (Text, Media)):
-        return ToolResult(call.id, [value], name=call.name)
+        return ToolResult(call.id, _parts([value], limit), name=call.name)
     if isinstance(value, (list, tuple)) and any(isinstance(one, (Text, Media)) for one in value):
-        parts = [one if isinstance(one, (Text, Media)) else Text(_text(one, limit)) for one in value]
-        return ToolResult(call.id, parts, name=call.name)
+        return ToolResult(call.id, _parts(value, limit), name=call.name)
     return ToolResult(call.id, _text(value, limit), name=call.name)
+
+
+def _parts(values: Sequence[Any], limit: int) -> list[Any]:
+    """Parts as they are, texts cut, anything else as JSON."""
+    return [
+        one if isinstance(one, Media) else Text(_text(one.text if isinstance(one, Text) else one, limit))
+        for one in values
+    ]
 
 
 def _of_agent(reply: ChatResponse[Any], limit: int) -> str:

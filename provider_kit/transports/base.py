@@ -132,6 +132,10 @@ class Runtime(Protocol):
         """
         ...
 
+    def flow(self) -> int:
+        """What runs now: the number of the thread, or of the task."""
+        ...
+
     def begin(self, thunk: Callable[[], Coroutine[Any, Any, None]]) -> Begun:
         """Run a coroutine beside the caller, as a task or in a daemon thread; it must not raise.
 

@@ -87,6 +87,10 @@ class BlockingRuntime:
         thread.start()
         thread.join(seconds)
 
+    def flow(self) -> int:
+        """The number of the thread."""
+        return threading.get_ident()
+
     def begin(self, thunk: Callable[[], Coroutine[Any, Any, None]]) -> BegunThread:
         """Run it in a daemon thread."""
         context = contextvars.copy_context()

@@ -102,6 +102,10 @@ class ScriptedTransport:
         """Call directly."""
         return function(*args)
 
+    def flow(self) -> int:
+        """There is only one."""
+        return 0
+
     def begin(self, thunk: Callable[[], Coroutine[Any, Any, None]]) -> _Done:
         """Run it at once."""
         run_to_completion(thunk())

@@ -143,6 +143,54 @@ def test_prompts_may_be_conversations_and_come_asynchronously(client):
     assert asyncio.run(main()) == [f"answer to p{n}" for n in range(5)]
 
 
+def test_a_slow_source_does_not_hold_the_answers(client):
+    """They are given while the next prompt is waited for; and leaving ends the waiting."""
+    ended = []
+
+    async def prompts():
+        try:
+            yield "first"
+            await asyncio.sleep(3600)
+        finally:
+            ended.append(True)
+
+    async def main():
+        stream = client.amap(prompts(), concurrency=4)
+        async with asyncio.timeout(20):
+            async for reply in stream:
+                assert reply.text == "answer to first"
+                break
+            await stream.aclose()
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(main()) == 1
+    assert ended == [True]
+
+
+def test_an_error_of_a_source_that_is_awaited_is_raised(client):
+    """After the answers that were asked for before."""
+
+    async def prompts():
+        yield "first"
+        raise RuntimeError("the source broke")
+
+    async def main():
+        return [reply.text async for reply in client.amap(prompts(), concurrency=1)]
+
+    with pytest.raises(RuntimeError, match="the source broke"):
+        asyncio.run(main())
+
+
+def test_prompts_that_are_awaited_belong_to_asyncio(client):
+    """The blocking verb says so."""
+
+    async def prompts():
+        yield "first"
+
+    with pytest.raises(InvalidRequestError, match="come asynchronously"):
+        list(client.map(prompts()))
+
+
 def test_progress_is_told(world, client, capsys):
     """By a bar, or to a function."""
     seen = []

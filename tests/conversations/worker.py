@@ -50,6 +50,9 @@ def main():
     talk = client.conversation("job", store=history, tools=[act], ledger=SQLiteLedger(history, scope="job"))
     if kill_after >= 0:
         threading.Thread(target=die, daemon=True).start()
+    if talk.messages and talk.messages[-1].text == "all done":  # killed after the last answer was stored
+        print("finished", len(talk.messages))
+        return
     result = talk.resume() if talk.messages else talk.say("Go.")
     while result.stopped_by != "answer":
         # The outcome of these is not known: a person looks, and says so.

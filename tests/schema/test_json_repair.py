@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider_kit.schema.json_repair import loads_repaired
+from provider_kit.schema.json_repair import loads_repaired, repair
 
 GOOD = {"a": [1, 2.5, "x"], "b": None, "c": True}
 
@@ -22,7 +22,7 @@ GOOD = {"a": [1, 2.5, "x"], "b": None, "c": True}
         "{'a': [1, 2.5, 'x'], 'b': None, 'c': True}",
         '{a: [1, 2.5, "x"], b: null, c: true}',
         '{"a": [1, 2.5, "x",], "b": null, "c": true,}',
-        '{"a": [1 2.5 "x"] "b": null "c": true}',
+        '{"a": [1, 2.5 "x"] "b": null "c": true}',
         '{"a": [1, 2.5, "x"], // one\n "b": null, /* two */ "c": true # three\n}',
         '{"a": [1, 2.5, "x"], "b": null, "c": true',
         '{"c": true, "b": null, "a": [1, 2.5, "x"',
@@ -46,6 +46,8 @@ def test_it_is_read_as_it_was_meant(text):
         ('{"a": +1, "b": 1_000,}', {"a": 1, "b": 1000}),
         ("True", True),
         ('I think [see below]: {"a": 1}', {"a": 1}),
+        ('{"text": "see\n```json\n{1}\n```\nok"}', {"text": "see\n```json\n{1}\n```\nok"}),
+        ('["a" "b"]', ["a", "b"]),
     ],
 )
 def test_odd_texts_and_numbers(text, value):
@@ -64,6 +66,35 @@ def test_nothing_is_invented(text):
         return
     with pytest.raises(ValueError, match=r"."):
         loads_repaired(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[2024-01-15, 2024-02-20]",
+        "[555-1234]",
+        "[5 apples, 6 pears]",
+        "[1 000, 2 000]",
+        "[1,000, 2,000]",
+        "[10 20]",
+        "[01, 007]",
+        '{"a": 1 / 2}',
+        '{"age": 36}\nWait, that is wrong: {"age": 37}',
+        '{"a": 0x1F}',
+    ],
+)
+def test_what_may_be_read_in_several_ways_is_refused(text):
+    """A number of another size would be worse than an error."""
+    with pytest.raises(ValueError, match=r"."):
+        loads_repaired(text)
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "b": {"c": 2', '["x"', '{"a": "x"'])
+def test_missing_brackets_are_added_only_where_nothing_may_have_been_cut(text):
+    """What is about to be acted upon is not."""
+    loads_repaired(text + "}" * 3)
+    with pytest.raises(ValueError, match="before its last bracket"):
+        repair(text, close=False)
 
 
 @given(st.text(alphabet="{}[]\",:\\\n `abc1.-/*#truefalsn\u201c'", max_size=60))

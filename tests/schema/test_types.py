@@ -6,7 +6,9 @@ import datetime
 import decimal
 import enum
 import gc
+import json
 import pickle
+import sys
 import typing
 import weakref
 
@@ -203,6 +205,77 @@ def test_the_first_branch_of_a_union_that_fits_is_taken():
     assert type_schema(A | B).read({"x": 1, "y": 2}) == B(1, 2)
 
 
+def test_the_branch_that_fits_as_it_is_comes_before_one_that_needs_corrections():
+    """Also of two that know different properties."""
+
+    @dataclasses.dataclass
+    class Place:
+        x: int
+
+    @dataclasses.dataclass
+    class Spot:
+        x: int
+        y: int = 0
+
+    schema = type_schema(Place | Spot)
+    assert schema.read({"x": 1}) == Place(1)
+    assert schema.read({"x": 1, "y": 2}) == Spot(1, 2)
+    assert schema.read({"x": "1", "y": 2}) == Spot(1, 2)
+    assert schema.read({"x": "1", "y": "2"}) == Spot(1, 2)
+
+
+class Rank(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+def test_keys_of_maps_are_objects_of_their_type():
+    """JSON has texts only."""
+    assert type_schema(dict[Rank, str]).read({"1": "a"}) == {Rank.LOW: "a"}
+    assert type_schema(dict[typing.Literal[1, 2], str]).read({"2": "a"}) == {2: "a"}
+    assert type_schema(dict[int, str]).read({"3": "a"}) == {3: "a"}
+
+
+def test_a_default_that_json_does_not_know_is_left_out():
+    """NaN and infinity."""
+
+    @dataclasses.dataclass
+    class Limits:
+        low: float = float("nan")
+        high: float = float("inf")
+
+    assert "default" not in json.dumps(type_schema(Limits).schema)
+    assert type_schema(Limits).read({}).high == float("inf")
+
+
+def test_a_type_without_an_end_is_refused():
+    """Each part of it would contain a new one."""
+
+    with pytest.raises(InvalidRequestError, match="has no end"):
+        type_schema(Endless[int])
+
+
+V = typing.TypeVar("V")
+
+
+@dataclasses.dataclass
+class Endless(typing.Generic[V]):
+    value: V
+    inner: "Endless[list[V]] | None" = None
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the statement is new in Python 3.12")
+def test_a_type_statement_may_contain_itself():
+    """As JSON does."""
+    names: dict = {}
+    exec(  # the statement is a syntax error before Python 3.12
+        "type Json = dict[str, Json] | list[Json] | str | int | None\ntype Pair[T] = tuple[T, T]", names
+    )
+    value = {"a": [1, {"b": None}], "c": "x"}
+    assert type_schema(names["Json"]).read(value) == value
+    assert type_schema(names["Pair"][int]).read([1, 2]) == (1, 2)
+
+
 def test_validators_converters_and_post_init_run():
     """The class's own checks are part of the type."""
 
@@ -243,17 +316,18 @@ def test_validators_converters_and_post_init_run():
 
 
 def test_private_attributes_are_named_as_in_the_constructor():
-    """attrs strips the underscore; fields without an argument are left out."""
+    """attrs strips the underscore; what is computed is written, and never asked for; a private cache is neither."""
 
     @attrs.define
     class Hidden:
         _key: str
-        cache: int = attrs.field(init=False, default=3)
+        size: int = attrs.field(init=False, default=3)
+        _cache: int = attrs.field(init=False, default=4)
 
     assert type_schema(Hidden).schema["properties"].keys() == {"key"}
     made = type_schema(Hidden).read({"key": "k"})
     assert made == Hidden("k")
-    assert to_json(made) == {"key": "k"}
+    assert to_json(made) == {"key": "k", "size": 3}
 
 
 class Plain:

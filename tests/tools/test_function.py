@@ -122,6 +122,29 @@ def test_positional_only_arguments_and_rest():
     assert made.invoke(made.read_arguments(ToolCall("1", "add", {"a": 1})), None) == 3
     assert made.invoke(made.read_arguments(ToolCall("1", "add", {"b": 5, "a": 1})), None) == 6
 
+    def scale(a: int = 1, b: int = 2, /) -> int:
+        """Scale."""
+        return a * b
+
+    made = tool(scale)
+    assert made.invoke(made.read_arguments(ToolCall("1", "scale", {"b": 5})), None) == 5
+    assert made.invoke(made.read_arguments(ToolCall("1", "scale", {})), None) == 2
+
+
+def test_what_a_partial_has_bound_is_not_the_models_to_give():
+    """Neither shown nor taken; the description is that of the function."""
+
+    def send(text: str, sender: str = "nobody") -> str:
+        """Send a text."""
+        return f"{sender}: {text}"
+
+    made = tool(functools.partial(send, sender="Ada"), name="send")
+    assert made.parameters["properties"].keys() == {"text"}
+    assert made.description == "Send a text."
+    assert made.invoke(made.read_arguments(ToolCall("1", "send", {"text": "hi"})), None) == "Ada: hi"
+    with pytest.raises(SchemaError, match="there is no argument 'sender'"):
+        made.read_arguments(ToolCall("1", "send", {"text": "hi", "sender": "Eve"}))
+
 
 @attrs.define
 class Trip:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import dataclasses
 import decimal
 import itertools
 import threading
@@ -49,6 +50,16 @@ async def forecast(city: str) -> dict[str, str]:
 class Person:
     name: str
     age: int
+
+
+@dataclasses.dataclass
+class Sums:
+    first: int
+    double: int = dataclasses.field(init=False)
+    seed: dataclasses.InitVar[int] = 5
+
+    def __post_init__(self, seed):
+        self.double = self.first * 2
 
 
 def results(result):
@@ -309,16 +320,27 @@ def test_results_of_any_type(run, client, server):
         """Odd."""
         return object()
 
-    server.reply("", tool_calls=[("person", {}), ("mixed", {}), ("long", {}), ("odd", {})])
+    def part() -> Text:
+        """Part."""
+        return Text("x" * 200_000)
+
+    def sums() -> Sums:
+        """Sums."""
+        return Sums(3)
+
+    functions = [person, mixed, long, odd, part, sums]
+    server.reply("", tool_calls=[(one.__name__, {}) for one in functions])
     server.reply("done")
-    result = run(client, "Go.", tools=[person, mixed, long, odd])
-    one, two, three, four = results(result)
+    result = run(client, "Go.", tools=functions)
+    one, two, three, four, five, six = results(result)
     assert one == '{"name":"Bob","age":7}'
     assert [type(part).__name__ for part in two] == ["Text", "Image", "Text"]
     assert two[2].text == '{"a":"1.5"}'
     assert len(three) < 51_000
     assert three.endswith("[The result was cut here: 50,000 of 200,000 characters are shown.]")
     assert "its result cannot be shown" in four
+    assert len(five[0].text) < 51_000
+    assert six == '{"first":3,"double":6}'
 
 
 def test_a_tool_that_takes_too_long_is_reported(run, client, server):
