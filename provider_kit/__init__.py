@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from provider_kit.bulk.iterators import Replies as Replies
     from provider_kit.client.client import Client as Client
     from provider_kit.client.collection import Clients as Clients
+    from provider_kit.client.collection import ProviderFactory as ProviderFactory
     from provider_kit.client.collection import load_config as load_config
     from provider_kit.client.collection import load_encrypted_config as load_encrypted_config
-    from provider_kit.client.collection import ProviderFactory as ProviderFactory
     from provider_kit.client.rate_limiter import RateLimiter as RateLimiter
     from provider_kit.client.streams import AsyncChatStream as AsyncChatStream
     from provider_kit.client.streams import ChatStream as ChatStream
@@ -138,13 +138,13 @@ if TYPE_CHECKING:
     from provider_kit.model.chat import Timings as Timings
     from provider_kit.model.chat import ToolCallDelta as ToolCallDelta
     from provider_kit.model.chat import Usage as Usage
-    from provider_kit.model.config import APIKey as APIKey
-    from provider_kit.model.config import CircuitBreakerConfig as CircuitBreakerConfig
     from provider_kit.model.config import DEFAULT_MAX_RETRIES as DEFAULT_MAX_RETRIES
     from provider_kit.model.config import DEFAULT_MAX_TOKENS as DEFAULT_MAX_TOKENS
     from provider_kit.model.config import DEFAULT_TEMPERATURE as DEFAULT_TEMPERATURE
     from provider_kit.model.config import DEFAULT_TIMEOUT as DEFAULT_TIMEOUT
     from provider_kit.model.config import DEFAULT_TOTAL_TIMEOUT as DEFAULT_TOTAL_TIMEOUT
+    from provider_kit.model.config import APIKey as APIKey
+    from provider_kit.model.config import CircuitBreakerConfig as CircuitBreakerConfig
     from provider_kit.model.config import HTTPConfig as HTTPConfig
     from provider_kit.model.config import OnUnsupported as OnUnsupported
     from provider_kit.model.config import ProviderConfig as ProviderConfig
@@ -232,9 +232,9 @@ if TYPE_CHECKING:
     from provider_kit.tools.actions import next_action as next_action
     from provider_kit.tools.budget import Budget as Budget
     from provider_kit.tools.context import ToolContext as ToolContext
+    from provider_kit.tools.decisions import Decision as Decision
     from provider_kit.tools.decisions import answer as answer
     from provider_kit.tools.decisions import approve as approve
-    from provider_kit.tools.decisions import Decision as Decision
     from provider_kit.tools.decisions import deny as deny
     from provider_kit.tools.decisions import edit as edit
     from provider_kit.tools.function import FunctionTool as FunctionTool

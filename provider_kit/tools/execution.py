@@ -74,10 +74,14 @@ class Executor:
             return
         items: deque[Any] = deque()
         waiter = self.runtime.wakeup()
+        idle = False
 
         def put(item: Any) -> None:
+            nonlocal idle
             items.append(item)
-            waiter.wake()  # always: two threads may append before either looks
+            if idle:  # set before the reader looks a last time: either it sees the item, or this sees that it waits
+                idle = False  # once for all that end now; every change of it here is followed by a wake
+                waiter.wake()
 
         async def run_into(call: ToolCall) -> None:
             try:
@@ -96,7 +100,10 @@ class Executor:
                     running.append(self.runtime.begin(partial(run_into, waiting.popleft())))
                     in_flight += 1
                 while not items:
-                    await waiter.wait(None)
+                    idle = True
+                    if not items:
+                        await waiter.wait(None)
+                idle = False
                 item = items.popleft()
                 if isinstance(item, BaseException) and not isinstance(item, UnknownOutcome):
                     raise item
