@@ -96,22 +96,37 @@ async def map_prompts(
         waiter.wake()
 
     async def read() -> None:
-        """The next prompt, beside the calls, since it may be long in coming."""
+        """Read all prompts in one task, beside the calls, since they may be long in coming."""
+        nonlocal wanted
         try:
-            ended.append((_PROMPT, (True, await source())))
+            found = None
+            while found is not _END:
+                while not wanted:
+                    await demand.wait(None)
+                wanted = False
+                found = await source()
+                ended.append((_PROMPT, (True, found)))
+                waiter.wake()
         except BaseException as error:  # given to the reader
             ended.append((_PROMPT, (False, error)))
+            waiter.wake()
             if not isinstance(error, Exception):
-                waiter.wake()
                 raise
-        waiter.wake()
+        finally:
+            closing = getattr(prompts, "aclose", None)
+            if closing is not None:
+                await closing()
 
     reading: Begun | None = None
+    demand = runtime.wakeup()
+    wanted = waits_for_prompt = False
     try:
         while True:
-            while not exhausted and reading is None and len(running) < concurrency and begun - given < most_ahead:
+            while not exhausted and not waits_for_prompt and len(running) < concurrency and begun - given < most_ahead:
                 if is_awaited:
-                    reading = runtime.begin(read)
+                    wanted = waits_for_prompt = True
+                    demand.wake()
+                    reading = reading or runtime.begin(read)
                     break
                 found = await source()
                 if found is _END:
@@ -126,7 +141,7 @@ async def map_prompts(
             while ended:
                 number, outcome = ended.popleft()
                 if number == _PROMPT:
-                    reading = None
+                    waits_for_prompt = False
                     good, found = outcome
                     if not good:
                         raise found

@@ -6,9 +6,9 @@ of messages; what a turn adds is taken over when it ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from attrs import evolve
@@ -29,7 +29,7 @@ from provider_kit.schema.build import to_json
 from provider_kit.structured.verbs import runtime_for
 from provider_kit.tools.actions import check_decisions
 from provider_kit.tools.decisions import Decision, answer, approve, deny, edit
-from provider_kit.tools.function import tools_of
+from provider_kit.tools.function import FunctionTool, tools_of
 from provider_kit.transports.drive import run_to_completion
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ class Conversation(Storing):
     def system(self, text: str | None) -> None:
         if text is not None and not isinstance(text, str):
             raise InvalidRequestError(f"system must be a string, not {type(text).__name__}.")
-        self._loaded().system = text
+        self._current().system = text
+        self._store()
 
     @property
     def usage(self) -> Usage:
@@ -259,8 +260,7 @@ class Conversation(Storing):
         Raises:
             InvalidRequestError: Nothing was asked yet.
         """
-        with self._rewound(keep_question=True):
-            return self.resume(output_type=output_type, **options)
+        return run_to_completion(self._again(False, True, None, output_type, options).to_end())
 
     @overload
     async def aretry(self, **options: Unpack[RunOptions]) -> RunResult[None]: ...
@@ -270,15 +270,20 @@ class Conversation(Storing):
     async def aretry(self, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
     async def aretry(self, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """As :meth:`retry`."""
-        await self.areload()
-        with self._rewound(keep_question=True):
-            return await self.aresume(output_type=output_type, **options)
+        return await self._again(True, True, None, output_type, options).to_end()
 
     # -------------------------------------------------------------------------------------------- history
 
-    def _rewind(self, *, keep_question: bool) -> list[Message]:
+    def _again(
+        self, awaited: bool, keep_question: bool, question: Any, output_type: Any, options: Mapping[str, Any]
+    ) -> Turn:
+        """Another turn in place of the last one; if it fails, all is as it was."""
+        turn = self._turn(awaited, question, output_type, options)
+        turn.rewind = partial(self._rewind, keep_question=keep_question)
+        return turn
+
+    def _rewind(self, state: ConversationState, *, keep_question: bool) -> list[Message]:
         """Take back the last turn; what was there becomes a branch. Returns what was taken back."""
-        state = self._current()
         start = next((n for n in range(len(state.messages) - 1, -1, -1) if _is_question(state.messages[n])), None)
         if start is None:
             raise InvalidRequestError("Nothing was said yet.", hint="talk.say('Hello').")
@@ -288,22 +293,6 @@ class Conversation(Storing):
         state.messages = state.messages[:cut]
         self._forget(state)
         return taken
-
-    @contextmanager
-    def _rewound(self, *, keep_question: bool) -> Iterator[None]:
-        """Take back the last turn for another one; if that fails, all is as it was."""
-        before = self._current()
-        kept = (list(before.messages), list(before.branches), dict(before.decisions))
-        self._rewind(keep_question=keep_question)
-        rest = list(self._core.state.messages)
-        try:
-            yield
-        except BaseException:
-            state = self._core.state
-            if state.messages == rest:
-                state.messages, state.branches, state.decisions = kept
-                self._store()
-            raise
 
     def _forget(self, state: ConversationState) -> None:
         """What belonged to the history that was replaced."""
@@ -319,7 +308,7 @@ class Conversation(Storing):
         Raises:
             InvalidRequestError: Nothing was said yet.
         """
-        taken = self._rewind(keep_question=False)
+        taken = self._rewind(self._current(), keep_question=False)
         self._store()
         return taken
 
@@ -339,9 +328,8 @@ class Conversation(Storing):
             InvalidRequestError: Nothing was said yet; or there is no such call.
         """
         if arguments is not None or isinstance(first, ToolCall):
-            return self._decide(first, edit(arguments))
-        with self._rewound(keep_question=False):
-            return self.say(first, **options)
+            return self._decide({_id_of(first): edit(arguments)})
+        return run_to_completion(self._again(False, False, first, options.pop("output_type", None), options).to_end())
 
     @overload
     async def aedit(self, text: str, /, **options: Unpack[RunOptions]) -> RunResult[None]: ...
@@ -351,9 +339,7 @@ class Conversation(Storing):
     async def aedit(self, text: str, /, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
     async def aedit(self, text: str, /, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """Change the last question, and ask again."""
-        await self.areload()
-        with self._rewound(keep_question=False):
-            return await self.asay(text, output_type=output_type, **options)
+        return await self._again(True, False, text, output_type, options).to_end()
 
     def switch(self, branch: int) -> None:
         """Go back to a branch; the present history takes its place.
@@ -406,49 +392,57 @@ class Conversation(Storing):
         """Let a waiting tool call run, with :meth:`resume`.
 
         Args:
-            call: The call or its id; default: every call that waits.
+            call: The call or its id; default: every call that waits and can run.
 
         Raises:
             InvalidRequestError: No such call waits, or it is decided already.
         """
         if call is not None:
-            self._decide(call, approve())
+            self._decide({_id_of(call): approve()})
             return
-        decided = self._current().decisions
+        tools, decided = self._tools(), self._current().decisions
         waiting = [one for one in self.pending_tool_calls if one.id not in decided]
+        can_run = [one.id for one in waiting if one.name not in tools or isinstance(tools[one.name], FunctionTool)]
         if not waiting:
             raise InvalidRequestError("No tool call waits for a decision.", hint="See talk.pending_tool_calls.")
-        for one in waiting:
-            self._decide(one, approve())
+        if not can_run:
+            raise InvalidRequestError(
+                f"The tool {waiting[0].name!r} has no function that could run.", hint="talk.answer(call, …)."
+            )
+        self._decide(dict.fromkeys(can_run, approve()))
 
     def deny(self, call: str | ToolCall, reason: str = "") -> None:
         """Do not let a waiting tool call run; the model is told the reason, with :meth:`resume`."""
-        self._decide(call, deny(reason))
+        self._decide({_id_of(call): deny(reason)})
 
     def answer(self, call: str | ToolCall, value: Any) -> None:
         """Give the result of a waiting tool call, which then does not run; go on with :meth:`resume`."""
-        self._decide(call, answer(value))
-
-    def _decide(self, call: str | ToolCall, decision: Decision) -> None:
-        state = self._current()
-        call_id = call.id if isinstance(call, ToolCall) else call
-        if call_id in state.decisions:
+        try:
+            value = to_json(value)
+        except (TypeError, ValueError) as error:
             raise InvalidRequestError(
-                f"The call {call_id!r} is decided already.", hint="Go on with talk.resume(); a decision is final."
-            )
-        if all(one.id != call_id for one in self.pending_tool_calls):
-            waiting = ", ".join(one.id for one in self.pending_tool_calls) or "none"
-            raise InvalidRequestError(f"No call {call_id!r} waits here.", hint=f"Waiting: {waiting}.")
-        if decision.kind == "answer":
-            try:
-                decision = answer(to_json(decision.value))
-            except (TypeError, ValueError) as error:
+                f"The answer to {_id_of(call)!r} cannot be written as JSON: {error}.",
+                hint="Give text, numbers, lists, dicts, or objects with fields.",
+            ) from error
+        self._decide({_id_of(call): answer(value)})
+
+    def _decide(self, decisions: Mapping[str, Decision]) -> None:
+        state = self._current()
+        waiting = {one.id: one for one in self.pending_tool_calls}
+        for call_id in decisions:
+            if call_id in state.decisions:
                 raise InvalidRequestError(
-                    f"The answer to {call_id!r} cannot be written as JSON: {error}.",
-                    hint="Give text, numbers, lists, dicts, or objects with fields.",
-                ) from error
-        check_decisions({call_id: decision}, state.messages, self._tools())
-        state.decisions[call_id] = decision
+                    f"The call {call_id!r} is decided already.", hint="Go on with talk.resume(); a decision is final."
+                )
+            if call_id not in waiting:
+                raise InvalidRequestError(
+                    f"No call {call_id!r} waits here.", hint=f"Waiting: {', '.join(waiting) or 'none'}."
+                )
+        tools = self._tools()  # others may be given to resume(), which checks again
+        unknown = {call_id: one for call_id, one in decisions.items() if waiting[call_id].name not in tools}
+        later = {call_id: one for call_id, one in unknown.items() if one.kind in ("approve", "edit")}
+        now = {call_id: one for call_id, one in decisions.items() if call_id not in later}
+        state.decisions.update({**later, **check_decisions(now, state.messages, tools)})
         self._store()
 
     def _tools(self) -> dict[str, Tool]:
@@ -457,6 +451,10 @@ class Conversation(Storing):
         if given is None:
             given = getattr(self.client, "_defaults", {}).get("tools")
         return {one.name: one for one in tools_of(given or ())}
+
+
+def _id_of(call: str | ToolCall) -> str:
+    return call.id if isinstance(call, ToolCall) else call
 
 
 def _is_question(message: Message) -> bool:

@@ -50,16 +50,36 @@ class Storing:
         return self._loaded()
 
     def reload(self) -> None:
-        """Read what is stored now; each turn does so by itself."""
-        run_to_completion(self._core.load(runtime_for(False)))
+        """Read what is stored now, after a turn that is going on; each turn does so by itself."""
+        run_to_completion(self._reload(False))
 
     async def areload(self) -> None:
         """As :meth:`reload`."""
-        await self._core.load(runtime_for(True))
+        await self._reload(True)
+
+    async def _reload(self, awaited: bool) -> None:
+        async with self._core.exclusive(runtime_for(awaited)):
+            pass
+
+    async def astore(self) -> None:
+        """Write decisions and changes that were made since the last turn to an asynchronous store.
+
+        Any other store has them already.
+
+        Raises:
+            ConversationChangedError: Somebody else has saved the conversation meanwhile.
+        """
+        core, runtime = self._core, runtime_for(True)
+        async with core.exclusive(runtime):
+            try:
+                await core.save(runtime)
+            except ConversationChangedError as error:
+                core.note_change(error)
+                raise
 
     def _store(self) -> None:
         core = self._core
-        if core.store is not None and not is_awaited(core.store):  # else with the next turn
+        if core.store is not None and not is_awaited(core.store):  # else with astore(), or the next turn
             try:
                 run_to_completion(core.save(runtime_for(False)))
             except ConversationChangedError as error:
@@ -101,7 +121,8 @@ class Storing:
         Args:
             path: A file written by :meth:`save` or :func:`dump_conversation`.
             client: The client to continue with.
-            options: As ``client.conversation``: ``tools``, ``system`` and so on.
+            options: As ``client.conversation``: ``tools``, ``system`` and so on. With an ``id`` the conversation of the
+                file takes the place of what is stored under it.
 
         Raises:
             InvalidRequestError: The file is no conversation.
@@ -135,6 +156,7 @@ class Storing:
             system=state.system if system is None else system,
         )
         made._core.loaded = True
+        made._core.replaces = made._core.store is not None
         return made
 
     async def adelete(self) -> None:

@@ -20,6 +20,8 @@ class _Base(Generic[T_co]):
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
         self._generator: Any = None
+        #: Whether a loop was left, which ended the turn.
+        self._left = False
 
     @property
     def response(self) -> RunResult[T_co]:
@@ -32,6 +34,11 @@ class _Base(Generic[T_co]):
         return turn.run.result()
 
     def _started(self, as_chunks: bool) -> Any:
+        if self._left:
+            raise InvalidRequestError(
+                "The loop over this stream was left, and so its turn has ended.",
+                hint="To read on later, keep one iterator: pieces = iter(stream); or pieces = aiter(stream).",
+            )
         if self._generator is None:
             self._turn.as_chunks = as_chunks
             self._generator = self._turn.events()
@@ -49,8 +56,9 @@ class ConversationStream(BlockingClosing, _Base[T_co]):
         self._iterator: Iterator[Any] | None = None
 
     def _read(self, as_chunks: bool) -> Iterator[Any]:
+        generator = self._started(as_chunks)
         if self._iterator is None:
-            self._iterator = iterate_blocking(self._started(as_chunks))
+            self._iterator = iterate_blocking(generator)
         return self._iterator
 
     def __iter__(self) -> Iterator[Chunk]:
@@ -58,6 +66,9 @@ class ConversationStream(BlockingClosing, _Base[T_co]):
             for event in self._read(True):
                 if type(event) is Chunk:
                     yield event
+        except GeneratorExit:
+            self._left = True
+            raise
         finally:
             self.close()  # the next turn waits for the end of this one
 
@@ -65,6 +76,9 @@ class ConversationStream(BlockingClosing, _Base[T_co]):
         """Everything that happens: pieces of text, calls as they are written, progress and results of tools."""
         try:
             yield from self._read(False)
+        except GeneratorExit:
+            self._left = True
+            raise
         finally:
             self.close()
 
@@ -93,6 +107,9 @@ class AsyncConversationStream(AsyncClosing, _Base[T_co]):
             async for event in generator:
                 if type(event) is Chunk:
                     yield event
+        except GeneratorExit:
+            self._left = True
+            raise
         finally:
             await generator.aclose()
 
@@ -102,6 +119,9 @@ class AsyncConversationStream(AsyncClosing, _Base[T_co]):
         try:
             async for event in generator:
                 yield event
+        except GeneratorExit:
+            self._left = True
+            raise
         finally:
             await generator.aclose()
 

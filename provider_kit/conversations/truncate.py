@@ -46,18 +46,28 @@ def split_to_fit(
     messages: Sequence[Message], max_tokens: int, count: Counter = estimated_tokens
 ) -> tuple[list[Message], list[Message]]:
     """The messages that are kept, and those that are left out."""
-    system = [one for one in messages if one.role in ("system", "developer")]
-    turns = _turns([one for one in messages if one.role not in ("system", "developer")])
+    system = [one for one in messages if one.role in _SYSTEM]
+    turns = _turns([one for one in messages if one.role not in _SYSTEM])
     room = max_tokens - (count(system) if system else 0)
-    kept: list[list[Message]] = []
+    number = 0  # of the messages that are kept, from the end
     for turn in reversed(turns):
         size = count(turn)
-        if kept and size > room:
+        if number and size > room:
             break
-        kept.insert(0, turn)
+        number += len(turn)
         room -= size
-    inside = {id(one) for turn in kept for one in turn} | {id(one) for one in system}
-    return [one for one in messages if id(one) in inside], [one for one in messages if id(one) not in inside]
+    left_out = len(messages) - len(system) - number
+    kept, gone = [], []
+    for message in messages:
+        if message.role not in _SYSTEM and left_out > 0:
+            left_out -= 1
+            gone.append(message)
+        else:
+            kept.append(message)
+    return kept, gone
+
+
+_SYSTEM = ("system", "developer")
 
 
 def _turns(messages: list[Message]) -> list[list[Message]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -27,10 +27,11 @@ from provider_kit.errors import (
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.conversation import attach_files
 from provider_kit.model.inputs import open_conversation
+from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.messages import Message
 from provider_kit.model.models import Model
 from provider_kit.policies.concurrency import Slots
-from provider_kit.tools.budget import current_spending
+from provider_kit.tools.budget import Spending, current_spending
 from provider_kit.tools.loop import Run, StepPlan
 from provider_kit.tools.result import RunResult
 from provider_kit.transports.base import Runtime
@@ -60,35 +61,50 @@ class Core:
     #: Whether the stored document was looked for.
     loaded: bool = False
     turns: Slots = field(factory=lambda: Slots(1))
-    #: The thread or task whose turn it is.
-    holder: int = 0
+    #: The thread or task whose turn it is, and what its run spends.
+    holder: object = None
+    spending: Spending | None = None
+    #: A document whose writing was given up, and may have happened all the same.
+    attempted: dict[str, Any] | None = None
+    #: Whether the state is to take the place of what is stored.
+    replaces: bool = False
 
     @asynccontextmanager
     async def exclusive(self, runtime: Runtime) -> AsyncGenerator[None, None]:
-        """Wait until earlier turns have ended; first come, first served, across threads and event loops."""
+        """Wait until earlier turns have ended; first come, first served, across threads and event loops.
+
+        Raises:
+            InvalidRequestError: The earlier turn belongs to the caller itself, and does not end.
+        """
         flow = runtime.flow()
-        spending = current_spending.get()
-        while spending is not None and spending.owner is not self:
-            spending = spending.around
-        if spending is not None or (self.turns.taken and self.holder == flow):
-            raise InvalidRequestError(
-                "A turn of this conversation is still going on here, and would be waited for without end.",
-                hint="End it first: read its stream to the end, or close() it; a tool must not say something itself.",
-            )
         place = self.turns.take(runtime.is_loop_closed())
         try:
             if not place.granted:
                 place.wakeup = runtime.wakeup()
+                until = runtime.now() + _LONGEST_WAIT_FOR_ONESELF
                 while not place.granted:
-                    await place.wakeup.wait(1.0)
+                    await place.wakeup.wait(min(1.0, max(0.01, until - runtime.now())))
                     self.turns.reclaim()
+                    if not place.granted and runtime.now() >= until and self._is_held_by(flow):
+                        raise InvalidRequestError(
+                            "A turn of this conversation is still going on here, and would be waited for without end.",
+                            hint="End it first: read its stream to the end, or close it; a tool must not say something "
+                            "in the conversation it was called by.",
+                        )
             self.holder = flow
             await self.load(runtime)
             yield
         finally:
-            if self.holder == flow:
-                self.holder = 0  # before the next one has the turn: a later thread may get this one's number
+            if place.granted:
+                self.holder = self.spending = None
             place.leave()
+
+    def _is_held_by(self, flow: object) -> bool:
+        """Whether the turn going on belongs to this thread or task, or to a tool it runs."""
+        spending = current_spending.get()
+        while spending is not None and spending is not self.spending:
+            spending = spending.around
+        return self.holder is flow or spending is not None
 
     async def load(self, runtime: Runtime) -> None:
         """Load what is stored, if it is not what is known."""
@@ -97,6 +113,11 @@ class Core:
         assert self.state.id is not None
         found = await load_document(self.store, self.state.id, runtime)
         given = self.state
+        if self.replaces or (found is not None and self.attempted is not None and _is_same(found, self.attempted)):
+            given.revision = int(found.get("revision") or 0) if found is not None else 0
+            self.replaces, self.attempted, self.loaded = False, None, True
+            return
+        self.attempted = None
         if found is not None and not (self.loaded and found.get("revision") == given.revision):
             stored = read_document(found)
             before = [] if self.loaded else given.messages
@@ -108,6 +129,7 @@ class Core:
         """What is stored is not what is known: it is loaded again."""
         if isinstance(error, ConversationChangedError):
             self.state.revision = _UNKNOWN
+            self.attempted = None
 
     async def save(self, runtime: Runtime) -> None:
         """Store the state, if there is a store.
@@ -118,7 +140,9 @@ class Core:
         if self.store is not None:
             assert self.state.id is not None
             document = {**write_document(self.state), "revision": self.state.revision + 1}
+            self.attempted = document
             await save_document(self.store, self.state.id, document, runtime)
+            self.attempted = None
             self.state.revision += 1
 
 
@@ -155,6 +179,8 @@ class Turn:
         self.live = live
         #: Lists the provider's models, within so many seconds.
         self.list_models: Callable[[float], Awaitable[list[Model]]] | None = None
+        #: Takes back the last turn, for another one in its place.
+        self.rewind: Callable[[ConversationState], object] | None = None
         #: Whether chunks are yielded in place of what is in them.
         self.as_chunks = False
         self.run: Run | None = None
@@ -171,11 +197,18 @@ class Turn:
         """Take the turn, and yield what happens."""
         runtime = self.runtime
         async with self.core.exclusive(runtime):
-            before = list(self.core.state.messages)
+            before = evolve(
+                self.core.state,
+                messages=list(self.core.state.messages),
+                branches=list(self.core.state.branches),
+                decisions=dict(self.core.state.decisions),
+            )
             try:
+                if self.rewind is not None:
+                    self.rewind(self.core.state)
                 run = self.run = await self._begin(runtime)
             except BaseException as error:
-                self.core.state.messages = before
+                self._restore(before)
                 self.core.note_change(error)
                 raise
             events = run.events()
@@ -216,7 +249,7 @@ class Turn:
         options["decisions"] = decisions or None
         run = self.make_run([*state.messages, *added], self.output_type, options, self.live)
         run.as_chunks = self.as_chunks
-        run.spending.owner = core
+        core.spending = run.spending
         if core.store is not None:
 
             async def stored() -> None:
@@ -291,20 +324,35 @@ class Turn:
         state = self.core.state
         state.decisions = {call: one for call, one in state.decisions.items() if call in run.decisions}
 
-    async def _failed(self, run: Run, before: list[Message], error: BaseException, runtime: Runtime) -> None:
+    def _restore(self, before: ConversationState) -> None:
+        """As if there had been no turn, apart from what it has cost."""
+        state = self.core.state
+        state.messages = before.messages
+        if self.rewind is not None:
+            state.branches, state.decisions = before.branches, before.decisions
+            state.summary, state.summarised = before.summary, before.summarised
+
+    async def _failed(self, run: Run, before: ConversationState, error: BaseException, runtime: Runtime) -> None:
         """What is kept of a turn that failed, or was left."""
         state = self.core.state
+        messages = [one for one in run.messages if all(one is not other for other in run.corrections)]
+        have_run = any(outcome for step in run.steps for outcome in step.outcomes)
         partial = _partial(run, error) if self.live else None
         if partial is not None and (partial.parts or partial.text):
-            messages = list(run.messages)
-            if all(one is not partial for one in messages):
+            if all(one is not partial for one in (*messages, *run.corrections)):
                 messages.append(evolve(partial, incomplete=True))
-            state.messages = _without_open_calls(messages)
-        elif any(outcome for step in run.steps for outcome in step.outcomes):
-            state.messages = list(run.messages)  # its tools have run, and must not run again unseen
+            elif partial is messages[-1] and partial.tool_calls:  # left before they have run
+                messages[-1] = evolve(partial, incomplete=True)
+            messages = _without_open_calls(messages)
+        elif not have_run:
+            messages = messages[: run.given]
+        if len(messages) > run.given:  # tools that have run must not run again unseen
+            state.messages = messages
+            self._keep_decisions(run)
         else:
-            state.messages = before
-        self._keep_decisions(run)
+            self._restore(before)
+            if self.rewind is None:
+                self._keep_decisions(run)
         if run.usage is not None:
             state.usage = run.usage if state.usage is None else state.usage + run.usage
         self.result = run.result()
@@ -315,8 +363,15 @@ class Turn:
 
 #: Errors that another model would not raise.
 _OF_THE_MODEL = (ContextLengthExceededError, ModelNotFoundError, PermissionDeniedError)
+#: Seconds that a turn waits for another one of the same thread or task, as of a stream that was left a moment ago.
+_LONGEST_WAIT_FOR_ONESELF = 5.0
 #: Seconds that the list of models may take.
 _LIST_TIMEOUT = 5.0
+
+
+def _is_same(found: Mapping[str, Any], document: Mapping[str, Any]) -> bool:
+    """Whether a stored document is one that was to be written."""
+    return bool(loads(dumps_text(document)) == loads(dumps_text(dict(found))))
 
 
 def _partial(run: Run, error: BaseException) -> Message | None:

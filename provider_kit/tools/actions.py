@@ -16,6 +16,7 @@ from provider_kit.model.tools import Tool
 from provider_kit.schema.typed import SchemaError
 from provider_kit.tools.decisions import Decision, read_decision
 from provider_kit.tools.function import FunctionTool
+from provider_kit.tools.results import UnusableResultError, result_of
 
 __all__ = ["Action", "check_decisions", "next_action", "open_calls"]
 
@@ -138,6 +139,14 @@ def check_decisions(given: Any, messages: Sequence[Message], tools: Mapping[str,
                 raise InvalidRequestError(
                     f"The edited arguments of {tool.name!r} are wrong: {error}.",
                     hint="edit() takes all arguments, by name.",
+                ) from error
+        if decision.kind == "answer":
+            try:
+                result_of(waiting[call_id], decision.value)
+            except UnusableResultError as error:
+                raise InvalidRequestError(
+                    f"The answer to {call_id!r} cannot be written as JSON: {error}.",
+                    hint="Give text, numbers, lists, dicts, or objects with fields.",
                 ) from error
         made[call_id] = decision
     return made

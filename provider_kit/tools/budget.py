@@ -49,8 +49,6 @@ class Spending:
     budget: Budget | None
     started: float
     around: Spending | None = None
-    #: The conversation whose turn the run is.
-    owner: Any = None
     steps: int = 0
     calls: int = 0
     tokens: int = 0

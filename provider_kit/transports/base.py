@@ -132,8 +132,8 @@ class Runtime(Protocol):
         """
         ...
 
-    def flow(self) -> int:
-        """What runs now: the number of the thread, or of the task."""
+    def flow(self) -> object:
+        """What runs now: the thread, or the task."""
         ...
 
     def begin(self, thunk: Callable[[], Coroutine[Any, Any, None]]) -> Begun:

@@ -168,9 +168,9 @@ class AsyncioRuntime:
         task.add_done_callback(lambda _: ended())
         await asyncio.wait([task], timeout=seconds)
 
-    def flow(self) -> int:
-        """The number of the task."""
-        return id(asyncio.current_task())
+    def flow(self) -> object:
+        """The task."""
+        return asyncio.current_task()
 
     def begin(self, thunk: Callable[[], Coroutine[Any, Any, None]]) -> BegunTask:
         """Run it as a task."""

@@ -87,9 +87,9 @@ class BlockingRuntime:
         thread.start()
         thread.join(seconds)
 
-    def flow(self) -> int:
-        """The number of the thread."""
-        return threading.get_ident()
+    def flow(self) -> object:
+        """The thread."""
+        return threading.current_thread()
 
     def begin(self, thunk: Callable[[], Coroutine[Any, Any, None]]) -> BegunThread:
         """Run it in a daemon thread."""

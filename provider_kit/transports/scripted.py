@@ -102,9 +102,9 @@ class ScriptedTransport:
         """Call directly."""
         return function(*args)
 
-    def flow(self) -> int:
+    def flow(self) -> object:
         """There is only one."""
-        return 0
+        return self
 
     def begin(self, thunk: Callable[[], Coroutine[Any, Any, None]]) -> _Done:
         """Run it at once."""

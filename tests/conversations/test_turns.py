@@ -29,6 +29,12 @@ def client(server):
     return server.client(max_retries=0)
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    """A turn that waits for itself is told so at once."""
+    monkeypatch.setattr("provider_kit.conversations.turns._LONGEST_WAIT_FOR_ONESELF", 0.1)
+
+
 @tool(requires_approval=True)
 def pay(amount: int) -> str:
     """Pay."""
@@ -79,7 +85,7 @@ def test_a_stream_that_was_left_in_asyncio_ends_too(client, server, read):
     assert asyncio.run(main())
 
 
-def test_a_turn_inside_a_turn_is_an_error(world, client, server):
+def test_a_turn_inside_a_turn_is_an_error(world, client, server, impatient):
     """It would wait for itself; also from a tool in another thread."""
     talk = None
 
@@ -107,7 +113,7 @@ def test_a_turn_inside_a_turn_is_an_error(world, client, server):
     assert "still going on" in str(reply.steps[0].outcomes[0].error)
 
 
-def test_saying_something_while_reading_is_an_error(client, server):
+def test_saying_something_while_reading_is_an_error(client, server, impatient):
     """In one thread, or one task."""
     talk = client.conversation()
     server.reply("one two three")
