@@ -81,7 +81,8 @@ async def map_prompts(
     begun = given = 0
     most_ahead = concurrency * _AHEAD
     is_awaited = hasattr(prompts, "__aiter__")
-    exhausted = False
+    exhausted = wanted = waits_for_prompt = False
+    demand = runtime.wakeup()
 
     async def work(number: int, prompt: Any) -> None:
         try:
@@ -118,8 +119,6 @@ async def map_prompts(
                 await closing()
 
     reading: Begun | None = None
-    demand = runtime.wakeup()
-    wanted = waits_for_prompt = False
     try:
         while True:
             while not exhausted and not waits_for_prompt and len(running) < concurrency and begun - given < most_ahead:

@@ -7,6 +7,7 @@ Nothing is invented: a text that holds no JSON, or ends in the middle of a text,
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, TypeVar
 
@@ -34,6 +35,11 @@ _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r"
 _NUMBER = re.compile(r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 #: How an object or a list begins that is no bracket in prose.
 _BEGINNING = re.compile(r"\{\s*(?:[\"'“}]|[\w$-]+\s*[:=])|\[\s*(?:[\"'“{\[\]\d-]|true\b|false\b|null\b)", re.IGNORECASE)
+#: The number of a source, as in ``Ada [1, 2]``.
+_SOURCE = re.compile(r"\[\d{1,3}(?:\s*,\s*\d{1,3})*\]")
+#: What follows a bracket that was closed too early.
+_CONTINUED = re.compile(r"[\s}\]]*,\s*(?:[\"'“{\[]|-?\d|\w+\s*:)")
+_DECODER = json.JSONDecoder()
 _WORD = re.compile(r"[A-Za-z_$][\w$-]*")
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "`": "`"}  # the quotes that models write
 _DEEPEST = 200
@@ -66,15 +72,17 @@ def repair(text: str, *, close: bool = True) -> Any:
         ValueError: There is no JSON in it, or more than one value, or what is wrong may be read in several ways.
     """
     text = text[:_LONGEST]
-    first = min((place for place in (text.find("{"), text.find("[")) if place >= 0), default=len(text))
-    if text.find("```") in range(first):  # else the fence stands inside the value
+    start = _first_bracket(text)
+    found = _valid_at(text, start)
+    if found is not _MISSING:
+        return found
+    if text.find("```") in range(start if start >= 0 else len(text)):  # else the fence stands inside the value
         for inside in _fenced(text):
             try:
                 return loads(inside)
             except ValueError:
                 if inside.lstrip(_SPACE)[:1] in ("{", "["):
                     return _Reader(inside, close).whole()
-    start = min((place for place in (text.find("{"), text.find("[")) if place >= 0), default=-1)
     bare = text.strip(_SPACE)
     if start < 0:
         if bare in _WORDS:
@@ -90,6 +98,40 @@ def repair(text: str, *, close: bool = True) -> Any:
             if _BEGINNING.match(text, place):  # else it is a bracket in the prose
                 return _Reader(text[place:], close).whole()
     return _Reader(text[start:], close).whole()
+
+
+def _first_bracket(text: str) -> int:
+    """Where the first value begins, numbers of sources passed over: ``As [1] says: {…}``. -1 if there is none."""
+    start = _bracket_from(text, 0)
+    while start >= 0 and (source := _SOURCE.match(text, start)) and text.find("{", source.end()) >= 0:
+        start = _bracket_from(text, source.end())
+    return start
+
+
+def _bracket_from(text: str, start: int) -> int:
+    return min((place for place in (text.find("{", start), text.find("[", start)) if place >= 0), default=-1)
+
+
+def _valid_at(text: str, start: int) -> Any:
+    """The valid JSON that begins here, if there is some and prose only around it."""
+    if start < 0:
+        return _MISSING
+    try:
+        value, end = _DECODER.raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return _MISSING
+    refuse_more(value, text[end:])
+    return value
+
+
+def refuse_more(value: Any, rest: str) -> None:
+    """Refuse a text that goes on after its value, with another one or with more of it."""
+    if _CONTINUED.match(rest):
+        raise ValueError("it goes on after its last bracket")
+    if isinstance(value, dict):
+        rest = _SOURCE.sub("", rest)
+    if _BEGINNING.search(rest):
+        raise ValueError("it holds more than one value")
 
 
 def _fenced(text: str) -> list[str]:
@@ -123,8 +165,7 @@ class _Reader:
         value = self.value(0)
         if value is _MISSING:
             raise ValueError("it holds none")
-        if _BEGINNING.search(self.text, self.at):
-            raise ValueError("it holds more than one value")
+        refuse_more(value, self.text[self.at :])
         return value
 
     def skip(self) -> None:
@@ -182,7 +223,9 @@ class _Reader:
     def object(self, depth: int) -> dict[str, Any]:
         self.at += 1
         made: dict[str, Any] = {}
+        separated = True
         while True:
+            before = self.at
             self.skip()
             if self.at >= len(self.text):
                 return self.ended(made)
@@ -192,10 +235,14 @@ class _Reader:
                 return made
             if char in ",;":
                 self.at += 1
+                separated = True
                 continue
             if char == "]":  # the closing bracket of an outer list: this one was forgotten
                 return made
+            if not separated and self.at == before:
+                raise ValueError(f"a comma is missing before {self.text[self.at : self.at + 20]!r}")
             key = self.key()
+            separated = False
             self.skip()
             if self.at >= len(self.text):
                 raise ValueError(f"it ends after the property {key[:40]!r}")
@@ -205,7 +252,10 @@ class _Reader:
                     self.at += 1
             else:
                 raise ValueError(f"the property {key[:40]!r} has no value")
+            after = self.at
             self.skip()
+            if "#" in self.text[after : self.at]:
+                raise ValueError(f"the value of {key[:40]!r} is not in quotes")
             if self.at < len(self.text) and self.text[self.at] in ",}":
                 made[key] = None
                 continue
@@ -229,6 +279,7 @@ class _Reader:
         made: list[Any] = []
         separated = True
         while True:
+            before = self.at
             self.skip()
             if self.at >= len(self.text):
                 return self.ended(made)
@@ -242,7 +293,7 @@ class _Reader:
                 continue
             if char == "}":
                 return made
-            if not separated and char not in _CLEAR:
+            if not separated and (char not in _CLEAR or self.at == before):
                 raise ValueError(f"a comma is missing before {self.text[self.at : self.at + 20]!r}")
             value = self.value(depth + 1)
             made.append(value)
@@ -284,7 +335,9 @@ class _Reader:
         rest = self.at + 1
         while rest < len(self.text) and self.text[rest] in _SPACE:
             rest += 1
-        return rest >= len(self.text) or self.text[rest] in ',:}];=/#"'
+        if rest < len(self.text) and self.text[rest] in "/#":  # a comment, after a space
+            return rest > self.at + 1
+        return rest >= len(self.text) or self.text[rest] in ',:}];="'
 
     def escape(self) -> str:
         char = self.text[self.at + 1 : self.at + 2]

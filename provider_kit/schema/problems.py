@@ -25,8 +25,8 @@ __all__ = [
 #: named are passed over instead of refused.
 CORRECT, OPEN = 1, 2
 CLOSED, EXACT, LENIENT = 0, OPEN, CORRECT | OPEN
-#: The modes in which the branches of a union are tried: what needs the least comes first.
-MODES = (CLOSED, OPEN, CORRECT, CORRECT | OPEN)
+#: The modes in which the branches of a union are tried: what loses the least comes first.
+MODES = (CLOSED, CORRECT, OPEN, CORRECT | OPEN)
 
 #: ``check(value, problems, mode)`` returns the value to use, and appends what is wrong with it.
 Check: TypeAlias = Callable[[Any, list[str], int], Any]

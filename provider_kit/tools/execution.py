@@ -52,6 +52,8 @@ class Executor:
     on_error: OnToolError | None = None
     ledger: Ledger | None = None
     decisions: Mapping[str, Decision] = field(factory=dict)
+    #: What has ended, by the id of the call, also where nobody reads it any more.
+    finished: dict[str, ToolOutcome] = field(factory=dict)
 
     async def run(
         self, calls: Sequence[ToolCall], *, limit: int, live: bool
@@ -66,7 +68,7 @@ class Executor:
         if limit == 1 or (len(calls) == 1 and not live):  # in the caller's own thread; progress comes with the result
             progress: list[Any] = []
             for call in calls:
-                outcome = await self._run_one(call, progress.append if live else None)
+                outcome = self._noted(await self._run_one(call, progress.append if live else None))
                 for value in progress:
                     yield ToolProgress(call, value, self.step)
                 progress.clear()
@@ -85,7 +87,7 @@ class Executor:
 
         async def run_into(call: ToolCall) -> None:
             try:
-                put(await self._run_one(call, lambda value: put(ToolProgress(call, value, self.step))))
+                put(self._noted(await self._run_one(call, lambda value: put(ToolProgress(call, value, self.step)))))
             except BaseException as error:
                 put(error)
                 if not isinstance(error, Exception):
@@ -94,6 +96,7 @@ class Executor:
         waiting = deque(calls)
         running: list[Begun] = []
         in_flight = 0
+        exceeded: BudgetExceededError | None = None
         try:
             while waiting or in_flight:
                 while waiting and in_flight < limit:
@@ -105,13 +108,24 @@ class Executor:
                         await waiter.wait(None)
                 idle = False
                 item = items.popleft()
-                if isinstance(item, BaseException) and not isinstance(item, UnknownOutcome):
-                    raise item
                 in_flight -= not isinstance(item, ToolProgress)
-                yield item
+                if isinstance(item, BudgetExceededError):  # what runs already ends, so that its result is known
+                    exceeded = exceeded or item
+                    waiting.clear()
+                elif isinstance(item, BaseException) and not isinstance(item, UnknownOutcome):
+                    raise item
+                else:
+                    yield item
+            if exceeded is not None:
+                raise exceeded
         finally:
             for one in running:
                 await one.aclose()
+
+    def _noted(self, outcome: Any) -> Any:
+        if isinstance(outcome, ToolOutcome):
+            self.finished[outcome.call.id] = outcome
+        return outcome
 
     async def _run_one(self, call: ToolCall, report: Callable[[Any], object] | None) -> Any:
         """The outcome of one call."""
@@ -157,7 +171,7 @@ class Executor:
         made = next((one for one in reversed(self.messages) if one.role == "assistant"), None)
         if made is not None and made.incomplete:
             try:
-                loads(call.arguments_json or "{}")
+                loads(call.arguments_json)
             except ValueError:
                 raise SchemaError(["the answer was cut off before they were complete; write less at once"]) from None
         return tool.read_arguments(call)

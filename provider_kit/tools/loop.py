@@ -6,8 +6,8 @@ one action, and ``stream_run``, which yields what happens.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from math import isfinite
 from typing import Any, NoReturn, TypeAlias
 
@@ -15,6 +15,7 @@ from attrs import define, evolve, field
 
 from provider_kit.errors import (
     BudgetExceededError,
+    DeadlineExceededError,
     InvalidRequestError,
     MaxStepsExceededError,
     StreamError,
@@ -56,6 +57,8 @@ DEFAULT_PARALLEL_TOOLS = 8
 _MOST_REPEATS = 3
 #: How often a step is asked for again whose stream broke off.
 _STREAM_RETRIES = 1
+#: Seconds by which two readings of a clock may differ that mean the same moment.
+_CLOCK_STEP = 0.02
 _TOO_BIG_TO_COMPARE = 100_000
 
 
@@ -261,6 +264,15 @@ class Run:
     def _decided(self, action: Action) -> bool:
         return all(call.id in self.decisions for call in action.calls)
 
+    @contextmanager
+    def _within_time(self) -> Iterator[None]:
+        """A request that took the rest of the time of a budget ends the run by that budget."""
+        try:
+            yield
+        except DeadlineExceededError:
+            self.spending.check_time(self.asking.runtime.now() + _CLOCK_STEP)
+            raise
+
     def _stop_steps(self) -> NoReturn:
         self.stopped_by = "max_steps"
         raise MaxStepsExceededError(
@@ -292,13 +304,15 @@ class Run:
             self.tools |= {tool.name: tool for tool in plan.tools if tool.native is None}
         options = {**plan.options, "tools": plan.tools} if plan.tools else plan.options
         if self.live:
-            async with aclosing(self._stream(plan, options)) as events:
-                async for event in events:
-                    yield event
+            with self._within_time():
+                async with aclosing(self._stream(plan, options)) as events:
+                    async for event in events:
+                        yield event
             reply = self.reply
             assert reply is not None
         else:
-            reply = self.reply = await self.asking.chat(plan.messages, options)
+            with self._within_time():
+                reply = self.reply = await self.asking.chat(plan.messages, options)
         message = reply.message
         if reply.finish_reason == "length" and message.tool_calls and not message.incomplete:
             message = evolve(message, incomplete=True)
@@ -426,7 +440,7 @@ class Run:
             self.ledger,
             self.decisions,
         )
-        done: dict[str, ToolOutcome] = {}
+        done = executor.finished
         if self.live:
             for call in action.calls:
                 yield ToolStarted(call, number)
@@ -434,7 +448,6 @@ class Run:
         try:
             async for item in outcomes:
                 if isinstance(item, ToolOutcome):
-                    done[item.call.id] = item
                     if self.live:
                         yield ToolFinished(item.call, item.result, number, item.error)
                 elif isinstance(item, UnknownOutcome):

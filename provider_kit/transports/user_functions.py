@@ -63,6 +63,13 @@ async def call_user_function(
     return value
 
 
+def _not_cancelled(error: asyncio.CancelledError, task: asyncio.Task[Any] | None) -> BaseException:
+    """The error for a function that raised ``CancelledError`` itself, as when a task it waited for was cancelled."""
+    if task is not None and task.cancelling():
+        return error
+    return RuntimeError("the function raised CancelledError, although nobody cancelled it")
+
+
 async def _finished(awaitable: Any) -> Any:
     return await awaitable
 
@@ -76,7 +83,10 @@ async def _awaited(
     function: Callable[..., Any], arguments: tuple[Any, ...], is_generator: bool, report: Callable[[Any], object] | None
 ) -> Any:
     if not is_generator:
-        return await function(*arguments)
+        try:
+            return await function(*arguments)
+        except asyncio.CancelledError as error:
+            raise _not_cancelled(error, asyncio.current_task()) from error
     last: Any = _NOTHING
     generator: AsyncGenerator[Any, None] = function(*arguments)
     try:
@@ -84,6 +94,8 @@ async def _awaited(
             if last is not _NOTHING and report is not None:
                 report(last)
             last = value
+    except asyncio.CancelledError as error:
+        raise _not_cancelled(error, asyncio.current_task()) from error
     finally:
         await generator.aclose()
     return None if last is _NOTHING else last
@@ -93,7 +105,10 @@ def _called(
     function: Callable[..., Any], arguments: tuple[Any, ...], is_generator: bool, report: Callable[[Any], object] | None
 ) -> Any:
     if not is_generator:
-        return function(*arguments)
+        try:
+            return function(*arguments)
+        except asyncio.CancelledError as error:
+            raise _not_cancelled(error, None) from error
     last: Any = _NOTHING
     generator: Generator[Any, None, Any] = function(*arguments)
     try:

@@ -1,6 +1,7 @@
 """Many prompts at once: in order, bounded, lazy, in both worlds."""
 
 import asyncio
+import contextvars
 import threading
 import time
 import tracemalloc
@@ -165,6 +166,28 @@ def test_a_slow_source_does_not_hold_the_answers(client):
 
     assert asyncio.run(main()) == 1
     assert ended == [True]
+
+
+def test_a_source_runs_in_one_task(client):
+    """Its limits of time, task groups and context variables are its own."""
+    count = contextvars.ContextVar("count", default=0)
+    seen = []
+
+    async def prompts():
+        for number in range(3):
+            seen.append(count.get())
+            count.set(number + 1)
+            yield f"p{number}"
+        async with asyncio.timeout(0.05):
+            await asyncio.sleep(3600)
+
+    async def main():
+        async for _ in client.amap(prompts(), concurrency=2):
+            pass
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(main())
+    assert seen == [0, 1, 2]
 
 
 def test_an_error_of_a_source_that_is_awaited_is_raised(client):

@@ -496,6 +496,16 @@ def test_older_turns_are_left_out_of_the_request_only(world, client, server):
     assert len(talk.messages) == 12
 
 
+def test_the_same_message_twice_is_two_messages(client, server):
+    """What is left out is counted, not looked up."""
+    talk = client.conversation(max_input_tokens=40)
+    message = Message("user", "My name is Ada, and I have a lot to say.")
+    for _ in range(4):
+        talk.say(message)
+    roles = [one["role"] for one in server.requests[-1].json["messages"]]
+    assert roles in (["user"], ["user", "assistant", "user"], ["user", "assistant", "user", "assistant", "user"])
+
+
 def test_a_summary_is_made_once_for_what_is_left_out(world, client, server):
     """And extended, not made again."""
     made = []

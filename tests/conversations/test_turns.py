@@ -1,14 +1,16 @@
 """Turns that meet, fail or are left: none waits for itself, and what was there before comes back."""
 
 import asyncio
+import concurrent.futures
 import json
 import os
+import sqlite3
 import threading
 
 import attrs
 import pytest
 
-from provider_kit import Conversation, InternalServerError, InvalidRequestError, answer, tool
+from provider_kit import Conversation, InternalServerError, InvalidRequestError, SQLiteHistory, answer, tool
 from provider_kit.testing import FakeServer
 
 
@@ -132,6 +134,233 @@ def test_saying_something_while_reading_is_an_error(client, server, impatient):
                 break
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("read", ["chunks", "events", "text"])
+def test_the_next_turn_waits_for_a_stream_that_was_left_a_moment_ago(client, server, read):
+    """Python ends the generator in another task, a little later."""
+    server.reply("one two three")
+    server.reply("second")
+
+    async def main():
+        talk = client.conversation()
+        turn = talk.astream("Count.")
+        async for _ in turn if read == "chunks" else getattr(turn, read)():
+            break
+        reply = await talk.asay("And now?")
+        return reply.text, [message.incomplete for message in talk.messages]
+
+    assert asyncio.run(main()) == ("second", [False, True, False, False])
+
+
+def test_a_stream_that_was_left_is_not_read_on_unseen(client, server):
+    """It says so, and how to read on."""
+    talk = client.conversation()
+    turn = talk.stream("Count.")
+    for _ in turn:
+        break
+    with pytest.raises(InvalidRequestError, match="was left"):
+        list(turn)
+    pieces = iter(talk.stream("Count again."))
+    next(pieces)
+    assert list(pieces)
+
+
+def test_a_stream_read_in_threads_of_a_pool(client, server):
+    """As web frameworks do; turns of the same threads wait for its end."""
+    talk = client.conversation()
+    server.always(latency=0.05)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            pieces = iter(talk.stream("Count."))
+            pool.submit(next, pieces).result(10)
+            others = [pool.submit(talk.say, f"What is {number} + 1?") for number in range(1)]
+            for _ in pieces:
+                pass
+            assert [other.result(10).text for other in others] == ["0 + 1 = 1"]
+    finally:
+        server.always()
+
+
+def test_what_a_tool_starts_for_later_may_say_something(client, server):
+    """After the turn, in a task that has the tool's context."""
+    later = []
+
+    async def remind() -> str:
+        """Remind me later."""
+
+        async def go():
+            await ended.wait()
+            return (await talk.asay("The reminder.")).text
+
+        later.append(asyncio.create_task(go()))
+        return "ok"
+
+    talk = client.conversation(tools=[remind])
+    server.reply("", tool_calls=[("remind", {})])
+    server.reply("done")
+    server.reply("reminded")
+    ended = None
+
+    async def main():
+        nonlocal ended
+        ended = asyncio.Event()
+        await talk.asay("Remind me.")
+        ended.set()
+        return await later[0]
+
+    assert asyncio.run(main()) == "reminded"
+
+
+def test_retries_wait_for_their_turn(client, server):
+    """As any other; and reading the store anew does not disturb a turn."""
+    store = LaterStore()
+
+    async def main():
+        talk = client.conversation("it", store=store)
+        await talk.asay("My name is Ada.")
+        replies = await asyncio.gather(talk.asay("What is my name?"), talk.aretry(), talk.areload())
+        return [reply.text for reply in replies[:2]], [message.role for message in talk.messages]
+
+    assert asyncio.run(main()) == (["Your name is Ada."] * 2, ["user", "assistant"] * 2)
+
+
+def test_tools_of_a_turn_may_be_approved(client, server):
+    """The conversation does not know them; resume() gets them again."""
+    talk = client.conversation()
+    server.reply("", tool_calls=[("pay", {"amount": 3})])
+    server.reply("done")
+    talk.say("Pay.", tools=[pay])
+    talk.approve()
+    assert talk.resume(tools=[pay]).text == "done"
+
+
+def test_approving_everything_leaves_what_somebody_must_answer(client, server):
+    """All calls that can run, or an error."""
+    from provider_kit import Tool
+
+    ask = Tool("ask_human", "Ask.", {"type": "object", "properties": {}})
+    talk = client.conversation(tools=[pay, ask])
+    server.reply("", tool_calls=[("pay", {"amount": 3}), ("ask_human", {})])
+    talk.say("Pay.")
+    talk.approve()
+    with pytest.raises(InvalidRequestError, match="'ask_human' has no function"):
+        talk.approve()
+    talk.answer(talk.pending_tool_calls[-1], "yes")
+    server.reply("done")
+    assert talk.resume().text == "done"
+
+
+def test_leaving_before_the_tools_ran_leaves_no_open_call(world, client, server):
+    """The text stays, marked as incomplete; the next turn goes on."""
+
+    def act() -> str:
+        """Act."""
+        return "acted"
+
+    talk = client.conversation(tools=[act])
+    server.reply("let me see", tool_calls=[("act", {})])
+    if world.name == "blocking":
+        for event in talk.stream("Go.").events():
+            if type(event).__name__ == "ToolStarted":
+                break
+    else:
+
+        async def main():
+            events = talk.astream("Go.").events()
+            async for event in events:
+                if type(event).__name__ == "ToolStarted":
+                    break
+            await events.aclose()
+
+        asyncio.run(main())
+    assert [(message.role, message.text, message.incomplete) for message in talk.messages] == [
+        ("user", "Go.", False),
+        ("assistant", "let me see", True),
+    ]
+    assert not talk.pending_tool_calls
+    assert world(talk, "say", "Never mind.").text
+
+
+def test_a_turn_that_was_cancelled_while_it_was_stored(client, server, tmp_path):
+    """Its question may be in the store, and is taken back."""
+    path = tmp_path / "talks.db"
+
+    async def main():
+        talk = client.conversation("it", store=path)
+        await talk.asay("My name is Ada.")
+        before = SQLiteHistory(path).load("it")["revision"]
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            async with asyncio.timeout(0.1):
+                await talk.asay("What is my name?")
+        except TimeoutError:
+            pass
+        other.execute("COMMIT")
+        other.close()
+        end = asyncio.get_running_loop().time() + 10
+        while SQLiteHistory(path).load("it")["revision"] == before and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.01)
+        await talk.asay("What is my name?")
+        return [message.text for message in talk.messages]
+
+    assert asyncio.run(main()) == [
+        "My name is Ada.",
+        "Nice to meet you, Ada!",
+        "What is my name?",
+        "Your name is Ada.",
+    ]
+
+
+def test_decisions_reach_an_asynchronous_store(client, server):
+    """When they are told to."""
+    store = LaterStore()
+
+    async def main():
+        talk = client.conversation("it", store=store, tools=[pay])
+        server.reply("", tool_calls=[("pay", {"amount": 3})])
+        await talk.asay("Pay.")
+        talk.approve()
+        await talk.astore()
+        server.reply("done")
+        return (await client.conversation("it", store=store, tools=[pay]).aresume()).text
+
+    assert asyncio.run(main()) == "done"
+
+
+def test_a_backup_takes_the_place_of_what_is_stored(client, tmp_path):
+    """It was asked for."""
+    talk = client.conversation("it", store=tmp_path / "talks.db")
+    talk.say("My name is Ada.")
+    talk.save(tmp_path / "backup.json")
+    talk.say("My name is Bob.")
+    again = Conversation.load(tmp_path / "backup.json", client, id="it", store=tmp_path / "talks.db")
+    assert again.say("What is my name?").text == "Your name is Ada."
+    assert len(client.conversation("it", store=tmp_path / "talks.db").messages) == 4
+
+
+def test_a_new_system_prompt_is_stored(client, server, tmp_path):
+    """And sent."""
+    talk = client.conversation("it", store=tmp_path / "talks.db", system="Be brief.")
+    talk.say("Hello")
+    other = client.conversation("it", store=tmp_path / "talks.db")
+    other.say("Hello again")
+    talk.system = "Be polite."
+    assert client.conversation("it", store=tmp_path / "talks.db").system == "Be polite."
+    talk.say("And now?")
+    assert server.requests[-1].json["messages"][0]["content"] == "Be polite."
+
+
+def test_a_correction_that_fails_is_not_remembered(world, client, server):
+    """Neither the wrong answer nor what was said to it."""
+    talk = client.conversation()
+    server.fault(latency=0)
+    server.fault(500)
+    server.reply("no JSON")
+    with pytest.raises(InternalServerError):
+        world(talk, "say", "How many?", output_type=int)
+    assert talk.messages == []
 
 
 def test_numbers_of_threads_are_used_again(client):

@@ -48,6 +48,12 @@ def test_it_is_read_as_it_was_meant(text):
         ('I think [see below]: {"a": 1}', {"a": 1}),
         ('{"text": "see\n```json\n{1}\n```\nok"}', {"text": "see\n```json\n{1}\n```\nok"}),
         ('["a" "b"]', ["a", "b"]),
+        ('{"name": "Ada"}\n\n[1] https://example.org/Ada', {"name": "Ada"}),
+        ('According to [1] and [2, 3]:\n{"name": "Ada"}', {"name": "Ada"}),
+        ('Here:\n```json\n{"md": "Run:\\n```sh\\nls\\n```\\nDone"}\n```', {"md": "Run:\n```sh\nls\n```\nDone"}),
+        ('{"a": 1}}', {"a": 1}),
+        ('{"subject": "Learn "C"# fast",\n "body": "hi"}', {"subject": 'Learn "C"# fast', "body": "hi"}),
+        ('{"a": 1}, as you asked.', {"a": 1}),
     ],
 )
 def test_odd_texts_and_numbers(text, value):
@@ -81,6 +87,13 @@ def test_nothing_is_invented(text):
         '{"a": 1 / 2}',
         '{"age": 36}\nWait, that is wrong: {"age": 37}',
         '{"a": 0x1F}',
+        '{"to": "Bob"}, "amount": 5}',
+        '{"a": {"b": 1}}, "c": 2}',
+        '{"x":[1,2}, "y":3}',
+        '["a"], "b"]',
+        '{"size": "15"", "brand": "Dell"}',
+        '{"text":"hi","channel": #general\n}',
+        '```json\n{"name":"draft"}\n``` Wait, wrong. Final:\n```json\n{"name":"final"}\n```',
     ],
 )
 def test_what_may_be_read_in_several_ways_is_refused(text):

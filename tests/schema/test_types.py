@@ -223,6 +223,16 @@ def test_the_branch_that_fits_as_it_is_comes_before_one_that_needs_corrections()
     assert schema.read({"x": "1", "y": 2}) == Spot(1, 2)
     assert schema.read({"x": "1", "y": "2"}) == Spot(1, 2)
 
+    @dataclasses.dataclass
+    class Named:
+        x: int
+        y: int = 0
+        owner: str | None = None
+
+    for both in (Place | Named, Named | Place):  # null for what has a default is what a strict schema demands
+        assert type_schema(both).read({"x": 1, "y": None, "owner": "Ada"}) == Named(1, 0, "Ada")
+        assert type_schema(both).read({"x": 1, "y": "3"}) == Named(1, 3)
+
 
 class Rank(enum.IntEnum):
     LOW = 1

@@ -1,5 +1,6 @@
 """What a run must never do: hang, run what was cut, forget a decision, or take one budget for another."""
 
+import asyncio
 import math
 import threading
 
@@ -12,6 +13,7 @@ from provider_kit import (
     Message,
     StructuredOutputError,
     ToolCall,
+    answer,
     approve,
     tool,
 )
@@ -115,6 +117,115 @@ def test_a_cut_call_is_not_run_when_it_is_approved_later(run, client, server, ap
     assert first.text == "done"
     assert seen == []
     assert "cut off" in str(first.messages)
+
+
+def test_a_call_that_was_cut_before_its_arguments_is_not_run(run, client, server):
+    """It would run with all its defaults."""
+    seen = []
+
+    def delete(path: str = "/everything") -> str:
+        """Delete."""
+        seen.append(path)
+        return "deleted"
+
+    server.reply("", tool_calls=[("delete", "")], finish_reason="length")
+    server.reply("done")
+    assert "cut off" in str(run(client, "Go.", tools=[delete]).messages)
+    assert seen == []
+
+
+def test_what_has_run_is_in_the_result_of_an_exceeded_budget(run, client, server):
+    """Whoever continues does not run it again."""
+    seen = []
+
+    async def pay(number: int) -> str:
+        """Pay."""
+        await asyncio.sleep(0.1)
+        seen.append(number)
+        return "paid"
+
+    def agent(question: str) -> str:
+        """Ask an agent."""
+        return client.run(question).text
+
+    server.reply("", tool_calls=[("pay", {"number": 1}), ("agent", {"question": "q"})])
+    with pytest.raises(BudgetExceededError) as caught:
+        run(client, "Go.", tools=[pay, agent], budget=Budget(steps=1))
+    told = [part.content for one in caught.value.result.messages if one.role == "tool" for part in one.parts]
+    assert told == ["paid"]
+    assert seen == [1]
+
+
+def test_progress_that_is_the_last_that_was_read(client, server):
+    """The tool has ended by then, and its result is kept."""
+    server.reply("", tool_calls=[("count", {})])
+
+    def count() -> object:
+        """Count."""
+        yield 1
+        yield 2
+
+    stream = client.stream_run("Go.", tools=[count], max_parallel_tools=1)
+    for event in stream:
+        if type(event).__name__ == "ToolProgress":
+            break
+    stream.close()
+    assert [message.role for message in stream.result.messages] == ["user", "assistant", "tool"]
+
+
+def test_the_seconds_of_a_budget_end_a_request(run, client, server):
+    """With the error of the budget, and the result so far."""
+
+    def act() -> str:
+        """Act."""
+        return "acted"
+
+    server.fault(latency=0)
+    server.fault(latency=3)
+    server.reply("", tool_calls=[("act", {})])
+    server.reply("done")
+    with pytest.raises(BudgetExceededError) as caught:
+        run(client, "Go.", tools=[act], budget=Budget(seconds=0.4))
+    assert caught.value.limit == "seconds"
+    assert [message.role for message in caught.value.result.messages] == ["user", "assistant", "tool"]
+
+
+def test_an_answer_that_json_cannot_hold_is_refused_before_anything_runs(run, client, server):
+    """A decision is checked as a whole."""
+    seen = []
+
+    @tool(requires_approval=True)
+    def pay(number: int) -> str:
+        """Pay."""
+        seen.append(number)
+        return "paid"
+
+    server.reply("", tool_calls=[("pay", {"number": 1}), ("pay", {"number": 2})])
+    parked = run(client, "Go.", tools=[pay])
+    first, second = parked.pending
+    with pytest.raises(InvalidRequestError, match="cannot be written as JSON"):
+        run(client, parked.messages, tools=[pay], decisions={first.id: approve(), second.id: answer({1, object()})})
+    assert seen == []
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_tool_that_was_cancelled_by_others_has_failed(run, client, server, plain):
+    """The run was not."""
+
+    async def wait() -> str:
+        """Wait for a task that somebody cancels."""
+        raise asyncio.CancelledError
+
+    def fetch() -> str:
+        """Fetch."""
+        raise asyncio.CancelledError
+
+    function = fetch if plain else wait
+    server.reply("", tool_calls=[(function.__name__, {})])
+    server.reply("done")
+    result = run(client, "Go.", tools=[function])
+    assert result.text == "done"
+    assert result.steps[0].outcomes[0].result.is_error
 
 
 def test_brackets_that_are_missing_are_not_added_to_arguments(run, client, server):
