@@ -8,7 +8,7 @@ from typing import Any, Generic, NoReturn
 from provider_kit.conversations.turns import Turn
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import Chunk, T_co
-from provider_kit.model.closing import AsyncClosing, BlockingClosing
+from provider_kit.model.closing import AsyncClosing, BlockingClosing, aclose_generator, close_generator
 from provider_kit.tools.result import RunResult
 from provider_kit.tools.run_events import RunEvent
 from provider_kit.transports.drive import iterate_blocking
@@ -92,7 +92,7 @@ class ConversationStream(BlockingClosing, _Base[T_co]):
         """End the turn. Safe to call twice."""
         closing: Any = self._iterator
         if closing is not None:
-            closing.close()
+            close_generator(closing)
 
     def __aiter__(self) -> NoReturn:
         raise TypeError("stream() is read by a plain loop; in asyncio write: async for chunk in talk.astream(…)")
@@ -134,7 +134,7 @@ class AsyncConversationStream(AsyncClosing, _Base[T_co]):
     async def aclose(self) -> None:
         """End the turn. Safe to call twice."""
         if self._generator is not None:
-            await self._generator.aclose()
+            await aclose_generator(self._generator)
 
     def __iter__(self) -> NoReturn:
         raise TypeError("astream() is read by async for; in a plain loop write: for chunk in talk.stream(…)")

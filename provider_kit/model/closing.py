@@ -2,10 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Generator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-__all__ = ["AsyncClosing", "BlockingClosing", "Closing"]
+from provider_kit.errors import InvalidRequestError
+
+__all__ = ["AsyncClosing", "BlockingClosing", "Closing", "aclose_generator", "close_generator"]
+
+
+def close_generator(generator: Generator[Any, Any, Any]) -> None:
+    """Close a generator that nobody is reading at the moment.
+
+    Raises:
+        InvalidRequestError: Another thread is reading it.
+    """
+    try:
+        generator.close()
+    except ValueError as error:
+        if not getattr(generator, "gi_running", False):
+            raise
+        raise InvalidRequestError("The stream is being read in another thread.", hint=_END_IT) from error
+
+
+async def aclose_generator(generator: AsyncGenerator[Any, Any]) -> None:
+    """Close an asynchronous generator that nobody is reading at the moment.
+
+    Raises:
+        InvalidRequestError: Another task is reading it.
+    """
+    try:
+        await generator.aclose()
+    except RuntimeError as error:
+        if not getattr(generator, "ag_running", False):
+            raise
+        raise InvalidRequestError("The stream is being read in another task.", hint=_END_IT) from error
+
+
+_END_IT = "To end it from there, give the call a token: cancel=CancelToken(), and cancel() that."
 
 
 class BlockingClosing:

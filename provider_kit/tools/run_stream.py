@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Generic, NoReturn
 
 from provider_kit.model.chat import T_co
-from provider_kit.model.closing import AsyncClosing, BlockingClosing
+from provider_kit.model.closing import AsyncClosing, BlockingClosing, aclose_generator, close_generator
 from provider_kit.tools.loop import Run
 from provider_kit.tools.result import RunResult
 from provider_kit.tools.run_events import RunEvent, TextDelta
@@ -41,7 +41,7 @@ class RunStream(BlockingClosing, Generic[T_co]):
 
     def close(self) -> None:
         """End the run. Safe to call twice."""
-        self._events.close()
+        close_generator(self._events)
 
     def __aiter__(self) -> NoReturn:
         raise TypeError("stream_run() is read by a plain loop; in asyncio write: async for event in astream_run(…)")
@@ -73,7 +73,7 @@ class AsyncRunStream(AsyncClosing, Generic[T_co]):
 
     async def aclose(self) -> None:
         """End the run. Safe to call twice."""
-        await self._events.aclose()
+        await aclose_generator(self._events)
 
     def __await__(self) -> NoReturn:
         raise TypeError("astream_run() is not awaited; write: async for event in client.astream_run(…)")
