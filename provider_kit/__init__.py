@@ -241,7 +241,6 @@ if TYPE_CHECKING:
     from provider_kit.tools.function import tool as tool
     from provider_kit.tools.ledger import Ledger as Ledger
     from provider_kit.tools.ledger import LedgerEntry as LedgerEntry
-    from provider_kit.tools.loop import StepPlan as StepPlan
     from provider_kit.tools.options import RunOptions as RunOptions
     from provider_kit.tools.result import RunResult as RunResult
     from provider_kit.tools.result import Step as Step
@@ -257,6 +256,7 @@ if TYPE_CHECKING:
     from provider_kit.tools.run_events import ToolStarted as ToolStarted
     from provider_kit.tools.run_stream import AsyncRunStream as AsyncRunStream
     from provider_kit.tools.run_stream import RunStream as RunStream
+    from provider_kit.tools.settings import StepPlan as StepPlan
     from provider_kit.tools.sqlite_ledger import SQLiteLedger as SQLiteLedger
     from provider_kit.transports.scripted import ScriptedTransport as ScriptedTransport
     from provider_kit.wire.rate_limit_headers import Allowance as Allowance
@@ -347,7 +347,7 @@ _HOMES = names_by_module(
         provider_kit.tools.decisions: Decision answer approve deny edit
         provider_kit.tools.function: FunctionTool tool
         provider_kit.tools.ledger: Ledger LedgerEntry
-        provider_kit.tools.loop: StepPlan
+        provider_kit.tools.settings: StepPlan
         provider_kit.tools.options: RunOptions
         provider_kit.tools.result: RunResult Step ToolOutcome
         provider_kit.tools.run_events: RunEvent RunReset StepEnded TextDelta ThinkingDelta ToolCallProgress

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from attrs import evolve
 
-from provider_kit.conversations.checks import has_images, pending_tool_calls
+from provider_kit.conversations.checks import has_images
+from provider_kit.conversations.deciding import Deciding, id_of
 from provider_kit.conversations.document import ConversationState
-from provider_kit.conversations.storing import Storing
 from provider_kit.conversations.stream import AsyncConversationStream, ConversationStream
 from provider_kit.conversations.truncate import truncate_messages
 from provider_kit.conversations.turns import Core, Turn
@@ -24,12 +24,8 @@ from provider_kit.model.chat import Usage
 from provider_kit.model.inputs import Messages
 from provider_kit.model.messages import Message, ToolCall, ToolResult
 from provider_kit.model.models import Model
-from provider_kit.model.tools import Tool
-from provider_kit.schema.build import to_json
 from provider_kit.structured.verbs import runtime_for
-from provider_kit.tools.actions import check_decisions
-from provider_kit.tools.decisions import Decision, answer, approve, deny, edit
-from provider_kit.tools.function import FunctionTool, tools_of
+from provider_kit.tools.decisions import edit
 from provider_kit.transports.drive import run_to_completion
 
 if TYPE_CHECKING:
@@ -43,7 +39,7 @@ __all__ = ["Conversation"]
 T = TypeVar("T")
 
 
-class Conversation(Storing):
+class Conversation(Deciding):
     """A conversation; made by ``client.conversation(…)``.
 
     Args:
@@ -102,11 +98,6 @@ class Conversation(Storing):
     def cost(self) -> Decimal | None:
         """Price of all turns so far in US dollars; ``None`` if that of one of them is unknown."""
         return self.usage.cost
-
-    @property
-    def pending_tool_calls(self) -> list[ToolCall]:
-        """Tool calls that wait for a result or a decision."""
-        return pending_tool_calls(self._loaded().messages)
 
     @property
     def has_images(self) -> bool:
@@ -328,7 +319,7 @@ class Conversation(Storing):
             InvalidRequestError: Nothing was said yet; or there is no such call.
         """
         if arguments is not None or isinstance(first, ToolCall):
-            return self._decide({_id_of(first): edit(arguments)})
+            return self._decide({id_of(first): edit(arguments)})
         return run_to_completion(self._again(False, False, first, options.pop("output_type", None), options).to_end())
 
     @overload
@@ -385,76 +376,6 @@ class Conversation(Storing):
             state.branches.append(state.messages)
             state.messages, state.summary, state.summarised = kept, None, 0
             self._store()
-
-    # -------------------------------------------------------------------------------------------- decisions
-
-    def approve(self, call: str | ToolCall | None = None) -> None:
-        """Let a waiting tool call run, with :meth:`resume`.
-
-        Args:
-            call: The call or its id; default: every call that waits and can run.
-
-        Raises:
-            InvalidRequestError: No such call waits, or it is decided already.
-        """
-        if call is not None:
-            self._decide({_id_of(call): approve()})
-            return
-        tools, decided = self._tools(), self._current().decisions
-        waiting = [one for one in self.pending_tool_calls if one.id not in decided]
-        can_run = [one.id for one in waiting if one.name not in tools or isinstance(tools[one.name], FunctionTool)]
-        if not waiting:
-            raise InvalidRequestError("No tool call waits for a decision.", hint="See talk.pending_tool_calls.")
-        if not can_run:
-            raise InvalidRequestError(
-                f"The tool {waiting[0].name!r} has no function that could run.", hint="talk.answer(call, …)."
-            )
-        self._decide(dict.fromkeys(can_run, approve()))
-
-    def deny(self, call: str | ToolCall, reason: str = "") -> None:
-        """Do not let a waiting tool call run; the model is told the reason, with :meth:`resume`."""
-        self._decide({_id_of(call): deny(reason)})
-
-    def answer(self, call: str | ToolCall, value: Any) -> None:
-        """Give the result of a waiting tool call, which then does not run; go on with :meth:`resume`."""
-        try:
-            value = to_json(value)
-        except (TypeError, ValueError) as error:
-            raise InvalidRequestError(
-                f"The answer to {_id_of(call)!r} cannot be written as JSON: {error}.",
-                hint="Give text, numbers, lists, dicts, or objects with fields.",
-            ) from error
-        self._decide({_id_of(call): answer(value)})
-
-    def _decide(self, decisions: Mapping[str, Decision]) -> None:
-        state = self._current()
-        waiting = {one.id: one for one in self.pending_tool_calls}
-        for call_id in decisions:
-            if call_id in state.decisions:
-                raise InvalidRequestError(
-                    f"The call {call_id!r} is decided already.", hint="Go on with talk.resume(); a decision is final."
-                )
-            if call_id not in waiting:
-                raise InvalidRequestError(
-                    f"No call {call_id!r} waits here.", hint=f"Waiting: {', '.join(waiting) or 'none'}."
-                )
-        tools = self._tools()  # others may be given to resume(), which checks again
-        unknown = {call_id: one for call_id, one in decisions.items() if waiting[call_id].name not in tools}
-        later = {call_id: one for call_id, one in unknown.items() if one.kind in ("approve", "edit")}
-        now = {call_id: one for call_id, one in decisions.items() if call_id not in later}
-        state.decisions.update({**later, **check_decisions(now, state.messages, tools)})
-        self._store()
-
-    def _tools(self) -> dict[str, Tool]:
-        """The tools of the conversation, or of its client."""
-        given = self._core.options.get("tools")
-        if given is None:
-            given = getattr(self.client, "_defaults", {}).get("tools")
-        return {one.name: one for one in tools_of(given or ())}
-
-
-def _id_of(call: str | ToolCall) -> str:
-    return call.id if isinstance(call, ToolCall) else call
 
 
 def _is_question(message: Message) -> bool:

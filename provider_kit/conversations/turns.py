@@ -32,8 +32,9 @@ from provider_kit.model.messages import Message
 from provider_kit.model.models import Model
 from provider_kit.policies.concurrency import Slots
 from provider_kit.tools.budget import Spending, current_spending
-from provider_kit.tools.loop import Run, StepPlan
+from provider_kit.tools.loop import Run
 from provider_kit.tools.result import RunResult
+from provider_kit.tools.settings import StepPlan
 from provider_kit.transports.base import Runtime
 
 #: The revision of a state that is older than the stored one.

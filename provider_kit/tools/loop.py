@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from math import isfinite
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from provider_kit.errors import (
     BudgetExceededError,
     DeadlineExceededError,
-    InvalidRequestError,
     MaxStepsExceededError,
     StreamError,
     StructuredOutputError,
@@ -30,11 +28,10 @@ from provider_kit.model.tools import Tool
 from provider_kit.structured.output import OutputSpec, correction, take_output
 from provider_kit.structured.verbs import Asking, StreamedAnswer
 from provider_kit.tools.actions import Action, check_decisions, next_action
-from provider_kit.tools.budget import Budget, Spending, current_spending
+from provider_kit.tools.budget import Spending, current_spending
 from provider_kit.tools.decisions import Decision
-from provider_kit.tools.execution import Executor, OnToolError, UnknownOutcome
+from provider_kit.tools.execution import Executor, UnknownOutcome
 from provider_kit.tools.function import tools_of
-from provider_kit.tools.ledger import Ledger
 from provider_kit.tools.result import RunResult, Step, StoppedBy, ToolOutcome, run_result
 from provider_kit.tools.run_events import (
     RunEvent,
@@ -47,12 +44,10 @@ from provider_kit.tools.run_events import (
     ToolProgress,
     ToolStarted,
 )
+from provider_kit.tools.settings import StepPlan, take_settings
 
-__all__ = ["AfterStep", "BeforeStep", "Run", "StepPlan"]
+__all__ = ["Run"]
 
-DEFAULT_MAX_STEPS = 10
-#: Calls of one step that run at once.
-DEFAULT_PARALLEL_TOOLS = 8
 #: The same call with the same result as often as this ends a run.
 _MOST_REPEATS = 3
 #: How often a step is asked for again whose stream broke off.
@@ -60,42 +55,6 @@ _STREAM_RETRIES = 1
 #: Seconds by which two readings of a clock may differ that mean the same moment.
 _CLOCK_STEP = 0.02
 _TOO_BIG_TO_COMPARE = 100_000
-
-
-@define
-class StepPlan:
-    """The request of one step, before it is sent; ``before_step`` may change it. The transcript stays as it is."""
-
-    #: From 1.
-    number: int
-    messages: list[Message] = field(repr=lambda messages: f"<{len(messages)} messages>")
-    tools: list[Tool]
-    #: Further options of the request: ``model``, ``temperature``, ``tool_choice`` and so on.
-    options: dict[str, Any]
-    #: Tokens used so far.
-    usage: Usage
-
-
-#: Called before each request of a run; it may change the plan. Sync or async.
-BeforeStep: TypeAlias = Callable[[StepPlan], Any]
-#: Called after each step, with its calls; ``False`` ends the run. Sync or async.
-AfterStep: TypeAlias = Callable[[Step], Any]
-
-
-def _take(options: dict[str, Any], name: str, kinds: tuple[type, ...], default: Any, what: str) -> Any:
-    value = options.pop(name, None)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        raise InvalidRequestError(f"{name} must be {what}, not {value!r}.")
-    return value
-
-
-def _callable(options: dict[str, Any], name: str) -> Any:
-    value = options.pop(name, None)
-    if value is not None and not callable(value):
-        raise InvalidRequestError(f"{name} must be a function, not {value!r}.")
-    return value
 
 
 class Run:
@@ -123,24 +82,7 @@ class Run:
         self.asking = asking
         self.live = live
         self.spec: OutputSpec | None = take_output(output_type, options, check=check)
-        self.deps = options.pop("deps", None)
-        self.max_steps: int = _take(options, "max_steps", (int,), DEFAULT_MAX_STEPS, "a whole number")
-        self.parallel: int = _take(options, "max_parallel_tools", (int,), DEFAULT_PARALLEL_TOOLS, "a whole number")
-        self.tool_timeout: float | None = _take(options, "tool_timeout", (int, float), None, "a number of seconds")
-        for name, number in (("max_steps", self.max_steps), ("max_parallel_tools", self.parallel)):
-            if number < 1:
-                raise InvalidRequestError(f"{name} must be at least 1, not {number}.")
-        self.budget: Budget | None = _take(options, "budget", (Budget,), None, "a Budget, e.g. Budget(tokens=10_000)")
-        self.ledger: Ledger | None = options.pop("ledger", None)
-        if self.ledger is not None and not callable(getattr(self.ledger, "start", None)):
-            raise InvalidRequestError(
-                f"ledger must be a ledger, not {self.ledger!r}.", hint="ledger=SQLiteLedger('calls.db', scope='job')"
-            )
-        if self.tool_timeout is not None and not (isfinite(self.tool_timeout) and self.tool_timeout > 0):
-            raise InvalidRequestError(f"tool_timeout must be a number of seconds above 0, not {self.tool_timeout!r}.")
-        self.before: BeforeStep | None = _callable(options, "before_step")
-        self.after: AfterStep | None = _callable(options, "after_step")
-        self.on_tool_error: OnToolError | None = _callable(options, "on_tool_error")
+        self.settings = take_settings(options)
         decisions = options.pop("decisions", None)
         tools = tools_of(options.pop("tools", None) or ())
         self.tools: dict[str, Tool] = {tool.name: tool for tool in tools if tool.native is None}
@@ -151,7 +93,7 @@ class Run:
         self.decisions: dict[str, Decision] = check_decisions(decisions, self.messages, self.tools)
         self.options = options
         now = asking.runtime.now()
-        self.spending = Spending(self.budget, now, current_spending.get())
+        self.spending = Spending(self.settings.budget, now, current_spending.get())
         self.steps: list[Step] = []
         self.usage: Usage | None = None
         self.reply: ChatResponse[Any] | None = None
@@ -235,7 +177,7 @@ class Run:
                     self.pending, self.stopped_by = (*action.waiting, *self.unknown), "pending"
                     return
                 if action.kind == "call":
-                    if self.asked >= self.max_steps and not self._decided(action):
+                    if self.asked >= self.settings.max_steps and not self._decided(action):
                         self._stop_steps()
                     async with aclosing(self._call(action)) as events:
                         async for event in events:
@@ -275,8 +217,9 @@ class Run:
 
     def _stop_steps(self) -> NoReturn:
         self.stopped_by = "max_steps"
+        most = self.settings.max_steps
         raise MaxStepsExceededError(
-            f"The run was not finished after {self.max_steps} step{'s' if self.max_steps > 1 else ''}.",
+            f"The run was not finished after {most} step{'s' if most > 1 else ''}.",
             result=self.result(),
             provider=self.reply.provider if self.reply is not None else None,
             model=self.reply.model if self.reply is not None else None,
@@ -286,18 +229,18 @@ class Run:
 
     async def _ask(self) -> AsyncGenerator[RunEvent, None]:
         """Send the conversation; the answer becomes part of it."""
-        if self.asked >= self.max_steps:
+        if self.asked >= self.settings.max_steps:
             self._stop_steps()
         self.asked += 1
         number = self.asked
         now = self.asking.runtime.now()
         self.spending.check(now)
         plan = StepPlan(number, self.messages, self.all_tools, self.options, self.usage or Usage())
-        if self.before is not None or number > 1 or self.spending.seconds_left(now) is not None:
+        if self.settings.before_step is not None or number > 1 or self.spending.seconds_left(now) is not None:
             plan.options = self._options_of(number, now)
-        if self.before is not None:
+        if self.settings.before_step is not None:
             plan.messages, plan.tools = list(self.messages), list(self.all_tools)
-            said = self.before(plan)
+            said = self.settings.before_step(plan)
             if hasattr(said, "__await__"):
                 await said
             plan.tools = tools_of(plan.tools or ())
@@ -408,7 +351,7 @@ class Run:
         outputs = outcome.outputs
         if len(outputs) > spec.retries or (len(outputs) > 1 and outputs[-2].problems == outputs[-1].problems):
             return
-        if self.asked >= self.max_steps or not self.asks_again:
+        if self.asked >= self.settings.max_steps or not self.asks_again:
             return
         if self.live:
             yield RunReset(number, error)
@@ -434,17 +377,17 @@ class Run:
             number,
             self.usage or Usage(),
             self.spending,
-            self.deps,
-            self.tool_timeout,
-            self.on_tool_error,
-            self.ledger,
+            self.settings.deps,
+            self.settings.tool_timeout,
+            self.settings.on_tool_error,
+            self.settings.ledger,
             self.decisions,
         )
         done = executor.finished
         if self.live:
             for call in action.calls:
                 yield ToolStarted(call, number)
-        outcomes = executor.run(action.calls, limit=self.parallel, live=self.live)
+        outcomes = executor.run(action.calls, limit=self.settings.max_parallel_tools, live=self.live)
         try:
             async for item in outcomes:
                 if isinstance(item, ToolOutcome):
@@ -483,9 +426,9 @@ class Run:
         return count >= _MOST_REPEATS
 
     async def _after(self, step: Step) -> None:
-        if self.after is None:
+        if self.settings.after_step is None:
             return
-        said = self.after(step)
+        said = self.settings.after_step(step)
         if hasattr(said, "__await__"):
             said = await said
         if said is False and next_action(self.messages, self.tools, {}).kind != "done":

@@ -10,7 +10,7 @@ from provider_kit.tools.budget import Budget
 from provider_kit.tools.decisions import Decision
 from provider_kit.tools.execution import OnToolError
 from provider_kit.tools.ledger import Ledger
-from provider_kit.tools.loop import AfterStep, BeforeStep
+from provider_kit.tools.settings import AfterStep, BeforeStep
 
 __all__ = ["RunOptions"]
 
