@@ -20,24 +20,6 @@ from provider_kit import (
     load_conversation,
     tool,
 )
-from provider_kit.testing import FakeServer
-
-
-@pytest.fixture(scope="module")
-def shared_server():
-    with FakeServer() as made:
-        yield made
-
-
-@pytest.fixture
-def server(shared_server):
-    shared_server.reset()
-    return shared_server
-
-
-@pytest.fixture
-def client(server):
-    return server.client(max_retries=0)
 
 
 def texts(conversation):
