@@ -23,7 +23,7 @@ class Replies(BlockingClosing, Iterator[R], Generic[R]):
         return self._replies
 
     def __next__(self) -> R:
-        return next(self._replies)  # type: ignore[no-any-return]  # an R
+        return next(self._replies)  # type: ignore[no-any-return]  # the generator yields Any
 
     def close(self) -> None:
         """Cancel what is still running. Safe to call twice."""
@@ -43,7 +43,7 @@ class AsyncReplies(AsyncClosing, AsyncIterator[R], Generic[R]):
         return self._replies
 
     async def __anext__(self) -> R:
-        return await self._replies.__anext__()  # type: ignore[no-any-return]  # an R
+        return await self._replies.__anext__()  # type: ignore[no-any-return]  # the generator yields Any
 
     async def aclose(self) -> None:
         """Cancel what is still running. Safe to call twice."""

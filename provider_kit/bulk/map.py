@@ -87,7 +87,7 @@ async def map_prompts(
     async def work(number: int, prompt: Any) -> None:
         try:
             outcome: Any = (True, await ask(prompt))
-        except BaseException as error:  # given to the reader
+        except BaseException as error:  # raised again by the reader, or by this task
             outcome = (False, error)
             if not isinstance(error, Exception):
                 ended.append((number, outcome))
@@ -108,7 +108,7 @@ async def map_prompts(
                 found = await source()
                 ended.append((_PROMPT, (True, found)))
                 waiter.wake()
-        except BaseException as error:  # given to the reader
+        except BaseException as error:  # raised again by the reader, or by this task
             ended.append((_PROMPT, (False, error)))
             waiter.wake()
             if not isinstance(error, Exception):

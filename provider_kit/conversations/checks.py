@@ -11,7 +11,7 @@ from provider_kit.model.openai_form import message_from_dict
 
 __all__ = ["fix_missing_tool_responses", "has_images", "pending_tool_calls", "validate_tool_calls"]
 
-#: What the model is told of a call that nobody answered.
+#: What the model is told of a call that has no result.
 MISSING_RESPONSE = "There is no result: the call was interrupted."
 
 

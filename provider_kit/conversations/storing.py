@@ -110,7 +110,7 @@ class Storing:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
             os.replace(beside, target)
-        except BaseException:
+        except BaseException:  # also an interrupt: the temporary file is not left behind
             os.unlink(beside)
             raise
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, NoReturn
 
 from provider_kit.conversations.turns import Turn
@@ -32,6 +33,14 @@ class _Base(Generic[T_co]):
         if turn.run is None:
             raise InvalidRequestError("The turn has not begun.", hint="Read the stream first.")
         return turn.run.result()
+
+    @contextmanager
+    def _noticing_exit(self) -> Iterator[None]:
+        try:
+            yield
+        except GeneratorExit:
+            self._left = True
+            raise
 
     def _started(self, as_chunks: bool) -> Any:
         if self._left:
@@ -63,22 +72,18 @@ class ConversationStream(BlockingClosing, _Base[T_co]):
 
     def __iter__(self) -> Iterator[Chunk]:
         try:
-            for event in self._read(True):
-                if type(event) is Chunk:
-                    yield event
-        except GeneratorExit:
-            self._left = True
-            raise
+            with self._noticing_exit():
+                for event in self._read(True):
+                    if type(event) is Chunk:
+                        yield event
         finally:
             self.close()  # the next turn waits for the end of this one
 
     def events(self) -> Iterator[RunEvent]:
         """Everything that happens: pieces of text, calls as they are written, progress and results of tools."""
         try:
-            yield from self._read(False)
-        except GeneratorExit:
-            self._left = True
-            raise
+            with self._noticing_exit():
+                yield from self._read(False)
         finally:
             self.close()
 
@@ -104,12 +109,10 @@ class AsyncConversationStream(AsyncClosing, _Base[T_co]):
     async def __aiter__(self) -> AsyncIterator[Chunk]:
         generator = self._started(True)
         try:
-            async for event in generator:
-                if type(event) is Chunk:
-                    yield event
-        except GeneratorExit:
-            self._left = True
-            raise
+            with self._noticing_exit():
+                async for event in generator:
+                    if type(event) is Chunk:
+                        yield event
         finally:
             await generator.aclose()
 
@@ -117,11 +120,9 @@ class AsyncConversationStream(AsyncClosing, _Base[T_co]):
         """As :meth:`ConversationStream.events`."""
         generator = self._started(False)
         try:
-            async for event in generator:
-                yield event
-        except GeneratorExit:
-            self._left = True
-            raise
+            with self._noticing_exit():
+                async for event in generator:
+                    yield event
         finally:
             await generator.aclose()
 

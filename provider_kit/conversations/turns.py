@@ -208,7 +208,7 @@ class Turn:
                 if self.rewind is not None:
                     self.rewind(self.core.state)
                 run = self.run = await self._begin(runtime)
-            except BaseException as error:
+            except BaseException as error:  # also a cancelled turn leaves the history as it was
                 self._restore(before)
                 self.core.note_change(error)
                 raise
@@ -216,7 +216,7 @@ class Turn:
             try:
                 async for event in events:
                     yield event
-            except BaseException as error:
+            except BaseException as error:  # also a reader that left: what was received is kept
                 await events.aclose()
                 await self._failed(run, before, error, runtime)
                 raise
@@ -258,7 +258,7 @@ class Turn:
                 await core.save(runtime)
 
             run.on_growth = stored
-            await stored()  # also a claim: whoever has read the same state is refused
+            await stored()  # before the request, so that of two turns over one state the second is refused
         return run
 
     def _question(self, options: dict[str, Any]) -> list[Message]:

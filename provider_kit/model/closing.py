@@ -12,7 +12,7 @@ __all__ = ["AsyncClosing", "BlockingClosing", "Closing", "aclose_generator", "cl
 
 
 def close_generator(generator: Generator[Any, Any, Any]) -> None:
-    """Close a generator that nobody is reading at the moment.
+    """Close a generator, which must not be running.
 
     Raises:
         InvalidRequestError: Another thread is reading it.
@@ -26,7 +26,7 @@ def close_generator(generator: Generator[Any, Any, Any]) -> None:
 
 
 async def aclose_generator(generator: AsyncGenerator[Any, Any]) -> None:
-    """Close an asynchronous generator that nobody is reading at the moment.
+    """Close an asynchronous generator, which must not be running.
 
     Raises:
         InvalidRequestError: Another task is reading it.

@@ -370,7 +370,7 @@ def _to_json(value: Any, depth: int) -> Any:
         names = [
             (one.alias or one.name.lstrip("_"), one.name)
             for one in attrs.fields(kind)
-            if one.init or not one.name.startswith("_")  # else a cache: nobody's answer
+            if one.init or not one.name.startswith("_")  # else a private cache, which is no part of the value
         ]
         return {key: _to_json(getattr(value, name), depth + 1) for key, name in names}
     if dataclasses.is_dataclass(kind):

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, TypeVar
+from typing import Any
 
 from provider_kit.model.json_text import loads
 
 __all__ = ["loads_repaired", "repair"]
-
-T = TypeVar("T")
 
 _FENCE = re.compile(r"```[A-Za-z0-9_-]*[ \t]*\r?\n(.*?)\r?\n?[ \t]*```", re.DOTALL)
 _SPACE = " \t\r\n\ufeff\u00a0\u200b\u2028\u2029"
@@ -223,26 +221,10 @@ class _Reader:
     def object(self, depth: int) -> dict[str, Any]:
         self.at += 1
         made: dict[str, Any] = {}
-        separated = True
-        while True:
-            before = self.at
-            self.skip()
-            if self.at >= len(self.text):
-                return self.ended(made)
-            char = self.text[self.at]
-            if char == "}":
-                self.at += 1
-                return made
-            if char in ",;":
-                self.at += 1
-                separated = True
-                continue
-            if char == "]":  # the closing bracket of an outer list: this one was forgotten
-                return made
-            if not separated and self.at == before:
-                raise ValueError(f"a comma is missing before {self.text[self.at : self.at + 20]!r}")
+        is_first = True
+        while self.goes_on("}", "]", is_first):
+            is_first = False
             key = self.key()
-            separated = False
             self.skip()
             if self.at >= len(self.text):
                 raise ValueError(f"it ends after the property {key[:40]!r}")
@@ -263,6 +245,37 @@ class _Reader:
             if value is _MISSING:
                 raise ValueError(f"it ends before the value of {key[:40]!r}")
             made[key] = value
+        return made
+
+    def goes_on(self, end: str, outer_end: str, is_first: bool, clear: str | None = None) -> bool:
+        """Move to the next entry of an object or a list; ``False`` behind its last.
+
+        Args:
+            end: Its closing bracket.
+            outer_end: That of the value around it, whose presence means that this one was forgotten.
+            is_first: Whether no entry was read yet.
+            clear: What may begin an entry without a comma before it; ``None`` for anything after a space.
+        """
+        separated = is_first
+        while True:
+            before = self.at
+            self.skip()
+            if self.at >= len(self.text):
+                self.check_end()
+                return False
+            char = self.text[self.at]
+            if char == end:
+                self.at += 1
+                return False
+            if char == outer_end:
+                return False
+            if char not in ",;":
+                break
+            self.at += 1
+            separated = True
+        if not separated and (self.at == before or (clear is not None and char not in clear)):
+            raise ValueError(f"a comma is missing before {self.text[self.at : self.at + 20]!r}")
+        return True
 
     def key(self) -> str:
         char = self.text[self.at]
@@ -277,27 +290,9 @@ class _Reader:
     def array(self, depth: int) -> list[Any]:
         self.at += 1
         made: list[Any] = []
-        separated = True
-        while True:
-            before = self.at
-            self.skip()
-            if self.at >= len(self.text):
-                return self.ended(made)
-            char = self.text[self.at]
-            if char == "]":
-                self.at += 1
-                return made
-            if char in ",;":
-                self.at += 1
-                separated = True
-                continue
-            if char == "}":
-                return made
-            if not separated and (char not in _CLEAR or self.at == before):
-                raise ValueError(f"a comma is missing before {self.text[self.at : self.at + 20]!r}")
-            value = self.value(depth + 1)
-            made.append(value)
-            separated = False
+        while self.goes_on("]", "}", not made, _CLEAR):
+            made.append(self.value(depth + 1))
+        return made
 
     def string(self, quote: str) -> str:
         text, pieces = self.text, []
@@ -317,8 +312,8 @@ class _Reader:
                 self.at += 1
         raise ValueError("it ends in the middle of a text")
 
-    def ended(self, made: T) -> T:
-        """A value whose bracket is missing, if what stands before the end is complete."""
+    def check_end(self) -> None:
+        """Refuse a value whose bracket is missing, unless what stands before the end is complete."""
         if not self.close:
             raise ValueError("it ends before its last bracket")
         last = self.text.rstrip(_SPACE)[-1:]
@@ -327,7 +322,7 @@ class _Reader:
             or last in ("}", "]", "{", "[")
             or self.text.rstrip(_SPACE).endswith(("true", "false", "null"))
         ):
-            return made
+            return
         raise ValueError("it ends in the middle of a value")
 
     def closes(self) -> bool:

@@ -59,7 +59,7 @@ class PartialJSON:
         self._skipping = skip_prose
         #: Whether the text is not JSON; the view stays as it is then.
         self.broken = False
-        #: Set when the value has grown; whoever looks at the value may reset it.
+        #: Set when the value has grown; a reader of the value may reset it.
         self.grown = False
 
     @property

@@ -52,7 +52,7 @@ class Executor:
     on_error: OnToolError | None = None
     ledger: Ledger | None = None
     decisions: Mapping[str, Decision] = field(factory=dict)
-    #: What has ended, by the id of the call, also where nobody reads it any more.
+    #: The outcomes of calls that have ended, by id, also those the reader has not taken.
     finished: dict[str, ToolOutcome] = field(factory=dict)
 
     async def run(
