@@ -9,17 +9,17 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from provider_kit.dialects.anthropic_messages.media import document_block, source_of
 from provider_kit.dialects.anthropic_messages.profile import ClaudeProfile
 from provider_kit.dialects.anthropic_messages.schema import claude_schema
 from provider_kit.dialects.assembly import arguments_object, portable_id
-from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport, refuse_video
+from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport
 from provider_kit.dialects.generated import spoken_words
 from provider_kit.dialects.schemas import output_schema, prompt_for, tool_schema
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.media import Audio, Document, Image, Media
 from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult
-from provider_kit.model.text_bytes import read_text
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 from provider_kit.schema.canonical import CanonicalSchema
 from provider_kit.schema.profiles import PROFILES
@@ -246,9 +246,9 @@ class AnthropicRequestWriter:
             self.report.omit("messages", f"a generated {type(part).__name__} was not sent; attach it to a user turn.")
             return None
         if isinstance(part, Image):
-            return {"type": "image", "source": _source(part)}
+            return {"type": "image", "source": source_of(part)}
         if isinstance(part, Document):
-            return _document(part)
+            return document_block(part)
         if isinstance(part, Audio):
             raise InvalidRequestError("This API takes no audio.", hint="Transcribe it first, or use Gemini or OpenAI.")
         raise InvalidRequestError(f"A {type(part).__name__} cannot be sent to this API.")
@@ -427,30 +427,3 @@ def _same_model(one: str, other: str) -> bool:
     """``claude-x`` and ``claude-x-20260101`` are the same model."""
     one, other = one.rsplit("/", 1)[-1], other.rsplit("/", 1)[-1]
     return one == other or one.startswith(f"{other}-2") or other.startswith(f"{one}-2")
-
-
-def _source(media: Media) -> dict[str, Any]:
-    if media.file_id:
-        return {"type": "file", "file_id": media.file_id}
-    if media.data is not None:
-        return {"type": "base64", "media_type": media.media_type, "data": media.base64}
-    return {"type": "url", "url": media.url}
-
-
-def _document(document: Document) -> dict[str, Any]:
-    refuse_video(document)
-    if document.data is not None and document.media_type != "application/pdf":
-        text = document.as_text
-        if text is None:
-            text = read_text(document.data)  # a text format with its own MIME type
-        if text is None:
-            raise InvalidRequestError(
-                f"This API takes PDF and plain text, not {document.media_type}.", hint="Convert the document first."
-            )
-        source: dict[str, Any] = {"type": "text", "media_type": "text/plain", "data": text}
-    else:
-        source = _source(document)
-    block: dict[str, Any] = {"type": "document", "source": source}
-    if document.filename:
-        block["title"] = document.filename
-    return block
