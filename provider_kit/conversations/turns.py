@@ -96,7 +96,7 @@ class Core:
             await self.load(runtime)
             yield
         finally:
-            if place.granted:
+            if place.granted:  # the task is not kept alive by its last turn
                 self.holder = self.spending = None
             place.leave()
 

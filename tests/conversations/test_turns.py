@@ -97,6 +97,22 @@ def test_a_turn_inside_a_turn_is_an_error(world, client, server, impatient):
     assert "still going on" in str(reply.steps[0].outcomes[0].error)
 
 
+@pytest.mark.timeout(30)
+def test_tools_in_threads_of_their_own_are_told_too(world, client, server, impatient):
+    """Neither their thread nor their task is the one of the turn."""
+
+    def note(text: str) -> str:
+        """Say something in the same conversation."""
+        return talk.say(text).text
+
+    talk = client.conversation(tools=[note])
+    server.reply("", tool_calls=[("note", {"text": "a"}), ("note", {"text": "b"})])
+    server.reply("done")
+    reply = world(talk, "say", "Hello")
+    assert reply.text == "done"
+    assert ["still going on" in str(one.error) for one in reply.steps[0].outcomes] == [True, True]
+
+
 def test_saying_something_while_reading_is_an_error(client, server, impatient):
     """In one thread, or one task."""
     talk = client.conversation()
