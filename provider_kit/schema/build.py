@@ -270,7 +270,7 @@ def _record_hook(tp: Any, converter: Converter) -> Any:
                 item = value[key]
                 try:
                     given[key] = hook(item)
-                except Exception:
+                except Exception:  # once more, with the place in the error
                     given[key] = _at(f".{key}", hook, item)
         try:
             return make(given)

@@ -62,7 +62,7 @@ class SQLiteFile:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 work(connection)
-            except BaseException:
+            except BaseException:  # also an interrupt: nothing stays half written
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")

@@ -88,7 +88,7 @@ class Executor:
         async def run_into(call: ToolCall) -> None:
             try:
                 put(self._noted(await self._run_one(call, lambda value: put(ToolProgress(call, value, self.step)))))
-            except BaseException as error:
+            except BaseException as error:  # raised again by the reader
                 put(error)
                 if not isinstance(error, Exception):
                     raise

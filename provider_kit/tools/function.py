@@ -132,7 +132,7 @@ class FunctionTool(Tool):
             return rule
         try:
             return bool(rule({**self._definition.defaults, **arguments}))
-        except Exception:
+        except Exception:  # the user's own rule may raise anything
             _LOG.exception("requires_approval of the tool %s failed; the call waits for a decision.", self.name)
             return True
 
