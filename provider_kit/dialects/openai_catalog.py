@@ -6,13 +6,13 @@ import base64
 import struct
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from provider_kit.dialects.base import Dialect, WireRequest, expect_object
+from provider_kit.dialects.model_facts import date_of, features_of, prices_of
 from provider_kit.dialects.openai_usage import read_usage
 from provider_kit.errors import InvalidResponseError
-from provider_kit.model.models import Embeddings, Model, Pricing
+from provider_kit.model.models import Embeddings, Model
 
 __all__ = ["OpenAICatalog"]
 
@@ -58,7 +58,10 @@ def read_embeddings(payload: Any, provider: str) -> Embeddings:
     if not isinstance(data, list):
         raise InvalidResponseError("The embeddings are not a list.", status_code=200, body=payload, provider=provider)
     try:
-        ordered = sorted(data, key=lambda item: item.get("index") or 0)
+        ordered = sorted(data, key=lambda item: int(item.get("index") or 0))
+        told = [item["index"] for item in ordered if item.get("index") is not None]
+        if told and [int(index) for index in told] != list(range(len(data))):
+            raise ValueError("the indexes are not those of the texts")
         vectors = [_vector(item["embedding"]) for item in ordered]
     except (KeyError, TypeError, ValueError, AttributeError, struct.error) as error:
         raise InvalidResponseError(
@@ -111,7 +114,10 @@ def _model(entry: Mapping[str, Any], provider: str) -> Model:
             entry.get("max_output_length"), entry.get("max_completion_tokens"), top.get("max_completion_tokens")
         ),
         capabilities=tuple(str(name) for name in capabilities),
-        pricing=_pricing(entry),
+        features=features_of(entry, capabilities),
+        pricing=prices_of(entry),
+        knowledge=date_of(entry.get("knowledge_cutoff")),
+        retires=date_of(entry.get("expiration_date"), entry.get("deprecation"), entry.get("shutdown_date")),
         created=_created(entry.get("created")),
         raw=dict(entry),
     )
@@ -131,24 +137,3 @@ def _created(value: Any) -> float | None:
         except ValueError:
             return None
     return float(value) if isinstance(value, (int, float)) else None
-
-
-def _pricing(entry: Mapping[str, Any]) -> Pricing | None:
-    """OpenRouter's and Cerebras's prices: US dollars per token, as text."""
-    prices = entry.get("pricing")
-    if not isinstance(prices, Mapping):
-        return None
-
-    def per_million(name: str) -> Decimal | None:
-        try:
-            value = Decimal(str(prices.get(name)))
-            return value * 1_000_000 if value >= 0 else None
-        except ArithmeticError:
-            return None
-
-    return Pricing(
-        input=per_million("prompt"),
-        output=per_million("completion"),
-        cache_read=per_million("input_cache_read"),
-        cache_write=per_million("input_cache_write"),
-    )

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
-from provider_kit.model.chat import ParameterWarning, Usage
+from provider_kit.errors import InvalidRequestError, MissingDependencyError
+from provider_kit.model.chat import ParameterWarning
+from provider_kit.model.did_you_mean import did_you_mean
+from provider_kit.model.pricing import Pricing
+from provider_kit.model.usage import Usage
 
-__all__ = ["EmbeddingRequest", "Embeddings", "HealthStatus", "Model", "Pricing"]
+if TYPE_CHECKING:
+    import numpy
+
+__all__ = ["FEATURES", "EmbeddingRequest", "Embeddings", "HealthStatus", "Model"]
+
+#: What a model may be able to do, as :meth:`Model.supports` names it.
+FEATURES = ("vision", "audio", "video", "pdf", "tools", "schema", "reasoning", "caching")
 
 
-@define(kw_only=True)
-class Pricing:
-    """US dollars per million tokens; ``None`` if unknown."""
-
-    input: Decimal | None = None
-    output: Decimal | None = None
-    cache_read: Decimal | None = None
-    cache_write: Decimal | None = None
-
-
-@define
+@frozen
 class Model:
-    """A model a provider offers."""
+    """A model a provider offers, or what is known of it."""
 
     #: What to pass as ``model=``.
     id: str
@@ -39,10 +39,35 @@ class Model:
     max_output_tokens: int | None = field(default=None, kw_only=True)
     #: What it can do, in the provider's terms; empty if unknown.
     capabilities: tuple[str, ...] = field(default=(), kw_only=True)
+    #: What it is known to be able to do, or not: ``vision``, ``audio``, ``video``, ``pdf``, ``tools``, ``schema``,
+    #: ``reasoning``, ``caching``. See :meth:`supports`.
+    features: Mapping[str, bool] = field(factory=dict, kw_only=True)
     pricing: Pricing | None = field(default=None, kw_only=True)
+    #: Up to when it knows the world, as ``2025-01`` or ``2025-01-31``.
+    knowledge: str | None = field(default=None, kw_only=True)
+    #: When the provider retires it, as ``2026-12-11``.
+    retires: str | None = field(default=None, kw_only=True)
+    #: Whether the provider advises against using it.
+    deprecated: bool | None = field(default=None, kw_only=True)
+    #: ``embedding``, where it is known to answer with vectors.
+    kind: str | None = field(default=None, kw_only=True)
     #: Seconds since 1970.
     created: float | None = field(default=None, kw_only=True)
     raw: dict[str, Any] = field(factory=dict, kw_only=True, repr=False, eq=False)
+
+    def supports(self, feature: str) -> bool | None:
+        """Whether it can do something, e.g. ``"vision"``; ``None`` if unknown.
+
+        Raises:
+            InvalidRequestError: It is not one of ``vision``, ``audio``, ``video``, ``pdf``, ``tools``, ``schema``,
+                ``reasoning`` and ``caching``.
+        """
+        if feature not in FEATURES:
+            raise InvalidRequestError(
+                f"{feature!r} is not a capability of models.",
+                hint=did_you_mean(str(feature), FEATURES) + f"Use one of {', '.join(FEATURES)}.",
+            )
+        return self.features.get(feature)
 
 
 @define
@@ -70,6 +95,23 @@ class Embeddings:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    @property
+    def cost(self) -> Decimal | None:
+        """Price in US dollars, ``None`` if unknown."""
+        return self.usage.cost
+
+    def as_numpy(self) -> numpy.ndarray[Any, numpy.dtype[numpy.float32]]:
+        """The vectors as a matrix of ``float32``, one row for each text.
+
+        Raises:
+            MissingDependencyError: ``pip install provider-kit[numpy]`` is missing.
+        """
+        try:
+            import numpy
+        except ImportError as error:
+            raise MissingDependencyError("as_numpy() needs numpy.", hint="pip install provider-kit[numpy]") from error
+        return numpy.asarray(self.vectors, dtype=numpy.float32)
 
 
 @define
