@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from itertools import islice
 from typing import Any
 
-from provider_kit.model.chat import Usage
+from provider_kit.model.usage import Usage
 
 #: Longest text of a price, in characters.
 _LONGEST_NUMBER = 50
@@ -16,11 +16,19 @@ _MOST_TOKENS = 10**15
 #: Greatest number of fields kept of a usage object; no provider sends a tenth of them.
 _MOST_FIELDS = 200
 
-__all__ = ["as_object", "merge_usage", "read_count", "read_usage"]
+#: Names of the service tier that has no price of its own.
+_STANDARD = ("", "auto", "default", "standard", "on_demand", "unspecified")
+
+__all__ = ["as_object", "counts_of", "merge_usage", "read_count", "read_usage", "tier_of"]
 
 
-def read_usage(usage: Any) -> Usage:
-    """OpenAI's usage object, with the additions of OpenRouter, DeepSeek, Qwen and xAI."""
+def read_usage(usage: Any, service_tier: Any = None) -> Usage:
+    """OpenAI's usage object, with the additions of OpenRouter, DeepSeek, Qwen and xAI.
+
+    Args:
+        usage: The object.
+        service_tier: What the answer says of it.
+    """
     if not isinstance(usage, dict):
         return Usage()
     prompt_details = as_object(usage.get("prompt_tokens_details"))
@@ -44,7 +52,23 @@ def read_usage(usage: Any) -> Usage:
         total=total,
         cost=_cost(usage),
         raw=dict(usage),
+        details=counts_of(
+            input_audio=prompt_details.get("audio_tokens"),
+            output_audio=completion_details.get("audio_tokens"),
+        ),
+        service_tier=tier_of(service_tier),
     )
+
+
+def counts_of(**found: Any) -> dict[str, int] | None:
+    """The counts that are there and not zero; ``None`` for none."""
+    counts = {name: count for name, value in found.items() if value and (count := read_count(value))}
+    return counts or None
+
+
+def tier_of(told: Any) -> str | None:
+    """A service tier; ``None`` for the standard one."""
+    return told if isinstance(told, str) and told not in _STANDARD else None
 
 
 def merge_usage(known: dict[str, Any] | None, new: Any) -> dict[str, Any] | None:
@@ -88,6 +112,9 @@ def _cost(usage: Mapping[str, Any]) -> Decimal | None:
             found = Decimal(str(cost)[:_LONGEST_NUMBER])
         except InvalidOperation:
             return None
+        upstream = as_object(usage.get("cost_details")).get("upstream_inference_cost")
+        if usage.get("is_byok") is True and isinstance(upstream, (int, float)) and not isinstance(upstream, bool):
+            found += Decimal(str(upstream))  # billed by the provider whose key it was
         return found if found.is_finite() else None
     ticks = usage.get("cost_in_usd_ticks")
     known = isinstance(ticks, int) and not isinstance(ticks, bool) and abs(ticks) < 10**30

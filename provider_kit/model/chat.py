@@ -16,6 +16,7 @@ from provider_kit.errors import ProviderKitError
 from provider_kit.model.media import Audio, Image
 from provider_kit.model.messages import Message, Part, ToolCall
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
+from provider_kit.model.usage import NOTHING_SENT, Prices, Quote, Usage
 
 __all__ = [
     "Attempt",
@@ -28,7 +29,7 @@ __all__ = [
     "ParameterWarning",
     "Timings",
     "ToolCallDelta",
-    "Usage",
+    "lost_usage",
 ]
 
 if TYPE_CHECKING:
@@ -66,8 +67,10 @@ class ChatRequest:
     reasoning: Reasoning | None = None
     #: Length of the answer: ``low``, ``medium`` or ``high``.
     verbosity: str | None = None
-    #: Ask for prompt caching: ``True``, or a time to live such as ``"1h"``.
+    #: Ask for prompt caching: ``True``, or a time to live such as ``"1h"``; ``False``: none, where that can be said.
     cache: bool | str | None = None
+    #: Requests with the same key are routed to the same cache, where the provider has such keys.
+    cache_key: str | None = None
     user: str | None = None
     metadata: dict[str, str] | None = None
     extra_body: Mapping[str, Any] | None = None
@@ -85,107 +88,6 @@ OPTIONAL_FIELDS = tuple(
     for one in fields(ChatRequest)
     if one.name not in ("model", "messages", "extra_body", "extra_headers", "extra_query")
 )
-
-
-@define
-class Usage:
-    """Tokens of one call, in buckets that do not overlap. ``None`` means the provider did not report it.
-
-    ``input_tokens`` excludes what was read from or written to the prompt cache; ``output_tokens`` excludes reasoning
-    where the provider reports it separately. :attr:`prompt_tokens` and :attr:`completion_tokens` are the sums that
-    OpenAI's API calls by these names.
-    """
-
-    #: Prompt tokens that were neither read from nor written to the cache.
-    input_tokens: int | None = None
-    #: Visible output tokens.
-    output_tokens: int | None = None
-    #: Prompt tokens read from the provider's cache.
-    cache_read_tokens: int | None = None
-    #: Prompt tokens written to the provider's cache.
-    cache_write_tokens: int | None = None
-    #: Output tokens spent on reasoning.
-    reasoning_tokens: int | None = None
-    #: All tokens, as the provider counted them, else the sum of the buckets.
-    total_tokens: int | None = None
-    #: Price in US dollars, where the provider reports it.
-    cost: Decimal | None = None
-    #: The provider's own usage object.
-    raw: dict[str, Any] | None = field(default=None, repr=False, eq=False)
-
-    @property
-    def prompt_tokens(self) -> int | None:
-        """All input tokens, cached ones included."""
-        return _sum(self.input_tokens, self.cache_read_tokens, self.cache_write_tokens)
-
-    @property
-    def completion_tokens(self) -> int | None:
-        """All output tokens, reasoning included."""
-        return _sum(self.output_tokens, self.reasoning_tokens)
-
-    def __add__(self, other: Usage) -> Usage:
-        """The usage of two calls: what neither reported stays ``None``, and so does a cost that one did not report."""
-        cost = None if self.cost is None or other.cost is None else self.cost + other.cost
-        counts: dict[str, Any] = {name: _sum(getattr(self, name), getattr(other, name)) for name in _BUCKETS}
-        return Usage(**counts, cost=cost)
-
-    @classmethod
-    def from_totals(
-        cls,
-        prompt: int | None,
-        completion: int | None,
-        *,
-        cache_read: int | None = None,
-        cache_write: int | None = None,
-        reasoning: int | None = None,
-        total: int | None = None,
-        cost: Decimal | None = None,
-        raw: dict[str, Any] | None = None,
-    ) -> Usage:
-        """Split totals into disjoint buckets; nothing becomes negative.
-
-        Usually the prompt includes cached tokens and the completion includes reasoning. Where parts exceed the whole,
-        or the total shows that they were counted separately, they are added; parts that exceed a whole which the total
-        confirms are reduced to it, so that no sum exceeds what the provider reported.
-        """
-        if prompt is not None and completion is not None:
-            prompt, completion = _wholes(prompt, completion, cache_read or 0, cache_write or 0, reasoning or 0, total)
-            total = prompt + completion if total is None else total
-            cache_read = _at_most(cache_read, prompt)
-            cache_write = _at_most(cache_write, prompt - (cache_read or 0))
-            reasoning = _at_most(reasoning, completion)
-        uncached = None if prompt is None else max(0, prompt - (cache_read or 0) - (cache_write or 0))
-        visible = None if completion is None else max(0, completion - (reasoning or 0))
-        return cls(uncached, visible, cache_read, cache_write, reasoning, total, cost, raw)
-
-
-def _wholes(
-    prompt: int, completion: int, read: int, written: int, reasoning: int, total: int | None
-) -> tuple[int, int]:
-    """All tokens of the prompt and of the completion, wherever their parts were counted."""
-    if total is not None:
-        for all_of_prompt in (prompt, prompt + read + written, prompt + read):
-            for all_of_completion in (completion, completion + reasoning):
-                if all_of_prompt + all_of_completion == total:
-                    return all_of_prompt, all_of_completion
-    if max(read, written) > prompt:
-        prompt += read + written
-    if reasoning > completion:
-        completion += reasoning
-    return prompt, completion
-
-
-def _at_most(part: int | None, whole: int) -> int | None:
-    return None if part is None else min(part, whole)
-
-
-def _sum(*numbers: int | None) -> int | None:
-    known = [number for number in numbers if number is not None]
-    return sum(known) if known else None
-
-
-#: The counts of a usage, in the order of its fields.
-_BUCKETS = tuple(one.name for one in fields(Usage) if one.name.endswith("_tokens"))
 
 
 @frozen
@@ -222,6 +124,8 @@ class Attempt:
     started: float = 0.0
     #: The end of the key that was used; empty where there is only one.
     key: str = ""
+    #: Whether a failed attempt may have been carried out and billed: it was sent, and its answer was lost.
+    may_be_billed: bool = False
 
 
 @define
@@ -288,6 +192,14 @@ def _known(usage: Usage | Callable[[], Usage]) -> Usage:
     return usage if isinstance(usage, Usage) else usage()
 
 
+def lost_usage(error: ProviderKitError) -> Usage | None:
+    """What a call has used that failed: that of the answer as far as it came, or an unknown one; ``None`` for none."""
+    partial = getattr(error, "partial", None)
+    if isinstance(partial, ChatResponse):
+        return partial.usage.at_least()
+    return Usage(cost_is_minimum=True) if any(one.may_be_billed for one in error.attempts) else None
+
+
 @frozen
 class OutputAttempt:
     """One answer that was to have the form of a type."""
@@ -339,6 +251,7 @@ class ChatResponse(Generic[T_co]):
     #: ``hit`` or ``miss`` of the response cache; ``None`` where it was not used.
     cache: Literal["hit", "miss"] | None = field(default=None, kw_only=True, repr=False, eq=False)
     _outcome: Outcome | None = field(default=None, kw_only=True, repr=False, eq=False)
+    _prices: tuple[Prices, str] | None = field(default=None, kw_only=True, repr=False, eq=False)
 
     @property
     def parsed(self) -> T_co:
@@ -357,8 +270,37 @@ class ChatResponse(Generic[T_co]):
 
     @property
     def usage(self) -> Usage:
-        """Tokens used; computed on first access."""
+        """Tokens used, and their cost; computed on first access."""
+        usage, prices = self.reported_usage, self._prices
+        if prices is not None:
+            usage = self._usage = self._priced(usage, *prices)
+            self._prices = None
+        return usage
+
+    @property
+    def reported_usage(self) -> Usage:
+        """Tokens used, without what the provider did not report."""
         usage = self._usage = _known(self._usage)
+        return usage
+
+    def price_by(self, prices: Prices, model: str) -> None:
+        """Look the cost up there when it is first asked for, unless the provider told it.
+
+        Args:
+            prices: Where prices are known.
+            model: The model that was requested, which the provider may name differently.
+        """
+        self._prices = (prices, model)
+
+    def _priced(self, usage: Usage, prices: Prices, model: str) -> Usage:
+        if self.cache == "hit":
+            usage = evolve(usage, cost=None)
+            usage.price_by(NOTHING_SENT)
+            return usage
+        time = self.attempts[-1].started if self.attempts else self.created
+        usage.price_by(Quote(prices, (self.model, model), time))
+        if self.message.incomplete or any(attempt.may_be_billed for attempt in self.attempts):
+            usage.cost_is_minimum = True
         return usage
 
     @property
@@ -398,19 +340,24 @@ class ChatResponse(Generic[T_co]):
 
     @property
     def cost(self) -> Decimal | None:
-        """Price in US dollars, ``None`` if unknown."""
+        """Price in US dollars; the provider's own figure, else by the prices that are known, ``None`` if unknown."""
         return self.usage.cost
+
+    @property
+    def cost_is_minimum(self) -> bool:
+        """Whether more may have been billed, since the answer was cut off, or an attempt before it was lost."""
+        return self.usage.cost_is_minimum
 
     def __str__(self) -> str:
         return self.text
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: getattr(self, name) for name in _RESPONSE_FIELDS}
-        return state | {"_usage": self.usage, "headers": dict(self.headers)}
+        return state | {"_usage": self.usage, "headers": dict(self.headers), "_prices": None}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
 
 
-_RESPONSE_FIELDS = tuple(attribute.name for attribute in fields(ChatResponse))
+_RESPONSE_FIELDS = tuple(one.name for one in fields(ChatResponse))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from attrs import fields
@@ -21,6 +21,7 @@ from provider_kit.model.conversation import to_messages
 from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.media import Audio, Document, Image
 from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from provider_kit.model.usage import Usage
 
 __all__ = [
     "converter",
@@ -125,6 +126,41 @@ def _read_message(written: Any, _: type[Message]) -> Message:
     return Message(**known, extra=extra or None)
 
 
+_COUNTS = tuple(one.name for one in fields(Usage) if one.name.endswith("_tokens"))
+
+
+def write_usage(usage: Usage) -> dict[str, Any]:
+    """A usage as JSON values: what is known of it, its cost among it."""
+    written: dict[str, Any] = {name: n for name in _COUNTS if (n := getattr(usage, name)) is not None}
+    if usage.cost is not None:
+        written["cost"] = str(usage.cost)
+    if usage.details:
+        written["details"] = dict(usage.details)
+    if usage.service_tier is not None:
+        written["service_tier"] = usage.service_tier
+    if usage.cost_is_minimum:
+        written["cost_is_minimum"] = True
+    return written
+
+
+def read_usage(written: Mapping[str, Any]) -> Usage:
+    """What :func:`write_usage` wrote; what is malformed is unknown."""
+    counts: dict[str, Any] = {name: n for name in _COUNTS if isinstance(n := written.get(name), int)}
+    try:
+        cost = None if written.get("cost") is None else Decimal(str(written["cost"]))
+    except InvalidOperation:
+        cost = None
+    found, tier = written.get("details"), written.get("service_tier")
+    details = {str(name): n for name, n in found.items() if type(n) is int} if isinstance(found, Mapping) else None
+    return Usage(
+        **counts,
+        cost=cost,
+        details=details,
+        service_tier=tier if isinstance(tier, str) else None,
+        cost_is_minimum=written.get("cost_is_minimum") is True,
+    )
+
+
 def _make_converter() -> Converter:
     made = make_converter(omit_if_default=True)
     made.register_unstructure_hook(Message, _write_message)
@@ -133,6 +169,8 @@ def _make_converter() -> Converter:
         made.register_unstructure_hook(part, _write)
         made.register_structure_hook(part, lambda written, _: _read_part(written))
     made.register_structure_hook(Part, lambda written, _: _read_part(written))
+    made.register_unstructure_hook(Usage, write_usage)
+    made.register_structure_hook(Usage, lambda written, _: read_usage(written))
     made.register_unstructure_hook(Decimal, str)
     made.register_structure_hook(Decimal, lambda text, _: Decimal(str(text)))
     return made

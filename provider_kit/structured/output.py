@@ -221,7 +221,7 @@ async def settle(
         reply = await asking.chat(turns, options)
         total, attempts = total + reply.usage, (*attempts, *reply.attempts)
         outcome = await spec.outcome(reply, outcome.outputs)
-    return evolve(reply, usage=total, attempts=attempts, outcome=outcome)
+    return evolve(reply, usage=total, attempts=attempts, outcome=outcome, prices=None)  # the usage knows its cost
 
 
 def correction(problems: tuple[str, ...]) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias, get_args, get_origin
 
 from provider_kit.errors import InvalidRequestError, StructuredOutputError
-from provider_kit.model.chat import OutputAttempt, Usage
+from provider_kit.model.chat import OutputAttempt
 from provider_kit.model.json_text import dumps_text
+from provider_kit.model.usage import Usage
 from provider_kit.schema.canonical import WRAPPED
 from provider_kit.schema.fields import bare_type
 from provider_kit.schema.partial_json import PartialJSON

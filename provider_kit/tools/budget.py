@@ -11,7 +11,7 @@ from attrs import Attribute, define, field, frozen
 
 from provider_kit.errors import BudgetExceededError, InvalidRequestError
 from provider_kit.model.arguments import explained
-from provider_kit.model.chat import Usage
+from provider_kit.model.usage import Usage
 
 __all__ = ["Budget", "Spending", "current_spending"]
 
@@ -36,7 +36,7 @@ class Budget:
     calls: int | None = field(default=None, validator=_check)
     #: Tokens, in and out.
     tokens: int | None = field(default=None, validator=_check)
-    #: US dollars; needs a provider that reports the price of its answers.
+    #: US dollars; needs a model whose price is known, see ``client.model_info()``.
     cost: Decimal | float | None = field(default=None, validator=_check)
     #: Seconds, waits included.
     seconds: float | None = field(default=None, validator=_check)
@@ -72,14 +72,25 @@ class Spending:
                     "The run has a limit of tokens, but the provider does not report how many it used.",
                     hint="Use Budget(steps=…) for this provider.",
                 )
-            if usage.cost is not None:
+            if one.budget is not None and one.budget.cost is not None:
+                if usage.cost is None:
+                    raise one.exceeded(
+                        "cost",
+                        "The run has a limit of cost, but the price of its answers is not known.",
+                        hint="Use Budget(tokens=…), or tell the prices: Client('…', model_overrides={'my-model': "
+                        "{'pricing': {'input': '1.50', 'output': '6'}}}).",
+                    )
                 one.cost += usage.cost
-            elif one.budget is not None and one.budget.cost is not None:
-                raise one.exceeded(
-                    "cost",
-                    "The run has a limit of cost, but the price of its answers is not known.",
-                    hint="Use Budget(tokens=…) for this model, or a provider that reports prices.",
-                )
+            one = one.around
+
+    def add_lost(self, usage: Usage) -> None:
+        """Count what a failed request has used; what is not known of it ends no run."""
+        spent = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+        one: Spending | None = self
+        while one is not None:
+            one.tokens += spent
+            if one.budget is not None and one.budget.cost is not None and usage.cost is not None:
+                one.cost += usage.cost
             one = one.around
 
     def add_calls(self, count: int, now: float) -> None:

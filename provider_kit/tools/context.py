@@ -7,8 +7,8 @@ from typing import Any, Generic, TypeVar
 
 from attrs import define, field
 
-from provider_kit.model.chat import Usage
 from provider_kit.model.messages import Message
+from provider_kit.model.usage import Usage
 
 __all__ = ["ToolContext"]
 

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 from attrs import define, evolve, field
 
 from provider_kit.errors import BudgetExceededError, CallCancelledError
-from provider_kit.model.chat import Usage
 from provider_kit.model.json_text import loads
 from provider_kit.model.messages import Message, ToolCall, ToolResult
 from provider_kit.model.tools import Tool
+from provider_kit.model.usage import Usage
 from provider_kit.schema.typed import SchemaError
 from provider_kit.tools.actions import edited
 from provider_kit.tools.budget import Spending, current_spending

@@ -16,15 +16,17 @@ from provider_kit.errors import (
     BudgetExceededError,
     DeadlineExceededError,
     MaxStepsExceededError,
+    ProviderKitError,
     StreamError,
     StructuredOutputError,
 )
-from provider_kit.model.chat import ChatResponse, Outcome, Usage
+from provider_kit.model.chat import ChatResponse, Outcome, lost_usage
 from provider_kit.model.conversation import with_distinct_ids
 from provider_kit.model.inputs import open_conversation
 from provider_kit.model.json_text import canonical
 from provider_kit.model.messages import Message, ToolCall
 from provider_kit.model.tools import Tool
+from provider_kit.model.usage import Usage
 from provider_kit.structured.output import OutputSpec, correction, take_output
 from provider_kit.structured.verbs import Asking, StreamedAnswer
 from provider_kit.tools.actions import Action, check_decisions, next_action
@@ -207,13 +209,23 @@ class Run:
         return all(call.id in self.decisions for call in action.calls)
 
     @contextmanager
-    def _within_time(self) -> Iterator[None]:
-        """A request that took the rest of the time of a budget ends the run by that budget."""
+    def _counted(self) -> Iterator[None]:
+        """What a failed request has used is counted; one that took the rest of the time of a budget ends the run by
+        that budget."""
         try:
             yield
-        except DeadlineExceededError:
-            self.spending.check_time(self.asking.runtime.now() + _CLOCK_STEP)
+        except ProviderKitError as error:
+            self._add_lost(error)
+            if isinstance(error, DeadlineExceededError):
+                self.spending.check_time(self.asking.runtime.now() + _CLOCK_STEP)
             raise
+
+    def _add_lost(self, error: ProviderKitError) -> None:
+        """Count what a failed request has used, as far as it is known."""
+        lost = lost_usage(error)
+        if lost is not None:
+            self.usage = lost if self.usage is None else self.usage + lost
+            self.spending.add_lost(lost)
 
     def _stop_steps(self) -> NoReturn:
         self.stopped_by = "max_steps"
@@ -247,15 +259,17 @@ class Run:
             self.tools |= {tool.name: tool for tool in plan.tools if tool.native is None}
         options = {**plan.options, "tools": plan.tools} if plan.tools else plan.options
         if self.live:
-            with self._within_time():
+            with self._counted():
                 async with aclosing(self._stream(plan, options)) as events:
                     async for event in events:
                         yield event
             reply = self.reply
             assert reply is not None
         else:
-            with self._within_time():
+            with self._counted():
                 reply = self.reply = await self.asking.chat(plan.messages, options)
+        usage = reply.usage
+        self.usage = usage if self.usage is None else self.usage + usage
         message = reply.message
         if reply.finish_reason == "length" and message.tool_calls and not message.incomplete:
             message = evolve(message, incomplete=True)
@@ -266,8 +280,6 @@ class Run:
         self.messages.append(message)
         if self.on_growth is not None:
             await self.on_growth()
-        usage = reply.usage
-        self.usage = usage if self.usage is None else self.usage + usage
         step = Step(number, message, reply.finish_reason, usage, reply.model, reply.request_id)
         self.steps.append(step)
         self.spending.add_step(usage)
@@ -318,6 +330,7 @@ class Run:
             except StreamError as error:
                 if attempt == retries:
                     raise
+                self._add_lost(error)
                 yield RunReset(plan.number, error)
                 continue
             finally:

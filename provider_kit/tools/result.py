@@ -7,8 +7,9 @@ from typing import Any, Generic, Literal, TypeAlias
 from attrs import define, field, fields
 
 from provider_kit.errors import PendingToolCallsError
-from provider_kit.model.chat import ChatResponse, FinishReason, Outcome, T_co, Usage
+from provider_kit.model.chat import ChatResponse, FinishReason, Outcome, T_co
 from provider_kit.model.messages import Message, ToolCall, ToolResult
+from provider_kit.model.usage import Usage
 
 __all__ = ["RunResult", "Step", "StoppedBy", "ToolOutcome", "run_result"]
 
@@ -74,7 +75,7 @@ class RunResult(ChatResponse[T_co], Generic[T_co]):
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: getattr(self, name) for name in _FIELDS}
-        return state | {"_usage": self.usage, "headers": dict(self.headers)}
+        return state | {"_usage": self.usage, "headers": dict(self.headers), "_prices": None}
 
 
 _FIELDS = tuple(one.name for one in fields(RunResult))
@@ -99,7 +100,7 @@ def run_result(
         last = next((one for one in reversed(messages) if one.role == "assistant"), Message("assistant", ""))
         reply = ChatResponse(last, "tool_calls" if last.tool_calls else "stop" if stopped_by == "answer" else "error")
     known: dict[str, Any] = {alias: getattr(reply, name) for alias, name in _OF_ANSWER}
-    known |= {"usage": usage, "outcome": outcome}
+    known |= {"usage": usage, "outcome": outcome, "prices": None}  # the usage knows its cost
     if typed and stopped_by != "answer":
         names = ", ".join(call.name for call in pending)
         said = f"{names} waits for a decision" if pending else "the run has not ended"

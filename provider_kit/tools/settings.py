@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 from attrs import define, field, frozen
 
 from provider_kit.errors import InvalidRequestError
-from provider_kit.model.chat import Usage
 from provider_kit.model.messages import Message
 from provider_kit.model.tools import Tool
+from provider_kit.model.usage import Usage
 from provider_kit.tools.budget import Budget
 from provider_kit.tools.execution import OnToolError
 from provider_kit.tools.ledger import Ledger

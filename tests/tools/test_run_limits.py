@@ -17,7 +17,7 @@ from provider_kit import (
     approve,
     tool,
 )
-from provider_kit.model.chat import Usage
+from provider_kit.model.usage import Usage
 from provider_kit.tools.budget import Spending
 from provider_kit.tools.execution import Executor
 from provider_kit.transports.drive import run_to_completion
