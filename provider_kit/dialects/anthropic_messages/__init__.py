@@ -20,8 +20,14 @@ from provider_kit.dialects.base import (
     WireRequest,
     expect_object,
 )
+from provider_kit.dialects.model_facts import date_of, features_of
 from provider_kit.model.chat import ChatRequest, ChatResponse
+from provider_kit.model.media import Image, Media
+from provider_kit.model.messages import media_of
 from provider_kit.model.models import Model
+
+#: What uploaded files need. Source: Anthropic, "Files API".
+FILES_BETA = {"anthropic-beta": "files-api-2025-04-14"}
 
 __all__ = ["AnthropicMessages", "ClaudeProfile"]
 
@@ -45,7 +51,8 @@ class AnthropicMessages(Dialect):
     def build_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
         """Write a request."""
         writer = AnthropicRequestWriter(request, self._profile(request.model), report, self.origin)
-        return WireRequest("/v1/messages", writer.write(stream))
+        uploaded = any(part.file_id is not None for part in media_of(request.messages))
+        return WireRequest("/v1/messages", writer.write(stream), dict(FILES_BETA) if uploaded else None)
 
     def parse_chat(self, payload: Any) -> ChatResponse:
         """Read a whole answer."""
@@ -54,6 +61,10 @@ class AnthropicMessages(Dialect):
     def stream_decoder(self) -> StreamDecoder:
         """Create a decoder for one streamed answer."""
         return AnthropicStreamDecoder(provider=self.provider, origin=self.origin)
+
+    def takes_link(self, part: Media) -> bool:
+        """It fetches images and PDF."""
+        return isinstance(part, Image) or part.media_type in (None, "application/pdf")
 
     def build_models(self, cursor: str | None) -> WireRequest:
         """GET /v1/models, a thousand at a time."""
@@ -87,6 +98,9 @@ def _model(entry: Mapping[str, Any], provider: str) -> Model:
         context_window=entry.get("max_input_tokens"),
         max_output_tokens=entry.get("max_tokens"),
         capabilities=_able(capabilities) if isinstance(capabilities, Mapping) else (),
+        features={} if not isinstance(capabilities, Mapping) else {**features_of(entry), "tools": True},
+        retires=date_of(entry.get("retires_at")),
+        deprecated=None if (state := entry.get("lifecycle")) is None else state != "active",
         created=_timestamp(created),
         raw=dict(entry),
     )

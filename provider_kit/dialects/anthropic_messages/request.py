@@ -5,16 +5,17 @@ Source: Anthropic API reference, "Messages", "Extended thinking", "Prompt cachin
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
+from provider_kit.dialects.anthropic_messages.caching import drop_marks, mark_body
 from provider_kit.dialects.anthropic_messages.media import document_block, source_of
 from provider_kit.dialects.anthropic_messages.profile import ClaudeProfile
 from provider_kit.dialects.anthropic_messages.schema import claude_schema
 from provider_kit.dialects.assembly import arguments_object, portable_id
 from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport
 from provider_kit.dialects.generated import spoken_words
+from provider_kit.dialects.prompt_caching import cache_mark
 from provider_kit.dialects.schemas import output_schema, prompt_for, tool_schema
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
@@ -42,16 +43,6 @@ _THINKING = ("thinking", "redacted_thinking")
 _OWN_WORDS = ("text", *_THINKING)
 
 
-def _mark(cache: bool | str) -> dict[str, str]:
-    if not isinstance(cache, str):
-        return {"type": "ephemeral"}
-    if not re.fullmatch(r"[1-9]\d*[mh]", cache):
-        raise InvalidRequestError(
-            f"cache={cache!r} is not a time to live that this API knows.", hint="Use True, '5m' or '1h'."
-        )
-    return {"type": "ephemeral", "ttl": cache}
-
-
 class AnthropicRequestWriter:
     """Writes one request."""
 
@@ -59,6 +50,7 @@ class AnthropicRequestWriter:
         self.request = request
         self.profile = profile
         self.report = report
+        self._has_marks = False
         self.origin = origin
         #: Ids of server-side tool calls that have their result.
         self._answered: set[str] = set()
@@ -106,8 +98,10 @@ class AnthropicRequestWriter:
                 body["metadata"] = {"user_id": request.metadata["user_id"]}
             if rest:
                 self.report.omit("metadata", f"only user_id is taken; {', '.join(rest)} was left out.")
+        if self._has_marks:
+            drop_marks(body, self.report)
         if request.cache:
-            body["cache_control"] = _mark(request.cache)
+            mark_body(body, cache_mark(request.cache, self.report), self.report)
         if stream:
             body["stream"] = True
         return body
@@ -195,7 +189,8 @@ class AnthropicRequestWriter:
                 continue
             cache = getattr(part, "cache", None)
             if cache:
-                block["cache_control"] = _mark(cache)
+                block["cache_control"] = cache_mark(cache, self.report)
+                self._has_marks = True
             (results if block.get("type") == "tool_result" else rest).append(block)
         while message.role == "assistant" and rest and rest[-1].get("type") in _THINKING:
             rest.pop()  # the API refuses a message that ends with it
@@ -364,7 +359,8 @@ class AnthropicRequestWriter:
         if strict is not None:
             written["strict"] = strict
         if tool.cache:
-            written["cache_control"] = _mark(tool.cache)
+            written["cache_control"] = cache_mark(tool.cache, self.report)
+            self._has_marks = True
         return written
 
     def _schema(self, parameter: str, schema: Any) -> Any:

@@ -11,9 +11,11 @@ from typing import Any
 from provider_kit.dialects.assembly import tool_finish, with_distinct_ids
 from provider_kit.dialects.base import expect_object
 from provider_kit.dialects.failures import error_from_body, holds_error
-from provider_kit.model.chat import ChatResponse, Usage
+from provider_kit.dialects.openai_usage import as_object, counts_of, tier_of
+from provider_kit.model.chat import ChatResponse
 from provider_kit.model.json_text import text_of_received
 from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall
+from provider_kit.model.usage import Usage
 
 __all__ = ["finish_of", "message_of", "parse_message", "part_of", "read_anthropic_usage"]
 
@@ -43,7 +45,12 @@ def read_anthropic_usage(usage: Any) -> Usage:
     thinking = _count(details.get("thinking_tokens")) if isinstance(details, dict) else None
     visible = None if output is None else max(0, output - (thinking or 0))
     total = None if plain is None or output is None else plain + (read or 0) + (written or 0) + output
-    return Usage(plain, visible, read, written, thinking, total, None, dict(usage))
+    lifetimes, searched = as_object(usage.get("cache_creation")), as_object(usage.get("server_tool_use"))
+    details = counts_of(
+        cache_write_1h=lifetimes.get("ephemeral_1h_input_tokens"), web_searches=searched.get("web_search_requests")
+    )
+    tier = "fast" if usage.get("speed") == "fast" else tier_of(usage.get("service_tier"))
+    return Usage(plain, visible, read, written, thinking, total, None, dict(usage), details=details, service_tier=tier)
 
 
 def part_of(block: Mapping[str, Any]) -> Part:

@@ -63,6 +63,13 @@ class AnthropicServer(ServerDialect):
         reason = "refusal" if reply.refusal else names.get(reply.finish, reply.finish)
         return {"stop_reason": reason, "stop_sequence": None, **({"stop_details": refused} if reply.refusal else {})}
 
+    def _usage(self, reply: Reply, output: int) -> dict[str, Any]:
+        usage = {"input_tokens": reply.input_tokens - reply.cache_read - reply.cache_write, "output_tokens": output}
+        if reply.cache_read or reply.cache_write:
+            usage["cache_read_input_tokens"] = reply.cache_read
+            usage["cache_creation_input_tokens"] = reply.cache_write
+        return usage
+
     def whole(self, reply: Reply, asked: Asked) -> dict[str, Any]:
         """A whole answer."""
         return {
@@ -72,7 +79,7 @@ class AnthropicServer(ServerDialect):
             "model": reply.model or asked.model,
             "content": self._blocks(reply),
             **self._stop(reply),
-            "usage": {"input_tokens": reply.input_tokens, "output_tokens": reply.output},
+            "usage": self._usage(reply, reply.output),
         }
 
     def events(self, reply: Reply, asked: Asked) -> list[bytes]:
@@ -83,7 +90,7 @@ class AnthropicServer(ServerDialect):
             events.append(f"event: {kind}\ndata: {json_text({'type': kind, **fields})}\n\n".encode())
 
         start = {**self.whole(reply, asked), "content": [], "stop_reason": None}
-        start["usage"] = {"input_tokens": reply.input_tokens, "output_tokens": 1}
+        start["usage"] = self._usage(reply, 1)
         add("message_start", message=start)
         add("ping")
         for index, block in enumerate(self._blocks(reply)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from provider_kit.dialects.base import ParameterReport, StreamDecoder, WireRequest
+from provider_kit.dialects.base import ParameterReport, StreamDecoder, WireRequest, is_video
 from provider_kit.dialects.openai_catalog import OpenAICatalog
 from provider_kit.dialects.openai_chat.quirks import ChatQuirks
 from provider_kit.dialects.openai_chat.request import TAKES, RequestWriter
@@ -16,6 +16,7 @@ from provider_kit.dialects.openai_chat.response import parse_answer
 from provider_kit.dialects.openai_chat.stream import ChatStreamDecoder
 from provider_kit.errors import APIError
 from provider_kit.model.chat import ChatRequest, ChatResponse
+from provider_kit.model.media import Document, Image, Media
 
 __all__ = ["ChatQuirks", "OpenAIChat"]
 
@@ -65,6 +66,16 @@ class OpenAIChat(OpenAICatalog):
             always_done=self.quirks("").always_done,
             error_codes=self.error_codes,
         )
+
+    def takes_link(self, part: Media) -> bool:
+        """Images mostly, documents at some servers."""
+        quirks = self.quirks("")
+        if isinstance(part, Image):
+            return quirks.image_links
+        if isinstance(part, Document) and quirks.videos and is_video(part):
+            return True
+        pdf = part.media_type in (None, "application/pdf")
+        return isinstance(part, Document) and pdf and (quirks.document_links or quirks.documents == "document_url")
 
     def build_count(self, request: ChatRequest, report: ParameterReport) -> WireRequest:
         """Count tokens, where the server can (llama.cpp)."""

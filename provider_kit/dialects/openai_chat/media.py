@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provider_kit.dialects.base import refuse_video
+from provider_kit.dialects.base import is_video, refuse_video
 from provider_kit.dialects.openai_chat.quirks import ChatQuirks
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.media import Audio, Document, Image
@@ -60,10 +60,12 @@ def write_audio(audio: Audio, quirks: ChatQuirks) -> dict[str, Any]:
 
 def write_document(document: Document, quirks: ChatQuirks) -> dict[str, Any]:
     """Write a document; raises as :func:`write_image`."""
-    text = document.as_text
+    text = document.fenced
     if text is not None:
         return {"type": "text", "text": text}
     style = quirks.documents
+    if quirks.videos and is_video(document):
+        return {"type": "video_url", "video_url": {"url": document.url or document.data_url}}
     refuse_video(document)
     if style == "document_url" and document.file_id:
         return {"type": "file", "file_id": document.file_id}

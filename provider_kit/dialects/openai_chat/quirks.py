@@ -24,12 +24,14 @@ _ORDER = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 def clamp_effort(effort: str, allowed: tuple[str, ...]) -> str:
-    """The nearest allowed effort; the lower of two equally near ones."""
+    """The nearest allowed effort; the lower of two equally near ones. A wish for little reasoning is none for none."""
     if effort in allowed:
         return effort
     wanted = _ORDER.index(effort)
-    allowed = tuple(word for word in allowed if word != DEFAULT_EFFORT)
-    return min(allowed, key=lambda other: (abs(_ORDER.index(other) - wanted), _ORDER.index(other)))
+    levels = tuple(word for word in allowed if word not in (DEFAULT_EFFORT, "none"))
+    if not levels:  # it can only be switched
+        return DEFAULT_EFFORT if DEFAULT_EFFORT in allowed else allowed[0]
+    return min(levels, key=lambda other: (abs(_ORDER.index(other) - wanted), _ORDER.index(other)))
 
 
 def budget_effort(budget: int) -> str:
@@ -128,8 +130,16 @@ class ChatQuirks:
     document_links: bool = False
     #: Form of documents: OpenAI's ``file``, Mistral's ``document_url``, or none.
     documents: Literal["file", "document_url"] | None = "file"
+    #: Whether videos are taken, as ``video_url``.
+    videos: bool = False
     #: Whether cache marks are written as ``cache_control``.
     cache_control: bool = False
+    #: Whether these may have a time to live.
+    mark_lifetimes: bool = True
+    #: Times to live that ``prompt_cache_options`` takes, by seconds; ``None``: the server has no such options.
+    cache_lifetimes: Mapping[int, str] | None = None
+    #: Whether ``prompt_cache_key`` is accepted.
+    cache_key: bool = False
     #: Whether tool call ids must be nine letters and digits.
     nine_letter_ids: bool = False
     #: Whether tool messages carry the tool's name.

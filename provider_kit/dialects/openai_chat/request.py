@@ -12,9 +12,11 @@ from typing import Any
 from provider_kit.dialects.assembly import arguments_text, portable_id
 from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport
 from provider_kit.dialects.generated import spoken_words
+from provider_kit.dialects.openai_chat.caching import write_cache
 from provider_kit.dialects.openai_chat.media import write_audio, write_document, write_image
 from provider_kit.dialects.openai_chat.quirks import ChatQuirks
 from provider_kit.dialects.openai_chat.turns import join_calls, join_same_role, join_system
+from provider_kit.dialects.prompt_caching import cache_mark
 from provider_kit.dialects.schemas import output_schema, prompt_for, tool_schema
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.media import Audio, Document, Image, Media
@@ -125,8 +127,10 @@ class RequestWriter:
                 body["metadata"] = request.metadata
             else:
                 self.report.omit("metadata", "this provider takes no metadata.")
-        if request.cache and quirks.cache_control:
-            self._mark_cache(body["messages"], request.cache)
+        if request.cache is not None:
+            write_cache(body, request.cache, quirks, self.report)
+        if request.cache_key is not None and quirks.cache_key:
+            body["prompt_cache_key"] = request.cache_key
         if stream:
             body["stream"] = True
             if quirks.ask_stream_usage:
@@ -341,7 +345,7 @@ class RequestWriter:
             self.report.omit("messages", f"a {type(part).__name__} inside a {where} message was not sent.")
             return None
         if part.cache and self.quirks.cache_control:
-            written["cache_control"] = _cache_control(part.cache)
+            written["cache_control"] = cache_mark(part.cache, self.report, lifetimes=self.quirks.mark_lifetimes)
         return written
 
     # -------------------------------------------------------------------------------------------- the rest
@@ -357,7 +361,7 @@ class RequestWriter:
         if quirks.cache_control:
             for tool, item in zip(tools, body["tools"], strict=True):
                 if tool.cache and tool.native is None:
-                    item["cache_control"] = _cache_control(tool.cache)
+                    item["cache_control"] = cache_mark(tool.cache, self.report, lifetimes=quirks.mark_lifetimes)
         if not quirks.strict_tools and any(tool.strict for tool in tools):
             self.report.omit("tools", "strict is not accepted here; check the arguments of calls yourself.")
         if choice is not None:
@@ -418,21 +422,6 @@ class RequestWriter:
         elif not json_mode:
             self.report.omit("response_format", "this provider has no JSON mode; the prompt asks for JSON.")
             _add_instruction(body["messages"], "Answer with JSON only.")
-
-    def _mark_cache(self, messages: list[dict[str, Any]], cache: bool | str) -> None:
-        """Put a prompt cache mark at the end of the conversation."""
-        for message in reversed(messages):
-            content = message.get("content")
-            if isinstance(content, str) and content:
-                message["content"] = [{"type": "text", "text": content, "cache_control": _cache_control(cache)}]
-                return
-            if isinstance(content, list) and content and content[-1].get("type") == "text":
-                content[-1].setdefault("cache_control", _cache_control(cache))
-                return
-
-
-def _cache_control(cache: bool | str) -> dict[str, str]:
-    return {"type": "ephemeral", "ttl": cache} if isinstance(cache, str) else {"type": "ephemeral"}
 
 
 def _add_instruction(messages: list[dict[str, Any]], text: str) -> None:

@@ -44,6 +44,7 @@ class OpenAIChatServer(ServerDialect):
             "prompt_tokens": reply.input_tokens,
             "completion_tokens": reply.output,
             "total_tokens": reply.input_tokens + reply.output,
+            **({"prompt_tokens_details": {"cached_tokens": reply.cache_read}} if reply.cache_read else {}),
         }
 
     def _frame(self, reply: Reply, asked: Asked, kind: str) -> dict[str, Any]:

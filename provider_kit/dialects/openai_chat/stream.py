@@ -371,7 +371,7 @@ class ChatStreamDecoder(EventReader):
             ),
             self._reason(),
             self._raw_reason,
-            read_usage(self._usage),
+            read_usage(self._usage, self._last.get("service_tier")),
             first_id or self._last.get("id") or None,
             model,
             read_count(created) or read_count(self._last.get("created")),

@@ -11,6 +11,7 @@ from provider_kit.dialects.openai_responses.request import TAKES, ResponsesProfi
 from provider_kit.dialects.openai_responses.response import parse_response
 from provider_kit.dialects.openai_responses.stream import ResponsesStreamDecoder
 from provider_kit.model.chat import ChatRequest, ChatResponse
+from provider_kit.model.media import Image, Media
 
 __all__ = ["OpenAIResponses", "ResponsesProfile"]
 
@@ -52,6 +53,10 @@ class OpenAIResponses(OpenAICatalog):
         return ResponsesStreamDecoder(
             provider=self.provider, origin=self.origin, runs_custom_tools=self._runs_custom_tools
         )
+
+    def takes_link(self, part: Media) -> bool:
+        """It fetches images and PDF."""
+        return isinstance(part, Image) or part.media_type in (None, "application/pdf")
 
     def build_count(self, request: ChatRequest, report: ParameterReport) -> WireRequest:
         """POST /responses/input_tokens: the request without the fields that only affect an answer."""

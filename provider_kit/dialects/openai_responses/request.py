@@ -16,6 +16,7 @@ from provider_kit.dialects.assembly import arguments_text, portable_id
 from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport, refuse_video
 from provider_kit.dialects.generated import spoken_words
 from provider_kit.dialects.openai_chat.quirks import ReasoningWriter, effort_writer
+from provider_kit.dialects.prompt_caching import cache_options
 from provider_kit.dialects.schemas import WrittenSchema, output_schema, prompt_for, tool_schema
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
@@ -55,6 +56,8 @@ class ResponsesProfile:
     schema: SchemaProfile = PROFILES["openai"]
     #: Whether it enforces the schemas of tools that were made from functions.
     strict_functions: bool = True
+    #: Times to live of its prompt caches, by seconds; ``None``: it decides itself.
+    cache_lifetimes: Mapping[int, str] | None = None
     #: Whether a schema may be sent together with tools; else it goes into the instructions.
     json_schema_with_tools: bool = True
 
@@ -106,6 +109,12 @@ class ResponsesRequestWriter:
         wish = None if request.reasoning is None else request.reasoning.without_default()
         if wish is not None:
             self._reasoning(body, wish)
+        if request.cache is not None and (
+            options := cache_options(request.cache, profile.cache_lifetimes, self.report)
+        ):
+            body["prompt_cache_options"] = options
+        if request.cache_key is not None:
+            body["prompt_cache_key"] = request.cache_key
         if request.user is not None:
             body[profile.user_field] = request.user
         if request.metadata is not None:
@@ -238,7 +247,7 @@ class ResponsesRequestWriter:
                 written["detail"] = part.detail
             return written
         if isinstance(part, Document):
-            text = part.as_text
+            text = part.fenced
             if text is not None:
                 return {"type": "input_text", "text": text}
             refuse_video(part)

@@ -9,11 +9,13 @@ from typing import Any
 from provider_kit.dialects.assembly import tool_finish, with_distinct_ids
 from provider_kit.dialects.base import expect_object
 from provider_kit.dialects.failures import error_from_body, holds_error
-from provider_kit.dialects.openai_usage import read_count
-from provider_kit.model.chat import ChatResponse, Usage
+from provider_kit.dialects.openai_usage import counts_of, read_count, tier_of
+from provider_kit.model.chat import ChatResponse
+from provider_kit.model.file_types import sniff
 from provider_kit.model.json_text import text_of_received
-from provider_kit.model.media import Image, sniff
+from provider_kit.model.media import Image
 from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall
+from provider_kit.model.usage import Usage
 
 __all__ = ["answer_of", "parse_response", "parts_of", "read_responses_usage"]
 
@@ -34,8 +36,14 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else text_of_received(value)
 
 
-def read_responses_usage(usage: Any) -> Usage:
-    """The usage object: input includes the cache, output includes reasoning."""
+def read_responses_usage(usage: Any, service_tier: Any = None, output: Any = None) -> Usage:
+    """The usage object: input includes the cache, output includes reasoning.
+
+    Args:
+        usage: The object.
+        service_tier: What the answer says of it.
+        output: The items of the answer, of which web searches are billed besides.
+    """
     if not isinstance(usage, dict):
         return Usage()
     input_details = _object(usage.get("input_tokens_details"))
@@ -48,6 +56,8 @@ def read_responses_usage(usage: Any) -> Usage:
         reasoning=_count(output_details.get("reasoning_tokens")),
         total=_count(usage.get("total_tokens")),
         raw=dict(usage),
+        details=counts_of(web_searches=sum(_object(item).get("type") == "web_search_call" for item in _list(output))),
+        service_tier=tier_of(service_tier),
     )
 
 
@@ -130,7 +140,7 @@ def answer_of(response: Mapping[str, Any], parts: list[Part], raw: Any, origin: 
         Message("assistant", parts or "", origin=origin, model=model),
         finish,
         raw_reason,
-        lambda: read_responses_usage(response.get("usage")),
+        lambda: read_responses_usage(response.get("usage"), response.get("service_tier"), response.get("output")),
         response.get("id"),
         model,
         response.get("created_at"),

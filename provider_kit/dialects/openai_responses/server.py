@@ -89,7 +89,7 @@ class ResponsesServer(ServerDialect):
             "output": self._items(reply),
             "usage": {
                 "input_tokens": reply.input_tokens,
-                "input_tokens_details": {"cached_tokens": 0},
+                "input_tokens_details": {"cached_tokens": reply.cache_read},
                 "output_tokens": reply.output,
                 "output_tokens_details": {"reasoning_tokens": 0},
                 "total_tokens": reply.input_tokens + reply.output,
