@@ -14,6 +14,7 @@ from attrs import evolve
 
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.did_you_mean import did_you_mean
+from provider_kit.model.files import UploadedFile
 from provider_kit.model.media import Media, from_url
 from provider_kit.model.messages import PART_CLASSES, ROLES, Message, Part, Text, ToolCall, ToolResult
 from provider_kit.model.openai_form import message_from_dict, parts_of
@@ -254,25 +255,32 @@ def attach_files(messages: list[Message], files: Any) -> list[Message]:
     return [*messages, Message("user", parts)]
 
 
-def attachment(file: Any) -> Part:
+def attachment(file: Any, **options: Any) -> Part:
     """Create a part from a path, bytes, a URL, an open binary file or a part.
+
+    Args:
+        file: One of these.
+        options: ``filename`` and ``media_type``, where the content is at hand.
 
     Raises:
         InvalidRequestError: The file is missing, empty, or of an unknown type.
     """
+    if isinstance(file, UploadedFile):
+        return file.part  # type: ignore[return-value]  # always one of its subclasses
     if isinstance(file, (Media, Text)):
         return file  # type: ignore[return-value]  # Media itself is never instantiated by users
-    if isinstance(file, (bytes, bytearray)):
-        return Media.from_bytes(bytes(file))  # type: ignore[return-value]  # always one of its subclasses
+    if isinstance(file, (bytes, bytearray, memoryview)):
+        return Media.from_bytes(bytes(file), **options)  # type: ignore[return-value]  # always one of its subclasses
     if isinstance(file, str) and (file[:5].lower() == "data:" or re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", file)):
         return from_url(file)
     if isinstance(file, (str, os.PathLike)):
-        return Media.from_path(file)  # type: ignore[return-value]  # always one of its subclasses
+        return Media.from_path(file, **options)  # type: ignore[return-value]  # always one of its subclasses
     if hasattr(file, "read"):
         data = file.read()
         name = getattr(file, "name", None)
-        options = {"filename": os.path.basename(name)} if isinstance(name, str) else {}
-        return Media.from_bytes(data if isinstance(data, bytes) else str(data).encode(), **options)  # type: ignore[return-value]  # always one of its subclasses
+        if isinstance(name, str):
+            options.setdefault("filename", os.path.basename(name))
+        return Media.from_bytes(data if isinstance(data, bytes) else str(data).encode("utf-8", "replace"), **options)  # type: ignore[return-value]  # always one of its subclasses
     raise InvalidRequestError(
         f"Cannot attach a {type(file).__name__}.", hint="Pass a path, bytes, a URL or an open binary file."
     )

@@ -5,58 +5,26 @@ from __future__ import annotations
 import base64
 import mimetypes
 import os
+import re
+import stat
+from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
-from attrs import define, field
+from attrs import define, evolve, field
 
-from provider_kit.errors import InvalidRequestError
+from provider_kit.errors import InvalidRequestError, MissingDependencyError
 from provider_kit.model.arguments import explained
+from provider_kit.model.file_types import contradicted, is_plain_text, may_be, named_type, proper_type, sniff
 from provider_kit.model.text_bytes import is_text, read_text
 
-__all__ = ["Audio", "Document", "Image", "Media", "from_url", "sniff"]
+__all__ = ["Audio", "Document", "Image", "Media", "class_for", "from_url"]
 
-#: Types that are text under another name (RFC 6838, and what Python's ``mimetypes`` knows).
-_TEXT_TYPES = frozenset(
-    f"application/{name}"
-    for name in (
-        "json",
-        "xml",
-        "yaml",
-        "x-yaml",
-        "toml",
-        "javascript",
-        "x-javascript",
-        "sql",
-        "x-sh",
-        "x-python",
-        "x-tex",
-    )
-)
-_TEXT_ENDS = ("+json", "+xml", "+yaml")
 _OUT_OF_REACH = frozenset({"file", "ftp", "sftp", "ssh"})
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-    (b"%PDF-", "application/pdf"),
-    (b"ID3", "audio/mpeg"),
-    (b"\xff\xfb", "audio/mpeg"),
-    (b"\xff\xf3", "audio/mpeg"),
-    (b"OggS", "audio/ogg"),
-    (b"fLaC", "audio/flac"),
-    (b"\x1aE\xdf\xa3", "video/webm"),
-)
-#: Types by the brand of an ISO base media file (ISO/IEC 14496-12); all others are video.
-_BRANDS = {
-    b"heic": "image/heic",
-    b"heix": "image/heic",
-    b"mif1": "image/heif",
-    b"avif": "image/avif",
-    b"M4A ": "audio/mp4",
-    b"M4B ": "audio/mp4",
-}
+#: The largest file that a provider takes, in bytes: Gemini's for uploads.
+LARGEST_FILE = 2 * 1024**3
 
 
 @define(kw_only=True)
@@ -77,7 +45,13 @@ class Media:
     detail: str | None = None
     #: Prompt cache mark at the end of this part.
     cache: bool | str | None = None
+    #: The provider that knows the ``file_id``; it is sent to no other.
+    provider: str | None = None
     extra: dict[str, Any] | None = field(default=None, repr=False)
+    #: What was downloaded from which ``url``, and whether from any address, for a provider that takes no links.
+    downloaded: tuple[tuple[str, bool], Media] | None = field(default=None, init=False, repr=False, eq=False)
+    #: Whether its class was only guessed, of a link that does not tell.
+    guessed: bool = field(default=False, init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if sum(source is not None for source in (self.data, self.url, self.file_id)) != 1:
@@ -95,8 +69,12 @@ class Media:
                 hint=f"{type(self).__name__}.from_path('…') reads a file, url='https://…' names an address; "
                 "base64.b64decode(text) makes bytes of base64.",
             )
+        if isinstance(self.media_type, str):
+            self.media_type = proper_type(self.media_type)
         if self.data is not None and self.media_type is None:
-            self.media_type = sniff(self.data) or _named(self.filename)
+            self.media_type = sniff(self.data) or named_type(self.filename, self.data)
+            if isinstance(self, Audio):
+                self.media_type = _SOUNDS.get(self.media_type or "", self.media_type)
             if self.media_type is None and isinstance(self, Document) and is_text(self.data):
                 self.media_type = "text/plain"
             if self.media_type is None:
@@ -138,37 +116,48 @@ class Media:
         """
         file = Path(path)
         try:
-            data = file.read_bytes()
+            with file.open("rb") as opened:
+                about = os.fstat(opened.fileno())
+                endless = not (stat.S_ISREG(about.st_mode) or stat.S_ISFIFO(about.st_mode))
+                data = b"" if endless or about.st_size > LARGEST_FILE else opened.read()
         except OSError as error:
             raise InvalidRequestError(
                 f"Cannot read the file {str(file)!r}: {error.strerror or error}.",
                 hint="Check the path; it is relative to the current working directory.",
             ) from error
+        if endless:
+            raise InvalidRequestError(f"{str(file)!r} is a device, not a file.", hint="Pass the path of a file.")
+        if about.st_size > LARGEST_FILE:
+            raise InvalidRequestError(
+                f"The file {str(file)!r} has {about.st_size:,} bytes; no provider takes more than {LARGEST_FILE:,}.",
+                hint="Attach a part of it.",
+            )
         options.setdefault("filename", file.name)
         return cls.from_bytes(data, **options)
 
     @classmethod
     def from_bytes(cls, data: bytes, **options: Any) -> Media:
         """Create a part of the fitting class from bytes; their content decides the type, then the name."""
+        filename = options.get("filename")
+        if filename is not None and not isinstance(filename, (str, os.PathLike)):
+            raise InvalidRequestError(f"filename= must be a text, not {filename!r}.", hint="filename='report.pdf'.")
+        return cls.from_content(data, (mimetypes.guess_type(os.fspath(filename or ""))[0],), **options)
+
+    @classmethod
+    def from_content(cls, data: bytes, claims: Iterable[str | None], **options: Any) -> Media:
+        """As :meth:`from_bytes`, where others than the name tell types, too: the first of ``claims`` counts."""
         if not data:
             raise InvalidRequestError("The file is empty.", hint="Attach a file with content.")
-        given = options.pop("media_type", None)
-        media_type = given or sniff(data)
-        if media_type is None:
-            media_type = _named(options.get("filename"))
-            written = is_text(data)
-            if written and media_type != "image/svg+xml" and (media_type or "").startswith(("image/", "audio/")):
-                raise InvalidRequestError(
-                    f"The file {options.get('filename')!r} is no {media_type}: it holds text.",
-                    hint="Check its content; a download may have returned an error page instead.",
-                )
-            media_type = media_type or ("text/plain" if written else None)
+        given, named = options.pop("media_type", None), options.get("filename")
+        media_type = given or sniff(data) or _type_of_text(data, claims, named)
         if media_type is None:
             raise InvalidRequestError(
-                f"Cannot tell the type of the file{f' {named!r}' if (named := options.get('filename')) else ''}.",
+                f"Cannot tell the type of the file{f' {named!r}' if named else ''}.",
                 hint="Give its name the ending of its type, e.g. report.pdf, or pass media_type='application/pdf'.",
             )
-        part = cls if cls is not Media else _class_for(media_type)
+        if given is None and (cls is Audio or any((claim or "").startswith("audio/") for claim in claims)):
+            media_type = _SOUNDS.get(media_type, media_type)
+        part = cls if cls is not Media else class_for(media_type)
         if given is None and not _fits(part, media_type):
             raise _wrong_kind(part, media_type)
         return part(data=data, media_type=media_type, **options)
@@ -189,6 +178,42 @@ class Media:
 class Image(Media):
     """An image (PNG, JPEG, WebP, GIF)."""
 
+    def scaled(self, longest: int = 1568) -> Image:
+        """The same image with its longer side at most so many pixels; a smaller one is returned as it is.
+
+        Args:
+            longest: Pixels; beyond 1,568 most models see no more.
+
+        Raises:
+            InvalidRequestError: It is not at hand, or cannot be read.
+            MissingDependencyError: ``pip install provider-kit[images]`` is missing.
+        """
+        if type(longest) is not int or longest < 1:
+            raise InvalidRequestError(f"longest must be pixels, not {longest!r}.", hint="image.scaled(1568).")
+        if self.data is None:
+            raise InvalidRequestError("Only an image with data can be scaled.", hint="Image.from_path('photo.jpg').")
+        try:
+            from PIL import Image as Pillow
+            from PIL import ImageOps
+        except ImportError as error:
+            raise MissingDependencyError(
+                "Scaling an image needs Pillow.", hint="pip install provider-kit[images]"
+            ) from error
+        try:
+            with Pillow.open(BytesIO(self.data)) as opened:
+                if max(opened.size) <= longest:
+                    return self
+                form = opened.format if opened.format in ("PNG", "JPEG", "WEBP") else "PNG"
+                turned = ImageOps.exif_transpose(opened)  # what it says of that is not written below
+                turned.thumbnail((longest, longest))
+                if form != "JPEG" and turned.mode in ("CMYK", "F", "LAB", "HSV", "YCbCr"):
+                    turned = turned.convert("RGB")
+                written = BytesIO()
+                turned.save(written, form, quality=90)
+        except (OSError, ValueError, SyntaxError, Warning, Pillow.DecompressionBombError) as error:
+            raise InvalidRequestError(f"The image cannot be scaled: {error}.") from None
+        return evolve(self, data=written.getvalue(), media_type=f"image/{form.lower()}")
+
 
 @explained("Document.from_path('report.pdf'), or Document(url='https://…')")
 @define(kw_only=True)
@@ -203,7 +228,7 @@ class Document(Media):
             InvalidRequestError: Its encoding is unknown: neither UTF-8 nor marked by a byte order mark.
         """
         kind = self.media_type or ""
-        if self.data is None or not (kind.startswith("text/") or kind in _TEXT_TYPES or kind.endswith(_TEXT_ENDS)):
+        if self.data is None or not is_plain_text(kind):
             return None
         text = read_text(self.data)
         if text is None:
@@ -213,6 +238,18 @@ class Document(Media):
                 hint="Save it as text in UTF-8.",
             )
         return text
+
+    @property
+    def fenced(self) -> str | None:
+        """As :attr:`as_text`, under its name and between fences, so that a model sees where it begins and ends."""
+        text = self.as_text
+        if text is None:
+            return None
+        name = self.filename or "document"
+        longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+        fence = "`" * (longest + 1)
+        kind = name.rpartition(".")[2] if "." in name else ""
+        return f"{name}:\n{fence}{kind if kind.isalnum() else ''}\n{text.rstrip(chr(10))}\n{fence}"
 
 
 @explained("Audio.from_path('speech.mp3')")
@@ -240,32 +277,39 @@ def _check_address(url: str, kind: str) -> None:
     )
 
 
-def _named(filename: str | None) -> str | None:
-    """The type by a file's name; plain ``application/octet-stream`` does not count."""
-    found = mimetypes.guess_type(filename or "")[0]
-    return None if found == "application/octet-stream" else found
-
-
-def sniff(data: bytes) -> str | None:
-    """The MIME type by a file's first bytes, or ``None``."""
-    for magic, media_type in _MAGIC:
-        if data.startswith(magic):
-            return media_type
-    if data[:4] == b"RIFF":
-        return {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}.get(data[8:12])
-    if data[4:8] == b"ftyp":
-        return _BRANDS.get(data[8:12], "video/mp4")
-    return None
-
-
-def _class_for(media_type: str) -> type[Media]:
+def class_for(media_type: str) -> type[Media]:
+    """The class of the parts of a type."""
     if media_type.startswith("image/"):
         return Image
     return Audio if media_type.startswith("audio/") else Document
 
 
+#: Sound in the containers of videos.
+_SOUNDS = {"video/mp4": "audio/mp4", "video/quicktime": "audio/mp4", "video/webm": "audio/webm"}
+
+
+def _type_of_text(data: bytes, claims: Iterable[str | None], named: Any) -> str | None:
+    """The type of content that has no mark: what it is called, if that may be, else plain text, if it is text.
+
+    Raises:
+        InvalidRequestError: It is not what it is called.
+    """
+    claimed = next((claim for claim in claims if claim and claim != "application/octet-stream"), None)
+    written = is_text(data)
+    if claimed is not None and contradicted(claimed, data):
+        raise InvalidRequestError(
+            f"The file{f' {named!r}' if named else ''} is no {claimed}: "
+            f"{'it holds text' if written else 'its content is something else'}.",
+            hint="Check its content; a download may have returned an error page instead.",
+        )
+    # A TypeScript module ends like a video, a batch file like a program.
+    if written and not is_plain_text(claimed) and claimed != "application/rtf":
+        return "text/plain"
+    return claimed if may_be(claimed, data) else None
+
+
 def _wrong_kind(kind: type[Media], media_type: str) -> InvalidRequestError:
-    fitting = _class_for(media_type).__name__
+    fitting = class_for(media_type).__name__
     return InvalidRequestError(
         f"This is no {kind.__name__.lower()}: its type is {media_type}.",
         hint=f"Use {fitting}(…) or {fitting}.from_path('…'); files=['…'] finds the fitting class.",
@@ -278,7 +322,7 @@ def _fits(kind: type[Media], media_type: str) -> bool:
         return not media_type.startswith(("image/", "audio/"))
     if kind is Audio and media_type.startswith(("video/", "application/ogg")):
         return True
-    return _class_for(media_type) is kind
+    return class_for(media_type) is kind
 
 
 def from_url(url: str, *, kind: type[Media] | None = None, **options: Any) -> Image | Document | Audio:
@@ -291,14 +335,17 @@ def from_url(url: str, *, kind: type[Media] | None = None, **options: Any) -> Im
             )
         media_type = head.partition(";")[0] or "text/plain"
         try:
-            data = base64.b64decode(payload, validate=True) if head.endswith(";base64") else payload.encode()
+            # RFC 2397: both forms may be percent-encoded.
+            plain = unquote_to_bytes(payload)
+            data = base64.b64decode(plain, validate=True) if head.endswith(";base64") else plain
         except ValueError as error:
             raise InvalidRequestError(
                 "A data URL holds invalid base64.", hint="Encode the bytes with base64.b64encode()."
             ) from error
         if kind is Image and not media_type.startswith("image/"):
             raise _wrong_kind(kind, media_type)
-        return (kind or _class_for(media_type))(data=data, media_type=media_type, **options)  # type: ignore[return-value]  # always one of its subclasses
+        return (kind or class_for(media_type))(data=data, media_type=media_type, **options)  # type: ignore[return-value]  # always one of its subclasses
     guessed = mimetypes.guess_type(url.partition("?")[0])[0]
-    part = kind or (_class_for(guessed) if guessed else Image)
-    return part(url=url, media_type=guessed, **options)  # type: ignore[return-value]  # always one of its subclasses
+    part = (kind or (class_for(guessed) if guessed else Image))(url=url, media_type=guessed, **options)
+    part.guessed = kind is None and guessed is None
+    return part  # type: ignore[return-value]  # always one of its subclasses

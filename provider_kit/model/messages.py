@@ -10,7 +10,7 @@ back only to the API it came from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 from attrs import define, field
@@ -312,3 +312,16 @@ def _content_of(role: str, content: tuple[Any, ...]) -> str | list[Part]:
 
 #: Every class of parts.
 PART_CLASSES = (Text, Refusal, Media, ToolCall, ToolResult, Thinking, Native)
+
+
+def media_of(messages: Iterable[Message]) -> Iterator[Media]:
+    """The files of a conversation, but for those a model made."""
+    for message in messages:
+        content: Any = message.content
+        if type(content) is str or message.role == "assistant":
+            continue
+        for part in content:
+            if isinstance(part, Media):
+                yield part
+            elif type(part) is ToolResult and type(part.content) is not str:
+                yield from (inner for inner in part.content if isinstance(inner, Media))

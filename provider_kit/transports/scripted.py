@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from provider_kit.model.json_text import dumps
 from provider_kit.transports.drive import run_to_completion
-from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
+from provider_kit.wire.http import Download, HttpRequest, HttpResponse, Limits
 
 __all__ = ["ScriptedTransport"]
 
@@ -60,6 +60,12 @@ class ScriptedTransport:
         """The next answer, whole."""
         entry = self._next(request)
         return HttpResponse(entry.get("status", 200), _headers(entry), _body(entry))
+
+    async def download(self, url: str) -> Download:
+        """The next answer, as a file."""
+        entry = self._next(HttpRequest("GET", url, {}))
+        kind = _headers(entry).get("content-type")
+        return Download(_body(entry), kind, url.partition("?")[0].rsplit("/", 1)[-1])
 
     async def open_stream(self, request: HttpRequest, limits: Limits) -> _ScriptedStream:
         """The next answer, piece by piece."""

@@ -6,13 +6,47 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from provider_kit.transports.drive import run_to_completion
 
-__all__ = ["bounded", "run_in_daemon_thread", "with_timeout"]
+__all__ = ["Worker", "bounded", "run_in_daemon_thread", "with_timeout"]
 
 T = TypeVar("T")
+
+
+class Worker(Generic[T]):
+    """A function that runs in a daemon thread, for which nobody has to wait."""
+
+    def __init__(self, function: Callable[[], T], ended: Callable[[], object] | None = None) -> None:
+        """Start it; ``ended`` is called in its thread when it is done."""
+        self._function = function
+        self._ended = ended
+        self._results: list[tuple[bool, Any]] = []
+        self.thread = threading.Thread(target=self._run, name="provider-kit-worker", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._results.append((True, self._function()))
+        except BaseException as error:  # passed to the caller
+            self._results.append((False, error))
+        finally:
+            if self._ended is not None:
+                self._ended()
+
+    def result(self) -> T:
+        """What the function returned, or raised.
+
+        Raises:
+            TimeoutError: It is not done.
+        """
+        if not self._results:
+            raise TimeoutError
+        good, outcome = self._results[0]
+        if not good:
+            raise outcome
+        return outcome  # type: ignore[no-any-return]  # the function's own
 
 
 def bounded(function: Callable[[], T], seconds: float | None) -> T:
@@ -21,23 +55,9 @@ def bounded(function: Callable[[], T], seconds: float | None) -> T:
     Raises:
         TimeoutError: It took longer than ``seconds``.
     """
-    results: list[tuple[bool, Any]] = []
-
-    def run() -> None:
-        try:
-            results.append((True, function()))
-        except BaseException as error:  # passed to the caller
-            results.append((False, error))
-
-    thread = threading.Thread(target=run, name="provider-kit-worker", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not results:
-        raise TimeoutError
-    good, outcome = results[0]
-    if not good:
-        raise outcome
-    return outcome  # type: ignore[no-any-return]  # the function's own
+    worker = Worker(function)
+    worker.thread.join(seconds)
+    return worker.result()
 
 
 def _loop_of(kind: str) -> asyncio.AbstractEventLoop | None:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from attrs import define, field
 
-__all__ = ["HttpRequest", "HttpResponse", "Limits", "Signer", "is_loopback", "join_url", "same_origin"]
+__all__ = ["Download", "HttpRequest", "HttpResponse", "Limits", "Signer", "is_loopback", "join_url", "same_origin"]
 
 
 @define
@@ -48,6 +48,17 @@ class HttpResponse:
     #: Names compare without regard to case; may hold cookies, so never shown.
     headers: Mapping[str, str] = field(repr=lambda headers: f"<{len(headers)} headers>")
     body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
+
+
+@define
+class Download:
+    """A file that was downloaded."""
+
+    data: bytes
+    #: As the server calls it, without parameters.
+    media_type: str | None
+    #: The last step of its path.
+    filename: str
 
 
 @define
