@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 
 from provider_kit.dialects.anthropic_messages import AnthropicMessages, ClaudeProfile
 from provider_kit.dialects.base import Dialect
+from provider_kit.dialects.file_rules import FileRules
+from provider_kit.dialects.files_api import AnthropicFiles
 from provider_kit.model.config import ProviderConfig
 from provider_kit.providers.base import Provider, custom_headers
 
@@ -99,6 +101,16 @@ class AnthropicProvider(Provider):
 PROVIDER = AnthropicProvider(
     name="anthropic",
     title="Anthropic",
+    files_api=AnthropicFiles(),
+    # Source: platform.claude.com/docs, "Vision" and "PDF support".
+    files=FileRules(
+        images=frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"}),
+        documents=frozenset({"application/pdf"}),
+        audio=frozenset(),
+        image_bytes=10 * 1024 * 1024 * 3 // 4,  # 10 MB as base64
+        image_count=600,
+        request_bytes=32 * 1024 * 1024,
+    ),
     base_url="https://api.anthropic.com",
     key_variables=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
     base_url_variables=("ANTHROPIC_BASE_URL",),

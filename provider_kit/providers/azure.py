@@ -13,6 +13,7 @@ from typing import Any
 from attrs import evolve
 
 from provider_kit.dialects.base import Dialect, ParameterReport, WireRequest, path_name
+from provider_kit.dialects.file_rules import OPENAI_FILES
 from provider_kit.dialects.openai_chat import ChatQuirks, OpenAIChat
 from provider_kit.errors import APIError, NotFoundError
 from provider_kit.model.chat import ChatRequest
@@ -104,6 +105,8 @@ class AzureProvider(OpenAIProvider):
 PROVIDER = AzureProvider(
     name="azure",
     title="Azure OpenAI",
+    files=OPENAI_FILES,
+    embed_tokens=300_000,
     key_variables=("AZURE_OPENAI_AD_TOKEN", "AZURE_OPENAI_API_KEY"),
     base_url_variables=("AZURE_OPENAI_ENDPOINT",),
     quirks=_quirks,

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from provider_kit.dialects.base import Dialect
+from provider_kit.dialects.file_rules import FileRules
+from provider_kit.dialects.files_api import FilesAPI
 from provider_kit.dialects.openai_chat import ChatQuirks, OpenAIChat
 from provider_kit.errors import APIError
 from provider_kit.model.config import ProviderConfig
@@ -66,12 +68,20 @@ class Provider:
     day_begins: float = 0.0
     #: Whether it has an endpoint for embeddings, where its dialect has one.
     has_embeddings: bool = True
+    #: Seconds for which a list of its models is fresh.
+    models_lifetime: float = 21600.0
+    #: The files it takes.
+    files: FileRules = FileRules()
+    #: Its API for files, where it has one.
+    files_api: FilesAPI | None = None
     #: Most texts in one embeddings request.
     embed_batch: int = 2048
+    #: Most tokens in one embeddings request.
+    embed_tokens: int | None = None
     #: Options of a client that only this provider knows.
     option_names: tuple[str, ...] = ()
     #: Types of these options where they are not strings: ``{"use_responses_api": bool}``; ``list``: of strings.
-    option_kinds: Mapping[str, type] = field(factory=dict)
+    option_kinds: Mapping[str, Any] = field(factory=dict)
     #: Where to get a key.
     console: str | None = None
     #: Paths that return the account's credit, the best one first; see :meth:`read_balance`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from provider_kit.dialects.file_rules import FileRules
 from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.model.config import ProviderConfig
@@ -27,6 +28,7 @@ class CerebrasProvider(Provider):
 PROVIDER = CerebrasProvider(
     name="cerebras",
     title="Cerebras",
+    files=FileRules(images=frozenset({"image/png", "image/jpeg"}), documents=frozenset(), audio=frozenset()),
     base_url="https://api.cerebras.ai/v1",
     key_variables=("CEREBRAS_API_KEY",),
     base_url_variables=("CEREBRAS_BASE_URL",),
@@ -34,6 +36,7 @@ PROVIDER = CerebrasProvider(
     has_embeddings=False,  # Source: Cerebras API reference, which lists none.
     default_model="gpt-oss-120b",
     quirks=ChatQuirks(
+        cache_key=True,
         schema=PROFILES["cerebras"],
         json_schema_with_tools=False,  # "tools" is incompatible with "response_format"
         json_object_with_tools=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from provider_kit.dialects.file_rules import FileRules
 from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.providers.base import Provider
@@ -27,6 +28,7 @@ FIREWORKS = Provider(
     key_prefix="fw_",
     default_model="accounts/fireworks/models/glm-5p3",
     quirks=ChatQuirks(
+        cache_key=True,
         metadata=False,
         reasoning=effort_writer("none", "low", "medium", "high"),
         reasoning_field="reasoning_content",
@@ -82,6 +84,7 @@ LLAMACPP = Provider(
 VLLM = Provider(
     name="vllm",
     title="vLLM",
+    files=FileRules(documents=frozenset()),
     base_url="http://127.0.0.1:8000/v1",
     key_variables=("VLLM_API_KEY",),
     base_url_variables=("VLLM_BASE_URL",),

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from provider_kit.dialects.base import ParameterReport
+from provider_kit.dialects.file_rules import FileRules
 from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.model.tools import Reasoning
@@ -40,6 +41,9 @@ class DeepSeekProvider(Provider):
 PROVIDER = DeepSeekProvider(
     name="deepseek",
     title="DeepSeek",
+    files=FileRules(
+        images=frozenset({"image/png", "image/jpeg", "image/webp"}), documents=frozenset(), audio=frozenset()
+    ),
     base_url="https://api.deepseek.com",
     key_variables=("DEEPSEEK_API_KEY",),
     base_url_variables=("DEEPSEEK_BASE_URL",),

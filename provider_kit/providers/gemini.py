@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from provider_kit.dialects.base import Dialect
+from provider_kit.dialects.file_rules import FileRules
+from provider_kit.dialects.files_api import GeminiFiles
 from provider_kit.dialects.gemini_content import GeminiContent, GeminiProfile
 from provider_kit.errors import APIError
 from provider_kit.model.config import ProviderConfig
@@ -83,6 +85,22 @@ class GeminiProvider(Provider):
 PROVIDER = GeminiProvider(
     name="gemini",
     title="Google Gemini",
+    files_api=GeminiFiles(),
+    # Source: ai.google.dev/gemini-api/docs, "Image understanding", "Document", "Audio" and "Video understanding".
+    files=FileRules(
+        images=frozenset({"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"}),
+        documents=frozenset({"application/pdf"}),
+        audio=frozenset(
+            f"audio/{name}" for name in ("wav", "x-wav", "mpeg", "mp3", "aiff", "aac", "ogg", "flac", "mp4", "x-m4a")
+        ),
+        videos=frozenset(
+            f"video/{name}"
+            for name in ("mp4", "mpeg", "mov", "quicktime", "avi", "x-msvideo", "x-flv", "webm", "wmv", "3gpp")
+        ),
+        document_bytes=50 * 1024 * 1024,
+        image_count=3600,
+        request_bytes=20 * 1024 * 1024,
+    ),
     base_url="https://generativelanguage.googleapis.com/v1beta",
     # Google's own SDK prefers GOOGLE_API_KEY too.
     key_variables=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
@@ -91,6 +109,7 @@ PROVIDER = GeminiProvider(
     key_prefix="AIza",
     day_begins=-8.0,  # daily quotas are renewed at midnight Pacific time (an hour earlier in summer)
     default_model="gemini-flash-latest",
+    models_lifetime=7200.0,
     option_names=("project_id",),
     embed_batch=100,
     console="https://aistudio.google.com/apikey",

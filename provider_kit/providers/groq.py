@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from provider_kit.dialects.file_rules import FileRules
 from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.model.config import ProviderConfig
@@ -17,10 +18,12 @@ _WITH_SCHEMA = ("gpt-oss", "llama-4", "kimi-k2")
 
 
 def _groq_quirks(model: str) -> ChatQuirks:
-    """``gpt-oss`` always reasons; for the others it can be switched off."""
-    efforts = (
-        ("low", "medium", "high", "default") if "gpt-oss" in model else ("none", "low", "medium", "high", "default")
-    )
+    """``gpt-oss`` always reasons, at three levels; Qwen's older models can only be switched."""
+    efforts: tuple[str, ...] = ("none", "low", "medium", "high", "default")
+    if "gpt-oss" in model:
+        efforts = ("low", "medium", "high")
+    elif "qwen" in model and "3.8" not in model:
+        efforts = ("none", "default")
     return ChatQuirks(
         schema=PROFILES["groq"],
         # Source: console.groq.com/docs/structured-outputs, "Supported models", and "Limitations".
@@ -53,6 +56,14 @@ class GroqProvider(Provider):
 PROVIDER = GroqProvider(
     name="groq",
     title="Groq",
+    # Source: console.groq.com/docs, "Images and vision".
+    files=FileRules(
+        images=frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"}),
+        documents=frozenset(),
+        audio=frozenset(),
+        image_count=5,
+        request_bytes=4 * 1024 * 1024,
+    ),
     base_url="https://api.groq.com/openai/v1",
     key_variables=("GROQ_API_KEY",),
     base_url_variables=("GROQ_BASE_URL",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from provider_kit.dialects.file_rules import OFFICE_TYPES, FileRules
 from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.providers.base import Provider
@@ -12,11 +13,22 @@ __all__ = ["PROVIDER"]
 PROVIDER = Provider(
     name="mistral",
     title="Mistral",
+    # Source: docs.mistral.ai, "Vision", "Document AI" and "Audio".
+    files=FileRules(
+        images=frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"}),
+        documents=frozenset({"application/pdf", *OFFICE_TYPES}),
+        audio=frozenset({"audio/wav", "audio/x-wav", "audio/wave", "audio/mpeg", "audio/mp3"}),
+        image_bytes=10 * 1024 * 1024,
+        document_bytes=50 * 1024 * 1024,
+        image_count=8,
+        request_bytes=70 * 1024 * 1024,
+    ),
     base_url="https://api.mistral.ai/v1",
     key_variables=("MISTRAL_API_KEY",),
     base_url_variables=("MISTRAL_BASE_URL",),
     default_model="mistral-small-latest",
     quirks=ChatQuirks(
+        cache_key=True,
         schema=PROFILES["mistral"],
         ask_stream_usage=False,  # sent without being requested; requesting it is a 422
         always_done=True,

@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from provider_kit.dialects.base import Dialect
+from provider_kit.dialects.file_rules import OPENAI_FILES
+from provider_kit.dialects.files_api import OpenAIFiles
 from provider_kit.dialects.openai_chat import ChatQuirks, OpenAIChat
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.dialects.openai_responses import OpenAIResponses, ResponsesProfile
+from provider_kit.dialects.prompt_caching import OPENAI_LIFETIMES
 from provider_kit.errors import APIError, NotFoundError
 from provider_kit.model.config import ProviderConfig
 from provider_kit.providers.base import Provider, custom_headers
@@ -32,6 +35,11 @@ def is_reasoning_model(model: str) -> bool:
     """Whether a model of OpenAI reasons before it answers."""
     name = _bare(model)
     return bool(_REASONING.match(name)) and "-chat" not in name
+
+
+def _cache_lifetimes(name: str) -> Mapping[int, str] | None:
+    """Times to live of prompt caches, which GPT-5.6 and later models offer. Source: OpenAI's API reference."""
+    return OPENAI_LIFETIMES if re.match(r"^gpt-(?:5\.[6-9]|5\.\d\d|[6-9]|\d\d)", name) else None
 
 
 def _bare(model: str) -> str:
@@ -62,6 +70,7 @@ def openai_quirks(model: str) -> ChatQuirks:
             allowed_tools=True,
             always_done=True,
             reasoning=None,
+            cache_key=True,
             user_field="safety_identifier",
         )
     name = _bare(model)
@@ -82,6 +91,8 @@ def openai_quirks(model: str) -> ChatQuirks:
         always_done=True,
         parallel_tool_calls=not name.startswith("o"),
         reasoning=effort_writer(*efforts),
+        cache_lifetimes=_cache_lifetimes(name),
+        cache_key=True,
         user_field="safety_identifier",
     )
 
@@ -96,6 +107,7 @@ def responses_profile(model: str) -> ResponsesProfile:
         refused=dict.fromkeys(("temperature", "top_p"), _NO_SAMPLING) | (_NO_VERBOSITY if name.startswith("o") else {}),
         taken_without_reasoning=frozenset({"temperature", "top_p"}) if "none" in efforts else frozenset(),
         effort=effort_writer(*efforts),
+        cache_lifetimes=_cache_lifetimes(name),
     )
 
 
@@ -140,11 +152,15 @@ class OpenAIProvider(Provider):
 PROVIDER = OpenAIProvider(
     name="openai",
     title="OpenAI",
+    files_api=OpenAIFiles(),
+    files=OPENAI_FILES,
+    embed_tokens=300_000,
     base_url="https://api.openai.com/v1",
     key_variables=("OPENAI_API_KEY",),
     base_url_variables=("OPENAI_BASE_URL",),
     key_prefix="sk-",
     default_model="gpt-6-luna",
+    models_lifetime=86400.0,
     option_kinds={"use_responses_api": bool},
     option_names=("use_responses_api", "organization", "project"),
     quirks=openai_quirks,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from provider_kit.dialects.base import ParameterReport
+from provider_kit.dialects.file_rules import FileRules
 from provider_kit.dialects.openai_chat import ChatQuirks
 from provider_kit.errors import APIError, AuthenticationError, RateLimitError
 from provider_kit.model.tools import Reasoning
@@ -44,6 +45,15 @@ class QwenProvider(Provider):
 PROVIDER = QwenProvider(
     name="qwen",
     title="Qwen (Alibaba DashScope)",
+    # Source: alibabacloud.com/help/en/model-studio, "Image and video understanding".
+    files=FileRules(
+        images=frozenset(f"image/{name}" for name in ("png", "jpeg", "webp", "bmp", "tiff", "heic")),
+        documents=frozenset(),
+        audio=frozenset({"audio/wav", "audio/x-wav", "audio/wave", "audio/mpeg", "audio/mp3"}),
+        videos=frozenset(f"video/{name}" for name in ("mp4", "x-msvideo", "quicktime", "x-flv", "webm")),
+        image_bytes=10 * 1024 * 1024,
+        video_bytes=10 * 1024 * 1024,
+    ),
     base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
     key_variables=("QWEN_API_KEY", "QWENCLOUD_API_KEY", "DASHSCOPE_API_KEY"),
     base_url_variables=("QWEN_BASE_URL", "DASHSCOPE_COMPATIBLE_BASE_URL"),
@@ -55,6 +65,8 @@ PROVIDER = QwenProvider(
         reasoning=_reasoning,
         documents=None,
         cache_control=True,
+        mark_lifetimes=False,
+        videos=True,
         empty_content="",
         user_field=None,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from provider_kit.dialects.base import Dialect
+from provider_kit.dialects.file_rules import FileRules
 from provider_kit.dialects.openai_chat import ChatQuirks, OpenAIChat
 from provider_kit.dialects.openai_chat.quirks import effort_writer
 from provider_kit.dialects.openai_responses import OpenAIResponses, ResponsesProfile
@@ -34,6 +35,7 @@ def _quirks(model: str) -> ChatQuirks:
         reason = "reasoning models refuse it."
         refused |= {"presence_penalty": reason, "frequency_penalty": reason, "stop": reason}
     return ChatQuirks(
+        cache_key=True,
         schema=PROFILES["xai"],
         json_schema_with_tools=_takes_schema_with_tools(model),
         refused=refused,
@@ -80,6 +82,13 @@ class XAIProvider(OpenAIProvider):
 PROVIDER = XAIProvider(
     name="xai",
     title="xAI",
+    # Source: docs.x.ai, "Image understanding".
+    files=FileRules(
+        images=frozenset({"image/png", "image/jpeg"}),
+        documents=frozenset(),
+        audio=frozenset(),
+        image_bytes=20 * 1024 * 1024,
+    ),
     base_url="https://api.x.ai/v1",
     key_variables=("XAI_API_KEY",),
     base_url_variables=("XAI_BASE_URL",),

@@ -46,9 +46,9 @@ def test_templates_see_one_system_message_and_alternating_turns(exchange):
 
 
 def test_pictures_travel_as_data(exchange):
-    """Links are not fetched."""
+    """It takes no ids of uploads."""
     with pytest.raises(InvalidRequestError, match="only as data"):
-        exchange("lmstudio/m", [Message("user", [Text("a"), Image(url="https://h.test/a.png")])], answer=CHAT)
+        exchange("lmstudio/m", [Message("user", [Text("a"), Image(file_id="f1")])], answer=CHAT)
 
 
 def test_errors_are_texts_or_events(exchange, streams):

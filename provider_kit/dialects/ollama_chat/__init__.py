@@ -17,6 +17,7 @@ from provider_kit.dialects.base import (
     WireRequest,
     expect_object,
 )
+from provider_kit.dialects.model_facts import listed_features
 from provider_kit.dialects.ollama_chat.request import TAKES, OllamaRequestWriter
 from provider_kit.dialects.ollama_chat.response import (
     OllamaStreamDecoder,
@@ -24,7 +25,9 @@ from provider_kit.dialects.ollama_chat.response import (
     parse_ollama,
     read_ollama_usage,
 )
+from provider_kit.errors import APIError
 from provider_kit.model.chat import ChatRequest, ChatResponse
+from provider_kit.model.media import Media
 from provider_kit.model.models import Embeddings, Model
 
 __all__ = ["OllamaChat"]
@@ -36,9 +39,27 @@ class OllamaChat(Dialect):
     name = "ollama_chat"
     takes = TAKES
 
+    def __init__(
+        self,
+        *,
+        provider: str = "",
+        origin: str | None = None,
+        error_codes: Mapping[str, type[APIError]] | None = None,
+        keep_alive: str | float | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(provider=provider, origin=origin, error_codes=error_codes)
+        self._keep_alive = keep_alive
+        self._options = options or {}
+
     def build_chat(self, request: ChatRequest, *, stream: bool, report: ParameterReport) -> WireRequest:
-        """Write a request."""
-        return WireRequest("/api/chat", OllamaRequestWriter(request, report, self.origin).write(stream))
+        """Write a request; what the call says overrides the options of the client."""
+        body = OllamaRequestWriter(request, report, self.origin).write(stream)
+        if self._keep_alive is not None:
+            body.setdefault("keep_alive", self._keep_alive)
+        if self._options:
+            body["options"] = {**self._options, **body.get("options", {})}
+        return WireRequest("/api/chat", body)
 
     def parse_chat(self, payload: Any) -> ChatResponse:
         """Read a whole answer."""
@@ -47,6 +68,10 @@ class OllamaChat(Dialect):
     def stream_decoder(self) -> StreamDecoder:
         """Create a decoder for one streamed answer."""
         return OllamaStreamDecoder(provider=self.provider, origin=self.origin)
+
+    def takes_link(self, part: Media) -> bool:
+        """It takes data only."""
+        return False
 
     def build_models(self, cursor: str | None) -> WireRequest:
         """GET /api/tags."""
@@ -83,6 +108,8 @@ def _model(entry: Mapping[str, Any], provider: str) -> Model:
         name=entry.get("name"),
         context_window=details.get("context_length"),
         capabilities=tuple(capabilities) if isinstance(capabilities, list) else (),
+        features=listed_features(capabilities) if isinstance(capabilities, list) else {},
+        kind="embedding" if isinstance(capabilities, list) and "embedding" in capabilities else None,
         created=created_at(modified),
         raw=dict(entry),
     )

@@ -7,6 +7,7 @@ from typing import Any
 from provider_kit.dialects.assembly import arguments_object
 from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport
 from provider_kit.dialects.generated import spoken_words
+from provider_kit.dialects.prompt_caching import lifetime_seconds
 from provider_kit.dialects.schemas import output_schema, prompt_for
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
@@ -61,6 +62,8 @@ class OllamaRequestWriter:
             self._reasoning(body, wish)
         if request.parallel_tool_calls is False:
             self.report.omit("parallel_tool_calls", "this API has no such switch.")
+        if isinstance(request.cache, str):  # the cache lives as long as the model is loaded
+            body["keep_alive"] = lifetime_seconds(request.cache)
         return body
 
     def _response_format(self, body: dict[str, Any], wanted: ResponseFormat) -> None:
@@ -159,8 +162,8 @@ class OllamaRequestWriter:
             elif isinstance(part, Thinking):
                 if message.origin in (None, self.origin):
                     thinking.append(part.text)
-            elif isinstance(part, Document) and part.as_text is not None:
-                text.append(part.as_text)
+            elif isinstance(part, Document) and (said := part.fenced) is not None:
+                text.append(said)
             elif isinstance(part, Native):
                 self.report.omit("messages", f"a {part.type} block was not sent.")
             else:

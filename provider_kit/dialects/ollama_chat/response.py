@@ -11,10 +11,11 @@ from provider_kit.dialects.base import StreamFailure, decode_event, expect_objec
 from provider_kit.dialects.failures import error_from_body, holds_error
 from provider_kit.dialects.generated import read_image
 from provider_kit.errors import InvalidResponseError
-from provider_kit.model.chat import ChatResponse, Chunk, ToolCallDelta, Usage
+from provider_kit.model.chat import ChatResponse, Chunk, ToolCallDelta
 from provider_kit.model.json_text import text_of_received
 from provider_kit.model.messages import Message, Part, Text, Thinking, ToolCall
 from provider_kit.model.surrogates import PairJoiner, may_hold_halves
+from provider_kit.model.usage import Usage
 from provider_kit.wire.json_lines import LineDecoder
 
 __all__ = ["OllamaStreamDecoder", "parse_ollama", "read_ollama_usage"]
