@@ -415,9 +415,10 @@ class APIError(ProviderKitError):
         retry_after: Seconds to wait before trying again, if the provider sent them.
     """
 
-    #: Models of the provider to try instead, where the model was unknown, forbidden, or too small for a conversation;
-    #: filled in by conversations, from the provider's own list.
+    #: Models of the provider to try instead, where the model was unknown, forbidden, or too small for a conversation:
+    #: of the provider's list if it was fetched, as conversations do, else of those that are known.
     suggested_models: tuple[str, ...] = ()
+    _hint_alone: str | None = None
 
     def __init__(
         self,
@@ -440,6 +441,14 @@ class APIError(ProviderKitError):
         self.headers = dict(headers or {})
         self.retry_after = retry_after
         super().__init__(message, **known)
+
+    def suggest(self, models: Sequence[str]) -> None:
+        """Name models to try instead, in :attr:`suggested_models` and the hint; none changes nothing."""
+        if models:
+            if not self.suggested_models:
+                self._hint_alone = self.hint
+            self.suggested_models = tuple(models)
+            self.with_hint(f"{self._hint_alone or ''} Models to try: {', '.join(models)}.".strip())
 
     def _facts(self) -> list[str]:
         facts = []

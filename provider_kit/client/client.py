@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from provider_kit.auth.keys.options import KeyStrategy
     from provider_kit.auth.keys.pool import KeyPool
     from provider_kit.auth.oauth.key_manager import OAuthKeyManager
+    from provider_kit.catalog.directory import ModelDirectory
+    from provider_kit.client.files import Files
+    from provider_kit.client.ollama import OllamaModels
     from provider_kit.doctor.findings import Diagnosis
     from provider_kit.engine.call import Call
     from provider_kit.engine.events import Sink
@@ -105,6 +108,8 @@ class Client(AssembledClient):
             The variable ``PROVIDER_KIT_DEBUG_HTTP`` does the same for all clients.
         validation: Whether typed answers (``output_type``) are checked on this side, and asked for again if they do not
             have the form of the type. ``False`` trusts the provider.
+        model_overrides: What you know of models, by name or glob: ``{"my-model*": {"context_window": 8192, "supports":
+            ["tools"], "pricing": {"input": "1.50", "output": "6"}}}``, in US dollars per million tokens.
         name: Your name for this provider, in errors and answers.
         session: Your own ``requests.Session``; used as it is, never closed.
         async_session: Your own ``aiohttp.ClientSession``; used as it is, only in its loop, never closed.
@@ -155,6 +160,7 @@ class Client(AssembledClient):
         allow_insecure_http: bool = False,
         debug_http: bool = False,
         validation: bool = True,
+        model_overrides: Mapping[str, Any] | None = None,
         name: str | None = None,
         session: requests.Session | None = None,
         async_session: aiohttp.ClientSession | None = None,
@@ -241,6 +247,13 @@ class Client(AssembledClient):
         return self._engine.parts.endpoint.base_url
 
     @property
+    def _directory(self) -> ModelDirectory:
+        return self._engine.parts.endpoint.directory
+
+    def _dialect_name(self, model: str) -> str:
+        return self._engine.parts.endpoint.dialect_for(model).name
+
+    @property
     def keys(self) -> KeyPool:
         """The API keys; ``add_key``, ``remove_key`` and ``status`` may be used during calls.
 
@@ -259,6 +272,24 @@ class Client(AssembledClient):
         """The state of the circuit breaker; ``None`` without one."""
         breaker = self._admission.breaker
         return None if breaker is None else breaker.status(self._engine.parts.endpoint.clock())
+
+    @property
+    def files(self) -> Files:
+        """The files at the provider, to ``upload``, ``list`` and ``delete`` them; each verb has its twin."""
+        from provider_kit.client.files import Files
+
+        return Files(self)
+
+    @property
+    def ollama(self) -> OllamaModels:
+        """The models of an Ollama server, to ``pull``, ``ps``, ``show`` and ``delete`` them; each verb has its twin.
+
+        Raises:
+            NotSupportedError: The provider is another one.
+        """
+        from provider_kit.client.ollama import OllamaModels
+
+        return OllamaModels(self)
 
     def __repr__(self) -> str:
         if "_engine" not in vars(self):  # it is still being created; tracebacks with local variables call this

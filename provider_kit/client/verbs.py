@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from provider_kit.client.conversation_verbs import ConversationVerbs
+from provider_kit.client.model_verbs import ModelVerbs
 from provider_kit.client.run_verbs import RunVerbs
 from provider_kit.client.streams import AsyncChatStream, ChatStream
 from provider_kit.engine.arguments import check_cancel, check_embedding, check_times
@@ -17,8 +18,9 @@ from provider_kit.errors import InvalidRequestError, ProviderKitError
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import DEFAULT_TOTAL_TIMEOUT, Timeout
+from provider_kit.model.files import FileUpload
 from provider_kit.model.inputs import CALL_OPTIONS, ChatOptions, Messages, OutputOptions, build_request
-from provider_kit.model.models import EmbeddingRequest, Embeddings, HealthStatus, Model
+from provider_kit.model.models import EmbeddingRequest, Embeddings, HealthStatus
 from provider_kit.policies.retry import Backoff, RetryPolicy
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
@@ -27,6 +29,7 @@ from provider_kit.transports.pair import SyncAsyncMixin
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
+    from provider_kit.dialects.ollama_chat.management import OllamaCall
     from provider_kit.structured.output import OutputSpec
     from provider_kit.structured.verbs import Asking
 
@@ -35,7 +38,7 @@ __all__ = ["Verbs"]
 T = TypeVar("T")
 
 
-class Verbs(RunVerbs, ConversationVerbs, SyncAsyncMixin):
+class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, SyncAsyncMixin):
     """``chat``, ``stream``, ``models``, ``embed``, ``count_tokens`` and ``health_check``, each twice."""
 
     #: The handler of the calls.
@@ -180,27 +183,6 @@ class Verbs(RunVerbs, ConversationVerbs, SyncAsyncMixin):
 
     # -------------------------------------------------------------------------------------------- the rest
 
-    def models(self, *, timeout: float | Timeout | None = None, cancel: CancelToken | None = None) -> list[Model]:
-        """The models this key may use.
-
-        Args:
-            timeout: Seconds for each answer.
-            cancel: Cancels the call.
-
-        Raises:
-            NotSupportedError: The provider has no such list.
-            APIError, APIConnectionError: As :meth:`chat`.
-        """
-        call = self._call("models", self._blocking(), None, timeout, cancel=check_cancel(cancel))
-        return run_to_completion(self._ask(call))
-
-    async def amodels(
-        self, *, timeout: float | Timeout | None = None, cancel: CancelToken | None = None
-    ) -> list[Model]:
-        """As :meth:`models`."""
-        call = self._call("models", self._asyncio(), None, timeout, cancel=check_cancel(cancel))
-        return await self._ask(call)  # type: ignore[no-any-return]  # a list
-
     def embed(
         self,
         texts: str | Sequence[str],
@@ -243,20 +225,6 @@ class Verbs(RunVerbs, ConversationVerbs, SyncAsyncMixin):
         request = self._embedding(texts, model, dimensions, extra_body)
         call = self._call("embed", self._asyncio(), request, timeout, cancel=check_cancel(cancel))
         return await self._ask(call)  # type: ignore[no-any-return]  # an embedding's
-
-    def count_tokens(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> int:
-        """Input tokens of a call, as counted by the provider; never an estimate.
-
-        Arguments as :meth:`chat`.
-
-        Raises:
-            NotSupportedError: The provider does not count tokens.
-        """
-        return run_to_completion(self._ask(self._chat_call("count_tokens", self._blocking(), messages, options)))  # type: ignore[no-any-return]  # a count's
-
-    async def acount_tokens(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> int:
-        """As :meth:`count_tokens`."""
-        return await self._ask(self._chat_call("count_tokens", self._asyncio(), messages, options))  # type: ignore[no-any-return]  # a count's
 
     def health_check(self, *, timeout: float = 10.0) -> HealthStatus:
         """Check whether the provider answers and accepts the key, by listing its models, which costs nothing.
@@ -334,7 +302,7 @@ class Verbs(RunVerbs, ConversationVerbs, SyncAsyncMixin):
         self,
         operation: str,
         runtime: Transport,
-        request: ChatRequest | EmbeddingRequest | None,
+        request: ChatRequest | EmbeddingRequest | FileUpload | OllamaCall | None,
         timeout: Any,
         total: float | None = None,
         on_unsupported: Any = None,

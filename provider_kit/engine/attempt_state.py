@@ -10,17 +10,18 @@ from attrs import define, field
 
 from provider_kit.auth.keys.rotation import KeyRotation
 from provider_kit.auth.keys.state import Key
+from provider_kit.catalog.suggest import OF_THE_MODEL
 from provider_kit.engine.call import Call
 from provider_kit.engine.endpoint import Endpoint, PreparedRequest
 from provider_kit.engine.events import next_call_id
-from provider_kit.errors import ProviderKitError
+from provider_kit.errors import InvalidResponseError, ProviderKitError
 from provider_kit.model.chat import Attempt, ChatRequest
 from provider_kit.model.config import DEFAULT_MAX_TOKENS
 from provider_kit.model.events import Event
 from provider_kit.policies.circuit_breaker import Trial
 from provider_kit.policies.concurrency import Place
 from provider_kit.policies.estimate import estimate_tokens
-from provider_kit.policies.failure_rules import FailureRule
+from provider_kit.policies.failure_rules import FailureRule, rule_for
 from provider_kit.policies.rate_limit import SlidingWindows, Ticket, Wakes
 from provider_kit.policies.retry import RetryPolicy
 
@@ -199,6 +200,8 @@ class AttemptState:
         error.provider = error.provider or self.endpoint.name
         error.model = error.model or self.model
         error.operation = error.operation or self.operation
+        if isinstance(error, OF_THE_MODEL) and not error.suggested_models:
+            self.endpoint.directory.suggest(error, error.model, self.runtime.time())
 
     def all_at(self, now: float) -> tuple[Attempt, ...]:
         """All attempts, including the current, successful one."""
@@ -217,7 +220,7 @@ class AttemptState:
         )
         return (*self.failures, done)
 
-    def record(self, error: ProviderKitError, now: float, wait: float = 0.0) -> None:
+    def record(self, error: ProviderKitError, now: float, wait: float = 0.0, may_be_billed: bool = False) -> None:
         """Add the failed attempt to the list, and attach the list to the error."""
         lease = self.lease
         failed = Attempt(
@@ -231,8 +234,17 @@ class AttemptState:
             wait,
             lease.time,
             self.shown_key() if lease.key is not None and self.endpoint.keys.has_multiple else "",
+            may_be_billed,
         )
         self.failures = error.attempts = (*self.failures, failed)
+
+
+def may_be_billed(error: ProviderKitError) -> bool:
+    """Whether an attempt may have been carried out: it was sent, and its answer was lost, late or unreadable.
+
+    To be asked before the caller's wish to repeat it makes the error retryable.
+    """
+    return rule_for(error).same_key == "if allowed" or isinstance(error, InvalidResponseError)
 
 
 class _Wakeable(Protocol):

@@ -13,7 +13,15 @@ from typing import Any, TypeVar
 from attrs import define
 
 from provider_kit.engine.admission import Admission
-from provider_kit.engine.attempt_state import NO_RETRY_STATE, AttemptState, Lease, Prerequisite, RetryState, Wait
+from provider_kit.engine.attempt_state import (
+    NO_RETRY_STATE,
+    AttemptState,
+    Lease,
+    Prerequisite,
+    RetryState,
+    Wait,
+    may_be_billed,
+)
 from provider_kit.engine.call import Call, make_limits
 from provider_kit.engine.endpoint import Endpoint, PreparedRequest
 from provider_kit.engine.events import EventBus
@@ -117,7 +125,7 @@ class Attempts(AttemptState):
         self.limits = make_limits(
             call.timeout or parts.timeout,
             call.deadline,
-            stream=call.operation == "stream",
+            stream=call.operation in ("stream", "pull"),
             max_bytes=parts.config.http.max_response_bytes,
         )
         if call.cancel is not None:
@@ -165,7 +173,7 @@ class Attempts(AttemptState):
                 await self.abandon()
                 raise
             if wait > 0:
-                await self._sleep(wait)
+                await self.sleep(wait)
 
     async def _wait_for_admission(self, found: Wait | Prerequisite | None) -> None:
         """Wait, and await prerequisites, until an attempt may be made.
@@ -182,7 +190,7 @@ class Attempts(AttemptState):
             if isinstance(found, Prerequisite):
                 await self._work(found)
             elif found.woken is None:
-                await self._sleep(found.seconds)
+                await self.sleep(found.seconds)
             elif found.woken.wakeup is None:  # it may have been admitted before it could be woken
                 found.woken.wakeup = runtime.wakeup()
             else:
@@ -266,6 +274,7 @@ class Attempts(AttemptState):
     async def _failed(self, error: ProviderKitError) -> float | None:
         """Settle a failed attempt; return the seconds to wait before the next one, ``None`` for none."""
         self.describe(error)
+        billed = may_be_billed(error)
         self.endpoint.allow_repeat(error)
         if isinstance(error, APIError) and error.retry_after is None and error.headers:
             time, names = self.runtime.time(), " ".join(error.headers).lower()
@@ -281,7 +290,7 @@ class Attempts(AttemptState):
         wait = self._decide(error, now)
         if wait is not None and now + wait >= now + self.left(now):
             wait = None
-        self.record(error, now, wait or 0.0)
+        self.record(error, now, wait or 0.0, billed)
         if isinstance(error, APIConnectionError):
             clear_frames(error, self.callers_error)
         elif isinstance(error, StreamIncompleteError) and error.partial is not None:
@@ -360,7 +369,7 @@ class Attempts(AttemptState):
 
     # -------------------------------------------------------------------------------------------- waiting
 
-    async def _sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         """Wait, but no longer than the caller is there.
 
         Raises:

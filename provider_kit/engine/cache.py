@@ -204,6 +204,7 @@ def from_cache(
     answer.request_id = entry.request_id
     answer.warnings = warnings
     answer.cache = "hit"
+    answer.price_by(attempts.endpoint.directory, attempts.model or "")
     passed = attempts.runtime.now() - attempts.call.started
     answer.timings = Timings(passed, passed)
     return answer

@@ -10,9 +10,11 @@ from typing import Any
 
 from attrs import define, evolve
 
+from provider_kit.dialects.ollama_chat.management import OllamaCall
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.config import DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, OnUnsupported, Timeout
+from provider_kit.model.files import FileUpload
 from provider_kit.model.models import EmbeddingRequest
 from provider_kit.policies.retry import RetryPolicy
 from provider_kit.transports.base import Runtime
@@ -28,10 +30,11 @@ class Call:
     Middleware receives it, and may pass on another one: ``call.replace(request=…)``.
     """
 
-    #: ``chat``, ``stream``, ``models``, ``embed``, ``count_tokens`` or ``health_check``.
+    #: ``chat``, ``stream``, ``models``, ``embed``, ``count_tokens``, ``health_check``, ``upload``, ``list_files``,
+    #: ``delete_file``, ``ollama`` or ``pull``.
     operation: str
     #: The request; ``None`` for the list of models.
-    request: ChatRequest | EmbeddingRequest | None
+    request: ChatRequest | EmbeddingRequest | FileUpload | OllamaCall | None
     #: The blocking or asyncio runtime: clock and waits.
     runtime: Runtime
     #: When it was created, on the runtime's clock.

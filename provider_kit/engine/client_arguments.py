@@ -136,7 +136,7 @@ def configure(
         provider_name, settings["default_model"] = resolve(target, given["model"], given["base_url"])
         if given["base_url"] is None and target is not None and "://" in target:
             settings["base_url"] = target
-        for name in ("headers", "http", "api_keys"):
+        for name in ("headers", "http", "api_keys", "model_overrides"):
             if settings.get(name, ()) is None:
                 del settings[name]
         config = ProviderConfig(type=provider_name, options=check_options(provider_name, options, given), **settings)

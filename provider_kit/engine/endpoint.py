@@ -24,6 +24,8 @@ from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.auth.keys.shape import shape_warning
 from provider_kit.auth.keys.sources import KeySource, check_key, find_keys
 from provider_kit.auth.keys.state import Key
+from provider_kit.catalog.directory import ModelDirectory
+from provider_kit.catalog.overrides import ModelOverrides, read_overrides
 from provider_kit.dialects.base import WireRequest
 from provider_kit.dialects.failures import error_from_response, looks_like_html
 from provider_kit.dialects.parse_errors import read_answer
@@ -106,6 +108,8 @@ class Endpoint:
         self.tenant = ""
         #: The source of the keys; known after first use.
         self.key_source = KeySource(())
+        #: What is known of its models.
+        self.directory = self._make_directory(read_overrides(config.model_overrides))
         self._headers: dict[str, dict[bool, dict[str, str]]] = {}
         self._base_headers = {
             "User-Agent": config.http.user_agent or _USER_AGENT,
@@ -114,6 +118,10 @@ class Endpoint:
             **provider.extra_headers(config, environ),
         }
         self._urls: dict[str, str] = {}
+
+    def _make_directory(self, overrides: ModelOverrides) -> ModelDirectory:
+        provider = self.provider
+        return ModelDirectory(provider.name, self.name, self.base_url, overrides, provider.models_lifetime)
 
     # -------------------------------------------------------------------------------------------- checks
 
@@ -177,6 +185,7 @@ class Endpoint:
         made.given_pool = pool
         made.tenant = secrets.token_hex(8)  # unique, in this process and elsewhere
         made._headers, made.key_source = {}, KeySource(())
+        made.directory = made._make_directory(self.directory.overrides)
         for name in ("keys", "scope"):
             vars(made).pop(name, None)
         return made
@@ -263,7 +272,7 @@ class Endpoint:
         Raises:
             InvalidRequestError: Something in it cannot be written as JSON, or a header cannot be sent.
         """
-        body: bytes | None = None
+        body = call.content
         if call.body is not None:
             content = deep_merge(call.body, extra_body) if extra_body else call.body
             try:
@@ -284,7 +293,9 @@ class Endpoint:
                     hint="Use only dicts, lists, strings, numbers, booleans and None; NaN and bytes are not JSON.",
                 ) from error
         query = {**(call.query or {}), **extra_query} if extra_query else call.query
-        if query:
+        if call.before or call.from_root:
+            url = self._elsewhere(call)
+        elif query:
             url = join_url(self.base_url, call.path, query)
         else:
             url = self._urls.get(call.path) or self._remember(call.path)
@@ -292,13 +303,23 @@ class Endpoint:
             merge_headers({}, extra_headers)  # raises for headers that cannot be sent
         return PreparedRequest(call.method, url, body, call.headers, extra_headers)
 
+    def _elsewhere(self, call: WireRequest) -> str:
+        """An address on the same host, beside the base URL."""
+        parts = urlsplit(self.base_url)
+        root = f"{parts.scheme}://{parts.netloc}"
+        if call.from_root:
+            return root + call.path
+        return join_url(f"{root}{call.before}{parts.path}", call.path, call.query or {})
+
     def sign(self, prepared: PreparedRequest, key: str, stream: bool, now: float) -> HttpRequest:
         """The HTTP request of one attempt, made at ``now`` seconds since 1970."""
         sent = dict(self.headers_for(key, stream))
         if prepared.body is None:
             sent.pop("Content-Type", None)  # the user's own header takes precedence
         if prepared.headers:
-            sent.update(prepared.headers)
+            for name, value in prepared.headers.items():
+                # The one header that is a list, of which the client may have sent a part.
+                sent[name] = f"{sent[name]},{value}" if name == "anthropic-beta" and name in sent else value
         if prepared.extra_headers:
             sent = merge_headers(sent, prepared.extra_headers)
         request = HttpRequest(prepared.method, prepared.url, sent, prepared.body, key)

@@ -35,12 +35,13 @@ def check_options(config: ProviderConfig, provider: Provider) -> None:
 
 
 def _check_option(name: str, value: Any, provider: Provider, label: str) -> None:
-    kind = provider.option_kinds.get(name, str)
+    kind: Any = provider.option_kinds.get(name, str)
     has_multiple = kind is list and isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
-    if value is None or has_multiple or (isinstance(value, str) if kind in (str, list) else isinstance(value, kind)):
+    fits = isinstance(value, str) if kind in (str, list) else isinstance(value, kind)
+    if value is None or has_multiple or (fits and (kind is bool or not isinstance(value, bool))):
         return
     wanted = {str: "a text", bool: "True or False", list: "a text, or a list of texts", int: "a number"}.get(
-        kind, kind.__name__
+        kind, getattr(kind, "__name__", "a text or a number")
     )
     raise ConfigError(
         f"The option {name} must be {wanted}, not {type(value).__name__}.",

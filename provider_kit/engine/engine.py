@@ -7,9 +7,13 @@ from provider_kit.engine.attempts import Attempts, CallerLeft, EngineParts
 from provider_kit.engine.cache import Lookup, from_cache, look_up
 from provider_kit.engine.call import Call
 from provider_kit.engine.exchange import read_answer
+from provider_kit.engine.files import has_parts, load_files
 from provider_kit.engine.handler import Reply
 from provider_kit.engine.listing import count_tokens, embed, list_models
+from provider_kit.engine.ollama import manage, pull
 from provider_kit.engine.stream import begin_stream
+from provider_kit.engine.uploads import delete_file, list_files, upload_file
+from provider_kit.engine.window import check_window
 from provider_kit.model.chat import ChatRequest, ChatResponse, Timings
 from provider_kit.policies.response_cache import CacheEntry
 from provider_kit.wire.http import HttpRequest
@@ -74,6 +78,9 @@ async def chat(attempts: Attempts) -> ChatResponse:
     request: ChatRequest = call.request  # type: ignore[assignment]  # a conversation
     dialect = endpoint.dialect_for(request.model)
     report = ParameterReport(call.on_unsupported or parts.config.on_unsupported, endpoint.name, request.model)
+    check_window(request, endpoint, dialect.name, attempts.runtime)
+    if has_parts(request):
+        request = await load_files(attempts, request, dialect)
     wire = dialect.write_chat(request, stream=False, report=report)
     prepared = endpoint.prepare(
         wire, extra_body=request.extra_body, extra_headers=request.extra_headers, extra_query=request.extra_query
@@ -88,6 +95,7 @@ async def chat(attempts: Attempts) -> ChatResponse:
         answer.headers = headers
         answer.request_id = request_id(headers)
         answer.warnings = report.warnings
+        answer.price_by(endpoint.directory, request.model)
         told = attempts.succeeded(headers, _total_tokens(answer) if parts.wants_usage else None)
         if told is not None:
             await told
@@ -118,7 +126,7 @@ def _total_tokens(answer: ChatResponse) -> int | None:
     total = usage.get("total_tokens") if type(usage) is dict else None
     if type(total) is int and 0 <= total < _PLAUSIBLE:
         return total
-    return answer.usage.total_tokens
+    return answer.reported_usage.total_tokens
 
 
 #: The functions for whole answers, by operation.
@@ -128,4 +136,9 @@ _WHOLE = {
     "health_check": list_models,
     "embed": embed,
     "count_tokens": count_tokens,
+    "upload": upload_file,
+    "list_files": list_files,
+    "delete_file": delete_file,
+    "ollama": manage,
+    "pull": pull,
 }

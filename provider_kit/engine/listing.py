@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from provider_kit.dialects.base import ParameterReport, WireRequest
+from provider_kit.engine.attempt_state import NO_RETRY_STATE
 from provider_kit.engine.attempts import Attempts
 from provider_kit.engine.exchange import read_answer
-from provider_kit.errors import InvalidResponseError, NotSupportedError
-from provider_kit.model.chat import ChatRequest, Usage
+from provider_kit.engine.files import has_parts, load_files
+from provider_kit.errors import InvalidResponseError, NotSupportedError, ProviderKitError
+from provider_kit.model.chat import ChatRequest
 from provider_kit.model.models import EmbeddingRequest, Embeddings, Model
+from provider_kit.model.usage import Quote, Usage
 from provider_kit.policies.estimate import estimate_text
+from provider_kit.providers.base import Provider
 from provider_kit.wire.http import HttpRequest
 from provider_kit.wire.response_headers import request_id
 
-__all__ = ["count_tokens", "embed", "list_models"]
+__all__ = ["ask_once", "count_tokens", "embed", "list_models"]
 
 T = TypeVar("T")
 
+_LOG = logging.getLogger("provider_kit")
+
+#: Characters of the shortest token to be expected on average; more batches than needed do no harm.
+_CHARACTERS = 2
 #: More pages than any provider has; limits a server that never ends its list.
 _MAX_PAGES = 100
 
@@ -38,7 +47,54 @@ async def _ask(attempts: Attempts, wire: WireRequest, read: Callable[[Any], T], 
     return await attempts.run(attempts.endpoint.prepare(wire, **extra), once)
 
 
+async def ask_once(attempts: Attempts, wire: WireRequest, *, empty: bool = False) -> tuple[Any, Mapping[str, str]]:
+    """Return the JSON and the headers of one answer.
+
+    Args:
+        attempts: The handling of the call.
+        wire: The request.
+        empty: Whether the answer may be empty.
+    """
+
+    async def once(_: Attempts, request: HttpRequest) -> tuple[Any, Mapping[str, str]]:
+        response = await attempts.http.send(request, attempts.limits)
+        bare = response.status < 300 and not response.body.strip()
+        found = None if bare and (empty or "upload" in wire.before) else attempts.endpoint.read_json(response)
+        told = attempts.succeeded(response.headers)
+        if told is not None:
+            await told
+        return found, response.headers
+
+    return await attempts.run(attempts.endpoint.prepare(wire), once)
+
+
 async def list_models(attempts: Attempts) -> list[Model]:
+    """All models, with all that is known of them: fresh from the provider, or from its list while that is fresh.
+
+    While the provider cannot be reached, an older list serves.
+
+    Raises:
+        ProviderKitError: The list cannot be fetched, and there is none.
+    """
+    call, directory = attempts.call, attempts.endpoint.directory
+    now = attempts.runtime.now()
+    if call.probing:
+        return await _fetch_models(attempts)
+    if not call.cached or not directory.fresh(now):
+        try:
+            directory.keep(await _fetch_models(attempts), now)
+        except ProviderKitError as error:
+            if not (call.cached and directory.is_listed and error.retryable):
+                raise
+            _LOG.warning(
+                "%s: the list of models could not be fetched (%s); an older one is used.",
+                attempts.endpoint.name,
+                type(error).__name__,
+            )
+    return directory.listed()
+
+
+async def _fetch_models(attempts: Attempts) -> list[Model]:
     """All models, over as many pages as the provider has."""
     dialect = attempts.endpoint.dialect_for(attempts.model or "")
     models: list[Model] = []
@@ -57,7 +113,6 @@ async def embed(attempts: Attempts) -> Embeddings:
     request: EmbeddingRequest = attempts.call.request  # type: ignore[assignment]  # an embedding's
     endpoint = attempts.endpoint
     dialect = endpoint.dialect_for(request.model)
-    size = endpoint.provider.embed_batch
     if not endpoint.provider.has_embeddings:
         raise NotSupportedError(
             f"{endpoint.name} has no endpoint for embeddings.",
@@ -65,11 +120,15 @@ async def embed(attempts: Attempts) -> Embeddings:
             hint="Use another provider for this: OpenAI, Gemini, Mistral, Qwen, OpenRouter and Ollama have one.",
         )
     result = Embeddings([], request.model, provider=endpoint.name)
-    for start in range(0, len(request.texts), size):
-        batch = request.texts[start : start + size]
+    for number, batch in enumerate(_batches(request.texts, endpoint.provider)):
 
         def read(payload: Any, expected: int = len(batch)) -> Embeddings:
             found = dialect.parse_embed(payload)
+            lengths = {len(vector) for vector in (*found.vectors, *result.vectors[:1])}
+            if 0 in lengths or len(lengths) > 1:
+                raise InvalidResponseError(
+                    f"The vectors are not of one length: {', '.join(map(str, sorted(lengths)))}.", status_code=200
+                )
             if len(found.vectors) != expected:
                 raise InvalidResponseError(
                     f"{expected} texts were sent, {len(found.vectors)} vectors came back.", status_code=200
@@ -77,24 +136,39 @@ async def embed(attempts: Attempts) -> Embeddings:
             return found
 
         attempts.expect(estimate_text(batch))
+        attempts.retry = NO_RETRY_STATE  # each batch has all its retries
         wire = dialect.build_embed(batch, request.model, request.dimensions)
         found, result.request_id = await _ask(attempts, wire, read, extra_body=request.extra_body)
         result.vectors.extend(found.vectors)
         result.model = found.model or result.model
         result.raw = found.raw
-        result.usage = found.usage if start == 0 else _add(result.usage, found.usage)
+        found.usage.price_by(Quote(endpoint.directory, (found.model, request.model), attempts.lease.time))
+        result.usage = found.usage if number == 0 else _add(result.usage, found.usage)
     return result
 
 
-def _add(one: Usage, other: Usage) -> Usage:
-    def total(a: int | None, b: int | None) -> int | None:
-        return None if a is None or b is None else a + b
+def _batches(texts: list[str], provider: Provider) -> Iterator[list[str]]:
+    """The texts in batches that the provider takes, in their order."""
+    batch: list[str] = []
+    tokens = 0
+    for text in texts:
+        size = len(text) // _CHARACTERS + 1
+        full = provider.embed_tokens is not None and tokens + size > provider.embed_tokens
+        if batch and (full or len(batch) >= provider.embed_batch):
+            yield batch
+            batch, tokens = [], 0
+        batch.append(text)
+        tokens += size
+    yield batch
 
-    return Usage(
-        total(one.input_tokens, other.input_tokens),
-        total(one.output_tokens, other.output_tokens),
-        total_tokens=total(one.total_tokens, other.total_tokens),
-    )
+
+def _add(one: Usage, other: Usage) -> Usage:
+    """The usage of two batches; what one of them did not report is unknown, not too small."""
+    total = one + other
+    for name in ("input_tokens", "output_tokens", "total_tokens"):
+        if getattr(one, name) is None or getattr(other, name) is None:
+            setattr(total, name, None)
+    return total
 
 
 async def count_tokens(attempts: Attempts) -> int:
@@ -103,6 +177,8 @@ async def count_tokens(attempts: Attempts) -> int:
     endpoint = attempts.endpoint
     dialect = endpoint.dialect_for(request.model)
     dialect = dialect.counter or dialect
+    if has_parts(request):
+        request = await load_files(attempts, request, dialect)
     on_unsupported = attempts.call.on_unsupported or attempts.parts.config.on_unsupported
     wire = dialect.build_count(request, ParameterReport(on_unsupported, endpoint.name, request.model))
     extra = {"extra_headers": request.extra_headers, "extra_query": request.extra_query}

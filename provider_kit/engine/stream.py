@@ -13,14 +13,17 @@ from provider_kit.dialects.base import ParameterReport, StreamFailure
 from provider_kit.dialects.parse_errors import PARSE_ERRORS, read_answer
 from provider_kit.engine.attempts import Attempts, CallerLeft
 from provider_kit.engine.cache import from_cache, look_up
+from provider_kit.engine.files import has_parts, load_files
 from provider_kit.engine.handler import End, Reply, as_chunks, run_on_end
 from provider_kit.engine.stream_errors import after_content, before_content, public_error, require_end, without_frames
 from provider_kit.engine.stream_state import StreamState
+from provider_kit.engine.window import check_window
 from provider_kit.errors import (
     ProviderKitError,
 )
 from provider_kit.model.chat import ChatRequest, ChatResponse, Chunk
 from provider_kit.model.events import StreamAborted, StreamEnded, StreamStarted
+from provider_kit.model.usage import Quote
 from provider_kit.policies.response_cache import CacheEntry
 from provider_kit.transports.base import ByteStream
 from provider_kit.transports.callers_own import callers_own
@@ -40,6 +43,9 @@ async def begin_stream(attempts: Attempts) -> Reply:
     request: ChatRequest = call.request  # type: ignore[assignment]  # a stream's
     dialect = endpoint.dialect_for(request.model)
     report = ParameterReport(call.on_unsupported or attempts.parts.config.on_unsupported, endpoint.name, request.model)
+    check_window(request, endpoint, dialect.name, attempts.runtime)
+    if has_parts(request):
+        request = await load_files(attempts, request, dialect)
     prepared = endpoint.prepare(
         dialect.write_chat(request, stream=True, report=report),
         extra_body=request.extra_body,
@@ -132,6 +138,9 @@ async def _stream(state: StreamState, http: HttpRequest) -> AsyncGenerator[Chunk
                         committed = await _commit(state)
                         yield None
                     progressed = True
+                    if chunk.usage is not None:
+                        quote = Quote(attempts.endpoint.directory, (attempts.model,), attempts.lease.time)
+                        chunk.usage.price_by(quote)
                     yield chunk
                 if not data:
                     break
@@ -262,7 +271,7 @@ async def _complete(state: StreamState) -> None:
     used: float | None = None
     if lookup is not None or attempts.parts.wants_usage:
         answer = state.response()
-        used = answer.usage.total_tokens
+        used = answer.reported_usage.total_tokens
     body = state.body
     told = attempts.succeeded(body.headers if body is not None else {}, used)
     if told is not None:

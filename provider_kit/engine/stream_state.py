@@ -79,6 +79,7 @@ class StreamState:
         if self.hit:
             return answer
         answer.provider = attempts.endpoint.name
+        answer.price_by(attempts.endpoint.directory, attempts.model or "")
         answer.warnings = self.report.warnings
         answer.attempts = self.made or attempts.failures
         answer.timings = Timings(attempts.first_content, self.ended)

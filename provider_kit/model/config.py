@@ -246,6 +246,8 @@ class ProviderConfig:
     validation: bool = field(default=True, validator=flag)
     #: Allow keys to be sent over plain ``http://`` to another machine.
     allow_insecure_http: bool = field(default=False, validator=flag)
+    #: What you know of models, by name or glob: ``{"my-model*": {"context_window": 8192, "pricing": {"input": 1}}}``.
+    model_overrides: Mapping[str, Any] = field(factory=dict)
     #: Options of this provider alone, e.g. ``organization``, ``project_id``, ``use_responses_api``.
     options: Mapping[str, Any] = field(factory=dict)
 

@@ -69,8 +69,10 @@ class ChatOptions(TypedDict, total=False):
     reasoning: Any
     #: Length of the answer: ``low``, ``medium`` or ``high``.
     verbosity: str
-    #: Mark the conversation for prompt caching.
+    #: Cache the beginning of the conversation at the provider: ``True``, or a time to live such as ``"5m"``, ``"1h"``.
     cache: bool | str
+    #: Requests with the same key find the same cache, where the provider has such keys; conversations set one.
+    cache_key: str
     #: Your id of the end user.
     user: str
     metadata: Mapping[str, str]
@@ -134,6 +136,7 @@ _PLAIN = {
     "user": (str,),
     "verbosity": (str,),
     "cache": (bool, str),
+    "cache_key": (str,),
 }
 _KINDS = {
     (int, float): "a number",

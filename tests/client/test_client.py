@@ -442,7 +442,7 @@ def test_a_call_without_any_model_says_how_to_name_one(call):
         Message.user("Hi"),
         [Message.user("Hi")],
         Text("Hi"),
-        [Text("Hi"), Image(data=b"\x89PNG\r\n\x1a\n", media_type="image/png")],
+        [Text("Hi"), Image(data=b"\x89PNG\r\n\x1a\nIEND", media_type="image/png")],
         [{"role": "system", "content": "Be brief."}, "Hi", {"role": "assistant", "content": "Ho"}, "Hi"],
     ],
     ids=lambda value: type(value).__name__,

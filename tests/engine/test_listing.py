@@ -33,7 +33,7 @@ def test_pages_that_never_end_end_all_the_same(call, scripted):
     """A server that repeats its cursor is not asked for ever."""
     page = {"json": {"data": [{"id": "a"}], "has_more": True, "last_id": "a"}}
     client, transport = scripted(page, target="anthropic", repeat=True)
-    assert [model.id for model in call.models(client)] == ["a", "a"]
+    assert [model.id for model in call.models(client)] == ["a"]
     assert len(transport.requests) == 2
 
 
@@ -45,7 +45,8 @@ def test_pages_with_ever_new_cursors_end_too(call, scripted):
         return {"json": {"data": [{"id": "a"}], "has_more": True, "last_id": f"c{next(numbers)}"}}
 
     client, transport = scripted(page, target="anthropic", repeat=True)
-    assert len(call.models(client)) == len(transport.requests) == 100
+    assert [model.id for model in call.models(client)] == ["a"]
+    assert len(transport.requests) == 100
 
 
 def test_embeddings_are_asked_for_in_batches(call, scripted):

@@ -1,0 +1,69 @@
+"""Whether a conversation fits into the model's window, before anything is sent."""
+
+from __future__ import annotations
+
+from provider_kit.engine.endpoint import Endpoint
+from provider_kit.errors import ContextLengthExceededError
+from provider_kit.model.chat import ChatRequest
+from provider_kit.model.file_types import is_plain_text
+from provider_kit.model.media import Document
+from provider_kit.transports.base import Runtime
+
+__all__ = ["check_window"]
+
+#: A conversation with fewer characters fits into every window there is; the catalog is not read for it.
+_SMALL = 8000
+#: A conversation is refused if this share of the estimate exceeds the window: an estimate may be too high.
+_CERTAIN = 0.75
+
+
+def check_window(request: ChatRequest, endpoint: Endpoint, dialect: str, runtime: Runtime) -> None:
+    """Refuse a conversation that is known not to fit.
+
+    Raises:
+        ContextLengthExceededError: It is far longer than the model's window; the error names larger models.
+    """
+    directory = endpoint.directory
+    if request.extra_headers or request.extra_body or endpoint.config.headers or endpoint.config.options.get("beta"):
+        return  # fields of the caller's own may enlarge the window
+    size = _characters(request)
+    if size < _SMALL and not directory.overrides:
+        return
+    known = directory.find(request.model)
+    window = None if known is None else known.context_window
+    if window is None or size <= window:  # hardly any token is shorter than a character
+        return
+    from provider_kit.tokens.request import estimate_request
+
+    tokens = estimate_request(request, directory.provider, dialect).tokens
+    if tokens * _CERTAIN <= window:
+        return
+    error = ContextLengthExceededError(
+        f"The conversation has about {tokens:,} tokens; {request.model} holds {window:,}.",
+        provider=endpoint.name,
+        model=request.model,
+    )
+    directory.suggest(error, request.model, runtime.time(), int(tokens * 1.1))
+    if endpoint.base_url != (endpoint.provider.base_url or "").rstrip("/"):
+        error.with_hint(
+            f"{error.hint} If this server holds more: Client(…, model_overrides={{{request.model!r}: "
+            "{'context_window': …}})."
+        )
+    raise error
+
+
+def _characters(request: ChatRequest) -> int:
+    """The characters of its texts."""
+    size = 0
+    for message in request.messages:
+        content = message.content
+        if type(content) is str:
+            size += len(content)
+        else:
+            for part in message.parts:
+                if isinstance(part, Document):
+                    size += len(part.data or b"") if is_plain_text(part.media_type) else 0
+                    continue
+                said = getattr(part, "text", None) or getattr(part, "content", None)
+                size += len(said) if isinstance(said, str) else 0
+    return size
