@@ -12,6 +12,7 @@ import click
 from provider_kit.cli.answer_output import answer_output, tell_rest
 from provider_kit.cli.target import open_client
 from provider_kit.cli.terminal_text import is_terminal, readable, say, say_json, shown
+from provider_kit.cli.usage_text import usage_text
 from provider_kit.client.client import Client
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatResponse
@@ -32,6 +33,7 @@ def run_chat(
     max_retries: int | None,
     schema: str | None,
     no_stream: bool,
+    usage: bool,
     as_json: bool,
 ) -> None:
     """Send the question and print the answer."""
@@ -57,11 +59,17 @@ def run_chat(
             answer = client.chat(question, **options)
             click.echo(shown(answer.text or answer.refusal or ""))
             tell_rest(answer)
+            _tell_usage(answer, usage)
         else:
-            _stream(client, question, options)
+            _tell_usage(_stream(client, question, options), usage)
 
 
-def _stream(client: Client, question: str, options: dict[str, Any]) -> None:
+def _tell_usage(answer: ChatResponse, wanted: bool) -> None:
+    if wanted:
+        say(usage_text(answer.usage), err=True)
+
+
+def _stream(client: Client, question: str, options: dict[str, Any]) -> ChatResponse:
     output = answer_output()
     with client.stream(question, **options) as stream:
         try:
@@ -72,6 +80,7 @@ def _stream(client: Client, question: str, options: dict[str, Any]) -> None:
             say("(interrupted)", err=True, fg="yellow")
             sys.exit(130)
         tell_rest(stream.response)
+        return stream.response
 
 
 def _schema(given: str) -> Any:
@@ -141,6 +150,7 @@ def describe(answer: ChatResponse) -> dict[str, Any]:
         "raw_finish_reason": answer.raw_finish_reason,
         "usage": counts,
         "cost": None if answer.cost is None else str(answer.cost),
+        "cost_is_minimum": answer.cost_is_minimum,
         "provider": answer.provider,
         "model": answer.model,
         "id": answer.id,

@@ -9,6 +9,7 @@ from attrs import define, field
 from provider_kit.client.client import Client
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.messages import Message
+from provider_kit.model.usage import Usage
 from provider_kit.providers.registry import find_provider, is_known
 
 __all__ = ["Conversation"]
@@ -26,10 +27,8 @@ class Conversation:
     messages: list[Message] = field(factory=list)
     #: Files attached to the next question.
     files: list[str] = field(factory=list)
-    input_tokens: int = 0
-    output_tokens: int = 0
+    usage: Usage | None = None
     answers: int = 0
-    cost: Any = None
 
     @property
     def target(self) -> str:
@@ -65,7 +64,4 @@ class Conversation:
     def count(self, answer: ChatResponse) -> None:
         """Add the usage of an answer."""
         self.answers += answer.finish_reason != "error"
-        self.input_tokens += answer.usage.input_tokens or 0
-        self.output_tokens += answer.usage.output_tokens or 0
-        if answer.cost is not None:
-            self.cost = answer.cost if self.cost is None else self.cost + answer.cost
+        self.usage = answer.usage if self.usage is None else self.usage + answer.usage

@@ -156,6 +156,7 @@ def _show_log(level: str | None) -> None:
 @click.option("--max-retries", type=click.IntRange(min=0), help="Attempts after the first one; default 3.")
 @click.option("--schema", help="JSON Schema the answer must match: a file, or the schema itself.")
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
+@click.option("--usage", is_flag=True, help="Print tokens and cost after the answer.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
 def chat(**options: Any) -> None:
     """Ask PROMPT and print the answer while it is written. Text piped in is added to the prompt.

@@ -8,12 +8,12 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from decimal import Decimal
 
 from attrs import asdict
 
 from provider_kit.model.json_text import dumps_text
-from provider_kit.model.models import Model, Pricing
+from provider_kit.model.models import Model
+from provider_kit.model.pricing import read_pricing, write_pricing
 from provider_kit.stores.user_folders import user_folder
 
 __all__ = ["ModelCache"]
@@ -43,10 +43,10 @@ class ModelCache:
 
     def write(self, models: list[Model]) -> None:
         """Cache a list; if that fails, it is fetched again next time."""
-        rows = [asdict(model) for model in models]
+        rows = [asdict(model, recurse=False) for model in models]
         for row in rows:
             if row["pricing"] is not None:
-                row["pricing"] = {name: None if price is None else str(price) for name, price in row["pricing"].items()}
+                row["pricing"] = write_pricing(row["pricing"])
         with suppress(OSError, TypeError, ValueError):  # full disk, read-only home, odd values of a plugin
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
             temporary = f"{self._path}.{os.getpid()}"
@@ -58,8 +58,8 @@ class ModelCache:
 def _model(row: dict[str, object]) -> Model:
     pricing = row.pop("pricing")
     capabilities = row.pop("capabilities")
-    made = Model(**row)  # type: ignore[arg-type]  # what was written  # what asdict() wrote; a foreign file raises TypeError
-    made.capabilities = tuple(capabilities)  # type: ignore[arg-type]  # what was written
-    if isinstance(pricing, dict):
-        made.pricing = Pricing(**{name: None if price is None else Decimal(price) for name, price in pricing.items()})
-    return made
+    return Model(
+        **row,  # type: ignore[arg-type]  # what asdict() wrote; a foreign file raises TypeError
+        capabilities=tuple(capabilities),  # type: ignore[arg-type]  # what was written
+        pricing=read_pricing(pricing) if isinstance(pricing, dict) else None,
+    )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from provider_kit.cli.conversation_state import Conversation
 from provider_kit.cli.hints import at_the_command
 from provider_kit.cli.terminal_text import say
+from provider_kit.cli.usage_text import usage_text
 from provider_kit.cli.wrapping import wrapped
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.did_you_mean import did_you_mean
@@ -83,13 +84,10 @@ def _history(talk: Conversation, rest: str) -> None:
 
 
 def _usage(talk: Conversation, rest: str) -> None:
-    """Show the tokens used so far, and their cost where the provider reports it."""
-    cost = "" if talk.cost is None else f", {talk.cost} US dollars"
-    say(
-        f"{talk.answers} answer{'' if talk.answers == 1 else 's'}, {talk.input_tokens:,} tokens in, "
-        f"{talk.output_tokens:,} tokens out{cost}; "
-        f"{len(talk.messages)} messages in the conversation."
-    )
+    """Show the tokens used so far, and their cost where it is known."""
+    used = "nothing used yet" if talk.usage is None else usage_text(talk.usage)
+    answers = f"{talk.answers} answer{'' if talk.answers == 1 else 's'}"
+    say(f"{answers}: {used}; {len(talk.messages)} messages in the conversation.")
 
 
 def _file(talk: Conversation, rest: str) -> None:

@@ -105,7 +105,7 @@ def test_what_is_piped_in_is_added_to_the_prompt(run, fake_server, served):
 def test_files_are_attached(run, fake_server, served, tmp_path):
     """As often as -f is given."""
     picture = tmp_path / "picture.png"
-    picture.write_bytes(b"\x89PNG\r\n\x1a\n")
+    picture.write_bytes(b"\x89PNG\r\n\x1a\nIEND")
     notes = tmp_path / "notes.txt"
     notes.write_text("Remember the milk.")
     result = run("chat", "What is it?", "-f", str(picture), "-f", str(notes), **served)
@@ -125,7 +125,7 @@ def test_the_whole_answer_can_be_json(run, fake_server, served):
     assert data["tool_calls"] == [{"id": "call_fake_1", "name": "add", "arguments": '{"a":1}'}]
     assert data["usage"]["total_tokens"] == 14
     assert (data["provider"], data["model"], data["request_id"]) == ("openai", "gpt-4o", "req_fake_1")
-    assert (data["cost"], data["warnings"], data["refusal"]) == (None, [], None)
+    assert (data["cost"], data["warnings"], data["refusal"]) == ("0.00005", [], None)
 
 
 @pytest.mark.parametrize("options", [(), ("--no-stream",)])

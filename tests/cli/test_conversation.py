@@ -170,7 +170,7 @@ def test_a_conversation(terminal, tmp_path):
         talk.wait_for("Your name is Ada.")
         assert server.requests[-1].asked.turns[0] == ("system", "Be brief.")
         talk.type("/usage")
-        talk.wait_for("2 answers, ")
+        talk.wait_for("2 answers: ")
         talk.type("/modle")
         talk.wait_for("Did you mean /model?")
         talk.type("/model gpt-4o-mini")
