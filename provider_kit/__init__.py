@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from provider_kit.client.collection import ProviderFactory as ProviderFactory
     from provider_kit.client.collection import load_config as load_config
     from provider_kit.client.collection import load_encrypted_config as load_encrypted_config
+    from provider_kit.client.files import Files as Files
+    from provider_kit.client.ollama import OllamaModels as OllamaModels
     from provider_kit.client.rate_limiter import RateLimiter as RateLimiter
     from provider_kit.client.streams import AsyncChatStream as AsyncChatStream
     from provider_kit.client.streams import ChatStream as ChatStream
@@ -68,6 +70,8 @@ if TYPE_CHECKING:
     from provider_kit.conversations.stream import ConversationStream as ConversationStream
     from provider_kit.conversations.truncate import truncate_messages as truncate_messages
     from provider_kit.dialects.base import Dialect as Dialect
+    from provider_kit.dialects.ollama_chat.management import LoadedModel as LoadedModel
+    from provider_kit.dialects.ollama_chat.management import PullProgress as PullProgress
     from provider_kit.doctor.findings import Diagnosis as Diagnosis
     from provider_kit.doctor.findings import Finding as Finding
     from provider_kit.engine.call import Call as Call
@@ -137,7 +141,6 @@ if TYPE_CHECKING:
     from provider_kit.model.chat import ParameterWarning as ParameterWarning
     from provider_kit.model.chat import Timings as Timings
     from provider_kit.model.chat import ToolCallDelta as ToolCallDelta
-    from provider_kit.model.chat import Usage as Usage
     from provider_kit.model.config import DEFAULT_MAX_RETRIES as DEFAULT_MAX_RETRIES
     from provider_kit.model.config import DEFAULT_MAX_TOKENS as DEFAULT_MAX_TOKENS
     from provider_kit.model.config import DEFAULT_TEMPERATURE as DEFAULT_TEMPERATURE
@@ -152,6 +155,8 @@ if TYPE_CHECKING:
     from provider_kit.model.config import Timeout as Timeout
     from provider_kit.model.convert import dump_conversation as dump_conversation
     from provider_kit.model.convert import load_conversation as load_conversation
+    from provider_kit.model.estimates import CostEstimate as CostEstimate
+    from provider_kit.model.estimates import TokenEstimate as TokenEstimate
     from provider_kit.model.events import AlertKind as AlertKind
     from provider_kit.model.events import AttemptFailed as AttemptFailed
     from provider_kit.model.events import CacheHit as CacheHit
@@ -182,6 +187,7 @@ if TYPE_CHECKING:
     from provider_kit.model.events import StreamStarted as StreamStarted
     from provider_kit.model.events import TokenRefreshed as TokenRefreshed
     from provider_kit.model.events import TokenRefreshFailed as TokenRefreshFailed
+    from provider_kit.model.files import UploadedFile as UploadedFile
     from provider_kit.model.inputs import ChatOptions as ChatOptions
     from provider_kit.model.inputs import Messages as Messages
     from provider_kit.model.inputs import OutputOptions as OutputOptions
@@ -200,7 +206,6 @@ if TYPE_CHECKING:
     from provider_kit.model.models import Embeddings as Embeddings
     from provider_kit.model.models import HealthStatus as HealthStatus
     from provider_kit.model.models import Model as Model
-    from provider_kit.model.models import Pricing as Pricing
     from provider_kit.model.oauth import DeviceCode as DeviceCode
     from provider_kit.model.oauth import OAuthConfig as OAuthConfig
     from provider_kit.model.oauth import OAuthCredentialSet as OAuthCredentialSet
@@ -210,10 +215,12 @@ if TYPE_CHECKING:
     from provider_kit.model.oauth import RefreshConfig as RefreshConfig
     from provider_kit.model.oauth import StateConfig as StateConfig
     from provider_kit.model.oauth import TokenInfo as TokenInfo
+    from provider_kit.model.pricing import Pricing as Pricing
     from provider_kit.model.tools import Reasoning as Reasoning
     from provider_kit.model.tools import ResponseFormat as ResponseFormat
     from provider_kit.model.tools import Tool as Tool
     from provider_kit.model.tools import ToolChoice as ToolChoice
+    from provider_kit.model.usage import Usage as Usage
     from provider_kit.observability.log_output import configure_logging as configure_logging
     from provider_kit.policies.circuit_breaker import CircuitBreaker as CircuitBreaker
     from provider_kit.policies.circuit_breaker import CircuitStatus as CircuitStatus
@@ -288,18 +295,20 @@ _HOMES = names_by_module(
         provider_kit.bulk.iterators: AsyncReplies Replies
         provider_kit.client.client: Client
         provider_kit.client.collection: Clients ProviderFactory load_config load_encrypted_config
+        provider_kit.client.files: Files
+        provider_kit.client.ollama: OllamaModels
         provider_kit.client.rate_limiter: RateLimiter
         provider_kit.client.streams: AsyncChatStream ChatStream
         provider_kit.config.encrypted: decrypt_config encrypt_config
         provider_kit.config.entries: RoutingConfig
         provider_kit.config.problems: Problem
-        provider_kit.conversations.checks: fix_missing_tool_responses has_images pending_tool_calls
-        validate_tool_calls
+        provider_kit.conversations.checks: fix_missing_tool_responses has_images pending_tool_calls validate_tool_calls
         provider_kit.conversations.conversation: Conversation
         provider_kit.conversations.stores: ConversationStore
         provider_kit.conversations.stream: AsyncConversationStream ConversationStream
         provider_kit.conversations.truncate: truncate_messages
         provider_kit.dialects.base: Dialect
+        provider_kit.dialects.ollama_chat.management: LoadedModel PullProgress
         provider_kit.doctor.findings: Diagnosis Finding
         provider_kit.engine.call: Call
         provider_kit.engine.handler: End Handler Middleware Reply
@@ -311,26 +320,30 @@ _HOMES = names_by_module(
         ModelNotFoundError NotFoundError NotSupportedError OverloadedError PaymentRequiredError PendingToolCallsError
         PermissionDeniedError PoolTimeoutError ProviderKitError RateLimitError RateLimitExceededError
         RequestTimeoutError RequestTooLargeError ResponseLostError RetryTool StorageError StoreError StreamError
-        StreamIncompleteError StreamTimeoutError StructuredOutputError ToolCallParseError ToolError
-        UnknownProviderError UnprocessableEntityError UnsupportedParameterError
+        StreamIncompleteError StreamTimeoutError StructuredOutputError ToolCallParseError ToolError UnknownProviderError
+        UnprocessableEntityError UnsupportedParameterError
         provider_kit.model.cancellation: CancelToken
         provider_kit.model.chat: Attempt ChatRequest ChatResponse Chunk FinishReason OutputAttempt ParameterWarning
-        Timings ToolCallDelta Usage
+        Timings ToolCallDelta
         provider_kit.model.config: APIKey CircuitBreakerConfig DEFAULT_MAX_RETRIES DEFAULT_MAX_TOKENS
         DEFAULT_TEMPERATURE DEFAULT_TIMEOUT DEFAULT_TOTAL_TIMEOUT HTTPConfig OnUnsupported ProviderConfig
         RateLimitConfig Timeout
         provider_kit.model.convert: dump_conversation load_conversation
+        provider_kit.model.estimates: CostEstimate TokenEstimate
         provider_kit.model.events: AlertKind AttemptFailed CacheHit CacheMiss CacheStored CallFailed CallStarted
-        CallSucceeded CircuitChanged CircuitClosed CircuitHalfOpened CircuitOpened ConcurrencyWait CredentialEvent
-        Event KeyCooling KeyDead KeyParked KeySwitched KeyWait RateLimitLearned RateLimitWait RetryScheduled StoreBack
+        CallSucceeded CircuitChanged CircuitClosed CircuitHalfOpened CircuitOpened ConcurrencyWait CredentialEvent Event
+        KeyCooling KeyDead KeyParked KeySwitched KeyWait RateLimitLearned RateLimitWait RetryScheduled StoreBack
         StoreFailed StreamAborted StreamEnded StreamStarted TokenRefreshFailed TokenRefreshed
+        provider_kit.model.files: UploadedFile
         provider_kit.model.inputs: ChatOptions Messages OutputOptions
         provider_kit.model.media: Audio Document Image Media
         provider_kit.model.messages: Message Native Refusal Text Thinking ToolCall ToolResult
-        provider_kit.model.models: EmbeddingRequest Embeddings HealthStatus Model Pricing
+        provider_kit.model.models: EmbeddingRequest Embeddings HealthStatus Model
         provider_kit.model.oauth: DeviceCode OAuthConfig OAuthCredentialSet OAuthToken OnTokenRefresh PKCEConfig
         RefreshConfig StateConfig TokenInfo
+        provider_kit.model.pricing: Pricing
         provider_kit.model.tools: Reasoning ResponseFormat Tool ToolChoice
+        provider_kit.model.usage: Usage
         provider_kit.observability.log_output: configure_logging
         provider_kit.policies.circuit_breaker: CircuitBreaker CircuitStatus
         provider_kit.policies.rate_limit: Limiter
@@ -347,12 +360,12 @@ _HOMES = names_by_module(
         provider_kit.tools.decisions: Decision answer approve deny edit
         provider_kit.tools.function: FunctionTool tool
         provider_kit.tools.ledger: Ledger LedgerEntry
-        provider_kit.tools.settings: StepPlan
         provider_kit.tools.options: RunOptions
         provider_kit.tools.result: RunResult Step ToolOutcome
-        provider_kit.tools.run_events: RunEvent RunReset StepEnded TextDelta ThinkingDelta ToolCallProgress
-        ToolFinished ToolProgress ToolStarted
+        provider_kit.tools.run_events: RunEvent RunReset StepEnded TextDelta ThinkingDelta ToolCallProgress ToolFinished
+        ToolProgress ToolStarted
         provider_kit.tools.run_stream: AsyncRunStream RunStream
+        provider_kit.tools.settings: StepPlan
         provider_kit.tools.sqlite_ledger: SQLiteLedger
         provider_kit.transports.scripted: ScriptedTransport
         provider_kit.wire.rate_limit_headers: Allowance RateLimitInfo

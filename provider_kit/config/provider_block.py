@@ -27,6 +27,10 @@ from provider_kit.wire.redaction import MaskedDict
 __all__ = ["is_switched_off", "read_entry"]
 
 
+#: Types of options as they are read from YAML.
+_KINDS: dict[type, Any] = {list: tuple[str, ...] | str, dict: Mapping[str, Any]}
+
+
 def is_switched_off(item: Item, path: str, reader: Reader) -> bool:
     """Whether a provider is disabled; its settings are then not checked."""
     enabled = item.value.get("enabled") if isinstance(item.value, dict) else None
@@ -72,7 +76,7 @@ def _read(item: Item, path: str, reader: Reader, provider: Provider | None) -> d
     options: dict[str, Field] = {}
     for name in provider.option_names if provider is not None else ():
         kind: Any = provider.option_kinds.get(name, str) if provider is not None else str
-        options[name] = Field(name, tuple[str, ...] | str if kind is list else kind, "", None)
+        options[name] = Field(name, _KINDS.get(kind, kind), "", None)
     own = {key: part for key, part in item.value.items() if key not in ("oauth", "type", "options")}
     known = {**options, **entry_fields()}
     found = reader.read_fields(Item(own, item.line, item.column), known, path, also=OTHER_SPELLINGS)
@@ -144,6 +148,8 @@ def _settings(block: Block, found: Mapping[str, Any]) -> dict[str, Any]:
     if chosen:
         settings["default_model"] = chosen
         _check_model(block, chosen)
+    if models and "models" in block.provider.option_names:
+        settings["models"] = tuple(models)
     if settings.get("retry") and "max_retries" in found:
         block.tell(
             "retry", "retry and max_retries are both given.", "Keep one: a policy includes the number of retries."

@@ -20,10 +20,10 @@ from provider_kit.conversations.stream import AsyncConversationStream, Conversat
 from provider_kit.conversations.truncate import truncate_messages
 from provider_kit.conversations.turns import Core, Turn
 from provider_kit.errors import InvalidRequestError
-from provider_kit.model.chat import Usage
 from provider_kit.model.inputs import Messages
 from provider_kit.model.messages import Message, ToolCall, ToolResult
 from provider_kit.model.models import Model
+from provider_kit.model.usage import Usage
 from provider_kit.structured.verbs import runtime_for
 from provider_kit.tools.decisions import edit
 from provider_kit.transports.drive import run_to_completion

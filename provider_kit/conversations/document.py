@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from attrs import define, field
 
 from provider_kit.errors import InvalidRequestError
-from provider_kit.model.chat import Usage
-from provider_kit.model.convert import FORMAT, read_messages, write_messages
+from provider_kit.model.convert import FORMAT, read_messages, read_usage, write_messages, write_usage
 from provider_kit.model.messages import Message
+from provider_kit.model.usage import Usage
 from provider_kit.tools.decisions import Decision, read_decision, write_decision
 
 __all__ = ["ConversationState", "read_document", "write_document"]
-
-_COUNTS = (
-    *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"),
-    "total_tokens",
-)
 
 
 @define
@@ -56,7 +50,7 @@ def write_document(state: ConversationState) -> dict[str, Any]:
     if state.decisions:
         document["decisions"] = {call: write_decision(one) for call, one in state.decisions.items()}
     if state.usage is not None:
-        document["usage"] = _write_usage(state.usage)
+        document["usage"] = write_usage(state.usage)
     if state.revision:
         document["revision"] = state.revision
     if state.summary is not None:
@@ -101,27 +95,9 @@ def read_document(document: Any) -> ConversationState:
         read_messages(document["messages"]),
         [read_messages(branch) for branch in branches],
         {str(call): read_decision(one) for call, one in decisions.items()},
-        _read_usage(document.get("usage")),
+        read_usage(used) if isinstance(used := document.get("usage"), Mapping) else None,
         document.get("summary"),
         counts[0],
         counts[1],
         {key: value for key, value in document.items() if key not in _KNOWN},
     )
-
-
-def _write_usage(usage: Usage) -> dict[str, Any]:
-    written: dict[str, Any] = {name: n for name in _COUNTS if (n := getattr(usage, name)) is not None}
-    if usage.cost is not None:
-        written["cost"] = str(usage.cost)
-    return written
-
-
-def _read_usage(written: Any) -> Usage | None:
-    if not isinstance(written, Mapping):
-        return None
-    counts: dict[str, Any] = {name: n for name in _COUNTS if isinstance(n := written.get(name), int)}
-    try:
-        cost = None if written.get("cost") is None else Decimal(str(written["cost"]))
-    except InvalidOperation:
-        cost = None
-    return Usage(**counts, cost=cost)

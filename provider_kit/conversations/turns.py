@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from attrs import define, evolve, field
 
+from provider_kit.catalog.suggest import OF_THE_MODEL, suggested_models
 from provider_kit.conversations.checks import pending_tool_calls
 from provider_kit.conversations.document import ConversationState, read_document, write_document
 from provider_kit.conversations.stores import ConversationStore, load_document, save_document
-from provider_kit.conversations.suggest import suggested_models
 from provider_kit.conversations.truncate import estimated_tokens, split_to_fit
 from provider_kit.errors import (
     APIError,
-    ContextLengthExceededError,
     ConversationChangedError,
     InvalidRequestError,
-    ModelNotFoundError,
     PendingToolCallsError,
-    PermissionDeniedError,
     ProviderKitError,
     StreamError,
 )
@@ -245,6 +243,8 @@ class Turn:
             raise InvalidRequestError("Nothing waits: the last question is answered.", hint="talk.say('…').")
         if state.system is not None and options.get("system") is None:
             options["system"] = state.system
+        if state.id is not None:
+            options.setdefault("cache_key", hashlib.sha256(state.id.encode()).hexdigest()[:32])
         inner = options.pop("before_step", None)
         options["before_step"] = self._plan_step(inner) if core.max_input_tokens is not None else inner
         options["decisions"] = decisions or None
@@ -299,16 +299,15 @@ class Turn:
         return [*kept[:first], note, *kept[first:]]
 
     async def _suggest(self, error: APIError) -> None:
-        """Name other models in an error, if the provider lists them."""
+        """Name other models in an error, if the provider lists them; that list is better than what was known before."""
         if self.list_models is None:
             return
         try:
             known = await self.list_models(_LIST_TIMEOUT)
         except ProviderKitError:  # the error that is raised matters, not this one
             return
-        error.suggested_models = suggested_models(error, error.model, known)
-        if error.suggested_models:
-            error.with_hint(f"{error.hint or ''} Models to try: {', '.join(error.suggested_models)}.".strip())
+        own = next((one for one in known if one.id == error.model), None)
+        error.suggest(suggested_models(error, error.model, known, own=own))
 
     def _keep(self, run: Run) -> None:
         """Take over what the run has reached."""
@@ -354,16 +353,19 @@ class Turn:
             self._restore(before)
             if self.rewind is None:
                 self._keep_decisions(run)
-        if run.usage is not None:
-            state.usage = run.usage if state.usage is None else state.usage + run.usage
+        used = run.usage
+        reply = run.reply
+        if self.live and reply is not None and reply.message.incomplete and not isinstance(error, StreamError):
+            left = reply.usage.at_least()  # its reader left
+            used = left if used is None else used + left
+        if used is not None:
+            state.usage = used if state.usage is None else state.usage + used
         self.result = run.result()
         await self.core.save(runtime)
-        if isinstance(error, _OF_THE_MODEL):
+        if isinstance(error, OF_THE_MODEL):
             await self._suggest(error)
 
 
-#: Errors that another model would not raise.
-_OF_THE_MODEL = (ContextLengthExceededError, ModelNotFoundError, PermissionDeniedError)
 #: Seconds that a turn waits for another one of the same thread or task, as of a stream that was left a moment ago.
 _LONGEST_WAIT_FOR_ONESELF = 5.0
 #: Seconds that the list of models may take.

@@ -24,7 +24,7 @@ from provider_kit.errors import (
 from provider_kit.model.chat import OPTIONAL_FIELDS, ChatRequest, ChatResponse, Chunk, ParameterWarning
 from provider_kit.model.config import OnUnsupported
 from provider_kit.model.json_text import loads
-from provider_kit.model.media import Document
+from provider_kit.model.media import Document, Media
 from provider_kit.model.models import Embeddings, Model
 from provider_kit.wire.server_sent_events import ErrorEvent
 
@@ -37,6 +37,7 @@ __all__ = [
     "WireRequest",
     "decode_event",
     "expect_object",
+    "is_video",
     "path_name",
     "refuse_video",
 ]
@@ -58,6 +59,12 @@ class WireRequest:
     headers: dict[str, str] | None = None
     query: dict[str, str] | None = None
     method: str = "POST"
+    #: A body that is not JSON.
+    content: bytes | None = field(default=None, repr=lambda content: f"<{len(content)} bytes>" if content else "None")
+    #: A path that is put before that of the base URL.
+    before: str = ""
+    #: Whether the path begins at the root of the host, and has its own query.
+    from_root: bool = False
 
 
 @define
@@ -124,6 +131,7 @@ COMMON_FIELDS = frozenset(
         "response_format",
         "reasoning",
         "cache",
+        "cache_key",  # where there is none, nothing is lost
     }
 )
 
@@ -177,6 +185,14 @@ class Dialect:
     def stream_decoder(self) -> StreamDecoder:
         """Create a decoder for one streamed answer."""
         raise self._missing("streaming")
+
+    def takes_link(self, part: Media) -> bool:
+        """Whether the provider itself fetches a file that is a link; others are downloaded and sent as data."""
+        return True
+
+    def takes_scheme(self, scheme: str) -> bool:
+        """Whether the provider itself fetches files of addresses that are not of the web, such as ``gs://``."""
+        return False
 
     def build_models(self, cursor: str | None) -> WireRequest:
         """Request the list of models, or its next page."""
@@ -252,14 +268,20 @@ def path_name(model: str) -> str:
     return model
 
 
+def is_video(document: Document) -> bool:
+    """Whether a document is a video, by its type or the name in its address."""
+    kind = document.media_type or mimetypes.guess_type((document.url or "").partition("?")[0])[0] or ""
+    return kind.startswith("video/")
+
+
 def refuse_video(document: Document) -> None:
     """Refuse a video that was attached as a document.
 
     Raises:
         InvalidRequestError: It is one.
     """
-    kind = document.media_type or mimetypes.guess_type((document.url or "").partition("?")[0])[0] or ""
-    if kind.startswith("video/"):
+    if is_video(document):
+        kind = document.media_type or "video"
         raise InvalidRequestError(
             f"This API takes no videos ({kind}).", hint="Use Gemini, or send single frames as images."
         )

@@ -13,7 +13,8 @@ from typing import Any
 from attrs import define, field
 
 from provider_kit.errors import InvalidRequestError
-from provider_kit.model.media import Audio, Image, Media, from_url, sniff
+from provider_kit.model.file_types import sniff
+from provider_kit.model.media import Audio, Image, Media, from_url
 from provider_kit.model.messages import Native, Part
 
 __all__ = ["SpokenAnswer", "read_audio", "read_image", "spoken_words"]

@@ -59,6 +59,9 @@ class Reply:
     finish_reason: str | None = field(default=None, kw_only=True)
     input_tokens: int = field(default=12, kw_only=True)
     output_tokens: int | None = field(default=None, kw_only=True)
+    #: Of the input tokens, those read from the prompt cache, and those written to it.
+    cache_read: int = field(default=0, kw_only=True)
+    cache_write: int = field(default=0, kw_only=True)
     model: str | None = field(default=None, kw_only=True)
 
     @property

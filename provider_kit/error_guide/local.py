@@ -141,11 +141,11 @@ ENTRIES = (
         ("BudgetExceededError",),
         "A run used up its Budget, or has a limit of cost for a model whose price is not known.",
         False,
-        ("The task needs more than the budget allows.", "The provider reports no price for the model."),
+        ("The task needs more than the budget allows.", "No price is known for the model."),
         (
             "error.limit names the limit, error.result what was reached.",
             "Go on with a larger Budget: run(error.result.messages, tools=…, budget=Budget(tokens=50_000)).",
-            "Limit tokens instead of cost where no price is known.",
+            "Where no price is known, state it in model_overrides, or limit tokens instead.",
         ),
         ("Give every unattended run a Budget.",),
     ),

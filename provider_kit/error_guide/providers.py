@@ -31,15 +31,15 @@ ENTRIES = (
     Entry(
         "context_length_exceeded",
         ("ContextLengthExceededError",),
-        "The conversation is longer than the model's context window.",
+        "The conversation is longer than the model's context window. If it is far longer, it was not sent.",
         False,
         ("A long history.", "A large file.", "A max_tokens that leaves no space for the prompt."),
         (
             "Keep the system prompt and the newest messages; remove old ones, tool calls together with their results.",
             "Lower max_tokens.",
-            "Use a model with a larger window: provider-kit models PROVIDER shows them.",
+            "Use a model with a larger window: error.suggested_models has some, provider-kit models PROVIDER all.",
         ),
-        ("Count before: client.count_tokens(conversation).",),
+        ("Count before: client.count_tokens(conversation), or client.estimate_tokens(conversation).",),
     ),
     Entry(
         "content_filter",

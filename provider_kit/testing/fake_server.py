@@ -19,9 +19,11 @@ from provider_kit.model.json_text import dumps, loads
 from provider_kit.schema.profiles import PROFILES
 from provider_kit.testing.faults import Fault
 from provider_kit.testing.http_server import Cut, Incoming, LoopbackService, Outgoing
+from provider_kit.testing.prompt_cache import PromptCache
 from provider_kit.testing.responder import respond
 from provider_kit.testing.routes import Route, catalog, find_route
 from provider_kit.testing.schema_refusals import refused_schema
+from provider_kit.testing.stored_files import StoredFiles
 
 __all__ = ["FakeServer", "RecordedRequest"]
 
@@ -82,6 +84,7 @@ class FakeServer(LoopbackService):
             a 401. ``None`` accepts all.
         respond: Your own function from :class:`Asked` to :class:`Reply`.
         check_schemas: Whether JSON Schemas are refused that the provider itself would refuse.
+        prompt_cache: Whether usage tells what a prompt cache of the provider would have read and written.
 
     Example:
         >>> from provider_kit.testing import FakeServer
@@ -97,16 +100,20 @@ class FakeServer(LoopbackService):
         key: str | Callable[[str], bool] | None = None,
         respond: Callable[[Asked], Reply] = respond,
         check_schemas: bool = True,
+        prompt_cache: bool = False,
     ) -> None:
         super().__init__(self._answer)
         self._key = key
         self._respond = respond
         self._check_schemas = check_schemas
+        self._prompt_cache = PromptCache() if prompt_cache else None
         self._lock = threading.Lock()
         self._replies: deque[Reply] = deque()
         self._faults: deque[Fault] = deque()
         self._always: Fault | None = None
         self._numbers = itertools.count(1)
+        #: The files that were uploaded.
+        self.files = StoredFiles()
         #: Every request, oldest first.
         self.requests: list[RecordedRequest] = []
 
@@ -205,6 +212,9 @@ class FakeServer(LoopbackService):
         refused = self._refused(incoming, body, route, server_dialect, headers)
         if refused is not None:
             return refused
+        stored = self.files.answer(incoming, self.url)
+        if stored is not None:
+            return _json(stored[0], {**headers, **stored[1]}, stored[2])
         if asked is None:
             payload = catalog(route, incoming, body if isinstance(body, dict) else {})
             if payload is None:
@@ -219,6 +229,10 @@ class FakeServer(LoopbackService):
                 reply = self._respond(asked)
             except Exception as error:  # reported to the client as a 500, as by a real server
                 return _json(500, headers, server_dialect.error(500, "server_error", f"respond() failed: {error!r}"))
+        if self._prompt_cache is not None and isinstance(body, dict):
+            with self._lock:
+                tokens, read, written = self._prompt_cache.use(body, route.dialect)
+            reply = evolve(reply, input_tokens=tokens, cache_read=read, cache_write=written)
         if not asked.stream:
             outgoing = _json(200, headers, server_dialect.whole(reply, asked))
             outgoing.cut_after = fault.cut_after

@@ -5,6 +5,7 @@ Source: Gemini API reference. The model is part of the URL; no request carries t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from provider_kit.dialects.gemini_content.request import TAKES, GeminiProfile, G
 from provider_kit.dialects.gemini_content.response import parse_content, read_gemini_usage
 from provider_kit.dialects.gemini_content.stream import GeminiStreamDecoder, parse_elements
 from provider_kit.model.chat import ChatRequest, ChatResponse
+from provider_kit.model.media import Media
 from provider_kit.model.models import Embeddings, Model
 
 __all__ = ["GeminiContent", "GeminiProfile"]
@@ -61,6 +63,14 @@ class GeminiContent(Dialect):
     def stream_decoder(self) -> StreamDecoder:
         """Create a decoder for one streamed answer."""
         return GeminiStreamDecoder(provider=self.provider, origin=self.origin)
+
+    def takes_link(self, part: Media) -> bool:
+        """It fetches what was uploaded to it, and videos of YouTube."""
+        return _GOOGLES.match(part.url or "") is not None
+
+    def takes_scheme(self, scheme: str) -> bool:
+        """Files in Google's own storage."""
+        return scheme == "gs"
 
     def build_models(self, cursor: str | None) -> WireRequest:
         """GET models, a thousand at a time."""
@@ -107,6 +117,9 @@ class GeminiContent(Dialect):
         return int(expect_object(payload, "a token count", ("totalTokens",), self.provider)["totalTokens"])
 
 
+_GOOGLES = re.compile(r"https://(?:generativelanguage\.googleapis\.com/|(?:www\.|m\.)?youtube\.com/|youtu\.be/)")
+
+
 def _path(model: str) -> str:
     """``gemini-x`` and ``models/gemini-x`` name the same model."""
     model = path_name(model)
@@ -126,5 +139,7 @@ def _model(entry: Mapping[str, Any], provider: str) -> Model:
             *(methods if isinstance(methods, list) else ()),
             *(("thinking",) if entry.get("thinking") else ()),
         ),
+        features={"reasoning": bool(entry["thinking"])} if "thinking" in entry else {},
+        kind="embedding" if isinstance(methods, list) and "embedContent" in methods else None,
         raw=dict(entry),
     )

@@ -6,7 +6,6 @@ JSON Schemas go through ``parametersJsonSchema`` and ``responseJsonSchema``, whi
 
 from __future__ import annotations
 
-import base64
 from typing import Any, Literal
 
 from attrs import frozen
@@ -14,6 +13,7 @@ from attrs import frozen
 from provider_kit.dialects.assembly import arguments_object
 from provider_kit.dialects.base import COMMON_FIELDS, ParameterReport
 from provider_kit.dialects.generated import spoken_words
+from provider_kit.dialects.prompt_caching import cache_options
 from provider_kit.dialects.schemas import output_schema, prompt_for
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatRequest
@@ -89,6 +89,8 @@ class GeminiRequestWriter:
             body["generationConfig"] = config
         if request.tools:
             self._tools(body, request.tools)
+        if request.cache is not None:  # it caches by itself
+            cache_options(request.cache, None, self.report)
         return body
 
     # -------------------------------------------------------------------------------------------- conversation
@@ -294,9 +296,10 @@ def _json_or_text(text: str) -> Any:
 
 def _media(media: Media) -> dict[str, Any]:
     if media.data is not None:
-        text = media.as_text if isinstance(media, Document) else None
-        content = media.data if text is None else text.encode()  # the API expects UTF-8
-        return {"inlineData": {"mimeType": media.media_type, "data": base64.b64encode(content).decode("ascii")}}
+        text = media.fenced if isinstance(media, Document) else None
+        if text is not None:  # the API knows some types of text only
+            return {"text": text}
+        return {"inlineData": {"mimeType": media.media_type, "data": media.base64}}
     uri = media.file_id or media.url
     data = {"fileUri": uri}
     if media.media_type:

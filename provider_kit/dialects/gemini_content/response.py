@@ -10,8 +10,10 @@ from provider_kit.dialects.base import expect_object
 from provider_kit.dialects.choices import first_choice
 from provider_kit.dialects.failures import error_from_body, holds_error
 from provider_kit.dialects.gemini_content.parts import PartCollector, notes_of, read_part, with_notes
-from provider_kit.model.chat import ChatResponse, Usage
+from provider_kit.dialects.openai_usage import tier_of
+from provider_kit.model.chat import ChatResponse
 from provider_kit.model.messages import Message, Part, Refusal, Text, ToolCall
+from provider_kit.model.usage import Usage
 
 __all__ = ["ANSWERS", "block_reason", "finish_of", "message_of", "parse_content", "read_gemini_usage", "unwrapped"]
 
@@ -63,6 +65,14 @@ def _int(value: Any) -> int | None:
     return count if count >= 0 else None
 
 
+#: Fields with tokens by modality, and the bucket they are part of.
+_DETAILS = (
+    ("promptTokensDetails", "input"),
+    ("cacheTokensDetails", "cache_read"),
+    ("candidatesTokensDetails", "output"),
+)
+
+
 def read_gemini_usage(usage: Any) -> Usage:
     """Gemini's usage: the prompt includes cached tokens, the candidates exclude thoughts."""
     if not isinstance(usage, dict):
@@ -81,7 +91,21 @@ def read_gemini_usage(usage: Any) -> Usage:
         reasoning=thoughts,
         total=total,
         raw=dict(usage),
+        details=_modalities(usage),
+        service_tier=tier_of(str(usage.get("serviceTier") or "").lower()),
     )
+
+
+def _modalities(usage: Mapping[str, Any]) -> dict[str, int] | None:
+    """Tokens of audio and images, where they are told apart."""
+    found: dict[str, int] = {}
+    for field, where in _DETAILS:
+        entries = usage.get(field)
+        for entry in entries if isinstance(entries, list) else ():
+            kind = str(entry.get("modality")).lower() if isinstance(entry, dict) else ""
+            if kind in ("audio", "image") and (count := _int(entry.get("tokenCount"))):
+                found[f"{where}_{kind}"] = count
+    return found or None
 
 
 def message_of(parts: list[Part], blocked: str | None, origin: str, model: str | None) -> Message:

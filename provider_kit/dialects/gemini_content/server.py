@@ -60,6 +60,8 @@ class GeminiServer(ServerDialect):
         if finish:
             candidate["finishReason"] = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}.get(finish, "STOP")
         usage = {"promptTokenCount": reply.input_tokens, "totalTokenCount": reply.input_tokens}
+        if reply.cache_read:
+            usage["cachedContentTokenCount"] = reply.cache_read
         if finish:
             usage |= {"candidatesTokenCount": reply.output, "totalTokenCount": reply.input_tokens + reply.output}
         return {
