@@ -136,7 +136,18 @@ def test_the_engine_awaits_the_transport_and_nothing_else(parts, tree):
     """What the engine awaits: the transport, its streams, keys and stores of the user's, or the engine's own."""
     if parts[0] != "engine":
         return
-    transport = {"send", "open_stream", "sleep", "read", "drain", "aclose", "wait", "call_blocking", "spawn"}
+    transport = {
+        "send",
+        "open_stream",
+        "sleep",
+        "read",
+        "drain",
+        "aclose",
+        "wait",
+        "call_blocking",
+        "spawn",
+        "download",
+    }
     users_own = {"_middleware", "method", "result"}
     keys_and_stores = {"fetch", "renew", "retry_dead", "run"}
     # Handed in by whoever is asked: an exchange, the handler behind, what is to be done first or afterwards.

@@ -10,7 +10,11 @@ import pytest
 from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
-SOURCES = {str(path.relative_to(ROOT)) for path in (ROOT / "provider_kit").rglob("*.py")} | {"provider_kit/py.typed"}
+SOURCES = {
+    str(path.relative_to(ROOT))
+    for kind in ("*.py", "*.json", "py.typed")
+    for path in (ROOT / "provider_kit").rglob(kind)
+}
 
 
 @pytest.fixture(scope="module")

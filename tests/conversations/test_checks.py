@@ -16,7 +16,7 @@ from provider_kit import (
     validate_tool_calls,
 )
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(32) + b"IEND"
 CALLS = Message("assistant", [ToolCall("1", "f", "{}"), ToolCall("2", "g", "{}")])
 WHOLE = [Message.user("Go."), CALLS, Message.tool("1", "x"), Message.tool("2", "y"), Message.assistant("Done.")]
 

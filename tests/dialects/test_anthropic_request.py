@@ -38,7 +38,7 @@ OLD = "claude-sonnet-4-5"  # budget, sampling, prefill
 MIDDLE = "claude-opus-4-6"  # both ways of thinking
 NEW = "claude-haiku-5-5"  # adaptive, no sampling, inner system messages
 BOUND = "claude-opus-5-5"  # always thinks, no forced tools
-PNG = b"\x89PNG\r\n\x1a\nrest"
+PNG = b"\x89PNG\r\n\x1a\nrest IEND"
 WEATHER = Tool("weather", "Tells the weather", {"type": "object", "properties": {"city": {"type": "string"}}})
 CLOCK = Tool("clock")
 
@@ -233,7 +233,7 @@ def test_documents_travel_as_pdf_text_or_link(sent):
     """A PDF is base64, plain text is text; a file name becomes the title."""
     body, _ = sent(
         Message.user(
-            Document(data=b"%PDF-1", media_type="application/pdf", filename="a.pdf"),
+            Document(data=b"%PDF-1%%EOF", media_type="application/pdf", filename="a.pdf"),
             Document(data="café".encode(), media_type="text/plain"),
             Document(data=b'{"a":1}', media_type="application/json"),
             Document(url="https://x.test/a.pdf", media_type="application/pdf"),
@@ -241,7 +241,7 @@ def test_documents_travel_as_pdf_text_or_link(sent):
     )
     pdf, text, other, link = body["messages"][0]["content"]
     assert pdf["title"] == "a.pdf"
-    assert pdf["source"] == {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0x"}
+    assert pdf["source"] == {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xJSVFT0Y="}
     assert text["source"] == {"type": "text", "media_type": "text/plain", "data": "café"}
     assert other["source"]["data"] == '{"a":1}'
     assert link["source"] == {"type": "url", "url": "https://x.test/a.pdf"}
@@ -579,10 +579,10 @@ def test_only_the_user_id_is_taken_as_metadata(sent):
 
 
 def test_the_whole_conversation_can_be_marked_for_caching(sent):
-    """The mark at the top level lets the server find the place."""
-    assert sent(cache=True)[0]["cache_control"] == {"type": "ephemeral"}
-    assert sent(cache="1h")[0]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
-    assert "cache_control" not in sent(cache=False)[0]
+    """At its end."""
+    assert sent(cache=True)[0]["messages"][-1]["content"][-1]["cache_control"] == {"type": "ephemeral"}
+    assert sent(cache="1h")[0]["messages"][-1]["content"][-1]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+    assert "cache_control" not in str(sent(cache=False)[0])
 
 
 # ---------------------------------------------------------------------------------------------------- reasoning

@@ -33,7 +33,7 @@ BUDGET = "gemini-2.5-flash"
 BUDGET_PRO = "gemini-2.5-pro"  # cannot stop thinking
 OLD = "gemini-2.0-flash"  # no thinking
 STAND_IN = "skip_thought_signature_validator"
-PNG = b"\x89PNG\r\n\x1a\nrest"
+PNG = b"\x89PNG\r\n\x1a\nrest IEND"
 WEATHER = Tool("weather", "Tells the weather", {"type": "object", "properties": {"city": {"type": "string"}}})
 CLOCK = Tool("clock")
 
@@ -116,17 +116,17 @@ def test_media_travel_as_data_or_by_address(sent):
     body, warnings = sent(
         Message.user(
             Image(data=PNG, media_type="image/png"),
-            Document(data=b"%PDF-1", media_type="application/pdf"),
+            Document(data=b"%PDF-1%%EOF", media_type="application/pdf"),
             Audio(data=b"RIFF", media_type="audio/wav"),
-            Image(url="https://x.test/a.png", media_type="image/png"),
+            Image(url="gs://bucket/a.png", media_type="image/png"),
             Document(file_id="https://files.test/1"),
         )
     )
     assert body["contents"][0]["parts"] == [
         {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(PNG).decode()}},
-        {"inlineData": {"mimeType": "application/pdf", "data": "JVBERi0x"}},
+        {"inlineData": {"mimeType": "application/pdf", "data": "JVBERi0xJSVFT0Y="}},
         {"inlineData": {"mimeType": "audio/wav", "data": "UklGRg=="}},
-        {"fileData": {"fileUri": "https://x.test/a.png", "mimeType": "image/png"}},
+        {"fileData": {"fileUri": "gs://bucket/a.png", "mimeType": "image/png"}},
         {"fileData": {"fileUri": "https://files.test/1"}},
     ]
     assert warnings == []

@@ -44,7 +44,7 @@ from provider_kit.errors import (
 from provider_kit.model.messages import Native, Refusal
 
 MODEL = "qwen3"
-PNG = b"\x89PNG\r\n\x1a\nrest"
+PNG = b"\x89PNG\r\n\x1a\nrest IEND"
 WEATHER = Tool("weather", "Tells the weather", {"type": "object", "properties": {"city": {"type": "string"}}})
 CLOCK = Tool("clock")
 
@@ -121,22 +121,22 @@ def test_pictures_travel_as_bare_base64(sent):
         )
     )
     assert body["messages"] == [
-        {"role": "user", "content": "Look: \n\nnotes", "images": [base64.b64encode(PNG).decode()]}
+        {"role": "user", "content": "Look: \n\ndocument:\n```\nnotes\n```", "images": [base64.b64encode(PNG).decode()]}
     ]
 
 
 @pytest.mark.parametrize(
     "part",
     [
-        Image(url="https://x.test/a.png"),
+        Image(file_id="f1"),
         Audio(data=b"RIFF", media_type="audio/wav"),
         Document(data=b"%PDF-1", media_type="application/pdf"),
-        Document(url="https://x.test/a.txt", media_type="text/plain"),
+        Document(url="https://x.test/a.pdf", media_type="application/pdf"),
         Document(data=b"\0\1", media_type="application/zip"),
     ],
 )
 def test_what_cannot_be_sent_is_refused(part):
-    """Links, sound and documents other than text have no place in this API; nothing is sent."""
+    """Uploads, sound and documents other than text have no place in this API; nothing is sent."""
     client = make()
     with pytest.raises(InvalidRequestError) as caught:
         client.chat(Message.user("See", part))

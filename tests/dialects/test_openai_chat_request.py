@@ -252,7 +252,7 @@ def test_pictures_sound_and_documents_have_their_forms():
         {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,eA=="}},
         {"type": "file", "file": {"filename": "document.pdf", "file_data": "data:application/pdf;base64,eA=="}},
         {"type": "file", "file": {"file_id": "file-1"}},
-        {"type": "text", "text": "words"},
+        {"type": "text", "text": "document:\n```\nwords\n```"},
         {"type": "refusal", "refusal": "no"},
         {"type": "video_url", "video_url": "u"},
     ]
@@ -538,6 +538,7 @@ def test_cache_marks_are_written_where_they_are_taken():
     assert ending[1]["cache_control"] == {"type": "ephemeral"}
     skipped = written(["Hi", Message.user("a", PNG)], quirks, cache=True)
     assert skipped[0]["content"][0]["cache_control"] == {"type": "ephemeral"}
+    assert "cache_control" not in str(skipped[1])
     assert written([Message.user(PNG)], quirks, cache=True)[0]["content"] == written([Message.user(PNG)])[0]["content"]
     assert written("Hi", cache=True) == [{"role": "user", "content": "Hi"}]
 

@@ -24,9 +24,9 @@ from provider_kit.errors import (
     StreamError,
     StreamIncompleteError,
 )
-from provider_kit.model.chat import Usage
 from provider_kit.model.messages import Refusal, Text, Thinking, ToolCall
 from provider_kit.model.models import Pricing
+from provider_kit.model.usage import Usage
 
 LENIENT = OpenAIChat(provider="acme")
 STRICT = OpenAIChat(provider="acme", quirks=ChatQuirks(always_done=True))

@@ -160,7 +160,7 @@ def test_parts_have_their_forms():
         {**file, "filename": "a.pdf"},
         {"type": "input_file", "file_url": "https://h.test/a.pdf"},
         {"type": "input_file", "file_id": "f2"},
-        {"type": "input_text", "text": "words"},
+        {"type": "input_text", "text": "document:\n```\nwords\n```"},
         {"type": "input_video"},
     ]
 

@@ -24,8 +24,8 @@ from provider_kit import (
 from provider_kit.errors import InvalidRequestError, UnsupportedParameterError
 from provider_kit.model.messages import Native, Refusal
 
-PNG = b"\x89PNG\r\n\x1a\nrest"
-PDF = b"%PDF-1.4 rest"
+PNG = b"\x89PNG\r\n\x1a\nrest IEND"
+PDF = b"%PDF-1.4 rest %%EOF"
 PNG_TEXT, PDF_TEXT = base64.b64encode(PNG).decode(), base64.b64encode(PDF).decode()
 
 CHAT = {"id": "x", "model": "m", "choices": [{"index": 0, "message": {"content": "Fine."}, "finish_reason": "stop"}]}
@@ -572,15 +572,11 @@ WRITTEN = {
         "groq": LINK_CHAT,
         "openai_responses": LINK_RESPONSES,
         "claude": LINK_CLAUDE,
-        "gemini": LINK_GEMINI,
-        "ollama": None,
     },
     "flat image link": {
         "openai_chat": LINK_CHAT,
         "openai_responses": LINK_RESPONSES,
         "claude": LINK_CLAUDE,
-        "gemini": LINK_GEMINI,
-        "ollama": None,
     },
     "image data": {
         "openai_chat": {"type": "image_url", "image_url": {"url": PNG_URL, "detail": "high"}},
@@ -623,10 +619,8 @@ WRITTEN = {
         "claude": {"type": "document", "source": {"type": "file", "file_id": "file_2"}},
     },
     "file link": {
-        "openai_chat": None,
         "openai_responses": {"type": "input_file", "file_url": "https://x.test/a.pdf"},
         "claude": {"type": "document", "source": {"type": "url", "url": "https://x.test/a.pdf"}},
-        "gemini": {"fileData": {"fileUri": "https://x.test/a.pdf", "mimeType": "application/pdf"}},
         "mistral": {"type": "document_url", "document_url": "https://x.test/a.pdf"},
         "openrouter": {"type": "file", "file": {"filename": "a.pdf", "file_data": "https://x.test/a.pdf"}},
         "groq": None,

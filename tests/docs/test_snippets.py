@@ -1,5 +1,6 @@
 """Everything the documents show is run as it stands there: Python, doctests, commands, examples."""
 
+import base64
 import doctest
 import importlib
 import importlib.util
@@ -38,9 +39,11 @@ DOCTEST_FLAGS = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
 KEY = "sk-docs-0123456789abcdef"
 #: The smallest files that are what their names say.
 FILES = {
-    "photo.png": b"\x89PNG\r\n\x1a\n" + bytes(32),
+    "photo.png": base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+    ),
     "report.pdf": b"%PDF-1.4\n%%EOF\n",
-    "voice.wav": b"RIFF\x24\x00\x00\x00WAVEfmt ",
+    "voice.wav": b"RIFF\x08\x00\x00\x00WAVEfmt ",
     "notes.txt": b"Rivers begin as springs.\n",
 }
 LINK = re.compile(r":(doc|ref):`(?:[^`<]*<)?([^`>]+)>?`")

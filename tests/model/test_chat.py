@@ -6,8 +6,9 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider_kit.model.chat import ChatResponse, Chunk, ParameterWarning, ToolCallDelta, Usage
+from provider_kit.model.chat import ChatResponse, Chunk, ParameterWarning, ToolCallDelta
 from provider_kit.model.messages import Message, Refusal, Text, Thinking, ToolCall
+from provider_kit.model.usage import Usage
 
 COUNT = st.none() | st.integers(0, 1000)
 

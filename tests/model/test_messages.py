@@ -8,10 +8,11 @@ import pytest
 
 from provider_kit.errors import InvalidRequestError, ToolCallParseError
 from provider_kit.model.conversation import attachment
-from provider_kit.model.media import Audio, Document, Image, Media, from_url, sniff
+from provider_kit.model.file_types import sniff
+from provider_kit.model.media import Audio, Document, Image, Media, from_url
 from provider_kit.model.messages import Message, Native, Refusal, Text, Thinking, ToolCall, ToolResult
 
-PNG = b"\x89PNG\r\n\x1a\nrest"
+PNG = b"\x89PNG\r\n\x1a\nrest IEND"
 
 
 def test_a_message_tells_its_text_thinking_calls_and_refusal():
@@ -158,10 +159,11 @@ def test_anything_that_is_a_file_can_be_attached(tmp_path):
 def test_addresses_become_parts():
     """Data URLs become bytes; an address of unknown type is taken for a picture."""
     assert from_url("https://h.test/picture") == Image(url="https://h.test/picture")
-    assert from_url("data:,hello%20x") == Document(data=b"hello%20x", media_type="text/plain")
+    assert from_url("data:,hello%20x") == Document(data=b"hello x", media_type="text/plain")
     assert from_url("data:image/png;base64,eA==", detail="low") == Image(
         data=b"x", media_type="image/png", detail="low"
     )
+    assert from_url("data:image/png;base64,eA%3D%3D") == Image(data=b"x", media_type="image/png")
     assert from_url("data:image/png;base64,eA==", kind=Document) == Document(data=b"x", media_type="image/png")
     with pytest.raises(InvalidRequestError, match="invalid base64"):
         from_url("data:image/png;base64,???")

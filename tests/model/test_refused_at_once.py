@@ -139,11 +139,11 @@ def test_an_empty_message_is_not_sent(call):
 
 
 def test_a_time_to_keep_that_nobody_knows_is_refused(call):
-    """Anthropic has minutes and hours."""
+    """A number and a unit."""
     transport = ScriptedTransport([])
     client = Client("anthropic/claude-sonnet-4-5", api_key=KEY, transport=transport, max_retries=0)
-    with pytest.raises(InvalidRequestError, match=r"cache='2d'") as caught:
-        call.chat(client, "Hello", cache="2d")
+    with pytest.raises(InvalidRequestError, match=r"cache='soon'") as caught:
+        call.chat(client, "Hello", cache="soon")
     assert "'1h'" in caught.value.hint
     assert not transport.requests
 
@@ -222,7 +222,7 @@ def test_paths_of_certificates_are_paths(tmp_path):
 
 def test_a_name_may_be_a_path_or_empty(exchange):
     """As a form of an upload gives it."""
-    data = base64.b64decode("iVBORw0KGgo=")
+    data = base64.b64decode("iVBORw0KGgo=") + b"IEND"
     for name in (Path("folder/x.png"), ""):
         part = Image(data=data, filename=name)
         assert exchange("openai/gpt-4o", ["Hi", part], answer=ANSWER).response.text == "Hi"

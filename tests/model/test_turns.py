@@ -37,6 +37,7 @@ TARGETS = {
     "mistral": ("mistral/mistral-small-latest", CHAT),
     "deepseek": ("deepseek/deepseek-flash", CHAT),
     "groq": ("groq/openai/gpt-oss-20b", CHAT),
+    "groq_qwen": ("groq/qwen/qwen3-32b", CHAT),
     "openrouter": ("openrouter/vendor/model", CHAT),
     "qwen": ("qwen/qwen3.8-flash", CHAT),
     "cerebras": ("cerebras/gpt-oss-120b", CHAT),
@@ -44,7 +45,7 @@ TARGETS = {
     "vllm": ("vllm/m", CHAT),
 }
 ONE_OF_EACH = ["openai_chat", "openai_responses", "claude", "gemini", "ollama"]
-PNG = b"\x89PNG\r\n\x1a\nrest"
+PNG = b"\x89PNG\r\n\x1a\nrest IEND"
 
 
 @pytest.fixture
@@ -342,10 +343,10 @@ def test_a_pdf_by_link_reaches_openrouter_under_a_name(sent, name):
 
 
 @pytest.mark.parametrize("wish", ["default", Reasoning("default"), {"effort": "default"}], ids=repr)
-def test_the_default_effort_is_said_at_groq_and_nowhere_else(sent, wish):
+def test_the_default_effort_is_said_where_reasoning_is_switched_and_nowhere_else(sent, wish):
     """Elsewhere the default is what happens when nothing is said, and that is no warning."""
-    assert sent("groq", reasoning=wish) == ({**sent("groq")[0], "reasoning_effort": "default"}, [])
-    for target in set(TARGETS) - {"groq"}:
+    assert sent("groq_qwen", reasoning=wish) == ({**sent("groq_qwen")[0], "reasoning_effort": "default"}, [])
+    for target in set(TARGETS) - {"groq_qwen"}:
         assert sent(target, reasoning=wish) == sent(target)
 
 
@@ -363,7 +364,7 @@ def test_texts_and_text_files_do_not_run_together_at_ollama(sent):
     )
     assert [turn["content"] for turn in body["messages"]] == [
         "Be brief.\n\nBe kind.",
-        "Read this:\n\nline one\n\nAnd now?",
+        "Read this:\n\ndocument:\n```\nline one\n```\n\nAnd now?",
         "Hello",
         "Go on",
     ]
