@@ -52,7 +52,10 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?:Any|Self|Literal|Unpack|Mapping|Sequence|Iterable|Iterator|Callable|Awaitable|AsyncIterator)"),
     ("py:.*", r"(?:Decimal|AsyncGenerator|ExceptionGroup|TracebackType|optional|sequence)"),
     ("py:.*", r"(?:StrEnum|TypedDict)"),
+    ("py:.*", r"numpy(?:\..*)?"),
     # Types of arguments that the text describes in words.
+    ("py:class", r"(?:provider_kit\.model\.(?:usage\.Prices|files\.FileUpload))|FileRules|FilesAPI"),
+    ("py:class", r"provider_kit\.dialects\.ollama_chat\.management\.OllamaCall"),
     ("py:class", r"KeyStrategy|SharedStore|OnStoreFailure|Sink|CircuitState|Runtime"),
     ("py:class", r"provider_kit\.policies\.(?:failure_rules\.KeyAction|rate_limit\.Ticket)"),
     ("py:class", r"provider_kit\.(?:transports\.base|auth\.keys\.manager|auth\.oauth\.key_manager)\.T"),

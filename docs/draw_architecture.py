@@ -22,7 +22,7 @@ PICTURE = HERE / "architecture.svg"
 LAYERS = (
     ("_version", "error_guide", "errors"),
     ("model",),
-    ("wire", "schema"),
+    ("wire", "schema", "catalog", "tokens"),
     ("dialects",),
     ("providers",),
     ("policies",),
