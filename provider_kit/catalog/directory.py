@@ -102,7 +102,7 @@ class ModelDirectory:
 
     def cost_of(self, usage: Usage, models: tuple[str | None, ...], time: float | None) -> Decimal | None:
         """What a usage costs in US dollars, by the first of the names whose prices are known."""
-        names = [name for name in models if name]
+        names = [name for name in models if isinstance(name, str)]  # a server may name its model by something else
         if self.overrides:  # a price of the user's counts, by whichever name
             names.sort(key=lambda name: not self._is_overridden(name))
         for name in names:

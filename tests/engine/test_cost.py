@@ -55,6 +55,12 @@ def test_an_answer_knows_its_cost(call):
     assert call.chat(make(answer(model="unknown"), target="openai/unheard"), "Hi").cost is None
 
 
+@pytest.mark.parametrize("model", [["gpt-4o"], True, 7, {}, None, ""])
+def test_a_name_that_is_none_is_no_model(call, model):
+    """Some servers answer with one; the requested model counts."""
+    assert call.chat(make(answer(model=model)), "Hi").cost == Decimal("0.0035")
+
+
 def test_a_streamed_answer_knows_it_too(call):
     """From the usage of its last event."""
     piece = '{"model":"gpt-4o","choices":[{"index":0,"delta":{"content":"Hi"}}]}'

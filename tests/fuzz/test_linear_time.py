@@ -591,6 +591,6 @@ def test_lists_of_models_and_vectors():
             (OLLAMA, {"models": [model] * count}),
         ):
             dialect.parse_models(payload)
-        CHAT.parse_embed({"data": [{"index": i % 7, "embedding": [0.5, 1]} for i in range(count)]})
+        CHAT.parse_embed({"data": [{"index": count - 1 - i, "embedding": [0.5, 1]} for i in range(count)]})
 
     assert_linear(read, int)
