@@ -36,7 +36,8 @@ def read_overrides(given: Any) -> ModelOverrides:
         if not isinstance(pattern, str) or not pattern:
             raise _mistake(f"{pattern!r} is no name of a model")
         if isinstance(facts, Model):
-            made.append((pattern.lower(), facts))
+            checked = None if facts.pricing is None else _pricing(pattern, facts.pricing)
+            made.append((pattern.lower(), evolve(facts, pricing=checked)))
         elif isinstance(facts, Mapping):
             made.append((pattern.lower(), _model(pattern, facts)))
         else:
@@ -73,13 +74,11 @@ def _flag(pattern: str, name: str, value: Any) -> bool:
 
 
 def _pricing(pattern: str, value: Any) -> Pricing:
-    if isinstance(value, Pricing):
-        return value
-    if not isinstance(value, Mapping):
+    if not isinstance(value, (Mapping, Pricing)):
         raise _mistake(f"pricing of {pattern!r} must be a mapping such as {{input: 1.5, output: 6}}")
     try:
         return read_pricing(value)
-    except (ValueError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise _mistake(f"pricing of {pattern!r}: {error}") from None
 
 

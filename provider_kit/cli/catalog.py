@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from provider_kit.auth.storage.factory import stored_credential
-from provider_kit.cli.model_cache import ModelCache
+from provider_kit.cli.model_cache import ModelCache, model_row
 from provider_kit.cli.tables import print_table
 from provider_kit.cli.target import open_client, read_configuration_if_any
 from provider_kit.cli.terminal_text import say, say_json
@@ -30,14 +30,16 @@ def run_models(
         words = (search or "").lower().split()
         shown = [model for model in models if all(word in f"{model.id} {model.name or ''}".lower() for word in words)]
         if as_json:
-            say_json([model.raw or {"id": model.id} for model in shown])
+            empty: tuple[Any, ...] = (None, (), {}, "")
+            rows = [{key: value for key, value in model_row(one).items() if value not in empty} for one in shown]
+            say_json([{**row.pop("raw", {}), **row} for row in rows])
             return
         heads, widths = ["Model", "Context"], [50, 18 if prices else 0]
-        rows = [[f"{client.provider}/{one.id}", _window(one)] for one in shown]
+        table = [[f"{client.provider}/{one.id}", _window(one)] for one in shown]
         if prices:
             heads, widths = [*heads, "US dollars per million tokens"], [*widths, 0]
-            rows = [[*row, _prices(one)] for row, one in zip(rows, shown, strict=True)]
-        print_table(heads, rows, widths)
+            table = [[*row, _prices(one)] for row, one in zip(table, shown, strict=True)]
+        print_table(heads, table, widths)
         if not shown and words:
             say(f"None of the {len(models)} models has {' and '.join(words)} in its name.", err=True)
 

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from attrs import asdict
 
@@ -16,7 +17,7 @@ from provider_kit.model.models import Model
 from provider_kit.model.pricing import read_pricing, write_pricing
 from provider_kit.stores.user_folders import user_folder
 
-__all__ = ["ModelCache"]
+__all__ = ["ModelCache", "model_row"]
 
 _SECONDS = 3600.0
 
@@ -43,16 +44,21 @@ class ModelCache:
 
     def write(self, models: list[Model]) -> None:
         """Cache a list; if that fails, it is fetched again next time."""
-        rows = [asdict(model, recurse=False) for model in models]
-        for row in rows:
-            if row["pricing"] is not None:
-                row["pricing"] = write_pricing(row["pricing"])
+        rows = [model_row(model) for model in models]
         with suppress(OSError, TypeError, ValueError):  # full disk, read-only home, odd values of a plugin
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
             temporary = f"{self._path}.{os.getpid()}"
             with open(temporary, "w", encoding="utf-8") as file:
                 file.write(dumps_text(rows))
             os.replace(temporary, self._path)
+
+
+def model_row(model: Model) -> dict[str, Any]:
+    """All that is known of a model, for JSON."""
+    row = asdict(model, recurse=False)
+    if model.pricing is not None:
+        row["pricing"] = write_pricing(model.pricing)
+    return row
 
 
 def _model(row: dict[str, object]) -> Model:

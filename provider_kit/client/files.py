@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.conversation import attachment
+from provider_kit.model.file_types import truncation
 from provider_kit.model.files import FileUpload, UploadedFile
 from provider_kit.model.media import Media
 from provider_kit.transports.drive import run_to_completion
@@ -114,6 +115,11 @@ class Files:
         if not isinstance(part, Media) or part.data is None:
             raise InvalidRequestError(
                 "upload() takes a path, bytes or an open file, not a link.", hint="Attach a link as it is: files=['…']."
+            )
+        missing = truncation(part.data, part.media_type)
+        if missing is not None:
+            raise InvalidRequestError(
+                f"The file is cut off: {missing}.", hint="Download or save it again; a part of it is missing."
             )
         provider = self._client._engine.parts.endpoint.provider
         largest = None if provider.files_api is None else provider.files_api.largest

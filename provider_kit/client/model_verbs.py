@@ -115,9 +115,10 @@ class ModelVerbs:
         Raises:
             InvalidRequestError: No model is given.
         """
-        name = model or self._model
+        name = self._model if model is None else model
         if not isinstance(name, str) or not name:
-            raise InvalidRequestError("No model is given.", hint="client.model_info('gpt-5-mini').")
+            what = "No model is given." if name is None else f"model must be the name of a model, not {name!r}."
+            raise InvalidRequestError(what, hint="client.model_info('gpt-5-mini').")
         return self._directory.info(name)
 
     # -------------------------------------------------------------------------------------------- before a call

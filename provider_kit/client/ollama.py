@@ -90,9 +90,12 @@ class OllamaModels:
     # -------------------------------------------------------------------------------------------- requests
 
     def _named(self, action: str, model: str | None) -> OllamaCall:
-        name = model or self._client.model
+        # What is deleted is never guessed.
+        name = self._client.model if model is None and action != "delete" else model
         if not isinstance(name, str) or not name:
-            raise InvalidRequestError("No model is given.", hint=f"client.ollama.{action}('llama3.2').")
+            raise InvalidRequestError(
+                f"model must be the name of a model, not {name!r}.", hint=f"client.ollama.{action}('llama3.2')."
+            )
         return OllamaCall(action, path_name(name))
 
     async def _ask(self, runtime: Transport, request: OllamaCall) -> Any:

@@ -100,6 +100,11 @@ class Conversation(Deciding):
         return self.usage.cost
 
     @property
+    def cost_is_minimum(self) -> bool:
+        """Whether more may have been billed than is known, since an answer was cut off or lost."""
+        return self.usage.cost_is_minimum
+
+    @property
     def has_images(self) -> bool:
         """Whether there is an image in the history."""
         return has_images(self._loaded().messages)

@@ -254,15 +254,15 @@ def decode_event(
     )
 
 
-def path_name(model: str) -> str:
-    """A model's name, checked for use in a path.
+def path_name(model: str, what: str = "the name of a model") -> str:
+    """A model's name, or another one, checked for use in a path.
 
     Raises:
         InvalidRequestError: It would lead to another path, or another query.
     """
     if not _PATH_NAME.fullmatch(model) or any(step in ("", ".", "..") for step in model.split("/")):
         raise InvalidRequestError(
-            f"{model[:100]!r} cannot be the name of a model at this provider, which writes it into the address.",
+            f"{model[:100]!r} cannot be {what} at this provider, which writes it into the address.",
             hint="Names have letters, digits and . _ - : @ + ~, in segments separated by single slashes.",
         )
     return model

@@ -16,6 +16,7 @@ from provider_kit.wire.multipart import multipart_body
 __all__ = ["AnthropicFiles", "FilesAPI", "GeminiFiles", "OpenAIFiles"]
 
 _MB = 1024 * 1024
+_ID = "the id of a file"
 
 
 class FilesAPI(Protocol):
@@ -94,7 +95,7 @@ class OpenAIFiles:
 
     def poll(self, file: UploadedFile) -> WireRequest:
         """GET the file."""
-        return WireRequest(f"{self.path}/{path_name(file.id)}", None, dict(self.headers), method="GET")
+        return WireRequest(f"{self.path}/{path_name(file.id, _ID)}", None, dict(self.headers), method="GET")
 
     def list_page(self, cursor: str | None) -> WireRequest:
         """GET the files, a page at a time."""
@@ -110,7 +111,7 @@ class OpenAIFiles:
 
     def delete(self, file_id: str) -> WireRequest:
         """DELETE the file."""
-        return WireRequest(f"{self.path}/{path_name(file_id)}", None, dict(self.headers), method="DELETE")
+        return WireRequest(f"{self.path}/{path_name(file_id, _ID)}", None, dict(self.headers), method="DELETE")
 
 
 class AnthropicFiles(OpenAIFiles):

@@ -14,7 +14,7 @@ from provider_kit.dialects.ollama_chat.management import (
 )
 from provider_kit.engine.attempts import Attempts
 from provider_kit.engine.listing import ask_once
-from provider_kit.errors import APIError, StreamIncompleteError
+from provider_kit.errors import APIError, ModelNotFoundError, StreamIncompleteError
 from provider_kit.model.json_text import loads
 from provider_kit.transports.base import ByteStream
 from provider_kit.wire.http import HttpRequest
@@ -90,7 +90,10 @@ def _read(attempts: Attempts, line: bytes) -> PullProgress:
             hint="Pull again; what has arrived is kept.",
         ) from None
     if isinstance(event, dict) and event.get("error"):
+        # Source: Ollama's server/images.go, whose registry answers so.
+        unknown = "file does not exist" in str(event["error"])
+        kind = ModelNotFoundError if unknown else APIError
         raise attempts.endpoint.finish_error(
-            APIError(str(event["error"])[:500], provider=attempts.endpoint.name, body=event, operation="pull")
+            kind(str(event["error"])[:500], provider=attempts.endpoint.name, body=event, operation="pull")
         )
     return read_progress(event)

@@ -241,7 +241,16 @@ def _unknown_role(role: Any) -> InvalidRequestError:
 
 def attach_files(messages: list[Message], files: Any) -> list[Message]:
     """Append files (one or several) to the last user message; without one, to a new one."""
-    if isinstance(files, (str, bytes)) or not isinstance(files, Iterable):
+    if isinstance(files, Mapping):
+        raise InvalidRequestError(
+            "files= takes files, not a mapping.", hint="files=[…], or files=list(found.values())."
+        )
+    # An open file is one file, although it can be read line by line.
+    if (
+        isinstance(files, (str, bytes, bytearray, memoryview))
+        or hasattr(files, "read")
+        or not isinstance(files, Iterable)
+    ):
         files = [files]
     parts = [attachment(file) for file in files]
     for part in parts:
@@ -276,7 +285,12 @@ def attachment(file: Any, **options: Any) -> Part:
     if isinstance(file, (str, os.PathLike)):
         return Media.from_path(file, **options)  # type: ignore[return-value]  # always one of its subclasses
     if hasattr(file, "read"):
-        data = file.read()
+        try:
+            data = file.read()
+        except (OSError, ValueError) as error:
+            raise InvalidRequestError(
+                f"The open file cannot be read: {error}.", hint="Open it with open(path, 'rb'), or pass its path."
+            ) from None
         name = getattr(file, "name", None)
         if isinstance(name, str):
             options.setdefault("filename", os.path.basename(name))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from attrs import define, evolve, field
 
@@ -114,15 +114,17 @@ class Media:
         Raises:
             InvalidRequestError: The file is missing, unreadable or empty.
         """
+        if not isinstance(path, (str, os.PathLike)):
+            raise InvalidRequestError(f"{path!r:.100} is no path of a file.", hint=f"{cls.__name__}.from_path('…').")
         file = Path(path)
         try:
             with file.open("rb") as opened:
                 about = os.fstat(opened.fileno())
                 endless = not (stat.S_ISREG(about.st_mode) or stat.S_ISFIFO(about.st_mode))
                 data = b"" if endless or about.st_size > LARGEST_FILE else opened.read()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise InvalidRequestError(
-                f"Cannot read the file {str(file)!r}: {error.strerror or error}.",
+                f"Cannot read the file {str(file)!r}: {getattr(error, 'strerror', None) or error}.",
                 hint="Check the path; it is relative to the current working directory.",
             ) from error
         if endless:
@@ -146,9 +148,15 @@ class Media:
     @classmethod
     def from_content(cls, data: bytes, claims: Iterable[str | None], **options: Any) -> Media:
         """As :meth:`from_bytes`, where others than the name tell types, too: the first of ``claims`` counts."""
+        if not isinstance(data, bytes):
+            raise InvalidRequestError(
+                f"The content of a file must be bytes, not {type(data).__name__}.", hint="text.encode() makes bytes."
+            )
         if not data:
             raise InvalidRequestError("The file is empty.", hint="Attach a file with content.")
         given, named = options.pop("media_type", None), options.get("filename")
+        if given is not None and (not isinstance(given, str) or "/" not in given):
+            raise InvalidRequestError(f"media_type= must be a type such as 'image/png', not {given!r}.")
         media_type = given or sniff(data) or _type_of_text(data, claims, named)
         if media_type is None:
             raise InvalidRequestError(
@@ -211,7 +219,8 @@ class Image(Media):
                 written = BytesIO()
                 turned.save(written, form, quality=90)
         except (OSError, ValueError, SyntaxError, Warning, Pillow.DecompressionBombError) as error:
-            raise InvalidRequestError(f"The image cannot be scaled: {error}.") from None
+            what = "its content is no image" if type(error).__name__ == "UnidentifiedImageError" else error
+            raise InvalidRequestError(f"The image cannot be scaled: {what}.") from None
         return evolve(self, data=written.getvalue(), media_type=f"image/{form.lower()}")
 
 
@@ -268,6 +277,10 @@ def _check_address(url: str, kind: str) -> None:
     scheme = scheme.lower()
     if scheme == "data" and "," in rest:
         return
+    try:
+        urlsplit(url)
+    except ValueError:
+        rest = ""  # brackets that hold no IPv6 address
     if mark and rest.startswith("//") and len(rest) > 2 and rest[2] not in "/?#" and scheme not in _OUT_OF_REACH:
         return
     raise InvalidRequestError(

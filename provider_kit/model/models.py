@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from provider_kit.errors import InvalidRequestError, MissingDependencyError
+from provider_kit.errors import InvalidRequestError, InvalidResponseError, MissingDependencyError
 from provider_kit.model.chat import ParameterWarning
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.pricing import Pricing
@@ -106,7 +106,10 @@ class Embeddings:
 
         Raises:
             MissingDependencyError: ``pip install provider-kit[numpy]`` is missing.
+            InvalidResponseError: They are not of one length.
         """
+        if len({len(vector) for vector in self.vectors}) > 1:
+            raise InvalidResponseError("The vectors are not of one length.", status_code=200)
         try:
             import numpy
         except ImportError as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, field, fields, frozen
+from attrs import asdict, evolve, field, fields, frozen
 
 if TYPE_CHECKING:
     from provider_kit.model.usage import Usage
@@ -130,25 +130,38 @@ def _buckets(usage: Usage, parts: Mapping[str, int]) -> list[tuple[int, tuple[st
     ]
 
 
-def read_pricing(given: Mapping[str, Any]) -> Pricing:
-    """Prices from the form of the bundled file and of YAML.
+def read_pricing(given: Any) -> Pricing:
+    """Prices from the form of the bundled file and of YAML, or from others, which are checked.
 
     Raises:
         ValueError: Something in it is not a price; the text says what.
     """
+    if isinstance(given, Pricing):
+        given = asdict(given, recurse=False)
+    if not isinstance(given, Mapping):
+        raise ValueError(f"prices must be a mapping such as {{input: 1.5, output: 6}}, not {given!r}")
     made: dict[str, Any] = {}
     for name, value in given.items():
         if name == "above":
-            pairs = value.items() if isinstance(value, Mapping) else value
-            steps = {int(start): read_pricing(changes) for start, changes in pairs}
-            made["above"] = tuple(sorted(steps.items(), key=lambda step: step[0]))
+            made["above"] = _steps(value)
         elif name == "tiers":
+            if not isinstance(value, Mapping):
+                raise ValueError("tiers must be a mapping from names of tiers to their prices")
             made["tiers"] = {str(tier): read_pricing(changes) for tier, changes in value.items()}
         elif name in RATES:
             made[name] = _rate(name, value)
         else:
             raise ValueError(f"{name!r} is not one of {', '.join((*RATES, 'above', 'tiers'))}")
     return Pricing(**made)
+
+
+def _steps(value: Any) -> tuple[tuple[int, Pricing], ...]:
+    pairs = value.items() if isinstance(value, Mapping) else value
+    try:
+        steps = {int(start): changes for start, changes in pairs}
+    except (ValueError, TypeError):
+        raise ValueError("above must be a mapping from numbers of tokens to prices, as {200000: {input: 3}}") from None
+    return tuple((start, read_pricing(steps[start])) for start in sorted(steps))
 
 
 def write_pricing(pricing: Pricing) -> dict[str, Any]:

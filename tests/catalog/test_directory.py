@@ -224,3 +224,36 @@ assert "genai_prices" not in sys.modules
 def test_the_file_is_small():
     """It ships with the package."""
     assert files("provider_kit.catalog").joinpath("models.json").stat().st_size < 1_500_000
+
+
+@pytest.mark.parametrize(
+    "prices",
+    [
+        Pricing(input=1.5, output=2.5),
+        Pricing(input="1.5", output="2.5"),
+        Model("x", pricing=Pricing(input=1.5, output=2.5)),
+    ],
+)
+def test_prices_given_as_objects_are_read_like_others(prices):
+    """Numbers and texts become decimals."""
+    facts = prices if isinstance(prices, Model) else {"pricing": prices}
+    (_, model), *_ = read_overrides({"x": facts})
+    assert model.pricing == Pricing(input=Decimal("1.5"), output=Decimal("2.5"))
+
+
+@pytest.mark.parametrize(
+    ("prices", "said"),
+    [
+        (Pricing(input="abc"), "input must be US dollars"),
+        (Pricing(input=-1), "input must be US dollars"),
+        (Pricing(input=1, above={500: {"input": -3}}), "input must be US dollars"),
+        ({"above": {"big": {"input": 3}}}, "above must be a mapping"),
+        ({"above": [1]}, "above must be a mapping"),
+        ({"tiers": {"batch": 3}}, "prices must be a mapping"),
+        ({"tiers": 3}, "tiers must be a mapping"),
+    ],
+)
+def test_prices_that_are_none_are_told(prices, said):
+    """When the client is made, not when a bill is due."""
+    with pytest.raises(ConfigError, match=said):
+        read_overrides({"x": {"pricing": prices}})

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from attrs import evolve
 from click.testing import CliRunner
 
 from provider_kit import ConfigError, __version__, provider_names
@@ -238,6 +239,17 @@ def test_the_traceback_can_be_asked_for(run, how):
 
 
 # ------------------------------------------------------------------------------------------------ the rest
+
+
+def test_models_as_json_have_what_the_catalog_knows(run, monkeypatch):
+    """Beside the provider's own fields."""
+    from provider_kit import Client
+
+    known = evolve(Client("openai/gpt-4o", api_key="k-0123456789").model_info(), raw={"owned_by": "x"})
+    monkeypatch.setattr("provider_kit.cli.model_cache.ModelCache.read", lambda _: [known])
+    (told,) = json.loads(run("models", "openai", "--json", OPENAI_API_KEY="sk-0123456789").stdout)
+    assert (told["context_window"], told["pricing"]["input"], told["owned_by"]) == (128_000, "2.5", "x")
+    assert None not in told.values()
 
 
 def test_models_are_listed(run, fake_server, served):

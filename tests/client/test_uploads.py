@@ -284,3 +284,23 @@ def test_a_file_in_an_answer_of_another_provider_is_refused(world):
     client = Client("anthropic/claude-opus-5", api_key="sk-0123456789", transport=ScriptedTransport([]))
     with pytest.raises(InvalidRequestError, match="uploaded to openai"):
         world(client, "chat", talk)
+
+
+def test_a_file_that_is_cut_off_is_not_uploaded(world, server):
+    """As it is not attached."""
+    with pytest.raises(InvalidRequestError, match="cut off"):
+        world(server.client("openai/gpt-4o").files, "upload", PNG[:-4], filename="a.png")
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("kind", [3, "pdf", b"image/png"])
+def test_a_type_that_is_none_is_refused(world, server, kind):
+    """Before anything is sent."""
+    with pytest.raises(InvalidRequestError, match="media_type="):
+        world(server.client("openai/gpt-4o").files, "upload", PDF, media_type=kind)
+
+
+def test_an_id_that_is_none_is_refused_as_an_id(world, server):
+    """It would lead to another path."""
+    with pytest.raises(InvalidRequestError, match="id of a file"):
+        world(server.client("openai/gpt-4o").files, "delete", "../models/x")

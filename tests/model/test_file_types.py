@@ -6,7 +6,7 @@ import struct
 import pytest
 from PIL import Image as Pillow
 
-from provider_kit import Audio, Document, Image, InvalidRequestError
+from provider_kit import Audio, Client, Document, Image, InvalidRequestError, ScriptedTransport
 from provider_kit.model.file_types import image_size, sniff, truncation
 from provider_kit.model.media import Media
 
@@ -197,3 +197,57 @@ def test_what_cannot_be_scaled_is_told():
     """Whatever Pillow says of it."""
     with pytest.raises(InvalidRequestError, match="cannot be scaled"):
         Image(data=b"\x89PNG\r\n\x1a\nrest IEND").scaled()
+
+
+# -------------------------------------------------------------------------------------------- what is given
+
+
+@pytest.fixture
+def transport():
+    return ScriptedTransport([{"json": {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}}])
+
+
+@pytest.fixture
+def client(transport):
+    return Client("openai/gpt-4o", api_key="sk-0123456789", transport=transport)
+
+
+def test_an_open_file_is_one_file(client, transport, tmp_path):
+    """Its lines are no paths of others."""
+    (tmp_path / "secret.txt").write_text("the secret")
+    (tmp_path / "list.txt").write_text(f"{tmp_path / 'secret.txt'}\nsecond line\n")
+    with (tmp_path / "list.txt").open() as opened:
+        client.chat("Read:", files=opened)
+    sent = transport.requests[-1].body
+    assert b"second line" in sent
+    assert b"the secret" not in sent
+
+
+@pytest.mark.parametrize("how", ["closed", "as text", "for writing", "a mapping", "a NUL", "a number"])
+def test_what_cannot_be_read_is_told(client, tmp_path, how):
+    """With what to do about it."""
+    path = tmp_path / "a.png"
+    path.write_bytes(picture("PNG"))
+    modes = {"as text": "r", "for writing": "ab"}
+    with path.open(modes.get(how, "rb")) as opened:
+        if how == "closed":
+            opened.close()
+        files = {"a mapping": {"a": path}, "a NUL": ["a\0b.png"], "a number": [3]}.get(how, [opened])
+        with pytest.raises(InvalidRequestError) as caught:
+            client.chat("See:", files=files)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: Image.from_path(3), lambda: Document.from_path(None), lambda: Image.from_bytes("x")]
+)
+def test_arguments_of_the_wrong_kind_are_told(make):
+    """By the library."""
+    with pytest.raises(InvalidRequestError):
+        make()
+
+
+def test_brackets_without_an_address_are_refused(client):
+    """Before a provider is asked to fetch it."""
+    with pytest.raises(InvalidRequestError, match="not an address"):
+        client.chat("See:", files=["http://[::1"])

@@ -208,3 +208,19 @@ def test_odd_answers_about_models_are_read_as_far_as_they_go(world):
     client, _ = make({"json": {"models": 5}}, {"json": {"model_info": [1], "details": {}}})
     assert world(client.ollama, "ps") == []
     assert world(client.ollama, "show", "llama3.2").context_window is None
+
+
+@pytest.mark.parametrize("name", [None, "", [], 3])
+def test_what_is_deleted_is_never_guessed(world, name):
+    """An empty variable does not stand for the model of the client."""
+    client, transport = make()
+    with pytest.raises(InvalidRequestError, match="name of a model"):
+        world(client.ollama, "delete", name)
+    assert transport.requests == []
+
+
+def test_a_model_that_no_registry_has_is_not_found(world):
+    """Ollama says so in the stream."""
+    client, _ = make({"stream": [lines({"error": "pull model manifest: file does not exist"})]})
+    with pytest.raises(ModelNotFoundError):
+        pulled(world, client, "unheard")
