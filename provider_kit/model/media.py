@@ -358,7 +358,10 @@ def from_url(url: str, *, kind: type[Media] | None = None, **options: Any) -> Im
         if kind is Image and not media_type.startswith("image/"):
             raise _wrong_kind(kind, media_type)
         return (kind or class_for(media_type))(data=data, media_type=media_type, **options)  # type: ignore[return-value]  # always one of its subclasses
-    guessed = mimetypes.guess_type(url.partition("?")[0])[0]
+    try:
+        guessed = mimetypes.guess_type(url.partition("?")[0])[0]
+    except ValueError:  # newer Pythons split the address; it is refused when it is sent
+        guessed = None
     part = (kind or (class_for(guessed) if guessed else Image))(url=url, media_type=guessed, **options)
     part.guessed = kind is None and guessed is None
     return part  # type: ignore[return-value]  # always one of its subclasses
