@@ -41,8 +41,8 @@ class Relay:
             thread.start()
 
     def _serve(self, sock):
-        sock.settimeout(5)
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):  # the test may be over, and the socket closed
+            sock.settimeout(5)
             if not sock.recv(1, socket.MSG_PEEK):  # somebody only looked whether the port is open
                 sock.close()
                 return
