@@ -278,7 +278,7 @@ class Client(AssembledClient):
         """The files at the provider, to ``upload``, ``list`` and ``delete`` them; each verb has its twin."""
         from provider_kit.client.files import Files
 
-        return Files(self)
+        return Files(self, self._engine.parts.endpoint)
 
     @property
     def ollama(self) -> OllamaModels:
@@ -289,7 +289,7 @@ class Client(AssembledClient):
         """
         from provider_kit.client.ollama import OllamaModels
 
-        return OllamaModels(self)
+        return OllamaModels(self, self._engine.parts.endpoint)
 
     def __repr__(self) -> str:
         if "_engine" not in vars(self):  # it is still being created; tracebacks with local variables call this

@@ -14,7 +14,8 @@ from provider_kit.model.media import Media
 from provider_kit.transports.drive import run_to_completion
 
 if TYPE_CHECKING:
-    from provider_kit.client.client import Client
+    from provider_kit.client.model_verbs import ModelVerbs
+    from provider_kit.engine.endpoint import Endpoint
     from provider_kit.transports.base import Transport
 
 __all__ = ["Files"]
@@ -32,8 +33,9 @@ class Files:
         'report.txt'
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ModelVerbs, endpoint: Endpoint) -> None:
         self._client = client
+        self._endpoint = endpoint
 
     def upload(
         self,
@@ -121,11 +123,11 @@ class Files:
             raise InvalidRequestError(
                 f"The file is cut off: {missing}.", hint="Download or save it again; a part of it is missing."
             )
-        provider = self._client._engine.parts.endpoint.provider
-        largest = None if provider.files_api is None else provider.files_api.largest
+        api = self._endpoint.provider.files_api
+        largest = None if api is None else api.largest
         if largest is not None and len(part.data) > largest:
             raise InvalidRequestError(
-                f"The file has {len(part.data):,} bytes; {self._client.provider} takes {largest:,}.",
+                f"The file has {len(part.data):,} bytes; {self._endpoint.name} takes {largest:,}.",
                 hint="Upload a part of it.",
             )
         return FileUpload(
@@ -137,7 +139,7 @@ class Files:
 
     def _known(self, file: UploadedFile | str) -> FileUpload:
         if isinstance(file, UploadedFile):
-            own = self._client._engine.parts.endpoint.provider.name
+            own = self._endpoint.provider.name
             if file.provider != own:
                 raise InvalidRequestError(
                     f"The file was uploaded to {file.provider}, not to {own}.", hint="Use a client of that provider."

@@ -15,7 +15,8 @@ from provider_kit.model.models import Model
 from provider_kit.transports.drive import iterate_blocking, run_to_completion
 
 if TYPE_CHECKING:
-    from provider_kit.client.client import Client
+    from provider_kit.client.model_verbs import ModelVerbs
+    from provider_kit.engine.endpoint import Endpoint
     from provider_kit.transports.base import Transport
 
 __all__ = ["OllamaModels"]
@@ -27,10 +28,10 @@ _PATIENCE = Timeout(connect=10.0, first_token=300.0, idle=300.0, total=math.inf)
 class OllamaModels:
     """The models of one Ollama server: pull, what is loaded, show, delete."""
 
-    def __init__(self, client: Client) -> None:
-        if client._engine.parts.endpoint.provider.dialect is not OllamaChat:
+    def __init__(self, client: ModelVerbs, endpoint: Endpoint) -> None:
+        if endpoint.provider.dialect is not OllamaChat:
             raise NotSupportedError(
-                f"{client.provider} is no Ollama server.", hint="Client('ollama/llama3.2').ollama.pull('llama3.2')."
+                f"{endpoint.name} is no Ollama server.", hint="Client('ollama/llama3.2').ollama.pull('llama3.2')."
             )
         self._client = client
 
@@ -91,7 +92,7 @@ class OllamaModels:
 
     def _named(self, action: str, model: str | None) -> OllamaCall:
         # What is deleted is never guessed.
-        name = self._client.model if model is None and action != "delete" else model
+        name = self._client._model if model is None and action != "delete" else model
         if not isinstance(name, str) or not name:
             raise InvalidRequestError(
                 f"model must be the name of a model, not {name!r}.", hint=f"client.ollama.{action}('llama3.2')."

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from provider_kit.dialects.anthropic_messages import FILES_BETA
 from provider_kit.dialects.base import WireRequest, expect_object, path_name
+from provider_kit.dialects.model_facts import seconds_of
 from provider_kit.errors import InvalidRequestError, InvalidResponseError
 from provider_kit.model.files import FileUpload, UploadedFile
 from provider_kit.wire.multipart import multipart_body
@@ -87,8 +87,8 @@ class OpenAIFiles:
             filename=found.get("filename"),
             media_type=found.get("mime_type"),
             size=_int(found.get("bytes", found.get("size_bytes"))),
-            created=_time(found.get("created_at")),
-            expires=_time(found.get("expires_at")),
+            created=seconds_of(found.get("created_at")),
+            expires=seconds_of(found.get("expires_at")),
             ready=None if status in (None, "error") else True,
             raw=dict(found),
         )
@@ -170,8 +170,8 @@ class GeminiFiles:
             filename=found.get("displayName"),
             media_type=found.get("mimeType"),
             size=_int(found.get("sizeBytes")),
-            created=_time(found.get("createTime")),
-            expires=_time(found.get("expirationTime")),
+            created=seconds_of(found.get("createTime")),
+            expires=seconds_of(found.get("expirationTime")),
             ready={"ACTIVE": True, "FAILED": None}.get(str(found.get("state", "ACTIVE")), False),
             raw=dict(found),
         )
@@ -231,12 +231,3 @@ def _entries(value: Any) -> list[Mapping[str, Any]]:
 
 def _int(value: Any) -> int | None:
     return int(value) if isinstance(value, (int, str)) and str(value).isdigit() else None
-
-
-def _time(value: Any) -> float | None:
-    if isinstance(value, str):
-        try:
-            return datetime.fromisoformat(value).timestamp()
-        except ValueError:
-            return None
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

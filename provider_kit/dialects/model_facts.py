@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -121,6 +122,16 @@ def _rate(value: Any, count: int) -> Decimal | None:
     except ArithmeticError:
         return None
     return rate if rate.is_finite() and rate >= 0 else None
+
+
+def seconds_of(value: Any) -> float | None:
+    """Seconds since 1970 of an RFC 3339 time, or of a number of them."""
+    try:
+        if isinstance(value, str):
+            return datetime.fromisoformat(value).timestamp()
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def date_of(*values: Any) -> str | None:

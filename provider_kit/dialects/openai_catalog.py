@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from provider_kit.dialects.base import Dialect, WireRequest, expect_object
-from provider_kit.dialects.model_facts import date_of, features_of, prices_of
+from provider_kit.dialects.model_facts import date_of, features_of, prices_of, seconds_of
 from provider_kit.dialects.openai_usage import read_usage
 from provider_kit.errors import InvalidResponseError
 from provider_kit.model.models import Embeddings, Model
@@ -118,7 +117,7 @@ def _model(entry: Mapping[str, Any], provider: str) -> Model:
         pricing=prices_of(entry),
         knowledge=date_of(entry.get("knowledge_cutoff")),
         retires=date_of(entry.get("expiration_date"), entry.get("deprecation"), entry.get("shutdown_date")),
-        created=_created(entry.get("created")),
+        created=seconds_of(entry.get("created")),
         raw=dict(entry),
     )
 
@@ -128,12 +127,3 @@ def _first_int(*values: Any) -> int | None:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
             return int(value)
     return None
-
-
-def _created(value: Any) -> float | None:
-    if isinstance(value, str):
-        try:
-            return datetime.fromisoformat(value).timestamp()
-        except ValueError:
-            return None
-    return float(value) if isinstance(value, (int, float)) else None

@@ -15,7 +15,7 @@ from typing import Any
 from provider_kit.dialects.base import ParameterReport
 from provider_kit.errors import InvalidRequestError
 
-__all__ = ["OPENAI_LIFETIMES", "cache_mark", "cache_options", "lifetime_seconds", "mark_prefixes"]
+__all__ = ["OPENAI_LIFETIMES", "cache_mark", "cache_options", "lifetime_seconds", "mark_prefixes", "mark_tools"]
 
 #: Most marks in a request.
 MOST_MARKS = 4
@@ -88,6 +88,15 @@ def cache_options(cache: bool | str, lifetimes: Mapping[int, str] | None, report
     if not same:
         report.omit("cache", f"caches live {' or '.join(lifetimes.values())} here; {lifetime} was sent.")
     return {"ttl": lifetime}
+
+
+def mark_tools(body: dict[str, Any], mark: Mapping[str, str]) -> bool:
+    """Mark the end of the tools, if there are any; the caller's own mark stays, and the caller's list as it is."""
+    tools = body.get("tools")
+    if not tools:
+        return False
+    body["tools"] = [*tools[:-1], {"cache_control": mark, **tools[-1]}]
+    return True
 
 
 def mark_prefixes(

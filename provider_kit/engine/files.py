@@ -93,7 +93,7 @@ async def _fetched(attempts: Attempts, url: str, seconds: float) -> Download:
         ProviderKitError: It cannot be downloaded.
     """
     from provider_kit.transports.base import late
-    from provider_kit.transports.file_download import download
+    from provider_kit.transports.file_download import download, too_slow
     from provider_kit.transports.threads import Worker
 
     config, wakeup = attempts.parts.config.http, attempts.runtime.wakeup()
@@ -101,14 +101,11 @@ async def _fetched(attempts: Attempts, url: str, seconds: float) -> Download:
     await attempts.wait(wakeup, seconds)
     try:
         return worker.result()
-    except TimeoutError:
-        now = attempts.runtime.now()
-        if attempts.left(now) <= 0:
-            raise late(attempts.limits, now, streaming=False, began=False) from None
-        raise APITimeoutError(
-            f"A file could not be downloaded in {seconds:.3g} seconds.",
-            hint="Download it yourself and attach its bytes.",
-        ) from None
+    except (TimeoutError, APITimeoutError):
+        deadline = attempts.limits.deadline
+        if deadline is not None and seconds < _LONGEST_DOWNLOAD:  # it had what was left to the call
+            raise late(attempts.limits, deadline, streaming=False, began=False) from None
+        raise too_slow(url, seconds) from None
 
 
 def _replaced(message: Message, files: dict[int, Any]) -> Message:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from provider_kit.dialects.base import ParameterReport, WireRequest
@@ -20,7 +20,7 @@ from provider_kit.providers.base import Provider
 from provider_kit.wire.http import HttpRequest
 from provider_kit.wire.response_headers import request_id
 
-__all__ = ["ask_once", "count_tokens", "embed", "list_models"]
+__all__ = ["ask_once", "count_tokens", "embed", "list_models", "read_pages"]
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ _LOG = logging.getLogger("provider_kit")
 
 #: Characters of the shortest token to be expected on average; more batches than needed do no harm.
 _CHARACTERS = 2
-#: More pages than any provider has; limits a server that never ends its list.
+#: More pages of models than any provider has.
 _MAX_PAGES = 100
 
 
@@ -94,18 +94,33 @@ async def list_models(attempts: Attempts) -> list[Model]:
     return directory.listed()
 
 
-async def _fetch_models(attempts: Attempts) -> list[Model]:
-    """All models, over as many pages as the provider has."""
-    dialect = attempts.endpoint.dialect_for(attempts.model or "")
-    models: list[Model] = []
+async def read_pages(fetch: Callable[[str | None], Awaitable[tuple[list[T], str | None]]], most: int) -> list[T]:
+    """The items of a list, over as many pages as there are.
+
+    Args:
+        fetch: Returns the items of the page at a cursor, and the cursor of the next one.
+        most: More pages than any list has; limits a server that never ends its own.
+    """
+    items: list[T] = []
     cursor: str | None = None
-    for _ in range(_MAX_PAGES):
-        (page, following), _id = await _ask(attempts, dialect.build_models(cursor), dialect.parse_models)
-        models.extend(page)
+    for _ in range(most):
+        page, following = await fetch(cursor)
+        items.extend(page)
         if not following or following == cursor:
             break
         cursor = following
-    return models
+    return items
+
+
+async def _fetch_models(attempts: Attempts) -> list[Model]:
+    """All models of the provider."""
+    dialect = attempts.endpoint.dialect_for(attempts.model or "")
+
+    async def fetch(cursor: str | None) -> tuple[list[Model], str | None]:
+        page, _id = await _ask(attempts, dialect.build_models(cursor), dialect.parse_models)
+        return page
+
+    return await read_pages(fetch, _MAX_PAGES)
 
 
 async def embed(attempts: Attempts) -> Embeddings:

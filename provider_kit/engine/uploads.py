@@ -7,7 +7,7 @@ from typing import Any
 from provider_kit.dialects.files_api import FilesAPI
 from provider_kit.engine.attempt_state import NO_RETRY_STATE
 from provider_kit.engine.attempts import Attempts
-from provider_kit.engine.listing import ask_once
+from provider_kit.engine.listing import ask_once, read_pages
 from provider_kit.errors import APIError, NotSupportedError
 from provider_kit.model.files import FileUpload, UploadedFile
 
@@ -62,19 +62,15 @@ async def upload_file(attempts: Attempts) -> UploadedFile:
 
 
 async def list_files(attempts: Attempts) -> list[UploadedFile]:
-    """All files, over as many pages as there are."""
+    """All files."""
     api, name = _api(attempts), attempts.endpoint.provider.name
-    files: list[UploadedFile] = []
-    cursor: str | None = None
-    for _ in range(_MAX_PAGES):
+
+    async def fetch(cursor: str | None) -> tuple[list[UploadedFile], str | None]:
         attempts.retry = NO_RETRY_STATE  # each page has all its retries
         payload, _headers = await ask_once(attempts, api.list_page(cursor))
-        page, following = api.read_list(payload, name)
-        files.extend(page)
-        if not following or following == cursor:
-            break
-        cursor = following
-    return files
+        return api.read_list(payload, name)
+
+    return await read_pages(fetch, _MAX_PAGES)
 
 
 async def delete_file(attempts: Attempts) -> None:

@@ -161,8 +161,8 @@ class HTTPConfig:
     max_response_bytes: int = field(default=DEFAULT_MAX_RESPONSE_BYTES, validator=_count)
     #: Most bytes of a file that is downloaded because the provider takes no links.
     max_download_bytes: int = field(default=20 * 1024 * 1024, validator=_count)
-    #: Whether such files may come from private addresses, this machine among them. Only where you trust whoever writes
-    #: the addresses.
+    #: Whether such files may come from private addresses, this machine among them. Set it only where the authors of
+    #: the addresses are trusted.
     allow_private_downloads: bool = field(default=False, validator=flag)
     #: Sent as ``User-Agent``; default ``provider-kit/<version> (python/…)``.
     user_agent: str | None = field(default=None, validator=_one_line)

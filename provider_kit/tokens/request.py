@@ -21,32 +21,22 @@ __all__ = ["estimate_request"]
 _STRICT, _RESPONSES = frozenset({"openai"}), frozenset({"deepseek"})
 #: Families that do not count earlier reasoning as input.
 _KEPT_OUT = frozenset({"openai", "gpt_oss", "claude", "claude_new", "gemini", "gemini_vertex", "qwen", "grok"})
+_CLAUDE_TOOLS = (
+    ("web_search", 2200),
+    ("web_fetch", 3000),
+    ("code_execution", 4500),
+    ("memory", 1250),
+    ("tool_search", 700),
+    ("advisor", 2350),
+    ("mcp", 600),
+    ("bash", 250),
+    ("text_editor", 700),
+    ("computer", 740),
+)
 #: Tokens of tools that the provider runs, by the start of their type; what they find is not known before.
 _BUILTIN: dict[str, tuple[tuple[str, float], ...]] = {
-    "claude": (
-        ("web_search", 2200),
-        ("web_fetch", 3000),
-        ("code_execution", 4500),
-        ("memory", 1250),
-        ("tool_search", 700),
-        ("advisor", 2350),
-        ("mcp", 600),
-        ("bash", 250),
-        ("text_editor", 700),
-        ("computer", 740),
-    ),
-    "claude_new": (
-        ("web_search", 2200),
-        ("web_fetch", 3000),
-        ("code_execution", 4500),
-        ("memory", 1250),
-        ("tool_search", 700),
-        ("advisor", 2350),
-        ("mcp", 600),
-        ("bash", 250),
-        ("text_editor", 700),
-        ("computer", 740),
-    ),
+    "claude": _CLAUDE_TOOLS,
+    "claude_new": _CLAUDE_TOOLS,
     "openai": (
         ("web_search", 500),
         ("file_search", 600),

@@ -118,26 +118,14 @@ def _features(text: str, weights: Weights) -> dict[str, float]:
     words = _WORD.findall(text)
     rare = [word for word in words if len(word) < 6 or word.lower() not in weights.common]
     found["common"] = len(words) - len(rare)
-    for size, count in _sizes(rare, "run.letter", found):
-        if size > 14:
-            found["wx"] = found.get("wx", 0) + count * (size - 14)
-        name = f"w{min(size, 14)}"
-        found[name] = found.get(name, 0) + count
+    _count_sizes("w", 14, _sizes(rare, "run.letter", found), found)
     found["joint"] = len(_JOINT.findall(text))
-    for size, count in _sizes(_UPPER.findall(text), "run.letter", found):
-        name = f"u{min(size, 4)}"
-        found[name] = found.get(name, 0) + count
-        if size > 4:
-            found["ux"] = found.get("ux", 0) + count * (size - 4)
+    _count_sizes("u", 4, _sizes(_UPPER.findall(text), "run.letter", found), found)
     for size, count in Counter(map(len, _DIGITS.findall(text))).items():
         found["digits"] = found.get("digits", 0) + count * size
         found["triples"] = found.get("triples", 0) + count * ((size + 2) // 3)
     found["spaced"] = len(_SPACED.findall(text))
-    for size, count in _sizes(_PUNCT.findall(text), "run.sign", found):
-        name = f"p{min(size, 4)}"
-        found[name] = found.get(name, 0) + count
-        if size > 4:
-            found["px"] = found.get("px", 0) + count * (size - 4)
+    _count_sizes("p", 4, _sizes(_PUNCT.findall(text), "run.sign", found), found)
     found["stop"] = len(_STOP.findall(text))
     found["closed"] = len(_CLOSED.findall(text))
     found["pl"] = len(_NEXT_LETTER.findall(text))
@@ -167,6 +155,15 @@ def _features(text: str, weights: Weights) -> dict[str, float]:
         found["slavic"] = len(_SLAVIC.findall(rest))
         found["other"] = len(_OTHER.findall(rest))
     return found
+
+
+def _count_sizes(kind: str, most: int, sizes: Iterable[tuple[int, int]], found: dict[str, float]) -> None:
+    """Count pieces of a kind by their size; characters beyond ``most`` count one by one."""
+    for size, count in sizes:
+        name = f"{kind}{min(size, most)}"
+        found[name] = found.get(name, 0) + count
+        if size > most:
+            found[f"{kind}x"] = found.get(f"{kind}x", 0) + count * (size - most)
 
 
 def _take_random(match: re.Match[str], found: dict[str, float]) -> str:

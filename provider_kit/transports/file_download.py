@@ -1,8 +1,8 @@
 """Downloads a file that a provider does not fetch itself: bounded in size and time, and never from inside.
 
-The address comes from whoever wrote the message, who may not be the program's owner. So the addresses that a name
-resolves to are checked before each connection, the connection goes to the very address that was checked, and redirects
-are followed by hand, a few of them, each checked anew. No credentials, cookies or headers of the client are sent.
+The author of a message, and so of the address, need not be trusted. So the addresses that a name resolves to are
+checked before each connection, the connection goes to the very address that was checked, and redirects are followed by
+hand, a few of them, each checked anew. No credentials, cookies or headers of the client are sent.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from provider_kit.transports.environment import find_proxy, proxy_credentials, s
 from provider_kit.wire.http import Download
 from provider_kit.wire.redaction import redact
 
-__all__ = ["download"]
+__all__ = ["download", "too_slow"]
 
 _MOST_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PIECE = 65536
-#: How content may be packed although nobody asked for it. Source: RFC 9110, 8.4.1.
+#: Content codings that a server may apply unasked. Source: RFC 9110, 8.4.1.
 _ENCODINGS = ("identity", "gzip", "x-gzip", "deflate")
 
 
@@ -149,10 +149,15 @@ def download(url: str, config: HTTPConfig, seconds: float) -> Download:
     try:
         return _download(url, config, time.monotonic() + seconds)
     except TimeoutError:
-        raise APITimeoutError(
-            f"The file at {_shown(url)} could not be downloaded in {seconds:.3g} seconds.",
-            hint="Download it yourself and attach its bytes.",
-        ) from None
+        raise too_slow(url, seconds) from None
+
+
+def too_slow(url: str, seconds: float) -> APITimeoutError:
+    """The error for a download that took longer than it may."""
+    return APITimeoutError(
+        f"The file at {_shown(url)} could not be downloaded in {seconds:.3g} seconds.",
+        hint="Download it yourself and attach its bytes.",
+    )
 
 
 def _shown(url: str) -> str:
@@ -185,7 +190,7 @@ def _download(url: str, config: HTTPConfig, until: float) -> Download:
         except _Refused:
             raise InvalidRequestError(
                 f"The file at {_shown(url)} is not downloaded: its address is not public.",
-                hint="Download it yourself and attach its bytes; or, if you trust whoever wrote the address, pass "
+                hint="Download it yourself and attach its bytes; or, if the address is from a source you trust, pass "
                 "http=HTTPConfig(allow_private_downloads=True).",
             ) from None
         except ReadTimeoutError:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Worker(Generic[T]):
-    """A function that runs in a daemon thread, for which nobody has to wait."""
+    """A function that runs in a daemon thread. Its caller may leave without it."""
 
     def __init__(self, function: Callable[[], T], ended: Callable[[], object] | None = None) -> None:
         """Start it; ``ended`` is called in its thread when it is done."""

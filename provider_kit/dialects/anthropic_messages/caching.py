@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from provider_kit.dialects.base import ParameterReport
-from provider_kit.dialects.prompt_caching import MOST_MARKS, mark_prefixes
+from provider_kit.dialects.prompt_caching import MOST_MARKS, mark_prefixes, mark_tools
 
 __all__ = ["drop_marks", "mark_body"]
 
@@ -47,14 +47,7 @@ def mark_body(body: dict[str, Any], mark: dict[str, str], report: ParameterRepor
         body["system"] = blocks
         return True
 
-    def mark_tools() -> bool:
-        tools = body.get("tools")
-        if not tools:
-            return False
-        body["tools"] = [*tools[:-1], {"cache_control": mark, **tools[-1]}]
-        return True
-
-    mark_prefixes(body["messages"], (mark_system, mark_tools), mark_message, MOST_MARKS - len(own))
+    mark_prefixes(body["messages"], (mark_system, lambda: mark_tools(body, mark)), mark_message, MOST_MARKS - len(own))
 
 
 def _lifetime(mark: Any) -> str:

@@ -17,11 +17,10 @@ from provider_kit.dialects.base import (
     WireRequest,
     expect_object,
 )
-from provider_kit.dialects.model_facts import listed_features
+from provider_kit.dialects.model_facts import listed_features, seconds_of
 from provider_kit.dialects.ollama_chat.request import TAKES, OllamaRequestWriter
 from provider_kit.dialects.ollama_chat.response import (
     OllamaStreamDecoder,
-    created_at,
     parse_ollama,
     read_ollama_usage,
 )
@@ -110,6 +109,6 @@ def _model(entry: Mapping[str, Any], provider: str) -> Model:
         capabilities=tuple(capabilities) if isinstance(capabilities, list) else (),
         features=listed_features(capabilities) if isinstance(capabilities, list) else {},
         kind="embedding" if isinstance(capabilities, list) and "embedding" in capabilities else None,
-        created=created_at(modified),
+        created=seconds_of(modified),
         raw=dict(entry),
     )

@@ -8,8 +8,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from provider_kit.dialects.base import WireRequest, expect_object
-from provider_kit.dialects.model_facts import listed_features
-from provider_kit.dialects.ollama_chat.response import created_at
+from provider_kit.dialects.model_facts import listed_features, seconds_of
 from provider_kit.dialects.openai_chat.content import as_list
 from provider_kit.dialects.openai_usage import as_object
 from provider_kit.model.models import Model
@@ -84,7 +83,7 @@ def read_loaded(payload: Any) -> list[LoadedModel]:
             size=_count(one.get("size")),
             size_vram=_count(one.get("size_vram")),
             context_length=_count(one.get("context_length")),
-            expires=created_at(one.get("expires_at")),
+            expires=seconds_of(one.get("expires_at")),
             raw=dict(one),
         )
         for one in as_list(found["models"])
@@ -104,7 +103,7 @@ def read_shown(payload: Any, name: str, provider: str) -> Model:
         context_window=next((one for one in windows if one), None),
         capabilities=tuple(map(str, told)) if isinstance(told, list) else (),
         features=listed_features(told) if isinstance(told, list) else {},
-        created=created_at(found.get("modified_at")),
+        created=seconds_of(found.get("modified_at")),
         raw=dict(found),
     )
 

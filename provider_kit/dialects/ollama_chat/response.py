@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from provider_kit.dialects.assembly import new_call_id, tool_finish
 from provider_kit.dialects.base import StreamFailure, decode_event, expect_object
 from provider_kit.dialects.failures import error_from_body, holds_error
 from provider_kit.dialects.generated import read_image
+from provider_kit.dialects.model_facts import seconds_of
 from provider_kit.errors import InvalidResponseError
 from provider_kit.model.chat import ChatResponse, Chunk, ToolCallDelta
 from provider_kit.model.json_text import text_of_received
@@ -19,14 +19,6 @@ from provider_kit.model.usage import Usage
 from provider_kit.wire.json_lines import LineDecoder
 
 __all__ = ["OllamaStreamDecoder", "parse_ollama", "read_ollama_usage"]
-
-
-def created_at(text: Any) -> float | None:
-    """Seconds since 1970 of an RFC 3339 time with nanoseconds."""
-    try:
-        return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
-    except ValueError:
-        return None
 
 
 def read_ollama_usage(payload: Mapping[str, Any]) -> Usage:
@@ -100,7 +92,7 @@ def _build(
         read_ollama_usage(last),
         None,
         model,
-        created_at(last.get("created_at")),
+        seconds_of(last.get("created_at")),
         raw,
     )
 

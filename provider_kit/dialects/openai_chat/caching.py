@@ -6,7 +6,7 @@ from typing import Any
 
 from provider_kit.dialects.base import ParameterReport
 from provider_kit.dialects.openai_chat.quirks import ChatQuirks
-from provider_kit.dialects.prompt_caching import MOST_MARKS, cache_mark, cache_options, mark_prefixes
+from provider_kit.dialects.prompt_caching import MOST_MARKS, cache_mark, cache_options, mark_prefixes, mark_tools
 
 __all__ = ["write_cache"]
 
@@ -39,15 +39,8 @@ def _mark(body: dict[str, Any], mark: dict[str, str]) -> None:
         first = messages[0]
         return len(messages) > 1 and first.get("role") in ("system", "developer") and mark_message(first)
 
-    def mark_tools() -> bool:
-        tools = body.get("tools")
-        if not tools:
-            return False
-        body["tools"] = [*tools[:-1], {"cache_control": mark, **tools[-1]}]
-        return True
-
     given = sum("cache_control" in one for one in (*_parts(messages), *(body.get("tools") or ())))
-    mark_prefixes(messages, (mark_system, mark_tools), mark_message, MOST_MARKS - given)
+    mark_prefixes(messages, (mark_system, lambda: mark_tools(body, mark)), mark_message, MOST_MARKS - given)
 
 
 def _parts(messages: list[dict[str, Any]]) -> list[Any]:
