@@ -97,11 +97,8 @@ MARKED_TYPES = frozenset({media_type for _, media_type in _MAGIC} | set(_BRANDS.
 }
 #: Formats of office programs: archives (ISO/IEC 29500, OpenDocument), and the older compound files.
 _ARCHIVED = ("application/vnd.openxmlformats-", "application/vnd.oasis.", "application/epub+zip")
-#: Where a PDF may begin. Source: ISO 32000, implementation note on the header.
+#: How far into a file a PDF may begin, and with what. Source: ISO 32000, implementation note on the header.
 _PDF_HEAD = 1024
-
-
-#: Where a PDF may begin: with a line, and with its version.
 _PDF = re.compile(rb"(?:\A|[\r\n\0]|\xef\xbb\xbf)%PDF-\d")
 #: Bytes that say whether a file is written text, and how many are needed for that.
 _HEAD, _LEAST_HEAD = 64, 16

@@ -83,7 +83,10 @@ def _check_host(url: str, config: HTTPConfig) -> str:
         raise ValueError("it holds a character that no address has")
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
-    connected = (parse_url(url).host or "").strip("[]").lower()
+    try:
+        connected = (parse_url(url).host or "").strip("[]").lower()
+    except LocationValueError:
+        connected = ""  # refused below, where the address with its query is not part of the error
     if parts.scheme not in ("http", "https") or not host or "%" in host or connected != host:
         raise ValueError("it is no http address")
     if not config.allow_private_downloads:

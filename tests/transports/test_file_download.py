@@ -332,10 +332,21 @@ def test_a_page_of_an_error_is_no_picture(call):
 )
 @pytest.mark.parametrize("proxied", [True, False])
 def test_no_spelling_of_this_machine_is_asked(pages, url, proxied):
-    """Neither directly nor through a proxy, which would read the address again."""
-    with pytest.raises((InvalidRequestError, APIConnectionError)):
+    """Neither directly nor through a proxy, which would read the address again. A refused connection is none here."""
+    with pytest.raises(InvalidRequestError, match=r"not public|not an address"):
         download(url, HTTPConfig(proxy=pages.url if proxied else None, trust_env=False), 3.0)
     assert pages.seen == []
+
+
+@pytest.mark.parametrize("url", ["http://h.test:99999/?a=SECRET", "http://a b/?a=SECRET", "http://[::1/?a=SECRET"])
+def test_the_query_of_an_address_is_in_no_error(url):
+    """It may hold a signature; neither the error nor what it was raised from tells it."""
+    with pytest.raises(InvalidRequestError) as caught:
+        download(url, INSIDE, 3.0)
+    error = caught.value
+    while error is not None:
+        assert "SECRET" not in f"{error} {error!r}"
+        error = error.__cause__ or error.__context__
 
 
 @pytest.mark.parametrize("url", ["http://[::1/x", "http://", "http:///x", "file:///etc/passwd", "http://a b/"])
