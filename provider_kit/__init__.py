@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from provider_kit.client.files import Files as Files
     from provider_kit.client.ollama import OllamaModels as OllamaModels
     from provider_kit.client.rate_limiter import RateLimiter as RateLimiter
+    from provider_kit.client.route_targets import Target as Target
+    from provider_kit.client.router import Router as Router
     from provider_kit.client.streams import AsyncChatStream as AsyncChatStream
     from provider_kit.client.streams import ChatStream as ChatStream
     from provider_kit.config.encrypted import decrypt_config as decrypt_config
@@ -172,19 +174,25 @@ if TYPE_CHECKING:
     from provider_kit.model.events import ConcurrencyWait as ConcurrencyWait
     from provider_kit.model.events import CredentialEvent as CredentialEvent
     from provider_kit.model.events import Event as Event
+    from provider_kit.model.events import HedgeStarted as HedgeStarted
     from provider_kit.model.events import KeyCooling as KeyCooling
     from provider_kit.model.events import KeyDead as KeyDead
     from provider_kit.model.events import KeyParked as KeyParked
     from provider_kit.model.events import KeySwitched as KeySwitched
     from provider_kit.model.events import KeyWait as KeyWait
+    from provider_kit.model.events import ProviderSwitched as ProviderSwitched
+    from provider_kit.model.events import RaceDecided as RaceDecided
     from provider_kit.model.events import RateLimitLearned as RateLimitLearned
     from provider_kit.model.events import RateLimitWait as RateLimitWait
     from provider_kit.model.events import RetryScheduled as RetryScheduled
+    from provider_kit.model.events import RouteChosen as RouteChosen
     from provider_kit.model.events import StoreBack as StoreBack
     from provider_kit.model.events import StoreFailed as StoreFailed
     from provider_kit.model.events import StreamAborted as StreamAborted
     from provider_kit.model.events import StreamEnded as StreamEnded
     from provider_kit.model.events import StreamStarted as StreamStarted
+    from provider_kit.model.events import TargetBack as TargetBack
+    from provider_kit.model.events import TargetCooling as TargetCooling
     from provider_kit.model.events import TokenRefreshed as TokenRefreshed
     from provider_kit.model.events import TokenRefreshFailed as TokenRefreshFailed
     from provider_kit.model.files import UploadedFile as UploadedFile
@@ -216,6 +224,9 @@ if TYPE_CHECKING:
     from provider_kit.model.oauth import StateConfig as StateConfig
     from provider_kit.model.oauth import TokenInfo as TokenInfo
     from provider_kit.model.pricing import Pricing as Pricing
+    from provider_kit.model.routing import RouteAttempt as RouteAttempt
+    from provider_kit.model.routing import Routing as Routing
+    from provider_kit.model.routing import TargetStatus as TargetStatus
     from provider_kit.model.tools import Reasoning as Reasoning
     from provider_kit.model.tools import ResponseFormat as ResponseFormat
     from provider_kit.model.tools import Tool as Tool
@@ -229,6 +240,12 @@ if TYPE_CHECKING:
     from provider_kit.policies.response_cache import ResponseCache as ResponseCache
     from provider_kit.policies.retry import Backoff as Backoff
     from provider_kit.policies.retry import RetryPolicy as RetryPolicy
+    from provider_kit.policies.routing.hedging import Hedge as Hedge
+    from provider_kit.policies.routing.racing import Race as Race
+    from provider_kit.policies.routing.state import RouteRequest as RouteRequest
+    from provider_kit.policies.routing.state import TargetState as TargetState
+    from provider_kit.policies.routing.strategies import Choices as Choices
+    from provider_kit.policies.routing.strategies import Strategy as Strategy
     from provider_kit.providers.base import Provider as Provider
     from provider_kit.providers.registry import provider_names as provider_names
     from provider_kit.providers.registry import register_provider as register_provider
@@ -298,6 +315,8 @@ _HOMES = names_by_module(
         provider_kit.client.files: Files
         provider_kit.client.ollama: OllamaModels
         provider_kit.client.rate_limiter: RateLimiter
+        provider_kit.client.route_targets: Target
+        provider_kit.client.router: Router
         provider_kit.client.streams: AsyncChatStream ChatStream
         provider_kit.config.encrypted: decrypt_config encrypt_config
         provider_kit.config.entries: RoutingConfig
@@ -332,8 +351,9 @@ _HOMES = names_by_module(
         provider_kit.model.estimates: CostEstimate TokenEstimate
         provider_kit.model.events: AlertKind AttemptFailed CacheHit CacheMiss CacheStored CallFailed CallStarted
         CallSucceeded CircuitChanged CircuitClosed CircuitHalfOpened CircuitOpened ConcurrencyWait CredentialEvent Event
-        KeyCooling KeyDead KeyParked KeySwitched KeyWait RateLimitLearned RateLimitWait RetryScheduled StoreBack
-        StoreFailed StreamAborted StreamEnded StreamStarted TokenRefreshFailed TokenRefreshed
+        HedgeStarted KeyCooling KeyDead KeyParked KeySwitched KeyWait ProviderSwitched RaceDecided RateLimitLearned
+        RateLimitWait RetryScheduled RouteChosen StoreBack StoreFailed StreamAborted StreamEnded StreamStarted
+        TargetBack TargetCooling TokenRefreshFailed TokenRefreshed
         provider_kit.model.files: UploadedFile
         provider_kit.model.inputs: ChatOptions Messages OutputOptions
         provider_kit.model.media: Audio Document Image Media
@@ -342,6 +362,7 @@ _HOMES = names_by_module(
         provider_kit.model.oauth: DeviceCode OAuthConfig OAuthCredentialSet OAuthToken OnTokenRefresh PKCEConfig
         RefreshConfig StateConfig TokenInfo
         provider_kit.model.pricing: Pricing
+        provider_kit.model.routing: RouteAttempt Routing TargetStatus
         provider_kit.model.tools: Reasoning ResponseFormat Tool ToolChoice
         provider_kit.model.usage: Usage
         provider_kit.observability.log_output: configure_logging
@@ -349,6 +370,10 @@ _HOMES = names_by_module(
         provider_kit.policies.rate_limit: Limiter
         provider_kit.policies.response_cache: CacheStore ResponseCache
         provider_kit.policies.retry: Backoff RetryPolicy
+        provider_kit.policies.routing.hedging: Hedge
+        provider_kit.policies.routing.racing: Race
+        provider_kit.policies.routing.state: RouteRequest TargetState
+        provider_kit.policies.routing.strategies: Choices Strategy
         provider_kit.providers.base: Provider
         provider_kit.providers.registry: provider_names register_provider
         provider_kit.stores.redis_store: RedisStore

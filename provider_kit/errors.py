@@ -147,6 +147,8 @@ class ProviderKitError(Exception):
     hint: str | None = None
     #: The entry of the error guide: ``provider-kit explain <topic>``.
     topic: str = "provider_kit"
+    #: How a router passed the call on, see :class:`Routing`; ``None`` without a router.
+    routing: Any = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -740,16 +742,28 @@ class StructuredOutputError(ProviderKitError, ValueError):
 
 
 class AllProvidersFailedError(ProviderKitError):
-    """Every candidate failed.
+    """Every candidate of a router failed; ``attempts`` has all attempts at all of them.
 
     Args:
         exceptions: The errors, in the order the candidates were tried.
+        retry_after: Seconds until the first candidate can be asked again, if that is known.
+        status_code: 429 if every candidate is limited, else 503: what a server may pass on to its own client.
     """
 
     kind = "all_failed"
 
-    def __init__(self, message: str = "", *, exceptions: Sequence[Exception] = (), **known: Any) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        exceptions: Sequence[Exception] = (),
+        retry_after: float | None = None,
+        status_code: int = 503,
+        **known: Any,
+    ) -> None:
         self.exceptions = tuple(exceptions)
+        self.retry_after = retry_after
+        self.status_code = status_code
         super().__init__(message, **known)
 
     def as_group(self) -> ExceptionGroup[Exception]:

@@ -292,6 +292,7 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, SyncAsyncMixin):
             options.get("response_cache", defaults.get("response_cache")) is not False,
             # A stream may be closed from another thread or task, which ends its waits.
             CancelToken(cancel) if streamed else cancel,
+            fallback=options.get("fallback", defaults.get("fallback")) is not False,
         )
 
     def _embedding(self, texts: Any, model: str | None, dimensions: Any, extra_body: Any) -> EmbeddingRequest:
@@ -310,6 +311,7 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, SyncAsyncMixin):
         cancel: CancelToken | None = None,
         probing: bool = False,
         retry: RetryPolicy | None = None,
+        fallback: bool = True,
     ) -> Call:
         if self._bus is not None:
             self._bus.check_world(runtime)
@@ -335,4 +337,5 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, SyncAsyncMixin):
             probing,
             retry,
             cancel,
+            fallback,
         )

@@ -141,6 +141,8 @@ class Dialect:
 
     #: The dialect that counts tokens instead of this one.
     counter: Dialect | None = None
+    #: Whether the provider keeps answers, which a later request continues by their ids.
+    keeps_answers: bool = False
     #: The dialect's name; also the ``origin`` of messages it reads, unless the provider narrows it.
     name: str = ""
     #: The fields of a :class:`ChatRequest` that :meth:`build_chat` writes, or reports itself. Any other field of a call

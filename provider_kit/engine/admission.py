@@ -116,6 +116,15 @@ class Admission:
             lease.step += 1
         return None
 
+    def is_idle(self, now: float) -> bool:
+        """Whether no call would wait: nothing limits them, and a key can be used."""
+        if self.breaker is not None or self.limits is not None or self.rates.common is not None:
+            return False
+        if self.header_limits.known or self.endpoint.key_source.function is not None:
+            return False
+        pool = self.endpoint.keys
+        return pool.usable(now) if len(pool) else not self.endpoint.provider.key_required
+
     def outlook(self, attempts: AttemptState, now: float) -> float:
         """Estimated seconds an attempt would wait; infinity if it would be refused. Changes nothing."""
         if self.breaker is not None and self.breaker.blocked(now) > 0:
@@ -217,7 +226,8 @@ class Admission:
         asked = config.wait_for_key
         only = pool.only()
         # The caller handles retries, so the error is raised at once.
-        if only is not None and (retry.eager or (asked is None and (call.probing or not retries))):
+        elsewhere = call.route is not None and call.route.elsewhere
+        if only is not None and not elsewhere and (retry.eager or (asked is None and (call.probing or not retries))):
             lease.key = only
             only.requests += 1
             if only.fresh_until > now:
@@ -226,6 +236,8 @@ class Admission:
         patience = math.inf if asked is True else float(asked or 0.0)
         if asked is None and retries:
             patience = DEFAULT_QUEUE_TIMEOUT
+        if elsewhere:
+            patience = 0.0
         if wait is None or wait > patience or wait >= attempts.left(now) or call.probing:
             raise pool.exhausted(now, **attempts.facts()) from retry.last_error
         if not lease.told:

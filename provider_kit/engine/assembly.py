@@ -50,6 +50,8 @@ __all__ = [
     "find_login",
     "make_engine",
     "make_transports",
+    "middleware_of",
+    "sinks_of",
     "with_other_keys",
 ]
 
@@ -110,8 +112,8 @@ def check_policies(
         breaker=circuit_breaker if isinstance(circuit_breaker, CircuitBreaker) else None,
         cache=_cache(config.response_cache if response_cache is None else response_cache),
         store=open_store(store) if isinstance(store, str) else store,
-        sinks=_sinks(on_event),
-        middleware=_middleware(middleware),
+        sinks=sinks_of(on_event),
+        middleware=middleware_of(middleware),
         login=login,
         auth=auth,
     )
@@ -182,7 +184,7 @@ def find_login(config: ProviderConfig, auth: Any) -> tuple[KeyPool, OAuthAuthent
     return pool_of(auth, config.label), None
 
 
-def _sinks(given: Any) -> tuple[Sink, ...]:
+def sinks_of(given: Any) -> tuple[Sink, ...]:
     """The functions that events go to: one, or several."""
     if given is None:
         return ()
@@ -196,7 +198,7 @@ def _sinks(given: Any) -> tuple[Sink, ...]:
     return found
 
 
-def _middleware(given: Any) -> tuple[Middleware, ...]:
+def middleware_of(given: Any) -> tuple[Middleware, ...]:
     """The middleware functions of a client."""
     found = tuple(given) if isinstance(given, (list, tuple)) else (given,)
     for one in found:

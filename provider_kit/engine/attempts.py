@@ -326,6 +326,9 @@ class Attempts(AttemptState):
                 another, error = retry.rotation.failed(self.endpoint.keys, key, rule, error, now)
                 if another:
                     return 0.0
+        route = self.call.route
+        if route is not None and route.elsewhere and rule_for(error).next_provider in ("yes", "early", "keys gone"):
+            return None
         wait = ask(self.policy, error, retry.retries + 1)
         if wait is None:
             return None

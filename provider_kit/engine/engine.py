@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from provider_kit.dialects.base import ParameterReport
+from provider_kit.engine.attempt_state import AttemptState
 from provider_kit.engine.attempts import Attempts, CallerLeft, EngineParts
 from provider_kit.engine.cache import Lookup, from_cache, look_up
 from provider_kit.engine.call import Call
@@ -48,6 +49,17 @@ class Engine:
             return await begin_stream(Attempts(self.parts, call))
         return Reply(await _WHOLE[call.operation](Attempts(self.parts, call)))
 
+    def outlook(self, call: Call, now: float, model: str | None) -> float:
+        """Seconds a call would wait before it is sent; infinity if it would be refused. For routers.
+
+        Args:
+            call: The call.
+            now: The clock.
+            model: The model it would ask.
+        """
+        admission = self.parts.admission
+        return 0.0 if admission.is_idle(now) else admission.outlook(_Asked(call, self.parts, model), now)
+
     async def _handle_until_cancelled(self, call: Call) -> Reply:
         cancel = call.cancel
         assert cancel is not None  # only called with a cache
@@ -66,6 +78,14 @@ class Engine:
         finally:
             if not live:  # else the stream does, at its end
                 cancel.detach(attempts)
+
+
+class _Asked(AttemptState):
+    """A call that is not made yet."""
+
+    def __init__(self, call: Call, parts: EngineParts, model: str | None) -> None:
+        super().__init__(call, parts.endpoint, parts.policy, observed=False)
+        self.model = model or self.model
 
 
 async def chat(attempts: Attempts) -> ChatResponse:

@@ -87,4 +87,6 @@ class StreamState:
         if self.body is not None:
             answer.headers = self.body.headers
             answer.request_id = request_id(self.body.headers)
+        if attempts.call.route is not None:
+            attempts.call.route.complete(answer)
         return answer

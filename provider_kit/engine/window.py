@@ -9,7 +9,7 @@ from provider_kit.model.file_types import is_plain_text
 from provider_kit.model.media import Document
 from provider_kit.transports.base import Runtime
 
-__all__ = ["check_window"]
+__all__ = ["check_window", "too_long"]
 
 #: A conversation with fewer characters fits into every window there is; the catalog is not read for it.
 _SMALL = 8000
@@ -23,21 +23,11 @@ def check_window(request: ChatRequest, endpoint: Endpoint, dialect: str, runtime
     Raises:
         ContextLengthExceededError: It is far longer than the model's window; the error names larger models.
     """
+    found = too_long(request, endpoint, dialect)
+    if found is None:
+        return
+    tokens, window = found
     directory = endpoint.directory
-    if request.extra_headers or request.extra_body or endpoint.config.headers or endpoint.config.options.get("beta"):
-        return  # fields of the caller's own may enlarge the window
-    size = _characters(request)
-    if size < _SMALL and not directory.overrides:
-        return
-    known = directory.find(request.model)
-    window = None if known is None else known.context_window
-    if window is None or size <= window:  # hardly any token is shorter than a character
-        return
-    from provider_kit.tokens.request import estimate_request
-
-    tokens = estimate_request(request, directory.provider, dialect).tokens
-    if tokens * _CERTAIN <= window:
-        return
     error = ContextLengthExceededError(
         f"The conversation has about {tokens:,} tokens; {request.model} holds {window:,}.",
         provider=endpoint.name,
@@ -50,6 +40,24 @@ def check_window(request: ChatRequest, endpoint: Endpoint, dialect: str, runtime
             "{'context_window': …}})."
         )
     raise error
+
+
+def too_long(request: ChatRequest, endpoint: Endpoint, dialect: str) -> tuple[int, int] | None:
+    """Whether a conversation is known not to fit: its estimated tokens and the window; ``None`` if it may fit."""
+    directory = endpoint.directory
+    if request.extra_headers or request.extra_body or endpoint.config.headers or endpoint.config.options.get("beta"):
+        return None  # fields of the caller's own may enlarge the window
+    size = _characters(request)
+    if size < _SMALL and not directory.overrides:
+        return None
+    known = directory.find(request.model)
+    window = None if known is None else known.context_window
+    if window is None or size <= window:  # hardly any token is shorter than a character
+        return None
+    from provider_kit.tokens.request import estimate_request
+
+    tokens = estimate_request(request, directory.provider, dialect).tokens
+    return (tokens, window) if tokens * _CERTAIN > window else None
 
 
 def _characters(request: ChatRequest) -> int:

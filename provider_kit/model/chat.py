@@ -6,7 +6,7 @@ later (the whole text, tool arguments as a dict) is a property.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias
 
@@ -15,6 +15,7 @@ from attrs import define, evolve, field, fields, frozen
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.media import Audio, Image
 from provider_kit.model.messages import Message, Part, ToolCall
+from provider_kit.model.routing import Routing
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 from provider_kit.model.usage import NOTHING_SENT, Prices, Quote, Usage
 
@@ -30,6 +31,7 @@ __all__ = [
     "Timings",
     "ToolCallDelta",
     "lost_usage",
+    "numbered",
 ]
 
 if TYPE_CHECKING:
@@ -81,6 +83,34 @@ class ChatRequest:
         """The same request with other fields."""
         return evolve(self, **changes)
 
+    def for_model(self, model: str) -> ChatRequest:
+        """The same request for another model; as :meth:`replace`, at a fraction of the cost."""
+        return ChatRequest(
+            model=model,
+            messages=self.messages,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            max_tokens=self.max_tokens,
+            stop=self.stop,
+            seed=self.seed,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            tools=self.tools,
+            tool_choice=self.tool_choice,
+            parallel_tool_calls=self.parallel_tool_calls,
+            response_format=self.response_format,
+            reasoning=self.reasoning,
+            verbosity=self.verbosity,
+            cache=self.cache,
+            cache_key=self.cache_key,
+            user=self.user,
+            metadata=self.metadata,
+            extra_body=self.extra_body,
+            extra_headers=self.extra_headers,
+            extra_query=self.extra_query,
+        )
+
 
 #: Optional fields, each of which a dialect must write or report; fields that are merged in as they are do not count.
 OPTIONAL_FIELDS = tuple(
@@ -126,6 +156,11 @@ class Attempt:
     key: str = ""
     #: Whether a failed attempt may have been carried out and billed: it was sent, and its answer was lost.
     may_be_billed: bool = False
+
+
+def numbered(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
+    """Attempts at several targets, numbered from 1."""
+    return tuple(one if one.number == number else evolve(one, number=number) for number, one in enumerate(attempts, 1))
 
 
 @define
@@ -250,6 +285,8 @@ class ChatResponse(Generic[T_co]):
     timings: Timings = field(factory=Timings, kw_only=True, repr=False, eq=False)
     #: ``hit`` or ``miss`` of the response cache; ``None`` where it was not used.
     cache: Literal["hit", "miss"] | None = field(default=None, kw_only=True, repr=False, eq=False)
+    #: How a router came to this answer; ``None`` without a router.
+    routing: Routing | None = field(default=None, kw_only=True, repr=False, eq=False)
     _outcome: Outcome | None = field(default=None, kw_only=True, repr=False, eq=False)
     _prices: tuple[Prices, str] | None = field(default=None, kw_only=True, repr=False, eq=False)
 
@@ -282,6 +319,20 @@ class ChatResponse(Generic[T_co]):
         """Tokens used, without what the provider did not report."""
         usage = self._usage = _known(self._usage)
         return usage
+
+    def unread_usage(self) -> tuple[Usage | Callable[[], Usage], Quote | None]:
+        """Tokens used, as they are to be read when somebody asks, and where their price is found."""
+        prices = self._prices
+        if prices is None or self.cache == "hit":
+            return (self._usage if prices is None else self.usage), None
+        time = self.attempts[-1].started if self.attempts else self.created
+        return self._usage, Quote(prices[0], (self.model, prices[1]), time)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What a router decided, in plain values: ``racing_winner`` and ``racing_latency_ms``, or ``fallback_provider``
+        and ``fallback_index``; empty without a router."""
+        return {} if self.routing is None else self.routing.metadata()
 
     def price_by(self, prices: Prices, model: str) -> None:
         """Look the cost up there when it is first asked for, unless the provider told it.

@@ -28,19 +28,26 @@ __all__ = [
     "ConcurrencyWait",
     "CredentialEvent",
     "Event",
+    "HedgeStarted",
     "KeyCooling",
     "KeyDead",
     "KeyParked",
     "KeySwitched",
     "KeyWait",
+    "OfRouter",
+    "ProviderSwitched",
+    "RaceDecided",
     "RateLimitLearned",
     "RateLimitWait",
     "RetryScheduled",
+    "RouteChosen",
     "StoreBack",
     "StoreFailed",
     "StreamAborted",
     "StreamEnded",
     "StreamStarted",
+    "TargetBack",
+    "TargetCooling",
     "TokenRefreshFailed",
     "TokenRefreshed",
 ]
@@ -284,6 +291,61 @@ class CircuitClosed(CircuitChanged):
 
     __slots__ = ()
     name = "circuit_closed"
+
+
+# ------------------------------------------------------------------------------------------------ routers
+
+
+@define(kw_only=True)
+class OfRouter(_OfRouting):
+    """An event of a router."""
+
+    #: Name of the target concerned.
+    target: str | None = None
+
+
+class RouteChosen(OfRouter):
+    """A router asks a target."""
+
+    __slots__ = ()
+    name = "route"
+    level = _DEBUG
+
+
+class ProviderSwitched(OfRouter):
+    """A target failed, or its answer was not accepted; another one is asked."""
+
+    __slots__ = ()
+    name = "failover"
+
+
+class HedgeStarted(OfRouter):
+    """A target is late; another one is asked at the same time."""
+
+    __slots__ = ()
+    name = "hedge"
+
+
+class RaceDecided(OfRouter):
+    """One of several targets that were asked at once has won."""
+
+    __slots__ = ()
+    name = "race"
+
+
+class TargetCooling(OfRouter):
+    """A target is not asked for a while; or all are out, and a call waits for the first one."""
+
+    __slots__ = ()
+    name = "target_cooling"
+    level = _WARNING
+
+
+class TargetBack(OfRouter):
+    """A target answers again."""
+
+    __slots__ = ()
+    name = "target_back"
 
 
 # ------------------------------------------------------------------------------------------------ caches and streams

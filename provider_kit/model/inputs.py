@@ -90,6 +90,8 @@ class ChatOptions(TypedDict, total=False):
     on_unsupported: OnUnsupported
     #: Cancels the call from another thread or task.
     cancel: CancelToken
+    #: ``False``: a router asks one target only, and raises its error.
+    fallback: bool
 
 
 class OutputOptions(ChatOptions, total=False):
@@ -121,7 +123,7 @@ _MEANT = {
     "retries": "validation_retries for typed answers, and max_retries for the client",
 }
 #: Arguments that do not concern the request.
-CALL_OPTIONS = frozenset(("timeout", "total_timeout", "response_cache", "on_unsupported", "cancel"))
+CALL_OPTIONS = frozenset(("timeout", "total_timeout", "response_cache", "on_unsupported", "cancel", "fallback"))
 #: Arguments of clients that are often passed to calls by mistake.
 _OF_CLIENTS = CONFIG_FIELDS | {"auth", "retry", "rate_limiter", "on_event", "session", "async_session", "transport"}
 _PLAIN = {
@@ -292,6 +294,11 @@ def _response_cache(request: ChatRequest, value: Any) -> None:
         )
 
 
+def _fallback(request: ChatRequest, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise InvalidRequestError(f"fallback of a call must be True or False, not {value!r}.")
+
+
 def _mapping(name: str) -> Callable[[ChatRequest, Any], None]:
     def set_mapping(request: ChatRequest, value: Any) -> None:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
@@ -309,5 +316,6 @@ _NORMALISE: dict[str, Callable[[ChatRequest, Any], None]] = {
     "response_format": _response_format,
     "reasoning": _reasoning,
     "response_cache": _response_cache,
+    "fallback": _fallback,
     **{name: _mapping(name) for name in _MAPPINGS},
 }

@@ -13,11 +13,14 @@ from typing import Literal, TypeAlias
 from attrs import frozen
 
 from provider_kit.errors import (
+    AllProvidersFailedError,
     APIConnectionError,
     APIError,
     APITimeoutError,
     AuthenticationError,
+    AuthError,
     BadRequestError,
+    CircuitOpenError,
     ConflictError,
     ContextLengthExceededError,
     DeadlineExceededError,
@@ -25,18 +28,21 @@ from provider_kit.errors import (
     InternalServerError,
     InvalidResponseError,
     NotFoundError,
+    NotSupportedError,
     OverloadedError,
     PaymentRequiredError,
     PermissionDeniedError,
     PoolTimeoutError,
     ProviderKitError,
     RateLimitError,
+    RateLimitExceededError,
     RequestTimeoutError,
     RequestTooLargeError,
     ResponseLostError,
     StreamError,
     StreamIncompleteError,
     UnprocessableEntityError,
+    UnsupportedParameterError,
 )
 
 __all__ = ["FAILURE_RULES", "TOKEN_REFUSED", "FailureRule", "KeyAction", "SameKey", "may_repeat", "rule_for"]
@@ -58,9 +64,9 @@ class KeyAction(Enum):
 #: Whether the same key is retried: never, after a wait, only where there is no other key, or only if the caller accepts
 #: that a request may be carried out twice.
 SameKey: TypeAlias = Literal["no", "backoff", "no other key", "if allowed"]
-#: Whether another provider may answer: never, only for failures the router is configured for, once all keys are used
-#: up, once the retries are used up, before that, or at once.
-NextProvider: TypeAlias = Literal["no", "if asked", "keys gone", "after retries", "early", "yes"]
+#: Whether another provider may answer: never, only one with a larger window, once all keys are used up, once the
+#: retries are used up, before that, or at once.
+NextProvider: TypeAlias = Literal["no", "larger window", "keys gone", "after retries", "early", "yes"]
 
 
 @frozen
@@ -85,11 +91,16 @@ _NOT = KeyAction.UNTOUCHED
 FAILURE_RULES: tuple[FailureRule, ...] = (
     # failure, errors, same key, other key, action on the key, next provider, breaker, (only if retryable is)
     FailureRule("deadline passed", (DeadlineExceededError,), "no", False, _NOT, "no", True),
+    FailureRule("all targets failed", (AllProvidersFailedError,), "no", False, _NOT, "yes", False),
+    FailureRule("circuit open", (CircuitOpenError,), "no", False, _NOT, "yes", False),
+    FailureRule("limited here", (RateLimitExceededError,), "no", False, _NOT, "yes", False),
+    FailureRule("no key or login", (AuthError,), "no", False, _NOT, "yes", False),
+    FailureRule("not offered", (NotSupportedError, UnsupportedParameterError), "no", False, _NOT, "yes", False),
     FailureRule("pool exhausted", (PoolTimeoutError,), "backoff", False, _NOT, "after retries", False),
     FailureRule("stream cut early", (StreamIncompleteError,), "backoff", False, _NOT, "yes", True, True),
     FailureRule("stream cut late", (StreamError,), "no", False, _NOT, "no", True),
-    FailureRule("answer lost", (ResponseLostError,), "if allowed", False, _NOT, "if asked", True),
-    FailureRule("answer timed out", (APITimeoutError,), "if allowed", False, _NOT, "if asked", True, False),
+    FailureRule("answer lost", (ResponseLostError,), "if allowed", False, _NOT, "yes", True),
+    FailureRule("answer timed out", (APITimeoutError,), "if allowed", False, _NOT, "yes", True, False),
     FailureRule("TLS refused", (APIConnectionError,), "no", False, _NOT, "after retries", True, False),
     FailureRule("unreachable", (APIConnectionError,), "backoff", False, _NOT, "after retries", True),
     FailureRule("key refused", (AuthenticationError,), "no", True, KeyAction.DEAD, "keys gone", False),
@@ -102,9 +113,8 @@ FAILURE_RULES: tuple[FailureRule, ...] = (
     FailureRule("timed out there", (RequestTimeoutError, ConflictError), "backoff", False, _NOT, "after retries", True),
     FailureRule("not implemented", (InternalServerError,), "no", False, _NOT, "yes", False, False),
     FailureRule("server error", (InternalServerError,), "backoff", False, _NOT, "after retries", True),
-    FailureRule(
-        "too long or unknown", (ContextLengthExceededError, NotFoundError), "no", False, _NOT, "if asked", False
-    ),
+    FailureRule("too long", (ContextLengthExceededError,), "no", False, _NOT, "larger window", False),
+    FailureRule("unknown", (NotFoundError,), "no", False, _NOT, "yes", False),
     FailureRule(
         "refused as it is",
         (BadRequestError, RequestTooLargeError, UnprocessableEntityError),
@@ -114,8 +124,8 @@ FAILURE_RULES: tuple[FailureRule, ...] = (
         "no",
         False,
     ),
-    FailureRule("unreadable answer", (InvalidResponseError,), "no", False, _NOT, "if asked", True),
-    FailureRule("other answer", (APIError,), "no", False, _NOT, "if asked", False),
+    FailureRule("unreadable answer", (InvalidResponseError,), "no", False, _NOT, "yes", True),
+    FailureRule("other answer", (APIError,), "no", False, _NOT, "yes", False),
     FailureRule("not sent", (ProviderKitError,), "no", False, _NOT, "no", False),
 )
 

@@ -228,6 +228,28 @@ class HeaderLimits:
             longest = max(longest, known.following - now)
         return longest, space if self.threshold < 1 else 0.0
 
+    def headroom(self, model: str, now: float) -> float:
+        """The share of its limits that a model has left, by the scarcest one and the best of its keys; 1 if unknown."""
+        best: float | None = None
+        with self._lock:
+            for (_, name), known in self.known.items():
+                if name == model:
+                    share = self._share_left(known, now)
+                    best = share if best is None else max(best, share)
+        return 1.0 if best is None else best
+
+    def _share_left(self, known: _Known, now: float) -> float:
+        passed, least = now - known.when, 1.0
+        for name, told in known.info.allowances.items():
+            if not told.limit or told.remaining is None or (told.reset is not None and passed >= told.reset):
+                continue
+            spent = known.requests if name.startswith("requests") else known.tokens if name == "tokens" else 0.0
+            left = told.remaining - spent
+            if told.reset and told.steady:
+                left += max(0.0, told.limit - told.remaining) * passed / told.reset
+            least = min(least, max(0.0, left / told.limit))
+        return least
+
     def snapshot(self) -> list[RateLimitInfo]:
         """All known limits, the latest last."""
         with self._lock:

@@ -90,6 +90,11 @@ class Wakeup(Protocol):
 class Begun(Protocol):
     """A coroutine that runs beside its caller."""
 
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        ...
+
     async def aclose(self) -> None:
         """Cancel it, if it is still running and can be cancelled. Safe to call twice."""
         ...

@@ -126,6 +126,11 @@ class BegunTask:
     def __init__(self, task: asyncio.Task[None]) -> None:
         self._task = task
 
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._task.done()
+
     async def aclose(self) -> None:
         """Cancel it, and wait for its end."""
         if not self._task.done():

@@ -45,6 +45,14 @@ class BlockingWaiter:
 class BegunThread:
     """A thread that runs beside its caller; it cannot be cancelled."""
 
+    def __init__(self, thread: threading.Thread) -> None:
+        self._thread = thread
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return not self._thread.is_alive()
+
     async def aclose(self) -> None:
         """Nothing can be done: a thread ends by itself."""
 
@@ -98,7 +106,7 @@ class BlockingRuntime:
             target=lambda: context.run(run_to_completion, thunk()), name="provider-kit-worker", daemon=True
         )
         thread.start()
-        return BegunThread()
+        return BegunThread(thread)
 
     def shield(self, on: bool) -> None:
         """Nothing to do: a thread is not cancelled."""

@@ -136,6 +136,8 @@ class ScriptedTransport:
 
 
 class _Done:
+    done = True
+
     async def aclose(self) -> None:
         """Nothing to do."""
 

@@ -20,6 +20,7 @@ class OpenAIResponses(OpenAICatalog):
     """POST /responses, /responses/input_tokens; models and embeddings as in the chat API."""
 
     name = "openai_responses"
+    keeps_answers = True
     takes = TAKES
 
     def __init__(

@@ -1,0 +1,61 @@
+"""The order of all targets for one call: by level, those that are ready first, those that cool down last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from provider_kit.policies.routing.state import RouteRequest, RouterState, TargetState
+from provider_kit.policies.routing.strategies import Choices, Strategy, by_key
+
+__all__ = ["order_of", "why"]
+
+
+def order_of(
+    now: float,
+    request: RouteRequest,
+    state: RouterState,
+    strategy: Strategy,
+    candidates: Sequence[TargetState] | None = None,
+) -> Iterator[TargetState]:
+    """The targets that are ready, in the order in which they are to be asked.
+
+    Levels are chosen from one after the other, each when it is reached; targets without weight follow.
+
+    Args:
+        now: The clock.
+        request: What is asked.
+        state: The targets.
+        strategy: Orders those of a level.
+        candidates: Those that can answer the request; default: all.
+    """
+    levels = [*state.levels, state.weightless] if state.weightless else state.levels
+    for level in levels:
+        if candidates is None:
+            ready = [one for one in level if one.until <= now and (not one.ramp or one.in_flight < one.ramp)]
+        else:
+            ready = [one for one in level if one in candidates and one.ready(now)]
+        if len(ready) < 2:
+            yield from ready
+        elif request.key is not None:
+            yield from by_key(request.key, ready)
+        else:
+            yield from strategy(now, request, Choices(ready, state.random, state.next_turn))
+
+
+def why(request: RouteRequest, name: str) -> str:
+    """Why the first target was chosen, in words."""
+    if request.key is not None:
+        return "the calls of its key stay with it"
+    return _REASONS.get(name) or f"chosen by {name}"
+
+
+_REASONS = {
+    "fallback": "the first one in order",
+    "round_robin": "its turn",
+    "weighted": "by its weight",
+    "random": "by chance",
+    "least_busy": "the fewest calls in flight",
+    "latency": "the fastest lately",
+    "headroom": "the most quota left",
+    "cheapest": "the lowest price",
+}

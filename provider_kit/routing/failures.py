@@ -1,0 +1,172 @@
+"""What follows from the failure of a target: for the target, for the call, and for its caller."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from provider_kit.engine.handler import Reply
+from provider_kit.errors import (
+    AllProvidersFailedError,
+    CallCancelledError,
+    ContextLengthExceededError,
+    DeadlineExceededError,
+    ProviderKitError,
+    RateLimitError,
+)
+from provider_kit.model.chat import ChatResponse, numbered
+from provider_kit.model.events import ProviderSwitched, TargetCooling
+from provider_kit.policies.failure_rules import rule_for
+from provider_kit.policies.routing.cooldown import cooldown_of
+from provider_kit.routing.targets import RouteTarget
+
+if TYPE_CHECKING:
+    from provider_kit.routing.walk import Asked, Walk
+
+__all__ = ["all_failed", "raised", "settle_failure"]
+
+
+async def settle_failure(walk: Walk, asked: Asked, error: ProviderKitError) -> bool:
+    """A target has failed; return whether another one may be asked."""
+    router, target, record = walk.router, asked.target, asked.record
+    now = walk.runtime.now()
+    of_caller = isinstance(error, CallCancelledError) or (isinstance(error, DeadlineExceededError) and _over(walk, now))
+    attempts = error.attempts
+    record.duration = now - asked.begun
+    record.outcome, record.error = "failed", type(error).__name__
+    record.status_code = getattr(error, "status_code", None)
+    record.reason = _in_words(error)
+    if attempts:
+        record.key = attempts[-1].key
+        record.may_be_billed = any(one.may_be_billed for one in attempts)
+    partial = getattr(error, "partial", None)
+    if isinstance(partial, ChatResponse):
+        record.used(*partial.unread_usage())
+        record.may_be_billed = True
+    if target.engine is not None:
+        walk.routing.earlier = (*walk.routing.earlier, *attempts)
+    counts = rule_for(error).breaker and not of_caller
+    open_for = router.state.failed(target.state, asked.trial, now, counts=counts)
+    if router.budget is not None:
+        router.budget.ended(counts or isinstance(error, RateLimitError))
+    if of_caller:
+        return False
+    await _cool(walk, target, error, open_for, now)
+    walk.errors.append(error)
+    leaves = await router.rule.leaves_error(walk.runtime, error)
+    if isinstance(error, DeadlineExceededError) and asked.elsewhere:
+        leaves = True  # it has used its share of the time, not all of it
+    if isinstance(error, ContextLengthExceededError) and leaves:
+        _only_larger(walk, target)
+    if leaves and router.observed:
+        await walk.emit(ProviderSwitched, f"{target.name} failed: {record.reason}", error=error, target=target.name)
+    return leaves
+
+
+def _over(walk: Walk, now: float) -> bool:
+    return walk.call.deadline is not None and now >= walk.call.deadline - 1e-3
+
+
+def _in_words(error: ProviderKitError) -> str:
+    status = getattr(error, "status_code", None)
+    return f"{type(error).__name__}{f' {status}' if status else ''}: {error.message.rstrip('.')}"
+
+
+async def _cool(walk: Walk, target: RouteTarget, error: ProviderKitError, open_for: float, now: float) -> None:
+    """Keep the target out for a while, if its failure calls for that."""
+    seconds, reason = cooldown_of(error)
+    is_estimate = getattr(error, "retry_after", None) is None
+    if open_for > seconds:
+        seconds, reason, is_estimate = open_for, "it failed repeatedly", True
+    if seconds <= 0 or not walk.router.state.cool(target.state, seconds, reason, now, is_estimate):
+        return
+    if walk.router.shared is not None:
+        await walk.router.shared.tell(walk, target.state, seconds, is_estimate)
+    text = f"{target.name} is not asked for {seconds:.1f} s: {reason}"
+    await walk.emit(TargetCooling, text, wait=seconds, error=error, target=target.name)
+
+
+def _only_larger(walk: Walk, target: RouteTarget) -> None:
+    """A conversation was too long: only larger windows can hold it."""
+    window = _window(walk, target)
+    if window is None:
+        return
+    smaller = [one for one in walk.candidates if one is not target and (_window(walk, one) or math.inf) <= window]
+    for one in smaller:
+        walk.routing.excluded[walk.path + one.name] = f"its window is no larger than that of {target.name}"
+    walk.candidates = [one for one in walk.candidates if one not in smaller]
+
+
+def _window(walk: Walk, target: RouteTarget) -> int | None:
+    windows = [one.context_window for one in target.info(walk.models.get(id(target)))]
+    return max((one for one in windows if one is not None), default=None)
+
+
+# ------------------------------------------------------------------------------------------------ what is raised
+
+
+def raised(walk: Walk, error: ProviderKitError) -> ProviderKitError:
+    """An error that is raised as it is, with the decisions that led to it."""
+    error.routing = walk.routing
+    if len(walk.routing.earlier) > len(error.attempts):
+        error.attempts = numbered(walk.routing.earlier)
+    if walk.pinned is not None:
+        target, name = walk.pinned
+        error.with_hint(
+            f"{f'{error.hint} ' if error.hint else ''}The request carries {name}, which only {target.name} knows, "
+            "so no other target was asked."
+        )
+    return error
+
+
+def all_failed(walk: Walk) -> Reply:
+    """Every candidate has failed, or its answer was not accepted; the last of these is better than none.
+
+    Raises:
+        ProviderKitError: There is no answer; where only one target could be asked, its own error.
+        AllProvidersFailedError: Several were asked.
+    """
+    if walk.declined is not None:
+        return Reply(walk.declined)
+    errors = walk.errors
+    if len(errors) == 1 and (len(walk.candidates) == 1 or not walk.call.fallback):
+        raise raised(walk, errors[0]) from errors[0].__cause__
+    now = walk.runtime.now()
+    for target in walk.candidates:
+        if id(target) not in walk.asked and target.state.until > now:
+            returns = target.state.until - now
+            walk.routing.excluded[walk.path + target.name] = f"{target.state.reason}; it returns in {returns:.0f} s"
+    wait = walk.router.state.earliest_return([target.state for target in walk.candidates], now)
+    limited = bool(errors) and all(getattr(one, "status_code", None) == 429 for one in errors)
+    made = AllProvidersFailedError(
+        _all_in_words(walk),
+        exceptions=errors,
+        retry_after=wait if wait > 0 else None,
+        status_code=429 if limited else 503,
+        retryable=any(one.retryable for one in errors),
+        model=walk.model,
+        operation=walk.operation,
+        attempts=numbered(walk.routing.earlier),
+        hint=_hint(errors, wait),
+    )
+    made.routing = walk.routing
+    raise made from (errors[-1] if errors else None)
+
+
+def _all_in_words(walk: Walk) -> str:
+    routing, count = walk.routing, len(walk.asked)
+    failed = [f"{one.target}: {one.reason}" for one in routing.attempts if one.outcome in ("failed", "cancelled")]
+    others = [f"{name}: not asked, {why}" for name, why in routing.excluded.items()]
+    return (
+        f"{'All ' if count > 1 else ''}{count} target{'s' if count > 1 else ''} failed: {'; '.join(failed + others)}."
+    )
+
+
+def _hint(errors: Sequence[ProviderKitError], wait: float) -> str:
+    if wait > 0:
+        return f"The first target returns in {wait:.0f} s; Router(…, wait={math.ceil(wait)}) waits for it."
+    hints = list(dict.fromkeys(one.hint for one in errors if one.hint))
+    if len(hints) == 1:
+        return f"{hints[0]} error.exceptions has the error of each target."
+    return "error.exceptions has the error of each target; error.routing tells what was decided."

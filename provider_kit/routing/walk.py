@@ -1,0 +1,396 @@
+"""One call of a router: its candidates, asked one after the other until one answers.
+
+Another target is asked only before the first content has reached the caller: a handler returns with the first content
+in hand, and what fails afterwards is the reader's :class:`StreamError`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from provider_kit.engine.call import Call, Route
+from provider_kit.engine.events import next_call_id
+from provider_kit.engine.handler import End, Reply
+from provider_kit.errors import CallCancelledError, ProviderKitError
+from provider_kit.model.cancellation import CancelToken
+from provider_kit.model.chat import ChatRequest, ChatResponse
+from provider_kit.model.events import Event, ProviderSwitched, RouteChosen, TargetBack, TargetCooling
+from provider_kit.model.routing import RouteAttempt, Routing
+from provider_kit.policies.circuit_breaker import Trial
+from provider_kit.policies.routing.histogram import size_class
+from provider_kit.policies.routing.plan import order_of, why
+from provider_kit.policies.routing.state import RouteRequest
+from provider_kit.routing.candidates import candidates_of
+from provider_kit.routing.failures import all_failed, raised, settle_failure
+from provider_kit.routing.requests import input_size
+from provider_kit.routing.slow_streams import require_rate
+from provider_kit.routing.targets import RouteTarget
+
+if TYPE_CHECKING:
+    from provider_kit.routing.router_handler import RouterHandler
+
+__all__ = ["Asked", "Walk"]
+
+#: The share of the time that is left which a target may use while others could still answer.
+_SHARE = 0.5
+
+
+class Asked:
+    """One target that is asked."""
+
+    __slots__ = ("begun", "elsewhere", "record", "returned", "route", "target", "trial")
+
+    def __init__(
+        self, target: RouteTarget, trial: Trial, record: RouteAttempt, begun: float, elsewhere: bool, route: Route
+    ) -> None:
+        self.target = target
+        self.trial = trial
+        self.record = record
+        self.begun = begun
+        #: Whether another target could have answered.
+        self.elsewhere = elsewhere
+        self.route = route
+        #: Whether its answer showed that it is back.
+        self.returned = False
+
+
+class Walk:
+    """One handling of one call by a router.
+
+    Args:
+        router: The router.
+        call: The call.
+    """
+
+    _call_id: str | None = None
+    #: Its size as a class of prompts.
+    size = 0
+    #: The target that alone can answer it, and the field that says so.
+    pinned: tuple[RouteTarget, str] | None = None
+    #: The latest answer that was not accepted.
+    declined: ChatResponse | None = None
+    #: Names of the routers around this one, each followed by `` > ``.
+    path = ""
+    #: The model each candidate is asked for, where it is not its own, by id.
+    models: Mapping[int, str] = MappingProxyType({})
+
+    def __init__(self, router: RouterHandler, call: Call) -> None:
+        self.router = router
+        self.call = call
+        self.runtime = call.runtime
+        self.operation = call.operation
+        request = call.request
+        self.model = None if request is None else request.model
+        outer = call.route
+        self.nested = outer is not None
+        if outer is None:
+            self.routing = Routing(router.strategy)
+        else:
+            self.routing, self.path = outer.routing, outer.path
+        self.streamed = call.operation == "stream"
+        self.serving = serving = router.serving(self.model)
+        if serving is not router.all:
+            self.models = {id(target): model for target, model in serving if model is not None}
+        self.asked: set[int] = set()
+        self.errors: list[ProviderKitError] = []
+        self.facts = self._facts()
+        self.candidates: Sequence[RouteTarget] = candidates_of(self)
+
+    def _facts(self) -> RouteRequest:
+        router, request = self.router, self.call.request
+        if not isinstance(request, ChatRequest):
+            return RouteRequest(self.operation, self.model or "")
+        key = None if router.sticky is None else router.sticky(request)
+        facts = RouteRequest(self.operation, request.model, key, 0.0, 0.0, self.streamed)
+        if router.needs_sizes:
+            facts.input_tokens = input_size(request)
+            facts.output_tokens = float(request.max_tokens or 0)
+            self.size = size_class(facts.input_tokens)
+        return facts
+
+    # -------------------------------------------------------------------------------------------- for events
+
+    @property
+    def call_id(self) -> str:
+        """The id of this call within the process."""
+        if self._call_id is None:
+            self._call_id = next_call_id()
+        return self._call_id
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Return the seconds since 1970."""
+        return self.runtime.time
+
+    async def emit(self, kind: type[Event], message: str, **fields: Any) -> None:
+        """Pass an event to the listeners of the router."""
+        await self.router.events.emit(self, kind, message, **fields)
+
+    # -------------------------------------------------------------------------------------------- the walk
+
+    async def run(self) -> Reply:
+        """Ask the candidates until one answers.
+
+        Raises:
+            AllProvidersFailedError: Every target that was asked has failed.
+            ProviderKitError: A failure that no other target would mend.
+        """
+        router = self.router
+        if router.shared is not None:
+            await router.shared.read(self)
+        several = len(self.candidates) > 1 and self.call.fallback and self.operation in ("chat", "stream")
+        if several and router.race is not None:
+            from provider_kit.routing.concurrent import race
+
+            return await race(self, router.race)
+        if several and router.hedge is not None:
+            from provider_kit.routing.concurrent import hedge
+
+            return await hedge(self, router.hedge)
+        return await self.go_on(self.ready_target() or await self.next_target())
+
+    async def go_on(self, target: RouteTarget | None) -> Reply:
+        """Ask a target, and the others after it.
+
+        Raises:
+            AllProvidersFailedError: All of them have failed.
+            ProviderKitError: A failure that no other target would mend.
+        """
+        router = self.router
+        while target is not None:
+            asked = self.begin(target)
+            try:
+                if router.observed:
+                    text = f"asking {target.name}: {self.routing.reason}"
+                    await self.emit(RouteChosen, text, target=target.name)
+                call = self.call_for(asked, self.call.cancel)
+                reply = await (target.handler.handle(call) if router.takes_all else self.answer_of(asked, call))
+            except ProviderKitError as error:
+                if not await settle_failure(self, asked, error):
+                    raise raised(self, error) from error.__cause__
+            except BaseException:  # on cancellation too: its place must be freed
+                self.lost(asked, "the caller left")
+                raise
+            else:
+                if self.note_success(asked, reply) or await self.accept(asked, reply):
+                    return reply
+            if not self.call.fallback:
+                break
+            target = await self.next_target()
+        return all_failed(self)
+
+    def order_of(self, targets: Sequence[RouteTarget]) -> Iterator[RouteTarget]:
+        """Those targets that are ready, in the order in which they are to be asked."""
+        router = self.router
+        candidates = None if targets is router.targets else [target.state for target in targets]
+        by_state = router.by_state
+        for state in order_of(self.runtime.now(), self.facts, router.state, router.order, candidates):
+            yield by_state[id(state)]
+
+    def ready_target(
+        self, besides: Sequence[RouteTarget] = (), waits: list[tuple[float, RouteTarget]] | None = None
+    ) -> RouteTarget | None:
+        """The next candidate that answers without a wait; ``None`` if there is none.
+
+        Args:
+            besides: Targets that are chosen already.
+            waits: Collects those that would have to wait, with their seconds.
+        """
+        now, asked = self.runtime.now(), self.asked
+        for target in self.order_of(self.candidates):
+            if id(target) in asked or target in besides:
+                continue
+            wait = target.outlook(self.call, now)
+            if wait <= 0:
+                return target
+            if waits is not None:
+                waits.append((wait, target))
+        return None
+
+    async def next_target(self) -> RouteTarget | None:
+        """The next candidate to ask; ``None`` if there is none left. May wait for one to return."""
+        waits: list[tuple[float, RouteTarget]] = []
+        target = self.ready_target(waits=waits)
+        if target is not None:
+            return target
+        if waits:  # each of them would have to wait: for the shortest time
+            return min(waits, key=lambda one: one[0])[1]
+        rest = [target for target in self.candidates if id(target) not in self.asked]
+        if not rest:
+            return None
+        now, states = self.runtime.now(), [target.state for target in rest]
+        wait = self.router.state.earliest_return(states, now)
+        if 0 < wait <= min(self.router.wait, self._left(now)):
+            self.routing.waited += wait
+            await self.emit(TargetCooling, f"no target is ready; waiting {wait:.1f} s for the first one", wait=wait)
+            await self._sleep(wait)
+        elif self.asked and all(state.until > now and not state.is_estimate for state in states):
+            return None  # their providers have said when they may be asked again
+        return min(rest, key=lambda target: target.state.until)
+
+    def _left(self, now: float) -> float:
+        call = self.call
+        return (call.start_by if call.deadline is None else call.deadline) - now
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait, but no longer than the caller is there.
+
+        Raises:
+            CallCancelledError: The caller has left.
+        """
+        cancel = self.call.cancel
+        if cancel is None:
+            await self.runtime.sleep(seconds)
+            return
+        wakeup = self.runtime.wakeup()
+        waiter = _Leaving(wakeup.wake)
+        cancel.attach(waiter)
+        try:
+            if not cancel.cancelled:
+                await wakeup.wait(seconds)
+        finally:
+            cancel.detach(waiter)
+        if cancel.cancelled:
+            raise CallCancelledError("The call was cancelled.", operation=self.operation)
+
+    # -------------------------------------------------------------------------------------------- one target
+
+    def begin(self, target: RouteTarget, *, concurrent: bool = False) -> Asked:
+        """Note that a target is asked."""
+        router, runtime, routing, asked = self.router, self.runtime, self.routing, self.asked
+        now, state = runtime.now(), target.state
+        trial = router.state.begin(state, now)
+        elsewhere = False
+        if self.call.fallback:
+            for one in self.candidates:
+                if one is not target and one.state.until <= now and id(one) not in asked and one.state.ready(now):
+                    elsewhere = True
+                    break
+        if not asked and not routing.reason:
+            routing.reason = why(self.facts, router.order_name)
+        asked.add(id(target))
+        path, model = self.path, self.models.get(id(target), target.model) or ""
+        record = RouteAttempt(path + target.name, runtime.time(), "running", target.provider, model)
+        record.concurrent = concurrent
+        if target.engine is not None:
+            routing.attempts.append(record)
+            route = Route(routing, path, record, elsewhere, router.note_answer if target.continues else None)
+        else:  # a router records the targets that it asks itself
+            route = Route(routing, f"{path}{target.name} > ", None, elsewhere)
+        return Asked(target, trial, record, now, elsewhere, route)
+
+    def call_for(self, asked: Asked, cancel: CancelToken | None) -> Call:
+        """The call as a target is asked."""
+        call, target = self.call, asked.target
+        deadline, now = call.deadline, asked.begun
+        if deadline is not None and asked.elsewhere:
+            deadline = now + (deadline - now) * _SHARE
+        if target.total is not None and target.total != math.inf:
+            deadline = now + target.total if deadline is None else min(deadline, now + target.total)
+        made = call.passed_on(target.request_for(call, self.models.get(id(target))), deadline, cancel, asked.route)
+        if made.on_unsupported is None:
+            made.on_unsupported = target.on_unsupported
+        if not target.cached:
+            made.cached = False
+        return made
+
+    async def answer_of(self, asked: Asked, call: Call) -> Reply:
+        """The reply of a target. A stream has begun, and is fast enough; it is read to its end if it is to be judged."""
+        router = self.router
+        reply = await asked.target.handler.handle(call)
+        if router.min_rate is not None and reply.state is not None:
+            reply = await require_rate(reply, router.min_rate, self.runtime)
+        if reply.state is not None and router.rule.judges_answers:
+            reply = Reply(await reply.gather())
+        return reply
+
+    def note_success(self, asked: Asked, reply: Reply) -> bool:
+        """A target has answered; return whether nothing else is to be done about it."""
+        router, now = self.router, self.runtime.now()
+        record, state = asked.record, asked.target.state
+        record.duration = record.first_token = seconds = now - asked.begun
+        record.outcome = "answered"
+        if router.budget is not None:
+            router.budget.ended(False)
+        if router.reads_headroom:
+            asked.target.read_headroom(now)
+        answer = reply.answer
+        if reply.state is not None:
+            router.state.first_token(state, seconds, now, self.streamed, self.size)
+            reply.on_end(_Ending(self, asked))
+        else:
+            measured = type(answer) is not ChatResponse or answer.cache != "hit"
+            asked.returned = router.state.answered(
+                state, asked.trial, now, seconds if measured else None, self.streamed, self.size
+            )
+            if type(answer) is ChatResponse and answer.routing is None:
+                asked.route.complete(answer)
+        return router.takes_all and len(self.asked) == 1 and not asked.returned
+
+    async def accept(self, asked: Asked, reply: Reply) -> bool:
+        """Tell of an answer what is to be told; return whether it is taken, and not left for that of another target."""
+        router, target, answer = self.router, asked.target, reply.answer
+        if asked.returned:
+            await self.emit(TargetBack, f"{target.name} answers again", target=target.name)
+        request = self.call.request
+        judged = router.rule.judges_answers and self.call.fallback
+        if judged and isinstance(request, ChatRequest) and isinstance(answer, ChatResponse):
+            reason = await router.rule.leaves_answer(self.runtime, request, answer)
+            if reason is not None:
+                asked.record.outcome, asked.record.reason = "failed", reason
+                self.declined = answer
+                routing = self.routing
+                routing.earlier = (*routing.earlier, *answer.attempts[len(routing.earlier) :])
+                await self.emit(ProviderSwitched, f"{target.name}: {reason}", target=target.name)
+                return False
+        if len(self.asked) > 1 and not self.nested and not asked.record.concurrent:
+            text = f"failed over to {target.name}, number {len(self.asked)}"
+            await self.emit(ProviderSwitched, text, target=target.name)
+        return True
+
+    def lost(self, asked: Asked, reason: str) -> None:
+        """The outcome of a target stays unknown: the caller left, or another one answered first."""
+        now = self.runtime.now()
+        self.router.state.left(asked.target.state, asked.trial, now)
+        record = asked.record
+        if record.outcome == "running":
+            record.outcome, record.reason = "cancelled", reason
+            record.duration = now - asked.begun
+            record.may_be_billed = True
+
+
+class _Ending:
+    """Notes how a live answer has ended. It may be called in any thread."""
+
+    __slots__ = ("asked", "now", "state")
+
+    def __init__(self, walk: Walk, asked: Asked) -> None:
+        self.state = walk.router.state
+        self.now = walk.runtime.now
+        self.asked = asked
+
+    def __call__(self, end: End) -> None:
+        asked, now = self.asked, self.now()
+        target, record = asked.target.state, asked.record
+        record.duration = now - asked.begun
+        if end.how == "complete":
+            self.state.answered(target, asked.trial, now)
+        elif end.how == "failed":
+            self.state.failed(target, asked.trial, now, counts=True)
+            record.reason = "the stream broke off" if end.error is None else f"the stream broke off: {end.error}"
+        else:
+            self.state.left(target, asked.trial, now)
+
+
+class _Leaving:
+    """Wakes a wait when the caller leaves."""
+
+    def __init__(self, wake: Callable[[], object]) -> None:
+        self._wake = wake
+
+    def leave(self) -> None:
+        """The caller leaves."""
+        self._wake()
