@@ -52,16 +52,19 @@ if TYPE_CHECKING:
     from provider_kit.client.collection import load_config as load_config
     from provider_kit.client.collection import load_encrypted_config as load_encrypted_config
     from provider_kit.client.files import Files as Files
+    from provider_kit.client.health import HealthChecker as HealthChecker
     from provider_kit.client.ollama import OllamaModels as OllamaModels
     from provider_kit.client.rate_limiter import RateLimiter as RateLimiter
+    from provider_kit.client.rate_limits import RateLimits as RateLimits
     from provider_kit.client.route_targets import Target as Target
     from provider_kit.client.router import Router as Router
     from provider_kit.client.streams import AsyncChatStream as AsyncChatStream
     from provider_kit.client.streams import ChatStream as ChatStream
     from provider_kit.config.encrypted import decrypt_config as decrypt_config
     from provider_kit.config.encrypted import encrypt_config as encrypt_config
-    from provider_kit.config.entries import RoutingConfig as RoutingConfig
     from provider_kit.config.problems import Problem as Problem
+    from provider_kit.config.routes import RouteMember as RouteMember
+    from provider_kit.config.routes import RoutingConfig as RoutingConfig
     from provider_kit.conversations.checks import fix_missing_tool_responses as fix_missing_tool_responses
     from provider_kit.conversations.checks import has_images as has_images
     from provider_kit.conversations.checks import pending_tool_calls as pending_tool_calls
@@ -196,6 +199,7 @@ if TYPE_CHECKING:
     from provider_kit.model.events import TokenRefreshed as TokenRefreshed
     from provider_kit.model.events import TokenRefreshFailed as TokenRefreshFailed
     from provider_kit.model.files import UploadedFile as UploadedFile
+    from provider_kit.model.health import TestResult as TestResult
     from provider_kit.model.inputs import ChatOptions as ChatOptions
     from provider_kit.model.inputs import Messages as Messages
     from provider_kit.model.inputs import OutputOptions as OutputOptions
@@ -224,7 +228,9 @@ if TYPE_CHECKING:
     from provider_kit.model.oauth import StateConfig as StateConfig
     from provider_kit.model.oauth import TokenInfo as TokenInfo
     from provider_kit.model.pricing import Pricing as Pricing
+    from provider_kit.model.routing import ExplainedTarget as ExplainedTarget
     from provider_kit.model.routing import RouteAttempt as RouteAttempt
+    from provider_kit.model.routing import RouteExplanation as RouteExplanation
     from provider_kit.model.routing import Routing as Routing
     from provider_kit.model.routing import TargetStatus as TargetStatus
     from provider_kit.model.tools import Reasoning as Reasoning
@@ -313,14 +319,16 @@ _HOMES = names_by_module(
         provider_kit.client.client: Client
         provider_kit.client.collection: Clients ProviderFactory load_config load_encrypted_config
         provider_kit.client.files: Files
+        provider_kit.client.health: HealthChecker
         provider_kit.client.ollama: OllamaModels
         provider_kit.client.rate_limiter: RateLimiter
+        provider_kit.client.rate_limits: RateLimits
         provider_kit.client.route_targets: Target
         provider_kit.client.router: Router
         provider_kit.client.streams: AsyncChatStream ChatStream
         provider_kit.config.encrypted: decrypt_config encrypt_config
-        provider_kit.config.entries: RoutingConfig
         provider_kit.config.problems: Problem
+        provider_kit.config.routes: RouteMember RoutingConfig
         provider_kit.conversations.checks: fix_missing_tool_responses has_images pending_tool_calls validate_tool_calls
         provider_kit.conversations.conversation: Conversation
         provider_kit.conversations.stores: ConversationStore
@@ -355,6 +363,7 @@ _HOMES = names_by_module(
         RateLimitWait RetryScheduled RouteChosen StoreBack StoreFailed StreamAborted StreamEnded StreamStarted
         TargetBack TargetCooling TokenRefreshFailed TokenRefreshed
         provider_kit.model.files: UploadedFile
+        provider_kit.model.health: TestResult
         provider_kit.model.inputs: ChatOptions Messages OutputOptions
         provider_kit.model.media: Audio Document Image Media
         provider_kit.model.messages: Message Native Refusal Text Thinking ToolCall ToolResult
@@ -362,7 +371,7 @@ _HOMES = names_by_module(
         provider_kit.model.oauth: DeviceCode OAuthConfig OAuthCredentialSet OAuthToken OnTokenRefresh PKCEConfig
         RefreshConfig StateConfig TokenInfo
         provider_kit.model.pricing: Pricing
-        provider_kit.model.routing: RouteAttempt Routing TargetStatus
+        provider_kit.model.routing: ExplainedTarget RouteAttempt RouteExplanation Routing TargetStatus
         provider_kit.model.tools: Reasoning ResponseFormat Tool ToolChoice
         provider_kit.model.usage: Usage
         provider_kit.observability.log_output: configure_logging

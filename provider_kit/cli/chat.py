@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from provider_kit.cli.answer_output import answer_output, tell_rest
-from provider_kit.cli.target import open_client
+from provider_kit.cli.target import open_model
 from provider_kit.cli.terminal_text import is_terminal, readable, say, say_json, shown
 from provider_kit.cli.usage_text import usage_text
 from provider_kit.client.client import Client
+from provider_kit.client.router import Router
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.text_bytes import decode_text, read_text
@@ -52,7 +53,7 @@ def run_chat(
         options["system"] = system
     if files:
         options["files"] = files
-    with open_client(model, os.environ, base_url=base_url, timeout=timeout, max_retries=max_retries) as client:
+    with open_model(model, os.environ, base_url=base_url, timeout=timeout, max_retries=max_retries) as client:
         if as_json:
             say_json(describe(client.chat(question, **options)))
         elif no_stream:
@@ -69,7 +70,7 @@ def _tell_usage(answer: ChatResponse, wanted: bool) -> None:
         say(usage_text(answer.usage), err=True)
 
 
-def _stream(client: Client, question: str, options: dict[str, Any]) -> ChatResponse:
+def _stream(client: Client | Router, question: str, options: dict[str, Any]) -> ChatResponse:
     output = answer_output()
     with client.stream(question, **options) as stream:
         try:

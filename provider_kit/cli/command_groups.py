@@ -1,4 +1,4 @@
-"""The groups of commands: ``auth``, ``keys``, ``config``."""
+"""The groups of commands: ``auth``, ``keys``, ``config``, ``route``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from provider_kit.cli.completion import complete_provider, complete_stored
 
-__all__ = ["auth", "config", "keys"]
+__all__ = ["auth", "config", "keys", "route"]
 
 
 @click.group()
@@ -183,3 +183,52 @@ def decrypt(file: str, output: str | None) -> None:
     from provider_kit.cli.config import run_decrypt
 
     run_decrypt(file, output)
+
+
+@click.group()
+def route() -> None:
+    """See what a route of the configuration file would do."""
+
+
+@route.command()
+@click.argument("name")
+@click.argument("prompt")
+@click.option("-m", "--model", help="An alias, or a model of one of its providers.")
+@click.option("-f", "--file", "files", multiple=True, type=click.Path(), help="File to attach; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def explain(name: str, prompt: str, model: str | None, files: tuple[str, ...], as_json: bool) -> None:
+    """Tell who would be asked for PROMPT by the route NAME, and why. Nothing is sent."""
+    from provider_kit.cli.route import run_explain_route
+
+    run_explain_route(name, prompt, model, files, as_json)
+
+
+@route.command()
+@click.argument("file", required=False, type=click.Path())
+@click.option("--route", "-r", help="Name of the route; default: the only one of the file.")
+@click.option(
+    "--trace", type=click.Path(), help="Recorded calls, one JSON object in each line; default: invented ones."
+)
+@click.option("--calls", type=click.IntRange(1, 10_000_000), default=10_000, help="Invented calls; default 10000.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=10.0, help="Of them a second; default 10.")
+@click.option("-s", "--strategy", "strategies", multiple=True, help="Strategy to try; may be repeated; default: all.")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    help="NAME=SECONDS, the median to the first content; more: NAME=0.8,fail=0.02,limited=0.01,slow=0.03.",
+)
+@click.option(
+    "--failures", type=click.FloatRange(0, 1), default=0.01, help="Share of failures elsewhere; default 0.01."
+)
+@click.option("--slow", type=click.FloatRange(0, 1), default=0.02, help="Share of calls 20 times slower; default 0.02.")
+@click.option("--seed", type=int, default=1, help="For the same calls each time; default 1.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def simulate(**options: Any) -> None:
+    """Send recorded or invented calls through the route's policies, and compare the strategies.
+
+    Nothing is sent to a provider. FILE is the configuration file; reply.routing.trace() has the rows of a call.
+    """
+    from provider_kit.cli.route import run_simulate
+
+    run_simulate(**options)

@@ -70,7 +70,8 @@ def run_check(path: str | None, as_json: bool) -> None:
     on = ", ".join(found.entries) or "none"
     told = f", with {_count(warnings, 'warning')}" if warnings else ""
     say(f"{file} is right{told}. ", fg="green", nl=False)
-    say(f"Providers: {on}.")
+    routes = f" Routes: {', '.join(found.routing)}." if found.routing else ""
+    say(f"Providers: {on}.{routes}")
 
 
 def _count(number: int, what: str) -> str:

@@ -11,10 +11,11 @@ from provider_kit.cli.conversation_state import Conversation
 from provider_kit.cli.hints import at_the_command
 from provider_kit.cli.line_reader import LineReader
 from provider_kit.cli.slash_commands import is_command, run_command
-from provider_kit.cli.target import open_client
+from provider_kit.cli.target import open_model
 from provider_kit.cli.terminal_text import say
 from provider_kit.cli.wrapping import wrapped
 from provider_kit.client.client import Client
+from provider_kit.client.router import Router
 from provider_kit.errors import InvalidRequestError, ProviderKitError, StreamError
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.conversation import attach_files
@@ -36,14 +37,15 @@ def run_conversation(
     """Run until the user leaves."""
     first: list[str] = []
 
-    def reopen(target: str | None) -> Client:
+    def reopen(target: str | None) -> Client | Router:
         # A given base URL belongs to the first provider; keys of others are not sent there.
         same = not first or (target or "").partition("/")[0] in first
         address = base_url if same else None
-        return open_client(target, os.environ, base_url=address, timeout=timeout, max_retries=max_retries)
+        return open_model(target, os.environ, base_url=address, timeout=timeout, max_retries=max_retries)
 
     talk = Conversation(reopen(model), reopen, system, dict(options), files=list(files))
-    first += [talk.client.provider, talk.client.config.type]
+    if isinstance(talk.client, Client):
+        first += [talk.client.provider, talk.client.config.type]
     reader = LineReader()
     say("Talking to ", nl=False)
     say(talk.target, nl=False, bold=True)

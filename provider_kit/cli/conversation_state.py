@@ -7,6 +7,7 @@ from typing import Any
 from attrs import define, field
 
 from provider_kit.client.client import Client
+from provider_kit.client.router import Router
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.messages import Message
 from provider_kit.model.usage import Usage
@@ -19,7 +20,7 @@ __all__ = ["Conversation"]
 class Conversation:
     """The state of a conversation."""
 
-    client: Client
+    client: Client | Router
     #: Opens another client, from provider and model.
     reopen: Any = field(repr=False)
     system: str | None = None
@@ -33,6 +34,8 @@ class Conversation:
     @property
     def target(self) -> str:
         """``provider/model``."""
+        if isinstance(self.client, Router):
+            return self.options.get("model") or self.client.name
         return f"{self.client.provider}/{self.options.get('model') or self.client.model or '?'}"
 
     def switch(self, target: str) -> None:
@@ -52,6 +55,12 @@ class Conversation:
         Raises:
             ProviderKitError: There is no such provider; the current one is kept.
         """
+        if isinstance(self.client, Router):
+            if self.client.serves(name):
+                self.options["model"] = name
+            else:
+                self.switch(name)
+            return
         provider = find_provider(self.client.config.type)
         own = f"{self.client.provider}/"
         # Gateways and custom servers have models called vendor/model.

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from provider_kit._version import __version__
-from provider_kit.cli.command_groups import auth, config, keys
+from provider_kit.cli.command_groups import auth, config, keys, route
 from provider_kit.cli.completion import complete_code, complete_model, complete_provider
 from provider_kit.cli.hints import at_the_command
 from provider_kit.cli.terminal_text import is_terminal, say
@@ -248,5 +248,5 @@ def completion(shell: str) -> None:
     run_completion(shell)
 
 
-for _group in (auth, keys, config):
+for _group in (auth, keys, config, route):
     cli.add_command(_group)

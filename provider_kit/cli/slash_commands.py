@@ -11,6 +11,7 @@ from provider_kit.cli.hints import at_the_command
 from provider_kit.cli.terminal_text import say
 from provider_kit.cli.usage_text import usage_text
 from provider_kit.cli.wrapping import wrapped
+from provider_kit.client.router import Router
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.did_you_mean import did_you_mean
 
@@ -63,7 +64,9 @@ def _provider(talk: Conversation, rest: str) -> None:
     """Show the provider, or continue with another one: /provider anthropic"""
     if rest:
         talk.switch(rest)
-    say(f"Talking to {talk.target} at {talk.client.base_url}.")
+    client = talk.client
+    at = f"which asks {', '.join(client.targets)}" if isinstance(client, Router) else f"at {client.base_url}"
+    say(f"Talking to {talk.target} {at}.")
 
 
 def _system(talk: Conversation, rest: str) -> None:

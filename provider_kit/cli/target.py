@@ -9,6 +9,8 @@ from typing import Any
 from provider_kit.auth.storage.factory import stored_credential, stored_names
 from provider_kit.cli.terminal_text import say
 from provider_kit.client.client import Client
+from provider_kit.client.collection import Clients
+from provider_kit.client.router import Router
 from provider_kit.config.configuration import Configuration
 from provider_kit.config.loader import choose_entry, open_configuration
 from provider_kit.errors import ConfigError
@@ -16,7 +18,14 @@ from provider_kit.providers.base import keys_of_variable, variable_prefix
 from provider_kit.providers.default_choice import default_target
 from provider_kit.providers.registry import find_provider, is_known, provider_names
 
-__all__ = ["client_of_entry", "configured_names", "default_target", "open_client", "read_configuration_if_any"]
+__all__ = [
+    "client_of_entry",
+    "configured_names",
+    "default_target",
+    "open_client",
+    "open_model",
+    "read_configuration_if_any",
+]
 
 
 def read_configuration_if_any() -> Configuration | None:
@@ -32,7 +41,23 @@ def read_configuration_if_any() -> Configuration | None:
 
 
 def open_client(target: str | None, environ: Mapping[str, str], **options: Any) -> Client:
-    """Create a client of the provider named on the command line: one of the file, else one of the library.
+    """As :func:`open_model`, for commands about one provider.
+
+    Raises:
+        ConfigError: It is a route.
+    """
+    found = open_model(target, environ, **options)
+    if isinstance(found, Router):
+        raise ConfigError(
+            f"{found.name} is a route of several providers; this command takes one.",
+            hint=f"Its providers: {', '.join(found.targets)}.",
+        )
+    return found
+
+
+def open_model(target: str | None, environ: Mapping[str, str], **options: Any) -> Client | Router:
+    """Create a client of the provider named on the command line: one of the file, else one of the library; or the
+    router of a route of the file.
 
     Without a key the stored login is used, if there is one. An unreadable entry of the file is never replaced by
     another provider of the same name.
@@ -47,6 +72,8 @@ def open_client(target: str | None, environ: Mapping[str, str], **options: Any) 
             wanted = target or found.default
             if wanted is None:
                 found.check()
+            elif wanted in found.routing:
+                return router_of_file(found, wanted, options)
             elif wanted in found.entries or wanted.partition("/")[0] in found.entries:
                 return client_of_entry(found, wanted, options)
             elif {wanted, wanted.partition("/")[0]} & set(found.broken):
@@ -69,6 +96,22 @@ def open_client(target: str | None, environ: Mapping[str, str], **options: Any) 
             if kept is not None and kept.token_type != "api_key":
                 options["auth"] = "oauth"
     return Client(target, **options)
+
+
+def router_of_file(found: Configuration, name: str, options: Mapping[str, Any]) -> Router:
+    """The router of a route of the file.
+
+    Raises:
+        ConfigError: An option belongs to one provider.
+    """
+    alone = [f"--{one.replace('_', '-')}" for one in ("base_url", "max_retries") if one in options]
+    if alone:
+        raise ConfigError(
+            f"{' and '.join(alone)} cannot be used with the route {name}, which has several providers.",
+            hint="Write it at each provider of the file.",
+        )
+    router = Clients(found.check()).route(name)
+    return router.with_options(timeout=options["timeout"]) if "timeout" in options else router
 
 
 def client_of_entry(found: Configuration, name: str, options: Mapping[str, Any]) -> Client:

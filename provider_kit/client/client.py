@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from provider_kit.client.assembled import AssembledClient
+from provider_kit.client.rate_limits import RateLimits
 from provider_kit.client.run_verbs import with_function_tools
 from provider_kit.errors import ConfigError
 from provider_kit.model.arguments import explained
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from provider_kit.stores.base import SharedStore
     from provider_kit.tools.options import RunOptions
     from provider_kit.transports.base import Transport
-    from provider_kit.wire.rate_limit_headers import RateLimitInfo
 
 __all__ = ["Client"]
 
@@ -263,9 +263,10 @@ class Client(AssembledClient):
         return self._engine.parts.endpoint.keys
 
     @property
-    def rate_limits(self) -> list[RateLimitInfo]:
-        """The limits the provider last reported, for each key and model that was used."""
-        return self._admission.header_limits.snapshot()
+    def rate_limits(self) -> RateLimits:
+        """The limits the provider last reported, for each key and model that was used; and what they allow now:
+        ``rate_limits.can_make_request("gpt-5-mini", tokens=2000)``."""
+        return RateLimits(self._admission.header_limits, self._engine.parts.endpoint.clock())
 
     @property
     def circuit(self) -> CircuitStatus | None:
@@ -405,6 +406,7 @@ class Client(AssembledClient):
         made = type(self).__new__(type(self))
         vars(made).update(vars(self))
         made._owns_transports = False
+        made._tested = None
         made._model = given.pop("model", self._model)
         timeout, total = given.pop("timeout", None), given.pop("total_timeout", None)
         if timeout is not None or total is not None:

@@ -9,10 +9,12 @@ from typing import Any
 from attrs import evolve
 
 from provider_kit.client.client import Client
+from provider_kit.client.router import Router
+from provider_kit.client.routes import router_of
 from provider_kit.config.configuration import Configuration
-from provider_kit.config.entries import RoutingConfig
 from provider_kit.config.loader import choose_entry, open_configuration
 from provider_kit.config.problems import Problem
+from provider_kit.config.routes import RoutingConfig
 from provider_kit.errors import ConfigError
 from provider_kit.model.closing import Closing
 from provider_kit.model.config import ProviderConfig
@@ -23,8 +25,10 @@ from provider_kit.providers.registry import find_provider, provider_names, regis
 __all__ = ["Clients", "ProviderFactory", "load_config", "load_encrypted_config"]
 
 
-class Clients(Closing, Mapping[str, Client]):
-    """The clients of a configuration file, by their names there. Each is created on first use.
+class Clients(Closing, Mapping[str, Client | Router]):
+    """The clients and routers of a configuration file, by their names there. Each is created on first use.
+
+    Iterating yields the names of the providers; ``routing`` has those of the routes.
 
     Example:
         >>> from provider_kit import load_config
@@ -37,15 +41,18 @@ class Clients(Closing, Mapping[str, Client]):
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._made: dict[str, Client] = {}
+        self._made: dict[str, Client | Router] = {}
 
-    def __getitem__(self, name: str) -> Client:
+    def __getitem__(self, name: str) -> Client | Router:
         made = self._made.get(name)
         if made is not None:
             return made
+        route = self._configuration.routing.get(name)
+        if route is not None:
+            return self._made.setdefault(name, router_of(name, route, self.__getitem__))
         head = name.partition("/")[0] if isinstance(name, str) else None
         if name not in self._configuration.entries and head not in self._configuration.entries:
-            known = self._configuration.entries
+            known = [*self._configuration.entries, *self._configuration.routing]
             raise KeyError(f"{name!r}. {did_you_mean(str(name), known)}There are: {', '.join(known)}.")
         entry, model = choose_entry(self._configuration, name)
         config, options = entry.changed({"model": model} if model else {}).make_config()
@@ -59,19 +66,19 @@ class Clients(Closing, Mapping[str, Client]):
         return len(self._configuration.entries)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._configuration.entries
+        return name in self._configuration.entries or name in self._configuration.routing
 
     def __repr__(self) -> str:
         return f"<Clients of {self.file}: {', '.join(self)}>"
 
     @property
-    def providers(self) -> Mapping[str, Client]:
+    def providers(self) -> Mapping[str, Client | Router]:
         """The same clients."""
         return self
 
     @property
-    def default(self) -> Client:
-        """The client of ``default:``, else of the first name in ``preferred_order:``, else the first one.
+    def default(self) -> Client | Router:
+        """The client or router of ``default:``, else of the first name in ``preferred_order:``, else the first one.
 
         Raises:
             ConfigError: None is switched on.
@@ -100,19 +107,19 @@ class Clients(Closing, Mapping[str, Client]):
         """The routes, which are named choices among several providers."""
         return self._configuration.routing
 
-    def route(self, name: str) -> list[Client]:
-        """The clients of a route, in the order of the file.
+    def route(self, name: str) -> Router:
+        """The router of a route; ``clients[name]`` is the same.
 
         Raises:
             ConfigError: There is no such route.
         """
-        found = self.routing.get(name)
-        if found is None:
+        found = self[name] if name in self.routing else None
+        if not isinstance(found, Router):
             raise ConfigError(
                 f"{self.file} has no route {name!r}.",
                 hint=f"{did_you_mean(name, self.routing)}There are: {', '.join(self.routing) or 'none'}.",
             )
-        return [self[one] for one in found.providers]
+        return found
 
     def close(self) -> None:
         """Close the blocking connections of all clients."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from provider_kit.model.estimates import CostEstimate, TokenEstimate
     from provider_kit.model.inputs import ChatOptions, Messages
     from provider_kit.model.models import Model
-    from provider_kit.model.routing import TargetStatus
+    from provider_kit.model.routing import RouteExplanation, TargetStatus
     from provider_kit.policies.routing.strategies import Strategy
     from provider_kit.routing.fallback_rule import FallbackOn
     from provider_kit.routing.router_handler import RouterHandler
@@ -221,6 +221,20 @@ class Router(Verbs):
     def model(self) -> str:
         """The model that stands for all targets: the name of the router."""
         return self.name
+
+    def explain(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> RouteExplanation:
+        """Tell who would be asked now, and why, without asking anyone. Arguments as :meth:`chat`.
+
+        Raises:
+            InvalidRequestError: The arguments are wrong, or no target serves the model.
+        """
+        from provider_kit.routing.explain import explain
+
+        return explain(self._router, self._chat_call("chat", self._blocking(), messages, options))
+
+    def serves(self, model: str) -> bool:
+        """Whether a target serves a model, or an alias stands for it."""
+        return self._router.serves(model)
 
     def state(self) -> list[TargetStatus]:
         """What is known of each target now: whether it is asked, why not, until when, and how it did lately."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from provider_kit.client.conversation_verbs import ConversationVerbs
+from provider_kit.client.health import HealthVerbs
 from provider_kit.client.model_verbs import ModelVerbs
 from provider_kit.client.run_verbs import RunVerbs
 from provider_kit.client.streams import AsyncChatStream, ChatStream
@@ -14,14 +15,14 @@ from provider_kit.engine.arguments import check_cancel, check_embedding, check_t
 from provider_kit.engine.call import Call, deadline_of
 from provider_kit.engine.events import EventBus
 from provider_kit.engine.handler import Handler
-from provider_kit.errors import InvalidRequestError, ProviderKitError
+from provider_kit.errors import InvalidRequestError
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import DEFAULT_TOTAL_TIMEOUT, Timeout
 from provider_kit.model.files import FileUpload
 from provider_kit.model.inputs import CALL_OPTIONS, ChatOptions, Messages, OutputOptions, build_request
-from provider_kit.model.models import EmbeddingRequest, Embeddings, HealthStatus
-from provider_kit.policies.retry import Backoff, RetryPolicy
+from provider_kit.model.models import EmbeddingRequest, Embeddings
+from provider_kit.policies.retry import RetryPolicy
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
 from provider_kit.transports.pair import SyncAsyncMixin
@@ -38,7 +39,7 @@ __all__ = ["Verbs"]
 T = TypeVar("T")
 
 
-class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, SyncAsyncMixin):
+class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin):
     """``chat``, ``stream``, ``models``, ``embed``, ``count_tokens`` and ``health_check``, each twice."""
 
     #: The handler of the calls.
@@ -225,32 +226,6 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, SyncAsyncMixin):
         request = self._embedding(texts, model, dimensions, extra_body)
         call = self._call("embed", self._asyncio(), request, timeout, cancel=check_cancel(cancel))
         return await self._ask(call)  # type: ignore[no-any-return]  # an embedding's
-
-    def health_check(self, *, timeout: float = 10.0) -> HealthStatus:
-        """Check whether the provider answers and accepts the key, by listing its models, which costs nothing.
-
-        Args:
-            timeout: Seconds the check may take.
-
-        Returns:
-            The status; never raises for a failure of the provider.
-        """
-        return run_to_completion(self._check_health(self._blocking(), timeout))
-
-    async def ahealth_check(self, *, timeout: float = 10.0) -> HealthStatus:
-        """As :meth:`health_check`."""
-        return await self._check_health(self._asyncio(), timeout)
-
-    async def _check_health(self, runtime: Transport, timeout: float) -> HealthStatus:
-        started = runtime.now()
-        error: ProviderKitError | None = None
-        message = ""
-        call = self._call("health_check", runtime, None, timeout, timeout, probing=True, retry=Backoff(0))
-        try:
-            message = f"answers; {len(await self._ask(call))} models"
-        except ProviderKitError as found:
-            error, message = found, str(found)
-        return HealthStatus(error is None, message, runtime.now() - started, runtime.time(), error)
 
     # -------------------------------------------------------------------------------------------- calls
 

@@ -10,10 +10,11 @@ from typing import Any
 from attrs import define, field
 
 from provider_kit.config.document import Item, read_document
-from provider_kit.config.entries import ProviderEntry, RoutingConfig
+from provider_kit.config.entries import ProviderEntry
 from provider_kit.config.problems import Problem, raise_problems
 from provider_kit.config.provider_block import is_switched_off, read_entry
 from provider_kit.config.reader import MISSING, Reader
+from provider_kit.config.routes import RoutingConfig, read_routes
 from provider_kit.config.typeinfo import Field
 from provider_kit.errors import UnknownProviderError
 from provider_kit.model.did_you_mean import did_you_mean
@@ -147,9 +148,9 @@ def _read_top(tree: Item, made: Configuration, reader: Reader) -> None:
     routing = blocks.pop("routing", None)
     rest = Item(blocks, 1, 1)
     found = reader.read_fields(rest, TOP_FIELDS, "", also=_OTHER_BLOCKS)
-    _read_choices(found, rest, made, reader)
     if routing is not None:
-        _read_routes(routing, made, reader)
+        read_routes(routing, made, reader, _check_name)
+    _read_choices(found, rest, made, reader)
 
 
 def _nearest_block(blocks: Mapping[str, Item]) -> str | None:
@@ -277,51 +278,10 @@ def _read_choices(found: Mapping[str, Any], rest: Item, made: Configuration, rea
     )
 
 
-def _read_routes(routing: Item, made: Configuration, reader: Reader) -> None:
-    if routing.value is None:
-        return
-    if not isinstance(routing.value, dict):
-        reader.tell(routing, "routing", "routing must be a mapping of names.", "Write 'careful:' below it.")
-        return
-    for name, item in routing.value.items():
-        path = f"routing.{redact(name[:60])}"
-        if not isinstance(item.value, dict):
-            reader.tell(item, path, "A route must be a mapping.", "Write providers: [openai, anthropic] below it.")
-            continue
-        members = item.value.get("providers")
-        names = reader.read(members, tuple[str, ...], f"{path}.providers") if members is not None else ()
-        good = [_check_name(one, members or item, path, made, reader) for one in names or ()]
-        silent = Reader(reader.file, reader.environ)  # the names were reported already
-        silent.read_class(item, RoutingConfig, path)
-        told = {(problem.line, problem.path) for problem in reader.problems}
-        reader.problems.extend(one for one in silent.problems if (one.line, one.path) not in told)
-        route = Reader(reader.file, reader.environ).read_class(item, RoutingConfig, path)
-        if route is MISSING:
-            continue
-        if not route.providers:
-            reader.tell(item, path, "A route needs providers.", "Write providers: [openai, anthropic].")
-        elif all(good) and _check_weights(route, item, path, reader):
-            made.routing[name] = route
-
-
-def _check_weights(route: RoutingConfig, item: Item, path: str, reader: Reader) -> bool:
-    good = True
-    for name, weight in route.weights.items():
-        place = item.value["weights"].value[name]
-        if name not in route.providers:
-            remedy = did_you_mean(name, route.providers).strip() or f"There are: {', '.join(route.providers)}."
-            reader.tell(place, f"{path}.weights", f"{redact(name[:60])!r} is not in this route.", remedy, key=True)
-            good = False
-        elif not weight > 0:
-            reader.tell(place, f"{path}.weights.{name}", "A weight must be above 0.", "Write a number above 0.")
-            good = False
-    return good
-
-
 def _check_name(name: str, item: Item, path: str, made: Configuration, reader: Reader) -> bool:
     known = [*made.entries, *made.disabled, *made.broken]
     head = name.partition("/")[0]
-    if head in made.entries or name in made.entries:
+    if head in made.entries or name in made.entries or (path == "default" and name in made.routing):
         return True
     if head in made.broken or name in made.broken:
         return False  # its errors are reported at its own line

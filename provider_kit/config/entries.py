@@ -15,7 +15,7 @@ from provider_kit.config.secret_reference import SecretList, SecretReference
 from provider_kit.config.typeinfo import Field, fields_of
 from provider_kit.model.config import ProviderConfig
 
-__all__ = ["OTHER_SPELLINGS", "ProviderEntry", "RoutingConfig", "entry_fields"]
+__all__ = ["OTHER_SPELLINGS", "ProviderEntry", "entry_fields"]
 
 #: Names of our keys in other tools, without underscores and in lower case.
 OTHER_SPELLINGS = {
@@ -78,22 +78,6 @@ class _OnlyInFiles:
     retry: Literal["none", "default", "aggressive", "conservative"] | None = None
     #: Arguments for every call, e.g. temperature.
     defaults: Mapping[str, Any] = field(factory=dict)
-
-
-@frozen(kw_only=True)
-class RoutingConfig:
-    """A named choice among several providers, and their order."""
-
-    #: Names of providers of this file, followed by a slash and a model if not their default one.
-    providers: tuple[str, ...]
-    #: fallback, round_robin, random, weighted, least_busy, latency, cheapest or racing.
-    strategy: Literal[
-        "fallback", "round_robin", "random", "weighted", "least_busy", "latency", "cheapest", "racing"
-    ] = "fallback"
-    #: Share of each provider, for the strategy weighted.
-    weights: Mapping[str, float] = field(factory=dict)
-    #: A comment.
-    description: str | None = None
 
 
 @cache

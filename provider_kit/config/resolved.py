@@ -11,6 +11,7 @@ from provider_kit.auth.storage.factory import stored_credential
 from provider_kit.config.configuration import Configuration
 from provider_kit.config.entries import ProviderEntry
 from provider_kit.config.reader import is_secret_path
+from provider_kit.config.routes import members_of
 from provider_kit.model.config import DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT
 from provider_kit.model.secrets import MASK
 from provider_kit.providers.registry import find_provider
@@ -43,7 +44,8 @@ def effective_values(configuration: Configuration, environ: Mapping[str, str]) -
     if configuration.default:
         found.append(Value("default", configuration.default, configuration.file))
     for name, route in configuration.routing.items():
-        found.append(Value(f"routing.{name}", f"{route.strategy} {', '.join(route.providers)}", configuration.file))
+        members = ", ".join(one.provider or f"{one.strategy} ({len(one.providers)})" for one in members_of(route))
+        found.append(Value(f"routing.{name}", f"{route.strategy} {members}", configuration.file))
     return found
 
 

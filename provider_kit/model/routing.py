@@ -10,7 +10,7 @@ from attrs import define, field, fields, frozen
 
 from provider_kit.model.usage import Quote, Usage
 
-__all__ = ["RouteAttempt", "RouteOutcome", "Routing", "TargetStatus"]
+__all__ = ["ExplainedTarget", "RouteAttempt", "RouteExplanation", "RouteOutcome", "Routing", "TargetStatus"]
 
 #: What became of a target that was asked: it answered; it failed; it was cancelled since another one answered first;
 #: its answer is, or was, read only for its usage; or it has not answered yet.
@@ -142,6 +142,22 @@ class Routing:
             made["fallback_index"] = self.fallback_index
         return made
 
+    def trace(self) -> list[dict[str, Any]]:
+        """Its attempts as rows for ``provider-kit route simulate --trace``, which are JSON."""
+        return [
+            {
+                "time": one.started,
+                "target": one.target,
+                "first_token": one.first_token,
+                "duration": one.duration,
+                "error": one.error,
+                "cost": None if one.cost is None else float(one.cost),
+                "retry": number > 0,
+            }
+            for number, one in enumerate(self.attempts)
+            if one.outcome in ("answered", "failed")
+        ]
+
     def __str__(self) -> str:
         lines = [f"{self.strategy}: {self.reason}".rstrip(": ")]
         lines += [
@@ -176,3 +192,33 @@ class TargetStatus:
     headroom: float | None = None
     #: The targets of a router inside the router.
     targets: tuple[TargetStatus, ...] = ()
+
+
+@frozen
+class ExplainedTarget:
+    """One target, as a router would treat it now."""
+
+    name: str
+    #: Whether it would be asked, if those before it failed.
+    asked: bool
+    #: What matters about it: prices, windows, why it is out.
+    notes: tuple[str, ...] = ()
+
+
+@frozen
+class RouteExplanation:
+    """Who would be asked, and why: ``router.explain("…")``."""
+
+    strategy: str
+    #: Why the first one.
+    reason: str
+    #: The targets in the order in which they would be asked, then the others.
+    targets: list[ExplainedTarget]
+
+    def __str__(self) -> str:
+        lines = [f"{self.strategy}: {self.reason}"]
+        number = 0
+        for one in self.targets:
+            number += one.asked
+            lines.append(f"  {f'{number}.' if one.asked else '-':<3}{one.name}: {', '.join(one.notes) or 'ready'}")
+        return "\n".join(lines)

@@ -201,8 +201,18 @@ class HeaderLimits:
                 known.requests = max(0.0, known.requests - 1)
                 known.tokens = max(0.0, known.tokens - tokens)
 
-    def _look(self, known: _Known, tokens: float, now: float) -> tuple[float, float]:
-        """Seconds a call should wait, and seconds between it and the next one."""
+    def allowed_in(self, model: str, tokens: float, now: float) -> float:
+        """Seconds until every limit of a model allows a call, with the best of its keys; 0 if nothing is known."""
+        with self._lock:
+            waits = [
+                self._look(known, tokens, now, spaced=False)[0]
+                for (_, name), known in self.known.items()
+                if name == model
+            ]
+        return min(waits, default=0.0)
+
+    def _look(self, known: _Known, tokens: float, now: float, *, spaced: bool = True) -> tuple[float, float]:
+        """Seconds a call should wait, and seconds between it and the next one, if calls are spaced."""
         passed = now - known.when
         longest = space = 0.0
         for name, told in known.info.allowances.items():
@@ -222,7 +232,7 @@ class HeaderLimits:
             left = told.remaining - spent + passed * pace
             if need - left > _SLACK:
                 longest = max(longest, (need - left) / pace if pace > 0 else reset)
-            elif reset <= _NEAR and left <= limit * (1.0 - self.threshold) + _SLACK:
+            elif spaced and reset <= _NEAR and left <= limit * (1.0 - self.threshold) + _SLACK:
                 space = max(space, min(reset, need / pace if pace > 0 else reset * need / left))
         if space > 0:
             longest = max(longest, known.following - now)

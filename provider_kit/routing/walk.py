@@ -298,7 +298,7 @@ class Walk:
         return made
 
     async def answer_of(self, asked: Asked, call: Call) -> Reply:
-        """The reply of a target. A stream has begun, and is fast enough; it is read to its end if it is to be judged."""
+        """The reply of a target; a stream has begun and is fast enough, or was read to its end to be judged."""
         router = self.router
         reply = await asked.target.handler.handle(call)
         if router.min_rate is not None and reply.state is not None:

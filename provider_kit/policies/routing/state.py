@@ -270,6 +270,13 @@ class RouterState:
         with self._lock:
             return target.cool(seconds, reason, now, is_estimate)
 
+    def back(self, target: TargetState, now: float) -> None:
+        """A target answers again, as a check found; a time that its provider named stays."""
+        with self._lock:
+            if target.until > now and target.is_estimate:
+                target.until = now
+                target.breaker.merge_shared("closed", now, now)
+
     def earliest_return(self, targets: Sequence[TargetState], now: float) -> float:
         """Seconds until the first of them returns; 0 if one is ready."""
         return max(0.0, min((target.until for target in targets), default=now) - now)

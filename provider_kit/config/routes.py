@@ -1,0 +1,303 @@
+"""The block ``routing:`` of a file: named choices among its providers, checked with their lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from attrs import field, frozen
+
+from provider_kit import errors
+from provider_kit.config.document import Item
+from provider_kit.config.reader import MISSING, Reader
+from provider_kit.errors import ConfigError, ProviderKitError
+from provider_kit.model.config import CircuitBreakerConfig
+from provider_kit.model.did_you_mean import did_you_mean
+from provider_kit.policies.routing.hedging import Hedge
+from provider_kit.policies.routing.racing import Race
+from provider_kit.wire.redaction import redact
+
+if TYPE_CHECKING:
+    from provider_kit.config.configuration import Configuration
+
+__all__ = ["RouteMember", "RoutingConfig", "error_classes", "read_routes"]
+
+_WORDS = ("refusal", "invalid_output")
+
+
+@frozen(kw_only=True)
+class RouteMember:
+    """One member of a route, where more is to be said of it than its name; or a group of members."""
+
+    #: Name of a provider of this file, followed by a slash and a model if not its default one; or of another route.
+    provider: str | None = None
+    #: Its model.
+    model: str | None = None
+    #: Its share among the members of its priority; 0: only when nothing else is left.
+    weight: float = 1.0
+    #: Members of a higher number are asked only when none of a lower number can answer.
+    priority: int = 0
+    #: Arguments for every call to it, e.g. temperature.
+    defaults: Mapping[str, Any] = field(factory=dict)
+    #: Its name in reports.
+    name: str | None = None
+    #: The members of a group, in place of a provider.
+    providers: tuple[str | RouteMember, ...] = ()
+    #: The strategy of a group.
+    strategy: Literal[
+        "fallback",
+        "round_robin",
+        "random",
+        "weighted",
+        "least_busy",
+        "latency",
+        "headroom",
+        "cheapest",
+        "hedge",
+        "racing",
+    ] = "fallback"
+    #: For the strategy hedge: when a second provider is asked.
+    hedge: Hedge | None = None
+    #: For the strategy racing: which answer is taken.
+    race: Race | None = None
+
+
+@frozen(kw_only=True)
+class RoutingConfig:
+    """A named choice among several providers, and their order."""
+
+    #: Names of providers of this file, followed by a slash and a model if not their default one; or of other routes; or
+    #: mappings with weight, priority and defaults; or groups with providers of their own.
+    providers: tuple[str | RouteMember, ...]
+    #: fallback, round_robin, random, weighted, least_busy, latency, headroom, cheapest, hedge or racing.
+    strategy: Literal[
+        "fallback",
+        "round_robin",
+        "random",
+        "weighted",
+        "least_busy",
+        "latency",
+        "headroom",
+        "cheapest",
+        "hedge",
+        "racing",
+    ] = "fallback"
+    #: Share of each provider, by its name.
+    weights: Mapping[str, float] = field(factory=dict)
+    #: Further names for models: each stands for some of the providers.
+    aliases: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    #: What is left for another provider: names of errors, refusal, invalid_output; default: the usual rules.
+    fallback_on: tuple[str, ...] | None = None
+    #: Seconds to wait for the first provider to return, if all are out; true: as long as the call may take.
+    wait: float | bool = False
+    #: Whether calls with the same cache_key, or user, stay with one provider.
+    sticky: bool | Literal["user"] | None = None
+    #: The fewest characters per second of a stream.
+    min_rate: float | None = None
+    #: When a provider that keeps failing is not asked for a while.
+    circuit_breaker: bool | CircuitBreakerConfig = True
+    #: Address of a Redis server, to share with other processes which providers are out.
+    store: str | None = None
+    #: Seconds, as for a provider.
+    timeout: float | None = None
+    #: Seconds for a whole call, all providers included.
+    total_timeout: float | None = None
+    #: For the strategy hedge: when a second provider is asked.
+    hedge: Hedge | None = None
+    #: For the strategy racing: which answer is taken.
+    race: Race | None = None
+    #: A comment.
+    description: str | None = None
+
+
+def error_classes() -> dict[str, type[ProviderKitError]]:
+    """The errors of this library, by their names."""
+    found = {name: getattr(errors, name) for name in errors.__all__}
+    return {name: kind for name, kind in found.items() if isinstance(kind, type) and issubclass(kind, ProviderKitError)}
+
+
+def members_of(route: RoutingConfig | RouteMember) -> Iterator[RouteMember]:
+    """The members of a route or group, each as a mapping."""
+    for one in route.providers:
+        yield RouteMember(provider=one) if isinstance(one, str) else one
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+def read_routes(routing: Item, made: Configuration, reader: Reader, check_name: Any) -> None:
+    """Read the block.
+
+    Args:
+        routing: The block.
+        made: The configuration, which gets the routes.
+        reader: The reading.
+        check_name: Checks the name of a provider and reports it, if it is none.
+    """
+    if routing.value is None:
+        return
+    if not isinstance(routing.value, dict):
+        reader.tell(routing, "routing", "routing must be a mapping of names.", "Write 'careful:' below it.")
+        return
+    names = [name for name in routing.value if not name.startswith("x-")]
+    for name in names:
+        item = routing.value[name]
+        path = f"routing.{redact(name[:60])}"
+        if name in (*made.entries, *made.disabled, *made.broken):
+            reader.tell(item, path, f"There is a provider {name!r} already.", "Choose another name.", key=True)
+            continue
+        if not isinstance(item.value, dict):
+            reader.tell(item, path, "A route must be a mapping.", "Write providers: [openai, anthropic] below it.")
+            continue
+        found = reader.read_class(item, RoutingConfig, path)
+        good = _check_members(item, path, made, reader, names, check_name)
+        if found is MISSING:
+            continue
+        if not found.providers:
+            reader.tell(item, path, "A route needs providers.", "Write providers: [openai, anthropic].")
+        elif good and _check_weights(found, item, path, reader) and _check_words(found, item, path, reader):
+            made.routing[name] = found
+    _check_cycles(routing, made, reader)
+
+
+def _check_members(
+    item: Item, path: str, made: Configuration, reader: Reader, routes: list[str], check_name: Any
+) -> bool:
+    """Check the names of the members of a route or group."""
+    listed = item.value.get("providers")
+    if listed is None or not isinstance(listed.value, list):
+        return False
+    good, seen = True, set[str]()
+    for number, member in enumerate(listed.value):
+        place = f"{path}.providers[{number}]"
+        name, at = member.value, member
+        if isinstance(name, dict):
+            inner, at = name.get("provider"), name.get("provider") or member
+            if name.get("providers") is not None:
+                if inner is not None:
+                    text = "A member is a provider or a group, not both."
+                    reader.tell(member, place, text, "Remove provider, or providers.", key=True)
+                    good = False
+                good = _check_members(member, place, made, reader, routes, check_name) and good
+                continue
+            if inner is None:
+                reader.tell(member, place, "A member needs a provider.", "Write provider: openai.", key=True)
+                good = False
+                continue
+            name = inner.value
+            model = name_of(member.value.get("model"))
+            shown = f"{name}/{model}" if model else name
+        else:
+            shown = name
+        if not isinstance(name, str):
+            continue  # its kind is reported already
+        if shown in seen:
+            text = f"{redact(shown[:60])} is in this route twice."
+            reader.tell(at, place, text, "To ask it more often, give it a weight.")
+            good = False
+        seen.add(str(shown))
+        if name not in routes and not check_name(name, at, place, made, reader):
+            good = False
+    return good
+
+
+def name_of(item: Item | None) -> str | None:
+    """The text of a value, where it is one."""
+    return item.value if item is not None and isinstance(item.value, str) else None
+
+
+def _check_weights(route: RoutingConfig, item: Item, path: str, reader: Reader) -> bool:
+    good = True
+    names = [one.provider for one in members_of(route) if one.provider]
+    for name, weight in route.weights.items():
+        place = item.value["weights"].value[name]
+        if name not in names:
+            remedy = did_you_mean(name, names).strip() or f"There are: {', '.join(names)}."
+            reader.tell(place, f"{path}.weights", f"{redact(name[:60])!r} is not in this route.", remedy, key=True)
+            good = False
+        elif not 0 <= weight < float("inf"):
+            text = "A weight must not be negative." if weight < 0 else "A weight must be a number."
+            reader.tell(place, f"{path}.weights.{name}", text, "Write a number above 0; 0: only as the last resort.")
+            good = False
+    for number, member in enumerate(route.providers):
+        if isinstance(member, RouteMember) and not 0 <= member.weight < float("inf"):
+            place = item.value["providers"].value[number]
+            place = place.value.get("weight", place)
+            reader.tell(place, f"{path}.providers[{number}].weight", "A weight must not be negative.", "Write 1.")
+            good = False
+    weights = [route.weights.get(one.provider or "", one.weight) for one in members_of(route)]
+    if good and not any(weight > 0 for weight in weights):
+        reader.tell(item, path, "All weights are 0.", "Give at least one a weight above 0.", key=True)
+        good = False
+    return good
+
+
+def _check_words(route: RoutingConfig, item: Item, path: str, reader: Reader) -> bool:
+    good = True
+    known = (*_WORDS, *error_classes())
+    for number, word in enumerate(route.fallback_on or ()):
+        if word not in known:
+            place = item.value["fallback_on"].value[number]
+            text = f"There is no error {redact(word[:60])!r}."
+            remedy = did_you_mean(word, known).strip() or "Write names such as RateLimitError, or refusal."
+            reader.tell(place, f"{path}.fallback_on[{number}]", text, remedy)
+            good = False
+    members = [one.provider for one in members_of(route)] + [one.name for one in members_of(route)]
+    for alias, meant in route.aliases.items():
+        for name in meant:
+            if name not in members:
+                place = item.value["aliases"].value[alias]
+                names = [one for one in members if one]
+                remedy = did_you_mean(name, names).strip() or f"There are: {', '.join(names)}."
+                reader.tell(place, f"{path}.aliases.{alias}", f"{name!r} is not in this route.", remedy, key=True)
+                good = False
+    return good
+
+
+def _check_cycles(routing: Item, made: Configuration, reader: Reader) -> None:
+    """A route must not contain itself, directly or through others."""
+    for name in list(made.routing):
+        way = _way_back(name, name, made.routing, ())
+        if way is not None:
+            shown = " > ".join((name, *way))
+            reader.tell(
+                routing.value[name], f"routing.{name}", f"The route contains itself: {shown}.", "Remove one.", key=True
+            )
+
+
+def _way_back(
+    start: str, name: str, routes: Mapping[str, RoutingConfig], seen: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """The names from a route back to ``start``, ``None`` if there is no such way."""
+    for one in _names_in(routes[name]):
+        if one == start:
+            return (*seen, one)
+        if one in routes and one not in seen:
+            found = _way_back(start, one, routes, (*seen, one))
+            if found is not None:
+                return found
+    return None
+
+
+def _names_in(route: RoutingConfig | RouteMember) -> Iterator[str]:
+    for member in members_of(route):
+        if member.provider is not None:
+            yield member.provider
+        yield from _names_in(member)
+
+
+def strategy_of(route: RoutingConfig | RouteMember) -> str | Hedge | Race:
+    """The strategy of a route or group.
+
+    Raises:
+        ConfigError: It belongs to another strategy than the one that is chosen.
+    """
+    if route.hedge is not None and route.strategy != "hedge":
+        raise ConfigError("hedge: belongs to strategy: hedge.", hint="Write strategy: hedge, or remove it.")
+    if route.race is not None and route.strategy != "racing":
+        raise ConfigError("race: belongs to strategy: racing.", hint="Write strategy: racing, or remove it.")
+    if route.strategy == "hedge":
+        return route.hedge or Hedge()
+    if route.strategy == "racing":
+        return route.race or Race()
+    return route.strategy
