@@ -30,6 +30,7 @@ LAYERS = (
     ("stores", "observability"),
     ("auth",),
     ("engine",),
+    ("routing",),
     ("config",),
     ("doctor",),
     ("structured",),

@@ -103,6 +103,11 @@ class CircuitBreaker:
         """Whether the circuit is closed now."""
         return self._state == "closed"
 
+    @property
+    def common_trial(self) -> Trial:
+        """The trial of every call while the circuit is closed; as :meth:`admit`, where :attr:`closed` was seen."""
+        return self._common
+
     def status(self, now: float) -> CircuitStatus:
         """The present state and counts."""
         with self._lock:

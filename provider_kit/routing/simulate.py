@@ -214,11 +214,6 @@ def simulate(
     return run.all(times)
 
 
-class _Call(NamedTuple):
-    begun: float
-    asked: tuple[TargetState, ...]
-
-
 class _Run:
     def __init__(
         self, targets: Sequence[TargetState], samples: Mapping[str, Sample], strategy: Any, circuit: Any, seed: int
@@ -229,8 +224,11 @@ class _Run:
                 f"Nothing is known of how {', '.join(missing)} answers.",
                 hint=f"The trace has {', '.join(samples) or 'no target'}; --target NAME=MEDIAN invents one.",
             )
+        hedge = isinstance(strategy, Hedge)
         states = [
-            TargetState(one.name, one.weight, one.priority, prices=one.prices, histogram=LatencyHistogram())
+            TargetState(
+                one.name, one.weight, one.priority, prices=one.prices, histogram=LatencyHistogram() if hedge else None
+            )
             for one in targets
         ]
         self.state = RouterState(states, circuit or CircuitBreakerConfig(), seed)
@@ -245,8 +243,10 @@ class _Run:
         self.found = Simulation(name, shares=dict.fromkeys((one.name for one in states), 0))
         self.request = RouteRequest(input_tokens=_INPUT, output_tokens=_OUTPUT)
         self.size = size_class(_INPUT)
-        self.events: list[tuple[float, int, TargetState, Trial, Outcome, _Call]] = []
+        self.events: list[tuple[float, int, TargetState, Trial, Outcome, float, tuple[TargetState, ...]]] = []
         self.number = 0
+        #: Answers of each target that were not taken.
+        self.lost = [0] * len(states)
         self.found.cost_is_minimum = any(one.prices is None for one in states)
 
     def all(self, times: Sequence[float]) -> Simulation:
@@ -261,35 +261,48 @@ class _Run:
         found.calls = len(times)
         found.answered = len(found.seconds)
         found.seconds.sort()
+        for target in self.state.targets:
+            count = target.requests + self.lost[target.index]
+            found.shares[target.name] = count
+            found.attempts += count
         return found
 
     # -------------------------------------------------------------------------------------------- calls
 
     def _start(self, now: float) -> None:
-        for target in order_of(now, self.request, self.state, self.order):
-            self._ask(target, now, _Call(now, (target,)))
-            return
-        target = min(self.state.targets, key=lambda one: one.until)  # the last one is never locked out
-        self._ask(target, now, _Call(now, (target,)))
+        target = next(order_of(now, self.request, self.state, self.order), None)
+        if target is None:
+            target = min(self.state.targets, key=lambda one: one.until)  # the last one is never locked out
+        self._put(target, now, self.samples[target.index](now, self.chance), now, ())
 
-    def _ask(self, target: TargetState, now: float, call: _Call) -> None:
-        trial = self.state.begin(target, now)
-        outcome = self.samples[target.index](now, self.chance)
+    def _put(
+        self, target: TargetState, now: float, outcome: Outcome, begun: float, asked: tuple[TargetState, ...]
+    ) -> None:
+        """Ask a target, whose answer is known in a simulation; ``asked`` are those before it."""
         self.number += 1
-        self.found.attempts += 1
-        self.found.shares[target.name] += 1
-        heapq.heappush(self.events, (now + outcome[0], self.number, target, trial, outcome, call))
+        event = (now + outcome[0], self.number, target, self.state.begin(target, now), outcome, begun, asked)
+        heapq.heappush(self.events, event)
 
-    def _end(self, now: float, number: int, target: TargetState, trial: Trial, outcome: Outcome, call: _Call) -> None:
+    def _end(
+        self,
+        now: float,
+        number: int,
+        target: TargetState,
+        trial: Trial,
+        outcome: Outcome,
+        begun: float,
+        asked: tuple[TargetState, ...],
+    ) -> None:
         if outcome[1] is None:
             self.state.answered(target, trial, now, outcome[0], False, self.size)
             self._pay(target, outcome)
-            self.found.seconds.append(now - call.begun)
+            self.found.seconds.append(now - begun)
         else:
             self._failed(target, trial, now, outcome)
+            asked = (*asked, target)
             for following in order_of(now, self.request, self.state, self.order):
-                if following not in call.asked:
-                    self._ask(following, now, _Call(call.begun, (*call.asked, following)))
+                if following not in asked:
+                    self._put(following, now, self.samples[following.index](now, self.chance), begun, asked)
                     return
 
     def _failed(self, target: TargetState, trial: Trial, now: float, outcome: Outcome) -> None:
@@ -326,7 +339,7 @@ class _Run:
             budget.was_late(late)
         second = next(order, None) if late else None
         if second is None or delay is None or budget.refuses(state.targets, now + delay) is not None:
-            self._put(first, now, outcome, _Call(now, (first,)))
+            self._put(first, now, outcome, now, ())
             return
         budget.hedged(now + delay)
         self.found.extra += 1
@@ -334,13 +347,12 @@ class _Run:
         wins = other.error is None and (outcome.error is not None or delay + other.seconds < outcome.seconds)
         loser, took = (first, outcome) if wins else (second, other)
         self._pay(loser, took)  # it is billed, at the most in full
-        self.found.attempts += 1
-        self.found.shares[loser.name] += 1
+        self.lost[loser.index] += 1
         if wins:
             state.first_token(first, delay + other.seconds, now + delay + other.seconds, False, self.size)
-            self._put(second, now, Outcome(delay + other.seconds, None, None, other.cost), _Call(now, (first, second)))
+            self._put(second, now, Outcome(delay + other.seconds, None, None, other.cost), now, (first,))
         else:
-            self._put(first, now, outcome, _Call(now, (first, second)))
+            self._put(first, now, outcome, now, (second,))
 
     def _race(self, now: float) -> None:
         """All targets that are ready; the first answer is taken."""
@@ -354,20 +366,12 @@ class _Run:
         self.found.extra += len(ready) - 1
         for outcome, target in drawn:
             if target is not winner[1]:
-                self.found.attempts += 1
-                self.found.shares[target.name] += 1
                 if outcome.error is None:
+                    self.lost[target.index] += 1
                     self._pay(target, outcome)
                 else:
                     self._failed(target, self.state.begin(target, now), now, outcome)
-        self._put(winner[1], now, winner[0], _Call(now, tuple(ready)))
-
-    def _put(self, target: TargetState, now: float, outcome: Outcome, call: _Call) -> None:
-        trial = self.state.begin(target, now)
-        self.number += 1
-        self.found.attempts += 1
-        self.found.shares[target.name] += 1
-        heapq.heappush(self.events, (now + outcome.seconds, self.number, target, trial, outcome, call))
+        self._put(winner[1], now, winner[0], now, tuple(ready))
 
 
 def profiles(given: Mapping[str, Profile], names: Sequence[str], usual: Profile) -> Iterator[tuple[str, Sample]]:

@@ -106,8 +106,8 @@ class TargetState:
             self.usual = seconds
         elif seconds < usual:
             self.usual = usual + _QUICKLY * (seconds - usual)
-        else:
-            self.usual = usual + (seconds - usual) * (1.0 - math.exp(-max(0.0, passed) / _USUAL))
+        elif passed > 0:
+            self.usual = usual + (seconds - usual) * min(1.0, passed / _USUAL)
         self.typical = seconds if not typical else typical * _STEP if seconds > typical else typical / _STEP
         self.measured = now
 
@@ -185,11 +185,17 @@ class RouterState:
 
     def begin(self, target: TargetState, now: float) -> Trial:
         """A target is asked; the last candidate also if its circuit is open."""
-        wait, trial, _ = target.breaker.admit(now)
+        breaker = target.breaker
+        if breaker.closed:
+            trial = breaker.common_trial
+        else:
+            wait, trial, _ = breaker.admit(now)
+            if wait > 0:
+                trial = Trial(_FORCED)
         with self._lock:
             target.in_flight += 1
             target.requests += 1
-        return trial if wait <= 0 else Trial(_FORCED)
+        return trial
 
     def first_token(
         self, target: TargetState, seconds: float, now: float, streamed: bool = False, size: int = 0
