@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from provider_kit.client.collection import load_config as load_config
     from provider_kit.client.collection import load_encrypted_config as load_encrypted_config
     from provider_kit.client.files import Files as Files
-    from provider_kit.client.health import HealthChecker as HealthChecker
+    from provider_kit.client.health_checker import HealthChecker as HealthChecker
     from provider_kit.client.ollama import OllamaModels as OllamaModels
     from provider_kit.client.rate_limiter import RateLimiter as RateLimiter
     from provider_kit.client.rate_limits import RateLimits as RateLimits
@@ -319,7 +319,7 @@ _HOMES = names_by_module(
         provider_kit.client.client: Client
         provider_kit.client.collection: Clients ProviderFactory load_config load_encrypted_config
         provider_kit.client.files: Files
-        provider_kit.client.health: HealthChecker
+        provider_kit.client.health_checker: HealthChecker
         provider_kit.client.ollama: OllamaModels
         provider_kit.client.rate_limiter: RateLimiter
         provider_kit.client.rate_limits: RateLimits

@@ -147,7 +147,7 @@ class ProviderKitError(Exception):
     hint: str | None = None
     #: The entry of the error guide: ``provider-kit explain <topic>``.
     topic: str = "provider_kit"
-    #: How a router passed the call on, see :class:`Routing`; ``None`` without a router.
+    #: How a router passed the call on (a ``Routing``); ``None`` without a router.
     routing: Any = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

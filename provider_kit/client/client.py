@@ -264,8 +264,7 @@ class Client(AssembledClient):
 
     @property
     def rate_limits(self) -> RateLimits:
-        """The limits the provider last reported, for each key and model that was used; and what they allow now:
-        ``rate_limits.can_make_request("gpt-5-mini", tokens=2000)``."""
+        """The limits the provider last reported, for each key and model that was used, and what they allow now."""
         return RateLimits(self._admission.header_limits, self._engine.parts.endpoint.clock())
 
     @property

@@ -8,7 +8,8 @@ from typing import Any
 from provider_kit.client.client import Client
 from provider_kit.client.route_targets import Target
 from provider_kit.client.router import Router
-from provider_kit.config.routes import RouteMember, RoutingConfig, error_classes, members_of, strategy_of
+from provider_kit.config.routes import RouteMember, RoutingConfig, members_of, strategy_of
+from provider_kit.policies.failure_rules import errors_by_name
 
 __all__ = ["router_of"]
 
@@ -26,7 +27,7 @@ def router_of(name: str, route: RoutingConfig, find: Callable[[str], Client | Ro
     """
     targets = _targets(name, route, find)
     labels = {one.provider: target.name for one, target in zip(members_of(route), targets, strict=True)}
-    known = error_classes()
+    known = errors_by_name()
     words: Any = None if route.fallback_on is None else [known.get(one, one) for one in route.fallback_on]
     return Router(
         targets,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from provider_kit.client.conversation_verbs import ConversationVerbs
-from provider_kit.client.health import HealthVerbs
+from provider_kit.client.health_verbs import HealthVerbs
 from provider_kit.client.model_verbs import ModelVerbs
 from provider_kit.client.run_verbs import RunVerbs
 from provider_kit.client.streams import AsyncChatStream, ChatStream

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 
-from provider_kit import errors
 from provider_kit.config.document import Item
 from provider_kit.config.reader import MISSING, Reader
-from provider_kit.errors import ConfigError, ProviderKitError
+from provider_kit.errors import ConfigError
 from provider_kit.model.config import CircuitBreakerConfig
 from provider_kit.model.did_you_mean import did_you_mean
+from provider_kit.policies.failure_rules import errors_by_name
 from provider_kit.policies.routing.hedging import Hedge
 from provider_kit.policies.routing.racing import Race
 from provider_kit.wire.redaction import redact
@@ -20,7 +20,7 @@ from provider_kit.wire.redaction import redact
 if TYPE_CHECKING:
     from provider_kit.config.configuration import Configuration
 
-__all__ = ["RouteMember", "RoutingConfig", "error_classes", "read_routes"]
+__all__ = ["RouteMember", "RoutingConfig", "read_routes"]
 
 _WORDS = ("refusal", "invalid_output")
 
@@ -108,12 +108,6 @@ class RoutingConfig:
     race: Race | None = None
     #: A comment.
     description: str | None = None
-
-
-def error_classes() -> dict[str, type[ProviderKitError]]:
-    """The errors of this library, by their names."""
-    found = {name: getattr(errors, name) for name in errors.__all__}
-    return {name: kind for name, kind in found.items() if isinstance(kind, type) and issubclass(kind, ProviderKitError)}
 
 
 def members_of(route: RoutingConfig | RouteMember) -> Iterator[RouteMember]:
@@ -234,7 +228,7 @@ def _check_weights(route: RoutingConfig, item: Item, path: str, reader: Reader) 
 
 def _check_words(route: RoutingConfig, item: Item, path: str, reader: Reader) -> bool:
     good = True
-    known = (*_WORDS, *error_classes())
+    known = (*_WORDS, *errors_by_name())
     for number, word in enumerate(route.fallback_on or ()):
         if word not in known:
             place = item.value["fallback_on"].value[number]

@@ -330,8 +330,10 @@ class ChatResponse(Generic[T_co]):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What a router decided, in plain values: ``racing_winner`` and ``racing_latency_ms``, or ``fallback_provider``
-        and ``fallback_index``; empty without a router."""
+        """The decisions of a router as plain values; empty without a router.
+
+        They are ``racing_winner`` and ``racing_latency_ms``, or ``fallback_provider`` and ``fallback_index``.
+        """
         return {} if self.routing is None else self.routing.metadata()
 
     def price_by(self, prices: Prices, model: str) -> None:

@@ -34,7 +34,6 @@ __all__ = [
     "KeyParked",
     "KeySwitched",
     "KeyWait",
-    "OfRouter",
     "ProviderSwitched",
     "RaceDecided",
     "RateLimitLearned",
@@ -297,14 +296,14 @@ class CircuitClosed(CircuitChanged):
 
 
 @define(kw_only=True)
-class OfRouter(_OfRouting):
+class _OfRouter(_OfRouting):
     """An event of a router."""
 
     #: Name of the target concerned.
     target: str | None = None
 
 
-class RouteChosen(OfRouter):
+class RouteChosen(_OfRouter):
     """A router asks a target."""
 
     __slots__ = ()
@@ -312,28 +311,28 @@ class RouteChosen(OfRouter):
     level = _DEBUG
 
 
-class ProviderSwitched(OfRouter):
+class ProviderSwitched(_OfRouter):
     """A target failed, or its answer was not accepted; another one is asked."""
 
     __slots__ = ()
     name = "failover"
 
 
-class HedgeStarted(OfRouter):
+class HedgeStarted(_OfRouter):
     """A target is late; another one is asked at the same time."""
 
     __slots__ = ()
     name = "hedge"
 
 
-class RaceDecided(OfRouter):
+class RaceDecided(_OfRouter):
     """One of several targets that were asked at once has won."""
 
     __slots__ = ()
     name = "race"
 
 
-class TargetCooling(OfRouter):
+class TargetCooling(_OfRouter):
     """A target is not asked for a while; or all are out, and a call waits for the first one."""
 
     __slots__ = ()
@@ -341,7 +340,7 @@ class TargetCooling(OfRouter):
     level = _WARNING
 
 
-class TargetBack(OfRouter):
+class TargetBack(_OfRouter):
     """A target answers again."""
 
     __slots__ = ()

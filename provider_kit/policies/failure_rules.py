@@ -45,7 +45,16 @@ from provider_kit.errors import (
     UnsupportedParameterError,
 )
 
-__all__ = ["FAILURE_RULES", "TOKEN_REFUSED", "FailureRule", "KeyAction", "SameKey", "may_repeat", "rule_for"]
+__all__ = [
+    "FAILURE_RULES",
+    "TOKEN_REFUSED",
+    "FailureRule",
+    "KeyAction",
+    "SameKey",
+    "errors_by_name",
+    "may_repeat",
+    "rule_for",
+]
 
 
 class KeyAction(Enum):
@@ -132,6 +141,18 @@ FAILURE_RULES: tuple[FailureRule, ...] = (
 
 #: An access token that the provider refuses is refreshed once, and the call is retried with it at once.
 TOKEN_REFUSED = FailureRule("token refused", (AuthenticationError,), "no", False, _NOT, "keys gone", False)
+
+
+def errors_by_name() -> dict[str, type[ProviderKitError]]:
+    """The errors of this library, by the names of their classes."""
+    found: dict[str, type[ProviderKitError]] = {}
+    waiting: list[type[ProviderKitError]] = [ProviderKitError]
+    while waiting:
+        kind = waiting.pop()
+        if kind.__module__ == ProviderKitError.__module__:
+            found[kind.__name__] = kind
+        waiting.extend(kind.__subclasses__())
+    return found
 
 
 def may_repeat(error: ProviderKitError) -> bool:

@@ -332,7 +332,7 @@ async def race(walk: Walk, config: Race) -> Reply:
             if ended is None:
                 break
             if ended.error is not None:
-                if not isinstance(ended.error, ProviderKitError):
+                if not isinstance(ended.error, ProviderKitError) or _is_cancelled(walk):
                     raise ended.error
                 await settle_failure(walk, ended.asked, ended.error)
                 continue
@@ -354,6 +354,10 @@ async def race(walk: Walk, config: Race) -> Reply:
         return all_failed(walk)
     finally:
         await contest.dismiss(_LEFT)
+
+
+def _is_cancelled(walk: Walk) -> bool:
+    return walk.call.cancel is not None and walk.call.cancel.cancelled
 
 
 async def _too_late(walk: Walk, contest: Contest, seconds: float) -> None:

@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 
 from attrs import define, evolve, field
 
-from provider_kit import errors
-from provider_kit.errors import ConfigError, ProviderKitError
+from provider_kit.errors import ConfigError, InternalServerError
 from provider_kit.model.config import CircuitBreakerConfig
 from provider_kit.policies.circuit_breaker import Trial
-from provider_kit.policies.failure_rules import rule_for
+from provider_kit.policies.failure_rules import errors_by_name, rule_for
 from provider_kit.policies.routing.cooldown import cooldown_of
 from provider_kit.policies.routing.hedging import Hedge, HedgeBudget, hedge_delay
 from provider_kit.policies.routing.histogram import LatencyHistogram, size_class
@@ -181,10 +180,7 @@ def arrivals(calls: int, rate: float, chance: random.Random) -> list[float]:
 @lru_cache(maxsize=1000)
 def _consequence(error: str, retry_after: float | None) -> tuple[bool, float, str]:
     """Whether an error counts against the circuit, the seconds for which its target cools down, and why."""
-    kind = getattr(errors, error, None)
-    if not (isinstance(kind, type) and issubclass(kind, ProviderKitError)):
-        kind = errors.InternalServerError
-    made = kind("")
+    made = errors_by_name().get(error, InternalServerError)("")
     if retry_after is not None:
         vars(made)["retry_after"] = retry_after
     seconds, reason = cooldown_of(made)

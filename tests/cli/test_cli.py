@@ -212,7 +212,7 @@ def test_an_error_without_a_hint_is_one_line(run, monkeypatch):
         def failing(*args, hint=hint, **options):
             raise ConfigError("no", hint=hint)
 
-        monkeypatch.setattr("provider_kit.cli.chat.open_client", failing)
+        monkeypatch.setattr("provider_kit.cli.chat.open_model", failing)
         result = run("chat", "Hello")
         assert result.stderr == "Error: no\nMore: provider-kit explain invalid_config\n"
         assert result.exit_code == 2

@@ -163,7 +163,7 @@ def test_lists_below_providers(write, monkeypatch):
 
 
 def test_routes(write, monkeypatch):
-    """Named choices; models behind a slash make clients of their own."""
+    """Named choices, which are routers; models behind a slash make clients of their own."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     path = write(
         "providers: {openai: {model: gpt-4o}, demo: {}}\n"
@@ -171,12 +171,12 @@ def test_routes(write, monkeypatch):
     )
     clients = load_config(path)
     assert clients.routing["careful"].strategy == "fallback"
-    assert [f"{c.provider}/{c.model}" for c in clients.route("careful")] == [
-        "openai/gpt-4o",
-        "openai/gpt-4o-mini",
-        "demo/echo",
-    ]
-    assert clients["openai/gpt-4o-mini"] is clients.route("careful")[1]
+    router = clients["careful"]
+    assert router is clients.route("careful")
+    assert "careful" in clients
+    assert list(clients) == ["openai", "demo"]
+    assert (router.name, router.strategy) == ("careful", "fallback")
+    assert router.targets == ["openai/gpt-4o", "openai/gpt-4o-mini", "demo/echo"]
     with pytest.raises(ConfigError, match="has no route 'carefull'") as caught:
         clients.route("carefull")
     assert "'careful'" in caught.value.hint

@@ -12,7 +12,8 @@ from provider_kit.transports.requests_transport import RequestsTransport
 
 VERBS = (
     *("chat", "stream", "run", "stream_run", "step", "map"),
-    *("models", "embed", "count_tokens", "health_check", "diagnose", "close"),
+    *("models", "embed", "count_tokens", "health_check", "test_connection"),
+    *("diagnose", "close"),
 )
 #: Those that return an iterator at once.
 ITERATED = ("stream", "stream_run", "map")

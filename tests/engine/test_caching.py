@@ -228,7 +228,7 @@ def test_every_argument_of_a_call_is_in_the_test_above_or_changes_no_answer():
     from provider_kit.model.inputs import ChatOptions
 
     elsewhere = {"prompt", "files", "system"}  # they become messages
-    harmless = {"timeout", "total_timeout", "on_unsupported", "response_cache", "cancel"}
+    harmless = {"timeout", "total_timeout", "on_unsupported", "response_cache", "cancel", "fallback"}
     of_other_models = {"top_k", "reasoning", "reasoning_effort", "verbosity", "cache", "cache_key", "metadata"}
     named = {name for change in CHANGES.values() for name in change}
     assert set(ChatOptions.__annotations__) - elsewhere - harmless - of_other_models - named == set()

@@ -1,5 +1,7 @@
 """Routers over scripted targets: one clock, one record of who was asked, an answer for each request."""
 
+import socket
+import threading
 from collections import deque
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -139,3 +141,48 @@ def quiet(function, *args, **options):
     """Call, whatever comes of it."""
     with suppress(Exception):
         return function(*args, **options)
+
+
+class Silent:
+    """A server that never answers; it knows how many connections are open."""
+
+    def __init__(self):
+        self.open = self.asked = 0
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
+
+    def _accept(self):
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with connection, suppress(OSError):
+            connection.settimeout(20)
+            with self._lock:
+                self.open += 1
+            while connection.recv(65536):
+                self.asked += 1
+            with self._lock:
+                self.open -= 1
+
+    def client(self, **options):
+        return Client("openai/gpt-4o", base_url=self.url, api_key=KEY, max_retries=0, **options)
+
+    def close(self):
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._acceptor.join(3)
+
+
+@pytest.fixture
+def silent():
+    """A server that never answers."""
+    server = Silent()
+    yield server
+    server.close()

@@ -16,6 +16,7 @@ from provider_kit import (
     Budget,
     ChatResponse,
     ChatStream,
+    Choices,
     Chunk,
     CircuitBreakerConfig,
     CircuitStatus,
@@ -33,6 +34,7 @@ from provider_kit import (
     FinishReason,
     FunctionTool,
     HealthStatus,
+    Hedge,
     Image,
     KeyManager,
     KeyStatus,
@@ -47,16 +49,23 @@ from provider_kit import (
     ProviderConfig,
     ProviderFactory,
     ProviderKitError,
+    Race,
     RateLimitConfig,
     RateLimiter,
-    RateLimitInfo,
+    RateLimits,
     Reasoning,
     RefreshStrategy,
     ResponseCache,
+    Router,
+    RouteRequest,
+    Routing,
     RunResult,
     RunStream,
     Step,
     StreamError,
+    Target,
+    TargetState,
+    TestResult,
     Timeout,
     TokenInfo,
     TokenStorage,
@@ -142,7 +151,7 @@ def reliability() -> None:
         response_cache=ResponseCache(ttl=60),
         on_event=listen,
     )
-    assert_type(client.rate_limits, list[RateLimitInfo])
+    assert_type(client.rate_limits, RateLimits)
     assert_type(client.circuit, CircuitStatus | None)
     assert_type(client.keys.status(), list[KeyStatus])
     manager = KeyManager("openai", ["a", "b"])
@@ -191,9 +200,9 @@ async def awaited_logins(authenticator: OAuthAuthenticator) -> None:
 
 def configuration_files() -> None:
     clients = load_config("config.yaml")
-    assert_type(clients["openai"], Client)
-    assert_type(clients.default, Client)
-    assert_type(clients.route("usual"), list[Client])
+    assert_type(clients["openai"], Client | Router)
+    assert_type(clients.default, Client | Router)
+    assert_type(clients.route("usual"), Router)
     assert_type(Client.from_config("openai", timeout=3), Client)
     assert_type(ProviderFactory().create("openai", api_key="k"), Client)
 
@@ -317,3 +326,20 @@ def mistakes_are_seen(client: Client) -> None:
     client.conversation("x", systm="y")  # type: ignore[call-arg]
     print(client.chat("x").parsed.name)  # type: ignore[attr-defined]
     del number
+
+
+def longest_name(now: float, request: RouteRequest, state: Choices) -> list[TargetState]:
+    return sorted(state.targets, key=lambda target: -len(target.name))
+
+
+def routers() -> None:
+    router = Router(["openai/gpt-5-mini", Target("anthropic/claude-haiku-4-5", weight=2)], strategy="latency")
+    reply = router.chat("Hello", fallback=False)
+    assert_type(reply, ChatResponse[None])
+    assert_type(reply.routing, Routing | None)
+    assert_type(router.chat("Hello", output_type=int).parsed, int)
+    Router([router, Client("demo")], Hedge(after="p95", budget=0.05))
+    Router(["demo/echo"], Race(judge=lambda answer: len(answer.text)))
+    Router(["demo/echo"], longest_name)
+    assert_type(router.test_connection(), TestResult)
+    assert_type(Client("demo").rate_limits.can_make_request("gpt-5-mini", 100), bool)

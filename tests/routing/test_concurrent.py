@@ -1,0 +1,351 @@
+"""Several targets at once over real sockets: hedges and races, their losers, and what is told of them."""
+
+import asyncio
+import gc
+import threading
+import time
+import warnings
+
+import pytest
+
+from provider_kit import (
+    AllProvidersFailedError,
+    APITimeoutError,
+    CallCancelledError,
+    CancelToken,
+    ConfigError,
+    Hedge,
+    InvalidRequestError,
+    Race,
+    Router,
+    Target,
+    Tool,
+)
+from provider_kit.testing import FakeServer
+
+
+@pytest.fixture
+def servers():
+    with FakeServer() as a, FakeServer() as b, FakeServer() as c:
+        yield a, b, c
+
+
+@pytest.fixture
+def fleet_of(servers):
+    """A function: a router over the three servers."""
+    made = []
+
+    def make(strategy, count=3, **options):
+        kinds = ("openai/gpt-4o", "anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-flash")
+        clients = [server.client(kind, max_retries=0) for server, kind in zip(servers, kinds, strict=True)]
+        made.extend(clients)
+        targets = [Target(client, name=name) for client, name in zip(clients[:count], "abc", strict=False)]
+        return Router(targets, strategy, **options)
+
+    yield make
+    for client in made:
+        client.close()
+
+
+def wait_for(condition, seconds=3.0):
+    """Whether something becomes true."""
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.005)
+    return condition()
+
+
+# ------------------------------------------------------------------------------------------------ races
+
+
+def test_the_first_answer_wins(servers, fleet_of, ask):
+    """The others are cancelled, and their sockets closed."""
+    a, b, c = servers
+    a.fault(latency=3)
+    b.fault(latency=0.05)
+    c.fault(latency=3)
+    started = time.monotonic()
+    answer = ask(fleet_of(Race()), "Hello")
+    assert time.monotonic() - started < 2
+    assert answer.routing.target == "b"
+    assert answer.metadata["racing_winner"] == "b"
+    assert 40 < answer.metadata["racing_latency_ms"] < 2000
+    outcomes = {one.target: one.outcome for one in answer.routing.attempts}
+    assert outcomes == {"a": "cancelled", "b": "answered", "c": "cancelled"}
+    assert answer.cost_is_minimum
+    assert answer.routing.cost_is_minimum
+    assert [one.may_be_billed for one in answer.attempts] == [True, True, False]
+
+
+def test_a_failure_is_no_answer(servers, fleet_of, ask):
+    """The race goes on among the others; what failed is on record."""
+    a, b, c = servers
+    a.fault(500)
+    b.fault(429)
+    c.fault(latency=0.2)
+    answer = ask(fleet_of(Race()), "Hello")
+    assert answer.routing.target == "c"
+    assert {one.error for one in answer.routing.attempts} == {"InternalServerError", "RateLimitError", None}
+
+
+def test_all_failing_is_one_error(servers, fleet_of, ask):
+    """With all of them."""
+    for server in servers:
+        server.fault(500)
+    with pytest.raises(AllProvidersFailedError) as caught:
+        ask(fleet_of(Race()), "Hello")
+    assert len(caught.value.exceptions) == 3
+
+
+def test_none_in_time_is_one_error(silent, ask):
+    """Race(timeout=…): nobody waits for ever; trying again may help."""
+    clients = [silent.client(), silent.client()]
+    started = time.monotonic()
+    with pytest.raises(AllProvidersFailedError) as caught:
+        ask(Router(clients, Race(timeout=0.2)), "Hello")
+    assert time.monotonic() - started < 2
+    assert all(isinstance(one, APITimeoutError) for one in caught.value.exceptions)
+    assert caught.value.retryable
+    assert "0.2 s" in str(caught.value)
+    assert wait_for(lambda: silent.open == 0, 1)
+
+
+def test_the_judge_chooses_among_those_that_answer_in_time(servers, fleet_of, ask):
+    """Within the grace period after the first one; a stream is judged when it is complete."""
+    a, b, c = servers
+    a.reply("short")
+    b.reply("the longest answer of all of them")
+    c.reply("a very, very, very, very long answer that comes too late")
+    c.fault(latency=3)
+    answer = ask(fleet_of(Race(judge=lambda reply: len(reply.text), grace=0.5)), "Hello")
+    assert answer.text == "the longest answer of all of them"
+    assert {one.target: one.outcome for one in answer.routing.attempts}["a"] == "cancelled"
+    lost = next(one for one in answer.routing.attempts if one.target == "a")
+    assert lost.usage.output_tokens > 0
+    assert answer.routing.cost > answer.cost
+
+
+def test_a_judge_that_raises_is_named(fleet_of, ask):
+    """It is a mistake of the program's."""
+
+    def judge(reply):
+        return reply.no_such_thing
+
+    with pytest.raises(ConfigError, match=r"judge of the race failed: AttributeError"):
+        ask(fleet_of(Race(judge=judge)), "Hello")
+
+
+def test_an_asynchronous_judge_is_for_asyncio(servers, fleet_of):
+    """In the blocking world it is refused before anything is sent."""
+
+    async def judge(reply):
+        return len(reply.text)
+
+    router = fleet_of(Race(judge=judge))
+    with pytest.raises(InvalidRequestError, match="judge of the race is asynchronous"):
+        router.chat("Hello")
+    assert all(not server.requests for server in servers)
+    assert asyncio.run(router.achat("Hello")).routing.raced
+
+
+def test_history_decides_among_those_that_answer_in_time(servers, fleet_of, ask):
+    """weighted: the one that won most often and is fastest."""
+    router = fleet_of(Race(winner="weighted", grace=1.0))
+    c = router.target_states[2]
+    c.races, c.wins, c.first_token = 10, 10, 0.01
+    for state in router.target_states[:2]:
+        state.races, state.wins, state.first_token = 10, 0, 5.0
+    servers[2].fault(latency=0.15)
+    assert ask(router, "Hello").routing.target == "c"
+
+
+# ------------------------------------------------------------------------------------------------ hedges
+
+
+def test_a_late_target_is_joined_by_another_one(servers, fleet_of, ask):
+    """The first one stays in the running; its rest is not read."""
+    a, _, _ = servers
+    a.fault(latency=3)
+    answer = ask(fleet_of(Hedge(after=0.1, budget=1), count=2), "Hello")
+    assert answer.routing.target == "b"
+    first, second = answer.routing.attempts
+    assert (first.outcome, second.outcome) == ("cancelled", "answered")
+    assert second.concurrent
+    assert answer.cost_is_minimum
+
+
+def test_a_target_in_time_stays_alone(servers, fleet_of, ask):
+    """Nothing else is asked."""
+    answer = ask(fleet_of(Hedge(after=1.0, budget=1), count=2), "Hello")
+    assert [one.target for one in answer.routing.attempts] == ["a"]
+    assert not servers[1].requests
+
+
+def test_the_first_may_still_win(servers, fleet_of, ask):
+    """Whoever answers first."""
+    a, b, _ = servers
+    a.fault(latency=0.3)
+    b.fault(latency=3)
+    answer = ask(fleet_of(Hedge(after=0.1, budget=1), count=2), "Hello")
+    assert answer.routing.target == "a"
+
+
+def test_a_failure_falls_over_as_ever(servers, fleet_of, ask):
+    """Hedging adds to the fallback."""
+    a, b, _ = servers
+    a.fault(500)
+    b.fault(500)
+    answer = ask(fleet_of(Hedge(after=1.0, budget=1)), "Hello")
+    assert answer.routing.target == "c"
+
+
+def test_what_arrived_before_the_end_is_on_record(servers, fleet_of, ask):
+    """A loser that was refused is a failure, with its status; nothing that arrived is lost."""
+    a, b, _ = servers
+    a.fault(429, latency=0.25)
+    b.fault(latency=0.5)
+    answer = ask(fleet_of(Hedge(after=0.1, budget=1), count=2), "Hello")
+    assert answer.routing.target == "b"
+    assert answer.routing.attempts[0].status_code == 429
+    assert [one.error for one in answer.attempts] == ["RateLimitError", None]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tools": [Tool("pay", "Pays.")]},
+        {"extra_body": {"store": True}},
+        {"extra_body": {"background": True}},
+    ],
+)
+def test_nothing_with_effects_is_asked_twice(servers, fleet_of, ask, options):
+    """Tools, and what a provider keeps."""
+    servers[0].fault(latency=0.4)
+    answer = ask(fleet_of(Hedge(after=0.05, budget=1), count=2), "Hello", **options)
+    assert [one.target for one in answer.routing.attempts] == ["a"]
+    assert not servers[1].requests
+
+
+def test_a_used_up_budget_hedges_nothing(servers, fleet_of, call):
+    """Five of a hundred: the first call is no hundred."""
+    servers[0].fault(latency=0.3)
+    answer = call.chat(fleet_of(Hedge(after=0.05, budget=0.05), count=2), "Hello")
+    assert len(answer.routing.attempts) == 1
+
+
+def test_drained_losers_tell_what_they_cost(servers, fleet_of):
+    """losers='drain': read in the background, for their usage."""
+    a, _, _ = servers
+    a.fault(latency=0.4)
+    router = fleet_of(Hedge(after=0.1, budget=1, losers="drain"), count=2)
+    answer = router.chat("Hello")
+    assert answer.routing.target == "b"
+    loser = answer.routing.attempts[0]
+    assert loser.outcome == "draining"
+    assert answer.routing.cost_is_minimum
+    assert wait_for(lambda: loser.outcome == "drained")
+    assert loser.usage.input_tokens > 0
+    assert not answer.routing.cost_is_minimum
+    assert answer.routing.cost > answer.cost
+
+
+def test_drained_streams_are_read_to_their_end(servers, fleet_of):
+    """And closed."""
+    a, _, _ = servers
+    a.reply("word " * 50)
+    a.fault(latency=0.4)
+
+    async def main():
+        router = fleet_of(Hedge(after=0.1, budget=1, losers="drain"), count=2)
+        async with router.astream("Hello") as stream:
+            async for _ in stream:
+                pass
+        loser = stream.response.routing.attempts[0]
+        for _ in range(400):
+            if loser.outcome == "drained":
+                break
+            await asyncio.sleep(0.005)
+        assert loser.outcome == "drained"
+        assert loser.usage.output_tokens > 10
+        await router.aclose()
+
+    asyncio.run(main())
+
+
+def test_closing_the_router_ends_what_is_drained(servers, fleet_of):
+    """No task is left."""
+    servers[0].fault(latency=30)
+
+    async def main():
+        router = fleet_of(Hedge(after=0.05, budget=1, losers="drain"), count=2)
+        await router.achat("Hello")
+        await router.aclose()
+        await asyncio.sleep(0)
+        return [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+    begun = time.monotonic()
+    left = asyncio.run(main())
+    assert time.monotonic() - begun < 5
+    assert len(left) <= 1  # the exchange itself, which asyncio.run cancels
+
+
+# ------------------------------------------------------------------------------------------------ leaving
+
+
+@pytest.mark.parametrize("strategy", [Race(), Hedge(after=0.05, budget=1)])
+def test_a_cancelled_call_leaves_nothing_open(silent, strategy):
+    """Whoever was asked."""
+    router = Router([silent.client(), silent.client()], strategy)
+    token = CancelToken()
+    threading.Timer(0.3, token.cancel).start()
+    begun = time.monotonic()
+    with pytest.raises(CallCancelledError):
+        router.chat("Hello", cancel=token)
+    assert time.monotonic() - begun < 1
+    assert silent.asked == 2
+    assert wait_for(lambda: silent.open == 0, 1)
+    assert all(one.in_flight == 0 for one in router.state())
+
+
+@pytest.mark.parametrize("strategy", [Race(), Hedge(after=0.05, budget=1)])
+def test_a_cancelled_task_leaves_nothing_open(silent, strategy):
+    """asyncio: the tasks of all targets end with it."""
+    router = Router([silent.client(), silent.client()], strategy)
+
+    async def main():
+        task = asyncio.create_task(router.achat("Hello"))
+        await asyncio.sleep(0.3)
+        assert silent.asked == 2
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.3)
+        assert silent.open == 0
+
+    asyncio.run(main())
+    assert all(one.in_flight == 0 for one in router.state())
+
+
+@pytest.mark.parametrize("strategy", [Race(), Hedge(after=0.05, budget=1)])
+def test_losers_close_their_sockets_at_once(silent, servers, fleet_of, ask, strategy):
+    """Before their servers have said a word."""
+    quick = servers[0].client("openai/gpt-4o")
+    answer = ask(Router([silent.client(), quick], strategy), "Hello")
+    quick.close()
+    assert answer.routing.attempts[0].outcome == "cancelled"
+    assert wait_for(lambda: silent.open == 0, 1)
+
+
+def test_many_races_leak_nothing(servers, fleet_of, ask):
+    """No socket, thread or task; no warning either."""
+    router = fleet_of(Race())
+    ask(router, "Hello")
+    before = threading.active_count()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(20):
+            ask(router, "Hello")
+        gc.collect()
+    assert wait_for(lambda: threading.active_count() <= before + 2)
+    assert all(one.in_flight == 0 for one in router.state())
+    assert wait_for(lambda: sum(server.open_connections for server in servers) <= 6)
