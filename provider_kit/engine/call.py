@@ -12,6 +12,7 @@ from typing import Any
 from attrs import define, evolve
 
 from provider_kit.dialects.ollama_chat.management import OllamaCall
+from provider_kit.errors import StreamError
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatRequest, ChatResponse, numbered
 from provider_kit.model.config import DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, OnUnsupported, Timeout
@@ -50,6 +51,11 @@ class Route:
             attempt.used(*answer.unread_usage())
             if self.note_answer is not None and answer.id is not None:
                 self.note_answer(answer.id, attempt.target)
+
+    def explain(self, error: StreamError) -> None:
+        """Attach the decisions to the error of a stream that broke off, and the attempts at earlier targets."""
+        error.routing = self.routing
+        error.attempts = numbered((*self.routing.earlier, *error.attempts))
 
 
 @define(eq=False)

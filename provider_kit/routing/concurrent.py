@@ -153,7 +153,7 @@ class Contest:
             if entrant is but or entrant.dismissed:
                 continue
             entrant.dismissed = True
-            if entrant.seen and entrant.reply is None:
+            if entrant.asked.settled:
                 continue  # it failed, which is on record
             await self._leave(entrant, reason)
 

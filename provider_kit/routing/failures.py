@@ -33,6 +33,7 @@ async def settle_failure(walk: Walk, asked: Asked, error: ProviderKitError) -> b
     now = walk.runtime.now()
     of_caller = isinstance(error, CallCancelledError) or (isinstance(error, DeadlineExceededError) and _over(walk, now))
     attempts = error.attempts
+    asked.settled = True
     record.duration = now - asked.begun
     record.outcome, record.error = "failed", type(error).__name__
     record.status_code = getattr(error, "status_code", None)
@@ -133,10 +134,6 @@ def all_failed(walk: Walk) -> Reply:
     if len(errors) == 1 and (len(walk.candidates) == 1 or not walk.call.fallback):
         raise raised(walk, errors[0]) from errors[0].__cause__
     now = walk.runtime.now()
-    for target in walk.candidates:
-        if id(target) not in walk.asked and target.state.until > now:
-            returns = target.state.until - now
-            walk.routing.excluded[walk.path + target.name] = f"{target.state.reason}; it returns in {returns:.0f} s"
     wait = walk.router.state.earliest_return([target.state for target in walk.candidates], now)
     limited = bool(errors) and all(getattr(one, "status_code", None) == 429 for one in errors)
     made = AllProvidersFailedError(

@@ -41,7 +41,7 @@ _SHARE = 0.5
 class Asked:
     """One target that is asked."""
 
-    __slots__ = ("begun", "elsewhere", "record", "returned", "route", "target", "trial")
+    __slots__ = ("begun", "elsewhere", "record", "returned", "route", "settled", "target", "trial")
 
     def __init__(
         self, target: RouteTarget, trial: Trial, record: RouteAttempt, begun: float, elsewhere: bool, route: Route
@@ -55,6 +55,8 @@ class Asked:
         self.route = route
         #: Whether its answer showed that it is back.
         self.returned = False
+        #: Whether its outcome was noted.
+        self.settled = False
 
 
 class Walk:
@@ -211,7 +213,10 @@ class Walk:
         return None
 
     async def next_target(self) -> RouteTarget | None:
-        """The next candidate to ask; ``None`` if there is none left. May wait for one to return."""
+        """The next candidate to ask; ``None`` if there is none left. May wait for one to return.
+
+        One that is out is asked when all others have failed: the last candidate is never locked out.
+        """
         waits: list[tuple[float, RouteTarget]] = []
         target = self.ready_target(waits=waits)
         if target is not None:
@@ -227,8 +232,6 @@ class Walk:
             self.routing.waited += wait
             await self.emit(TargetCooling, f"no target is ready; waiting {wait:.1f} s for the first one", wait=wait)
             await self._sleep(wait)
-        elif self.asked and all(state.until > now and not state.is_estimate for state in states):
-            return None  # their providers have said when they may be asked again
         return min(rest, key=lambda target: target.state.until)
 
     def _left(self, now: float) -> float:
@@ -311,6 +314,7 @@ class Walk:
         """A target has answered; return whether nothing else is to be done about it."""
         router, now = self.router, self.runtime.now()
         record, state = asked.record, asked.target.state
+        asked.settled = True
         record.duration = record.first_token = seconds = now - asked.begun
         record.outcome = "answered"
         if router.budget is not None:
@@ -353,7 +357,9 @@ class Walk:
 
     def lost(self, asked: Asked, reason: str) -> None:
         """The outcome of a target stays unknown: the caller left, or another one answered first."""
-        now = self.runtime.now()
+        if asked.settled:
+            return
+        asked.settled, now = True, self.runtime.now()
         self.router.state.left(asked.target.state, asked.trial, now)
         record = asked.record
         if record.outcome == "running":

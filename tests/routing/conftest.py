@@ -165,8 +165,9 @@ class Silent:
             connection.settimeout(20)
             with self._lock:
                 self.open += 1
-            while connection.recv(65536):
                 self.asked += 1
+            while connection.recv(65536):
+                pass
             with self._lock:
                 self.open -= 1
 
