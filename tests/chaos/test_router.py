@@ -24,7 +24,7 @@ FAULTS = (
         Fault(status=500),
         Fault(status=503),
         Fault(status=429, retry_after=0.01),
-        Fault(stall_after=0),
+        Fault(stall_after=0, ping=True),
         Fault(cut_after=0),
         Fault(cut_after=3),
     ),
