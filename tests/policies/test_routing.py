@@ -238,6 +238,16 @@ def test_a_circuit_opens_after_repeated_failures():
     assert told == [0.0, 0.0, 30.0]
 
 
+def test_five_failures_in_a_row_open_it_whatever_came_before():
+    """A thousand good answers do not keep a target in that fails now."""
+    target = TargetState("a")
+    state = state_of(target)
+    for number in range(1000):
+        played(state, target, 0.01, number * 0.01)
+    told = [state.failed(target, state.begin(target, 10.0), 10.0, counts=True) for _ in range(5)]
+    assert told == [0.0, 0.0, 0.0, 0.0, 30.0]
+
+
 def test_what_is_not_the_providers_fault_counts_nothing():
     """A refused key is no failure of the circuit."""
     target = TargetState("a")

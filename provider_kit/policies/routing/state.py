@@ -27,6 +27,8 @@ _FORCED = -1
 DECAY = 10.0
 #: Weight of the latest call in the share of failures.
 _ERROR_WEIGHT = 0.1
+#: Failures in a row at which a target counts as broken, however many calls it answered before.
+_IN_A_ROW = 5
 #: Calls in flight at which a returning target counts as returned.
 _RETURNED = 16
 #: Seconds within which a lasting change becomes the normal first-token time of a target.
@@ -57,6 +59,8 @@ class TargetState:
     in_flight: int = 0
     requests: int = 0
     failures: int = 0
+    #: Failures since its last answer.
+    in_a_row: int = 0
     #: Smoothed seconds to the first token, quick to rise and slow to fall; 0 if unknown.
     first_token: float = 0.0
     #: When that was last measured, on the clock.
@@ -231,6 +235,7 @@ class RouterState:
         changed = target.breaker.record(trial, True, now) if self.counts_failures else None
         with self._lock:
             target.in_flight -= 1
+            target.in_a_row = 0
             if seconds is not None:
                 target.measure(seconds, now)
                 if target.histogram is not None:
@@ -259,10 +264,14 @@ class RouterState:
             target.in_flight -= 1
             if counts:
                 target.failures += 1
+                target.in_a_row += 1
                 target.errors += (1.0 - target.errors) * _ERROR_WEIGHT
             if target.ramp > 1 and counts:
                 target.ramp = 1
-        return target.breaker.config.open_for if changed == "open" else 0.0
+        breaker = target.breaker
+        if self.counts_failures and target.in_a_row >= _IN_A_ROW and breaker.closed:
+            changed = breaker.merge_shared("open", now + breaker.config.open_for, now)
+        return breaker.config.open_for if changed == "open" else 0.0
 
     def left(self, target: TargetState, trial: Trial, now: float) -> None:
         """The outcome of an attempt stays unknown."""
