@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import field, frozen
 
 from provider_kit.config.document import Item
-from provider_kit.config.reader import MISSING, Reader
+from provider_kit.config.reader import MISSING, Reader, in_yaml
+from provider_kit.engine.client_arguments import check_defaults
 from provider_kit.errors import ConfigError
 from provider_kit.model.config import CircuitBreakerConfig
 from provider_kit.model.did_you_mean import did_you_mean
@@ -149,7 +150,9 @@ def read_routes(routing: Item, made: Configuration, reader: Reader, check_name: 
             continue
         if not found.providers:
             reader.tell(item, path, "A route needs providers.", "Write providers: [openai, anthropic].")
-        elif good and _check_weights(found, item, path, reader) and _check_words(found, item, path, reader):
+            continue
+        checked = [check(found, item, path, reader) for check in _CHECKS]  # each reports all that it finds
+        if good and all(checked):
             made.routing[name] = found
     _check_cycles(routing, made, reader)
 
@@ -248,6 +251,51 @@ def _check_words(route: RoutingConfig, item: Item, path: str, reader: Reader) ->
     return good
 
 
+def _check_numbers(route: RoutingConfig, item: Item, path: str, reader: Reader) -> bool:
+    good = True
+    if not isinstance(route.wait, bool) and not route.wait >= 0:
+        text, remedy = "wait must be seconds, true or false.", "Write wait: 30, or remove the line."
+        reader.tell(item.value["wait"], f"{path}.wait", text, remedy)
+        good = False
+    if route.min_rate is not None and not 0 < route.min_rate < float("inf"):
+        text, remedy = "min_rate must be characters per second.", "Write min_rate: 20, or remove the line."
+        reader.tell(item.value["min_rate"], f"{path}.min_rate", text, remedy)
+        good = False
+    return good
+
+
+def _check_members_settings(route: RoutingConfig | RouteMember, item: Item, path: str, reader: Reader) -> bool:
+    """Check the strategy of a route or group, and the default arguments of its members."""
+    good = True
+    for name, strategy in (("hedge", "hedge"), ("race", "racing")):
+        if getattr(route, name) is not None and route.strategy != strategy:
+            text = f"{name} belongs to strategy: {strategy}."
+            reader.tell(
+                item.value[name], f"{path}.{name}", text, f"Write strategy: {strategy}, or remove it.", key=True
+            )
+            good = False
+    for number, member in enumerate(route.providers):
+        if isinstance(member, str):
+            continue
+        place, where = item.value["providers"].value[number], f"{path}.providers[{number}]"
+        try:
+            check_defaults(member.defaults)
+        except ConfigError as error:
+            reader.tell(
+                place.value["defaults"],
+                f"{where}.defaults",
+                in_yaml(error.message),
+                in_yaml(error.hint or "Correct it."),
+            )
+            good = False
+        if member.providers:
+            good = _check_members_settings(member, place, where, reader) and good
+    return good
+
+
+_CHECKS = (_check_weights, _check_words, _check_numbers, _check_members_settings)
+
+
 def _check_cycles(routing: Item, made: Configuration, reader: Reader) -> None:
     """A route must not contain itself, directly or through others."""
     for name in list(made.routing):
@@ -281,15 +329,7 @@ def _names_in(route: RoutingConfig | RouteMember) -> Iterator[str]:
 
 
 def strategy_of(route: RoutingConfig | RouteMember) -> str | Hedge | Race:
-    """The strategy of a route or group.
-
-    Raises:
-        ConfigError: It belongs to another strategy than the one that is chosen.
-    """
-    if route.hedge is not None and route.strategy != "hedge":
-        raise ConfigError("hedge: belongs to strategy: hedge.", hint="Write strategy: hedge, or remove it.")
-    if route.race is not None and route.strategy != "racing":
-        raise ConfigError("race: belongs to strategy: racing.", hint="Write strategy: racing, or remove it.")
+    """The strategy of a route or group."""
     if route.strategy == "hedge":
         return route.hedge or Hedge()
     if route.strategy == "racing":
