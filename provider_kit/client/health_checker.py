@@ -16,7 +16,8 @@ from provider_kit.transports.base import Begun, Runtime, Wakeup
 from provider_kit.transports.drive import run_to_completion
 
 if TYPE_CHECKING:
-    from provider_kit.client.verbs import Verbs
+    from provider_kit.client.client import Client
+    from provider_kit.client.router import Router
 
 __all__ = ["HealthChecker"]
 
@@ -49,7 +50,7 @@ class HealthChecker(Closing):
 
     def __init__(
         self,
-        checked: Verbs | Mapping[str, Any],
+        checked: Client | Router | Mapping[str, Client | Router],
         *,
         interval: float = 60.0,
         timeout: float = 10.0,

@@ -219,7 +219,7 @@ class Router(Verbs):
 
     @property
     def model(self) -> str:
-        """The model that stands for all targets: the name of the router."""
+        """The model that stands for all targets, which is the name of the router."""
         return self.name
 
     def explain(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> RouteExplanation:

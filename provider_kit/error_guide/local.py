@@ -165,10 +165,14 @@ ENTRIES = (
     Entry(
         "all_providers_failed",
         ("AllProvidersFailedError",),
-        "Every provider that was tried failed. error.exceptions has their errors, in order.",
+        "Every target of a router that was asked failed. error.exceptions has their errors, in order.",
         False,
         ("A common cause: the network, the proxy, the request itself.", "Several outages at once."),
-        ("Read each of error.exceptions.", "Run provider-kit doctor: it checks every configured provider."),
+        (
+            "Read each of error.exceptions; error.routing tells what was decided.",
+            "Run provider-kit doctor: it checks every configured provider.",
+            "If all are out for a while: error.retry_after says how long, Router(…, wait=30) waits for the first.",
+        ),
         ("Choose providers that do not share infrastructure.",),
     ),
     Entry(

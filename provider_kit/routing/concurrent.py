@@ -165,7 +165,7 @@ class Contest:
             return
         passed = walk.runtime.now() - entrant.asked.begun
         state = entrant.asked.target.state
-        if reply is None and passed > state.first_token:  # it takes that long at least
+        if reply is None and passed > state.typical:  # it takes that long at least
             walk.router.state.first_token(state, passed, walk.runtime.now(), walk.streamed, walk.size)
         walk.lost(entrant.asked, reason)
         record.concurrent = True

@@ -290,6 +290,8 @@ class _Run:
         asked: tuple[TargetState, ...],
     ) -> None:
         if outcome[1] is None:
+            if self.budget is not None:
+                self.budget.ended(False)
             self.state.answered(target, trial, now, outcome[0], False, self.size)
             self._pay(target, outcome)
             self.found.seconds.append(now - begun)
@@ -348,6 +350,9 @@ class _Run:
             state.first_token(first, delay + other.seconds, now + delay + other.seconds, False, self.size)
             self._put(second, now, Outcome(delay + other.seconds, None, None, other.cost), now, (first,))
         else:
+            waited = min(other.seconds, outcome.seconds - delay)
+            if waited > second.typical:  # it takes that long at least
+                state.first_token(second, waited, now + delay + waited, False, self.size)
             self._put(first, now, outcome, now, (second,))
 
     def _race(self, now: float) -> None:

@@ -322,7 +322,7 @@ def test_21_a_cancelled_loser_makes_the_cost_a_minimum(call):
 def test_22_hedging_has_a_budget_and_stops_in_an_overload():
     """A share of the calls in a window; closed while many fail, or every target is slow."""
     budget = HedgeBudget(Hedge(budget=0.1))
-    targets = [TargetState("a", usual=0.1, typical=0.1), TargetState("b", usual=0.1, typical=0.1)]
+    targets = [TargetState(name, usual=0.1, typical=0.1, measures=99) for name in "ab"]
     for _ in range(100):
         budget.called(0.0)
     assert budget.refuses(targets, 0.0) is None

@@ -24,7 +24,7 @@ _FEWEST = 20
 #: Beyond the percentile, a call must take so many times the median.
 _MEDIANS = 1.5
 #: A target is slow if it takes so many times its usual time.
-_SLOW = 2.5
+_SLOW = 2.0
 #: Shares of failures, and of late calls, among the latest ones, at which nothing is hedged.
 _FAILING, _LATE = 0.2, 0.2
 #: Weight of the latest call in these shares.
@@ -98,6 +98,18 @@ def hedge_delay(hedge: Hedge, target: TargetState, streamed: bool, size: int) ->
     return max(percentile, _MEDIANS * median)
 
 
+def _all_slow(targets: Sequence[TargetState]) -> bool:
+    """Whether every target takes much longer than usual; of one that is hardly known, than is usual for the others."""
+    known = [target.usual for target in targets if target.is_known]
+    if not known:
+        return False
+    return all(
+        target.typical > _SLOW * (target.usual if target.is_known else max(known))
+        for target in targets
+        if target.measures
+    )
+
+
 class HedgeBudget:
     """Counts calls and hedges in a sliding window, and tells whether another hedge is allowed. Constant memory."""
 
@@ -145,10 +157,7 @@ class HedgeBudget:
             return "too many calls fail"
         if self.late > _LATE:
             return "too many calls are late"
-        known = [target for target in targets if target.usual]
-        if known and all(target.typical > _SLOW * target.usual for target in known):
-            return "every target is slow"
-        return None
+        return "every target is slow" if _all_slow(targets) else None
 
     def hedged(self, now: float) -> None:
         """A hedge is made."""

@@ -31,12 +31,11 @@ _ERROR_WEIGHT = 0.1
 _IN_A_ROW = 5
 #: Calls in flight at which a returning target counts as returned.
 _RETURNED = 16
-#: Seconds within which a lasting change becomes the normal first-token time of a target.
+#: Seconds in which what is usual for a target may double, and the number of first calls that tell it.
 _USUAL = 600.0
-#: How much a shorter time counts for that.
-_QUICKLY = 0.05
+_FIRST = 30
 #: By how much one call moves the median.
-_STEP = 1.1
+_STEP = 1.15
 #: Seconds assumed for a target that was never asked and is being asked now.
 _UNKNOWN = 1.0
 
@@ -65,9 +64,11 @@ class TargetState:
     first_token: float = 0.0
     #: When that was last measured, on the clock.
     measured: float = -math.inf
-    #: The usual seconds to its first token, over some ten minutes, and the median of the latest calls.
+    #: The median of its usual first-token times, which takes ten minutes to double, and that of the latest calls.
     usual: float = 0.0
     typical: float = 0.0
+    #: How many times were measured.
+    measures: int = 0
     #: Smoothed share of failures.
     errors: float = 0.0
     #: Time on the clock until which it cools down, since when, and why.
@@ -83,6 +84,11 @@ class TargetState:
     #: Of races: those it took part in, and those it won.
     races: int = 0
     wins: int = 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was measured often enough to know what is usual for it."""
+        return self.measures > _FIRST
 
     def ready(self, now: float) -> bool:
         """Whether it may be asked now."""
@@ -105,15 +111,15 @@ class TargetState:
         else:
             weight = math.exp(-passed / DECAY)
             self.first_token = self.first_token * weight + seconds * (1.0 - weight)
-        usual, typical = self.usual, self.typical
-        if not usual:
-            self.usual = seconds
-        elif seconds < usual:
-            self.usual = usual + _QUICKLY * (seconds - usual)
+        typical = self.typical
+        self.typical = typical = seconds if not typical else typical * _STEP if seconds > typical else typical / _STEP
+        self.measures += 1
+        if self.measures <= _FIRST:
+            self.usual = typical
         elif passed > 0:
-            self.usual = usual + (seconds - usual) * min(1.0, passed / _USUAL)
-        self.typical = seconds if not typical else typical * _STEP if seconds > typical else typical / _STEP
-        self.measured = now
+            step = 2.0 ** (min(passed, _USUAL) / _USUAL)
+            self.usual *= step if seconds > self.usual else 1.0 / step
+        self.measured = max(now, self.measured)
 
     def cool(self, seconds: float, reason: str, now: float, is_estimate: bool = True) -> bool:
         """Keep it out for some seconds; return whether that is news."""
