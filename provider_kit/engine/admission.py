@@ -81,6 +81,9 @@ class Admission:
 
     def arrange(self) -> None:
         """Select the steps that apply, in order, for calls that count against rate limits and for others."""
+        limits = (self.breaker, self.limits, self.rates.common, self.endpoint.key_source.function)
+        #: Whether a call may have to wait for more than its key and the limits that headers tell.
+        self._may_wait = any(one is not None for one in limits)
         first: list[Step] = []
         if self.slots is not None:
             first.append(self._slot)
@@ -118,9 +121,7 @@ class Admission:
 
     def is_idle(self, now: float) -> bool:
         """Whether no call would wait: nothing limits them, and a key can be used."""
-        if self.breaker is not None or self.limits is not None or self.rates.common is not None:
-            return False
-        if self.header_limits.known or self.endpoint.key_source.function is not None:
+        if self._may_wait or self.header_limits.known:
             return False
         pool = self.endpoint.keys
         return pool.usable(now) if len(pool) else not self.endpoint.provider.key_required

@@ -57,8 +57,7 @@ class Engine:
             now: The clock.
             model: The model it would ask.
         """
-        admission = self.parts.admission
-        return 0.0 if admission.is_idle(now) else admission.outlook(_Asked(call, self.parts, model), now)
+        return self.parts.admission.outlook(_Asked(call, self.parts, model), now)
 
     async def _handle_until_cancelled(self, call: Call) -> Reply:
         cancel = call.cancel

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias
 
 from attrs import define, evolve, field, fields, frozen
@@ -320,13 +321,12 @@ class ChatResponse(Generic[T_co]):
         usage = self._usage = _known(self._usage)
         return usage
 
-    def unread_usage(self) -> tuple[Usage | Callable[[], Usage], Quote | None]:
-        """Tokens used, as they are to be read when somebody asks, and where their price is found."""
+    def unread_usage(self) -> tuple[Usage | Callable[[], Usage], Callable[[], Quote] | None]:
+        """Tokens used, and where their price is found, as they are to be read when somebody asks."""
         prices = self._prices
         if prices is None or self.cache == "hit":
             return (self._usage if prices is None else self.usage), None
-        time = self.attempts[-1].started if self.attempts else self.created
-        return self._usage, Quote(prices[0], (self.model, prices[1]), time)
+        return self._usage, partial(_quote_of, prices, self.model, self.attempts, self.created)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -350,8 +350,7 @@ class ChatResponse(Generic[T_co]):
             usage = evolve(usage, cost=None)
             usage.price_by(NOTHING_SENT)
             return usage
-        time = self.attempts[-1].started if self.attempts else self.created
-        usage.price_by(Quote(prices, (self.model, model), time))
+        usage.price_by(_quote_of((prices, model), self.model, self.attempts, self.created))
         if self.message.incomplete or any(attempt.may_be_billed for attempt in self.attempts):
             usage.cost_is_minimum = True
         return usage
@@ -411,6 +410,14 @@ class ChatResponse(Generic[T_co]):
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
+
+
+def _quote_of(
+    prices: tuple[Prices, str], model: str | None, attempts: tuple[Attempt, ...], created: float | None
+) -> Quote:
+    """Where the price of an answer is found, at the time it was requested."""
+    time = attempts[-1].started if attempts else created
+    return Quote(prices[0], (model, prices[1]), time)
 
 
 _RESPONSE_FIELDS = tuple(one.name for one in fields(ChatResponse))

@@ -44,10 +44,10 @@ class RouteAttempt:
     #: Whether it may be billed for an unknown amount: it was left, or its answer was lost.
     may_be_billed: bool = False
     _usage: Usage | Callable[[], Usage] | None = field(default=None, repr=False)
-    _quote: Quote | None = field(default=None, repr=False)
+    _quote: Callable[[], Quote] | None = field(default=None, repr=False)
 
-    def used(self, usage: Usage | Callable[[], Usage] | None, quote: Quote | None = None) -> None:
-        """Set what it used; a function is called when that is asked for."""
+    def used(self, usage: Usage | Callable[[], Usage] | None, quote: Callable[[], Quote] | None = None) -> None:
+        """Set what it used, and where its price is found; functions are called when that is asked for."""
         self._usage, self._quote = usage, quote
 
     @property
@@ -57,7 +57,7 @@ class RouteAttempt:
         if usage is not None and not isinstance(usage, Usage):
             usage = self._usage = usage()
         if usage is not None and self._quote is not None:
-            usage.price_by(self._quote)
+            usage.price_by(self._quote())
             self._quote = None
         return usage
 

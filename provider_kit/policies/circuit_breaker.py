@@ -103,10 +103,9 @@ class CircuitBreaker:
         """Whether the circuit is closed now."""
         return self._state == "closed"
 
-    @property
-    def common_trial(self) -> Trial:
-        """The trial of every call while the circuit is closed; as :meth:`admit`, where :attr:`closed` was seen."""
-        return self._common
+    def trial_if_closed(self) -> Trial | None:
+        """As :meth:`admit` while the circuit is closed, at a fraction of the cost; else ``None``."""
+        return self._common if self._state == "closed" else None
 
     def status(self, now: float) -> CircuitStatus:
         """The present state and counts."""

@@ -29,7 +29,7 @@ def candidates_of(walk: Walk) -> Sequence[RouteTarget]:
     """
     request, router = walk.call.request, walk.router
     targets = router.targets if walk.serving is router.all else [target for target, _ in walk.serving]
-    if not isinstance(request, ChatRequest):
+    if type(request) is not ChatRequest:
         return _of_one_model(walk, targets) if isinstance(request, EmbeddingRequest) else targets
     state = state_of(request) if request.extra_body else None
     if state is not None:
@@ -62,7 +62,7 @@ def _pinned(walk: Walk, targets: Sequence[RouteTarget], name: str, answer: str |
     """A request that continues what a provider keeps can be answered there only."""
     giver = None if answer is None else walk.router.answers.get(answer)
     known = next((one for one in targets if walk.path + one.name == giver), None)
-    target = known or next(walk.order_of(targets), targets[0])
+    target = known or next(walk.order_of(targets, walk.runtime.now()), targets[0])
     walk.pinned = target, name
     return [target]
 

@@ -15,8 +15,9 @@ from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.models import Model
 from provider_kit.observability.event_log import logs_everything
 from provider_kit.policies.routing.hedging import Hedge, HedgeBudget
+from provider_kit.policies.routing.plan import why
 from provider_kit.policies.routing.racing import Race
-from provider_kit.policies.routing.state import RouterState
+from provider_kit.policies.routing.state import RouteRequest, RouterState
 from provider_kit.policies.routing.strategies import STRATEGIES, Strategy, cheapest, headroom, strategy_name
 from provider_kit.routing.fallback_rule import FallbackRule
 from provider_kit.routing.shared import SharedRouting
@@ -65,15 +66,17 @@ class RouterHandler:
     ) -> None:
         self.name = name
         self.targets = list(targets)
-        #: All of them, as a model is served by them; and by the ids of their states.
+        #: All of them, as a model is served by them; and by the numbers of their states.
         self.all = [(target, None) for target in self.targets]
-        self.by_state = {id(target.state): target for target in targets}
+        self.by_index = {target.state.index: target for target in targets}
         self.hedge = strategy if isinstance(strategy, Hedge) else None
         self.race = strategy if isinstance(strategy, Race) else None
         order: Any = strategy if self.hedge is None else self.hedge.strategy
         order = STRATEGIES["fallback"] if self.race is not None else order
         self.order: Strategy = STRATEGIES[order] if isinstance(order, str) else order
         self.order_name = strategy_name(self.order)
+        #: Why the first target is chosen, where no key decides.
+        self.reason = why(RouteRequest(), self.order_name)
         self.strategy = "hedge" if self.hedge else "race" if self.race else self.order_name
         self.aliases = dict(aliases)
         self.rule = rule
@@ -87,6 +90,11 @@ class RouterHandler:
         #: Whether strategies are told the sizes of requests.
         self.needs_sizes = self.hedge is not None or self.order not in tuple(STRATEGIES.values()) or self._is(cheapest)
         self.reads_headroom = self._is(headroom)
+        #: Whether one target is asked after the other, and nothing is to be done before.
+        self._asks_one = self.race is None and self.hedge is None and shared is None
+        #: What strategies are told of most calls.
+        self.whole_call = RouteRequest("chat", name)
+        self.streamed_call = RouteRequest("stream", name, streamed=True)
         #: Whether every answer is taken as it comes.
         self.takes_all = min_rate is None and not rule.judges_answers
         self._prices_known = not self._is(cheapest)
@@ -112,7 +120,10 @@ class RouterHandler:
             self._look_up_prices()
         if self.events.asynchronous:
             self.events.check_world(call.runtime)
-        return await Walk(self, call).run()
+        walk = Walk(self, call)
+        if self._asks_one:
+            return await walk.go_on(walk.ready_target() or await walk.next_target())
+        return await walk.run()
 
     @property
     def observed(self) -> bool:

@@ -87,6 +87,8 @@ class RouteTarget:
         if name is None:
             return request
         if type(request) is ChatRequest:
+            if not self.defaults and self.system is None:
+                return request.for_model(name)
             return applied(request, name, self.defaults, self.system)
         if isinstance(request, EmbeddingRequest):
             return EmbeddingRequest(request.texts, name, request.dimensions, request.extra_body)
@@ -119,7 +121,7 @@ class RouteTarget:
         engine = self.engine
         if engine is not None:
             try:
-                return engine.outlook(call, now, self.model)
+                return 0.0 if engine.parts.admission.is_idle(now) else engine.outlook(call, now, self.model)
             except ProviderKitError:
                 return 0.0  # it has no key; the call itself tells so
         waits = [one.outlook(call, now) for one in self.members]

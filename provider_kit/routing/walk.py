@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,8 @@ class Walk:
         else:
             self.routing, self.path = outer.routing, outer.path
         self.streamed = call.operation == "stream"
-        self.serving = serving = router.serving(self.model)
+        model = self.model
+        self.serving = serving = router.all if model == router.name else router.serving(model)
         if serving is not router.all:
             self.models = {id(target): model for target, model in serving if model is not None}
         self.asked: set[int] = set()
@@ -103,9 +105,11 @@ class Walk:
 
     def _facts(self) -> RouteRequest:
         router, request = self.router, self.call.request
-        if not isinstance(request, ChatRequest):
+        if type(request) is not ChatRequest:
             return RouteRequest(self.operation, self.model or "")
         key = None if router.sticky is None else router.sticky(request)
+        if key is None and not router.needs_sizes and request.model == router.name:
+            return router.streamed_call if self.streamed else router.whole_call
         facts = RouteRequest(self.operation, request.model, key, 0.0, 0.0, self.streamed)
         if router.needs_sizes:
             facts.input_tokens = input_size(request)
@@ -184,13 +188,12 @@ class Walk:
             target = await self.next_target()
         return all_failed(self)
 
-    def order_of(self, targets: Sequence[RouteTarget]) -> Iterator[RouteTarget]:
+    def order_of(self, targets: Sequence[RouteTarget], now: float) -> Iterator[RouteTarget]:
         """Those targets that are ready, in the order in which they are to be asked."""
         router = self.router
         candidates = None if targets is router.targets else [target.state for target in targets]
-        by_state = router.by_state
-        for state in order_of(self.runtime.now(), self.facts, router.state, router.order, candidates):
-            yield by_state[id(state)]
+        order = order_of(now, self.facts, router.state, router.order, candidates)
+        return map(router.by_index.__getitem__, map(_index, order))
 
     def ready_target(
         self, besides: Sequence[RouteTarget] = (), waits: list[tuple[float, RouteTarget]] | None = None
@@ -202,8 +205,8 @@ class Walk:
             waits: Collects those that would have to wait, with their seconds.
         """
         now, asked = self.runtime.now(), self.asked
-        for target in self.order_of(self.candidates):
-            if id(target) in asked or target in besides:
+        for target in self.order_of(self.candidates, now):
+            if (asked and id(target) in asked) or (besides and target in besides):
                 continue
             wait = target.outlook(self.call, now)
             if wait <= 0:
@@ -269,14 +272,15 @@ class Walk:
         elsewhere = False
         if self.call.fallback:
             for one in self.candidates:
-                if one is not target and one.state.until <= now and id(one) not in asked and one.state.ready(now):
+                state_of_one = one.state
+                if state_of_one is not state and state_of_one.ready(now) and id(one) not in asked:
                     elsewhere = True
                     break
         if not asked and not routing.reason:
-            routing.reason = why(self.facts, router.order_name)
+            routing.reason = router.reason if self.facts.key is None else why(self.facts, router.order_name)
         asked.add(id(target))
-        path, model = self.path, self.models.get(id(target), target.model) or ""
-        record = RouteAttempt(path + target.name, runtime.time(), "running", target.provider, model)
+        path, model = self.path, (self.models.get(id(target), target.model) if self.models else target.model) or ""
+        record = RouteAttempt(path + state.name, runtime.time(), "running", target.provider, model)
         record.concurrent = concurrent
         if target.engine is not None:
             routing.attempts.append(record)
@@ -293,7 +297,12 @@ class Walk:
             deadline = now + (deadline - now) * _SHARE
         if target.total is not None and target.total != math.inf:
             deadline = now + target.total if deadline is None else min(deadline, now + target.total)
-        made = call.passed_on(target.request_for(call, self.models.get(id(target))), deadline, cancel, asked.route)
+        made = call.passed_on(
+            target.request_for(call, self.models.get(id(target)) if self.models else None),
+            deadline,
+            cancel,
+            asked.route,
+        )
         if made.on_unsupported is None:
             made.on_unsupported = target.on_unsupported
         if not target.cached:
@@ -366,6 +375,9 @@ class Walk:
             record.outcome, record.reason = "cancelled", reason
             record.duration = now - asked.begun
             record.may_be_billed = True
+
+
+_index = attrgetter("index")
 
 
 class _Ending:

@@ -221,7 +221,10 @@ class KeyPool:
 
     def usable(self, now: float, exclude: Container[str] = ()) -> bool:
         """Whether a key may be used now."""
-        return any(not key.dead and key.available_at <= now and key.id not in exclude for key in self._keys)
+        for key in self._keys:  # noqa: SIM110  # a generator costs more than all of this
+            if not key.dead and key.available_at <= now and key.id not in exclude:
+                return True
+        return False
 
     def shortest(self, now: float, exclude: Container[str], wait_of: Callable[[Key], float]) -> float:
         """The shortest wait of the keys that may be used now; infinity if there is none."""

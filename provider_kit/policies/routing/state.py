@@ -111,6 +111,13 @@ class TargetState:
         else:
             weight = math.exp(-passed / DECAY)
             self.first_token = self.first_token * weight + seconds * (1.0 - weight)
+        if self.histogram is not None:
+            self._compare(seconds, passed)
+        if passed > 0:
+            self.measured = now
+
+    def _compare(self, seconds: float, passed: float) -> None:
+        """Note a time for what is usual, which only hedges ask."""
         typical = self.typical
         self.typical = typical = seconds if not typical else typical * _STEP if seconds > typical else typical / _STEP
         self.measures += 1
@@ -119,7 +126,6 @@ class TargetState:
         elif passed > 0:
             step = 2.0 ** (min(passed, _USUAL) / _USUAL)
             self.usual *= step if seconds > self.usual else 1.0 / step
-        self.measured = max(now, self.measured)
 
     def cool(self, seconds: float, reason: str, now: float, is_estimate: bool = True) -> bool:
         """Keep it out for some seconds; return whether that is news."""
@@ -196,9 +202,8 @@ class RouterState:
     def begin(self, target: TargetState, now: float) -> Trial:
         """A target is asked; the last candidate also if its circuit is open."""
         breaker = target.breaker
-        if breaker.closed:
-            trial = breaker.common_trial
-        else:
+        trial = breaker.trial_if_closed()
+        if trial is None:
             wait, trial, _ = breaker.admit(now)
             if wait > 0:
                 trial = Trial(_FORCED)
