@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from provider_kit.client.client import Client
 from provider_kit.client.route_targets import Target, TargetBuilder
+from provider_kit.client.router_arguments import check_strategy, circuit_of, rate_of, sticky_of, wait_of
 from provider_kit.client.run_verbs import with_function_tools
 from provider_kit.client.verbs import Verbs
 from provider_kit.engine.handler import with_middleware
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from provider_kit.tools.options import RunOptions
 
 __all__ = ["Router"]
-
-#: Strategies that spread calls, so that a conversation would wander from target to target.
-_SPREADING = ("round_robin", "weighted", "random", "least_busy", "latency", "headroom")
 
 
 @explained("Router(['openai/gpt-5-mini', 'anthropic/claude-haiku-4-5'])")
@@ -136,13 +133,13 @@ class Router(Verbs):
         self._model = name
         self._defaults = check_defaults(with_function_tools(defaults))
         self._timeout, self._total = check_times(timeout, total_timeout)
-        _check_strategy(strategy)
+        check_strategy(strategy)
         opened = open_store(store) if isinstance(store, str) else store
         builder = TargetBuilder(strategy, opened)
         made = builder.build(targets)
         #: The clients that were created here.
         self._own_clients = list(builder.made.values())
-        state = RouterState([target.state for target in made], _circuit(circuit_breaker), seed)
+        state = RouterState([target.state for target in made], circuit_of(circuit_breaker), seed)
         bus = EventBus(name, sinks_of(on_event))
         self._bus = bus if bus.asynchronous else None
         self._router = RouterHandler(
@@ -153,9 +150,9 @@ class Router(Verbs):
             rule=FallbackRule(fallback_on),
             events=bus,
             state=state,
-            wait=_wait(wait),
-            sticky=_sticky(sticky, strategy),
-            min_rate=_rate(min_rate),
+            wait=wait_of(wait),
+            sticky=sticky_of(sticky, strategy),
+            min_rate=rate_of(min_rate),
             shared=None if opened is None else SharedRouting(opened, name, state),
         )
         self._router.aliases.update(self._aliases_of(aliases))
@@ -369,6 +366,12 @@ class Router(Verbs):
 
     # -------------------------------------------------------------------------------------------- closing
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A router of the same targets with a state of its own; see the pickles of clients for what becomes of keys."""
+        changed = {name: getattr(self, name) for name in ("_model", "_timeout", "_total", "_defaults")}
+        changed["_run_defaults"] = dict(self._run_defaults)
+        return _rebuilt, (type(self), self._targets, self._given, changed)
+
     def close(self) -> None:
         """Close the blocking connections of the clients that the router created; clients of yours stay open."""
         run_to_completion(self._end_background())
@@ -385,71 +388,11 @@ class Router(Verbs):
         await self._router.aclose()
 
 
-def _check_strategy(strategy: Any) -> None:
-    if isinstance(strategy, (Hedge, Race)) or (callable(strategy) and not isinstance(strategy, type)):
-        return
-    if strategy not in STRATEGIES:
-        shown = strategy.__name__ if isinstance(strategy, type) else repr(strategy)
-        names = (*STRATEGIES, "Hedge()", "Race()")
-        raise ConfigError(
-            f"There is no strategy {shown}.",
-            hint=f"{did_you_mean(strategy, STRATEGIES) if isinstance(strategy, str) else ''}"
-            f"There are {', '.join(names)}, or a function of yours.",
-        )
-
-
-def _circuit(given: Any) -> CircuitBreakerConfig | None:
-    if isinstance(given, CircuitBreakerConfig):
-        return given
-    if not isinstance(given, bool):
-        raise ConfigError(
-            f"circuit_breaker of a router must be True, False or a CircuitBreakerConfig, not {given!r}.",
-            hint="Each target has a circuit breaker of its own.",
-        )
-    return CircuitBreakerConfig() if given else None
-
-
-def _wait(given: Any) -> float:
-    if isinstance(given, bool):
-        return math.inf if given else 0.0
-    if not isinstance(given, (int, float)) or not given >= 0:
-        raise ConfigError(f"wait must be seconds, True or False, not {given!r}.", hint="Router(…, wait=30).")
-    return float(given)
-
-
-def _rate(given: Any) -> float | None:
-    if given is not None and (
-        isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < math.inf
-    ):
-        raise ConfigError(f"min_rate must be characters per second, not {given!r}.", hint="Router(…, min_rate=20).")
-    return given
-
-
-def _sticky(given: Any, strategy: Any) -> Callable[[Any], str | None] | None:
-    if given is None:
-        given = strategy in _SPREADING if isinstance(strategy, str) else False
-    if callable(given):
-        return given  # type: ignore[no-any-return]  # the user's function
-    if given is True:
-        return _cache_key
-    if given == "user":
-        return _user
-    if given is False:
-        return None
-    raise ConfigError(
-        f"sticky must be True, False, 'user' or a function of the request, not {given!r}.",
-        hint="Router(…, sticky='user').",
-    )
-
-
-def _cache_key(request: Any) -> str | None:
-    key: str | None = request.cache_key
-    return key
-
-
-def _user(request: Any) -> str | None:
-    user: str | None = request.user
-    return user
+def _rebuilt(kind: type[Router], targets: Any, given: dict[str, Any], changed: dict[str, Any]) -> Router:
+    """A router from its arguments, with what :meth:`Router.with_options` has changed."""
+    made = kind(targets, **given)
+    vars(made).update(changed)
+    return made
 
 
 def _leaves(target: RouteTarget) -> list[RouteTarget]:

@@ -693,6 +693,12 @@ def test_cheapest_without_a_known_price_is_last_with_a_warning(fleet, call, capl
     assert "prices of a are unknown" in caplog.text
 
 
-def test_it_can_be_copied(fleet):
-    """A copy shares the targets."""
-    assert copy.copy(fleet.router("ab")).chat("Hello").text == "a"
+def test_it_can_be_copied_and_pickled(fleet):
+    """With its options; who is out is learned anew."""
+    router = fleet.router("ab", "round_robin", seed=1).with_options(model="b", temperature=0.5)
+    for made in (copy.copy(router), copy.deepcopy(router)):
+        assert made.chat("Hello").text == "b"
+        assert json.loads(fleet.requests[-1].body)["temperature"] == 0.5
+    again = pickle.loads(pickle.dumps(Router(["demo/echo", Target("demo/count", weight=2)], Hedge(), name="mine")))
+    assert (again.name, again.strategy, again.targets) == ("mine", "hedge", ["demo/echo", "demo/count"])
+    assert again.chat("Hello").text == "Hello"
