@@ -6,16 +6,15 @@ record of the call as it happens, before the others are cancelled, so that nothi
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from attrs import define
+from attrs import define, evolve
 
 from provider_kit.engine.call import Call
 from provider_kit.engine.handler import Reply
-from provider_kit.errors import APITimeoutError, ConfigError, InvalidRequestError, ProviderKitError
+from provider_kit.errors import APITimeoutError, ConfigError, ProviderKitError
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse
 from provider_kit.model.events import HedgeStarted, RaceDecided
@@ -23,6 +22,7 @@ from provider_kit.model.routing import RouteAttempt
 from provider_kit.policies.routing.hedging import Hedge, hedge_delay
 from provider_kit.policies.routing.racing import Race, fastest_of, history_score
 from provider_kit.routing.failures import all_failed, raised, settle_failure
+from provider_kit.routing.fallback_rule import ask_user
 from provider_kit.routing.requests import has_effects
 from provider_kit.routing.targets import RouteTarget
 from provider_kit.routing.walk import Asked, Walk
@@ -180,8 +180,19 @@ class Contest:
                 await reply.aclose()
         if entrant.asked.target.engine is not None:
             walk.routing.earlier = (*walk.routing.earlier, _as_attempt(record))
+        elif reply is None:
+            self._leave_group(entrant, reason)
         if not entrant.done and entrant.begun is not None:
             walk.router.keep(entrant.begun)
+
+    def _leave_group(self, entrant: Entrant, reason: str) -> None:
+        """Note of the targets of a router that they are left; their own walk ends a moment later."""
+        routing, path = self.walk.routing, entrant.asked.route.path
+        for record in routing.attempts:
+            if record.target.startswith(path) and record.outcome == "running":
+                record.outcome, record.reason, record.may_be_billed = "cancelled", reason, True
+                record.duration = self.walk.runtime.time() - record.started
+                routing.earlier = (*routing.earlier, _as_attempt(record))
 
     # -------------------------------------------------------------------------------------------- draining
 
@@ -311,15 +322,15 @@ async def race(walk: Walk, config: Race) -> Reply:
         ConfigError: The judge failed.
     """
     runtime, mode = walk.runtime, config.mode
-    _check_judge(config, runtime.kind)
     targets: list[RouteTarget] = []
     while (target := walk.ready_target(besides=targets)) is not None:
         targets.append(target)
     if len(targets) < 2:
         only = await walk.next_target()
         return all_failed(walk) if only is None else await walk.go_on(only)
-    walk.routing.raced = True
-    walk.routing.reason = "all at once"
+    if not walk.nested:
+        walk.routing.raced = True
+        walk.routing.reason = "all at once"
     contest = Contest(walk, config.losers, whole=mode == "quality")
     try:
         for target in targets:
@@ -370,8 +381,11 @@ async def _too_late(walk: Walk, contest: Contest, seconds: float) -> None:
                 provider=entrant.asked.target.provider,
                 hint="Raise Race(timeout=…), or set it to None.",
             )
+            record = entrant.asked.record
+            record.duration, record.may_be_billed = walk.runtime.now() - entrant.asked.begun, True
+            record.reason = error.message
+            error.attempts = (evolve(_as_attempt(record), error=type(error).__name__),)
             await settle_failure(walk, entrant.asked, error)
-            entrant.asked.record.may_be_billed = True
             entrant.token.cancel()
             if entrant.reply is not None:
                 await entrant.reply.aclose()
@@ -405,26 +419,9 @@ async def _best(walk: Walk, config: Race, answers: Sequence[Entrant]) -> Entrant
 
 
 async def _rated(walk: Walk, judge: Callable[[Any], Any], answer: Any) -> float:
-    name = getattr(judge, "__qualname__", type(judge).__name__)
-    try:
-        score = await judge(answer) if _is_async(judge) else await walk.runtime.call_blocking(judge, answer)
-        return float(score)
-    except ProviderKitError:
-        raise
-    except Exception as error:
-        raise ConfigError(
-            f"The judge {name} of the race failed: {type(error).__name__}: {error}.",
-            hint="It is called with a whole answer, and returns a number; a higher one is better.",
-        ) from error
-
-
-def _is_async(judge: Callable[[Any], Any]) -> bool:
-    return inspect.iscoroutinefunction(judge) or inspect.iscoroutinefunction(getattr(judge, "__call__", None))  # noqa: B004  # whether its call is
-
-
-def _check_judge(config: Race, kind: str) -> None:
-    """A judge that cannot be called is refused before anything is sent."""
-    if config.judge is not None and kind == "blocking" and _is_async(config.judge):
-        raise InvalidRequestError(
-            "The judge of the race is asynchronous, the call is not.", hint="Use achat() or astream()."
-        )
+    hint = "It is called with a whole answer, and returns a number; a higher one is better."
+    score = await ask_user(walk.runtime, judge, answer, "The judge", hint)
+    if isinstance(score, bool) or not isinstance(score, (int, float)) or math.isnan(score):
+        name = getattr(judge, "__qualname__", type(judge).__name__)
+        raise ConfigError(f"The judge {name} returned {score!r}, which is no number.", hint=hint)
+    return float(score)

@@ -35,12 +35,16 @@ async def settle_failure(walk: Walk, asked: Asked, error: ProviderKitError) -> b
     attempts = error.attempts
     asked.settled = True
     record.duration = now - asked.begun
-    record.outcome, record.error = "failed", type(error).__name__
+    if isinstance(error, CallCancelledError):
+        record.outcome, record.may_be_billed = "cancelled", True
+    else:
+        record.outcome = "failed"
+    record.error = type(error).__name__
     record.status_code = getattr(error, "status_code", None)
     record.reason = _in_words(error)
     if attempts:
         record.key = attempts[-1].key
-        record.may_be_billed = any(one.may_be_billed for one in attempts)
+        record.may_be_billed = record.may_be_billed or any(one.may_be_billed for one in attempts)
     partial = getattr(error, "partial", None)
     if isinstance(partial, ChatResponse):
         record.used(*partial.unread_usage())

@@ -6,13 +6,14 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
-from provider_kit.errors import ConfigError, InvalidRequestError, ProviderKitError
+from provider_kit.errors import ConfigError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.policies.failure_rules import rule_for
 from provider_kit.transports.base import Runtime
+from provider_kit.transports.user_functions import call_user_function
 
-__all__ = ["FallbackOn", "FallbackRule"]
+__all__ = ["FallbackOn", "FallbackRule", "ask_user"]
 
 #: What ``fallback_on`` takes: classes of errors, functions of the error or of the answer, and words for answers.
 FallbackOn: TypeAlias = (
@@ -87,23 +88,31 @@ class FallbackRule:
         return None
 
 
-async def _ask(runtime: Runtime, function: Callable[[Any], Any], outcome: Any) -> Any:
-    """What a user's function says of an error or an answer."""
-    asynchronous = inspect.iscoroutinefunction(function)
-    if asynchronous and runtime.kind == "blocking":
-        raise InvalidRequestError(
-            "A function of the router is asynchronous, the call is not.", hint="Use achat() or astream()."
-        )
+async def ask_user(runtime: Runtime, function: Callable[[Any], Any], outcome: Any, what: str, hint: str) -> Any:
+    """What a user's function, plain or asynchronous, says of an outcome.
+
+    Raises:
+        ConfigError: It raised.
+    """
+    asynchronous = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004  # whether its call is
+    )
     try:
-        return await function(outcome) if asynchronous else function(outcome)
+        found = await call_user_function(runtime.kind, function, (outcome,), asynchronous, False, None, None)
+        if inspect.isawaitable(found):  # a plain function that returns a coroutine
+            found.close()  # type: ignore[attr-defined]  # a coroutine's
+            raise TypeError("it returned a coroutine; write it with async def")
+        return found
     except ProviderKitError:
         raise
     except Exception as error:
         name = getattr(function, "__qualname__", type(function).__name__)
-        raise ConfigError(
-            f"The function {name} of the router failed: {type(error).__name__}: {error}.",
-            hint="It is called with the error, or with the answer; return True, False, or None for the usual rule.",
-        ) from error
+        raise ConfigError(f"{what} {name} failed: {type(error).__name__}: {error}.", hint=hint) from error
+
+
+async def _ask(runtime: Runtime, function: Callable[[Any], Any], outcome: Any) -> Any:
+    hint = "It is called with the error, or with the answer; return True, False, or None for the usual rule."
+    return await ask_user(runtime, function, outcome, "The router's function", hint)
 
 
 def _refused(request: ChatRequest, answer: ChatResponse) -> bool:

@@ -15,7 +15,6 @@ from provider_kit import (
     CancelToken,
     ConfigError,
     Hedge,
-    InvalidRequestError,
     Race,
     Router,
     Target,
@@ -106,6 +105,8 @@ def test_none_in_time_is_one_error(silent, ask):
     assert time.monotonic() - started < 2
     assert all(isinstance(one, APITimeoutError) for one in caught.value.exceptions)
     assert caught.value.retryable
+    assert len(caught.value.attempts) == 2
+    assert all(one.may_be_billed for one in caught.value.attempts)
     assert "0.2 s" in str(caught.value)
     assert wait_for(lambda: silent.open == 0, 1)
 
@@ -131,21 +132,50 @@ def test_a_judge_that_raises_is_named(fleet_of, ask):
     def judge(reply):
         return reply.no_such_thing
 
-    with pytest.raises(ConfigError, match=r"judge of the race failed: AttributeError"):
+    with pytest.raises(ConfigError, match=r"The judge .*judge failed: AttributeError"):
         ask(fleet_of(Race(judge=judge)), "Hello")
 
 
-def test_an_asynchronous_judge_is_for_asyncio(servers, fleet_of):
-    """In the blocking world it is refused before anything is sent."""
+def test_a_judge_may_be_asynchronous(servers, fleet_of, ask):
+    """In either world, as the functions of a run."""
 
     async def judge(reply):
+        await asyncio.sleep(0)
         return len(reply.text)
 
-    router = fleet_of(Race(judge=judge))
-    with pytest.raises(InvalidRequestError, match="judge of the race is asynchronous"):
-        router.chat("Hello")
-    assert all(not server.requests for server in servers)
-    assert asyncio.run(router.achat("Hello")).routing.raced
+    servers[1].reply("the longest answer of all of them, by far, " * 9)
+    assert ask(fleet_of(Race(judge=judge)), "Hello").routing.target == "b"
+
+
+@pytest.mark.parametrize("score", [None, float("nan"), True, "high"])
+def test_a_score_must_be_a_number(fleet_of, ask, score):
+    """Anything else is a mistake of the judge's."""
+    with pytest.raises(ConfigError, match="which is no number"):
+        ask(fleet_of(Race(judge=lambda reply: score)), "Hello")
+
+
+def test_a_group_that_loses_is_a_minimum_too(servers, fleet_of, call):
+    """What its targets are billed is unknown."""
+    servers[0].fault(latency=2)
+    group = Router([servers[0].client("openai/gpt-4o")], name="group")
+    quick = servers[1].client("openai/gpt-4o")
+    answer = call.chat(Router([group, quick], Race()), "Hello")
+    assert answer.routing.attempts[0].target.startswith("group > ")
+    assert answer.routing.attempts[0].outcome == "cancelled"
+    assert answer.cost_is_minimum
+    assert len(answer.attempts) == 2
+    quick.close()
+
+
+def test_a_race_inside_a_fallback_is_a_fallback(servers, fleet_of, call):
+    """What is told is what the outermost router did."""
+    inner = fleet_of(Race())
+    for server in servers:
+        server.fault(500)
+    last = servers[2].client("openai/gpt-4o")
+    answer = call.chat(Router([inner, Target(last, name="last")]), "Hello")
+    assert answer.metadata == {"strategy": "fallback", "fallback_provider": "last", "fallback_index": 3}
+    last.close()
 
 
 def test_history_decides_among_those_that_answer_in_time(servers, fleet_of, ask):

@@ -329,6 +329,21 @@ def test_if_no_answer_is_accepted_the_last_one_is_returned(fleet, ask):
     assert len(answer.attempts) == 2
 
 
+def test_a_function_may_be_asynchronous(fleet, ask):
+    """A function, or an object that is called; in either world."""
+
+    class Decide:
+        async def __call__(self, outcome):
+            return isinstance(outcome, BadRequestError)
+
+    async def decide(outcome):
+        return isinstance(outcome, BadRequestError)
+
+    for one in (decide, Decide()):
+        fleet.script("a", fleet.error(400))
+        assert ask(fleet.router("ab", fallback_on=one), "Hello").text == "b"
+
+
 def test_a_function_that_raises_is_a_clear_error(fleet, ask):
     """It is named."""
 
@@ -336,7 +351,7 @@ def test_a_function_that_raises_is_a_clear_error(fleet, ask):
         raise ValueError("oh")
 
     fleet.script("a", fleet.error(500))
-    with pytest.raises(ConfigError, match="broken of the router failed: ValueError: oh"):
+    with pytest.raises(ConfigError, match="broken failed: ValueError: oh"):
         ask(fleet.router("ab", fallback_on=broken), "Hello")
 
 
