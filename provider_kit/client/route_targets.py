@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
 from provider_kit.client.client import Client
-from provider_kit.errors import ConfigError, InvalidRequestError, ProviderKitError
+from provider_kit.errors import ConfigError, InvalidRequestError
+from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.inputs import CALL_OPTIONS, build_request
 from provider_kit.policies.routing.hedging import Hedge
 from provider_kit.policies.routing.histogram import LatencyHistogram
 from provider_kit.policies.routing.state import TargetState
 from provider_kit.routing.requests import fields_given
 from provider_kit.routing.targets import RouteTarget
+from provider_kit.wire.redaction import redact
 
 if TYPE_CHECKING:
     from provider_kit.client.router import Router
@@ -23,19 +24,23 @@ if TYPE_CHECKING:
 __all__ = ["Target", "TargetBuilder"]
 
 
+#: The largest weight; a larger one would leave nothing to the others.
+_MOST_WEIGHT = 1e9
+
+
 def _is_target(instance: object, attribute: object, value: Any) -> None:
     if isinstance(value, (str, Client)) or hasattr(value, "target_states"):
         return
     raise ConfigError(
-        f"A target must be 'provider/model', a Client, a Router or a Target, not {value!r}.",
+        f"A target must be 'provider/model', a Client, a Router or a Target, not {type(value).__name__}.",
         hint="Router(['openai/gpt-5-mini', Client('ollama/llama3.2'), Target('groq/…', weight=3)]).",
     )
 
 
 def _is_weight(instance: object, attribute: object, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST_WEIGHT:
         raise ConfigError(
-            f"A weight must be a number of 0 or more, not {value!r}.",
+            f"A weight must be a number of 0 or more, up to a billion, not {str(value)[:40]}.",
             hint="A target of weight 0 is asked only when no other one is left.",
         )
 
@@ -118,9 +123,9 @@ class TargetBuilder:
     def _check_distinct(targets: Sequence[Target]) -> None:
         seen: list[tuple[Any, str | None]] = []
         for one in targets:
-            place = (one.target, one.model)
+            place = (f"{one.target}/{one.model}", None) if _named(one) else (one.target, one.model)
             if any(place[1] == other[1] and _same(place[0], other[0]) for other in seen):
-                shown = one.target if isinstance(one.target, str) else repr(one.target)
+                shown = redact(one.target) if isinstance(one.target, str) else repr(one.target)
                 raise ConfigError(
                     f"The target {shown} is given twice.",
                     hint="To ask it more often, give it a weight: Target('openai/gpt-5-mini', weight=2).",
@@ -172,6 +177,7 @@ class TargetBuilder:
             fields_given(usual),
             system,
             client._total,
+            None,
             calls.get("on_unsupported"),
             calls.get("response_cache") is not False,
             client._engine.parts.endpoint.dialect_for(model).keeps_answers,
@@ -183,10 +189,30 @@ class TargetBuilder:
                 "A router inside a router has no defaults of its own.", hint="Give them to its targets, or to itself."
             )
         handler = router.inner_handler
-        model = given.model or router.name
-        handler.serving(model)  # raises if it serves none
+        model = given.model or router._model or router.name
+        if not handler.serves(model):
+            names = handler.names()
+            raise ConfigError(
+                f"No target of {router.name} serves {model!r}.",
+                hint=f"{did_you_mean(model, names)}It serves {', '.join(names)}.",
+            )
+        calls = router._defaults
+        usual = _usual_request(model, {name: value for name, value in calls.items() if name not in CALL_OPTIONS})
         return RouteTarget(
-            self._state(given, router.name), router.handler, model, None, handler, router.name, members=handler.targets
+            self._state(given, router.name),
+            router.handler,
+            model,
+            None,
+            handler,
+            router.name,
+            fields_given(usual),
+            usual.messages[0] if usual.messages[0].role == "system" else None,
+            router._total,
+            router._timeout,
+            calls.get("on_unsupported"),
+            calls.get("response_cache") is not False,
+            continues=True,
+            members=handler.targets,
         )
 
     def _state(self, given: Target, label: str) -> TargetState:
@@ -202,6 +228,11 @@ class TargetBuilder:
         return TargetState(name, float(given.weight), given.priority, histogram=histogram)
 
 
+def _named(target: Target) -> bool:
+    """Whether a target is named by provider and model apart."""
+    return isinstance(target.target, str) and target.model is not None and "/" not in target.target
+
+
 def _same(one: Any, other: Any) -> bool:
     return one == other if isinstance(one, str) else one is other
 
@@ -211,13 +242,3 @@ def _usual_request(model: str, defaults: Mapping[str, Any]) -> Any:
         return build_request("Hello", {}, default_model=model, defaults=defaults)
     except InvalidRequestError as error:
         raise ConfigError(f"A default of a target cannot be used: {error.message}", hint=error.hint) from None
-
-
-def needs_key(target: RouteTarget) -> ProviderKitError | None:
-    """The error that a target without a key will raise, ``None`` if it has one or needs none."""
-    try:
-        if target.engine is not None:
-            target.endpoint.keys  # noqa: B018  # it raises if there is none
-    except ProviderKitError as error:
-        return error
-    return None

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from attrs import evolve
+
 from provider_kit.client.client import Client
 from provider_kit.client.route_targets import Target, TargetBuilder
-from provider_kit.client.router_arguments import check_strategy, circuit_of, rate_of, sticky_of, wait_of
+from provider_kit.client.router_arguments import (
+    check_strategy,
+    checked_strategy,
+    circuit_of,
+    rate_of,
+    sticky_of,
+    wait_of,
+)
 from provider_kit.client.run_verbs import with_function_tools
 from provider_kit.client.verbs import Verbs
 from provider_kit.engine.handler import with_middleware
@@ -20,7 +29,6 @@ from provider_kit.policies.routing.hedging import Hedge
 from provider_kit.policies.routing.racing import Race
 from provider_kit.policies.routing.strategies import STRATEGIES
 from provider_kit.routing.fallback_rule import FallbackRule
-from provider_kit.transports.drive import run_to_completion
 from provider_kit.transports.pair import Transports
 
 if TYPE_CHECKING:
@@ -116,13 +124,12 @@ class Router(Verbs):
     ) -> None:
         given = {key: value for key, value in locals().items() if key not in ("self", "targets", "__class__")}
         from provider_kit.engine.arguments import check_times
-        from provider_kit.engine.assembly import middleware_of, sinks_of
+        from provider_kit.engine.assembly import middleware_of, sinks_of, store_of
         from provider_kit.engine.client_arguments import check_defaults, check_flag
         from provider_kit.engine.events import EventBus
         from provider_kit.policies.routing.state import RouterState
         from provider_kit.routing.router_handler import RouterHandler
         from provider_kit.routing.shared import SharedRouting
-        from provider_kit.stores.base import open_store
 
         if not isinstance(name, str) or not name.strip():
             raise ConfigError(f"The name of a router must be a text, not {name!r}.")
@@ -134,18 +141,20 @@ class Router(Verbs):
         self._defaults = check_defaults(with_function_tools(defaults))
         self._timeout, self._total = check_times(timeout, total_timeout)
         check_strategy(strategy)
-        opened = open_store(store) if isinstance(store, str) else store
+        opened = store_of(store)
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+            raise ConfigError(f"seed must be a whole number, not {seed!r}.")
         builder = TargetBuilder(strategy, opened)
         made = builder.build(targets)
         #: The clients that were created here.
-        self._own_clients = list(builder.made.values())
+        self._own_clients = self._made_clients = list(builder.made.values())
         state = RouterState([target.state for target in made], circuit_of(circuit_breaker), seed)
         bus = EventBus(name, sinks_of(on_event))
         self._bus = bus if bus.asynchronous else None
         self._router = RouterHandler(
             name,
             made,
-            strategy if isinstance(strategy, (Hedge, Race)) else STRATEGIES.get(strategy, strategy),  # type: ignore[arg-type]  # it was checked
+            self._strategy_of(strategy),
             aliases={},
             rule=FallbackRule(fallback_on),
             events=bus,
@@ -158,6 +167,19 @@ class Router(Verbs):
         self._router.aliases.update(self._aliases_of(aliases))
         self._handler = with_middleware(self._router, middleware_of(middleware))
         self._transports = _transports_of(made[0])
+
+    @staticmethod
+    def _strategy_of(given: Any) -> Any:
+        """The strategy; one of the user's gets clear errors."""
+        if isinstance(given, Hedge):
+            return evolve(given, strategy=checked_strategy(given.strategy))
+        return (
+            given
+            if isinstance(given, Race)
+            else STRATEGIES[given]
+            if isinstance(given, str)
+            else checked_strategy(given)
+        )
 
     def _aliases_of(self, given: Any) -> dict[str, list[tuple[RouteTarget, str | None]]]:
         if given is None:
@@ -179,7 +201,7 @@ class Router(Verbs):
             if not isinstance(names, (list, tuple)) or not names:
                 raise ConfigError(f"The alias {alias!r} stands for no target.", hint="{'smart': ['openai/gpt-5']}.")
             for one in names:
-                if one not in known:
+                if not isinstance(one, str) or one not in known:
                     raise ConfigError(
                         f"The alias {alias!r} stands for {one!r}, which is no target.",
                         hint=f"{did_you_mean(str(one), known)}There are: {', '.join(known)}.",
@@ -362,7 +384,7 @@ class Router(Verbs):
         return [one if isinstance(one, Target) else Target(one) for one in self._targets]
 
     def _client_of(self, name: Any) -> Client:
-        return next(client for client in self._own_clients if str(name).startswith((client.provider, client.base_url)))
+        return next(client for client in self._made_clients if str(name).startswith((client.provider, client.base_url)))
 
     # -------------------------------------------------------------------------------------------- closing
 
@@ -374,18 +396,15 @@ class Router(Verbs):
 
     def close(self) -> None:
         """Close the blocking connections of the clients that the router created; clients of yours stay open."""
-        run_to_completion(self._end_background())
+        self._router.close()
         for client in self._own_clients:
             client.close()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and the blocking ones; clients of yours stay open."""
-        await self._end_background()
+        await self._router.aclose()
         for client in self._own_clients:
             await client.aclose()
-
-    async def _end_background(self) -> None:
-        await self._router.aclose()
 
 
 def _rebuilt(kind: type[Router], targets: Any, given: dict[str, Any], changed: dict[str, Any]) -> Router:

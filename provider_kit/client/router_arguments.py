@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
 
-from provider_kit.errors import ConfigError
+from provider_kit.errors import ConfigError, ProviderKitError
 from provider_kit.model.config import CircuitBreakerConfig
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.policies.routing.hedging import Hedge
 from provider_kit.policies.routing.racing import Race
-from provider_kit.policies.routing.strategies import STRATEGIES
+from provider_kit.policies.routing.state import RouteRequest, TargetState
+from provider_kit.policies.routing.strategies import STRATEGIES, Choices
 
-__all__ = ["check_strategy", "circuit_of", "rate_of", "sticky_of", "wait_of"]
+__all__ = ["check_strategy", "checked_strategy", "circuit_of", "rate_of", "sticky_of", "wait_of"]
 
 #: Strategies that spread calls, so that a conversation would wander from target to target.
 _SPREADING = ("round_robin", "weighted", "random", "least_busy", "latency", "headroom")
@@ -25,9 +27,13 @@ def check_strategy(strategy: Any) -> None:
     Raises:
         ConfigError: There is no such strategy.
     """
-    if isinstance(strategy, (Hedge, Race)) or (callable(strategy) and not isinstance(strategy, type)):
+    if isinstance(strategy, (Hedge, Race)):
         return
-    if strategy not in STRATEGIES:
+    if callable(strategy) and not isinstance(strategy, type):
+        if inspect.iscoroutinefunction(strategy):
+            raise ConfigError("A strategy waits for nothing.", hint="Write def, not async def: it only orders targets.")
+        return
+    if not isinstance(strategy, str) or strategy not in STRATEGIES:
         shown = strategy.__name__ if isinstance(strategy, type) else repr(strategy)
         names = (*STRATEGIES, "Hedge()", "Race()")
         raise ConfigError(
@@ -72,7 +78,7 @@ def sticky_of(given: Any, strategy: Any) -> Callable[[Any], str | None] | None:
     if given is None:
         given = strategy in _SPREADING if isinstance(strategy, str) else False
     if callable(given):
-        return given  # type: ignore[no-any-return]  # the user's function
+        return _checked_key(given)
     if given is True:
         return _cache_key
     if given == "user":
@@ -83,6 +89,48 @@ def sticky_of(given: Any, strategy: Any) -> Callable[[Any], str | None] | None:
         f"sticky must be True, False, 'user' or a function of the request, not {given!r}.",
         hint="Router(…, sticky='user').",
     )
+
+
+def _checked_key(function: Callable[[Any], Any]) -> Callable[[Any], str | None]:
+    """The user's function of a request, with clear errors."""
+    name = getattr(function, "__qualname__", type(function).__name__)
+    hint = "It is called with the request; return a text, or None for no key."
+
+    def key_of(request: Any) -> str | None:
+        try:
+            found = function(request)
+        except ProviderKitError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"sticky: {name} failed: {type(error).__name__}: {error}.", hint=hint) from error
+        if found is not None and not isinstance(found, str):
+            raise ConfigError(f"sticky: {name} returned {type(found).__name__}, not a text.", hint=hint)
+        return found
+
+    return key_of
+
+
+def checked_strategy(strategy: Any) -> Any:
+    """A strategy of the user's, with clear errors; any other one as it is."""
+    if not callable(strategy) or strategy in STRATEGIES.values():
+        return strategy
+    name = getattr(strategy, "__name__", type(strategy).__name__)
+    hint = "It is called with the time, the request and the choices; return those of state.targets, the best first."
+
+    def choose(now: float, request: RouteRequest, state: Choices) -> list[TargetState]:
+        try:
+            found = list(strategy(now, request, state))
+        except ProviderKitError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"The strategy {name} failed: {type(error).__name__}: {error}.", hint=hint) from error
+        for one in found:
+            if not any(one is target for target in state.targets):
+                raise ConfigError(f"The strategy {name} returned {one!r}, which is none of its targets.", hint=hint)
+        return found
+
+    choose.__name__ = name
+    return choose
 
 
 def _cache_key(request: Any) -> str | None:

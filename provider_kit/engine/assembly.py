@@ -52,6 +52,7 @@ __all__ = [
     "make_transports",
     "middleware_of",
     "sinks_of",
+    "store_of",
     "with_other_keys",
 ]
 
@@ -100,18 +101,13 @@ def check_policies(
             f"rate_limiter must be an object with reserve() and settle(), not {rate_limiter!r}.",
             hint="See provider_kit.Limiter; for usual limits pass rate_limit=RateLimitConfig(…).",
         )
-    if store is not None and not isinstance(store, str) and not _is_a(store, SharedStore):
-        raise ConfigError(
-            f"store must be a redis:// URL or a RedisStore, not {type(store).__name__}.",
-            hint="store='redis://localhost:6379/0'.",
-        )
     return Given(
         retry=retry,
         pool=pool,
         limiter=rate_limiter,
         breaker=circuit_breaker if isinstance(circuit_breaker, CircuitBreaker) else None,
         cache=_cache(config.response_cache if response_cache is None else response_cache),
-        store=open_store(store) if isinstance(store, str) else store,
+        store=store_of(store),
         sinks=sinks_of(on_event),
         middleware=middleware_of(middleware),
         login=login,
@@ -182,6 +178,22 @@ def find_login(config: ProviderConfig, auth: Any) -> tuple[KeyPool, OAuthAuthent
             hint="Write auth='oauth', or pass an authenticator, e.g. BearerTokenAuthenticator; a key is api_key=….",
         )
     return pool_of(auth, config.label), None
+
+
+def store_of(given: Any) -> SharedStore | None:
+    """The shared store, from its address where it is one; no connection is opened yet.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if given is None or isinstance(given, str):
+        return None if given is None else open_store(given)
+    if not _is_a(given, SharedStore):
+        raise ConfigError(
+            f"store must be a redis:// URL or a RedisStore, not {type(given).__name__}.",
+            hint="store='redis://localhost:6379/0'.",
+        )
+    return cast(SharedStore, given)
 
 
 def sinks_of(given: Any) -> tuple[Sink, ...]:

@@ -14,7 +14,7 @@ from attrs import define, evolve
 from provider_kit.dialects.ollama_chat.management import OllamaCall
 from provider_kit.errors import StreamError
 from provider_kit.model.cancellation import CancelToken
-from provider_kit.model.chat import ChatRequest, ChatResponse, numbered
+from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse, numbered
 from provider_kit.model.config import DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, OnUnsupported, Timeout
 from provider_kit.model.files import FileUpload
 from provider_kit.model.models import EmbeddingRequest
@@ -38,19 +38,21 @@ class Route:
     attempt: RouteAttempt | None = None
     #: Whether another target could answer now, so that this one need not be waited for.
     elsewhere: bool = False
-    #: Called with the id of an answer and the name of its target.
-    note_answer: Callable[[str, str], object] | None = None
+    #: Called with the id of an answer, so that what continues it finds its target.
+    note_answer: Callable[[str], object] | None = None
+    #: The attempts of this target alone.
+    own: tuple[Attempt, ...] = ()
 
-    def complete(self, answer: ChatResponse) -> None:
-        """Attach the decisions to an answer, and the attempts at earlier targets."""
+    def complete(self, answer: ChatResponse, own: tuple[Attempt, ...]) -> None:
+        """Attach the decisions to an answer, and to its own attempts those at earlier targets."""
         routing, attempt = self.routing, self.attempt
-        answer.routing = routing
+        answer.routing, self.own = routing, own
         if routing.earlier:
-            answer.attempts = numbered((*routing.earlier, *answer.attempts))
+            answer.attempts = numbered((*routing.earlier, *own))
         if attempt is not None:
             attempt.used(*answer.unread_usage())
             if self.note_answer is not None and answer.id is not None:
-                self.note_answer(answer.id, attempt.target)
+                self.note_answer(answer.id)
 
     def explain(self, error: StreamError) -> None:
         """Attach the decisions to the error of a stream that broke off, and the attempts at earlier targets."""

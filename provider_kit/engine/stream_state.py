@@ -76,7 +76,10 @@ class StreamState:
             answer = self.decoder.response()
         else:
             answer = ChatResponse(Message("assistant", ""), "error")
+        route = attempts.call.route
         if self.hit:
+            if route is not None:
+                route.complete(answer, ())
             return answer
         answer.provider = attempts.endpoint.name
         answer.price_by(attempts.endpoint.directory, attempts.model or "")
@@ -87,6 +90,6 @@ class StreamState:
         if self.body is not None:
             answer.headers = self.body.headers
             answer.request_id = request_id(self.body.headers)
-        if attempts.call.route is not None:
-            attempts.call.route.complete(answer)
+        if route is not None:
+            route.complete(answer, answer.attempts)
         return answer

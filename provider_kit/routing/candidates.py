@@ -61,7 +61,7 @@ def _of_one_model(walk: Walk, targets: Sequence[RouteTarget]) -> Sequence[RouteT
 def _pinned(walk: Walk, targets: Sequence[RouteTarget], name: str, answer: str | None) -> Sequence[RouteTarget]:
     """A request that continues what a provider keeps can be answered there only."""
     giver = None if answer is None else walk.router.answers.get(answer)
-    known = next((one for one in targets if walk.path + one.name == giver), None)
+    known = next((one for one in targets if one.name == giver), None)
     target = known or next(walk.order_of(targets, walk.runtime.now()), targets[0])
     walk.pinned = target, name
     return [target]

@@ -10,18 +10,17 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from attrs import define, evolve
+from attrs import define
 
 from provider_kit.engine.call import Call
 from provider_kit.engine.handler import Reply
 from provider_kit.errors import APITimeoutError, ConfigError, ProviderKitError
 from provider_kit.model.cancellation import CancelToken
-from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse
+from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.events import HedgeStarted, RaceDecided
-from provider_kit.model.routing import RouteAttempt
 from provider_kit.policies.routing.hedging import Hedge, hedge_delay
 from provider_kit.policies.routing.racing import Race, fastest_of, history_score
-from provider_kit.routing.failures import all_failed, raised, settle_failure
+from provider_kit.routing.failures import all_failed, attempt_of, raised, settle_failure
 from provider_kit.routing.fallback_rule import ask_user
 from provider_kit.routing.requests import has_effects
 from provider_kit.routing.targets import RouteTarget
@@ -87,9 +86,7 @@ class Contest:
 
     async def _run(self, entrant: Entrant, call: Call) -> None:
         try:
-            reply = await self.walk.answer_of(entrant.asked, call)
-            if self.whole and reply.state is not None:
-                reply = Reply(await reply.gather())
+            reply = await self.walk.answer_of(entrant.asked, call, whole=self.whole)
             entrant.reply = reply
             if entrant.drained:
                 await self._read_out(entrant, reply)
@@ -138,13 +135,14 @@ class Contest:
         """Take the reply of an entrant, and dismiss the others; ``None`` if it is not accepted after all."""
         reply, entrant.reply = entrant.reply, None
         assert reply is not None  # it has ended without an error
-        walk = self.walk
+        walk, asked = self.walk, entrant.asked
         if not walk.router.rule.judges_answers:
             await self.dismiss("another target answered first", but=entrant)
-        walk.note_success(entrant.asked, reply)
-        if not await walk.accept(entrant.asked, reply):
+        if not await walk.taken(asked, reply):
             return None
         await self.dismiss("another target answered first", but=entrant)
+        if isinstance(reply.answer, ChatResponse) and asked.target.engine is not None:
+            asked.route.complete(reply.answer, asked.route.own)  # the others are on record by now
         return reply
 
     async def dismiss(self, reason: str, but: Entrant | None = None) -> None:
@@ -172,27 +170,28 @@ class Contest:
         if reply is not None and isinstance(reply.answer, ChatResponse):
             record.used(*reply.answer.unread_usage())  # it was complete: its cost is known
             record.may_be_billed = False
-        elif self.losers == "drain" and reason != _LEFT:
+        elif self.losers == "drain" and reason != _LEFT and entrant.asked.target.engine is not None:
             self._drain(entrant)
         else:
             entrant.token.cancel()
             if reply is not None:
                 await reply.aclose()
         if entrant.asked.target.engine is not None:
-            walk.routing.earlier = (*walk.routing.earlier, _as_attempt(record))
-        elif reply is None:
+            walk.routing.earlier = (*walk.routing.earlier, attempt_of(record))
+        else:
             self._leave_group(entrant, reason)
         if not entrant.done and entrant.begun is not None:
-            walk.router.keep(entrant.begun)
+            walk.router.keep(entrant.begun, entrant.token)
 
     def _leave_group(self, entrant: Entrant, reason: str) -> None:
         """Note of the targets of a router that they are left; their own walk ends a moment later."""
         routing, path = self.walk.routing, entrant.asked.route.path
         for record in routing.attempts:
-            if record.target.startswith(path) and record.outcome == "running":
-                record.outcome, record.reason, record.may_be_billed = "cancelled", reason, True
+            if record.target.startswith(path) and record.outcome in ("running", "answered"):
+                record.may_be_billed = record.outcome == "running" or record.usage is None
+                record.outcome, record.reason = "cancelled", reason
                 record.duration = self.walk.runtime.time() - record.started
-                routing.earlier = (*routing.earlier, _as_attempt(record))
+                routing.earlier = (*routing.earlier, attempt_of(record))
 
     # -------------------------------------------------------------------------------------------- draining
 
@@ -203,10 +202,10 @@ class Contest:
         reply = entrant.reply
         entrant.drained = True
         if reply is not None:
-            walk.router.keep(walk.runtime.begin(lambda: self._read_out(entrant, reply)))
+            walk.router.keep(walk.runtime.begin(lambda: self._read_out(entrant, reply)), entrant.token)
         else:
             entrant.ended = walk.runtime.wakeup()
-            walk.router.keep(walk.runtime.begin(lambda: self._limit(entrant)))
+            walk.router.keep(walk.runtime.begin(lambda: self._limit(entrant)), entrant.token)
 
     async def _limit(self, entrant: Entrant) -> None:
         """Cancel an entrant that does not begin to answer."""
@@ -251,20 +250,6 @@ class Contest:
 _LEFT = "the caller left"
 
 
-def _as_attempt(record: RouteAttempt) -> Attempt:
-    """A target that was left for another one, as an attempt of the call."""
-    return Attempt(
-        1,
-        record.provider,
-        record.model,
-        record.duration,
-        "CallCancelledError",
-        record.reason,
-        started=record.started,
-        may_be_billed=record.may_be_billed,
-    )
-
-
 async def hedge(walk: Walk, config: Hedge) -> Reply:
     """Ask a target, and another one if the first is late.
 
@@ -272,15 +257,14 @@ async def hedge(walk: Walk, config: Hedge) -> Reply:
         ProviderKitError: Neither answered.
     """
     router, runtime = walk.router, walk.runtime
-    budget, request = router.budget, walk.call.request
+    budget = router.budget
     assert budget is not None  # it was made with the router
     budget.called(runtime.now())
     first = await walk.next_target()
     if first is None:
         return all_failed(walk)
-    forbidden = has_effects(request) if isinstance(request, ChatRequest) else "it is no question to a model"
     delay = hedge_delay(config, first.state, walk.streamed, walk.size)
-    if forbidden is not None or delay is None:
+    if delay is None or _has_effects(walk, first):
         return await walk.go_on(first)
     contest = Contest(walk, config.losers)
     reason = _LEFT
@@ -291,7 +275,7 @@ async def hedge(walk: Walk, config: Hedge) -> Reply:
         if ended is None:
             refusal = budget.refuses([target.state for target in walk.candidates], runtime.now())
             second = None if refusal is not None else walk.ready_target()
-            if second is not None:
+            if second is not None and not _has_effects(walk, second):
                 budget.hedged(runtime.now())
                 text = f"{first.name} has not begun after {delay:.2f} s; asking {second.name}, too"
                 await walk.emit(HedgeStarted, text, wait=delay, target=second.name)
@@ -312,6 +296,12 @@ async def hedge(walk: Walk, config: Hedge) -> Reply:
             contest.enter(following)
     finally:
         await contest.dismiss(reason)
+
+
+def _has_effects(walk: Walk, target: RouteTarget) -> bool:
+    """Whether a target must not be asked beside another one, with its own defaults."""
+    request = target.request_for(walk.call, walk.models.get(id(target)))
+    return not isinstance(request, ChatRequest) or has_effects(request) is not None
 
 
 async def race(walk: Walk, config: Race) -> Reply:
@@ -343,9 +333,11 @@ async def race(walk: Walk, config: Race) -> Reply:
             if ended is None:
                 break
             if ended.error is not None:
-                if not isinstance(ended.error, ProviderKitError) or _is_cancelled(walk):
+                if not isinstance(ended.error, ProviderKitError):
                     raise ended.error
                 await settle_failure(walk, ended.asked, ended.error)
+                if not any(one is ended.error for one in walk.errors):  # the caller's time is up, or the caller left
+                    raise raised(walk, ended.error) from ended.error.__cause__
                 continue
             if mode == "first":
                 taken = await contest.crown(ended)
@@ -355,20 +347,18 @@ async def race(walk: Walk, config: Race) -> Reply:
             if not answers:
                 until = min(until, runtime.now() + config.grace)
             answers.append(ended)
-        if answers:
+        late = not answers
+        while answers:
             winner = await _best(walk, config, answers)
             taken = await contest.crown(winner)
             if taken is not None:
                 return await _decided(walk, winner, taken)
-        elif contest.running and config.timeout is not None:
+            answers.remove(winner)
+        if late and contest.running and config.timeout is not None:
             await _too_late(walk, contest, config.timeout)
         return all_failed(walk)
     finally:
         await contest.dismiss(_LEFT)
-
-
-def _is_cancelled(walk: Walk) -> bool:
-    return walk.call.cancel is not None and walk.call.cancel.cancelled
 
 
 async def _too_late(walk: Walk, contest: Contest, seconds: float) -> None:
@@ -381,10 +371,6 @@ async def _too_late(walk: Walk, contest: Contest, seconds: float) -> None:
                 provider=entrant.asked.target.provider,
                 hint="Raise Race(timeout=…), or set it to None.",
             )
-            record = entrant.asked.record
-            record.duration, record.may_be_billed = walk.runtime.now() - entrant.asked.begun, True
-            record.reason = error.message
-            error.attempts = (evolve(_as_attempt(record), error=type(error).__name__),)
             await settle_failure(walk, entrant.asked, error)
             entrant.token.cancel()
             if entrant.reply is not None:

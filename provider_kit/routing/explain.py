@@ -32,7 +32,7 @@ def explain(router: RouterHandler, call: Call) -> RouteExplanation:
         excluded = [ExplainedTarget(name, False, (reason,)) for name, reason in error.routing.excluded.items()]
         return RouteExplanation(router.strategy, error.message, excluded)
     now = walk.runtime.now()
-    ready = list(walk.order_of(walk.candidates, now))
+    ready = list(walk.order_of(walk.candidates, now, looking=True))
     waits = {id(one): one.outlook(call, now) for one in ready}
     ready.sort(key=lambda one: waits[id(one)] > 0)  # those that would have to wait are asked last
     rest = [one for one in walk.candidates if one not in ready]

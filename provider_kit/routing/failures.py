@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 from provider_kit.engine.handler import Reply
 from provider_kit.errors import (
     AllProvidersFailedError,
+    APITimeoutError,
     CallCancelledError,
     ContextLengthExceededError,
     DeadlineExceededError,
     ProviderKitError,
     RateLimitError,
+    StreamError,
+    StreamIncompleteError,
 )
-from provider_kit.model.chat import ChatResponse, numbered
+from provider_kit.model.chat import Attempt, ChatResponse, numbered
 from provider_kit.model.events import ProviderSwitched, TargetCooling
+from provider_kit.model.routing import RouteAttempt
 from provider_kit.policies.failure_rules import rule_for
 from provider_kit.policies.routing.cooldown import cooldown_of
 from provider_kit.routing.targets import RouteTarget
@@ -32,16 +36,19 @@ async def settle_failure(walk: Walk, asked: Asked, error: ProviderKitError) -> b
     router, target, record = walk.router, asked.target, asked.record
     now = walk.runtime.now()
     of_caller = isinstance(error, CallCancelledError) or (isinstance(error, DeadlineExceededError) and _over(walk, now))
-    attempts = error.attempts
     asked.settled = True
     record.duration = now - asked.begun
     if isinstance(error, CallCancelledError):
         record.outcome, record.may_be_billed = "cancelled", True
-    else:
+    elif record.outcome == "running":  # it may have been left meanwhile
         record.outcome = "failed"
     record.error = type(error).__name__
     record.status_code = getattr(error, "status_code", None)
     record.reason = _in_words(error)
+    if not error.attempts and target.engine is not None and isinstance(error, APITimeoutError) and not of_caller:
+        record.may_be_billed = True  # it was left while it answered, by the router
+        error.attempts = (attempt_of(record, type(error).__name__),)
+    attempts = error.attempts
     if attempts:
         record.key = attempts[-1].key
         record.may_be_billed = record.may_be_billed or any(one.may_be_billed for one in attempts)
@@ -67,6 +74,37 @@ async def settle_failure(walk: Walk, asked: Asked, error: ProviderKitError) -> b
     if leaves and router.observed:
         await walk.emit(ProviderSwitched, f"{target.name} failed: {record.reason}", error=error, target=target.name)
     return leaves
+
+
+def before_delivery(walk: Walk, error: StreamError) -> StreamIncompleteError:
+    """A stream that broke off before anything of it was delivered: as if it had broken before its first content."""
+    earlier = len(walk.routing.earlier)
+    made = StreamIncompleteError(
+        error.message,
+        retryable=True,
+        partial=error.partial,
+        provider=error.provider,
+        model=error.model,
+        operation=error.operation,
+        request_id=error.request_id,
+        attempts=error.attempts[earlier:],
+    )
+    made.routing = walk.routing
+    return made
+
+
+def attempt_of(record: RouteAttempt, error: str = "CallCancelledError") -> Attempt:
+    """A target that was left, as an attempt of the call."""
+    return Attempt(
+        1,
+        record.provider,
+        record.model,
+        record.duration,
+        error,
+        record.reason,
+        started=record.started,
+        may_be_billed=record.may_be_billed,
+    )
 
 
 def _over(walk: Walk, now: float) -> bool:

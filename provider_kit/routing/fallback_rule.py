@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
-from provider_kit.errors import ConfigError, ProviderKitError
+from provider_kit.errors import AllProvidersFailedError, ConfigError, ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.policies.failure_rules import rule_for
@@ -74,7 +74,8 @@ class FallbackRule:
             if said is not None:
                 return bool(said)
         if self._classes:
-            return isinstance(error, self._classes)
+            inside = error.exceptions if isinstance(error, AllProvidersFailedError) else ()
+            return isinstance(error, self._classes) or any(isinstance(one, self._classes) for one in inside)
         return rule_for(error).next_provider != "no"
 
     async def leaves_answer(self, runtime: Runtime, request: ChatRequest, answer: ChatResponse) -> str | None:

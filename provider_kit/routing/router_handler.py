@@ -11,6 +11,7 @@ from provider_kit.engine.call import Call
 from provider_kit.engine.events import EventBus
 from provider_kit.engine.handler import Reply
 from provider_kit.errors import InvalidRequestError
+from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.models import Model
 from provider_kit.observability.event_log import logs_everything
@@ -101,7 +102,7 @@ class RouterHandler:
         #: Name of the target of each answer, by the id of the answer.
         self.answers: OrderedDict[str, str] = OrderedDict()
         #: What runs in the background: answers that are read for their usage.
-        self.background: set[Begun] = set()
+        self.background: list[tuple[Begun, CancelToken]] = []
 
     def _is(self, strategy: Strategy) -> bool:
         return self.order is strategy
@@ -214,12 +215,18 @@ class RouterHandler:
         if len(self.answers) > _MOST_ANSWERS:
             self.answers.popitem(last=False)
 
-    def keep(self, begun: Begun) -> None:
+    def keep(self, begun: Begun, token: CancelToken) -> None:
         """Keep what runs in the background, so that closing the router ends it."""
-        self.background = {one for one in self.background if not one.done}
-        self.background.add(begun)
+        self.background = [one for one in self.background if not one[0].done]
+        self.background.append((begun, token))
+
+    def close(self) -> None:
+        """End what runs in the background, in whatever thread or loop."""
+        for _, token in self.background:
+            token.cancel()
 
     async def aclose(self) -> None:
-        """End what runs in the background."""
+        """End what runs in the background, and wait for its end where that is in this loop."""
+        self.close()
         while self.background:
-            await self.background.pop().aclose()
+            await self.background.pop()[0].aclose()

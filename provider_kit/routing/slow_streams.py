@@ -8,15 +8,54 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from provider_kit.engine.handler import Reply
-from provider_kit.errors import APITimeoutError
+from provider_kit.engine.call import Call
+from provider_kit.engine.handler import Handler, Reply
+from provider_kit.errors import APITimeoutError, CallCancelledError
+from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import Chunk
 from provider_kit.transports.base import Runtime
 
-__all__ = ["require_rate"]
+__all__ = ["fast_enough", "require_rate"]
 
 #: Seconds, characters and pieces that are held back at most.
 _SECONDS, _CHARACTERS, _PIECES = 5.0, 256, 512
+
+
+async def fast_enough(handler: Handler, call: Call, rate: float) -> Reply:
+    """The reply of a handler to a streamed call, if it is fast enough; a stream that stalls is left, too.
+
+    Raises:
+        APITimeoutError: It is too slow; it was closed.
+        ProviderKitError: It failed.
+    """
+    runtime, token = call.runtime, CancelToken(call.cancel)
+    reply = await handler.handle(call.replace(cancel=token))
+    if reply.state is None:
+        return reply
+    if runtime.kind == "scripted":  # its clock moves only when somebody waits
+        return await require_rate(reply, rate, runtime)
+    ended = runtime.wakeup()
+    late: list[bool] = []
+
+    async def watch() -> None:
+        until = runtime.now() + _SECONDS
+        while not late and (left := until - runtime.now()) > 0:
+            await ended.wait(left)
+        if not late:
+            late.append(True)
+            token.cancel()
+
+    begun = runtime.begin(watch)
+    try:
+        return await require_rate(reply, rate, runtime)
+    except CallCancelledError:
+        if late != [True] or (call.cancel is not None and call.cancel.cancelled):
+            raise
+        raise APITimeoutError(f"The stream stalled in its first {_SECONDS:g} s.", retryable=False) from None
+    finally:
+        late.append(False)
+        ended.wake()
+        await begun.aclose()
 
 
 async def require_rate(reply: Reply, rate: float, runtime: Runtime) -> Reply:

@@ -16,7 +16,7 @@ from provider_kit.engine.handler import Handler
 from provider_kit.engine.window import too_long
 from provider_kit.errors import InvalidRequestError, ProviderKitError
 from provider_kit.model.chat import ChatRequest
-from provider_kit.model.config import OnUnsupported
+from provider_kit.model.config import OnUnsupported, Timeout
 from provider_kit.model.messages import Message
 from provider_kit.model.models import EmbeddingRequest, Model
 from provider_kit.model.routing import TargetStatus
@@ -49,6 +49,8 @@ class RouteTarget:
     system: Message | None = None
     #: Seconds for a whole call, where its client limits them.
     total: float | None = None
+    #: The timeouts of its router, where that sets any.
+    timeout: Timeout | None = None
     #: What its client does about parameters a model does not accept, and whether it may use a response cache.
     on_unsupported: OnUnsupported | None = None
     cached: bool = True

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from provider_kit.engine.call import Call, Route
 from provider_kit.engine.events import next_call_id
 from provider_kit.engine.handler import End, Reply
-from provider_kit.errors import CallCancelledError, ProviderKitError
+from provider_kit.errors import CallCancelledError, ProviderKitError, StreamError
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.events import Event, ProviderSwitched, RouteChosen, TargetBack, TargetCooling
@@ -25,9 +25,9 @@ from provider_kit.policies.routing.histogram import size_class
 from provider_kit.policies.routing.plan import order_of, why
 from provider_kit.policies.routing.state import RouteRequest
 from provider_kit.routing.candidates import candidates_of
-from provider_kit.routing.failures import all_failed, raised, settle_failure
+from provider_kit.routing.failures import all_failed, before_delivery, raised, settle_failure
 from provider_kit.routing.requests import input_size
-from provider_kit.routing.slow_streams import require_rate
+from provider_kit.routing.slow_streams import fast_enough
 from provider_kit.routing.targets import RouteTarget
 
 if TYPE_CHECKING:
@@ -181,18 +181,24 @@ class Walk:
                 self.lost(asked, "the caller left")
                 raise
             else:
-                if self.note_success(asked, reply) or await self.accept(asked, reply):
+                if await self.taken(asked, reply):
                     return reply
             if not self.call.fallback:
                 break
             target = await self.next_target()
         return all_failed(self)
 
-    def order_of(self, targets: Sequence[RouteTarget], now: float) -> Iterator[RouteTarget]:
-        """Those targets that are ready, in the order in which they are to be asked."""
+    def order_of(self, targets: Sequence[RouteTarget], now: float, *, looking: bool = False) -> Iterator[RouteTarget]:
+        """Those targets that are ready, in the order in which they are to be asked.
+
+        Args:
+            targets: The targets.
+            now: The clock.
+            looking: Whether nobody is asked, so that no turn is used up.
+        """
         router = self.router
         candidates = None if targets is router.targets else [target.state for target in targets]
-        order = order_of(now, self.facts, router.state, router.order, candidates)
+        order = order_of(now, self.facts, router.state, router.order, candidates, looking)
         return map(router.by_index.__getitem__, map(_index, order))
 
     def ready_target(
@@ -270,7 +276,7 @@ class Walk:
         now, state = runtime.now(), target.state
         trial = router.state.begin(state, now)
         elsewhere = False
-        if self.call.fallback:
+        if self.call.fallback and not concurrent:
             for one in self.candidates:
                 state_of_one = one.state
                 if state_of_one is not state and state_of_one.ready(now) and id(one) not in asked:
@@ -282,12 +288,27 @@ class Walk:
         path, model = self.path, (self.models.get(id(target), target.model) if self.models else target.model) or ""
         record = RouteAttempt(path + state.name, runtime.time(), "running", target.provider, model)
         record.concurrent = concurrent
+        outer = self.call.route
+        beyond = elsewhere or (outer is not None and outer.elsewhere)
+        note = self._noting(target) if target.continues else None
         if target.engine is not None:
             routing.attempts.append(record)
-            route = Route(routing, path, record, elsewhere, router.note_answer if target.continues else None)
+            route = Route(routing, path, record, beyond, note)
         else:  # a router records the targets that it asks itself
-            route = Route(routing, f"{path}{target.name} > ", None, elsewhere)
+            route = Route(routing, f"{path}{target.name} > ", None, beyond, note)
         return Asked(target, trial, record, now, elsewhere, route)
+
+    def _noting(self, target: RouteTarget) -> Callable[[str], object]:
+        """A function that remembers which target gave an answer, here and in the routers around this one."""
+        answers, outer = self.router.note_answer, self.call.route
+        beyond = None if outer is None else outer.note_answer
+
+        def note(answer: str) -> None:
+            answers(answer, target.name)
+            if beyond is not None:
+                beyond(answer)
+
+        return note
 
     def call_for(self, asked: Asked, cancel: CancelToken | None) -> Call:
         """The call as a target is asked."""
@@ -303,21 +324,37 @@ class Walk:
             cancel,
             asked.route,
         )
+        if made.timeout is None:
+            made.timeout = target.timeout
         if made.on_unsupported is None:
             made.on_unsupported = target.on_unsupported
         if not target.cached:
             made.cached = False
         return made
 
-    async def answer_of(self, asked: Asked, call: Call) -> Reply:
+    async def answer_of(self, asked: Asked, call: Call, *, whole: bool = False) -> Reply:
         """The reply of a target; a stream has begun and is fast enough, or was read to its end to be judged."""
         router = self.router
-        reply = await asked.target.handler.handle(call)
-        if router.min_rate is not None and reply.state is not None:
-            reply = await require_rate(reply, router.min_rate, self.runtime)
-        if reply.state is not None and router.rule.judges_answers:
-            reply = Reply(await reply.gather())
+        try:
+            if router.min_rate is not None and call.stream:
+                reply = await fast_enough(asked.target.handler, call, router.min_rate)
+            else:
+                reply = await asked.target.handler.handle(call)
+            if reply.state is not None and (whole or router.rule.judges_answers):
+                reply = Reply(await reply.gather())
+        except StreamError as error:
+            raise before_delivery(self, error) from error.__cause__
         return reply
+
+    async def taken(self, asked: Asked, reply: Reply) -> bool:
+        """Note and tell of an answer; return whether it is taken."""
+        if self.note_success(asked, reply):
+            return True
+        try:
+            return await self.accept(asked, reply)
+        except BaseException:  # on cancellation too: nobody else would close it
+            await reply.aclose()
+            raise
 
     def note_success(self, asked: Asked, reply: Reply) -> bool:
         """A target has answered; return whether nothing else is to be done about it."""
@@ -325,7 +362,8 @@ class Walk:
         record, state = asked.record, asked.target.state
         asked.settled = True
         record.duration = record.first_token = seconds = now - asked.begun
-        record.outcome = "answered"
+        if record.outcome == "running":  # it may have been left meanwhile
+            record.outcome = "answered"
         if router.budget is not None:
             router.budget.ended(False)
         if router.reads_headroom:
@@ -340,7 +378,7 @@ class Walk:
                 state, asked.trial, now, seconds if measured else None, self.streamed, self.size
             )
             if type(answer) is ChatResponse and answer.routing is None:
-                asked.route.complete(answer)
+                asked.route.complete(answer, answer.attempts)
         return router.takes_all and len(self.asked) == 1 and not asked.returned
 
     async def accept(self, asked: Asked, reply: Reply) -> bool:

@@ -132,7 +132,12 @@ class BegunTask:
         return self._task.done()
 
     async def aclose(self) -> None:
-        """Cancel it, and wait for its end."""
+        """Cancel it, and wait for its end; in another event loop than its own, do not wait."""
+        loop = self._task.get_loop()
+        if loop is not asyncio.get_running_loop():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._task.cancel)
+            return
         if not self._task.done():
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

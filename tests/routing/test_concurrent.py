@@ -160,8 +160,8 @@ def test_a_group_that_loses_is_a_minimum_too(servers, fleet_of, call):
     group = Router([servers[0].client("openai/gpt-4o")], name="group")
     quick = servers[1].client("openai/gpt-4o")
     answer = call.chat(Router([group, quick], Race()), "Hello")
-    assert answer.routing.attempts[0].target.startswith("group > ")
-    assert answer.routing.attempts[0].outcome == "cancelled"
+    lost = next(one for one in answer.routing.attempts if one.target.startswith("group > "))
+    assert lost.outcome == "cancelled"
     assert answer.cost_is_minimum
     assert len(answer.attempts) == 2
     quick.close()

@@ -62,7 +62,7 @@ def _losers(instance: object, attribute: object, value: object) -> None:
 
 
 def _order(instance: object, attribute: object, value: object) -> None:
-    if value not in STRATEGIES and not callable(value):
+    if not callable(value) and (not isinstance(value, str) or value not in STRATEGIES):
         raise ConfigError(f"Hedge(strategy=…) must be one of {', '.join(STRATEGIES)}, not {value!r}.")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from attrs import define, field
 
@@ -196,6 +196,12 @@ class RouterState:
         with self._lock:
             self.turn += 1
             return self.turn - 1
+
+    def looking(self) -> tuple[Callable[[], float], Callable[[], int]]:
+        """Chance and the number of the next call, as they will be, without using them up."""
+        chance = random.Random()  # noqa: S311  # no secret
+        chance.setstate(self._random.getstate())
+        return chance.random, lambda: self.turn
 
     # -------------------------------------------------------------------------------------------- attempts
 
