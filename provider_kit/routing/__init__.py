@@ -8,9 +8,11 @@
    walk.py         one call: its candidates, one after the other ──> concurrent.py   several at once: hedges and races
      targets.py        RouteTarget: a client or another router, as one target; what it can answer
      requests.py       what a request needs, carries and is pinned to
+     candidates.py     which targets can answer it     failures.py  what follows if one fails     endings.py
      fallback_rule.py  which failures and answers are left for another target
      slow_streams.py   a stream that is too slow is left before its reader has seen anything of it
      shared.py         cool-downs that several processes share
+   explain.py      who would be asked
    simulate.py     the same policies on a clock of their own, over recorded calls
 
 The policies that decide are in ``policies/routing``; what is here asks them, passes calls on and records what happened.

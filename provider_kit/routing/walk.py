@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from provider_kit.engine.call import Call, Route
 from provider_kit.engine.events import next_call_id
-from provider_kit.engine.handler import End, Reply
+from provider_kit.engine.handler import Reply
 from provider_kit.errors import CallCancelledError, ProviderKitError, StreamError
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatRequest, ChatResponse
@@ -25,6 +25,7 @@ from provider_kit.policies.routing.histogram import size_class
 from provider_kit.policies.routing.plan import order_of, why
 from provider_kit.policies.routing.state import RouteRequest
 from provider_kit.routing.candidates import candidates_of
+from provider_kit.routing.endings import Ending, Leaving
 from provider_kit.routing.failures import all_failed, before_delivery, raised, settle_failure
 from provider_kit.routing.requests import input_size
 from provider_kit.routing.slow_streams import fast_enough
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from provider_kit.routing.router_handler import RouterHandler
 
 __all__ = ["Asked", "Walk"]
+
+_index = attrgetter("index")
 
 #: The share of the time that is left which a target may use while others could still answer.
 _SHARE = 0.5
@@ -258,7 +261,7 @@ class Walk:
             await self.runtime.sleep(seconds)
             return
         wakeup = self.runtime.wakeup()
-        waiter = _Leaving(wakeup.wake)
+        waiter = Leaving(wakeup.wake)
         cancel.attach(waiter)
         try:
             if not cancel.cancelled:
@@ -371,7 +374,7 @@ class Walk:
         answer = reply.answer
         if reply.state is not None:
             router.state.first_token(state, seconds, now, self.streamed, self.size)
-            reply.on_end(_Ending(self, asked))
+            reply.on_end(Ending(self, asked))
         else:
             measured = type(answer) is not ChatResponse or answer.cache != "hit"
             asked.returned = router.state.answered(
@@ -413,40 +416,3 @@ class Walk:
             record.outcome, record.reason = "cancelled", reason
             record.duration = now - asked.begun
             record.may_be_billed = True
-
-
-_index = attrgetter("index")
-
-
-class _Ending:
-    """Notes how a live answer has ended. It may be called in any thread."""
-
-    __slots__ = ("asked", "now", "state")
-
-    def __init__(self, walk: Walk, asked: Asked) -> None:
-        self.state = walk.router.state
-        self.now = walk.runtime.now
-        self.asked = asked
-
-    def __call__(self, end: End) -> None:
-        asked, now = self.asked, self.now()
-        target, record = asked.target.state, asked.record
-        record.duration = now - asked.begun
-        if end.how == "complete":
-            self.state.answered(target, asked.trial, now)
-        elif end.how == "failed":
-            self.state.failed(target, asked.trial, now, counts=True)
-            record.reason = "the stream broke off" if end.error is None else f"the stream broke off: {end.error}"
-        else:
-            self.state.left(target, asked.trial, now)
-
-
-class _Leaving:
-    """Wakes a wait when the caller leaves."""
-
-    def __init__(self, wake: Callable[[], object]) -> None:
-        self._wake = wake
-
-    def leave(self) -> None:
-        """The caller leaves."""
-        self._wake()

@@ -80,7 +80,10 @@ def test_a_judge_takes_the_next_best_if_the_best_is_not_accepted(servers, target
     assert ask(router, "Hello").text == "ok"
 
 
-@pytest.mark.parametrize("strategy", [Race(judge=lambda reply: 1, grace=0.1), Hedge(after=0.1, budget=1)], ids=["race", "hedge"])
+JUDGED = [Race(judge=lambda reply: 1, grace=0.1), Hedge(after=0.1, budget=1)]
+
+
+@pytest.mark.parametrize("strategy", JUDGED, ids=["race", "hedge"])
 def test_losers_of_judged_answers_are_on_the_answer(servers, targets_of, ask, strategy):
     """What they may be billed makes its cost a minimum."""
     servers[0].fault(latency=1)
