@@ -24,6 +24,7 @@ class Ending:
         self.asked = asked
 
     def __call__(self, end: End) -> None:
+        """The answer has ended."""
         asked, now = self.asked, self.now()
         target, record = asked.target.state, asked.record
         record.duration = now - asked.begun
