@@ -56,10 +56,10 @@ if TYPE_CHECKING:
     from provider_kit.client.ollama import OllamaModels as OllamaModels
     from provider_kit.client.rate_limiter import RateLimiter as RateLimiter
     from provider_kit.client.rate_limits import RateLimits as RateLimits
-    from provider_kit.client.route_targets import Target as Target
     from provider_kit.client.router import Router as Router
     from provider_kit.client.streams import AsyncChatStream as AsyncChatStream
     from provider_kit.client.streams import ChatStream as ChatStream
+    from provider_kit.client.target import Target as Target
     from provider_kit.config.encrypted import decrypt_config as decrypt_config
     from provider_kit.config.encrypted import encrypt_config as encrypt_config
     from provider_kit.config.problems import Problem as Problem
@@ -323,9 +323,9 @@ _HOMES = names_by_module(
         provider_kit.client.ollama: OllamaModels
         provider_kit.client.rate_limiter: RateLimiter
         provider_kit.client.rate_limits: RateLimits
-        provider_kit.client.route_targets: Target
         provider_kit.client.router: Router
         provider_kit.client.streams: AsyncChatStream ChatStream
+        provider_kit.client.target: Target
         provider_kit.config.encrypted: decrypt_config encrypt_config
         provider_kit.config.problems: Problem
         provider_kit.config.routes: RouteMember RoutingConfig

@@ -1,13 +1,14 @@
-"""Targets of a router: what users write, checked and turned into what the router asks."""
+"""Turns the targets that users write into what a router asks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from provider_kit.client.client import Client
+from provider_kit.client.target import Target
 from provider_kit.errors import ConfigError, InvalidRequestError
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.inputs import CALL_OPTIONS, build_request
@@ -18,71 +19,7 @@ from provider_kit.routing.requests import fields_given
 from provider_kit.routing.targets import RouteTarget
 from provider_kit.wire.redaction import redact
 
-if TYPE_CHECKING:
-    from provider_kit.client.router import Router
-
-__all__ = ["Target", "TargetBuilder"]
-
-
-#: The largest weight; a larger one would leave nothing to the others.
-_MOST_WEIGHT = 1e9
-
-
-def _is_target(instance: object, attribute: object, value: Any) -> None:
-    if isinstance(value, (str, Client)) or hasattr(value, "target_states"):
-        return
-    raise ConfigError(
-        f"A target must be 'provider/model', a Client, a Router or a Target, not {type(value).__name__}.",
-        hint="Router(['openai/gpt-5-mini', Client('ollama/llama3.2'), Target('groq/…', weight=3)]).",
-    )
-
-
-def _is_weight(instance: object, attribute: object, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST_WEIGHT:
-        raise ConfigError(
-            f"A weight must be a number of 0 or more, up to a billion, not {str(value)[:40]}.",
-            hint="A target of weight 0 is asked only when no other one is left.",
-        )
-
-
-def _is_priority(instance: object, attribute: object, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigError(
-            f"A priority must be a whole number, not {value!r}.",
-            hint="Targets of priority 1 are asked only when none of priority 0 can answer.",
-        )
-
-
-def _is_name(instance: object, attribute: Any, value: Any) -> None:
-    if value is not None and (not isinstance(value, str) or not value.strip()):
-        raise ConfigError(f"The {attribute.name} of a target must be a text, not {value!r}.")
-
-
-def _is_mapping(instance: object, attribute: object, value: Any) -> None:
-    if value is not None and not isinstance(value, Mapping):
-        raise ConfigError(f"defaults must be a dict, not {type(value).__name__}.", hint="{'temperature': 0}.")
-
-
-@frozen
-class Target:
-    """One target of a :class:`Router`, where more is to be said of it than its name.
-
-    Raises:
-        ConfigError: An argument is invalid.
-    """
-
-    #: ``"provider/model"``, a :class:`Client`, or another :class:`Router`.
-    target: str | Client | Router = field(validator=_is_target)
-    #: Its model; default: that of the client.
-    model: str | None = field(default=None, kw_only=True, validator=_is_name)
-    #: Its share among the targets of its priority; 0: only when nothing else is left.
-    weight: float = field(default=1.0, kw_only=True, validator=_is_weight)
-    #: Targets of a higher number are asked only when none of a lower number can answer.
-    priority: int = field(default=0, kw_only=True, validator=_is_priority)
-    #: Arguments of each call to it, where the call itself does not set them.
-    defaults: Mapping[str, Any] | None = field(default=None, kw_only=True, validator=_is_mapping)
-    #: Its name in reports; default: ``provider/model``.
-    name: str | None = field(default=None, kw_only=True, validator=_is_name)
+__all__ = ["TargetBuilder"]
 
 
 @define
@@ -183,7 +120,7 @@ class TargetBuilder:
             client._engine.parts.endpoint.dialect_for(model).keeps_answers,
         )
 
-    def _of_router(self, given: Target, router: Router) -> RouteTarget:
+    def _of_router(self, given: Target, router: Any) -> RouteTarget:
         if given.defaults:
             raise ConfigError(
                 "A router inside a router has no defaults of its own.", hint="Give them to its targets, or to itself."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from attrs import evolve
 
 from provider_kit.client.client import Client
-from provider_kit.client.route_targets import Target, TargetBuilder
+from provider_kit.client.route_targets import TargetBuilder
 from provider_kit.client.router_arguments import (
     check_strategy,
     checked_strategy,
@@ -18,6 +18,7 @@ from provider_kit.client.router_arguments import (
     wait_of,
 )
 from provider_kit.client.run_verbs import with_function_tools
+from provider_kit.client.target import Target
 from provider_kit.client.verbs import Verbs
 from provider_kit.engine.handler import with_middleware
 from provider_kit.errors import ConfigError

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from provider_kit.client.client import Client
-from provider_kit.client.route_targets import Target
 from provider_kit.client.router import Router
+from provider_kit.client.target import Target
 from provider_kit.config.routes import RouteMember, RoutingConfig, members_of, strategy_of
 from provider_kit.policies.failure_rules import errors_by_name
 

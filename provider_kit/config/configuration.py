@@ -149,7 +149,10 @@ def _read_top(tree: Item, made: Configuration, reader: Reader) -> None:
     rest = Item(blocks, 1, 1)
     found = reader.read_fields(rest, TOP_FIELDS, "", also=_OTHER_BLOCKS)
     if routing is not None:
-        read_routes(routing, made, reader, _check_name)
+        names = (*made.entries, *made.disabled, *made.broken)
+        made.routing = read_routes(
+            routing, names, reader, lambda name, item, path: _check_name(name, item, path, made, reader)
+        )
     _read_choices(found, rest, made, reader)
 
 

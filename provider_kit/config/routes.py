@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Literal
 
 from attrs import field, frozen
 
@@ -17,9 +17,6 @@ from provider_kit.policies.failure_rules import errors_by_name
 from provider_kit.policies.routing.hedging import Hedge
 from provider_kit.policies.routing.racing import Race
 from provider_kit.wire.redaction import redact
-
-if TYPE_CHECKING:
-    from provider_kit.config.configuration import Configuration
 
 __all__ = ["RouteMember", "RoutingConfig", "read_routes"]
 
@@ -120,32 +117,39 @@ def members_of(route: RoutingConfig | RouteMember) -> Iterator[RouteMember]:
 # ------------------------------------------------------------------------------------------------ reading
 
 
-def read_routes(routing: Item, made: Configuration, reader: Reader, check_name: Any) -> None:
+#: Checks the name of a provider at its place, and reports it if it is none.
+CheckName = Callable[[str, Item, str], bool]
+
+
+def read_routes(
+    routing: Item, providers: Collection[str], reader: Reader, check_name: CheckName
+) -> dict[str, RoutingConfig]:
     """Read the block.
 
     Args:
         routing: The block.
-        made: The configuration, which gets the routes.
+        providers: The names that providers have.
         reader: The reading.
-        check_name: Checks the name of a provider and reports it, if it is none.
+        check_name: Checks the name of a provider.
     """
+    made: dict[str, RoutingConfig] = {}
     if routing.value is None:
-        return
+        return made
     if not isinstance(routing.value, dict):
         reader.tell(routing, "routing", "routing must be a mapping of names.", "Write 'careful:' below it.")
-        return
+        return made
     names = [name for name in routing.value if not name.startswith("x-")]
     for name in names:
         item = routing.value[name]
         path = f"routing.{redact(name[:60])}"
-        if name in (*made.entries, *made.disabled, *made.broken):
+        if name in providers:
             reader.tell(item, path, f"There is a provider {name!r} already.", "Choose another name.", key=True)
             continue
         if not isinstance(item.value, dict):
             reader.tell(item, path, "A route must be a mapping.", "Write providers: [openai, anthropic] below it.")
             continue
         found = reader.read_class(item, RoutingConfig, path)
-        good = _check_members(item, path, made, reader, names, check_name)
+        good = _check_members(item, path, reader, names, check_name)
         if found is MISSING:
             continue
         if not found.providers:
@@ -153,13 +157,12 @@ def read_routes(routing: Item, made: Configuration, reader: Reader, check_name: 
             continue
         checked = [check(found, item, path, reader) for check in _CHECKS]  # each reports all that it finds
         if good and all(checked):
-            made.routing[name] = found
+            made[name] = found
     _check_cycles(routing, made, reader)
+    return made
 
 
-def _check_members(
-    item: Item, path: str, made: Configuration, reader: Reader, routes: list[str], check_name: Any
-) -> bool:
+def _check_members(item: Item, path: str, reader: Reader, routes: list[str], check_name: CheckName) -> bool:
     """Check the names of the members of a route or group."""
     listed = item.value.get("providers")
     if listed is None or not isinstance(listed.value, list):
@@ -175,7 +178,7 @@ def _check_members(
                     text = "A member is a provider or a group, not both."
                     reader.tell(member, place, text, "Remove provider, or providers.", key=True)
                     good = False
-                good = _check_members(member, place, made, reader, routes, check_name) and good
+                good = _check_members(member, place, reader, routes, check_name) and good
                 continue
             if inner is None:
                 reader.tell(member, place, "A member needs a provider.", "Write provider: openai.", key=True)
@@ -193,7 +196,7 @@ def _check_members(
             reader.tell(at, place, text, "To ask it more often, give it a weight.")
             good = False
         seen.add(str(shown))
-        if name not in routes and not check_name(name, at, place, made, reader):
+        if name not in routes and not check_name(name, at, place):
             good = False
     return good
 
@@ -296,10 +299,10 @@ def _check_members_settings(route: RoutingConfig | RouteMember, item: Item, path
 _CHECKS = (_check_weights, _check_words, _check_numbers, _check_members_settings)
 
 
-def _check_cycles(routing: Item, made: Configuration, reader: Reader) -> None:
+def _check_cycles(routing: Item, made: Mapping[str, RoutingConfig], reader: Reader) -> None:
     """A route must not contain itself, directly or through others."""
-    for name in list(made.routing):
-        way = _way_back(name, name, made.routing, ())
+    for name in made:
+        way = _way_back(name, name, made, ())
         if way is not None:
             shown = " > ".join((name, *way))
             reader.tell(

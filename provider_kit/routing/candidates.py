@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from provider_kit.errors import APIError, ContextLengthExceededError, InvalidRequestError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.models import EmbeddingRequest
 from provider_kit.routing.requests import needs_of, state_of
+from provider_kit.routing.routed_call import RoutedCall
 from provider_kit.routing.targets import RouteTarget
-
-if TYPE_CHECKING:
-    from provider_kit.routing.walk import Walk
 
 __all__ = ["candidates_of"]
 
@@ -20,7 +17,7 @@ __all__ = ["candidates_of"]
 _SMALL = 2000
 
 
-def candidates_of(walk: Walk) -> Sequence[RouteTarget]:
+def candidates_of(walk: RoutedCall) -> Sequence[RouteTarget]:
     """The targets that can answer the request of a call, as far as is known.
 
     Raises:
@@ -51,14 +48,14 @@ def candidates_of(walk: Walk) -> Sequence[RouteTarget]:
     return targets if len(fit) == len(targets) else fit
 
 
-def _of_one_model(walk: Walk, targets: Sequence[RouteTarget]) -> Sequence[RouteTarget]:
+def _of_one_model(walk: RoutedCall, targets: Sequence[RouteTarget]) -> Sequence[RouteTarget]:
     """Vectors of different models cannot be compared, so all come from one."""
     first = targets[0]
     wanted = walk.models.get(id(first), first.model)
     return [target for target in targets if walk.models.get(id(target), target.model) == wanted]
 
 
-def _pinned(walk: Walk, targets: Sequence[RouteTarget], name: str, answer: str | None) -> Sequence[RouteTarget]:
+def _pinned(walk: RoutedCall, targets: Sequence[RouteTarget], name: str, answer: str | None) -> Sequence[RouteTarget]:
     """A request that continues what a provider keeps can be answered there only."""
     giver = None if answer is None else walk.router.answers.get(answer)
     known = next((one for one in targets if one.name == giver), None)
@@ -67,7 +64,7 @@ def _pinned(walk: Walk, targets: Sequence[RouteTarget], name: str, answer: str |
     return [target]
 
 
-def _nobody(walk: Walk) -> InvalidRequestError | APIError:
+def _nobody(walk: RoutedCall) -> InvalidRequestError | APIError:
     reasons = walk.routing.excluded
     told = "; ".join(f"{name}: {why}" for name, why in reasons.items())
     error: InvalidRequestError | APIError

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from provider_kit.engine.handler import End
-
-if TYPE_CHECKING:
-    from provider_kit.routing.walk import Asked, Walk
+from provider_kit.routing.routed_call import Asked, RoutedCall
 
 __all__ = ["Ending", "Leaving"]
 
@@ -18,7 +15,7 @@ class Ending:
 
     __slots__ = ("asked", "now", "state")
 
-    def __init__(self, walk: Walk, asked: Asked) -> None:
+    def __init__(self, walk: RoutedCall, asked: Asked) -> None:
         self.state = walk.router.state
         self.now = walk.runtime.now
         self.asked = asked

@@ -8,7 +8,7 @@ from provider_kit.model.chat import ChatRequest
 from provider_kit.model.routing import ExplainedTarget, RouteExplanation
 from provider_kit.policies.routing.plan import why
 from provider_kit.routing.requests import input_size
-from provider_kit.routing.router_handler import RouterHandler
+from provider_kit.routing.router_parts import RouterParts
 from provider_kit.routing.targets import RouteTarget
 from provider_kit.routing.walk import Walk
 
@@ -18,7 +18,7 @@ __all__ = ["explain"]
 _USUAL_ANSWER = 500
 
 
-def explain(router: RouterHandler, call: Call) -> RouteExplanation:
+def explain(router: RouterParts, call: Call) -> RouteExplanation:
     """The order in which the targets would be asked now.
 
     Raises:

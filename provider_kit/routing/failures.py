@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from provider_kit.engine.handler import Reply
 from provider_kit.errors import (
@@ -23,15 +22,13 @@ from provider_kit.model.events import ProviderSwitched, TargetCooling
 from provider_kit.model.routing import RouteAttempt
 from provider_kit.policies.failure_rules import rule_for
 from provider_kit.policies.routing.cooldown import cooldown_of
+from provider_kit.routing.routed_call import Asked, RoutedCall
 from provider_kit.routing.targets import RouteTarget
-
-if TYPE_CHECKING:
-    from provider_kit.routing.walk import Asked, Walk
 
 __all__ = ["all_failed", "raised", "settle_failure"]
 
 
-async def settle_failure(walk: Walk, asked: Asked, error: ProviderKitError) -> bool:
+async def settle_failure(walk: RoutedCall, asked: Asked, error: ProviderKitError) -> bool:
     """A target has failed; return whether another one may be asked."""
     router, target, record = walk.router, asked.target, asked.record
     now = walk.runtime.now()
@@ -76,7 +73,7 @@ async def settle_failure(walk: Walk, asked: Asked, error: ProviderKitError) -> b
     return leaves
 
 
-def before_delivery(walk: Walk, error: StreamError) -> StreamIncompleteError:
+def before_delivery(walk: RoutedCall, error: StreamError) -> StreamIncompleteError:
     """A stream that broke off before anything of it was delivered: as if it had broken before its first content."""
     earlier = len(walk.routing.earlier)
     made = StreamIncompleteError(
@@ -107,7 +104,7 @@ def attempt_of(record: RouteAttempt, error: str = "CallCancelledError") -> Attem
     )
 
 
-def _over(walk: Walk, now: float) -> bool:
+def _over(walk: RoutedCall, now: float) -> bool:
     return walk.call.deadline is not None and now >= walk.call.deadline - 1e-3
 
 
@@ -116,7 +113,7 @@ def _in_words(error: ProviderKitError) -> str:
     return f"{type(error).__name__}{f' {status}' if status else ''}: {error.message.rstrip('.')}"
 
 
-async def _cool(walk: Walk, target: RouteTarget, error: ProviderKitError, open_for: float, now: float) -> None:
+async def _cool(walk: RoutedCall, target: RouteTarget, error: ProviderKitError, open_for: float, now: float) -> None:
     """Keep the target out for a while, if its failure calls for that."""
     seconds, reason = cooldown_of(error)
     is_estimate = getattr(error, "retry_after", None) is None
@@ -130,7 +127,7 @@ async def _cool(walk: Walk, target: RouteTarget, error: ProviderKitError, open_f
     await walk.emit(TargetCooling, text, wait=seconds, error=error, target=target.name)
 
 
-def _only_larger(walk: Walk, target: RouteTarget) -> None:
+def _only_larger(walk: RoutedCall, target: RouteTarget) -> None:
     """A conversation was too long: only larger windows can hold it."""
     window = _window(walk, target)
     if window is None:
@@ -141,7 +138,7 @@ def _only_larger(walk: Walk, target: RouteTarget) -> None:
     walk.candidates = [one for one in walk.candidates if one not in smaller]
 
 
-def _window(walk: Walk, target: RouteTarget) -> int | None:
+def _window(walk: RoutedCall, target: RouteTarget) -> int | None:
     windows = [one.context_window for one in target.info(walk.models.get(id(target)))]
     return max((one for one in windows if one is not None), default=None)
 
@@ -149,7 +146,7 @@ def _window(walk: Walk, target: RouteTarget) -> int | None:
 # ------------------------------------------------------------------------------------------------ what is raised
 
 
-def raised(walk: Walk, error: ProviderKitError) -> ProviderKitError:
+def raised(walk: RoutedCall, error: ProviderKitError) -> ProviderKitError:
     """An error that is raised as it is, with the decisions that led to it."""
     error.routing = walk.routing
     if len(walk.routing.earlier) > len(error.attempts):
@@ -163,7 +160,7 @@ def raised(walk: Walk, error: ProviderKitError) -> ProviderKitError:
     return error
 
 
-def all_failed(walk: Walk) -> Reply:
+def all_failed(walk: RoutedCall) -> Reply:
     """Every candidate has failed, or its answer was not accepted; the last of these is better than none.
 
     Raises:
@@ -193,7 +190,7 @@ def all_failed(walk: Walk) -> Reply:
     raise made from (errors[-1] if errors else None)
 
 
-def _all_in_words(walk: Walk) -> str:
+def _all_in_words(walk: RoutedCall) -> str:
     routing, count = walk.routing, len(walk.asked)
     failed = [f"{one.target}: {one.reason}" for one in routing.attempts if one.outcome in ("failed", "cancelled")]
     others = [f"{name}: not asked, {why}" for name, why in routing.excluded.items()]

@@ -7,22 +7,30 @@ once. The scripts are those of shared keys: a target is to a router what a key i
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable
+from typing import Any, Protocol
 
 from provider_kit.errors import StoreError
-from provider_kit.model.events import StoreBack, StoreFailed
+from provider_kit.model.events import Event, StoreBack, StoreFailed
 from provider_kit.policies.outage import Outage
 from provider_kit.policies.routing.state import RouterState, TargetState
 from provider_kit.policies.shared_scripts import BEGIN, FINISH
 from provider_kit.stores.base import SharedStore
-
-if TYPE_CHECKING:
-    from provider_kit.routing.walk import Walk
+from provider_kit.transports.base import Runtime
 
 __all__ = ["SharedRouting"]
 
 #: As one word each, which the scripts require.
 _TOLD, _GUESSED = "cooling", "failing"
+
+
+class OfCall(Protocol):
+    """The part of a call that is needed here."""
+
+    @property
+    def runtime(self) -> Runtime: ...
+
+    def emit(self, kind: type[Event], message: str, **fields: Any) -> Awaitable[None]: ...
 
 
 class SharedRouting:
@@ -43,12 +51,12 @@ class SharedRouting:
         self._by_id = {_id_of(target): target for target in state.targets}
         self._outage = Outage()
 
-    async def read(self, walk: Walk) -> None:
+    async def read(self, call: OfCall) -> None:
         """Adopt what other processes found."""
-        found = await self._run(walk, BEGIN, [0, 0])
+        found = await self._run(call, BEGIN, [0, 0])
         if found is None:
             return
-        now = walk.runtime.now()
+        now = call.runtime.now()
         told = {_text(found[i]): (float(found[i + 1]) / 1e6, _text(found[i + 2])) for i in range(2, len(found), 4)}
         for name, target in self._by_id.items():
             if name in told:
@@ -56,14 +64,14 @@ class SharedRouting:
                 if target.until < now + seconds - 0.001:
                     self._state.cool(target, seconds, "another process found that it fails", now, why != _TOLD)
 
-    async def tell(self, walk: Walk, target: TargetState, seconds: float, guess: bool) -> None:
+    async def tell(self, call: OfCall, target: TargetState, seconds: float, guess: bool) -> None:
         """Tell the others that a target is kept out."""
         why = _GUESSED if guess else _TOLD
         args = ["none", 60_000_000, 30_000_000, 0, 0, 1, _id_of(target), why, int(seconds * 1e6), int(not guess)]
-        await self._run(walk, FINISH, args)
+        await self._run(call, FINISH, args)
 
-    async def _run(self, walk: Walk, script: str, args: list[Any]) -> Any:
-        runtime = walk.runtime
+    async def _run(self, call: OfCall, script: str, args: list[Any]) -> Any:
+        runtime = call.runtime
         if self._outage.lasts(runtime.now()):
             return None
         try:
@@ -71,10 +79,10 @@ class SharedRouting:
         except StoreError as error:
             if self._outage.begins(runtime.now()):
                 text = f"{error.message} Continuing with what this process knows of the targets."
-                await walk.emit(StoreFailed, text, error=error)
+                await call.emit(StoreFailed, text, error=error)
             return None
         if self._outage.ends():
-            await walk.emit(StoreBack, "the shared store answers again")
+            await call.emit(StoreBack, "the shared store answers again")
         return answer
 
 

@@ -7,159 +7,47 @@ in hand, and what fails afterwards is the reader's :class:`StreamError`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import attrgetter
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
 
 from provider_kit.engine.call import Call, Route
-from provider_kit.engine.events import next_call_id
 from provider_kit.engine.handler import Reply
 from provider_kit.errors import CallCancelledError, ProviderKitError, StreamError
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatRequest, ChatResponse
-from provider_kit.model.events import Event, ProviderSwitched, RouteChosen, TargetBack, TargetCooling
-from provider_kit.model.routing import RouteAttempt, Routing
-from provider_kit.policies.circuit_breaker import Trial
-from provider_kit.policies.routing.histogram import size_class
-from provider_kit.policies.routing.plan import order_of, why
-from provider_kit.policies.routing.state import RouteRequest
+from provider_kit.model.events import ProviderSwitched, RouteChosen, TargetBack, TargetCooling
+from provider_kit.model.routing import RouteAttempt
+from provider_kit.policies.routing.plan import why
 from provider_kit.routing.candidates import candidates_of
 from provider_kit.routing.endings import Ending, Leaving
 from provider_kit.routing.failures import all_failed, before_delivery, raised, settle_failure
-from provider_kit.routing.requests import input_size
+from provider_kit.routing.routed_call import Asked, RoutedCall
+from provider_kit.routing.router_parts import RouterParts
 from provider_kit.routing.slow_streams import fast_enough
 from provider_kit.routing.targets import RouteTarget
 
-if TYPE_CHECKING:
-    from provider_kit.routing.router_handler import RouterHandler
+__all__ = ["Walk"]
 
-__all__ = ["Asked", "Walk"]
-
-_index = attrgetter("index")
 
 #: The share of the time that is left which a target may use while others could still answer.
 _SHARE = 0.5
 
 
-class Asked:
-    """One target that is asked."""
-
-    __slots__ = ("begun", "elsewhere", "record", "returned", "route", "settled", "target", "trial")
-
-    def __init__(
-        self, target: RouteTarget, trial: Trial, record: RouteAttempt, begun: float, elsewhere: bool, route: Route
-    ) -> None:
-        self.target = target
-        self.trial = trial
-        self.record = record
-        self.begun = begun
-        #: Whether another target could have answered.
-        self.elsewhere = elsewhere
-        self.route = route
-        #: Whether its answer showed that it is back.
-        self.returned = False
-        #: Whether its outcome was noted.
-        self.settled = False
-
-
-class Walk:
+class Walk(RoutedCall):
     """One handling of one call by a router.
 
     Args:
         router: The router.
         call: The call.
+
+    Raises:
+        InvalidRequestError: No target can answer it, or serves its model.
     """
 
-    _call_id: str | None = None
-    #: Its size as a class of prompts.
-    size = 0
-    #: The target that alone can answer it, and the field that says so.
-    pinned: tuple[RouteTarget, str] | None = None
-    #: The latest answer that was not accepted.
-    declined: ChatResponse | None = None
-    #: Names of the routers around this one, each followed by `` > ``.
-    path = ""
-    #: The model each candidate is asked for, where it is not its own, by id.
-    models: Mapping[int, str] = MappingProxyType({})
-
-    def __init__(self, router: RouterHandler, call: Call) -> None:
-        self.router = router
-        self.call = call
-        self.runtime = call.runtime
-        self.operation = call.operation
-        request = call.request
-        self.model = None if request is None else request.model
-        outer = call.route
-        self.nested = outer is not None
-        if outer is None:
-            self.routing = Routing(router.strategy)
-        else:
-            self.routing, self.path = outer.routing, outer.path
-        self.streamed = call.operation == "stream"
-        model = self.model
-        self.serving = serving = router.all if model == router.name else router.serving(model)
-        if serving is not router.all:
-            self.models = {id(target): model for target, model in serving if model is not None}
-        self.asked: set[int] = set()
-        self.errors: list[ProviderKitError] = []
-        self.facts = self._facts()
-        self.candidates: Sequence[RouteTarget] = candidates_of(self)
-
-    def _facts(self) -> RouteRequest:
-        router, request = self.router, self.call.request
-        if type(request) is not ChatRequest:
-            return RouteRequest(self.operation, self.model or "")
-        key = None if router.sticky is None else router.sticky(request)
-        if key is None and not router.needs_sizes and request.model == router.name:
-            return router.streamed_call if self.streamed else router.whole_call
-        facts = RouteRequest(self.operation, request.model, key, 0.0, 0.0, self.streamed)
-        if router.needs_sizes:
-            facts.input_tokens = input_size(request)
-            facts.output_tokens = float(request.max_tokens or 0)
-            self.size = size_class(facts.input_tokens)
-        return facts
-
-    # -------------------------------------------------------------------------------------------- for events
-
-    @property
-    def call_id(self) -> str:
-        """The id of this call within the process."""
-        if self._call_id is None:
-            self._call_id = next_call_id()
-        return self._call_id
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """Return the seconds since 1970."""
-        return self.runtime.time
-
-    async def emit(self, kind: type[Event], message: str, **fields: Any) -> None:
-        """Pass an event to the listeners of the router."""
-        await self.router.events.emit(self, kind, message, **fields)
+    def __init__(self, router: RouterParts, call: Call) -> None:
+        super().__init__(router, call)
+        self.candidates = candidates_of(self)
 
     # -------------------------------------------------------------------------------------------- the walk
-
-    async def run(self) -> Reply:
-        """Ask the candidates until one answers.
-
-        Raises:
-            AllProvidersFailedError: Every target that was asked has failed.
-            ProviderKitError: A failure that no other target would mend.
-        """
-        router = self.router
-        if router.shared is not None:
-            await router.shared.read(self)
-        several = len(self.candidates) > 1 and self.call.fallback and self.operation in ("chat", "stream")
-        if several and router.race is not None:
-            from provider_kit.routing.concurrent import race
-
-            return await race(self, router.race)
-        if several and router.hedge is not None:
-            from provider_kit.routing.concurrent import hedge
-
-            return await hedge(self, router.hedge)
-        return await self.go_on(self.ready_target() or await self.next_target())
 
     async def go_on(self, target: RouteTarget | None) -> Reply:
         """Ask a target, and the others after it.
@@ -190,19 +78,6 @@ class Walk:
                 break
             target = await self.next_target()
         return all_failed(self)
-
-    def order_of(self, targets: Sequence[RouteTarget], now: float, *, looking: bool = False) -> Iterator[RouteTarget]:
-        """Those targets that are ready, in the order in which they are to be asked.
-
-        Args:
-            targets: The targets.
-            now: The clock.
-            looking: Whether nobody is asked, so that no turn is used up.
-        """
-        router = self.router
-        candidates = None if targets is router.targets else [target.state for target in targets]
-        order = order_of(now, self.facts, router.state, router.order, candidates, looking)
-        return map(router.by_index.__getitem__, map(_index, order))
 
     def ready_target(
         self, besides: Sequence[RouteTarget] = (), waits: list[tuple[float, RouteTarget]] | None = None
