@@ -56,7 +56,8 @@ nitpick_ignore_regex = [
     # Types of arguments that the text describes in words.
     ("py:class", r"(?:provider_kit\.model\.(?:usage\.Prices|files\.FileUpload))|FileRules|FilesAPI"),
     ("py:class", r"provider_kit\.dialects\.ollama_chat\.management\.OllamaCall"),
-    ("py:class", r"(?:provider_kit\.client\.verbs\.)?Verbs|KeyStrategy|SharedStore|OnStoreFailure|Sink|CircuitState|Runtime|FallbackOn|HeaderLimits"),
+    ("py:class", r"KeyStrategy|SharedStore|OnStoreFailure|Sink|CircuitState|Runtime"),
+    ("py:class", r"(?:provider_kit\.client\.verbs\.)?Verbs|FallbackOn|HeaderLimits"),
     ("py:class", r"provider_kit\.(?:engine\.call\.Route|model\.usage\.Quote)"),
     ("py:class", r"provider_kit\.policies\.(?:failure_rules\.KeyAction|rate_limit\.Ticket)"),
     ("py:class", r"provider_kit\.(?:transports\.base|auth\.keys\.manager|auth\.oauth\.key_manager)\.T"),
