@@ -21,7 +21,7 @@ from provider_kit.client.run_verbs import with_function_tools
 from provider_kit.client.target import Target
 from provider_kit.client.verbs import Verbs
 from provider_kit.engine.handler import with_middleware
-from provider_kit.errors import ConfigError
+from provider_kit.errors import ConfigError, InvalidRequestError
 from provider_kit.model.arguments import explained
 from provider_kit.model.config import CircuitBreakerConfig, Timeout
 from provider_kit.model.did_you_mean import did_you_mean
@@ -140,7 +140,10 @@ class Router(Verbs):
         self._validation = validation
         self._model = name
         self._defaults = check_defaults(with_function_tools(defaults))
-        self._timeout, self._total = check_times(timeout, total_timeout)
+        try:
+            self._timeout, self._total = check_times(timeout, total_timeout)
+        except InvalidRequestError as error:
+            raise ConfigError(error.message, hint=error.hint) from None
         check_strategy(strategy)
         opened = store_of(store)
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.policies.failure_rules import errors_by_name
 from provider_kit.policies.routing.hedging import Hedge
 from provider_kit.policies.routing.racing import Race
+from provider_kit.stores.base import ADDRESSES
 from provider_kit.wire.redaction import redact
 
 __all__ = ["RouteMember", "RoutingConfig", "read_routes"]
@@ -142,6 +144,10 @@ def read_routes(
     for name in names:
         item = routing.value[name]
         path = f"routing.{redact(name[:60])}"
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
+            text = f"{redact(name[:60])!r} is not a valid name for a route."
+            reader.tell(item, "routing", text, "Use letters, digits, '_', '.' and '-'.", key=True)
+            continue
         if name in providers:
             reader.tell(item, path, f"There is a provider {name!r} already.", "Choose another name.", key=True)
             continue
@@ -159,6 +165,8 @@ def read_routes(
         if good and all(checked):
             made[name] = found
     _check_cycles(routing, made, reader)
+    for name, route in made.items():
+        _check_routes_in(route, routing.value[name], f"routing.{name}", names, reader)
     return made
 
 
@@ -201,6 +209,20 @@ def _check_members(item: Item, path: str, reader: Reader, routes: list[str], che
     return good
 
 
+def _check_routes_in(
+    route: RoutingConfig | RouteMember, item: Item, path: str, routes: list[str], reader: Reader
+) -> None:
+    """A route inside a route has settings of its own."""
+    for number, member in enumerate(route.providers):
+        if isinstance(member, str):
+            continue
+        place, where = item.value["providers"].value[number], f"{path}.providers[{number}]"
+        if member.provider in routes and member.defaults:
+            text = "A route inside a route has no defaults of its own."
+            reader.tell(place.value["defaults"], f"{where}.defaults", text, "Give them to its providers.", key=True)
+        _check_routes_in(member, place, where, routes, reader)
+
+
 def name_of(item: Item | None) -> str | None:
     """The text of a value, where it is one."""
     return item.value if item is not None and isinstance(item.value, str) else None
@@ -218,12 +240,6 @@ def _check_weights(route: RoutingConfig, item: Item, path: str, reader: Reader) 
         elif not 0 <= weight < float("inf"):
             text = "A weight must not be negative." if weight < 0 else "A weight must be a number."
             reader.tell(place, f"{path}.weights.{name}", text, "Write a number above 0; 0: only as the last resort.")
-            good = False
-    for number, member in enumerate(route.providers):
-        if isinstance(member, RouteMember) and not 0 <= member.weight < float("inf"):
-            place = item.value["providers"].value[number]
-            place = place.value.get("weight", place)
-            reader.tell(place, f"{path}.providers[{number}].weight", "A weight must not be negative.", "Write 1.")
             good = False
     weights = [route.weights.get(one.provider or "", one.weight) for one in members_of(route)]
     if good and not any(weight > 0 for weight in weights):
@@ -264,6 +280,19 @@ def _check_numbers(route: RoutingConfig, item: Item, path: str, reader: Reader) 
         text, remedy = "min_rate must be characters per second.", "Write min_rate: 20, or remove the line."
         reader.tell(item.value["min_rate"], f"{path}.min_rate", text, remedy)
         good = False
+    for name in ("timeout", "total_timeout"):
+        seconds = getattr(route, name)
+        if seconds is not None and not seconds > 0:
+            reader.tell(item.value[name], f"{path}.{name}", f"{name} must be seconds above 0.", f"Write {name}: 60.")
+            good = False
+    if route.store is not None and not route.store.startswith(ADDRESSES):
+        text, remedy = "No store is known at this address.", "Write store: redis://localhost:6379/0."
+        reader.tell(item.value["store"], f"{path}.store", text, remedy)
+        good = False
+    if path.removeprefix("routing.") in route.aliases:
+        text, remedy = "An alias has the name of its route.", "Choose another name."
+        reader.tell(item.value["aliases"], f"{path}.aliases", text, remedy, key=True)
+        good = False
     return good
 
 
@@ -290,6 +319,14 @@ def _check_members_settings(route: RoutingConfig | RouteMember, item: Item, path
                 in_yaml(error.message),
                 in_yaml(error.hint or "Correct it."),
             )
+            good = False
+        if not 0 <= member.weight < float("inf"):
+            told = place.value.get("weight", place)
+            reader.tell(told, f"{where}.weight", "A weight must not be negative.", "Write 1.")
+            good = False
+        if member.name is not None and sum(other.name == member.name for other in members_of(route)) > 1:
+            text = f"Two members have the name {redact(member.name[:60])!r}."
+            reader.tell(place.value["name"], f"{where}.name", text, "Give each a distinct name.")
             good = False
         if member.providers:
             good = _check_members_settings(member, place, where, reader) and good

@@ -320,6 +320,8 @@ async def _never(now, request, state):
         lambda: Router(["demo/echo"], aliases={"s": [["a"]]}),
         lambda: Router(["demo/echo"], seed=[]),
         lambda: Router(["demo/echo"], store=5),
+        lambda: Router(["demo/echo"], timeout=-1),
+        lambda: Router(["demo/echo"], total_timeout="soon"),
         lambda: Router([Target("demo/echo"), Target("demo", model="echo")]),
         lambda: Router([Target(Router(["demo/echo"]), model="nothing")]),
         lambda: Hedge(strategy=[]),
