@@ -157,6 +157,7 @@ def test_a_score_must_be_a_number(fleet_of, ask, score):
 def test_a_group_that_loses_is_a_minimum_too(servers, fleet_of, call):
     """What its targets are billed is unknown."""
     servers[0].fault(latency=2)
+    servers[1].fault(latency=0.2)  # both were asked by then
     group = Router([servers[0].client("openai/gpt-4o")], name="group")
     quick = servers[1].client("openai/gpt-4o")
     answer = call.chat(Router([group, quick], Race()), "Hello")
