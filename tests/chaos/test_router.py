@@ -86,7 +86,7 @@ def test_every_call_is_answered_or_broken_once(servers, world, verb, strategy):
     """A failure before content is another target's; after it, one StreamError with its part."""
     quick = Backoff(3, base=0.005, cap=0.02)
     clients = [
-        server.client(kind, retry=quick, timeout=0.4, max_concurrency=64)
+        server.client(kind, retry=quick, timeout=1.0, max_concurrency=64)
         for server, kind in zip(servers, KINDS, strict=True)
     ]
     router = Router([Target(client, name=name) for client, name in zip(clients, "abc", strict=True)], strategy)
