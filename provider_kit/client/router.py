@@ -35,6 +35,7 @@ from provider_kit.transports.pair import Transports
 if TYPE_CHECKING:
     from provider_kit.auth.keys.pool import KeyPool
     from provider_kit.catalog.directory import ModelDirectory
+    from provider_kit.engine.call import Call
     from provider_kit.engine.events import Sink
     from provider_kit.engine.handler import Handler, Middleware
     from provider_kit.model.config import APIKey
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from provider_kit.routing.targets import RouteTarget
     from provider_kit.stores.base import SharedStore
     from provider_kit.tools.options import RunOptions
+    from provider_kit.transports.base import Transport
 
 __all__ = ["Router"]
 
@@ -254,6 +256,10 @@ class Router(Verbs):
         from provider_kit.routing.explain import explain
 
         return explain(self._router, self._chat_call("chat", self._blocking(), messages, options))
+
+    def _call(self, operation: str, runtime: Transport, request: Any, timeout: Any, *more: Any, **named: Any) -> Call:
+        """A call with the router's own timeouts, where it has none."""
+        return super()._call(operation, runtime, request, self._timeout if timeout is None else timeout, *more, **named)
 
     def serves(self, model: str) -> bool:
         """Whether a target serves a model, or an alias stands for it."""
