@@ -186,6 +186,9 @@ def _check_members(item: Item, path: str, reader: Reader, routes: list[str], che
                     text = "A member is a provider or a group, not both."
                     reader.tell(member, place, text, "Remove provider, or providers.", key=True)
                     good = False
+                if name["providers"].value == []:
+                    reader.tell(member, place, "A group needs providers.", "Write providers: [openai, anthropic].")
+                    good = False
                 good = _check_members(member, place, reader, routes, check_name) and good
                 continue
             if inner is None:

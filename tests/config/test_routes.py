@@ -143,6 +143,7 @@ def test_it_falls_over(tmp_path, call):
         ("  r:\n    providers: [demo]\n    total_timeout: 0\n", 5, "total_timeout must be", "60"),
         ("  r:\n    providers: [demo]\n    store: localhost\n", 5, "No store is known", "redis://"),
         ("  r:\n    providers: [demo]\n    aliases: {r: [demo]}\n", 5, "the name of its route", "another name"),
+        ("  r:\n    providers:\n      - {providers: []}\n", 5, "A group needs providers", "Write"),
         ("  a/b: {providers: [demo]}\n", 3, "not a valid name for a route", "letters"),
         (
             "  r:\n    providers:\n      - {provider: demo, name: x}\n      - {provider: other, name: x}\n",
