@@ -5,7 +5,7 @@
    router_handler.py   RouterHandler: Call to Reply      router_parts.py   what all calls of a router share
         │
         v
-   walk.py         one call: its candidates, one after the other ──> concurrent.py   several at once: hedges and races
+   routed.py         one call: its candidates, one after the other ──> concurrent.py   several at once: hedges and races
      routed_call.py    the state of one call
      candidates.py     which targets can answer it         failures.py   what follows if one fails
      targets.py        a client or another router, as one target

@@ -8,7 +8,7 @@ from provider_kit.errors import APIError, ContextLengthExceededError, InvalidReq
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.models import EmbeddingRequest
 from provider_kit.routing.requests import needs_of, state_of
-from provider_kit.routing.routed_call import RoutedCall
+from provider_kit.routing.routed_call_state import RoutedCallState
 from provider_kit.routing.targets import RouteTarget
 
 __all__ = ["candidates_of"]
@@ -17,20 +17,20 @@ __all__ = ["candidates_of"]
 _SMALL = 2000
 
 
-def candidates_of(walk: RoutedCall) -> Sequence[RouteTarget]:
+def candidates_of(routed: RoutedCallState) -> Sequence[RouteTarget]:
     """The targets that can answer the request of a call, as far as is known.
 
     Raises:
         InvalidRequestError: There is none.
         ContextLengthExceededError: It is too long for all of them.
     """
-    request, router = walk.call.request, walk.router
-    targets = router.targets if walk.serving is router.all else [target for target, _ in walk.serving]
+    request, router = routed.call.request, routed.router
+    targets = router.targets if routed.serving is router.all else [target for target, _ in routed.serving]
     if type(request) is not ChatRequest:
-        return _of_one_model(walk, targets) if isinstance(request, EmbeddingRequest) else targets
+        return _of_one_model(routed, targets) if isinstance(request, EmbeddingRequest) else targets
     state = state_of(request) if request.extra_body else None
     if state is not None:
-        return _pinned(walk, targets, *state)
+        return _pinned(routed, targets, *state)
     if len(request.messages) == 1 and not request.tools:
         content = request.messages[0].content
         if type(content) is str and len(content) < _SMALL:
@@ -38,34 +38,36 @@ def candidates_of(walk: RoutedCall) -> Sequence[RouteTarget]:
     needs = needs_of(request)
     fit = []
     for target in targets:
-        reason = target.unfit(request, needs, walk.models.get(id(target)))
+        reason = target.unfit(request, needs, routed.models.get(id(target)))
         if reason is None:
             fit.append(target)
         else:
-            walk.routing.excluded[walk.path + target.name] = reason
+            routed.routing.excluded[routed.path + target.name] = reason
     if not fit:
-        raise _nobody(walk)
+        raise _nobody(routed)
     return targets if len(fit) == len(targets) else fit
 
 
-def _of_one_model(walk: RoutedCall, targets: Sequence[RouteTarget]) -> Sequence[RouteTarget]:
+def _of_one_model(routed: RoutedCallState, targets: Sequence[RouteTarget]) -> Sequence[RouteTarget]:
     """Vectors of different models cannot be compared, so all come from one."""
     first = targets[0]
-    wanted = walk.models.get(id(first), first.model)
-    return [target for target in targets if walk.models.get(id(target), target.model) == wanted]
+    wanted = routed.models.get(id(first), first.model)
+    return [target for target in targets if routed.models.get(id(target), target.model) == wanted]
 
 
-def _pinned(walk: RoutedCall, targets: Sequence[RouteTarget], name: str, answer: str | None) -> Sequence[RouteTarget]:
+def _pinned(
+    routed: RoutedCallState, targets: Sequence[RouteTarget], name: str, answer: str | None
+) -> Sequence[RouteTarget]:
     """A request that continues what a provider keeps can be answered there only."""
-    giver = None if answer is None else walk.router.answers.get(answer)
+    giver = None if answer is None else routed.router.answers.get(answer)
     known = next((one for one in targets if one.name == giver), None)
-    target = known or next(walk.order_of(targets, walk.runtime.now()), targets[0])
-    walk.pinned = target, name
+    target = known or next(routed.order_of(targets, routed.runtime.now()), targets[0])
+    routed.pinned = target, name
     return [target]
 
 
-def _nobody(walk: RoutedCall) -> InvalidRequestError | APIError:
-    reasons = walk.routing.excluded
+def _nobody(routed: RoutedCallState) -> InvalidRequestError | APIError:
+    reasons = routed.routing.excluded
     told = "; ".join(f"{name}: {why}" for name, why in reasons.items())
     error: InvalidRequestError | APIError
     if all(why.startswith("the conversation has") for why in reasons.values()):
@@ -77,5 +79,5 @@ def _nobody(walk: RoutedCall) -> InvalidRequestError | APIError:
         error = InvalidRequestError(
             f"No target can answer this request: {told}.", hint="Add a target that can, or change the request."
         )
-    error.routing = walk.routing
+    error.routing = routed.routing
     return error

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
-from attrs import define
+from attrs import Factory, define
 
 from provider_kit.engine.call import Call
 from provider_kit.engine.handler import Reply
@@ -23,9 +24,9 @@ from provider_kit.policies.routing.racing import Race, fastest_of, history_score
 from provider_kit.routing.failures import all_failed, attempt_of, raised, settle_failure
 from provider_kit.routing.fallback_rule import ask_user
 from provider_kit.routing.requests import has_effects
-from provider_kit.routing.routed_call import Asked
+from provider_kit.routing.routed_call import RoutedCall
+from provider_kit.routing.routed_call_state import TargetAttempt
 from provider_kit.routing.targets import RouteTarget
-from provider_kit.routing.walk import Walk
 from provider_kit.transports.base import Begun, Wakeup
 
 __all__ = ["hedge", "race"]
@@ -37,79 +38,94 @@ _MAX_WAIT_SLICE = 30.0
 
 
 @define(eq=False)
-class Entrant:
-    """One target of a contest."""
+class ConcurrentAttempt:
+    """One target that is asked beside others."""
 
-    asked: Asked
+    asked: TargetAttempt
     token: CancelToken
     begun: Begun | None = None
-    reply: Reply | None = None
     error: BaseException | None = None
-    #: Whether it has ended, and whether the contest has seen that.
+    #: Whether it has ended, and whether that was seen.
     done: bool = False
     seen: bool = False
-    #: Whether its answer is not wanted any more, and whether it is read for its usage all the same.
-    dismissed: bool = False
+    #: Whether its answer is not wanted any more, and whether it is read for its usage all the same. The latter is set
+    #: first: the thread of the attempt looks at both as soon as the former is set.
+    unwanted: bool = False
     drained: bool = False
     #: Wakes whatever limits its draining.
     ended: Wakeup | None = None
+    _replies: list[Reply] = Factory(list)
+
+    @property
+    def reply(self) -> Reply | None:
+        """Its reply, as long as nobody has claimed it."""
+        return next(iter(self._replies), None)
+
+    def answered(self, reply: Reply) -> None:
+        """Set its reply."""
+        self._replies.append(reply)
+
+    def claim(self) -> Reply | None:
+        """The reply, for exactly one of the threads that ask for it: that one uses or closes it."""
+        try:
+            return self._replies.pop()
+        except IndexError:
+            return None
 
 
-class Contest:
+class ConcurrentAttempts:
     """Targets that are asked at the same time.
 
     Args:
-        walk: The call.
-        losers: What happens to answers that are not taken.
+        routed: The call.
+        losers: What happens to answers that are not accepted.
         whole: Whether streams are read to their end.
     """
 
-    def __init__(self, walk: Walk, losers: Literal["cancel", "drain"], *, whole: bool = False) -> None:
-        self.walk = walk
+    def __init__(self, routed: RoutedCall, losers: Literal["cancel", "drain"], *, whole: bool = False) -> None:
+        self.routed = routed
         self.losers = losers
         self.whole = whole
-        self.entrants: list[Entrant] = []
-        self._wakeup = walk.runtime.wakeup()
+        self.all: list[ConcurrentAttempt] = []
+        self._wakeup = routed.runtime.wakeup()
 
-    def enter(self, target: RouteTarget, *, concurrent: bool = False) -> Entrant:
+    def start(self, target: RouteTarget, *, concurrent: bool = False) -> ConcurrentAttempt:
         """Ask a target."""
-        walk = self.walk
-        entrant = Entrant(walk.begin(target, concurrent=concurrent), CancelToken(walk.call.cancel))
-        self.entrants.append(entrant)
-        call = walk.call_for(entrant.asked, entrant.token)
-        entrant.begun = walk.runtime.begin(lambda: self._run(entrant, call))
-        return entrant
+        routed = self.routed
+        attempt = ConcurrentAttempt(routed.begin(target, concurrent=concurrent), CancelToken(routed.call.cancel))
+        self.all.append(attempt)
+        call = routed.call_for(attempt.asked, attempt.token)
+        attempt.begun = routed.runtime.begin(lambda: self._run(attempt, call))
+        return attempt
 
     @property
     def running(self) -> bool:
         """Whether one of them has not ended, or its end was not seen."""
-        return any(not entrant.seen for entrant in self.entrants)
+        return any(not attempt.seen for attempt in self.all)
 
-    async def _run(self, entrant: Entrant, call: Call) -> None:
+    async def _run(self, attempt: ConcurrentAttempt, call: Call) -> None:
         try:
-            reply = await self.walk.answer_of(entrant.asked, call, whole=self.whole)
-            entrant.reply = reply
-            if entrant.drained:
-                await self._read_out(entrant, reply)
-            elif entrant.dismissed:
-                await reply.aclose()
-        except BaseException as error:  # raised by the contest, if its outcome is wanted
-            entrant.error = error
+            reply = await self.routed.answer_of(attempt.asked, call, whole=self.whole)
+            attempt.answered(reply)
+            if attempt.unwanted and attempt.claim() is not None:
+                await (self._read_out(attempt, reply) if attempt.drained else reply.aclose())
+        except BaseException as error:  # kept, and raised to the caller if its outcome is wanted
+            attempt.error = error
         finally:
-            entrant.done = True
+            attempt.done = True
             self._wakeup.wake()
-            if entrant.ended is not None:
-                entrant.ended.wake()
+            if attempt.ended is not None:
+                attempt.ended.wake()
 
-    async def next_end(self, seconds: float) -> Entrant | None:
+    async def next_end(self, seconds: float) -> ConcurrentAttempt | None:
         """The next one that ends; ``None`` if none does in time."""
-        runtime = self.walk.runtime
+        runtime = self.routed.runtime
         until = runtime.now() + seconds
         while True:
-            for entrant in self.entrants:
-                if entrant.done and not entrant.seen:
-                    entrant.seen = True
-                    return entrant
+            for attempt in self.all:
+                if attempt.done and not attempt.seen:
+                    attempt.seen = True
+                    return attempt
             left = until - runtime.now()
             if left <= 0:
                 return None
@@ -117,112 +133,117 @@ class Contest:
 
     # -------------------------------------------------------------------------------------------- the ends
 
-    async def take(self, entrant: Entrant) -> Reply | None:
-        """The reply of an entrant, if it is taken; the others are dismissed.
+    async def reply_of(self, attempt: ConcurrentAttempt) -> Reply | None:
+        """The reply of an attempt, if it is accepted; the others are given up.
 
         Raises:
             ProviderKitError: It failed, and no other target would mend that.
         """
-        walk, error = self.walk, entrant.error
+        routed, error = self.routed, attempt.error
         if error is None:
-            return await self.crown(entrant)
+            return await self.accept(attempt)
         if not isinstance(error, ProviderKitError):
             raise error
-        if await settle_failure(walk, entrant.asked, error):
+        if await settle_failure(routed, attempt.asked, error):
             return None
-        raise raised(walk, error) from error.__cause__
+        raise raised(routed, error) from error.__cause__
 
-    async def crown(self, entrant: Entrant) -> Reply | None:
-        """Take the reply of an entrant, and dismiss the others; ``None`` if it is not accepted after all."""
-        reply, entrant.reply = entrant.reply, None
+    async def accept(self, attempt: ConcurrentAttempt) -> Reply | None:
+        """Accept the reply of an attempt, and give up the others; ``None`` if it is declined after all."""
+        reply = attempt.claim()
         assert reply is not None  # it has ended without an error
-        walk, asked = self.walk, entrant.asked
-        if not walk.router.rule.judges_answers:
-            await self.dismiss("another target answered first", but=entrant)
-        if not await walk.taken(asked, reply):
+        routed, asked = self.routed, attempt.asked
+        if not routed.router.rule.judges_answers:
+            await self.give_up_others("another target answered first", but=attempt)
+        if not await routed.accept(asked, reply):
             return None
-        await self.dismiss("another target answered first", but=entrant)
+        await self.give_up_others("another target answered first", but=attempt)
         if isinstance(reply.answer, ChatResponse) and asked.target.engine is not None:
             asked.route.complete(reply.answer, asked.route.own)  # the others are on record by now
         return reply
 
-    async def dismiss(self, reason: str, but: Entrant | None = None) -> None:
-        """Leave all others: note what they found, free what they hold."""
-        for entrant in self.entrants:
-            if entrant is but or entrant.dismissed:
+    async def give_up_others(self, reason: str, but: ConcurrentAttempt | None = None) -> None:
+        """Give up all others: record what they found, free what they hold."""
+        for attempt in self.all:
+            if attempt is but or attempt.unwanted:
                 continue
-            entrant.dismissed = True
-            if entrant.asked.settled:
-                continue  # it failed, which is on record
-            await self._leave(entrant, reason)
+            if attempt.asked.settled:  # its outcome is on record
+                attempt.unwanted = True
+            else:
+                await self._give_up(attempt, reason)
 
-    async def _leave(self, entrant: Entrant, reason: str) -> None:
-        walk, record = self.walk, entrant.asked.record
-        reply, error = entrant.reply, entrant.error
-        if error is not None and isinstance(error, ProviderKitError):
-            await settle_failure(walk, entrant.asked, error)
+    async def _give_up(self, attempt: ConcurrentAttempt, reason: str) -> None:
+        routed, record = self.routed, attempt.asked.record
+        error, reply = attempt.error, attempt.claim()
+        if isinstance(error, ProviderKitError):
+            attempt.unwanted = True
+            await settle_failure(routed, attempt.asked, error)
             return
-        passed = walk.runtime.now() - entrant.asked.begun
-        state = entrant.asked.target.state
+        passed = routed.runtime.now() - attempt.asked.begun
+        state = attempt.asked.target.state
         if reply is None and passed > state.typical:  # it takes that long at least
-            walk.router.state.first_token(state, passed, walk.runtime.now(), walk.streamed, walk.size)
-        walk.lost(entrant.asked, reason)
+            routed.router.state.first_token(state, passed, routed.runtime.now(), routed.streamed, routed.size)
+        routed.abandon(attempt.asked, reason)
         record.concurrent = True
         if reply is not None and isinstance(reply.answer, ChatResponse):
+            attempt.unwanted = True
             record.used(*reply.answer.unread_usage())  # it was complete: its cost is known
             record.may_be_billed = False
-        elif self.losers == "drain" and reason != _LEFT and entrant.asked.target.engine is not None:
-            self._drain(entrant)
         else:
-            entrant.token.cancel()
-            if reply is not None:
-                await reply.aclose()
-        if entrant.asked.target.engine is not None:
-            walk.routing.earlier = (*walk.routing.earlier, attempt_of(record))
+            await self._discard(attempt, reply, reason)
+        if attempt.asked.target.engine is not None:
+            routed.routing.earlier = (*routed.routing.earlier, attempt_of(record))
         else:
-            self._leave_group(entrant, reason)
-        if not entrant.done and entrant.begun is not None:
-            walk.router.keep(entrant.begun, entrant.token)
+            self._give_up_group(attempt, reason)
+        if not attempt.done and attempt.begun is not None:
+            routed.router.keep(attempt.begun, attempt.token)
 
-    def _leave_group(self, entrant: Entrant, reason: str) -> None:
-        """Note of the targets of a router that they are left; their own walk ends a moment later."""
-        routing, path = self.walk.routing, entrant.asked.route.path
+    def _give_up_group(self, attempt: ConcurrentAttempt, reason: str) -> None:
+        """Note of the targets of a router that they are left; their own call ends a moment later."""
+        routing, path = self.routed.routing, attempt.asked.route.path
         for record in routing.attempts:
             if record.target.startswith(path) and record.outcome in ("running", "answered"):
                 record.may_be_billed = record.outcome == "running" or record.usage is None
                 record.outcome, record.reason = "cancelled", reason
-                record.duration = self.walk.runtime.time() - record.started
+                record.duration = self.routed.runtime.time() - record.started
                 routing.earlier = (*routing.earlier, attempt_of(record))
 
     # -------------------------------------------------------------------------------------------- draining
 
-    def _drain(self, entrant: Entrant) -> None:
-        """Let an answer be read in the background, for its usage."""
-        walk = self.walk
-        entrant.asked.record.outcome = "draining"
-        reply = entrant.reply
-        entrant.drained = True
+    async def _discard(self, attempt: ConcurrentAttempt, reply: Reply | None, reason: str) -> None:
+        """Cancel an attempt that has not ended; or read its answer in the background, for its usage."""
+        drained = self.losers == "drain" and reason != _ENDED and attempt.asked.target.engine is not None
+        if drained:
+            attempt.asked.record.outcome, attempt.drained = "draining", True
+        attempt.unwanted = True
+        if reply is None:
+            reply = attempt.claim()  # it may have come before its thread could see that it is unwanted
+        if not drained:
+            attempt.token.cancel()
+            if reply is not None:
+                await reply.aclose()
+            return
+        routed = self.routed
         if reply is not None:
-            walk.router.keep(walk.runtime.begin(lambda: self._read_out(entrant, reply)), entrant.token)
+            read = partial(self._read_out, attempt, reply)
         else:
-            entrant.ended = walk.runtime.wakeup()
-            walk.router.keep(walk.runtime.begin(lambda: self._limit(entrant)), entrant.token)
+            attempt.ended = routed.runtime.wakeup()
+            read = partial(self._limit, attempt, attempt.ended)
+        routed.router.keep(routed.runtime.begin(read), attempt.token)
 
-    async def _limit(self, entrant: Entrant) -> None:
-        """Cancel an entrant that does not begin to answer."""
-        ended = entrant.ended
-        assert ended is not None  # it was made for this
-        until = self.walk.runtime.now() + _DRAIN_SECONDS
-        while not entrant.done and (left := until - self.walk.runtime.now()) > 0:
+    async def _limit(self, attempt: ConcurrentAttempt, ended: Wakeup) -> None:
+        """Cancel an attempt that does not begin to answer."""
+        until = self.routed.runtime.now() + _DRAIN_SECONDS
+        while not attempt.done and (left := until - self.routed.runtime.now()) > 0:
             await ended.wait(min(left, _MAX_WAIT_SLICE))
-        if not entrant.done or entrant.error is not None:
-            entrant.asked.record.outcome = "cancelled"
-        if not entrant.done:
-            entrant.token.cancel()
+        if attempt.asked.record.outcome == "draining":  # it did not answer, or failed
+            attempt.asked.record.outcome = "cancelled"
+        if not attempt.done:
+            attempt.token.cancel()
 
-    async def _read_out(self, entrant: Entrant, reply: Reply) -> None:
+    async def _read_out(self, attempt: ConcurrentAttempt, reply: Reply) -> None:
         """Read an answer to its end."""
-        record, runtime = entrant.asked.record, self.walk.runtime
+        record, runtime = attempt.asked.record, self.routed.runtime
         if reply.state is None:
             if isinstance(reply.answer, ChatResponse):
                 record.used(*reply.answer.unread_usage())
@@ -248,166 +269,167 @@ class Contest:
             record.outcome = "drained" if whole else "cancelled"
 
 
-_LEFT = "the caller left"
+#: Why those are given up that still run when the call ends without their answer.
+_ENDED = "the call ended"
 
 
-async def hedge(walk: Walk, config: Hedge) -> Reply:
+async def hedge(routed: RoutedCall, config: Hedge) -> Reply:
     """Ask a target, and another one if the first is late.
 
     Raises:
         ProviderKitError: Neither answered.
     """
-    router, runtime = walk.router, walk.runtime
+    router, runtime = routed.router, routed.runtime
     budget = router.budget
     assert budget is not None  # it was made with the router
     budget.called(runtime.now())
-    first = await walk.next_target()
+    first = await routed.next_target()
     if first is None:
-        return all_failed(walk)
-    delay = hedge_delay(config, first.state, walk.streamed, walk.size)
-    if delay is None or _has_effects(walk, first):
-        return await walk.go_on(first)
-    contest = Contest(walk, config.losers)
-    reason = _LEFT
+        return all_failed(routed)
+    delay = hedge_delay(config, first.state, routed.streamed, routed.size)
+    if delay is None or _has_effects(routed, first):
+        return await routed.ask_in_turn(first)
+    attempts = ConcurrentAttempts(routed, config.losers)
     try:
-        contest.enter(first)
-        ended = await contest.next_end(delay)
+        attempts.start(first)
+        ended = await attempts.next_end(delay)
         budget.was_late(ended is None)
         if ended is None:
-            refusal = budget.refuses([target.state for target in walk.candidates], runtime.now())
-            second = None if refusal is not None else walk.ready_target()
-            if second is not None and not _has_effects(walk, second):
+            refusal = budget.refuses([target.state for target in routed.candidates], runtime.now())
+            second = None if refusal is not None else routed.ready_target()
+            if second is not None and not _has_effects(routed, second):
                 budget.hedged(runtime.now())
                 text = f"{first.name} has not begun after {delay:.2f} s; asking {second.name}, too"
-                await walk.emit(HedgeStarted, text, wait=delay, target=second.name)
-                contest.enter(second, concurrent=True)
+                await routed.emit(HedgeStarted, text, wait=delay, target=second.name)
+                attempts.start(second, concurrent=True)
         while True:
             if ended is None:
-                ended = await contest.next_end(math.inf)
+                ended = await attempts.next_end(math.inf)
             assert ended is not None  # without a limit one of them ends
-            reply = await contest.take(ended)
+            reply = await attempts.reply_of(ended)
             if reply is not None:
                 return reply
             ended = None
-            if contest.running:
+            if attempts.running:
                 continue
-            following = await walk.next_target()
+            following = await routed.next_target()
             if following is None:
-                return all_failed(walk)
-            contest.enter(following)
+                return all_failed(routed)
+            attempts.start(following)
     finally:
-        await contest.dismiss(reason)
+        await attempts.give_up_others(_ENDED)
 
 
-def _has_effects(walk: Walk, target: RouteTarget) -> bool:
+def _has_effects(routed: RoutedCall, target: RouteTarget) -> bool:
     """Whether a target must not be asked beside another one, with its own defaults."""
-    request = target.request_for(walk.call, walk.models.get(id(target)))
+    request = target.request_for(routed.call, routed.models.get(id(target)))
     return not isinstance(request, ChatRequest) or has_effects(request) is not None
 
 
-async def race(walk: Walk, config: Race) -> Reply:
+async def race(routed: RoutedCall, config: Race) -> Reply:
     """Ask all targets, and take the answer that comes first, or the best one.
 
     Raises:
         AllProvidersFailedError: None answered in time.
         ConfigError: The judge failed.
     """
-    runtime, mode = walk.runtime, config.mode
+    runtime, mode = routed.runtime, config.mode
     targets: list[RouteTarget] = []
-    while (target := walk.ready_target(besides=targets)) is not None:
+    while (target := routed.ready_target(besides=targets)) is not None:
         targets.append(target)
     if len(targets) < 2:
-        only = await walk.next_target()
-        return all_failed(walk) if only is None else await walk.go_on(only)
-    if not walk.nested:
-        walk.routing.raced = True
-        walk.routing.reason = "all at once"
-    contest = Contest(walk, config.losers, whole=mode == "quality")
+        only = await routed.next_target()
+        return all_failed(routed) if only is None else await routed.ask_in_turn(only)
+    if not routed.nested:
+        routed.routing.raced = True
+        routed.routing.reason = "all at once"
+    attempts = ConcurrentAttempts(routed, config.losers, whole=mode == "quality")
     try:
         for target in targets:
-            contest.enter(target, concurrent=True)
+            attempts.start(target, concurrent=True)
         begun = runtime.now()
         until = math.inf if config.timeout is None else begun + config.timeout
-        answers: list[Entrant] = []
-        while contest.running:
-            ended = await contest.next_end(until - runtime.now())
+        answers: list[ConcurrentAttempt] = []
+        while attempts.running:
+            ended = await attempts.next_end(until - runtime.now())
             if ended is None:
                 break
             if ended.error is not None:
                 if not isinstance(ended.error, ProviderKitError):
                     raise ended.error
-                await settle_failure(walk, ended.asked, ended.error)
-                if not any(one is ended.error for one in walk.errors):  # the caller's time is up, or the caller left
-                    raise raised(walk, ended.error) from ended.error.__cause__
+                await settle_failure(routed, ended.asked, ended.error)
+                if not any(one is ended.error for one in routed.errors):  # the caller's time is up, or the caller left
+                    raise raised(routed, ended.error) from ended.error.__cause__
                 continue
             if mode == "first":
-                taken = await contest.crown(ended)
-                if taken is not None:
-                    return await _decided(walk, ended, taken)
+                reply = await attempts.accept(ended)
+                if reply is not None:
+                    return await _decided(routed, ended, reply)
                 continue
             if not answers:
                 until = min(until, runtime.now() + config.grace)
             answers.append(ended)
         late = not answers
         while answers:
-            winner = await _best(walk, config, answers)
-            taken = await contest.crown(winner)
-            if taken is not None:
-                return await _decided(walk, winner, taken)
+            winner = await _best(routed, config, answers)
+            reply = await attempts.accept(winner)
+            if reply is not None:
+                return await _decided(routed, winner, reply)
             answers.remove(winner)
-        if late and contest.running and config.timeout is not None:
-            await _too_late(walk, contest, config.timeout)
-        return all_failed(walk)
+        if late and attempts.running and config.timeout is not None:
+            await _too_late(routed, attempts, config.timeout)
+        return all_failed(routed)
     finally:
-        await contest.dismiss(_LEFT)
+        await attempts.give_up_others(_ENDED)
 
 
-async def _too_late(walk: Walk, contest: Contest, seconds: float) -> None:
-    for entrant in contest.entrants:
-        if not entrant.seen:
-            entrant.dismissed = entrant.seen = True
+async def _too_late(routed: RoutedCall, attempts: ConcurrentAttempts, seconds: float) -> None:
+    for attempt in attempts.all:
+        if not attempt.seen:
+            attempt.unwanted = attempt.seen = True
             error = APITimeoutError(
                 f"It did not answer within {seconds:g} s.",
                 retryable=True,
-                provider=entrant.asked.target.provider,
+                provider=attempt.asked.target.provider,
                 hint="Raise Race(timeout=…), or set it to None.",
             )
-            await settle_failure(walk, entrant.asked, error)
-            entrant.token.cancel()
-            if entrant.reply is not None:
-                await entrant.reply.aclose()
+            await settle_failure(routed, attempt.asked, error)
+            attempt.token.cancel()
+            reply = attempt.claim()
+            if reply is not None:
+                await reply.aclose()
 
 
-async def _decided(walk: Walk, winner: Entrant, reply: Reply) -> Reply:
-    for target in walk.candidates:
-        if id(target) in walk.asked:
+async def _decided(routed: RoutedCall, winner: ConcurrentAttempt, reply: Reply) -> Reply:
+    for target in routed.candidates:
+        if id(target) in routed.asked:
             target.state.races += 1
     winner.asked.target.state.wins += 1
     record = winner.asked.record
     text = f"{record.target} has won after {record.first_token or 0.0:.2f} s"
-    await walk.emit(RaceDecided, text, wait=record.first_token, target=record.target)
+    await routed.emit(RaceDecided, text, wait=record.first_token, target=record.target)
     return reply
 
 
-async def _best(walk: Walk, config: Race, answers: Sequence[Entrant]) -> Entrant:
+async def _best(routed: RoutedCall, config: Race, answers: Sequence[ConcurrentAttempt]) -> ConcurrentAttempt:
     """The winner among those that answered in time."""
     if config.mode == "weighted":
-        fastest = fastest_of([entrant.asked.target.state for entrant in answers])
-        return max(answers, key=lambda entrant: history_score(entrant.asked.target.state, fastest))
+        fastest = fastest_of([attempt.asked.target.state for attempt in answers])
+        return max(answers, key=lambda attempt: history_score(attempt.asked.target.state, fastest))
     judge = config.judge
     assert judge is not None  # checked when the race was configured
     best, highest = answers[0], -math.inf
-    for entrant in answers:
-        assert entrant.reply is not None  # it has answered
-        score = await _rated(walk, judge, entrant.reply.answer)
+    for attempt in answers:
+        assert attempt.reply is not None  # it has answered
+        score = await _rated(routed, judge, attempt.reply.answer)
         if score > highest:
-            best, highest = entrant, score
+            best, highest = attempt, score
     return best
 
 
-async def _rated(walk: Walk, judge: Callable[[Any], Any], answer: Any) -> float:
+async def _rated(routed: RoutedCall, judge: Callable[[Any], Any], answer: Any) -> float:
     hint = "It is called with a whole answer, and returns a number; a higher one is better."
-    score = await ask_user(walk.runtime, judge, answer, "The judge", hint)
+    score = await ask_user(routed.runtime, judge, answer, "The judge", hint)
     if isinstance(score, bool) or not isinstance(score, (int, float)) or math.isnan(score):
         name = getattr(judge, "__qualname__", type(judge).__name__)
         raise ConfigError(f"The judge {name} returned {score!r}, which is no number.", hint=hint)

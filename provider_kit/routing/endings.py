@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from provider_kit.engine.handler import End
-from provider_kit.routing.routed_call import Asked, RoutedCall
+from provider_kit.routing.routed_call_state import RoutedCallState, TargetAttempt
 
 __all__ = ["Ending", "Leaving"]
 
@@ -15,9 +15,9 @@ class Ending:
 
     __slots__ = ("asked", "now", "state")
 
-    def __init__(self, walk: RoutedCall, asked: Asked) -> None:
-        self.state = walk.router.state
-        self.now = walk.runtime.now
+    def __init__(self, routed: RoutedCallState, asked: TargetAttempt) -> None:
+        self.state = routed.router.state
+        self.now = routed.runtime.now
         self.asked = asked
 
     def __call__(self, end: End) -> None:

@@ -8,9 +8,9 @@ from provider_kit.model.chat import ChatRequest
 from provider_kit.model.routing import ExplainedTarget, RouteExplanation
 from provider_kit.policies.routing.plan import why
 from provider_kit.routing.requests import input_size
+from provider_kit.routing.routed_call import RoutedCall
 from provider_kit.routing.router_parts import RouterParts
 from provider_kit.routing.targets import RouteTarget
-from provider_kit.routing.walk import Walk
 
 __all__ = ["explain"]
 
@@ -25,34 +25,34 @@ def explain(router: RouterParts, call: Call) -> RouteExplanation:
         InvalidRequestError: No target serves the model.
     """
     try:
-        walk = Walk(router, call)
+        routed = RoutedCall(router, call)
     except (InvalidRequestError, APIError) as error:
         if error.routing is None:
             raise
         excluded = [ExplainedTarget(name, False, (reason,)) for name, reason in error.routing.excluded.items()]
         return RouteExplanation(router.strategy, error.message, excluded)
-    now = walk.runtime.now()
-    ready = list(walk.order_of(walk.candidates, now, looking=True))
+    now = routed.runtime.now()
+    ready = list(routed.order_of(routed.candidates, now, dry_run=True))
     waits = {id(one): one.outlook(call, now) for one in ready}
     ready.sort(key=lambda one: waits[id(one)] > 0)  # those that would have to wait are asked last
-    rest = [one for one in walk.candidates if one not in ready]
+    rest = [one for one in routed.candidates if one not in ready]
     rest.sort(key=lambda one: one.state.until)
-    found = [ExplainedTarget(one.name, True, tuple(_notes(walk, one, waits[id(one)]))) for one in ready]
-    found += [ExplainedTarget(one.name, bool(not ready), tuple(_notes(walk, one, 0.0))) for one in rest]
-    found += [ExplainedTarget(name, False, (reason,)) for name, reason in walk.routing.excluded.items()]
-    reason = why(walk.facts, router.order_name)
+    found = [ExplainedTarget(one.name, True, tuple(_notes(routed, one, waits[id(one)]))) for one in ready]
+    found += [ExplainedTarget(one.name, bool(not ready), tuple(_notes(routed, one, 0.0))) for one in rest]
+    found += [ExplainedTarget(name, False, (reason,)) for name, reason in routed.routing.excluded.items()]
+    reason = why(routed.facts, router.order_name)
     if router.race is not None:
         reason = "all at once"
-    elif walk.pinned is not None:
-        reason = f"it carries {walk.pinned[1]}, which only {walk.pinned[0].name} knows"
+    elif routed.pinned is not None:
+        reason = f"it carries {routed.pinned[1]}, which only {routed.pinned[0].name} knows"
     return RouteExplanation(router.strategy, reason, found)
 
 
-def _notes(walk: Walk, target: RouteTarget, wait: float) -> list[str]:
+def _notes(routed: RoutedCall, target: RouteTarget, wait: float) -> list[str]:
     """What is known of a target that matters here."""
-    state, now, request = target.state, walk.runtime.now(), walk.call.request
+    state, now, request = target.state, routed.runtime.now(), routed.call.request
     notes = []
-    if len(walk.router.state.levels) > 1:
+    if len(routed.router.state.levels) > 1:
         notes.append(f"priority {state.priority}")
     if state.weight != 1:
         notes.append(f"weight {state.weight:g}")
@@ -73,7 +73,7 @@ def _notes(walk: Walk, target: RouteTarget, wait: float) -> list[str]:
         tokens = request.max_tokens or _USUAL_ANSWER
         cost = input_size(request) * state.prices[0] + tokens * state.prices[1]
         notes.append(f"about ${cost:.6f}")
-    windows = [one.context_window for one in target.info(walk.models.get(id(target))) if one.context_window]
+    windows = [one.context_window for one in target.info(routed.models.get(id(target))) if one.context_window]
     if windows:
         notes.append(f"holds {min(windows):,} tokens")
     return notes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from provider_kit.engine.call import Call
 from provider_kit.engine.handler import Reply
 from provider_kit.model.models import Model
+from provider_kit.routing.routed_call import RoutedCall
 from provider_kit.routing.router_parts import RouterParts
-from provider_kit.routing.walk import Walk
 
 __all__ = ["RouterHandler"]
 
@@ -28,21 +28,21 @@ class RouterHandler(RouterParts):
             self.look_up_prices()
         if self.events.asynchronous:
             self.events.check_world(call.runtime)
-        walk = Walk(self, call)
+        routed = RoutedCall(self, call)
         if self.asks_one:
-            return await walk.go_on(walk.ready_target() or await walk.next_target())
+            return await routed.ask_in_turn(routed.ready_target() or await routed.next_target())
         if self.shared is not None:
-            await self.shared.read(walk)
-        several = len(walk.candidates) > 1 and call.fallback and call.operation in ("chat", "stream")
+            await self.shared.read(routed)
+        several = len(routed.candidates) > 1 and call.fallback and call.operation in ("chat", "stream")
         if several and self.race is not None:
             from provider_kit.routing.concurrent import race
 
-            return await race(walk, self.race)
+            return await race(routed, self.race)
         if several and self.hedge is not None:
             from provider_kit.routing.concurrent import hedge
 
-            return await hedge(walk, self.hedge)
-        return await walk.go_on(walk.ready_target() or await walk.next_target())
+            return await hedge(routed, self.hedge)
+        return await routed.ask_in_turn(routed.ready_target() or await routed.next_target())
 
     async def _models(self, call: Call) -> list[Model]:
         """Its own models: each with the smallest window of the targets that serve it."""

@@ -303,6 +303,34 @@ def test_drained_streams_are_read_to_their_end(servers, fleet_of):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("losers", ["cancel", "drain"])
+def test_an_answer_that_comes_while_it_is_given_up_is_disposed_of_once(servers, fleet_of, monkeypatch, losers):
+    """Its thread has not seen yet that it is unwanted: the thread that gives it up reads or closes it."""
+    from provider_kit.routing.concurrent import ConcurrentAttempt
+
+    servers[1].fault(latency=0.2)
+    claim, missed, claimed = ConcurrentAttempt.claim, [], []
+
+    def late(attempt):
+        if attempt.asked.target.name == "b" and not missed:
+            missed.append(attempt)  # at this moment there is none; at the next there is
+            wait_for(lambda: attempt.done)
+            return None
+        reply = claim(attempt)
+        if reply is not None:
+            claimed.append(attempt.asked.target.name)
+        return reply
+
+    monkeypatch.setattr(ConcurrentAttempt, "claim", late)
+    answer = fleet_of(Race(losers=losers), count=2).chat("Hello")
+    loser = answer.routing.attempts[1]
+    outcome = {"cancel": "cancelled", "drain": "drained"}[losers]
+    assert wait_for(lambda: loser.outcome == outcome)
+    assert missed and missed[0].reply is None
+    assert sorted(claimed) == ["a", "b"]
+    assert (loser.usage is not None) == (losers == "drain")
+
+
 def test_closing_the_router_ends_what_is_drained(servers, fleet_of):
     """No task is left."""
     servers[0].fault(latency=30)

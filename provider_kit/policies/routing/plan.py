@@ -16,7 +16,7 @@ def order_of(
     state: RouterState,
     strategy: Strategy,
     candidates: Sequence[TargetState] | None = None,
-    looking: bool = False,
+    dry_run: bool = False,
 ) -> Iterator[TargetState]:
     """The targets that are ready, in the order in which they are to be asked.
 
@@ -28,7 +28,7 @@ def order_of(
         state: The targets.
         strategy: Orders those of a level.
         candidates: Those that can answer the request; default: all.
-        looking: Whether nobody is asked, so that no turn is used up.
+        dry_run: Whether the targets are only listed, not asked, so that no turn is used up.
     """
     levels = [*state.levels, state.weightless] if state.weightless else state.levels
     for level in levels:
@@ -41,7 +41,7 @@ def order_of(
             if request.key is not None:
                 order = by_key(request.key, ready)
             else:
-                random, turn = state.looking() if looking else (state.random, state.next_turn)
+                random, turn = state.unused_choices() if dry_run else (state.random, state.next_turn)
                 order = strategy(now, request, Choices(ready, random, turn))
         for target in order:  # noqa: UP028  # it costs less than a nested generator
             yield target

@@ -47,7 +47,7 @@ def _winner(instance: object, attribute: object, value: object) -> None:
     if value not in (None, "first", "weighted", "quality"):
         raise ConfigError(
             f"Race(winner=…) must be 'first', 'weighted' or 'quality', not {value!r}.",
-            hint="first: whoever answers first; weighted: by history; quality: by the judge.",
+            hint="first: the first answer; weighted: by history; quality: by the judge.",
         )
 
 

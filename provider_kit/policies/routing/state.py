@@ -197,7 +197,7 @@ class RouterState:
             self.turn += 1
             return self.turn - 1
 
-    def looking(self) -> tuple[Callable[[], float], Callable[[], int]]:
+    def unused_choices(self) -> tuple[Callable[[], float], Callable[[], int]]:
         """Chance and the number of the next call, as they will be, without using them up."""
         chance = random.Random()  # noqa: S311  # no secret
         chance.setstate(self._random.getstate())
