@@ -15,7 +15,7 @@ from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import Chunk
 from provider_kit.transports.base import Runtime
 
-__all__ = ["fast_enough", "require_rate"]
+__all__ = ["fast_enough"]
 
 #: Seconds, characters and pieces that are held back at most.
 _SECONDS, _CHARACTERS, _PIECES = 5.0, 256, 512
@@ -32,77 +32,88 @@ async def fast_enough(handler: Handler, call: Call, rate: float) -> Reply:
     reply = await handler.handle(call.replace(cancel=token))
     if reply.state is None:
         return reply
+    start = _Start(reply, rate, runtime)
     if runtime.kind == "scripted":  # its clock moves only when somebody waits
-        return await require_rate(reply, rate, runtime)
+        return await start.read()
     ended = runtime.wakeup()
-    late: list[bool] = []
+    over = stalled = False
 
     async def watch() -> None:
+        nonlocal stalled
         until = runtime.now() + _SECONDS
-        while not late and (left := until - runtime.now()) > 0:
+        while not over and (left := until - runtime.now()) > 0:
             await ended.wait(left)
-        if not late:
-            late.append(True)
+        if not over and start.characters < rate * _SECONDS:  # else the next piece ends the wait
+            stalled = True
             token.cancel()
 
     begun = runtime.begin(watch)
     try:
-        return await require_rate(reply, rate, runtime)
+        return await start.read()
     except CallCancelledError:
-        if late != [True] or (call.cancel is not None and call.cancel.cancelled):
+        if not stalled or (call.cancel is not None and call.cancel.cancelled):
             raise
         raise APITimeoutError(f"The stream stalled in its first {_SECONDS:g} s.", retryable=False) from None
     finally:
-        late.append(False)
+        over = True
         ended.wake()
         await begun.aclose()
 
 
-async def require_rate(reply: Reply, rate: float, runtime: Runtime) -> Reply:
-    """The reply, if it is fast enough; what was read of it comes first.
+class _Start:
+    """The first pieces of a stream, which tell its rate.
 
     Args:
         reply: A live answer that has begun.
         rate: The fewest characters per second.
         runtime: The clock.
-
-    Raises:
-        APITimeoutError: It is too slow; it was closed.
-        ProviderKitError: It broke off meanwhile.
     """
-    if reply.state is None:
-        return reply
-    chunks = reply.take_chunks()
-    held: list[Chunk] = []
-    characters, begun = 0, runtime.now()
-    done = False
-    kept = False
-    try:
-        while characters < _CHARACTERS and len(held) < _PIECES:
-            try:
-                chunk = await anext(chunks)
-            except StopAsyncIteration:
-                done = True
-                break
-            held.append(chunk)
-            characters += _length(chunk)
-            passed = runtime.now() - begun
-            if passed >= _SECONDS or (passed >= 1.0 and characters < rate * passed / 2):
-                break
-        passed = runtime.now() - begun
-        if not done and passed > 0 and characters < rate * passed:
-            raise APITimeoutError(
-                f"The stream delivered {characters / passed:.1f} characters per second, fewer than the {rate:g} "
-                "that are required.",
-                retryable=False,
-            )
-        kept = True
-    finally:
-        if not kept:
-            await chunks.aclose()
-    following = _held(held, chunks)
-    await anext(following)  # a generator that was never started would not close what it reads from
-    return Reply(None, reply.state, following)
+
+    def __init__(self, reply: Reply, rate: float, runtime: Runtime) -> None:
+        self._reply = reply
+        self._rate = rate
+        self._runtime = runtime
+        self.characters = 0
+
+    async def read(self) -> Reply:
+        """The reply, if it is fast enough; what was read of it comes first.
+
+        Raises:
+            APITimeoutError: It is too slow; it was closed.
+            ProviderKitError: It broke off meanwhile.
+        """
+        now, rate = self._runtime.now, self._rate
+        chunks = self._reply.take_chunks()
+        held: list[Chunk] = []
+        begun = now()
+        done = kept = False
+        try:
+            while self.characters < _CHARACTERS and len(held) < _PIECES:
+                try:
+                    chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    done = True
+                    break
+                held.append(chunk)
+                self.characters += _length(chunk)
+                passed = now() - begun
+                # Less than half the rate after a second will hardly be made good; earlier, a pause says nothing.
+                if passed >= _SECONDS or (passed >= 1.0 and self.characters < rate * passed / 2):
+                    break
+            passed = now() - begun
+            if not done and passed > 0 and self.characters < rate * passed:
+                raise APITimeoutError(
+                    f"The stream delivered {self.characters / passed:.1f} characters per second, fewer than the "
+                    f"{rate:g} that are required.",
+                    retryable=False,
+                )
+            kept = True
+        finally:
+            if not kept:
+                await chunks.aclose()
+        following = _held(held, chunks)
+        await anext(following)  # a generator that was never started would not close what it reads from
+        return Reply(None, self._reply.state, following)
 
 
 def _length(chunk: Chunk) -> int:

@@ -130,6 +130,16 @@ def test_a_stream_that_stalls_while_it_is_held_back_is_left(servers, targets_of,
     assert len(answer.attempts) == 2
 
 
+def test_a_slow_stream_that_keeps_the_rate_is_delivered(servers, targets_of, call, monkeypatch):
+    """Its time is up before it is complete, or has 256 characters; it has not stalled."""
+    monkeypatch.setattr("provider_kit.routing.slow_streams._SECONDS", 0.4)
+    servers[0].reply("one two three four five six seven eight nine ten eleven twelve")
+    servers[0].fault(token_delay=0.08)
+    answer = call.stream(Router(targets_of(), min_rate=5), "Hello")[1]
+    assert answer.text.endswith("eleven twelve")
+    assert [one.outcome for one in answer.routing.attempts] == ["answered"]
+
+
 @pytest.mark.parametrize("options", [{"min_rate": 50}, {"fallback_on": "refusal"}], ids=["held back", "judged"])
 def test_a_stream_that_breaks_before_anything_was_delivered_is_left(servers, targets_of, call, options):
     """Its reader has seen nothing of it."""
