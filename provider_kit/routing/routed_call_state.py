@@ -82,7 +82,7 @@ class RoutedCallState:
             self.routing, self.path = outer.routing, outer.path
         self.streamed = call.operation == "stream"
         model = self.model
-        self.serving = serving = router.all if model == router.name else router.serving(model)
+        self.serving = serving = router.serving(model)
         if serving is not router.all:
             self.models = {id(target): model for target, model in serving if model is not None}
         self.asked: set[int] = set()

@@ -29,19 +29,15 @@ class RouterHandler(RouterParts):
         if self.events.asynchronous:
             self.events.check_world(call.runtime)
         routed = RoutedCall(self, call)
-        if self.asks_one:
-            return await routed.ask_in_turn(routed.ready_target() or await routed.next_target())
         if self.shared is not None:
             await self.shared.read(routed)
-        several = len(routed.candidates) > 1 and call.fallback and call.operation in ("chat", "stream")
-        if several and self.race is not None:
-            from provider_kit.routing.concurrent import race
+        if self.asks_several and len(routed.candidates) > 1 and call.fallback and call.operation in ("chat", "stream"):
+            from provider_kit.routing.concurrent import hedge, race
 
-            return await race(routed, self.race)
-        if several and self.hedge is not None:
-            from provider_kit.routing.concurrent import hedge
-
-            return await hedge(routed, self.hedge)
+            if self.race is not None:
+                return await race(routed, self.race)
+            if self.hedge is not None:
+                return await hedge(routed, self.hedge)
         return await routed.ask_in_turn(routed.ready_target() or await routed.next_target())
 
     async def _models(self, call: Call) -> list[Model]:

@@ -88,12 +88,12 @@ class RouterParts:
         #: Whether strategies are told the sizes of requests.
         self.needs_sizes = self.hedge is not None or self.order not in tuple(STRATEGIES.values()) or self._is(cheapest)
         self.reads_headroom = self._is(headroom)
-        #: Whether one target is asked after the other, and nothing is to be done before.
-        self.asks_one = self.race is None and self.hedge is None and shared is None
+        #: Whether several targets may be asked at once.
+        self.asks_several = self.race is not None or self.hedge is not None
         #: What strategies are told of most calls.
         self.whole_call = RouteRequest("chat", name)
         self.streamed_call = RouteRequest("stream", name, streamed=True)
-        #: Whether every answer is taken as it comes.
+        #: Whether every answer is accepted as it comes.
         self.takes_all = min_rate is None and not rule.judges_answers
         self.prices_known = not self._is(cheapest)
         #: Name of the target of each answer, by the id of the answer.

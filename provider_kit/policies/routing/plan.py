@@ -31,11 +31,12 @@ def order_of(
         dry_run: Whether the targets are only listed, not asked, so that no turn is used up.
     """
     levels = [*state.levels, state.weightless] if state.weightless else state.levels
+    chosen = None if candidates is None else set(candidates)
     for level in levels:
-        if candidates is None:
+        if chosen is None:  # the usual case, with ready() written out: a call of it for each target costs more than that
             ready = [one for one in level if one.until <= now and (not one.ramp or one.in_flight < one.ramp)]
         else:
-            ready = [one for one in level if one in candidates and one.ready(now)]
+            ready = [one for one in level if one in chosen and one.ready(now)]
         order: Iterable[TargetState] = ready
         if len(ready) > 1:
             if request.key is not None:
