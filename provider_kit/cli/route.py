@@ -7,6 +7,7 @@ import os
 import random
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from attrs import evolve
 
@@ -36,8 +37,10 @@ def run_explain_route(route: str, prompt: str, model: str | None, files: tuple[s
     with open_model(route, os.environ) as router:
         if not isinstance(router, Router):
             raise ConfigError(f"{route} is a provider, not a route.", hint="Routes stand in the file below routing:.")
-        options = {"model": model} if model else {}
-        found = router.explain(prompt, files=files, **options) if files else router.explain(prompt, **options)  # type: ignore[arg-type]  # checked there
+        options: dict[str, Any] = {"model": model} if model else {}
+        if files:
+            options["files"] = files
+        found = router.explain(prompt, **options)
     if as_json:
         rows = [{"name": one.name, "asked": one.asked, "notes": list(one.notes)} for one in found.targets]
         say_json({"strategy": found.strategy, "reason": found.reason, "targets": rows})

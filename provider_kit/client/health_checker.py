@@ -112,7 +112,7 @@ class HealthChecker(Closing):
         if function is not None:
             try:
                 function(name, status)
-            except Exception:
+            except Exception:  # a function of the user's may raise anything, and must not end the checks
                 _LOG.exception("A function of the HealthChecker failed on %s; the checks continue.", name)
 
     # -------------------------------------------------------------------------------------------- background
@@ -134,7 +134,7 @@ class HealthChecker(Closing):
         while not self._ends:
             try:
                 await self._check(awaited)
-            except Exception:
+            except Exception:  # nobody waits for this task: the log is where it can be told
                 _LOG.exception("A health check failed unexpectedly; the checks continue.")
             if not self._ends:
                 await wakeup.wait(self._interval)

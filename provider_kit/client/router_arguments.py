@@ -101,7 +101,7 @@ def _checked_key(function: Callable[[Any], Any]) -> Callable[[Any], str | None]:
             found = function(request)
         except ProviderKitError:
             raise
-        except Exception as error:
+        except Exception as error:  # a function of the user's may raise anything
             raise ConfigError(f"sticky: {name} failed: {type(error).__name__}: {error}.", hint=hint) from error
         if found is not None and not isinstance(found, str):
             raise ConfigError(f"sticky: {name} returned {type(found).__name__}, not a text.", hint=hint)
@@ -122,7 +122,7 @@ def checked_strategy(strategy: Any) -> Any:
             found = list(strategy(now, request, state))
         except ProviderKitError:
             raise
-        except Exception as error:
+        except Exception as error:  # a function of the user's may raise anything
             raise ConfigError(f"The strategy {name} failed: {type(error).__name__}: {error}.", hint=hint) from error
         for one in found:
             if not any(one is target for target in state.targets):

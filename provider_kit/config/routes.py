@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -23,6 +23,19 @@ from provider_kit.wire.redaction import redact
 __all__ = ["RouteMember", "RoutingConfig", "read_routes"]
 
 _WORDS = ("refusal", "invalid_output")
+#: A strategy by its name in a file.
+StrategyName: TypeAlias = Literal[
+    "fallback",
+    "round_robin",
+    "random",
+    "weighted",
+    "least_busy",
+    "latency",
+    "headroom",
+    "cheapest",
+    "hedge",
+    "racing",
+]
 
 
 @frozen(kw_only=True)
@@ -44,18 +57,7 @@ class RouteMember:
     #: The members of a group, in place of a provider.
     providers: tuple[str | RouteMember, ...] = ()
     #: The strategy of a group.
-    strategy: Literal[
-        "fallback",
-        "round_robin",
-        "random",
-        "weighted",
-        "least_busy",
-        "latency",
-        "headroom",
-        "cheapest",
-        "hedge",
-        "racing",
-    ] = "fallback"
+    strategy: StrategyName = "fallback"
     #: For the strategy hedge: when a second provider is asked.
     hedge: Hedge | None = None
     #: For the strategy racing: which answer is taken.
@@ -70,18 +72,7 @@ class RoutingConfig:
     #: mappings with weight, priority and defaults; or groups with providers of their own.
     providers: tuple[str | RouteMember, ...]
     #: fallback, round_robin, random, weighted, least_busy, latency, headroom, cheapest, hedge or racing.
-    strategy: Literal[
-        "fallback",
-        "round_robin",
-        "random",
-        "weighted",
-        "least_busy",
-        "latency",
-        "headroom",
-        "cheapest",
-        "hedge",
-        "racing",
-    ] = "fallback"
+    strategy: StrategyName = "fallback"
     #: Share of each provider, by its name.
     weights: Mapping[str, float] = field(factory=dict)
     #: Further names for models: each stands for some of the providers.

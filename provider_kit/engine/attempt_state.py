@@ -13,7 +13,7 @@ from provider_kit.auth.keys.state import Key
 from provider_kit.catalog.suggest import OF_THE_MODEL
 from provider_kit.engine.call import Call
 from provider_kit.engine.endpoint import Endpoint, PreparedRequest
-from provider_kit.engine.events import next_call_id
+from provider_kit.engine.events import CallSource
 from provider_kit.errors import InvalidResponseError, ProviderKitError
 from provider_kit.model.chat import Attempt, ChatRequest
 from provider_kit.model.config import DEFAULT_MAX_TOKENS
@@ -94,7 +94,7 @@ class RetryState:
 NO_RETRY_STATE = RetryState()
 
 
-class AttemptState:
+class AttemptState(CallSource):
     """One handling of one call.
 
     Args:
@@ -115,7 +115,6 @@ class AttemptState:
     failures: tuple[Attempt, ...] = ()
     #: Events that are still to be emitted: class, message, fields.
     news: tuple[tuple[type[Event], str, dict[str, Any]], ...] = ()
-    _call_id: str | None = None
     _tokens: float | None = None
 
     def __init__(self, call: Call, endpoint: Endpoint, policy: RetryPolicy, observed: bool) -> None:
@@ -131,18 +130,6 @@ class AttemptState:
         self.limited = call.operation in _LIMITED
 
     # -------------------------------------------------------------------------------------------- facts
-
-    @property
-    def call_id(self) -> str:
-        """The id of this call within the process."""
-        if self._call_id is None:
-            self._call_id = next_call_id()
-        return self._call_id
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """Return the seconds since 1970."""
-        return self.runtime.time
 
     @property
     def tokens(self) -> float:

@@ -44,7 +44,7 @@ from provider_kit.model.events import (
     RetryScheduled,
     StreamAborted,
 )
-from provider_kit.model.secrets import clear_frames
+from provider_kit.model.secrets import clear_frames, drop_tracebacks
 from provider_kit.observability.event_log import logs_everything
 from provider_kit.policies.failure_rules import TOKEN_REFUSED, KeyAction, rule_for
 from provider_kit.policies.response_cache import ResponseCache
@@ -306,7 +306,7 @@ class Attempts(AttemptState):
         else:
             text += f"; retrying in {wait:.1f} s"
             await self.parts.events.emit(self, RetryScheduled, text, error=error, attempt=number, wait=wait)
-            _drop_tracebacks(error, self.callers_error)
+            drop_tracebacks(error, self.callers_error)
         return wait
 
     def _decide(self, error: ProviderKitError, now: float) -> float | None:
@@ -436,20 +436,3 @@ class Attempts(AttemptState):
 
 def _no_interrupt(*_: object) -> None:
     """For transports that cannot interrupt: the read ends with its next bytes."""
-
-
-def _drop_tracebacks(error: BaseException, callers_error: int) -> None:
-    """Drop the tracebacks of an error that is not raised to the caller, and of its causes.
-
-    An HTTP library may keep such an error. Its frames refer, from Python 3.12 on, to those of the caller, and would
-    keep alive whatever these hold, such as a stream that was left.
-    """
-    # The exception the caller was handling is the context of all these, and keeps its traceback.
-    waiting, seen = [error], {id(error), callers_error}
-    while waiting:
-        one = waiting.pop()
-        one.__traceback__ = None
-        for other in (one.__cause__, one.__context__):
-            if other is not None and id(other) not in seen:
-                seen.add(id(other))
-                waiting.append(other)

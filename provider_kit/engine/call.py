@@ -54,7 +54,7 @@ class Route:
             if self.note_answer is not None and answer.id is not None:
                 self.note_answer(answer.id)
 
-    def explain(self, error: StreamError) -> None:
+    def attach_to(self, error: StreamError) -> None:
         """Attach the decisions to the error of a stream that broke off, and the attempts at earlier targets."""
         error.routing = self.routing
         error.attempts = numbered((*self.routing.earlier, *error.attempts))

@@ -13,18 +13,13 @@ from provider_kit.model.events import Event
 from provider_kit.observability.event_log import LOGGERS, log_event
 from provider_kit.transports.base import Runtime
 
-__all__ = ["EventBus", "Sink", "next_call_id"]
+__all__ = ["CallSource", "EventBus", "Sink"]
 
 #: Receives each event. May be asynchronous if only the asyncio methods of a client are used.
 Sink = Callable[[Event], object] | Callable[[Event], Awaitable[object]]
 
 _LOG = logging.getLogger("provider_kit")
 _numbers = itertools.count(1)
-
-
-def next_call_id() -> str:
-    """A new id for a call of this process."""
-    return f"call-{next(_numbers)}"
 
 
 class Source(Protocol):
@@ -41,6 +36,25 @@ class Source(Protocol):
 
     @property
     def clock(self) -> Callable[[], float]: ...
+
+
+class CallSource:
+    """What tells the events of one call from those of others. Its id is made for the first of them."""
+
+    runtime: Runtime
+    _call_id: str | None = None
+
+    @property
+    def call_id(self) -> str:
+        """The id of this call within the process."""
+        if self._call_id is None:
+            self._call_id = f"call-{next(_numbers)}"
+        return self._call_id
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Return the seconds since 1970."""
+        return self.runtime.time
 
 
 class EventBus:

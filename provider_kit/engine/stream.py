@@ -214,7 +214,7 @@ async def _failed(state: StreamState, error: Exception) -> None:
                 await attempts.broke_off(failure, now)
                 public = after_content(state, failure)
                 if attempts.call.route is not None:
-                    attempts.call.route.explain(public)
+                    attempts.call.route.attach_to(public)
                 state.failure = without_frames(public)
                 try:
                     raise public from (failure if failure is not error else error.__cause__)

@@ -9,7 +9,7 @@ from provider_kit.model.file_types import is_plain_text
 from provider_kit.model.media import Document
 from provider_kit.transports.base import Runtime
 
-__all__ = ["check_window", "too_long"]
+__all__ = ["characters_of", "check_window", "too_long"]
 
 #: A conversation with fewer characters fits into every window there is; the catalog is not read for it.
 _SMALL = 8000
@@ -47,7 +47,7 @@ def too_long(request: ChatRequest, endpoint: Endpoint, dialect: str) -> tuple[in
     directory = endpoint.directory
     if request.extra_headers or request.extra_body or endpoint.config.headers or endpoint.config.options.get("beta"):
         return None  # fields of the caller's own may enlarge the window
-    size = _characters(request)
+    size = characters_of(request)
     if size < _SMALL and not directory.overrides:
         return None
     known = directory.find(request.model)
@@ -60,7 +60,7 @@ def too_long(request: ChatRequest, endpoint: Endpoint, dialect: str) -> tuple[in
     return (tokens, window) if tokens * _CERTAIN > window else None
 
 
-def _characters(request: ChatRequest) -> int:
+def characters_of(request: ChatRequest) -> int:
     """The characters of its texts."""
     size = 0
     for message in request.messages:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["MASK", "MaskedFields", "MaskedStr", "as_masked", "clear_frames"]
+__all__ = ["MASK", "MaskedFields", "MaskedStr", "as_masked", "clear_frames", "drop_tracebacks"]
 
 MASK = "***"
 
@@ -45,3 +45,20 @@ def clear_frames(error: BaseException, callers_error: int) -> None:
             return
         clear(cause.__traceback__)
         cause = cause.__cause__ or cause.__context__
+
+
+def drop_tracebacks(error: BaseException, callers_error: int) -> None:
+    """Drop the tracebacks of an error that is not raised to the caller, and of its causes.
+
+    An HTTP library may keep such an error. Its frames refer, from Python 3.12 on, to those of the caller, and would
+    keep alive whatever these hold, such as a stream that was left.
+    """
+    # The exception the caller was handling is the context of all these, and keeps its traceback.
+    waiting, seen = [error], {id(error), callers_error}
+    while waiting:
+        one = waiting.pop()
+        one.__traceback__ = None
+        for other in (one.__cause__, one.__context__):
+            if other is not None and id(other) not in seen:
+                seen.add(id(other))
+                waiting.append(other)

@@ -22,11 +22,11 @@ from provider_kit.model.events import HedgeStarted, RaceDecided
 from provider_kit.policies.routing.hedging import Hedge, hedge_delay
 from provider_kit.policies.routing.racing import Race, fastest_of, history_score
 from provider_kit.routing.failures import all_failed, attempt_of, raised, settle_failure
-from provider_kit.routing.fallback_rule import ask_user
 from provider_kit.routing.requests import has_effects
 from provider_kit.routing.routed_call import RoutedCall
 from provider_kit.routing.routed_call_state import TargetAttempt
 from provider_kit.routing.targets import RouteTarget
+from provider_kit.routing.user_opinion import ask_user
 from provider_kit.transports.base import Begun, Wakeup
 
 __all__ = ["hedge", "race"]

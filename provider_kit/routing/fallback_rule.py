@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -10,10 +9,10 @@ from provider_kit.errors import AllProvidersFailedError, ConfigError, ProviderKi
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.policies.failure_rules import rule_for
+from provider_kit.routing.user_opinion import ask_user
 from provider_kit.transports.base import Runtime
-from provider_kit.transports.user_functions import call_user_function
 
-__all__ = ["FallbackOn", "FallbackRule", "ask_user"]
+__all__ = ["FallbackOn", "FallbackRule"]
 
 #: What ``fallback_on`` takes: classes of errors, functions of the error or of the answer, and words for answers.
 FallbackOn: TypeAlias = (
@@ -87,28 +86,6 @@ class FallbackRule:
             if await _ask(runtime, function, answer):
                 return "its answer was not accepted"
         return None
-
-
-async def ask_user(runtime: Runtime, function: Callable[[Any], Any], outcome: Any, what: str, hint: str) -> Any:
-    """What a user's function, plain or asynchronous, says of an outcome.
-
-    Raises:
-        ConfigError: It raised.
-    """
-    asynchronous = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004  # whether its call is
-    )
-    try:
-        found = await call_user_function(runtime.kind, function, (outcome,), asynchronous, False, None, None)
-        if inspect.isawaitable(found):  # a plain function that returns a coroutine
-            found.close()  # type: ignore[attr-defined]  # a coroutine's
-            raise TypeError("it returned a coroutine; write it with async def")
-        return found
-    except ProviderKitError:
-        raise
-    except Exception as error:
-        name = getattr(function, "__qualname__", type(function).__name__)
-        raise ConfigError(f"{what} {name} failed: {type(error).__name__}: {error}.", hint=hint) from error
 
 
 async def _ask(runtime: Runtime, function: Callable[[Any], Any], outcome: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import fields
 
+from provider_kit.engine.window import characters_of
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.file_types import is_plain_text
 from provider_kit.model.media import Audio, Document, Image
@@ -47,14 +48,7 @@ def applied(
 
 def input_size(request: ChatRequest) -> float:
     """Roughly the tokens of its texts; cheap."""
-    size = 0
-    for message in request.messages:
-        content = message.content
-        if type(content) is str:
-            size += len(content)
-        else:
-            size += sum(len(text) for part in message.parts if isinstance(text := getattr(part, "text", None), str))
-    return size / 4
+    return characters_of(request) / 4
 
 
 def needs_of(request: ChatRequest) -> tuple[str, ...]:

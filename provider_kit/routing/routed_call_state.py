@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
 from provider_kit.engine.call import Call, Route
-from provider_kit.engine.events import next_call_id
+from provider_kit.engine.events import CallSource
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.events import Event
@@ -47,7 +47,7 @@ class TargetAttempt:
         self.settled = False
 
 
-class RoutedCallState:
+class RoutedCallState(CallSource):
     """One call of a router, and what was found out about it so far.
 
     Args:
@@ -55,7 +55,6 @@ class RoutedCallState:
         call: The call.
     """
 
-    _call_id: str | None = None
     #: Its size as a class of prompts.
     size = 0
     #: The target that alone can answer it, and the field that says so.
@@ -106,18 +105,6 @@ class RoutedCallState:
         return facts
 
     # -------------------------------------------------------------------------------------------- for events
-
-    @property
-    def call_id(self) -> str:
-        """The id of this call within the process."""
-        if self._call_id is None:
-            self._call_id = next_call_id()
-        return self._call_id
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """Return the seconds since 1970."""
-        return self.runtime.time
 
     async def emit(self, kind: type[Event], message: str, **fields: Any) -> None:
         """Pass an event to the listeners of the router."""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from provider_kit import Backoff, Client, Router, ScriptedTransport, Target
+from provider_kit.testing import FakeServer
 
 KEY = "test-key-0123456789"
 
@@ -187,3 +188,10 @@ def silent():
     server = Silent()
     yield server
     server.close()
+
+
+@pytest.fixture
+def servers():
+    """Three servers over real HTTP."""
+    with FakeServer() as a, FakeServer() as b, FakeServer() as c:
+        yield a, b, c

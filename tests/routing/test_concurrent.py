@@ -20,13 +20,6 @@ from provider_kit import (
     Target,
     Tool,
 )
-from provider_kit.testing import FakeServer
-
-
-@pytest.fixture
-def servers():
-    with FakeServer() as a, FakeServer() as b, FakeServer() as c:
-        yield a, b, c
 
 
 @pytest.fixture
@@ -326,7 +319,8 @@ def test_an_answer_that_comes_while_it_is_given_up_is_disposed_of_once(servers, 
     loser = answer.routing.attempts[1]
     outcome = {"cancel": "cancelled", "drain": "drained"}[losers]
     assert wait_for(lambda: loser.outcome == outcome)
-    assert missed and missed[0].reply is None
+    assert missed
+    assert missed[0].reply is None
     assert sorted(claimed) == ["a", "b"]
     assert (loser.usage is not None) == (losers == "drain")
 

@@ -20,13 +20,6 @@ from provider_kit import (
     Router,
     Target,
 )
-from provider_kit.testing import FakeServer
-
-
-@pytest.fixture
-def servers():
-    with FakeServer() as a, FakeServer() as b, FakeServer() as c:
-        yield a, b, c
 
 
 @pytest.fixture

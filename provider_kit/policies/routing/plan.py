@@ -33,7 +33,9 @@ def order_of(
     levels = [*state.levels, state.weightless] if state.weightless else state.levels
     chosen = None if candidates is None else set(candidates)
     for level in levels:
-        if chosen is None:  # the usual case, with ready() written out: a call of it for each target costs more than that
+        if (
+            chosen is None
+        ):  # the usual case, with ready() written out: a call of it for each target costs more than that
             ready = [one for one in level if one.until <= now and (not one.ramp or one.in_flight < one.ramp)]
         else:
             ready = [one for one in level if one in chosen and one.ready(now)]
