@@ -134,10 +134,14 @@ class Reader:
 
     def read_plain(self, item: Item, path: str) -> Any:
         """Any value, with references replaced."""
-        if not is_bounded(item):
-            self.tell(item, path, "The value refers to itself, or is too large.", "Write it out, without aliases.")
-            return MISSING
-        return self._plain(item, path)
+        return self._plain(item, path) if self.check_bounded(item, path) else MISSING
+
+    def check_bounded(self, item: Item, path: str) -> bool:
+        """Report a value that refers to itself, or is too large by its aliases; return whether it is neither."""
+        if is_bounded(item):
+            return True
+        self.tell(item, path, "The value refers to itself, or is too large.", "Write it out, without aliases.")
+        return False
 
     def _plain(self, item: Item, path: str) -> Any:
         if isinstance(item.value, dict):

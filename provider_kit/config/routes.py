@@ -145,6 +145,8 @@ def read_routes(
         if not isinstance(item.value, dict):
             reader.tell(item, path, "A route must be a mapping.", "Write providers: [openai, anthropic] below it.")
             continue
+        if not reader.check_bounded(item, path):
+            continue
         found = reader.read_class(item, RoutingConfig, path)
         good = _check_members(item, path, reader, names, check_name)
         if found is MISSING:

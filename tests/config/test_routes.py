@@ -179,3 +179,11 @@ def test_a_mistake_is_told_with_its_line(tmp_path, text, line, words, remedy):
     assert found, [str(problem) for problem in caught.value.problems]
     assert found[0].line == line
     assert remedy in found[0].remedy
+
+
+def test_a_group_that_contains_itself_is_told_with_its_line(tmp_path):
+    """Through an anchor and its alias."""
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, "  loop: &a\n    providers:\n      - demo\n      - providers: [other, *a]\n")
+    assert "config.yaml:3:" in str(caught.value)
+    assert "refers to itself" in str(caught.value)
