@@ -149,6 +149,10 @@ class ProviderKitError(Exception):
     topic: str = "provider_kit"
     #: How a router passed the call on (a ``Routing``); ``None`` without a router.
     routing: Any = None
+    #: The id of the call, which was sent as ``X-Request-ID``.
+    correlation_id: str | None = None
+    #: What was sent and what came back, masked, with times, for a client with ``error_snapshots=True``.
+    snapshot: Any = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -61,11 +61,18 @@ class BundledModel:
             )
         return self._model
 
+    @property
+    def has_one_price(self) -> bool:
+        """Whether its prices are the same at any time."""
+        return all(when is None for when, _ in self.row["prices"])
+
     def pricing_at(self, time: float | None) -> Pricing | None:
         """Its prices at a time, in seconds since 1970; ``None``: those of the last date, at any hour."""
         if self._prices is None:
             self._prices = [(when, read_pricing(given)) for when, given in self.row["prices"]]
         found = self._prices[0][1] if self._prices else None
+        if len(self._prices) == 1 and self._prices[0][0] is None:  # the common case
+            return found
         moment = None if time is None else datetime.fromtimestamp(time, UTC)
         for when, pricing in self._prices:
             if when is None or _applies(when, moment):

@@ -45,12 +45,15 @@ class ModelDirectory:
     _live: dict[str, Model] | None = None
     _fetched: float = 0.0
     _known: dict[str, Model | None] = field(factory=dict)
+    #: Prices that do not change with time, by the names of their model.
+    _settled: dict[tuple[str | None, ...], Pricing] = field(factory=dict)
 
     # -------------------------------------------------------------------------------------------- the live list
 
     def keep(self, models: Sequence[Model], now: float) -> None:
         """Keep the provider's own list, fetched at ``now`` by a monotonic clock."""
         self._live, self._fetched, self._known = {model.id: model for model in models}, now, {}
+        self._settled = {}
 
     def fresh(self, now: float) -> bool:
         """Whether there is a list, and it is fresh."""
@@ -102,15 +105,32 @@ class ModelDirectory:
 
     def cost_of(self, usage: Usage, models: tuple[str | None, ...], time: float | None) -> Decimal | None:
         """What a usage costs in US dollars, by the first of the names whose prices are known."""
-        names = [name for name in models if isinstance(name, str)]  # a server may name its model by something else
+        try:
+            settled = self._settled.get(models)
+        except TypeError:  # a server may name its model by something else than a text
+            settled = None
+        cost = None if settled is None else settled.cost(usage)
+        if cost is not None:
+            return cost
+        names = [name for name in models if isinstance(name, str)]
         if self.overrides:  # a price of the user's counts, by whichever name
             names.sort(key=lambda name: not self._is_overridden(name))
         for name in names:
             pricing = self.pricing(name, time)
             cost = None if pricing is None else pricing.cost(usage)
-            if cost is not None:
+            if pricing is not None and cost is not None:
+                self._settle(models, name, pricing)
                 return cost
         return None
+
+    def _settle(self, models: tuple[str | None, ...], name: str, pricing: Pricing) -> None:
+        """Remember prices that are valid at any time."""
+        bundled = self.bundled(name)
+        named = all(one is None or type(one) is str for one in models)
+        if named and (bundled is None or bundled.has_one_price):
+            if len(self._settled) >= _MOST_NAMES:
+                self._settled.clear()
+            self._settled[models] = pricing
 
     def _is_overridden(self, name: str) -> bool:
         """Whether the user states prices of a model."""

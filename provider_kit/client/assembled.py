@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from provider_kit.client.verbs import Verbs
-from provider_kit.engine.handler import with_middleware
+from provider_kit.engine.middleware import LayeredHandler, MiddlewareChain
 from provider_kit.model.config import Timeout
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class AssembledClient(Verbs):
     #: The user's requests session, aiohttp session and transport, if given.
     _own: tuple[Any, Any, Transport | None]
     _engine: Engine
+    _middleware: MiddlewareChain
     _defaults: dict[str, Any]
     _owns_transports = True
     _allow_secret_pickle = False
@@ -49,6 +50,7 @@ class AssembledClient(Verbs):
         self._config = config
         self._model = config.default_model or find_provider(config.type).default_model
         self._validation = config.validation
+        self._middleware = MiddlewareChain(self._parts.middleware)
         self._timeout, self._total = Timeout.parse(config.timeout), config.total_timeout
         self._transports = make_transports(config, environ, *self._own)
         clock = transport.now if transport is not None else None
@@ -57,7 +59,7 @@ class AssembledClient(Verbs):
     def _use(self, engine: Engine) -> None:
         self._engine = engine
         self._bus = engine.parts.events if engine.parts.events.asynchronous else None
-        self._handler = with_middleware(engine, self._parts.middleware)
+        self._handler = LayeredHandler(engine, self._middleware)
 
     @property
     def _admission(self) -> Admission:
@@ -107,6 +109,7 @@ class AssembledClient(Verbs):
         vars(made).update({name: vars(self)[name] for name in ("_own", "_allow_secret_pickle", "_parts")})
         made._defaults = dict(self._defaults)
         made._setup(self._config, self._engine.parts.endpoint.tenant)
+        made._middleware.replace_all(self._middleware)
         made._resume(self._model, self._timeout, self._total)
         return made
 
@@ -142,7 +145,7 @@ class AssembledClient(Verbs):
             "defaults": self._defaults if open_ else pickling.defaults_without_secrets(self._defaults),
             "retry": parts.retry,
             "response_cache": cache if open_ or cache is None else pickling.cache_without_secrets(cache),
-            "middleware": parts.middleware,
+            "middleware": tuple(self._middleware),
             "options": (self._model, self._timeout, self._total),
         }
 

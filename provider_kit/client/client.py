@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from provider_kit.engine.call import Call
     from provider_kit.engine.events import Sink
     from provider_kit.engine.handler import Handler, Middleware
+    from provider_kit.engine.middleware import MiddlewareChain
     from provider_kit.model.config import (
         APIKey,
         CircuitBreakerConfig,
@@ -302,6 +303,12 @@ class Client(AssembledClient):
     def handler(self) -> Handler:
         """The handler of this client's calls, middleware included; your own handlers may pass calls on to it."""
         return self._handler
+
+    @property
+    def middleware(self) -> MiddlewareChain:
+        """The middleware around each call, to ``add``, ``add_before``, ``add_after`` and ``remove``; clients made by
+        :meth:`with_options` share it."""
+        return self._middleware
 
     # -------------------------------------------------------------------------------------------- diagnosis
 

@@ -20,7 +20,7 @@ from provider_kit.client.router_arguments import (
 from provider_kit.client.run_verbs import with_function_tools
 from provider_kit.client.target import Target
 from provider_kit.client.verbs import Verbs
-from provider_kit.engine.handler import with_middleware
+from provider_kit.engine.middleware import LayeredHandler, MiddlewareChain
 from provider_kit.errors import ConfigError, InvalidRequestError
 from provider_kit.model.arguments import explained
 from provider_kit.model.config import CircuitBreakerConfig, Timeout
@@ -171,7 +171,8 @@ class Router(Verbs):
             shared=None if opened is None else SharedRouting(opened, name, state),
         )
         self._router.aliases.update(self._aliases_of(aliases))
-        self._handler = with_middleware(self._router, middleware_of(middleware))
+        self._middleware = MiddlewareChain(middleware_of(middleware))
+        self._handler = LayeredHandler(self._router, self._middleware)
         self._transports = _transports_of(made[0])
 
     @staticmethod
@@ -221,6 +222,11 @@ class Router(Verbs):
     def handler(self) -> Handler:
         """The handler of this router's calls, middleware included."""
         return self._handler
+
+    @property
+    def middleware(self) -> MiddlewareChain:
+        """The middleware around each call, as that of a :class:`Client`."""
+        return self._middleware
 
     @property
     def inner_handler(self) -> RouterHandler:
@@ -402,7 +408,7 @@ class Router(Verbs):
         """A router of the same targets with a state of its own; see the pickles of clients for what becomes of keys."""
         changed = {name: getattr(self, name) for name in ("_model", "_timeout", "_total", "_defaults")}
         changed["_run_defaults"] = dict(self._run_defaults)
-        return _rebuilt, (type(self), self._targets, self._given, changed)
+        return _rebuilt, (type(self), self._targets, {**self._given, "middleware": tuple(self._middleware)}, changed)
 
     def close(self) -> None:
         """Close the blocking connections of the clients that the router created; clients of yours stay open."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from provider_kit.client.conversation_verbs import ConversationVerbs
@@ -13,8 +14,10 @@ from provider_kit.client.run_verbs import RunVerbs
 from provider_kit.client.streams import AsyncChatStream, ChatStream
 from provider_kit.engine.arguments import check_cancel, check_embedding, check_times
 from provider_kit.engine.call import Call, deadline_of
+from provider_kit.engine.correlation import new_correlation_id
 from provider_kit.engine.events import EventBus
 from provider_kit.engine.handler import Handler
+from provider_kit.engine.middleware import check_middleware, layered
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatRequest, ChatResponse
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Verbs"]
 
 T = TypeVar("T")
+_NO_CONFIG: Mapping[str, Any] = MappingProxyType({})
 
 
 class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin):
@@ -90,7 +94,8 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin
         if output_type is not None:
             return run_to_completion(self._ask_typed(self._asking(False), messages, output_type, options))
         runtime = self._transports.blocking or self._transports.make_blocking()
-        reply = run_to_completion(self._handler.handle(self._chat_call("chat", runtime, messages, options)))
+        call = self._chat_call("chat", runtime, messages, options)
+        reply = run_to_completion(self._handler_for(options).handle(call))
         answer: ChatResponse = reply.answer if reply.state is None else run_to_completion(reply.gather())
         return answer
 
@@ -111,7 +116,7 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin
         if output_type is not None:
             return await self._ask_typed(self._asking(True), messages, output_type, options)
         runtime = self._transports.asyncio or self._transports.make_asyncio()
-        reply = await self._handler.handle(self._chat_call("chat", runtime, messages, options))
+        reply = await self._handler_for(options).handle(self._chat_call("chat", runtime, messages, options))
         answer: ChatResponse = reply.answer if reply.state is None else await reply.gather()
         return answer
 
@@ -138,7 +143,8 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin
                 ``error.partial``. Before the first content the errors are those of :meth:`chat`.
         """
         spec = None if output_type is None else self._take_output(output_type, options)
-        return ChatStream(self._handler, self._chat_call("stream", self._blocking(), messages, options), spec)
+        call = self._chat_call("stream", self._blocking(), messages, options)
+        return ChatStream(self._handler_for(options), call, spec)
 
     @overload
     def astream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> AsyncChatStream[None]: ...
@@ -158,7 +164,8 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin
         Arguments and errors as :meth:`stream`.
         """
         spec = None if output_type is None else self._take_output(output_type, options)
-        return AsyncChatStream(self._handler, self._chat_call("stream", self._asyncio(), messages, options), spec)
+        call = self._chat_call("stream", self._asyncio(), messages, options)
+        return AsyncChatStream(self._handler_for(options), call, spec)
 
     # -------------------------------------------------------------------------------------------- typed answers
 
@@ -229,6 +236,17 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin
 
     # -------------------------------------------------------------------------------------------- calls
 
+    def _handler_for(self, options: Mapping[str, Any]) -> Handler:
+        """The handler of a call, in its own middleware.
+
+        Raises:
+            ConfigError: Its middleware is no function.
+        """
+        if "middleware" not in options:
+            return self._handler
+        given = options["middleware"] or ()
+        return layered(self._handler, map(check_middleware, given if isinstance(given, (list, tuple)) else (given,)))
+
     async def _ask(self, call: Call) -> Any:
         """Return the whole answer to a call."""
         reply = await self._handler.handle(call)
@@ -268,6 +286,9 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin
             # A stream may be closed from another thread or task, which ends its waits.
             CancelToken(cancel) if streamed else cancel,
             fallback=options.get("fallback", defaults.get("fallback")) is not False,
+            correlation_id=options.get("correlation_id"),
+            tags=tuple(options.get("tags") or defaults.get("tags") or ()),
+            extension_config=options.get("extension_config") or defaults.get("extension_config"),
         )
 
     def _embedding(self, texts: Any, model: str | None, dimensions: Any, extra_body: Any) -> EmbeddingRequest:
@@ -287,6 +308,9 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin
         probing: bool = False,
         retry: RetryPolicy | None = None,
         fallback: bool = True,
+        correlation_id: str | None = None,
+        tags: tuple[str, ...] = (),
+        extension_config: Mapping[str, Any] | None = None,
     ) -> Call:
         if self._bus is not None:
             self._bus.check_world(runtime)
@@ -313,4 +337,8 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin
             retry,
             cancel,
             fallback,
+            None,
+            correlation_id or new_correlation_id(),
+            tags,
+            extension_config or _NO_CONFIG,
         )

@@ -43,6 +43,7 @@ def read_usage(usage: Any, service_tier: Any = None) -> Usage:
     written = read_count(prompt_details.get("cache_write_tokens"))
     if written is None:
         written = read_count(prompt_details.get("cache_creation_input_tokens"))
+    heard, spoken = prompt_details.get("audio_tokens"), completion_details.get("audio_tokens")
     return Usage.from_totals(
         prompt,
         completion,
@@ -50,12 +51,9 @@ def read_usage(usage: Any, service_tier: Any = None) -> Usage:
         cache_write=written,
         reasoning=reasoning,
         total=total,
-        cost=_cost(usage),
+        cost=_cost(usage) if "cost" in usage or "cost_in_usd_ticks" in usage else None,
         raw=dict(usage),
-        details=counts_of(
-            input_audio=prompt_details.get("audio_tokens"),
-            output_audio=completion_details.get("audio_tokens"),
-        ),
+        details=counts_of(input_audio=heard, output_audio=spoken) if heard or spoken else None,
         service_tier=tier_of(service_tier),
     )
 
@@ -101,6 +99,8 @@ def as_object(value: Any) -> dict[str, Any]:
 
 def read_count(value: Any) -> int | None:
     """A number of tokens or seconds; ``None`` if it is invalid."""
+    if type(value) is int:  # the common case
+        return value if 0 <= value < _MOST_TOKENS else None
     known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS
     return int(value) if known else None
 

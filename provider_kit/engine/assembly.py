@@ -23,6 +23,7 @@ from provider_kit.engine.endpoint import Endpoint
 from provider_kit.engine.engine import Engine
 from provider_kit.engine.events import EventBus, Sink
 from provider_kit.engine.handler import Middleware
+from provider_kit.engine.middleware import MiddlewareChain, check_middleware
 from provider_kit.engine.settlement import Settlement
 from provider_kit.engine.shared_state import SharedState
 from provider_kit.errors import ConfigError
@@ -212,14 +213,7 @@ def sinks_of(given: Any) -> tuple[Sink, ...]:
 
 def middleware_of(given: Any) -> tuple[Middleware, ...]:
     """The middleware functions of a client."""
-    found = tuple(given) if isinstance(given, (list, tuple)) else (given,)
-    for one in found:
-        if not callable(one) or isinstance(one, type):
-            raise ConfigError(
-                f"middleware must be functions, not {one!r}.",
-                hint="async def middleware(call, call_next): return await call_next(call)",
-            )
-    return found
+    return tuple(map(check_middleware, given if isinstance(given, (list, tuple, MiddlewareChain)) else (given,)))
 
 
 def _is_a(given: Any, protocol: type) -> bool:

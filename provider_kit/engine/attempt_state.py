@@ -15,7 +15,7 @@ from provider_kit.engine.call import Call
 from provider_kit.engine.endpoint import Endpoint, PreparedRequest
 from provider_kit.engine.events import CallSource
 from provider_kit.errors import InvalidResponseError, ProviderKitError
-from provider_kit.model.chat import Attempt, ChatRequest
+from provider_kit.model.chat import Attempt, ChatRequest, Timings
 from provider_kit.model.config import DEFAULT_MAX_TOKENS
 from provider_kit.model.events import Event
 from provider_kit.policies.circuit_breaker import Trial
@@ -24,6 +24,7 @@ from provider_kit.policies.estimate import estimate_tokens
 from provider_kit.policies.failure_rules import FailureRule, rule_for
 from provider_kit.policies.rate_limit import SlidingWindows, Ticket, Wakes
 from provider_kit.policies.retry import RetryPolicy
+from provider_kit.wire.http import Limits
 
 __all__ = ["NO_RETRY_STATE", "AttemptState", "Lease", "Prerequisite", "RetryState", "Step", "Wait"]
 
@@ -79,6 +80,10 @@ class Lease:
     released = False
 
 
+#: What an attempt holds before it begins; never changed.
+UNUSED = Lease()
+
+
 @define(eq=False)
 class RetryState:
     """What the failures of a call mean for its next attempt."""
@@ -104,7 +109,9 @@ class AttemptState(CallSource):
         observed: Whether there are listeners for events.
     """
 
-    lease: Lease
+    lease: Lease = UNUSED
+    #: The limits of its exchanges, where the transport leaves what it measured.
+    limits: Limits
     retry: RetryState = NO_RETRY_STATE
     prepared: PreparedRequest
     #: Seconds to the first content, once it has arrived.
@@ -116,6 +123,10 @@ class AttemptState(CallSource):
     #: Events that are still to be emitted: class, message, fields.
     news: tuple[tuple[type[Event], str, dict[str, Any]], ...] = ()
     _tokens: float | None = None
+    #: Whether an attempt was made.
+    sent = False
+    #: Seconds it waited for limits, keys and between attempts.
+    waited = 0.0
 
     def __init__(self, call: Call, endpoint: Endpoint, policy: RetryPolicy, observed: bool) -> None:
         self.call = call
@@ -169,6 +180,12 @@ class AttemptState(CallSource):
         """Queue an event; it is emitted once the plain code that queued it is done."""
         self.news = (*self.news, (kind, message, fields))
 
+    @property
+    def began(self) -> float:
+        """When it began, on the clock; for a target of a router, when it was asked."""
+        route = self.call.route
+        return self.call.started if route is None else route.began
+
     # -------------------------------------------------------------------------------------------- attempts
 
     def own_retry_state(self) -> RetryState:
@@ -187,6 +204,7 @@ class AttemptState(CallSource):
         error.provider = error.provider or self.endpoint.name
         error.model = error.model or self.model
         error.operation = error.operation or self.operation
+        error.correlation_id = self.call.correlation_id
         if isinstance(error, OF_THE_MODEL) and not error.suggested_models:
             self.endpoint.directory.suggest(error, error.model, self.runtime.time())
 
@@ -206,6 +224,18 @@ class AttemptState(CallSource):
             self.shown_key() if self.endpoint.keys.has_multiple else "",
         )
         return (*self.failures, done)
+
+    def timings(self, first: float | None, total: float | None, between: float | None = None) -> Timings:
+        """How long it took.
+
+        Args:
+            first: Seconds to the first content.
+            total: Seconds to its end.
+            between: Seconds between two chunks.
+        """
+        limits, started = self.limits, self.call.started
+        answered = None if limits.answered is None else limits.answered - started
+        return Timings(first, total, self.waited, limits.connected, answered, between)
 
     def record(self, error: ProviderKitError, now: float, wait: float = 0.0, may_be_billed: bool = False) -> None:
         """Add the failed attempt to the list, and attach the list to the error."""

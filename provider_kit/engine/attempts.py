@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from attrs import define
+from attrs import define, field
 
 from provider_kit.engine.admission import Admission
 from provider_kit.engine.attempt_state import (
@@ -56,12 +56,22 @@ from provider_kit.wire.rate_limit_headers import wait_told
 from provider_kit.wire.redaction import redact
 from provider_kit.wire.response_headers import request_id, retry_after
 
-__all__ = ["Attempts", "CallerLeft", "EngineParts"]
+__all__ = ["Attempts", "CallerLeft", "EngineParts", "LiveCall"]
 
 T = TypeVar("T")
 _LOG = logging.getLogger("provider_kit")
 #: Seconds after which a wait for a prerequisite is renewed.
 _MAX_WAIT_SLICE = 60.0
+
+
+class LiveCall(NamedTuple):
+    """A call that has begun and not ended."""
+
+    operation: str
+    model: str | None
+    #: When it began, on the clock of its runtime.
+    started: float
+    correlation_id: str
 
 
 class CallerLeft(BaseException):
@@ -87,6 +97,8 @@ class EngineParts:
     open_cache_store: Callable[[ResponseCache, ProviderConfig], object]
     #: Whether the actual token usage of calls is needed.
     wants_usage: bool
+    #: The calls that have begun and not ended, by the identity of their attempts; nothing here keeps them alive.
+    live: dict[int, LiveCall] = field(factory=dict)
 
     def transport_for(self, runtime: Runtime) -> Transport:
         """The transport for a runtime, which may be the transport itself."""
@@ -115,8 +127,11 @@ class Attempts(AttemptState):
     _waiting: Wakeup | None = None
 
     def __init__(self, parts: EngineParts, call: Call) -> None:
-        events = parts.events
-        observed = bool(events.sinks) or logs_everything()
+        events, route = parts.events, call.route
+        if route is not None and route.sinks:
+            events = events.joined(route.sinks)
+        self.events = events
+        observed = events.observed or logs_everything()
         AttemptState.__init__(self, call, parts.endpoint, call.retry or parts.policy, observed)
         if events.asynchronous:
             events.check_world(call.runtime)
@@ -128,6 +143,8 @@ class Attempts(AttemptState):
             stream=call.operation in ("stream", "pull"),
             max_bytes=parts.config.http.max_response_bytes,
         )
+        if call.earlier:
+            self.failures = call.earlier
         if call.cancel is not None:
             self.limits.interruptible = True
             call.cancel.attach(self)
@@ -149,7 +166,7 @@ class Attempts(AttemptState):
         while True:
             lease = self.lease = Lease()
             try:
-                if self.observed and not self.failures:
+                if self.observed and not self.sent:
                     await self.emit(CallStarted, f"{self.operation} {self.model or ''}".rstrip())
                 found = self.parts.admission.admit(self, self.runtime.now())
                 if found is not None or self.news:
@@ -160,6 +177,7 @@ class Attempts(AttemptState):
                 await self._refused(error)
                 raise
             lease.started, lease.time = self.runtime.now(), self.runtime.time()
+            self.sent = True
             try:
                 return await exchange(self, self._signed(lease))
             except ProviderKitError as error:
@@ -234,7 +252,11 @@ class Attempts(AttemptState):
         value = "" if lease.key is None else lease.key.value
         if self.parts.admission.renewable:
             lease.sent = value
-        return self.endpoint.sign(self.prepared, value, self.operation == "stream", lease.time)
+        limits = self.limits
+        limits.connected = limits.answered = None
+        return self.endpoint.sign(
+            self.prepared, value, self.operation == "stream", lease.time, self.call.correlation_id
+        )
 
     # -------------------------------------------------------------------------------------------- the ends
 
@@ -305,7 +327,7 @@ class Attempts(AttemptState):
             await self._tell_failure(error)
         else:
             text += f"; retrying in {wait:.1f} s"
-            await self.parts.events.emit(self, RetryScheduled, text, error=error, attempt=number, wait=wait)
+            await self.events.emit(self, RetryScheduled, text, error=error, attempt=number, wait=wait)
             drop_tracebacks(error, self.callers_error)
         return wait
 
@@ -378,10 +400,14 @@ class Attempts(AttemptState):
         Raises:
             CallerLeft: The caller has left.
         """
-        if self.call.cancel is None:
-            await self.runtime.sleep(seconds)
-        else:
+        if self.call.cancel is not None:
             await self.wait(self.runtime.wakeup(), seconds)
+            return
+        began = self.runtime.now()
+        try:
+            await self.runtime.sleep(seconds)
+        finally:
+            self.waited += self.runtime.now() - began
 
     async def wait(self, wakeup: Wakeup, seconds: float) -> None:
         """Wait until woken, for ``seconds`` at most.
@@ -390,11 +416,13 @@ class Attempts(AttemptState):
             CallerLeft: The caller has left.
         """
         self._waiting = wakeup
+        began = self.runtime.now()
         try:
             if not self.gone:
                 await wakeup.wait(seconds)
         finally:
             self._waiting = None
+            self.waited += self.runtime.now() - began
         if self.gone:
             raise CallerLeft
 
@@ -419,14 +447,14 @@ class Attempts(AttemptState):
 
     async def emit(self, kind: type[Event], message: str, **fields: Any) -> None:
         """Pass an event of this call to the listeners."""
-        await self.parts.events.emit(self, kind, message, **fields)
+        await self.events.emit(self, kind, message, **fields)
 
     async def _emit_news(self) -> None:
         """Emit the events that plain code has queued."""
         while self.news:
             (kind, message, fields), *rest = self.news
             self.news = tuple(rest)
-            await self.parts.events.emit(self, kind, message, **fields)
+            await self.events.emit(self, kind, message, **fields)
 
     async def _tell_failure(self, error: ProviderKitError) -> None:
         tries = len(self.failures)

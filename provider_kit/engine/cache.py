@@ -207,4 +207,5 @@ def from_cache(
     answer.price_by(attempts.endpoint.directory, attempts.model or "")
     passed = attempts.runtime.now() - attempts.call.started
     answer.timings = Timings(passed, passed)
+    answer.correlation_id = attempts.call.correlation_id
     return answer

@@ -6,7 +6,8 @@ It may be handled twice, or by several handlers at once; :meth:`Call.replace` cr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from attrs import define, evolve
@@ -25,6 +26,8 @@ from provider_kit.wire.http import Limits
 
 __all__ = ["Call", "Route", "deadline_of", "make_limits"]
 
+_NO_CONFIG: Mapping[str, Any] = MappingProxyType({})
+
 
 @define(eq=False)
 class Route:
@@ -42,6 +45,10 @@ class Route:
     note_answer: Callable[[str], object] | None = None
     #: The attempts of this target alone.
     own: tuple[Attempt, ...] = ()
+    #: When it was passed on, on the clock.
+    began: float = 0.0
+    #: The sinks of the routers that also receive the events of their targets.
+    sinks: tuple[Any, ...] = ()
 
     def complete(self, answer: ChatResponse, own: tuple[Attempt, ...]) -> None:
         """Attach the decisions to an answer, and to its own attempts those at earlier targets."""
@@ -96,6 +103,14 @@ class Call:
     fallback: bool = True
     #: How a router passed it on; ``None`` without a router.
     route: Route | None = None
+    #: Its id, sent as ``X-Request-ID``; its events, log lines and errors have it, too.
+    correlation_id: str = ""
+    #: Your words for what it belongs to, for the usage ledger, metrics and budgets.
+    tags: tuple[str, ...] = ()
+    #: Settings of plugins for this call, by the name of the plugin.
+    extension_config: Mapping[str, Any] = _NO_CONFIG
+    #: The attempts of a middleware that calls on again.
+    earlier: tuple[Attempt, ...] = ()
 
     @property
     def stream(self) -> bool:
@@ -128,6 +143,9 @@ class Call:
             cancel,
             self.fallback,
             route,
+            self.correlation_id,
+            self.tags,
+            self.extension_config,
         )
 
 

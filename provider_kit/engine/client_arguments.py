@@ -26,7 +26,9 @@ __all__ = [
 ]
 
 #: Arguments of calls that a client, or a file, can have defaults for.
-CALL_DEFAULTS = frozenset(ChatOptions.__annotations__) - {"prompt", "files", "model", "extra_headers", "cancel"}
+CALL_DEFAULTS = frozenset(ChatOptions.__annotations__) - {
+    *("prompt", "files", "model", "extra_headers", "cancel", "correlation_id", "middleware")
+}
 
 
 def resolve(target: str | None, model: str | None, base_url: str | None) -> tuple[str, str | None]:

@@ -47,7 +47,7 @@ from provider_kit.policies.failure_rules import rule_for
 from provider_kit.policies.response_cache import vary_headers
 from provider_kit.providers.base import Provider
 from provider_kit.transports.runtime_blocking import BlockingRuntime
-from provider_kit.wire.http import HttpRequest, HttpResponse, is_loopback, join_url
+from provider_kit.wire.http import CORRELATION_HEADER, HttpRequest, HttpResponse, is_loopback, join_url
 from provider_kit.wire.merging import deep_merge, merge_headers
 from provider_kit.wire.redaction import MaskedStr, is_secret_header, looks_secret, redact, redact_value, texts_of
 
@@ -118,6 +118,8 @@ class Endpoint:
             **provider.extra_headers(config, environ),
         }
         self._urls: dict[str, str] = {}
+        #: Whether the id of a call is sent; a header of the user's own takes precedence.
+        self._sends_correlation_id = all(name.lower() != CORRELATION_HEADER.lower() for name in config.headers)
 
     def _make_directory(self, overrides: ModelOverrides) -> ModelDirectory:
         provider = self.provider
@@ -311,9 +313,13 @@ class Endpoint:
             return root + call.path
         return join_url(f"{root}{call.before}{parts.path}", call.path, call.query or {})
 
-    def sign(self, prepared: PreparedRequest, key: str, stream: bool, now: float) -> HttpRequest:
+    def sign(
+        self, prepared: PreparedRequest, key: str, stream: bool, now: float, correlation_id: str = ""
+    ) -> HttpRequest:
         """The HTTP request of one attempt, made at ``now`` seconds since 1970."""
         sent = dict(self.headers_for(key, stream))
+        if correlation_id and self._sends_correlation_id:
+            sent[CORRELATION_HEADER] = correlation_id
         if prepared.body is None:
             sent.pop("Content-Type", None)  # the user's own header takes precedence
         if prepared.headers:

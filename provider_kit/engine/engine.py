@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from provider_kit.dialects.base import ParameterReport
+from provider_kit.engine import call_end
 from provider_kit.engine.attempt_state import AttemptState
-from provider_kit.engine.attempts import Attempts, CallerLeft, EngineParts
+from provider_kit.engine.attempts import Attempts, CallerLeft, EngineParts, LiveCall
 from provider_kit.engine.cache import Lookup, from_cache, look_up
 from provider_kit.engine.call import Call
 from provider_kit.engine.exchange import read_answer
@@ -15,7 +16,8 @@ from provider_kit.engine.ollama import manage, pull
 from provider_kit.engine.stream import begin_stream
 from provider_kit.engine.uploads import delete_file, list_files, upload_file
 from provider_kit.engine.window import check_window
-from provider_kit.model.chat import ChatRequest, ChatResponse, Timings
+from provider_kit.model.cancellation import CancelToken
+from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.policies.response_cache import CacheEntry
 from provider_kit.wire.http import HttpRequest
 from provider_kit.wire.response_headers import request_id
@@ -43,11 +45,21 @@ class Engine:
             CallCancelledError: It was cancelled.
             ProviderKitError: It failed; the error lists every attempt.
         """
-        if call.cancel is not None:
-            return await self._handle_until_cancelled(call)
-        if call.operation == "stream":
-            return await begin_stream(Attempts(self.parts, call))
-        return Reply(await _WHOLE[call.operation](Attempts(self.parts, call)))
+        attempts = Attempts(self.parts, call)
+        self.parts.live[id(attempts)] = LiveCall(call.operation, attempts.model, call.started, call.correlation_id)
+        try:
+            if call.cancel is not None:
+                reply = await self._handle_until_cancelled(attempts, call.cancel)
+            elif call.operation == "stream":
+                reply = await begin_stream(attempts)
+            else:
+                reply = Reply(await _WHOLE[call.operation](attempts))
+        except BaseException as error:  # on cancellation too: it has ended
+            call_end.failed(attempts, error)
+            raise
+        if reply.state is None:
+            call_end.answered(attempts, reply.answer)
+        return reply
 
     def outlook(self, call: Call, now: float, model: str | None) -> float:
         """Seconds a call would wait before it is sent; infinity if it would be refused. For routers.
@@ -59,19 +71,16 @@ class Engine:
         """
         return self.parts.admission.outlook(_Asked(call, self.parts, model), now)
 
-    async def _handle_until_cancelled(self, call: Call) -> Reply:
-        cancel = call.cancel
-        assert cancel is not None  # only called with a cache
-        attempts = Attempts(self.parts, call)
+    async def _handle_until_cancelled(self, attempts: Attempts, cancel: CancelToken) -> Reply:
         live = False
         try:
             if cancel.cancelled:
                 raise CallerLeft
-            if call.operation == "stream":
+            if attempts.operation == "stream":
                 reply = await begin_stream(attempts)
                 live = True
                 return reply
-            return Reply(await _WHOLE[call.operation](attempts))
+            return Reply(await _WHOLE[attempts.operation](attempts))
         except CallerLeft:
             raise attempts.cancelled() from None
         finally:
@@ -113,6 +122,7 @@ async def chat(attempts: Attempts) -> ChatResponse:
         answer.provider = endpoint.name
         answer.headers = headers
         answer.request_id = request_id(headers)
+        answer.correlation_id = call.correlation_id
         answer.warnings = report.warnings
         answer.price_by(endpoint.directory, request.model)
         told = attempts.succeeded(headers, _total_tokens(answer) if parts.wants_usage else None)
@@ -124,7 +134,7 @@ async def chat(attempts: Attempts) -> ChatResponse:
         now = attempts.runtime.now()
         answer.attempts = attempts.all_at(now)
         total = now - call.started
-        answer.timings = Timings(total, total)
+        answer.timings = attempts.timings(total, total)
         return answer
 
     if parts.cache is None or not call.cached:

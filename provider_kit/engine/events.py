@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Protocol
 
-from provider_kit.errors import InvalidRequestError, ProviderKitError
-from provider_kit.model.events import Event
+from provider_kit.engine.call import Call
+from provider_kit.errors import ConfigError, InvalidRequestError, ProviderKitError
+from provider_kit.model.events import DECISIONS, CallEnded, Event, RouterCallEnded
 from provider_kit.observability.event_log import LOGGERS, log_event
 from provider_kit.transports.base import Runtime
 
@@ -19,7 +19,8 @@ __all__ = ["CallSource", "EventBus", "Sink"]
 Sink = Callable[[Event], object] | Callable[[Event], Awaitable[object]]
 
 _LOG = logging.getLogger("provider_kit")
-_numbers = itertools.count(1)
+#: Routers whose sinks are remembered together with those of a client.
+_MOST_JOINED = 100
 
 
 class Source(Protocol):
@@ -32,24 +33,22 @@ class Source(Protocol):
     def operation(self) -> str: ...
 
     @property
-    def call_id(self) -> str: ...
+    def correlation_id(self) -> str: ...
 
     @property
     def clock(self) -> Callable[[], float]: ...
 
 
 class CallSource:
-    """What tells the events of one call from those of others. Its id is made for the first of them."""
+    """What tells the events of one call from those of others."""
 
+    call: Call
     runtime: Runtime
-    _call_id: str | None = None
 
     @property
-    def call_id(self) -> str:
-        """The id of this call within the process."""
-        if self._call_id is None:
-            self._call_id = f"call-{next(_numbers)}"
-        return self._call_id
+    def correlation_id(self) -> str:
+        """The id of this call."""
+        return self.call.correlation_id
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -60,16 +59,79 @@ class CallSource:
 class EventBus:
     """The sinks of one client; the log is one of them.
 
+    A sink is a function of an event. One with an attribute ``wanted_events``, a set of classes of events, receives
+    these only, and what nobody wants is not created. One with a true attribute ``follows_targets`` that is given to a
+    router also receives the events of the router's targets.
+
     Args:
         provider: Name of the provider, for the events.
-        sinks: Functions of an event.
+        sinks: The sinks.
     """
 
     def __init__(self, provider: str, sinks: Sequence[Sink] = ()) -> None:
         self.provider = provider
-        self.sinks = tuple(sinks)
+        self._joined: dict[tuple[int, ...], EventBus] = {}
+        self._set(tuple(sinks))
+
+    def _set(self, sinks: tuple[Sink, ...]) -> None:
+        self._by_kind: dict[type[Event], tuple[Sink, ...]] = {}
         #: Whether a sink can only be called from asyncio.
-        self.asynchronous = any(map(_is_asynchronous, self.sinks))
+        self.asynchronous = any(map(_is_asynchronous, sinks))
+        #: Whether a sink wants the events of calls that take their usual course.
+        self.observed = any((wanted := _wanted(sink)) is None or not wanted.isdisjoint(DECISIONS) for sink in sinks)
+        self.sinks = sinks
+        #: The sinks that a router passes on to its targets.
+        self.following = tuple(sink for sink in sinks if getattr(sink, "follows_targets", False))
+        self._joined.clear()
+        #: Whether a sink wants to know of the end of each call.
+        self.wants_ends = bool(self.sinks_for(CallEnded))
+        for one in (*self.sinks_for(CallEnded), *self.sinks_for(RouterCallEnded)):
+            if _is_asynchronous(one):
+                raise ConfigError(
+                    "A sink of CallEnded must be a plain function.",
+                    hint="It may be called by the garbage collector, where nothing can be awaited.",
+                )
+
+    def add(self, sink: Sink) -> None:
+        """Add a sink, for the calls that begin from now on."""
+        self._set((*self.sinks, sink))
+
+    def remove(self, sink: Sink) -> None:
+        """Remove a sink, if it is there."""
+        self._set(tuple(one for one in self.sinks if one is not sink))
+
+    def sinks_for(self, kind: type[Event]) -> tuple[Sink, ...]:
+        """The sinks that want events of a class."""
+        found = self._by_kind.get(kind)
+        if found is None:
+            usual = not issubclass(kind, CallEnded)  # which is for those that ask for it
+            found = tuple(
+                sink for sink in self.sinks if (usual if (wanted := _wanted(sink)) is None else kind in wanted)
+            )
+            self._by_kind[kind] = found
+        return found
+
+    def joined(self, more: tuple[Sink, ...]) -> EventBus:
+        """This bus with the sinks of a router, each sink once."""
+        others = tuple(sink for sink in more if not any(sink is own for own in self.sinks))
+        if not others:
+            return self
+        key = tuple(map(id, others))
+        found = self._joined.get(key)
+        if found is None or found.sinks[-len(others) :] != others:
+            if len(self._joined) > _MOST_JOINED:
+                self._joined.clear()
+            found = self._joined[key] = EventBus(self.provider, (*self.sinks, *others))
+        return found
+
+    def end(self, event: CallEnded) -> None:
+        """Pass the end of a call to the sinks that want it. It may be called in any thread, also by the garbage
+        collector; a failing sink does not fail the call."""
+        for sink in self.sinks_for(type(event)):
+            try:
+                sink(event)
+            except Exception:
+                _LOG.exception("A sink failed on the event %r; the call is not affected.", event.name)
 
     def check_world(self, runtime: Runtime) -> None:
         """Check that every sink can be called from a blocking or asyncio call.
@@ -106,14 +168,15 @@ class EventBus:
         """
         level = kind.level if level is None else level
         logged = LOGGERS[kind.channel].isEnabledFor(level)
-        if not logged and not self.sinks:
+        sinks = self.sinks_for(kind)
+        if not logged and not sinks:
             return
         event = kind(
             time=source.clock(),
             provider=self.provider,
             model=source.model,
             operation=source.operation,
-            call_id=source.call_id,
+            correlation_id=source.correlation_id,
             request_id=error.request_id if error is not None and request_id is None else request_id,
             error=error,
             message=message,
@@ -121,13 +184,18 @@ class EventBus:
         )
         if logged:
             log_event(event, level)
-        for sink in self.sinks:
+        for sink in sinks:
             try:
                 result = sink(event)
-                if isawaitable(result):
+                if result is not None and isawaitable(result):
                     await result
             except Exception:
                 _LOG.exception("on_event failed on the event %r; the call continues.", event.name)
+
+
+def _wanted(sink: Any) -> frozenset[type[Event]] | None:
+    found = getattr(sink, "wanted_events", None)
+    return None if found is None else frozenset(found)
 
 
 def _is_asynchronous(sink: Sink) -> bool:

@@ -13,8 +13,10 @@ from provider_kit.dialects.base import ParameterReport, StreamFailure
 from provider_kit.dialects.parse_errors import PARSE_ERRORS, read_answer
 from provider_kit.engine.attempts import Attempts, CallerLeft
 from provider_kit.engine.cache import from_cache, look_up
+from provider_kit.engine.call_end import stream_ended
 from provider_kit.engine.files import has_parts, load_files
-from provider_kit.engine.handler import End, Reply, as_chunks, run_on_end
+from provider_kit.engine.handler import Reply
+from provider_kit.engine.live_answers import End, as_chunks, run_on_end
 from provider_kit.engine.stream_errors import after_content, before_content, public_error, require_end, without_frames
 from provider_kit.engine.stream_state import StreamState
 from provider_kit.engine.window import check_window
@@ -120,6 +122,7 @@ async def _stream(state: StreamState, http: HttpRequest) -> AsyncGenerator[Chunk
         if chunks is not None:
             committed = await _commit(state)
             yield None
+            state.chunks = len(chunks)
             for chunk in chunks:
                 yield chunk
         else:
@@ -138,6 +141,7 @@ async def _stream(state: StreamState, http: HttpRequest) -> AsyncGenerator[Chunk
                         committed = await _commit(state)
                         yield None
                     progressed = True
+                    state.chunks += 1
                     if chunk.usage is not None:
                         quote = Quote(attempts.endpoint.directory, (attempts.model,), attempts.lease.time)
                         chunk.usage.price_by(quote)
@@ -213,6 +217,7 @@ async def _failed(state: StreamState, error: Exception) -> None:
             if state.committed:
                 await attempts.broke_off(failure, now)
                 public = after_content(state, failure)
+                public.correlation_id = attempts.call.correlation_id
                 if attempts.call.route is not None:
                     attempts.call.route.attach_to(public)
                 state.failure = without_frames(public)
@@ -261,8 +266,11 @@ def _ended(state: StreamState, how: Literal["complete", "failed", "left"]) -> No
         attempts.call.cancel.detach(attempts)
     functions, state.on_end = state.on_end, []
     state.how = how
+    end = End(how, state.failure, state.response)
+    made = state.made or (state.failure.attempts if state.failure is not None else attempts.failures)
+    stream_ended(attempts, end, made, cached=state.hit, first=attempts.first_content)
     if functions:
-        run_on_end(functions, End(how, state.failure, state.response))
+        run_on_end(functions, end)
 
 
 async def _complete(state: StreamState) -> None:

@@ -14,7 +14,7 @@ from provider_kit.engine.handler import End
 from provider_kit.errors import (
     ProviderKitError,
 )
-from provider_kit.model.chat import Attempt, ChatResponse, Timings
+from provider_kit.model.chat import Attempt, ChatResponse
 from provider_kit.model.messages import Message
 from provider_kit.transports.base import ByteStream
 from provider_kit.wire.response_headers import request_id
@@ -45,6 +45,8 @@ class StreamState:
     committed: bool = False
     settled: bool = False
     on_end: list[Callable[[End], object]] = field(factory=list)
+    #: Chunks that were delivered.
+    chunks: int = 0
     #: How it ended, once it has, and what went wrong.
     how: Literal["complete", "failed", "left"] | None = None
     failure: ProviderKitError | None = None
@@ -85,7 +87,12 @@ class StreamState:
         answer.price_by(attempts.endpoint.directory, attempts.model or "")
         answer.warnings = self.report.warnings
         answer.attempts = self.made or attempts.failures
-        answer.timings = Timings(attempts.first_content, self.ended)
+        if not answer.attempts and self.how is None and self.committed:
+            answer.attempts = attempts.all_at(attempts.runtime.now())
+        first, ended, gaps = attempts.first_content, self.ended, self.chunks - 1
+        between = None if first is None or ended is None or gaps < 1 else (ended - first) / gaps
+        answer.timings = attempts.timings(first, ended, between)
+        answer.correlation_id = attempts.call.correlation_id
         answer.cache = "miss" if self.collected is not None else None
         if self.body is not None:
             answer.headers = self.body.headers

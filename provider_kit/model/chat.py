@@ -172,6 +172,19 @@ class Timings:
     first_content: float | None = None
     #: Until the end.
     total: float | None = None
+    #: Spent waiting: for limits, for keys, and between attempts.
+    queue: float | None = None
+    #: Spent to establish a connection; ``None`` where one was open.
+    connect: float | None = None
+    #: Until the first byte of the answer.
+    first_byte: float | None = None
+    #: Between two chunks of a stream, on average.
+    between_chunks: float | None = None
+
+    @property
+    def first_token(self) -> float | None:
+        """Alias of :attr:`first_content`."""
+        return self.first_content
 
 
 @define
@@ -278,6 +291,8 @@ class ChatResponse(Generic[T_co]):
     provider: str | None = field(default=None, kw_only=True)
     #: The provider's id of the request, to quote in a support ticket.
     request_id: str | None = field(default=None, kw_only=True)
+    #: The id of the call, which was sent as ``X-Request-ID``.
+    correlation_id: str | None = field(default=None, kw_only=True, repr=False, eq=False)
     headers: Mapping[str, str] = field(factory=dict, kw_only=True, repr=False, eq=False)
     #: Parameters that were not sent as given.
     warnings: list[ParameterWarning] = field(factory=list, kw_only=True)

@@ -5,19 +5,24 @@ A new kind of event is a class here and the line that emits it; every sink recei
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from attrs import define, field, fields
 
 from provider_kit.errors import ProviderKitError
+from provider_kit.model.chat import Attempt, lost_usage
+from provider_kit.model.fault_domains import error_type
+from provider_kit.model.usage import Usage
 
 __all__ = [
+    "DECISIONS",
     "AlertKind",
     "AttemptFailed",
     "CacheHit",
     "CacheMiss",
     "CacheStored",
+    "CallEnded",
     "CallFailed",
     "CallStarted",
     "CallSucceeded",
@@ -40,6 +45,7 @@ __all__ = [
     "RateLimitWait",
     "RetryScheduled",
     "RouteChosen",
+    "RouterCallEnded",
     "StoreBack",
     "StoreFailed",
     "StreamAborted",
@@ -49,7 +55,11 @@ __all__ = [
     "TargetCooling",
     "TokenRefreshFailed",
     "TokenRefreshed",
+    "ToolCallEnded",
+    "sink",
 ]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 # The level an event is logged at, in the numbers of ``logging``. What resolves without intervention is INFO, what needs
 # attention is WARNING; errors that are raised are left to the caller.
@@ -73,8 +83,8 @@ class Event:
     model: str | None = None
     #: ``chat``, ``stream``, ``embed``, …
     operation: str | None = None
-    #: Identifies the call within this process.
-    call_id: str | None = None
+    #: The id of the call, which its requests, log lines and errors have, too.
+    correlation_id: str | None = None
     #: The provider's id of the request, where known.
     request_id: str | None = None
     #: Number of the attempt, 1 for the first.
@@ -87,6 +97,11 @@ class Event:
     key: str | None = None
     #: The event as text.
     message: str = ""
+
+    @property
+    def call_id(self) -> str | None:
+        """Alias of :attr:`correlation_id`."""
+        return self.correlation_id
 
     @property
     def data(self) -> dict[str, Any]:
@@ -120,6 +135,93 @@ class CallFailed(Event):
     __slots__ = ()
     name = "error"
     level = _WARNING
+
+
+@define(kw_only=True, eq=False)
+class CallEnded(Event):
+    """A call has ended, however that was: with an answer, an error, or because its caller left.
+
+    There is exactly one for each call, so it is what counts calls. It may come from any thread, also from the garbage
+    collector, so only plain functions receive it, and only those that ask for it: ``@sink(CallEnded)``.
+    """
+
+    name = "call_end"
+    #: ``success``, ``error``, or ``cancelled``: the caller left, or another target was faster.
+    outcome: Literal["success", "error", "cancelled"]
+    #: Seconds since 1970 when it began, and how many it took.
+    started: float
+    duration: float
+    #: Seconds to the first content of a stream.
+    first_token: float | None = None
+    #: Seconds it waited for limits, keys and between attempts.
+    waited: float = 0.0
+    #: What was asked and answered, the latter as far as it was received.
+    request: Any = field(default=None, repr=False)
+    response: Any = field(default=None, repr=False)
+    #: Every attempt, oldest first.
+    attempts: tuple[Attempt, ...] = ()
+    #: A hash that names the key.
+    key_id: str | None = None
+    #: Whether the answer came from the response cache.
+    cached: bool = False
+    #: Whether a router asked several targets at once, and another one was faster.
+    lost: bool = False
+    #: Names of the routers it came through, each followed by `` > ``; empty for none.
+    path: str = ""
+    tags: tuple[str, ...] = ()
+    #: Address of the provider.
+    base_url: str = ""
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer was streamed."""
+        return self.operation == "stream"
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens used, and their cost, as far as they are known."""
+        found = getattr(self.response, "usage", None)
+        if found is None and self.error is not None:
+            found = lost_usage(self.error)
+        return found
+
+    @property
+    def error_type(self) -> str | None:
+        """Whose fault a failure is, in the vocabulary of :func:`provider_kit.error_type`; ``None`` for a success."""
+        if self.outcome == "cancelled":
+            return "caller_cancelled"
+        return None if self.error is None else error_type(self.error)
+
+    @property
+    def overhead(self) -> float:
+        """Seconds it spent in this library: neither with the provider nor waiting."""
+        return max(0.0, self.duration - self.waited - sum(attempt.duration for attempt in self.attempts))
+
+
+class RouterCallEnded(CallEnded):
+    """A call of a router has ended; each target that was asked has its own :class:`CallEnded`."""
+
+    __slots__ = ()
+    name = "router_call_end"
+    channel = "routing"
+
+
+@define(kw_only=True, eq=False)
+class ToolCallEnded(Event):
+    """A function was called for the model."""
+
+    name = "tool_end"
+    tool: str
+    tool_call_id: str
+    #: Seconds since 1970 when it began, and how many it took.
+    started: float
+    duration: float
+    #: ``success``, ``error``, or ``denied``.
+    outcome: Literal["success", "error", "denied"]
+    #: Class of the exception it raised.
+    error_class: str | None = None
+    arguments: Any = field(default=None, repr=False)
+    result: Any = field(default=None, repr=False)
 
 
 class AttemptFailed(Event):
@@ -414,3 +516,31 @@ class StreamAborted(_OfStreams):
     __slots__ = ()
     name = "stream_abort"
     level = _WARNING
+
+
+#: The events of calls that take their usual course; all others are rare.
+DECISIONS = frozenset(
+    (
+        *(CallStarted, CallSucceeded, StreamStarted, StreamEnded, RateLimitLearned, RouteChosen),
+        *(CacheHit, CacheMiss, CacheStored),
+    )
+)
+
+
+def sink(*kinds: type[Event]) -> Callable[[_F], _F]:
+    """Mark a function for ``on_event`` that receives only events of these classes.
+
+    Example:
+        >>> from provider_kit import CallEnded, Client, sink
+        >>> @sink(CallEnded)
+        ... def show(event):
+        ...     print(event.provider, event.outcome, event.usage.output_tokens)
+        >>> reply = Client("demo/echo", on_event=show).chat("Hello")
+        demo success 1
+    """
+
+    def mark(function: _F) -> _F:
+        function.wanted_events = frozenset(kinds)  # type: ignore[attr-defined]  # read by the event bus
+        return function
+
+    return mark

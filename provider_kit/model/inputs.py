@@ -26,6 +26,7 @@ __all__ = [
     "Messages",
     "OutputOptions",
     "build_request",
+    "check_correlation_id",
     "open_conversation",
 ]
 
@@ -92,6 +93,14 @@ class ChatOptions(TypedDict, total=False):
     cancel: CancelToken
     #: ``False``: a router asks one target only, and raises its error.
     fallback: bool
+    #: Your id of the call, sent as ``X-Request-ID``; default: a new one. See :func:`provider_kit.correlation`.
+    correlation_id: str
+    #: What the call belongs to, for the usage ledger, metrics and budgets.
+    tags: Sequence[str]
+    #: Settings of plugins for this call, by the name of the plugin.
+    extension_config: Mapping[str, Any]
+    #: Middleware around this call, outside that of the client.
+    middleware: Sequence[Any]
 
 
 class OutputOptions(ChatOptions, total=False):
@@ -123,7 +132,12 @@ _MEANT = {
     "retries": "validation_retries for typed answers, and max_retries for the client",
 }
 #: Arguments that do not concern the request.
-CALL_OPTIONS = frozenset(("timeout", "total_timeout", "response_cache", "on_unsupported", "cancel", "fallback"))
+CALL_OPTIONS = frozenset(
+    (
+        *("timeout", "total_timeout", "response_cache", "on_unsupported", "cancel", "fallback"),
+        *("correlation_id", "tags", "extension_config", "middleware"),
+    )
+)
 #: Arguments of clients that are often passed to calls by mistake.
 _OF_CLIENTS = CONFIG_FIELDS | {"auth", "retry", "rate_limiter", "on_event", "session", "async_session", "transport"}
 _PLAIN = {
@@ -147,6 +161,8 @@ _KINDS = {
     (str,): "a text",
     (bool, str): "True, False, or a text such as '5m'",
 }
+#: Characters of a correlation id.
+_LONGEST_ID = 200
 _MAPPINGS = ("metadata", "extra_body", "extra_headers", "extra_query")
 
 
@@ -299,6 +315,37 @@ def _fallback(request: ChatRequest, value: Any) -> None:
         raise InvalidRequestError(f"fallback of a call must be True or False, not {value!r}.")
 
 
+def check_correlation_id(value: object) -> str:
+    """A correlation id that can be sent as a header.
+
+    Raises:
+        InvalidRequestError: It cannot.
+    """
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ID or not (value.isascii() and value.isprintable()):
+        raise InvalidRequestError(
+            f"A correlation id must be 1 to {_LONGEST_ID} printable ASCII characters, not {str(value)[:60]!r}.",
+            hint="correlation_id='order-4711'.",
+        )
+    return value
+
+
+def _correlation_id(request: ChatRequest, value: Any) -> None:
+    check_correlation_id(value)
+
+
+def _tags(request: ChatRequest, value: Any) -> None:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(tag, str) for tag in value):
+        raise InvalidRequestError(f"tags must be a list of texts, not {value!r}.", hint="tags=['invoices', 'nightly'].")
+
+
+def _extension_config(request: ChatRequest, value: Any) -> None:
+    if not isinstance(value, Mapping) or not all(isinstance(one, Mapping) for one in value.values()):
+        raise InvalidRequestError(
+            f"extension_config must be a dict of dicts, not {value!r}.",
+            hint="extension_config={'budget': {'key': 'team-a'}}: the name of a plugin, and its settings.",
+        )
+
+
 def _mapping(name: str) -> Callable[[ChatRequest, Any], None]:
     def set_mapping(request: ChatRequest, value: Any) -> None:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
@@ -316,6 +363,9 @@ _NORMALISE: dict[str, Callable[[ChatRequest, Any], None]] = {
     "response_format": _response_format,
     "reasoning": _reasoning,
     "response_cache": _response_cache,
+    "correlation_id": _correlation_id,
+    "tags": _tags,
+    "extension_config": _extension_config,
     "fallback": _fallback,
     **{name: _mapping(name) for name in _MAPPINGS},
 }

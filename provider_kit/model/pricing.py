@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, evolve, field, fields, frozen
@@ -15,6 +16,14 @@ __all__ = ["Pricing", "read_pricing", "write_pricing"]
 
 _MILLION = Decimal(1_000_000)
 _THOUSAND = Decimal(1_000)
+#: The prices that may apply to the tokens of each bucket, the most specific first.
+_PLAIN_BUCKETS = {
+    "input_tokens": ("input",),
+    "cache_read_tokens": ("cache_read", "input"),
+    "cache_write_tokens": ("cache_write", "input"),
+    "output_tokens": ("output",),
+    "reasoning_tokens": ("reasoning", "output"),
+}
 
 
 @frozen(kw_only=True)
@@ -55,6 +64,25 @@ class Pricing:
                 found = evolve(self, **{name: value for name in RATES if (value := getattr(changed, name)) is not None})
         return found
 
+    @cached_property
+    def _plain(self) -> tuple[Decimal | None, ...]:
+        """The prices of the five buckets of a usage that has no details."""
+        of = [
+            [rate for name in names if (rate := getattr(self, name)) is not None] for names in _PLAIN_BUCKETS.values()
+        ]
+        return tuple(rates[0] if rates else None for rates in of)
+
+    def _of_plain(self, usage: Usage) -> Decimal | None:
+        """What the tokens of a usage without details cost; ``None`` if a price they need is unknown."""
+        total = Decimal(0)
+        for rate, name in zip(self._plain, _PLAIN_BUCKETS, strict=True):
+            count: int | None = getattr(usage, name)
+            if count:
+                if rate is None:
+                    return None
+                total += rate * count
+        return total / _MILLION
+
     def cost(self, usage: Usage) -> Decimal | None:
         """What a usage costs, in US dollars; ``None`` if its tokens, or a price they need, are unknown.
 
@@ -72,6 +100,9 @@ class Pricing:
         if prices.above:
             prices = prices.for_length(prompt)
         parts = usage.details or {}
+        if not parts:
+            total = prices._of_plain(usage)
+            return total if total is None or prices.requests is None else total + prices.requests / _THOUSAND
         total = Decimal(0)
         for count, names in _buckets(usage, parts):
             if count:
@@ -97,14 +128,6 @@ def _buckets(usage: Usage, parts: Mapping[str, int]) -> list[tuple[int, tuple[st
     """Numbers of tokens that do not overlap, each with the prices that may apply, the most specific first."""
     read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
     output, reasoning = usage.output_tokens or 0, usage.reasoning_tokens or 0
-    if not parts:
-        return [
-            (usage.input_tokens or 0, ("input",)),
-            (read, ("cache_read", "input")),
-            (written, ("cache_write", "input")),
-            (output, ("output",)),
-            (reasoning, ("reasoning", "output")),
-        ]
     get = parts.get
     fresh = usage.input_tokens or 0
     read_audio, read_image = get("cache_read_audio", 0), get("cache_read_image", 0)

@@ -179,8 +179,23 @@ class Usage:
         or the total shows that they were counted separately, they are added; parts that exceed a whole which the total
         confirms are reduced to it, so that no sum exceeds what the provider reported.
         """
+        read, written, thought = cache_read or 0, cache_write or 0, reasoning or 0
         if prompt is not None and completion is not None:
-            prompt, completion = _wholes(prompt, completion, cache_read or 0, cache_write or 0, reasoning or 0, total)
+            whole = prompt + completion
+            if read + written <= prompt and thought <= completion and total in (None, whole):  # the common case
+                return cls(
+                    prompt - read - written,
+                    completion - thought,
+                    cache_read,
+                    cache_write,
+                    reasoning,
+                    whole,
+                    cost,
+                    raw,
+                    details=details,
+                    service_tier=service_tier,
+                )
+            prompt, completion = _wholes(prompt, completion, read, written, thought, total)
             total = prompt + completion if total is None else total
             cache_read = _at_most(cache_read, prompt)
             cache_write = _at_most(cache_write, prompt - (cache_read or 0))

@@ -30,7 +30,7 @@ def log_event(event: Event, level: int) -> None:
             "provider": event.provider,
             "model": event.model,
             "operation": event.operation,
-            "call_id": event.call_id,
+            "correlation_id": event.correlation_id,
             "request_id": event.request_id,
         },
     )

@@ -22,7 +22,7 @@ __all__ = ["configure_logging"]
 _VARIABLES = ("PROVIDER_KIT_LOG_LEVEL", "LOG_LEVEL")
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 #: Fields of a call in its log records.
-_FACTS = ("provider", "model", "operation", "request_id", "call_id", "event")
+_FACTS = ("provider", "model", "operation", "request_id", "correlation_id", "event")
 
 
 def configure_logging(
@@ -107,7 +107,7 @@ class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         facts = " ".join(
             f"{name}={value}"
-            for name in ("model", "call_id")
+            for name in ("model", "correlation_id")
             if (value := getattr(record, name, None)) not in (None, "")
         )
         text = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}{f' {facts}' if facts else ''}"

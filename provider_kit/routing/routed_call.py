@@ -171,9 +171,9 @@ class RoutedCall(RoutedCallState):
         note = self._answer_recorder(target) if target.continues else None
         if target.engine is not None:
             routing.attempts.append(record)
-            route = Route(routing, path, record, beyond, note)
+            route = Route(routing, path, record, beyond, note, began=now, sinks=self.sinks)
         else:  # a router records the targets that it asks itself
-            route = Route(routing, f"{path}{target.name} > ", None, beyond, note)
+            route = Route(routing, f"{path}{target.name} > ", None, beyond, note, began=now, sinks=self.sinks)
         return TargetAttempt(target, trial, record, now, elsewhere, route)
 
     def _answer_recorder(self, target: RouteTarget) -> Callable[[str], object]:

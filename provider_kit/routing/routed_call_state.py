@@ -75,10 +75,14 @@ class RoutedCallState(CallSource):
         self.model = None if request is None else request.model
         outer = call.route
         self.nested = outer is not None
+        #: The sinks that also receive the events of its targets.
+        self.sinks = router.events.following
         if outer is None:
             self.routing = Routing(router.strategy)
+            self.routing.earlier = call.earlier
         else:
             self.routing, self.path = outer.routing, outer.path
+            self.sinks = (*self.sinks, *outer.sinks)
         self.streamed = call.operation == "stream"
         model = self.model
         self.serving = serving = router.serving(model)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from provider_kit.engine.call import Call
 from provider_kit.engine.handler import Reply
 from provider_kit.model.models import Model
 from provider_kit.routing.routed_call import RoutedCall
+from provider_kit.routing.router_call_end import ended, live_ended
 from provider_kit.routing.router_parts import RouterParts
 
 __all__ = ["RouterHandler"]
@@ -22,6 +25,18 @@ class RouterHandler(RouterParts):
             AllProvidersFailedError: Every target that was asked has failed.
             ProviderKitError: A failure that no other target would mend.
         """
+        try:
+            reply = await self._handle(call)
+        except BaseException as error:  # on cancellation too: it has ended
+            ended(self, call, None, error)
+            raise
+        if reply.state is None:
+            ended(self, call, reply.answer)
+        else:
+            reply.on_end(partial(live_ended, self, call))
+        return reply
+
+    async def _handle(self, call: Call) -> Reply:
         if call.operation == "models":
             return Reply(await self._models(call))
         if not self.prices_known:

@@ -107,7 +107,7 @@ class RouterParts:
     @property
     def observed(self) -> bool:
         """Whether there are listeners for all events."""
-        return bool(self.events.sinks) or logs_everything()
+        return self.events.observed or logs_everything()
 
     def look_up_prices(self) -> None:
         """Look up what the targets cost; those of which that is unknown are told once."""

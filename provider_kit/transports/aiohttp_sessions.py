@@ -6,8 +6,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import select
+import time
 import weakref
 from collections.abc import AsyncGenerator, Callable
+from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
@@ -16,8 +18,12 @@ from attrs import define
 
 from provider_kit.model.config import HTTPConfig
 from provider_kit.transports.aiohttp_clocks import Watchdog
+from provider_kit.wire.http import Limits
 
-__all__ = ["InLoop", "bury", "own_session"]
+__all__ = ["InLoop", "bury", "current_limits", "own_session"]
+
+#: The limits of the request that the current task sends.
+current_limits: ContextVar[Limits] = ContextVar("provider_kit_limits")
 
 
 #: Bytes of one header, as http.client has it; aiohttp's 8 KiB are too few for some gateways.
@@ -83,6 +89,19 @@ class _Protocol(ResponseHandler):
             payload.set_exception(aiohttp.ClientPayloadError(str(exc)))
 
 
+class _Connector(aiohttp.TCPConnector):
+    """aiohttp's connector, which leaves with a request how long its connection took. Traces would cost each request
+    more than all else here."""
+
+    async def _create_connection(self, *args: Any, **kwargs: Any) -> ResponseHandler:
+        began = time.monotonic()
+        made = await super()._create_connection(*args, **kwargs)
+        limits = current_limits.get(None)
+        if limits is not None:
+            limits.connected = time.monotonic() - began
+        return made
+
+
 async def own_session(
     config: HTTPConfig,
     loop: asyncio.AbstractEventLoop,
@@ -93,7 +112,7 @@ async def own_session(
     It refers to the transport only weakly: part of a reference cycle, it could be taken apart by the
     garbage collector before it is closed.
     """
-    connector = aiohttp.TCPConnector(
+    connector = _Connector(
         limit=0,
         limit_per_host=config.max_connections or 0,
         keepalive_timeout=min(config.idle_timeout, _LONGEST_IDLE),

@@ -28,7 +28,7 @@ from provider_kit.model.secrets import MaskedStr
 from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.transports.aiohttp_clocks import Guard, Watchdog
 from provider_kit.transports.aiohttp_errors import raise_translated
-from provider_kit.transports.aiohttp_sessions import InLoop, bury, own_session
+from provider_kit.transports.aiohttp_sessions import InLoop, bury, current_limits, own_session
 from provider_kit.transports.base import (
     late,
     too_large,
@@ -230,7 +230,8 @@ class AiohttpTransport(AsyncioRuntime):
         headers: Mapping[str, str] = request.headers
         if proxy_headers and request.url.startswith("http:"):
             headers = {**headers, **proxy_headers}  # it reads the request itself
-        return await session.request(
+        current_limits.set(limits)
+        response = await session.request(
             request.method,
             url,
             data=_payload(request.body),
@@ -242,6 +243,8 @@ class AiohttpTransport(AsyncioRuntime):
             allow_redirects=False,
             trace_request_ctx=guard,
         )
+        limits.answered = time.monotonic()
+        return response
 
     def _timeout(self, connect: float | None) -> aiohttp.ClientTimeout:
         known = self._timeouts.get(connect)

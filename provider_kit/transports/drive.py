@@ -16,7 +16,8 @@ T = TypeVar("T")
 
 _SUSPENDED = (
     "A blocking call would have to await something asynchronous. Use the asyncio method (achat, astream, …)  "
-    "from asyncio, or pass blocking callables and storages to the blocking API."
+    "from asyncio, or pass blocking callables and storages to the blocking API; middleware and plugins of a blocking "
+    "call may await nothing but call_next and call.runtime.sleep()."
 )
 
 

@@ -19,7 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 from provider_kit.errors import ConfigError
 from provider_kit.model.config import HTTPConfig
 from provider_kit.policies.after_fork import ForkSafeLock
-from provider_kit.wire.http import is_loopback
+from provider_kit.wire.http import CORRELATION_HEADER, is_loopback
 from provider_kit.wire.redaction import is_secret_header, looks_secret
 
 __all__ = [
@@ -68,7 +68,11 @@ def goes_direct(url: str, headers: Mapping[str, str], config: HTTPConfig) -> boo
         return False
     parts = urlsplit(url)
     return is_loopback(parts.hostname or "", unspecified=True) and (
-        bool(parts.query) or any(is_secret_header(name) or looks_secret(value) for name, value in headers.items())
+        bool(parts.query)
+        or any(
+            is_secret_header(name) or (looks_secret(value) and name != CORRELATION_HEADER)
+            for name, value in headers.items()
+        )
     )
 
 

@@ -168,6 +168,10 @@ class RequestClock:
             self.woken = None
             made.clear()  # avoid a reference cycle between an error and this frame
 
+    def measured(self, seconds: float) -> None:
+        """Leave with the request how long its connection took."""
+        self._limits.connected = seconds
+
     def connected(self) -> None:
         """The connection is established, or has failed."""
         with self._lock:

@@ -132,10 +132,12 @@ class _TimedConnectionMixin:
     def connect(self) -> None:
         exchange = current.exchange
         self.exchange = None if exchange is None else exchange.connecting()
+        began = self.clock()
         try:
             super().connect()  # type: ignore[misc]  # urllib3's connection follows in the MRO
         finally:
             if exchange is not None:
+                exchange.measured(self.clock() - began)
                 exchange.connected()
 
     def _new_conn(self) -> Any:

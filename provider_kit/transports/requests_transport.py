@@ -187,6 +187,7 @@ class RequestsTransport(BlockingRuntime):
             else:
                 response = await self._send_by_adapter(request, exchange, limits)
             exchange.sent = True
+            limits.answered = time.monotonic()
             return response
         except Exception as error:
             if self._session is not None:

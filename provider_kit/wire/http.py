@@ -9,7 +9,21 @@ from urllib.parse import urlencode
 
 from attrs import define, field
 
-__all__ = ["Download", "HttpRequest", "HttpResponse", "Limits", "Signer", "is_loopback", "join_url", "same_origin"]
+__all__ = [
+    "CORRELATION_HEADER",
+    "Download",
+    "HttpRequest",
+    "HttpResponse",
+    "Limits",
+    "Signer",
+    "is_loopback",
+    "join_url",
+    "same_origin",
+]
+
+
+#: The header of the id of a call.
+CORRELATION_HEADER = "X-Request-ID"
 
 
 @define
@@ -79,6 +93,10 @@ class Limits:
     left: bool = False
     #: Whether the exchange may have to be ended from another thread or task.
     interruptible: bool = False
+    #: What the transport measured: seconds to establish a connection, if it had to, and the time on its clock when the
+    #: headers of the answer arrived.
+    connected: float | None = None
+    answered: float | None = None
 
 
 def join_url(base: str, path: str, query: Mapping[str, Any] | None = None) -> str:

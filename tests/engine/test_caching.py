@@ -229,6 +229,7 @@ def test_every_argument_of_a_call_is_in_the_test_above_or_changes_no_answer():
 
     elsewhere = {"prompt", "files", "system"}  # they become messages
     harmless = {"timeout", "total_timeout", "on_unsupported", "response_cache", "cancel", "fallback"}
+    harmless |= {"correlation_id", "tags", "extension_config", "middleware"}
     of_other_models = {"top_k", "reasoning", "reasoning_effort", "verbosity", "cache", "cache_key", "metadata"}
     named = {name for change in CHANGES.values() for name in change}
     assert set(ChatOptions.__annotations__) - elsewhere - harmless - of_other_models - named == set()

@@ -174,7 +174,7 @@ def test_a_call_that_waits_for_a_place(fake_server, heard):
 
     asyncio.run(main())
     assert heard.names == ["request", "request", "concurrency_wait", "success", "success"]
-    assert len({event.call_id for event in heard}) == 2
+    assert len({event.correlation_id for event in heard}) == 2
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -245,7 +245,7 @@ def test_an_event_says_what_is_known_of_the_call(call, fake_server, heard):
     call.chat(fake_server.client(on_event=heard, name="mine"), "Hello")
     request, success = heard
     assert {(event.provider, event.model, event.operation) for event in heard} == {("mine", "gpt-4o", "chat")}
-    assert request.call_id == success.call_id is not None
+    assert request.correlation_id == success.correlation_id is not None
     assert success.time >= request.time > 1_700_000_000
     assert (request.request_id, success.request_id, success.attempt) == (None, "req_fake_1", 1)
     assert success.data["duration"] >= 0
@@ -258,7 +258,7 @@ def test_the_calls_of_a_process_are_told_apart(call, fake_server, heard):
     client = fake_server.client(on_event=heard)
     for _ in range(3):
         call.chat(client, "Hello")
-    assert len({event.call_id for event in heard}) == 3
+    assert len({event.correlation_id for event in heard}) == 3
 
 
 # ------------------------------------------------------------------------------------------------ listeners
@@ -397,17 +397,17 @@ def test_a_log_line_has_what_is_known_of_the_call(call, fake_server, caplog):
         ("request", "mine", "gpt-4o", "chat", None),
         ("success", "mine", "gpt-4o", "chat", "req_fake_1"),
     ]
-    assert request.call_id == success.call_id
+    assert request.correlation_id == success.correlation_id
     assert request.getMessage() == "mine: chat gpt-4o"
     assert success.getMessage().endswith("(request_id=req_fake_1)")
 
 
 def test_every_name_of_an_event_has_a_room_and_a_level():
     """A name without one would be an error in the middle of a call."""
-    others = ("AlertKind", "Event", "CircuitChanged")
+    others = ("AlertKind", "Event", "CircuitChanged", "DECISIONS", "sink")
     found = [getattr(kinds, name) for name in kinds.__all__ if name not in others]
     assert all(one.name and one.channel in ("http", "auth", "routing", "stream") and one.level for one in found)
-    assert len({one.name for one in found}) == len(found) == 33
+    assert len({one.name for one in found}) == len(found) == 36
 
 
 QUIET = """

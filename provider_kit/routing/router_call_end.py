@@ -1,0 +1,66 @@
+"""The end of a call of a router, for its sinks."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from provider_kit.engine.call import Call
+from provider_kit.engine.handler import End
+from provider_kit.errors import CallCancelledError, ProviderKitError
+from provider_kit.model.events import RouterCallEnded
+from provider_kit.routing.router_parts import RouterParts
+
+__all__ = ["ended", "live_ended"]
+
+
+def live_ended(router: RouterParts, call: Call, end: End) -> None:
+    """A live answer has ended. This may be called by the garbage collector."""
+    ended(router, call, end.response, end.error, left=end.how == "left", streamed=True)
+
+
+def ended(
+    router: RouterParts,
+    call: Call,
+    answer: Any,
+    error: BaseException | None = None,
+    *,
+    left: bool = False,
+    streamed: bool = False,
+) -> None:
+    """A call has an answer, or an error; or its caller has left."""
+    known = error if isinstance(error, ProviderKitError) else None
+    if known is not None:
+        known.correlation_id = call.correlation_id
+    if not router.events.sinks_for(RouterCallEnded):
+        return
+    cancelled = (
+        left or isinstance(error, CallCancelledError) or (error is not None and not isinstance(error, Exception))
+    )
+    outcome: Literal["success", "error", "cancelled"] = (
+        "cancelled" if cancelled else "success" if error is None else "error"
+    )
+    runtime, outer = call.runtime, call.route
+    time, duration = runtime.time(), runtime.now() - (call.started if outer is None else outer.began)
+    timings = getattr(answer, "timings", None)
+    router.events.end(
+        RouterCallEnded(
+            time=time,
+            provider=router.name,
+            model=call.model,
+            operation=call.operation,
+            correlation_id=call.correlation_id,
+            request_id=getattr(answer if known is None else known, "request_id", None),
+            error=known,
+            outcome=outcome,
+            started=time - duration,
+            duration=duration,
+            first_token=timings.first_content if streamed and timings is not None else None,
+            waited=0.0,
+            request=call.request,
+            response=answer,
+            attempts=tuple(getattr(answer if known is None else known, "attempts", ())),
+            cached=getattr(answer, "cache", None) == "hit",
+            path="" if outer is None else outer.path,
+            tags=call.tags,
+        )
+    )
