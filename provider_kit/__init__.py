@@ -80,10 +80,12 @@ if TYPE_CHECKING:
     from provider_kit.doctor.findings import Diagnosis as Diagnosis
     from provider_kit.doctor.findings import Finding as Finding
     from provider_kit.engine.call import Call as Call
+    from provider_kit.engine.correlation import correlation as correlation
     from provider_kit.engine.handler import End as End
     from provider_kit.engine.handler import Handler as Handler
     from provider_kit.engine.handler import Middleware as Middleware
     from provider_kit.engine.handler import Reply as Reply
+    from provider_kit.engine.middleware import MiddlewareChain as MiddlewareChain
     from provider_kit.errors import AllKeysExhaustedError as AllKeysExhaustedError
     from provider_kit.errors import AllProvidersFailedError as AllProvidersFailedError
     from provider_kit.errors import APIConnectionError as APIConnectionError
@@ -167,6 +169,7 @@ if TYPE_CHECKING:
     from provider_kit.model.events import CacheHit as CacheHit
     from provider_kit.model.events import CacheMiss as CacheMiss
     from provider_kit.model.events import CacheStored as CacheStored
+    from provider_kit.model.events import CallEnded as CallEnded
     from provider_kit.model.events import CallFailed as CallFailed
     from provider_kit.model.events import CallStarted as CallStarted
     from provider_kit.model.events import CallSucceeded as CallSucceeded
@@ -189,6 +192,7 @@ if TYPE_CHECKING:
     from provider_kit.model.events import RateLimitWait as RateLimitWait
     from provider_kit.model.events import RetryScheduled as RetryScheduled
     from provider_kit.model.events import RouteChosen as RouteChosen
+    from provider_kit.model.events import RouterCallEnded as RouterCallEnded
     from provider_kit.model.events import StoreBack as StoreBack
     from provider_kit.model.events import StoreFailed as StoreFailed
     from provider_kit.model.events import StreamAborted as StreamAborted
@@ -198,6 +202,9 @@ if TYPE_CHECKING:
     from provider_kit.model.events import TargetCooling as TargetCooling
     from provider_kit.model.events import TokenRefreshed as TokenRefreshed
     from provider_kit.model.events import TokenRefreshFailed as TokenRefreshFailed
+    from provider_kit.model.events import ToolCallEnded as ToolCallEnded
+    from provider_kit.model.events import sink as sink
+    from provider_kit.model.fault_domains import error_type as error_type
     from provider_kit.model.files import UploadedFile as UploadedFile
     from provider_kit.model.health import TestResult as TestResult
     from provider_kit.model.inputs import ChatOptions as ChatOptions
@@ -238,7 +245,13 @@ if TYPE_CHECKING:
     from provider_kit.model.tools import Tool as Tool
     from provider_kit.model.tools import ToolChoice as ToolChoice
     from provider_kit.model.usage import Usage as Usage
+    from provider_kit.observability.histogram import Percentiles as Percentiles
     from provider_kit.observability.log_output import configure_logging as configure_logging
+    from provider_kit.observability.metrics import CallMetrics as CallMetrics
+    from provider_kit.observability.metrics import ErrorSummary as ErrorSummary
+    from provider_kit.observability.metrics import Metrics as Metrics
+    from provider_kit.observability.metrics import MetricsSnapshot as MetricsSnapshot
+    from provider_kit.observability.metrics import Subscription as Subscription
     from provider_kit.policies.circuit_breaker import CircuitBreaker as CircuitBreaker
     from provider_kit.policies.circuit_breaker import CircuitStatus as CircuitStatus
     from provider_kit.policies.rate_limit import Limiter as Limiter
@@ -338,7 +351,9 @@ _HOMES = names_by_module(
         provider_kit.dialects.ollama_chat.management: LoadedModel PullProgress
         provider_kit.doctor.findings: Diagnosis Finding
         provider_kit.engine.call: Call
+        provider_kit.engine.correlation: correlation
         provider_kit.engine.handler: End Handler Middleware Reply
+        provider_kit.engine.middleware: MiddlewareChain
         provider_kit.errors: APIConnectionError APIError APITimeoutError AllKeysExhaustedError AllProvidersFailedError
         AuthError AuthErrorCode AuthenticationError BadRequestError BudgetExceededError CallCancelledError
         CircuitOpenError ConfigError ConflictError ContentFilterError ContextLengthExceededError
@@ -357,11 +372,12 @@ _HOMES = names_by_module(
         RateLimitConfig Timeout
         provider_kit.model.convert: dump_conversation load_conversation
         provider_kit.model.estimates: CostEstimate TokenEstimate
-        provider_kit.model.events: AlertKind AttemptFailed CacheHit CacheMiss CacheStored CallFailed CallStarted
-        CallSucceeded CircuitChanged CircuitClosed CircuitHalfOpened CircuitOpened ConcurrencyWait CredentialEvent Event
-        HedgeStarted KeyCooling KeyDead KeyParked KeySwitched KeyWait ProviderSwitched RaceDecided RateLimitLearned
-        RateLimitWait RetryScheduled RouteChosen StoreBack StoreFailed StreamAborted StreamEnded StreamStarted
-        TargetBack TargetCooling TokenRefreshFailed TokenRefreshed
+        provider_kit.model.events: AlertKind AttemptFailed CacheHit CacheMiss CacheStored CallEnded CallFailed
+        CallStarted CallSucceeded CircuitChanged CircuitClosed CircuitHalfOpened CircuitOpened ConcurrencyWait
+        CredentialEvent Event HedgeStarted KeyCooling KeyDead KeyParked KeySwitched KeyWait ProviderSwitched RaceDecided
+        RateLimitLearned RateLimitWait RetryScheduled RouteChosen RouterCallEnded StoreBack StoreFailed StreamAborted
+        StreamEnded StreamStarted TargetBack TargetCooling TokenRefreshFailed TokenRefreshed ToolCallEnded sink
+        provider_kit.model.fault_domains: error_type
         provider_kit.model.files: UploadedFile
         provider_kit.model.health: TestResult
         provider_kit.model.inputs: ChatOptions Messages OutputOptions
@@ -374,7 +390,9 @@ _HOMES = names_by_module(
         provider_kit.model.routing: ExplainedTarget RouteAttempt RouteExplanation Routing TargetStatus
         provider_kit.model.tools: Reasoning ResponseFormat Tool ToolChoice
         provider_kit.model.usage: Usage
+        provider_kit.observability.histogram: Percentiles
         provider_kit.observability.log_output: configure_logging
+        provider_kit.observability.metrics: CallMetrics ErrorSummary Metrics MetricsSnapshot Subscription
         provider_kit.policies.circuit_breaker: CircuitBreaker CircuitStatus
         provider_kit.policies.rate_limit: Limiter
         provider_kit.policies.response_cache: CacheStore ResponseCache

@@ -123,6 +123,14 @@ class ModelDirectory:
                 return cost
         return None
 
+    def linear_pricing(self, models: tuple[str | None, ...]) -> Pricing | None:
+        """Prices that many usages may be multiplied by at once, where such prices are known for these names."""
+        try:
+            found = self._settled.get(models)
+        except TypeError:  # a name that is no text
+            return None
+        return None if found is None or found.above or found.requests is not None else found
+
     def _settle(self, models: tuple[str | None, ...], name: str, pricing: Pricing) -> None:
         """Remember prices that are valid at any time."""
         bundled = self.bundled(name)

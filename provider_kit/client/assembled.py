@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from provider_kit.client.verbs import Verbs
 from provider_kit.engine.middleware import LayeredHandler, MiddlewareChain
+from provider_kit.errors import ConfigError
 from provider_kit.model.config import Timeout
 
 if TYPE_CHECKING:
@@ -18,9 +19,21 @@ if TYPE_CHECKING:
     from provider_kit.engine.assembly import Given
     from provider_kit.engine.engine import Engine
     from provider_kit.model.config import ProviderConfig
+    from provider_kit.observability.metrics import Metrics
     from provider_kit.transports.base import Transport
 
 __all__ = ["AssembledClient"]
+
+
+def with_metrics(metrics: Metrics | None) -> Metrics:
+    """Metrics that are kept.
+
+    Raises:
+        ConfigError: There are none.
+    """
+    if metrics is None:
+        raise ConfigError("Metrics are switched off.", hint="Leave metrics=False out.")
+    return metrics
 
 
 class AssembledClient(Verbs):
@@ -105,9 +118,12 @@ class AssembledClient(Verbs):
 
     def __copy__(self) -> Self:
         """A client of the same configuration, key included, with its own connections."""
+        from provider_kit.engine.assembly import with_own_metrics
+
         made = type(self).__new__(type(self))
         vars(made).update({name: vars(self)[name] for name in ("_own", "_allow_secret_pickle", "_parts")})
         made._defaults = dict(self._defaults)
+        made._parts = with_own_metrics(self._parts)
         made._setup(self._config, self._engine.parts.endpoint.tenant)
         made._middleware.replace_all(self._middleware)
         made._resume(self._model, self._timeout, self._total)
@@ -146,11 +162,12 @@ class AssembledClient(Verbs):
             "retry": parts.retry,
             "response_cache": cache if open_ or cache is None else pickling.cache_without_secrets(cache),
             "middleware": tuple(self._middleware),
+            "metrics": parts.metrics is not None,
             "options": (self._model, self._timeout, self._total),
         }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        from provider_kit.engine.assembly import Given, find_login
+        from provider_kit.engine.assembly import Given, find_login, metrics_of
 
         config, auth = state["config"], state["auth"]
         self._allow_secret_pickle = state["allow_secret_pickle"]
@@ -163,6 +180,7 @@ class AssembledClient(Verbs):
             retry=state["retry"],
             cache=state["response_cache"],
             middleware=state["middleware"],
+            metrics=metrics_of(state["metrics"]),
             pool=pool,
             login=login,
             auth=auth,

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from provider_kit.client.assembled import AssembledClient
+from provider_kit.client.assembled import AssembledClient, with_metrics
 from provider_kit.client.rate_limits import RateLimits
 from provider_kit.client.run_verbs import with_function_tools
 from provider_kit.errors import ConfigError
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         RateLimitConfig,
         Timeout,
     )
+    from provider_kit.observability.metrics import Metrics
     from provider_kit.policies.circuit_breaker import CircuitBreaker, CircuitStatus
     from provider_kit.policies.rate_limit import Limiter
     from provider_kit.policies.response_cache import ResponseCache
@@ -100,6 +101,7 @@ class Client(AssembledClient):
             functions gives each of them all events.
         middleware: Functions ``async def mw(call, call_next)`` around each call, the outermost first; see
             :class:`Middleware`.
+        metrics: Whether calls are counted, for :attr:`metrics`; or a :class:`Metrics` that several clients share.
         headers: Sent with every request; they override those of the library.
         http: Pools, proxies, certificates, sizes.
         on_unsupported: What to do with parameters a model does not accept: ``warn`` (in ``response.warnings``),
@@ -155,6 +157,7 @@ class Client(AssembledClient):
         on_store_failure: OnStoreFailure = "local",
         on_event: Sink | Sequence[Sink] | None = None,
         middleware: Sequence[Middleware] = (),
+        metrics: bool | Metrics = True,
         headers: Mapping[str, str] | None = None,
         http: HTTPConfig | None = None,
         on_unsupported: OnUnsupported = "warn",
@@ -189,6 +192,7 @@ class Client(AssembledClient):
             store=store,
             on_event=on_event,
             middleware=middleware,
+            metrics=metrics,
         )
         self._own = (session, async_session, transport)
         self._allow_secret_pickle = allow_secret_pickle
@@ -303,6 +307,16 @@ class Client(AssembledClient):
     def handler(self) -> Handler:
         """The handler of this client's calls, middleware included; your own handlers may pass calls on to it."""
         return self._handler
+
+    @property
+    def metrics(self) -> Metrics:
+        """What was asked so far, how it ended, how long it took and what it cost; clients made by
+        :meth:`with_options` share it.
+
+        Raises:
+            ConfigError: They were switched off.
+        """
+        return with_metrics(self._parts.metrics)
 
     @property
     def middleware(self) -> MiddlewareChain:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from attrs import evolve
 
+from provider_kit.client.assembled import with_metrics
 from provider_kit.client.client import Client
 from provider_kit.client.route_targets import TargetBuilder
 from provider_kit.client.router_arguments import (
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from provider_kit.model.inputs import ChatOptions, Messages
     from provider_kit.model.models import Model
     from provider_kit.model.routing import RouteExplanation, TargetStatus
+    from provider_kit.observability.metrics import Metrics
     from provider_kit.policies.routing.strategies import Strategy
     from provider_kit.routing.fallback_rule import FallbackOn
     from provider_kit.routing.router_handler import RouterHandler
@@ -89,6 +91,7 @@ class Router(Verbs):
         defaults: Keyword arguments for every call.
         on_event: As in :class:`Client`: called with each decision of the router.
         middleware: As in :class:`Client`, around each call of the router.
+        metrics: As in :class:`Client`.
         validation: As in :class:`Client`.
         name: Its name in reports, and the model that stands for all targets.
         seed: For strategies by chance, choices that can be repeated.
@@ -121,13 +124,14 @@ class Router(Verbs):
         defaults: Mapping[str, Any] | None = None,
         on_event: Sink | Sequence[Sink] | None = None,
         middleware: Sequence[Middleware] = (),
+        metrics: bool | Metrics = True,
         validation: bool = True,
         name: str = "router",
         seed: int | None = None,
     ) -> None:
         given = {key: value for key, value in locals().items() if key not in ("self", "targets", "__class__")}
         from provider_kit.engine.arguments import check_times
-        from provider_kit.engine.assembly import middleware_of, sinks_of, store_of
+        from provider_kit.engine.assembly import metrics_of, middleware_of, sinks_of, store_of
         from provider_kit.engine.client_arguments import check_defaults, check_flag
         from provider_kit.engine.events import EventBus
         from provider_kit.policies.routing.state import RouterState
@@ -155,7 +159,10 @@ class Router(Verbs):
         #: The clients that were created here.
         self._own_clients = self._made_clients = list(builder.made.values())
         state = RouterState([target.state for target in made], circuit_of(circuit_breaker), seed)
-        bus = EventBus(name, sinks_of(on_event))
+        counted = self._metrics = metrics_of(metrics, name)
+        bus = EventBus(name, (*sinks_of(on_event), *(() if counted is None else (counted,))))
+        if counted is not None:
+            counted.attach(bus)
         self._bus = bus if bus.asynchronous else None
         self._router = RouterHandler(
             name,
@@ -222,6 +229,15 @@ class Router(Verbs):
     def handler(self) -> Handler:
         """The handler of this router's calls, middleware included."""
         return self._handler
+
+    @property
+    def metrics(self) -> Metrics:
+        """The router's calls in total, and those of its targets by provider, model and key.
+
+        Raises:
+            ConfigError: They were switched off.
+        """
+        return with_metrics(self._metrics)
 
     @property
     def middleware(self) -> MiddlewareChain:

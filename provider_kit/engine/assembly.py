@@ -28,6 +28,7 @@ from provider_kit.engine.settlement import Settlement
 from provider_kit.engine.shared_state import SharedState
 from provider_kit.errors import ConfigError
 from provider_kit.model.config import APIKey, CircuitBreakerConfig, ProviderConfig, Timeout
+from provider_kit.observability.metrics import Metrics
 from provider_kit.policies.circuit_breaker import CircuitBreaker
 from provider_kit.policies.rate_limit import Limiter
 from provider_kit.policies.response_cache import ResponseCache
@@ -51,10 +52,12 @@ __all__ = [
     "find_login",
     "make_engine",
     "make_transports",
+    "metrics_of",
     "middleware_of",
     "sinks_of",
     "store_of",
     "with_other_keys",
+    "with_own_metrics",
 ]
 
 
@@ -69,6 +72,7 @@ class Given:
     cache: ResponseCache | None = None
     store: SharedStore | None = None
     sinks: tuple[Sink, ...] = ()
+    metrics: Metrics | None = None
     middleware: tuple[Middleware, ...] = ()
     #: The login that was created here and is closed with the client.
     login: OAuthAuthenticator | OAuthKeyManager | None = None
@@ -88,6 +92,7 @@ def check_policies(
     store: Any,
     on_event: Any,
     middleware: Any = (),
+    metrics: Any = True,
 ) -> Given:
     """Check the parts.
 
@@ -111,6 +116,7 @@ def check_policies(
         store=store_of(store),
         sinks=sinks_of(on_event),
         middleware=middleware_of(middleware),
+        metrics=metrics_of(metrics),
         login=login,
         auth=auth,
     )
@@ -211,6 +217,17 @@ def sinks_of(given: Any) -> tuple[Sink, ...]:
     return found
 
 
+def metrics_of(given: Any, router: str = "") -> Metrics | None:
+    """Where calls are counted: an object of its own, one that several clients share, or nowhere."""
+    if given is True:
+        return Metrics(router)
+    if given is None or given is False:
+        return None
+    if not isinstance(given, Metrics):
+        raise ConfigError(f"metrics must be True, False or a Metrics, not {given!r}.")
+    return given
+
+
 def middleware_of(given: Any) -> tuple[Middleware, ...]:
     """The middleware functions of a client."""
     return tuple(map(check_middleware, given if isinstance(given, (list, tuple, MiddlewareChain)) else (given,)))
@@ -292,6 +309,15 @@ def make_engine(
     return _assemble(endpoint, config, given, transports, breaker, store)
 
 
+def _bus_of(name: str, given: Given) -> EventBus:
+    """The event bus of a client."""
+    metrics = given.metrics
+    bus = EventBus(name, given.sinks if metrics is None else (*given.sinks, metrics))
+    if metrics is not None:
+        metrics.attach(bus)
+    return bus
+
+
 def _assemble(
     endpoint: Endpoint,
     config: ProviderConfig,
@@ -324,12 +350,17 @@ def _assemble(
         transports,
         admission,
         Settlement(admission),
-        EventBus(endpoint.name, given.sinks),
+        _bus_of(endpoint.name, given),
         given.cache,
         open_cache_store,
         admission.renewable or given.limiter is not None or counted,
     )
     return Engine(parts)
+
+
+def with_own_metrics(given: Given) -> Given:
+    """The same parts for another client, which counts its own calls."""
+    return given if given.metrics is None else evolve(given, metrics=Metrics())
 
 
 def engine_over(engine: Engine, *, transport: Transport | None = None, timeout: Timeout | None = None) -> Engine:

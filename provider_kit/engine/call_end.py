@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from provider_kit.engine.attempts import Attempts
 from provider_kit.engine.handler import End
 from provider_kit.errors import CallCancelledError, ProviderKitError
 from provider_kit.model.chat import Attempt, ChatResponse
-from provider_kit.model.events import CallEnded
+from provider_kit.model.events import CallEnded, CallOutcome
 
 __all__ = ["answered", "failed", "stream_ended"]
 
@@ -19,7 +19,7 @@ def answered(attempts: Attempts, answer: Any) -> None:
     if attempts.events.wants_ends:
         cached = type(answer) is ChatResponse and answer.cache == "hit"
         made = () if cached else getattr(answer, "attempts", None) or attempts.all_at(attempts.runtime.now())
-        _emit(attempts, "success", None, answer, made[len(attempts.call.earlier) :], cached)
+        _emit(attempts, "success", None, answer, _own(attempts, made), cached)
 
 
 def failed(attempts: Attempts, error: BaseException) -> None:
@@ -33,7 +33,7 @@ def failed(attempts: Attempts, error: BaseException) -> None:
         made = attempts.failures
         if cancelled and attempts.sent:
             made = (*made, left_attempt(attempts))
-        _emit(attempts, "cancelled" if cancelled else "error", known, None, made[len(attempts.call.earlier) :], False)
+        _emit(attempts, "cancelled" if cancelled else "error", known, None, _own(attempts, made), False)
 
 
 def stream_ended(attempts: Attempts, end: End, made: tuple[Attempt, ...], *, cached: bool, first: float | None) -> None:
@@ -41,7 +41,7 @@ def stream_ended(attempts: Attempts, end: End, made: tuple[Attempt, ...], *, cac
     attempts.parts.live.pop(id(attempts), None)
     if not attempts.events.wants_ends:
         return
-    outcome: Literal["success", "error", "cancelled"] = "success"
+    outcome: CallOutcome = "success"
     if end.how == "left":
         outcome = "cancelled"
         if not cached:
@@ -49,7 +49,13 @@ def stream_ended(attempts: Attempts, end: End, made: tuple[Attempt, ...], *, cac
     elif end.how == "failed":
         outcome = "error"
     error = end.error if isinstance(end.error, ProviderKitError) else None
-    _emit(attempts, outcome, error, end.response, made[len(attempts.call.earlier) :], cached, first)
+    _emit(attempts, outcome, error, end.response, _own(attempts, made), cached, first)
+
+
+def _own(attempts: Attempts, made: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """The attempts of this handling, without those of earlier ones, and of other targets."""
+    call = attempts.call
+    return made[len(call.earlier) :] if call.earlier else made
 
 
 def left_attempt(attempts: Attempts) -> Attempt:
@@ -72,42 +78,40 @@ def left_attempt(attempts: Attempts) -> Attempt:
 
 def _emit(
     attempts: Attempts,
-    outcome: Literal["success", "error", "cancelled"],
+    outcome: CallOutcome,
     error: ProviderKitError | None,
     response: Any,
     made: tuple[Attempt, ...],
     cached: bool,
     first: float | None = None,
 ) -> None:
-    call, runtime, lease, route = attempts.call, attempts.runtime, attempts.lease, attempts.call.route
-    duration, time = runtime.now() - attempts.began, runtime.time()
-    key = lease.key if lease is not None else None
+    call, runtime, route = attempts.call, attempts.runtime, attempts.call.route
+    duration = runtime.now() - (call.started if route is None else route.began)
+    key = attempts.lease.key
+    lost, path = False, ""
+    if route is not None:
+        path = route.path
+        lost = outcome == "cancelled" and route.attempt is not None and route.attempt.concurrent
     attempts.events.end(
         CallEnded(
-            time=time,
-            provider=attempts.endpoint.name,
-            model=attempts.model,
-            operation=attempts.operation,
-            correlation_id=call.correlation_id,
-            request_id=error.request_id if error is not None else getattr(response, "request_id", None),
-            error=error,
-            key=attempts.shown_key() if key is not None else None,
-            outcome=outcome,
-            started=time - duration,
-            duration=duration,
-            first_token=first,
-            waited=attempts.waited,
-            request=call.request,
-            response=response,
-            attempts=made,
-            key_id=None if key is None else key.id,
-            cached=cached,
-            lost=outcome == "cancelled"
-            and route is not None
-            and route.attempt is not None
-            and route.attempt.concurrent,
-            path="" if route is None else route.path,
-            tags=call.tags,
-            base_url=attempts.endpoint.base_url,
+            runtime.time(),
+            attempts.endpoint.name,
+            attempts.model,
+            attempts.operation,
+            call.correlation_id,
+            error,
+            outcome,
+            duration,
+            first,
+            attempts.waited,
+            call.request,
+            response,
+            made,
+            None if key is None else key.id,
+            cached,
+            lost,
+            path,
+            call.tags,
+            attempts.endpoint.base_url,
         )
     )

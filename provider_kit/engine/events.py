@@ -127,7 +127,8 @@ class EventBus:
     def end(self, event: CallEnded) -> None:
         """Pass the end of a call to the sinks that want it. It may be called in any thread, also by the garbage
         collector; a failing sink does not fail the call."""
-        for sink in self.sinks_for(type(event)):
+        sinks = self._by_kind.get(type(event))
+        for sink in self.sinks_for(type(event)) if sinks is None else sinks:
             try:
                 sink(event)
             except Exception:

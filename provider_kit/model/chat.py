@@ -351,6 +351,22 @@ class ChatResponse(Generic[T_co]):
         """
         return {} if self.routing is None else self.routing.metadata()
 
+    def unread_tokens(
+        self,
+    ) -> tuple[Usage | Callable[[], Usage], Prices, tuple[str | None, ...], float | None] | None:
+        """Tokens used, and where their price is found (as in :class:`Quote`), to be read later.
+
+        ``None`` if they are no more than a minimum. What is returned is small, and does not hold the answer.
+        """
+        prices, message = self._prices, self.message
+        if prices is None or message.incomplete or type(message.content) is not str:
+            return None
+        for attempt in self.attempts:
+            if attempt.may_be_billed:
+                return None
+        time = self.attempts[-1].started if self.attempts else self.created
+        return self._usage, prices[0], (self.model, prices[1]), time
+
     def price_by(self, prices: Prices, model: str) -> None:
         """Look the cost up there when it is first asked for, unless the provider told it.
 

@@ -24,6 +24,7 @@ __all__ = [
     "CacheStored",
     "CallEnded",
     "CallFailed",
+    "CallOutcome",
     "CallStarted",
     "CallSucceeded",
     "CircuitChanged",
@@ -64,6 +65,10 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 # The level an event is logged at, in the numbers of ``logging``. What resolves without intervention is INFO, what needs
 # attention is WARNING; errors that are raised are left to the caller.
 _DEBUG, _INFO, _WARNING = 10, 20, 30
+
+
+#: How a call may end.
+CallOutcome: TypeAlias = Literal["success", "error", "cancelled"]
 
 
 @define(kw_only=True)
@@ -137,7 +142,7 @@ class CallFailed(Event):
     level = _WARNING
 
 
-@define(kw_only=True, eq=False)
+@define(init=False, eq=False)
 class CallEnded(Event):
     """A call has ended, however that was: with an answer, an error, or because its caller left.
 
@@ -147,30 +152,78 @@ class CallEnded(Event):
 
     name = "call_end"
     #: ``success``, ``error``, or ``cancelled``: the caller left, or another target was faster.
-    outcome: Literal["success", "error", "cancelled"]
+    outcome: CallOutcome
     #: Seconds since 1970 when it began, and how many it took.
     started: float
     duration: float
     #: Seconds to the first content of a stream.
-    first_token: float | None = None
+    first_token: float | None
     #: Seconds it waited for limits, keys and between attempts.
-    waited: float = 0.0
+    waited: float
     #: What was asked and answered, the latter as far as it was received.
-    request: Any = field(default=None, repr=False)
-    response: Any = field(default=None, repr=False)
+    request: Any = field(repr=False)
+    response: Any = field(repr=False)
     #: Every attempt, oldest first.
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[Attempt, ...]
     #: A hash that names the key.
-    key_id: str | None = None
+    key_id: str | None
     #: Whether the answer came from the response cache.
-    cached: bool = False
+    cached: bool
     #: Whether a router asked several targets at once, and another one was faster.
-    lost: bool = False
+    lost: bool
     #: Names of the routers it came through, each followed by `` > ``; empty for none.
-    path: str = ""
-    tags: tuple[str, ...] = ()
+    path: str
+    tags: tuple[str, ...]
     #: Address of the provider.
-    base_url: str = ""
+    base_url: str
+
+    def __init__(
+        self,
+        time: float,
+        provider: str,
+        model: str | None,
+        operation: str,
+        correlation_id: str,
+        error: ProviderKitError | None,
+        outcome: CallOutcome,
+        duration: float,
+        first_token: float | None,
+        waited: float,
+        request: Any,
+        response: Any,
+        attempts: tuple[Attempt, ...],
+        key_id: str | None = None,
+        cached: bool = False,
+        lost: bool = False,
+        path: str = "",
+        tags: tuple[str, ...] = (),
+        base_url: str = "",
+    ) -> None:
+        # Written by hand, with positions: one is created for each call.
+        self.time = time
+        self.provider = provider
+        self.model = model
+        self.operation = operation
+        self.correlation_id = correlation_id
+        self.error = error
+        self.request_id = getattr(response, "request_id", None) if error is None else error.request_id
+        self.key = attempts[-1].key if attempts else None
+        self.attempt = self.wait = None
+        self.message = ""
+        self.outcome = outcome
+        self.started = time - duration
+        self.duration = duration
+        self.first_token = first_token
+        self.waited = waited
+        self.request = request
+        self.response = response
+        self.attempts = attempts
+        self.key_id = key_id
+        self.cached = cached
+        self.lost = lost
+        self.path = path
+        self.tags = tags
+        self.base_url = base_url
 
     @property
     def streamed(self) -> bool:
@@ -179,7 +232,9 @@ class CallEnded(Event):
 
     @property
     def usage(self) -> Usage | None:
-        """Tokens used, and their cost, as far as they are known."""
+        """Tokens used, and their cost, as far as they are known; ``None`` for an answer from the response cache."""
+        if self.cached:
+            return None
         found = getattr(self.response, "usage", None)
         if found is None and self.error is not None:
             found = lost_usage(self.error)
@@ -195,7 +250,9 @@ class CallEnded(Event):
     @property
     def overhead(self) -> float:
         """Seconds it spent in this library: neither with the provider nor waiting."""
-        return max(0.0, self.duration - self.waited - sum(attempt.duration for attempt in self.attempts))
+        attempts, spent = self.attempts, self.duration - self.waited
+        spent -= attempts[0].duration if len(attempts) == 1 else sum(attempt.duration for attempt in attempts)
+        return spent if spent > 0 else 0.0
 
 
 class RouterCallEnded(CallEnded):

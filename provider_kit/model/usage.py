@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import define, evolve, field, fields, frozen
+
+if TYPE_CHECKING:
+    from provider_kit.model.pricing import Pricing
 
 __all__ = ["NOTHING_SENT", "Prices", "Quote", "Usage"]
 
@@ -27,6 +30,10 @@ class Prices(Protocol):
         """
         ...
 
+    def linear_pricing(self, models: tuple[str | None, ...]) -> Pricing | None:
+        """Prices that many usages may be multiplied by at once; ``None`` if there are none, or none are known yet."""
+        ...
+
 
 @frozen
 class Quote:
@@ -42,6 +49,10 @@ class Quote:
 
 
 class _Free:
+    def linear_pricing(self, models: tuple[str | None, ...]) -> Pricing | None:
+        """None."""
+        return None
+
     def cost_of(self, usage: Usage, models: tuple[str | None, ...], time: float | None) -> Decimal | None:
         """Nothing."""
         return Decimal(0)
@@ -88,6 +99,11 @@ class Usage:
     _quote: Quote | None = field(default=None, init=False, repr=False, eq=False)
     _priced: Decimal | None = field(default=None, init=False, repr=False, eq=False)
     _is_priced: bool = field(default=False, init=False, repr=False, eq=False)
+
+    @property
+    def told_cost(self) -> Decimal | None:
+        """The cost as the provider told it."""
+        return self._cost
 
     @property
     def cost(self) -> Decimal | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from provider_kit.engine.call import Call
 from provider_kit.engine.handler import End
 from provider_kit.errors import CallCancelledError, ProviderKitError
-from provider_kit.model.events import RouterCallEnded
+from provider_kit.model.events import CallOutcome, RouterCallEnded
 from provider_kit.routing.router_parts import RouterParts
 
 __all__ = ["ended", "live_ended"]
@@ -36,29 +36,25 @@ def ended(
     cancelled = (
         left or isinstance(error, CallCancelledError) or (error is not None and not isinstance(error, Exception))
     )
-    outcome: Literal["success", "error", "cancelled"] = (
-        "cancelled" if cancelled else "success" if error is None else "error"
-    )
+    outcome: CallOutcome = "cancelled" if cancelled else "success" if error is None else "error"
     runtime, outer = call.runtime, call.route
     time, duration = runtime.time(), runtime.now() - (call.started if outer is None else outer.began)
     timings = getattr(answer, "timings", None)
     router.events.end(
         RouterCallEnded(
-            time=time,
-            provider=router.name,
-            model=call.model,
-            operation=call.operation,
-            correlation_id=call.correlation_id,
-            request_id=getattr(answer if known is None else known, "request_id", None),
-            error=known,
-            outcome=outcome,
-            started=time - duration,
-            duration=duration,
-            first_token=timings.first_content if streamed and timings is not None else None,
-            waited=0.0,
-            request=call.request,
-            response=answer,
-            attempts=tuple(getattr(answer if known is None else known, "attempts", ())),
+            time,
+            router.name,
+            call.model,
+            call.operation,
+            call.correlation_id,
+            known,
+            outcome,
+            duration,
+            timings.first_content if streamed and timings is not None else None,
+            0.0,
+            call.request,
+            answer,
+            tuple(getattr(answer if known is None else known, "attempts", ())),
             cached=getattr(answer, "cache", None) == "hit",
             path="" if outer is None else outer.path,
             tags=call.tags,

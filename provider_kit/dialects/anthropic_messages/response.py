@@ -6,6 +6,7 @@ Source: Anthropic API reference, "Messages".
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from provider_kit.dialects.assembly import tool_finish, with_distinct_ids
@@ -112,7 +113,7 @@ def parse_message(payload: Any, *, provider: str, origin: str) -> ChatResponse:
         message_of(parts, details if raw == "refusal" and isinstance(details, dict) else None, origin, model),
         finish_of(raw, bool(calls)),
         raw,
-        lambda: read_anthropic_usage(found.get("usage")),
+        partial(read_anthropic_usage, found.get("usage")),
         found.get("id"),
         model,
         None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from provider_kit.dialects.assembly import tool_finish, with_distinct_ids
@@ -166,7 +167,7 @@ def parse_content(payload: Any, *, provider: str, origin: str) -> ChatResponse:
         message_of(with_notes(parts, notes_of(candidate)), blocked, origin, model),
         "content_filter" if blocked else finish_of(raw, bool(calls)),
         raw or (str(found["promptFeedback"].get("blockReason")) if blocked else None),
-        lambda: read_gemini_usage(found.get("usageMetadata")),
+        partial(read_gemini_usage, found.get("usageMetadata")),
         found.get("responseId"),
         model,
         None,

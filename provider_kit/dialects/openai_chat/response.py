@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from provider_kit.dialects.choices import first_choice
@@ -52,7 +53,7 @@ def parse_answer(
         ),
         "stop" if raw_reason == "stop" and not calls else finish_of(raw_reason, bool(calls)),
         raw_reason if isinstance(raw_reason, str) else None,
-        lambda: read_usage(payload.get("usage"), payload.get("service_tier")),
+        partial(read_usage, payload.get("usage"), payload.get("service_tier")),
         payload.get("id") or None,
         model,
         read_count(payload.get("created")),

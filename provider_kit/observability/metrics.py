@@ -1,0 +1,473 @@
+"""Metrics of a client or router: what was asked, how it ended, how long it took and what it cost.
+
+A sink of events in constant memory. One series is updated for each call; sums are made when somebody asks for them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from operator import attrgetter
+from typing import Any, Literal, TypeAlias
+
+from attrs import asdict, field, frozen
+
+from provider_kit.errors import ConfigError
+from provider_kit.model.chat import ChatResponse
+from provider_kit.model.did_you_mean import did_you_mean
+from provider_kit.model.events import DECISIONS, AttemptFailed, CallEnded, CallFailed, Event, RouterCallEnded
+from provider_kit.model.usage import Prices, Usage
+from provider_kit.observability.call_series import CallSeries
+from provider_kit.observability.histogram import Percentiles
+from provider_kit.observability.labels import BoundedNames
+from provider_kit.policies.after_fork import renew_after_fork
+
+__all__ = ["CallMetrics", "ErrorSummary", "Metrics", "MetricsSnapshot", "Subscription"]
+
+#: Names of models, providers and keys that are told apart.
+MOST_MODELS, MOST_PROVIDERS, MOST_KEYS = 200, 100, 100
+#: Answers that are counted together.
+_MOST_PENDING = 64
+#: Failures of a provider in a row after which it counts as unhealthy.
+_UNHEALTHY = 3
+
+#: An answer that is still to be counted: names, numbers, seconds to its first content, tokens and their price.
+_Pending: TypeAlias = tuple[
+    tuple[str, str | None, str | None],
+    tuple[float, float, float, float, int],
+    float | None,
+    tuple[Usage | Callable[[], Usage], Prices, tuple[str | None, ...], float | None],
+]
+Health: TypeAlias = Literal["unknown", "healthy", "degraded", "unhealthy"]
+
+
+def _all_kinds(kind: type[Event]) -> Iterator[type[Event]]:
+    for one in kind.__subclasses__():
+        yield one
+        yield from _all_kinds(one)
+
+
+#: Rare events, which are counted by name.
+_COUNTED = frozenset(kind for kind in _all_kinds(Event) if kind.name) - DECISIONS - {AttemptFailed, CallFailed}
+
+
+@frozen(kw_only=True)
+class CallMetrics:
+    """Numbers of some calls: of all, or those of one provider, model or key. Durations are in seconds."""
+
+    request_count: int = 0
+    success_count: int = 0
+    error_count: int = 0
+    #: Calls whose caller left, and targets that a faster one made unnecessary.
+    cancelled_count: int = 0
+    #: Successes that came from the response cache: they used no tokens, and their durations are not counted.
+    cache_hit_count: int = 0
+    #: Requests that were sent, retries included.
+    attempt_count: int = 0
+    #: Duration of all calls together, and on average.
+    total_latency: float = 0.0
+    average_latency: float | None = None
+    #: Duration of calls.
+    latency: Percentiles = field(factory=Percentiles)
+    #: Time to the first content of streams.
+    first_token: Percentiles = field(factory=Percentiles)
+    #: Time spent waiting for limits and keys, and in this library itself.
+    total_wait: float = 0.0
+    total_overhead: float = 0.0
+    #: All tokens, and those of each bucket, which do not overlap, see :class:`Usage`.
+    tokens_used: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    #: Speed of streams, from their first content on.
+    tokens_per_second: float | None = None
+    #: US dollars, as far as prices are known.
+    cost: Decimal = Decimal(0)
+    #: Whether there were calls whose cost is not, or not fully, known.
+    cost_is_minimum: bool = False
+    #: Seconds since 1970.
+    last_request_time: float | None = None
+    last_success_time: float | None = None
+    last_error_time: float | None = None
+    last_error: str | None = None
+    #: By the outcome of the latest calls: ``degraded`` after a failure of the provider, ``unhealthy`` after three in a
+    #: row.
+    health_status: Health = "unknown"
+    #: Number of errors by :func:`provider_kit.error_type`.
+    errors: Mapping[str, int] = field(factory=dict)
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share of the answered calls among those that were not cancelled; ``None`` before the first."""
+        ended = self.success_count + self.error_count
+        return self.success_count / ended if ended else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers as JSON can hold them."""
+        return {**asdict(self), "cost": str(self.cost), "success_rate": self.success_rate}
+
+
+@frozen(kw_only=True)
+class MetricsSnapshot:
+    """The numbers at one moment."""
+
+    total: CallMetrics
+    by_provider: Mapping[str, CallMetrics]
+    by_model: Mapping[str, CallMetrics]
+    #: By the hash that names a key.
+    by_key: Mapping[str, CallMetrics]
+    #: Rare events by name: ``rate_limit``, ``key_switch``, ``circuit_open``, ``failover`` and so on.
+    events: Mapping[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers as JSON can hold them."""
+        groups = {"by_provider": self.by_provider, "by_model": self.by_model, "by_key": self.by_key}
+        found: dict[str, Any] = {"total": self.total.to_dict(), "events": dict(self.events)}
+        for name, group in groups.items():
+            found[name] = {one: numbers.to_dict() for one, numbers in group.items()}
+        return found
+
+
+@frozen
+class ErrorSummary:
+    """The errors of one type."""
+
+    #: In the vocabulary of :func:`provider_kit.error_type`.
+    type: str
+    count: int
+    #: The latest one: its text, provider, model, and when it was, in seconds since 1970.
+    last_error: str
+    provider: str
+    model: str | None
+    time: float
+
+
+class Subscription:
+    """Events that a reader has not taken yet, and how many were lost because there were too many.
+
+    Args:
+        metrics: Whose events.
+        kinds: The classes that are wanted.
+        where: A further condition.
+        buffer: Events that are kept; the oldest are lost.
+        function: Called with each event, in place of keeping it.
+    """
+
+    follows_targets = True
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        kinds: frozenset[type[Event]],
+        where: Callable[[Event], bool] | None,
+        buffer: int,
+        function: Callable[[Event], object] | None,
+    ) -> None:
+        self.wanted_events = kinds
+        #: How many events were lost.
+        self.overflow = 0
+        self._metrics, self._where, self._function = metrics, where, function
+        self._events: deque[Event] = deque(maxlen=buffer)
+
+    def __call__(self, event: Event) -> None:
+        """Keep an event."""
+        if self._where is not None and not self._where(event):
+            return
+        if self._function is not None:
+            self._function(event)
+            return
+        if len(self._events) == self._events.maxlen:
+            self.overflow += 1
+        self._events.append(event)
+
+    def take(self) -> list[Event]:
+        """The events since the last time, oldest first."""
+        taken: list[Event] = []
+        while self._events:
+            taken.append(self._events.popleft())
+        return taken
+
+    def close(self) -> None:
+        """End it. Safe to call twice."""
+        self._metrics.unsubscribe(self)
+
+
+class Metrics:
+    """The numbers of a client or router; ``client.metrics`` is one.
+
+    Its attributes are those of :class:`CallMetrics`, over all calls: ``client.metrics.request_count``. May be read from
+    any thread.
+
+    Args:
+        router: The name of the router whose metrics these are; empty for a client.
+
+    Example:
+        >>> from provider_kit import Client
+        >>> client = Client("demo/echo")
+        >>> reply = client.chat("Hello")
+        >>> client.metrics.request_count, client.metrics.output_tokens, client.metrics.top_models()
+        (1, 1, [('echo', 1)])
+    """
+
+    wanted_events = _COUNTED
+    follows_targets = True
+
+    def __init__(self, router: str = "") -> None:
+        self._router = router
+        self._models, self._providers = BoundedNames(MOST_MODELS), BoundedNames(MOST_PROVIDERS)
+        self._keys = BoundedNames(MOST_KEYS)
+        self._buses: list[Any] = []
+        self._after_fork()
+        renew_after_fork(self)
+        self._clear()
+
+    def _after_fork(self) -> None:
+        self._lock = threading.RLock()
+
+    def _clear(self) -> None:
+        self._series: dict[tuple[str, str | None, str | None], CallSeries] = {}
+        #: The calls of the router itself.
+        self._routed = CallSeries()
+        self._events: dict[str, int] = {}
+        self._errors: dict[str, ErrorSummary] = {}
+        #: Answers that are still to be counted.
+        self._pending: deque[_Pending] = deque()
+
+    # -------------------------------------------------------------------------------------------- counting
+
+    def __call__(self, event: Event) -> None:
+        """Count an event."""
+        if type(event) is CallEnded:
+            if event.outcome == "success" and not event.cached and type(event.response) is ChatResponse:
+                unread = event.response.unread_tokens()
+                if unread is not None:
+                    self._pending.append(
+                        (
+                            (event.provider, event.model, event.key_id),
+                            (event.time, event.duration, event.waited, event.overhead, len(event.attempts)),
+                            event.first_token,
+                            unread,
+                        )
+                    )
+                    if len(self._pending) >= _MOST_PENDING:
+                        with self._lock:
+                            self._fold()
+                    return
+            with self._lock:
+                self._find(event.provider, event.model, event.key_id).add(event)
+                if event.outcome == "error":
+                    self._note_error(event)
+            return
+        with self._lock:
+            if type(event) is RouterCallEnded:
+                if event.provider == self._router:
+                    self._routed.add(event)
+                    if event.outcome == "error" and not event.attempts:
+                        self._note_error(event)
+            elif type(event) in _COUNTED:
+                self._events[event.name] = self._events.get(event.name, 0) + 1
+
+    def _fold(self) -> None:
+        """Count the answers that were put by: together they take half the time."""
+        pending, series = self._pending, self._series
+        while pending:
+            try:
+                names, numbers, first, (usage, prices, models, time) = pending.popleft()
+            except IndexError:  # another thread was faster
+                return
+            one = series.get(names) or self._find(*names)
+            one.add_success(*numbers)
+            made = one.add_tokens(usage if isinstance(usage, Usage) else usage(), prices, models, time)
+            if first is not None:
+                one.add_speed(first, numbers[1], made)
+
+    def _find(self, provider: str, model: str | None, key: str | None) -> CallSeries:
+        """The series of a call; names beyond what is told apart share one."""
+        names = (self._providers(provider), self._models(model), self._keys(key))
+        found = self._series.get(names)
+        if found is None:
+            found = self._series[names] = CallSeries()
+        return found
+
+    def _note_error(self, event: CallEnded) -> None:
+        kind = event.error_type or ""
+        known = self._errors.get(kind)
+        text = str(event.error)[:300]
+        count = 1 if known is None else known.count + 1
+        self._errors[kind] = ErrorSummary(kind, count, text, event.provider, event.model, event.time)
+
+    # -------------------------------------------------------------------------------------------- reading
+
+    def snapshot(self) -> MetricsSnapshot:
+        """All numbers at this moment."""
+        with self._lock:
+            self._fold()
+            everything = self._sum(lambda names: "")
+            total = self._routed if self._router else everything.get("", CallSeries())
+            if self._router:
+                used = everything.get("", CallSeries())
+                total = _with_spending(self._routed, used)
+            return MetricsSnapshot(
+                total=_metrics_of(total),
+                by_provider=_all_metrics(self._sum(lambda names: names[0])),
+                by_model=_all_metrics(self._sum(lambda names: names[1])),
+                by_key=_all_metrics(self._sum(lambda names: names[2])),
+                events=dict(self._events),
+            )
+
+    def _sum(self, group: Callable[[tuple[str, str | None, str | None]], str | None]) -> dict[str, CallSeries]:
+        sums: dict[str, CallSeries] = {}
+        for names, one in self._series.items():
+            name = group(names)
+            if name is not None and (name or group(("", "x", "x")) == ""):
+                sums.setdefault(name, CallSeries()).merge(one)
+        return sums
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in _FIELDS:
+            raise AttributeError(name)
+        return getattr(self.snapshot().total, name)
+
+    def __dir__(self) -> Iterable[str]:
+        return sorted({*super().__dir__(), *_FIELDS})
+
+    def provider(self, name: str) -> CallMetrics:
+        """The numbers of one provider."""
+        return self.snapshot().by_provider.get(name) or CallMetrics()
+
+    def model(self, name: str) -> CallMetrics:
+        """The numbers of one model; those beyond the first 200 are together under ``other``."""
+        return self.snapshot().by_model.get(name) or CallMetrics()
+
+    def key(self, id: str) -> CallMetrics:
+        """The numbers of one key, by its ``id`` in ``client.keys.status()``."""
+        return self.snapshot().by_key.get(id) or CallMetrics()
+
+    def top_models(self, count: int = 10, by: str = "request_count") -> list[tuple[str, Any]]:
+        """The models with the most of something.
+
+        Args:
+            count: How many.
+            by: A number of :class:`CallMetrics`: ``request_count``, ``cost``, ``tokens_used``, ``error_count`` …
+
+        Raises:
+            ConfigError: There is no such number.
+        """
+        if by not in _FIELDS:
+            raise ConfigError(f"There is no metric {by!r}.", hint=did_you_mean(by, _FIELDS).strip() or None)
+        numbers = [(name, getattr(one, by)) for name, one in self.snapshot().by_model.items()]
+        known = [(name, value) for name, value in numbers if isinstance(value, (int, float, Decimal))]
+        return sorted(known, key=lambda one: (-one[1], one[0]))[:count]
+
+    def error_summary(self) -> list[ErrorSummary]:
+        """The errors by type, the most frequent first."""
+        with self._lock:
+            return sorted(self._errors.values(), key=attrgetter("count"), reverse=True)
+
+    def reset(self) -> None:
+        """Begin again at zero."""
+        with self._lock:
+            self._clear()
+            for names in (self._models, self._providers, self._keys):
+                names.clear()
+
+    # -------------------------------------------------------------------------------------------- events
+
+    def attach(self, bus: Any) -> None:
+        """Offer the events of a bus to subscribers."""
+        self._buses.append(bus)
+
+    def subscribe(
+        self,
+        function: Callable[[Any], object] | None = None,
+        *,
+        kinds: Iterable[type[Event]] | None = None,
+        where: Callable[[Any], bool] | None = None,
+        buffer: int = 1000,
+    ) -> Subscription:
+        """Listen to events, in any thread.
+
+        Args:
+            function: A plain function that is called with each of them; without one they are kept to be taken.
+            kinds: Classes of events; default: all.
+            where: A further condition on an event.
+            buffer: Events that are kept; beyond that the oldest are lost, and counted in ``overflow``.
+
+        Example:
+            >>> from provider_kit import CallEnded, Client
+            >>> client = Client("demo/echo")
+            >>> with_errors = client.metrics.subscribe(kinds=[CallEnded], where=lambda event: event.error is None)
+            >>> reply = client.chat("Hello")
+            >>> [event.outcome for event in with_errors.take()]
+            ['success']
+            >>> with_errors.close()
+        """
+        wanted = frozenset(kind for kind in _all_kinds(Event) if kind.name) if kinds is None else frozenset(kinds)
+        made = Subscription(self, wanted, where, buffer, function)
+        for bus in self._buses:
+            bus.add(made)
+        return made
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription."""
+        for bus in self._buses:
+            bus.remove(subscription)
+
+
+def _with_spending(routed: CallSeries, used: CallSeries) -> CallSeries:
+    """The calls of a router, with what its targets used: failed and slower ones used tokens, too."""
+    made = CallSeries()
+    made.merge(routed)
+    used.settle()
+    made.tokens, made.total_tokens, made.attempts = used.tokens, used.total_tokens, used.attempts
+    made.cost, made.cost_is_minimum = used.cost, used.cost_is_minimum
+    made.waited, made.overhead = used.waited, used.overhead
+    made.streamed_tokens, made.generating = used.streamed_tokens, used.generating
+    return made
+
+
+def _all_metrics(sums: Mapping[str, CallSeries]) -> dict[str, CallMetrics]:
+    return {name: _metrics_of(one) for name, one in sorted(sums.items())}
+
+
+def _metrics_of(one: CallSeries) -> CallMetrics:
+    one.settle()
+    health: Health = "healthy" if one.successes else "unknown"
+    if one.health:
+        health = "unhealthy" if one.health >= _UNHEALTHY else "degraded"
+    return CallMetrics(
+        request_count=one.requests,
+        success_count=one.successes,
+        error_count=one.failures,
+        cancelled_count=one.cancelled,
+        cache_hit_count=one.cache_hits,
+        attempt_count=one.attempts,
+        total_latency=one.latency.total,
+        average_latency=one.latency.average,
+        latency=one.latency.percentiles(),
+        first_token=one.first_token.percentiles(),
+        total_wait=one.waited,
+        total_overhead=one.overhead,
+        tokens_used=one.total_tokens,
+        input_tokens=one.tokens[0],
+        output_tokens=one.tokens[1],
+        cache_read_tokens=one.tokens[2],
+        cache_write_tokens=one.tokens[3],
+        reasoning_tokens=one.tokens[4],
+        tokens_per_second=one.streamed_tokens / one.generating if one.generating else None,
+        cost=one.cost,
+        cost_is_minimum=one.cost_is_minimum,
+        last_request_time=one.last_request_time,
+        last_success_time=one.last_success_time,
+        last_error_time=one.last_error_time,
+        last_error=one.last_error,
+        health_status=health,
+        errors=dict(one.errors),
+    )
+
+
+_FIELDS = frozenset((*(one.name for one in CallMetrics.__attrs_attrs__), "success_rate"))
