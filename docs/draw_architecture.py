@@ -31,6 +31,7 @@ LAYERS = (
     ("auth",),
     ("engine",),
     ("routing",),
+    ("plugins",),
     ("config",),
     ("doctor",),
     ("structured",),

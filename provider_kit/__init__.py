@@ -86,6 +86,8 @@ if TYPE_CHECKING:
     from provider_kit.engine.handler import Middleware as Middleware
     from provider_kit.engine.handler import Reply as Reply
     from provider_kit.engine.middleware import MiddlewareChain as MiddlewareChain
+    from provider_kit.engine.plugin import Plugin as Plugin
+    from provider_kit.engine.plugin import PluginContext as PluginContext
     from provider_kit.errors import AllKeysExhaustedError as AllKeysExhaustedError
     from provider_kit.errors import AllProvidersFailedError as AllProvidersFailedError
     from provider_kit.errors import APIConnectionError as APIConnectionError
@@ -119,6 +121,7 @@ if TYPE_CHECKING:
     from provider_kit.errors import PaymentRequiredError as PaymentRequiredError
     from provider_kit.errors import PendingToolCallsError as PendingToolCallsError
     from provider_kit.errors import PermissionDeniedError as PermissionDeniedError
+    from provider_kit.errors import PluginError as PluginError
     from provider_kit.errors import PoolTimeoutError as PoolTimeoutError
     from provider_kit.errors import ProviderKitError as ProviderKitError
     from provider_kit.errors import RateLimitError as RateLimitError
@@ -252,6 +255,7 @@ if TYPE_CHECKING:
     from provider_kit.observability.metrics import Metrics as Metrics
     from provider_kit.observability.metrics import MetricsSnapshot as MetricsSnapshot
     from provider_kit.observability.metrics import Subscription as Subscription
+    from provider_kit.plugins.manager import PluginManager as PluginManager
     from provider_kit.policies.circuit_breaker import CircuitBreaker as CircuitBreaker
     from provider_kit.policies.circuit_breaker import CircuitStatus as CircuitStatus
     from provider_kit.policies.rate_limit import Limiter as Limiter
@@ -354,13 +358,14 @@ _HOMES = names_by_module(
         provider_kit.engine.correlation: correlation
         provider_kit.engine.handler: End Handler Middleware Reply
         provider_kit.engine.middleware: MiddlewareChain
+        provider_kit.engine.plugin: Plugin PluginContext
         provider_kit.errors: APIConnectionError APIError APITimeoutError AllKeysExhaustedError AllProvidersFailedError
         AuthError AuthErrorCode AuthenticationError BadRequestError BudgetExceededError CallCancelledError
         CircuitOpenError ConfigError ConflictError ContentFilterError ContextLengthExceededError
         ConversationChangedError DeadlineExceededError EncryptionError InsufficientQuotaError InternalServerError
         InvalidRequestError InvalidResponseError MaxStepsExceededError MissingAPIKeyError MissingDependencyError
         ModelNotFoundError NotFoundError NotSupportedError OverloadedError PaymentRequiredError PendingToolCallsError
-        PermissionDeniedError PoolTimeoutError ProviderKitError RateLimitError RateLimitExceededError
+        PermissionDeniedError PluginError PoolTimeoutError ProviderKitError RateLimitError RateLimitExceededError
         RequestTimeoutError RequestTooLargeError ResponseLostError RetryTool StorageError StoreError StreamError
         StreamIncompleteError StreamTimeoutError StructuredOutputError ToolCallParseError ToolError UnknownProviderError
         UnprocessableEntityError UnsupportedParameterError
@@ -393,6 +398,7 @@ _HOMES = names_by_module(
         provider_kit.observability.histogram: Percentiles
         provider_kit.observability.log_output: configure_logging
         provider_kit.observability.metrics: CallMetrics ErrorSummary Metrics MetricsSnapshot Subscription
+        provider_kit.plugins.manager: PluginManager
         provider_kit.policies.circuit_breaker: CircuitBreaker CircuitStatus
         provider_kit.policies.rate_limit: Limiter
         provider_kit.policies.response_cache: CacheStore ResponseCache

@@ -45,6 +45,7 @@
     │   ├── PendingToolCallsError              tool calls wait for results, or for a decision
     │   ├── MaxStepsExceededError              a run took more steps than allowed
     │   └── BudgetExceededError                a run used up its budget
+    ├── PluginError                            a plugin failed that calls must not be made without
     ├── StructuredOutputError                  the answer does not match the requested structure
     ├── AllProvidersFailedError                every candidate failed; see ``exceptions``
     ├── CallCancelledError                     the call was cancelled through its CancelToken
@@ -103,6 +104,7 @@ __all__ = [
     "PaymentRequiredError",
     "PendingToolCallsError",
     "PermissionDeniedError",
+    "PluginError",
     "PoolTimeoutError",
     "ProviderKitError",
     "RateLimitError",
@@ -632,6 +634,13 @@ class StreamTimeoutError(StreamError, APITimeoutError):
     kind = "timeout"
     retryable = False
     hint = "Raise timeout= (idle) or total_timeout=; what was received is in error.partial."
+
+
+class PluginError(ProviderKitError):
+    """A plugin failed that a call must not be made without."""
+
+    kind = "plugin"
+    hint = "The cause is below; the plugin, or its settings, must be mended. Plugin.required = False lets calls go on."
 
 
 class ToolError(ProviderKitError):

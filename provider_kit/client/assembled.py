@@ -13,6 +13,7 @@ from provider_kit.client.verbs import Verbs
 from provider_kit.engine.middleware import LayeredHandler, MiddlewareChain
 from provider_kit.errors import ConfigError
 from provider_kit.model.config import Timeout
+from provider_kit.plugins.manager import PluginManager, manager_of
 
 if TYPE_CHECKING:
     from provider_kit.engine.admission import Admission
@@ -46,13 +47,14 @@ class AssembledClient(Verbs):
     _own: tuple[Any, Any, Transport | None]
     _engine: Engine
     _middleware: MiddlewareChain
+    _plugins: PluginManager
     _defaults: dict[str, Any]
     _owns_transports = True
     _allow_secret_pickle = False
 
     # -------------------------------------------------------------------------------------------- making
 
-    def _setup(self, config: ProviderConfig, tenant: str = "") -> None:
+    def _setup(self, config: ProviderConfig, tenant: str = "", plugins: Any = ()) -> None:
         """Create the engine."""
         from provider_kit.engine.assembly import make_engine, make_transports
         from provider_kit.providers.registry import find_provider
@@ -67,12 +69,15 @@ class AssembledClient(Verbs):
         self._timeout, self._total = Timeout.parse(config.timeout), config.total_timeout
         self._transports = make_transports(config, environ, *self._own)
         clock = transport.now if transport is not None else None
-        self._use(make_engine(config, self._parts, self._transports, environ=environ, clock=clock, tenant=tenant))
+        engine = make_engine(config, self._parts, self._transports, environ=environ, clock=clock, tenant=tenant)
+        self._plugins = manager_of(plugins)
+        self._plugins.attach(engine.parts.endpoint.name, engine.parts.events)
+        self._use(engine)
 
     def _use(self, engine: Engine) -> None:
         self._engine = engine
         self._bus = engine.parts.events if engine.parts.events.asynchronous else None
-        self._handler = LayeredHandler(engine, self._middleware)
+        self._handler = LayeredHandler(engine, self._middleware, self._plugins.chain)
 
     @property
     def _admission(self) -> Admission:
@@ -103,6 +108,7 @@ class AssembledClient(Verbs):
     def close(self) -> None:
         """Close the blocking connections. The client can be used again afterwards."""
         if self._owns_transports:
+            self._plugins.close()
             self._transports.close()
             if self._parts.login is not None:
                 self._parts.login.close()
@@ -110,6 +116,7 @@ class AssembledClient(Verbs):
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and the blocking ones."""
         if self._owns_transports:
+            await self._plugins.aclose()
             await self._transports.aclose()
             if self._parts.login is not None:
                 await self._parts.login.aclose()
@@ -124,7 +131,7 @@ class AssembledClient(Verbs):
         vars(made).update({name: vars(self)[name] for name in ("_own", "_allow_secret_pickle", "_parts")})
         made._defaults = dict(self._defaults)
         made._parts = with_own_metrics(self._parts)
-        made._setup(self._config, self._engine.parts.endpoint.tenant)
+        made._setup(self._config, self._engine.parts.endpoint.tenant, self._plugins.given)
         made._middleware.replace_all(self._middleware)
         made._resume(self._model, self._timeout, self._total)
         return made
@@ -162,6 +169,7 @@ class AssembledClient(Verbs):
             "retry": parts.retry,
             "response_cache": cache if open_ or cache is None else pickling.cache_without_secrets(cache),
             "middleware": tuple(self._middleware),
+            "plugins": self._plugins.given,
             "metrics": parts.metrics is not None,
             "options": (self._model, self._timeout, self._total),
         }
@@ -185,5 +193,5 @@ class AssembledClient(Verbs):
             login=login,
             auth=auth,
         )
-        self._setup(config)
+        self._setup(config, plugins=state["plugins"])
         self._resume(*state["options"])

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         Timeout,
     )
     from provider_kit.observability.metrics import Metrics
+    from provider_kit.plugins.manager import PluginManager
     from provider_kit.policies.circuit_breaker import CircuitBreaker, CircuitStatus
     from provider_kit.policies.rate_limit import Limiter
     from provider_kit.policies.response_cache import ResponseCache
@@ -101,6 +102,8 @@ class Client(AssembledClient):
             functions gives each of them all events.
         middleware: Functions ``async def mw(call, call_next)`` around each call, the outermost first; see
             :class:`Middleware`.
+        plugins: Plugins, inside the middleware: objects, classes, or names of those of installed packages; a dict gives
+            each its settings. Also sinks such as :class:`UsageLedger`.
         metrics: Whether calls are counted, for :attr:`metrics`; or a :class:`Metrics` that several clients share.
         headers: Sent with every request; they override those of the library.
         http: Pools, proxies, certificates, sizes.
@@ -157,6 +160,7 @@ class Client(AssembledClient):
         on_store_failure: OnStoreFailure = "local",
         on_event: Sink | Sequence[Sink] | None = None,
         middleware: Sequence[Middleware] = (),
+        plugins: Sequence[Any] | Mapping[Any, Any] | PluginManager = (),
         metrics: bool | Metrics = True,
         headers: Mapping[str, str] | None = None,
         http: HTTPConfig | None = None,
@@ -197,7 +201,7 @@ class Client(AssembledClient):
         self._own = (session, async_session, transport)
         self._allow_secret_pickle = allow_secret_pickle
         self._defaults = check_defaults(with_function_tools(defaults))
-        self._setup(config)
+        self._setup(config, plugins=plugins)
 
     @classmethod
     def from_config(cls, name: str | None = None, path: str | os.PathLike[str] | None = None, **changes: Any) -> Self:
@@ -317,6 +321,11 @@ class Client(AssembledClient):
             ConfigError: They were switched off.
         """
         return with_metrics(self._parts.metrics)
+
+    @property
+    def plugins(self) -> PluginManager:
+        """The plugins, to ``register`` and ``remove`` them; clients made by :meth:`with_options` share them."""
+        return self._plugins
 
     @property
     def middleware(self) -> MiddlewareChain:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from provider_kit.model.models import Model
     from provider_kit.model.routing import RouteExplanation, TargetStatus
     from provider_kit.observability.metrics import Metrics
+    from provider_kit.plugins.manager import PluginManager
     from provider_kit.policies.routing.strategies import Strategy
     from provider_kit.routing.fallback_rule import FallbackOn
     from provider_kit.routing.router_handler import RouterHandler
@@ -91,6 +92,7 @@ class Router(Verbs):
         defaults: Keyword arguments for every call.
         on_event: As in :class:`Client`: called with each decision of the router.
         middleware: As in :class:`Client`, around each call of the router.
+        plugins: As in :class:`Client`, around each call of the router.
         metrics: As in :class:`Client`.
         validation: As in :class:`Client`.
         name: Its name in reports, and the model that stands for all targets.
@@ -106,6 +108,9 @@ class Router(Verbs):
         >>> reply.text, reply.routing.target
         ('Hello', 'demo/echo')
     """
+
+    #: Whether closing it closes its plugins.
+    _owns_plugins = True
 
     def __init__(
         self,
@@ -124,6 +129,7 @@ class Router(Verbs):
         defaults: Mapping[str, Any] | None = None,
         on_event: Sink | Sequence[Sink] | None = None,
         middleware: Sequence[Middleware] = (),
+        plugins: Sequence[Any] | Mapping[Any, Any] | PluginManager = (),
         metrics: bool | Metrics = True,
         validation: bool = True,
         name: str = "router",
@@ -134,6 +140,7 @@ class Router(Verbs):
         from provider_kit.engine.assembly import metrics_of, middleware_of, sinks_of, store_of
         from provider_kit.engine.client_arguments import check_defaults, check_flag
         from provider_kit.engine.events import EventBus
+        from provider_kit.plugins.manager import manager_of
         from provider_kit.policies.routing.state import RouterState
         from provider_kit.routing.router_handler import RouterHandler
         from provider_kit.routing.shared import SharedRouting
@@ -160,9 +167,12 @@ class Router(Verbs):
         self._own_clients = self._made_clients = list(builder.made.values())
         state = RouterState([target.state for target in made], circuit_of(circuit_breaker), seed)
         counted = self._metrics = metrics_of(metrics, name)
+        self._plugins = manager_of(plugins)
         bus = EventBus(name, (*sinks_of(on_event), *(() if counted is None else (counted,))))
         if counted is not None:
             counted.attach(bus)
+        bus.is_router = True
+        self._plugins.attach(name, bus)
         self._bus = bus if bus.asynchronous else None
         self._router = RouterHandler(
             name,
@@ -179,7 +189,7 @@ class Router(Verbs):
         )
         self._router.aliases.update(self._aliases_of(aliases))
         self._middleware = MiddlewareChain(middleware_of(middleware))
-        self._handler = LayeredHandler(self._router, self._middleware)
+        self._handler = LayeredHandler(self._router, self._middleware, self._plugins.chain)
         self._transports = _transports_of(made[0])
 
     @staticmethod
@@ -238,6 +248,11 @@ class Router(Verbs):
             ConfigError: They were switched off.
         """
         return with_metrics(self._metrics)
+
+    @property
+    def plugins(self) -> PluginManager:
+        """The plugins, as those of a :class:`Client`."""
+        return self._plugins
 
     @property
     def middleware(self) -> MiddlewareChain:
@@ -378,7 +393,7 @@ class Router(Verbs):
         vars(made).update(vars(self))
         if credentials:
             made = self._with_credentials(credentials)
-        made._own_clients = []
+        made._own_clients, made._owns_plugins = [], False
         made._model = changes.pop("model", self._model)
         clocks, total = check_times(changes.pop("timeout", None), changes.pop("total_timeout", None))
         made._timeout = self._timeout if clocks is None else clocks
@@ -428,12 +443,16 @@ class Router(Verbs):
 
     def close(self) -> None:
         """Close the blocking connections of the clients that the router created; clients of yours stay open."""
+        if self._owns_plugins:
+            self._plugins.close()
         self._router.close()
         for client in self._own_clients:
             client.close()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and the blocking ones; clients of yours stay open."""
+        if self._owns_plugins:
+            await self._plugins.aclose()
         await self._router.aclose()
         for client in self._own_clients:
             await client.aclose()

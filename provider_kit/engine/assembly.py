@@ -325,6 +325,7 @@ def _assemble(
     transports: Transports,
     breaker: CircuitBreaker | None,
     store: SharedStore | None,
+    events: EventBus | None = None,
 ) -> Engine:
     limits = config.rate_limit
     persist = limits.persist if limits is not None and limits.enabled else False
@@ -350,7 +351,7 @@ def _assemble(
         transports,
         admission,
         Settlement(admission),
-        _bus_of(endpoint.name, given),
+        events or _bus_of(endpoint.name, given),
         given.cache,
         open_cache_store,
         admission.renewable or given.limiter is not None or counted,
@@ -401,7 +402,7 @@ def engine_for_other_keys(engine: Engine, config: ProviderConfig, given: Given) 
     parts, old = engine.parts, engine.parts.admission
     endpoint = parts.endpoint.for_other_keys(config, given.pool)
     store = old.shared.store if old.shared is not None else None
-    made = _assemble(endpoint, config, given, parts.transports, old.breaker, store)
+    made = _assemble(endpoint, config, given, parts.transports, old.breaker, store, parts.events)
     made.parts.timeout = parts.timeout
     made.parts.admission.slots = old.slots
     made.parts.admission.arrange()

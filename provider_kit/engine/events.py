@@ -70,6 +70,8 @@ class EventBus:
 
     def __init__(self, provider: str, sinks: Sequence[Sink] = ()) -> None:
         self.provider = provider
+        #: Whether it is that of a router.
+        self.is_router = False
         self._joined: dict[tuple[int, ...], EventBus] = {}
         self._set(tuple(sinks))
 

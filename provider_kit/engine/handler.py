@@ -17,6 +17,7 @@ from provider_kit.engine.live_answers import (
     LiveState,
     MappedState,
     OwnState,
+    PipedChunks,
     cut_up,
     mapped_chunks,
     own_chunks,
@@ -81,7 +82,22 @@ class Reply:
             if answer is not None and isinstance(self.answer, ChatResponse):
                 self.answer = answer(self.answer)
         elif self._chunks is not None:
-            self._chunks = mapped_chunks(self._chunks, function, answer)
+            self.pipe(lambda chunks: mapped_chunks(chunks, function, answer), answer=answer)
+
+    def pipe(
+        self,
+        function: Callable[[AsyncGenerator[Chunk, None]], AsyncGenerator[Chunk, None]],
+        *,
+        answer: Callable[[ChatResponse], ChatResponse] | None = None,
+    ) -> None:
+        """Let the chunks of a live answer pass through an asynchronous generator of yours; for hooks that are awaited.
+
+        Args:
+            function: From chunks to chunks.
+            answer: As in :meth:`map`.
+        """
+        if self._chunks is not None and self.state is not None:
+            self._chunks = PipedChunks(function(self._chunks), self._chunks)
             if answer is not None:
                 self.state = MappedState(self.state, answer)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Literal, Protocol
 
@@ -21,6 +21,7 @@ __all__ = [
     "LiveState",
     "MappedState",
     "OwnState",
+    "PipedChunks",
     "as_chunks",
     "cut_up",
     "mapped_chunks",
@@ -142,6 +143,41 @@ class MappedState:
     def response(self) -> ChatResponse:
         """The answer as far as it was received."""
         return self._answer(self._inner.response())
+
+
+class PipedChunks(AsyncGenerator[Chunk, None]):
+    """Chunks that pass through another generator; closing it closes both, even before the first chunk was read.
+
+    Args:
+        outer: The generator that reads the inner one.
+        inner: The chunks as they were.
+    """
+
+    def __init__(self, outer: AsyncGenerator[Chunk, None], inner: AsyncGenerator[Chunk, None]) -> None:
+        self._outer, self._inner = outer, inner
+
+    def __anext__(self) -> Coroutine[Any, Any, Chunk]:
+        return self._outer.__anext__()
+
+    def asend(self, value: None) -> Coroutine[Any, Any, Chunk]:
+        """Send a value, as to any generator."""
+        return self._outer.asend(value)
+
+    def athrow(self, *error: Any) -> Coroutine[Any, Any, Chunk]:
+        """Raise an error inside."""
+        return self._outer.athrow(*error)
+
+    async def aclose(self) -> None:
+        """Close both."""
+        try:
+            await self._outer.aclose()
+        finally:
+            await self._inner.aclose()
+
+    @property
+    def ag_running(self) -> bool:
+        """Whether somebody reads it at this moment."""
+        return bool(getattr(self._outer, "ag_running", False))
 
 
 async def mapped_chunks(

@@ -77,6 +77,19 @@ ENTRIES = (
         ("Use a separate client for embeddings.",),
     ),
     Entry(
+        "plugin",
+        ("PluginError",),
+        "A plugin raised something unexpected, and calls must not be made without it.",
+        False,
+        ("A mistake in the plugin.", "Settings of the plugin that it does not understand."),
+        (
+            "Read error.__cause__, which the plugin raised.",
+            "Remove it for now: client.plugins.remove(name).",
+            "Let calls go on without it: required = False in the plugin.",
+        ),
+        ("Let a plugin raise a ProviderKitError where it wants to stop a call.",),
+    ),
+    Entry(
         "tool",
         ("ToolError",),
         "A tool could not be called; the error raised is one of its subclasses.",

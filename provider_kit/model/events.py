@@ -462,12 +462,15 @@ class _OfRouter(_OfRouting):
     target: str | None = None
 
 
+@define(kw_only=True)
 class RouteChosen(_OfRouter):
     """A router asks a target."""
 
-    __slots__ = ()
     name = "route"
     level = _DEBUG
+    #: Provider and model of the target.
+    target_provider: str = ""
+    target_model: str | None = None
 
 
 class ProviderSwitched(_OfRouter):

@@ -139,7 +139,16 @@ CALL_OPTIONS = frozenset(
     )
 )
 #: Arguments of clients that are often passed to calls by mistake.
-_OF_CLIENTS = CONFIG_FIELDS | {"auth", "retry", "rate_limiter", "on_event", "session", "async_session", "transport"}
+_OF_CLIENTS = CONFIG_FIELDS | {
+    "auth",
+    "retry",
+    "rate_limiter",
+    "on_event",
+    "plugins",
+    "session",
+    "async_session",
+    "transport",
+}
 _PLAIN = {
     "temperature": (int, float),
     "top_p": (int, float),

@@ -105,6 +105,8 @@ class ConcurrentAttempts:
 
     async def _run(self, attempt: ConcurrentAttempt, call: Call) -> None:
         try:
+            if self.routed.router.observed:
+                await self.routed.tell_chosen(attempt.asked, f"asking {attempt.asked.target.name}")
             reply = await self.routed.answer_of(attempt.asked, call, whole=self.whole)
             attempt.answered(reply)
             if attempt.unwanted and attempt.claim() is not None:

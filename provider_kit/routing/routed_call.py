@@ -62,7 +62,7 @@ class RoutedCall(RoutedCallState):
             try:
                 if router.observed:
                     text = f"asking {target.name}: {self.routing.reason}"
-                    await self.emit(RouteChosen, text, target=target.name)
+                    await self.tell_chosen(asked, text)
                 call = self.call_for(asked, self.call.cancel)
                 reply = await (target.handler.handle(call) if router.takes_all else self.answer_of(asked, call))
             except ProviderKitError as error:
@@ -78,6 +78,17 @@ class RoutedCall(RoutedCallState):
                 break
             target = await self.next_target()
         return all_failed(self)
+
+    async def tell_chosen(self, asked: TargetAttempt, text: str) -> None:
+        """Tell the listeners whom it asks."""
+        record = asked.record
+        await self.emit(
+            RouteChosen,
+            text,
+            target=asked.target.name,
+            target_provider=record.provider,
+            target_model=record.model or None,
+        )
 
     def ready_target(
         self, besides: Sequence[RouteTarget] = (), waits: list[tuple[float, RouteTarget]] | None = None
