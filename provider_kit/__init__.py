@@ -77,6 +77,9 @@ if TYPE_CHECKING:
     from provider_kit.dialects.base import Dialect as Dialect
     from provider_kit.dialects.ollama_chat.management import LoadedModel as LoadedModel
     from provider_kit.dialects.ollama_chat.management import PullProgress as PullProgress
+    from provider_kit.doctor.debug_report import DebugReport as DebugReport
+    from provider_kit.doctor.debug_report import debug_report as debug_report
+    from provider_kit.doctor.debug_report import report_on_signal as report_on_signal
     from provider_kit.doctor.findings import Diagnosis as Diagnosis
     from provider_kit.doctor.findings import Finding as Finding
     from provider_kit.engine.call import Call as Call
@@ -243,6 +246,7 @@ if TYPE_CHECKING:
     from provider_kit.model.routing import RouteExplanation as RouteExplanation
     from provider_kit.model.routing import Routing as Routing
     from provider_kit.model.routing import TargetStatus as TargetStatus
+    from provider_kit.model.snapshots import ErrorSnapshot as ErrorSnapshot
     from provider_kit.model.tools import Reasoning as Reasoning
     from provider_kit.model.tools import ResponseFormat as ResponseFormat
     from provider_kit.model.tools import Tool as Tool
@@ -255,6 +259,8 @@ if TYPE_CHECKING:
     from provider_kit.observability.metrics import Metrics as Metrics
     from provider_kit.observability.metrics import MetricsSnapshot as MetricsSnapshot
     from provider_kit.observability.metrics import Subscription as Subscription
+    from provider_kit.observability.usage_ledger import UsageLedger as UsageLedger
+    from provider_kit.observability.usage_ledger import UsageSum as UsageSum
     from provider_kit.plugins.manager import PluginManager as PluginManager
     from provider_kit.policies.circuit_breaker import CircuitBreaker as CircuitBreaker
     from provider_kit.policies.circuit_breaker import CircuitStatus as CircuitStatus
@@ -353,6 +359,7 @@ _HOMES = names_by_module(
         provider_kit.conversations.truncate: truncate_messages
         provider_kit.dialects.base: Dialect
         provider_kit.dialects.ollama_chat.management: LoadedModel PullProgress
+        provider_kit.doctor.debug_report: DebugReport debug_report report_on_signal
         provider_kit.doctor.findings: Diagnosis Finding
         provider_kit.engine.call: Call
         provider_kit.engine.correlation: correlation
@@ -393,11 +400,13 @@ _HOMES = names_by_module(
         RefreshConfig StateConfig TokenInfo
         provider_kit.model.pricing: Pricing
         provider_kit.model.routing: ExplainedTarget RouteAttempt RouteExplanation Routing TargetStatus
+        provider_kit.model.snapshots: ErrorSnapshot
         provider_kit.model.tools: Reasoning ResponseFormat Tool ToolChoice
         provider_kit.model.usage: Usage
         provider_kit.observability.histogram: Percentiles
         provider_kit.observability.log_output: configure_logging
         provider_kit.observability.metrics: CallMetrics ErrorSummary Metrics MetricsSnapshot Subscription
+        provider_kit.observability.usage_ledger: UsageLedger UsageSum
         provider_kit.plugins.manager: PluginManager
         provider_kit.policies.circuit_breaker: CircuitBreaker CircuitStatus
         provider_kit.policies.rate_limit: Limiter

@@ -216,6 +216,8 @@ class ProviderKitError(Exception):
             cause = cause.__cause__
         for attempt in self.attempts:
             lines.append(f"  tried: {attempt}")
+        if self.snapshot is not None:
+            lines += ["", str(self.snapshot)]
         if self.hint:
             lines += ["", f"Hint: {self.hint}"]
         return "\n".join([*lines, "", entry_for(self.topic).as_text()])

@@ -98,7 +98,8 @@ def test_only_transports_wait(parts, tree):
         if top not in WAITING or typing_only:
             continue
         assert top == "threading", f"{'/'.join(parts)} imports {name}"
-        assert parts[0] in ("auth", "policies", "config", "schema", "observability"), f"{'/'.join(parts)} imports {name}"
+        with_locks = ("auth", "policies", "config", "schema", "observability")
+        assert parts[0] in with_locks, f"{'/'.join(parts)} imports {name}"
         assert not names or set(names) <= {"RLock"}
         used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is(node, "threading")}
         assert used <= {"RLock"}

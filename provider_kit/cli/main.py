@@ -230,6 +230,25 @@ def doctor(**options: Any) -> None:
 
 
 @cli.command()
+@click.option(
+    "--by",
+    type=click.Choice(["day", "model", "provider", "key", "tag", "user", "operation", "outcome"]),
+    default="day",
+    help="What to sum up by; default: day.",
+)
+@click.option("--since", default="30d", help="From when: 7d, 12h, 2w, 3m, all, or a date; default 30d.")
+@click.option("--until", help="Until when, itself not included.")
+@click.option("--file", type=click.Path(), help="The ledger; default: yours.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print as CSV.")
+def usage(**options: Any) -> None:
+    """Show what was used: calls, tokens, cost, from the usage ledger that programs write."""
+    from provider_kit.cli.usage import run_usage
+
+    run_usage(**options)
+
+
+@cli.command()
 @click.argument("code", required=False, shell_complete=complete_code)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def explain(code: str | None, as_json: bool) -> None:

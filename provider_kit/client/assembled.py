@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from provider_kit.client.verbs import Verbs
@@ -18,12 +19,22 @@ from provider_kit.plugins.manager import PluginManager, manager_of
 if TYPE_CHECKING:
     from provider_kit.engine.admission import Admission
     from provider_kit.engine.assembly import Given
+    from provider_kit.engine.endpoint import Endpoint
     from provider_kit.engine.engine import Engine
+    from provider_kit.model.chat import ChatRequest
     from provider_kit.model.config import ProviderConfig
+    from provider_kit.model.estimates import CostEstimate
     from provider_kit.observability.metrics import Metrics
     from provider_kit.transports.base import Transport
 
 __all__ = ["AssembledClient"]
+
+
+def _estimated(endpoint: Endpoint, request: ChatRequest) -> CostEstimate:
+    """What a request will cost at an endpoint."""
+    from provider_kit.engine.cost_estimate import estimate_cost
+
+    return estimate_cost(request, endpoint.directory, endpoint.dialect_for(request.model).name)
 
 
 def with_metrics(metrics: Metrics | None) -> Metrics:
@@ -71,12 +82,13 @@ class AssembledClient(Verbs):
         clock = transport.now if transport is not None else None
         engine = make_engine(config, self._parts, self._transports, environ=environ, clock=clock, tenant=tenant)
         self._plugins = manager_of(plugins)
-        self._plugins.attach(engine.parts.endpoint.name, engine.parts.events)
+        endpoint = engine.parts.endpoint
+        self._plugins.attach(endpoint.name, engine.parts.events, partial(_estimated, endpoint))
         self._use(engine)
 
     def _use(self, engine: Engine) -> None:
         self._engine = engine
-        self._bus = engine.parts.events if engine.parts.events.asynchronous else None
+        self._bus = engine.parts.events
         self._handler = LayeredHandler(engine, self._middleware, self._plugins.chain)
 
     @property

@@ -112,6 +112,8 @@ class Client(AssembledClient):
         allow_insecure_http: Allow keys to be sent over plain ``http://`` to another machine.
         debug_http: Log every request and answer (``provider_kit.http.dump``), with secrets masked and bodies shortened.
             The variable ``PROVIDER_KIT_DEBUG_HTTP`` does the same for all clients.
+        error_snapshots: Attach to errors what was sent and received (``error.snapshot``), with credentials masked;
+            prompts are in it.
         validation: Whether typed answers (``output_type``) are checked on this side, and asked for again if they do not
             have the form of the type. ``False`` trusts the provider.
         model_overrides: What you know of models, by name or glob: ``{"my-model*": {"context_window": 8192, "supports":
@@ -167,6 +169,7 @@ class Client(AssembledClient):
         on_unsupported: OnUnsupported = "warn",
         allow_insecure_http: bool = False,
         debug_http: bool = False,
+        error_snapshots: bool = False,
         validation: bool = True,
         model_overrides: Mapping[str, Any] | None = None,
         name: str | None = None,
@@ -184,6 +187,7 @@ class Client(AssembledClient):
         usual = Client.__init__.__wrapped__.__kwdefaults__  # type: ignore[attr-defined]  # explained() wraps it
         config, api_keys = configure(target, given, options, usual)
         check_flag("allow_secret_pickle", allow_secret_pickle)
+        check_flag("error_snapshots", error_snapshots)
         check_parts(session, async_session, transport)
         self._parts = check_policies(
             config,
@@ -197,6 +201,7 @@ class Client(AssembledClient):
             on_event=on_event,
             middleware=middleware,
             metrics=metrics,
+            error_snapshots=error_snapshots,
         )
         self._own = (session, async_session, transport)
         self._allow_secret_pickle = allow_secret_pickle

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from provider_kit.engine.arguments import check_cancel
+from provider_kit.engine.cost_estimate import estimate_cost, estimate_input
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.config import Timeout
 from provider_kit.model.estimates import CostEstimate, TokenEstimate
 from provider_kit.model.inputs import ChatOptions, Messages, build_request
 from provider_kit.model.models import Model
-from provider_kit.model.usage import Usage
 from provider_kit.transports.drive import run_to_completion
 
 if TYPE_CHECKING:
@@ -145,7 +145,8 @@ class ModelVerbs:
         Raises:
             InvalidRequestError: The arguments are wrong.
         """
-        return self._estimate(self._request_of(messages, options))
+        request = self._request_of(messages, options)
+        return estimate_input(request, self._directory, self._dialect_name(request.model))
 
     def estimate_cost(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> CostEstimate:
         """Estimate what a call will cost, without asking anyone: for the input alone, and with the longest answer.
@@ -156,17 +157,7 @@ class ModelVerbs:
             InvalidRequestError: The arguments are wrong.
         """
         request = self._request_of(messages, options)
-        estimate, known = self._estimate(request), self._directory.info(request.model)
-        longest = request.max_tokens or known.max_output_tokens
-        names = (request.model,)
-        low = self._directory.cost_of(Usage(estimate.low, 0), names, None)
-        high = None if longest is None else self._directory.cost_of(Usage(estimate.high, longest), names, None)
-        return CostEstimate(low, high, estimate, longest)
-
-    def _estimate(self, request: ChatRequest) -> TokenEstimate:
-        from provider_kit.tokens.request import estimate_request
-
-        return estimate_request(request, self._directory.provider, self._dialect_name(request.model))
+        return estimate_cost(request, self._directory, self._dialect_name(request.model))
 
     def _request_of(self, messages: Any, options: Mapping[str, Any]) -> ChatRequest:
         if options.get("tools") is not None:

@@ -172,8 +172,7 @@ class Router(Verbs):
         if counted is not None:
             counted.attach(bus)
         bus.is_router = True
-        self._plugins.attach(name, bus)
-        self._bus = bus if bus.asynchronous else None
+        self._bus = bus
         self._router = RouterHandler(
             name,
             made,
@@ -188,6 +187,7 @@ class Router(Verbs):
             shared=None if opened is None else SharedRouting(opened, name, state),
         )
         self._router.aliases.update(self._aliases_of(aliases))
+        self._plugins.attach(name, bus, self._router.estimate)
         self._middleware = MiddlewareChain(middleware_of(middleware))
         self._handler = LayeredHandler(self._router, self._middleware, self._plugins.chain)
         self._transports = _transports_of(made[0])

@@ -54,8 +54,8 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin
     #: Default timeouts of a call, and its total timeout.
     _timeout: Timeout | None
     _total: float | None
-    #: The event bus, if it has asynchronous sinks.
-    _bus: EventBus | None = None
+    #: The event bus.
+    _bus: EventBus
     #: Whether typed answers are checked here.
     _validation: bool = True
 
@@ -236,6 +236,11 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin
 
     # -------------------------------------------------------------------------------------------- calls
 
+    @property
+    def event_bus(self) -> EventBus:
+        """The bus of its events, to which a sink may be added."""
+        return self._bus
+
     def _handler_for(self, options: Mapping[str, Any]) -> Handler:
         """The handler of a call, in its own middleware.
 
@@ -312,7 +317,7 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin
         tags: tuple[str, ...] = (),
         extension_config: Mapping[str, Any] | None = None,
     ) -> Call:
-        if self._bus is not None:
+        if self._bus.asynchronous:
             self._bus.check_world(runtime)
         now = runtime.now()
         clocks: Timeout | None = None

@@ -119,6 +119,12 @@ class Admission:
             lease.step += 1
         return None
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a slot or a rate limit."""
+        slots = 0 if self.slots is None else len(self.slots)
+        return slots + self.rates.waiting
+
     def is_idle(self, now: float) -> bool:
         """Whether no call would wait: nothing limits them, and a key can be used."""
         if self._may_wait or self.header_limits.known:

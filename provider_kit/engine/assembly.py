@@ -18,7 +18,7 @@ from provider_kit.auth.fixed_credentials import BearerTokenAuthenticator
 from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.auth.keys.sources import check_key
 from provider_kit.engine.admission import Admission
-from provider_kit.engine.attempts import EngineParts
+from provider_kit.engine.attempts import EngineParts, known_engines
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.engine.engine import Engine
 from provider_kit.engine.events import EventBus, Sink
@@ -73,6 +73,7 @@ class Given:
     store: SharedStore | None = None
     sinks: tuple[Sink, ...] = ()
     metrics: Metrics | None = None
+    error_snapshots: bool = False
     middleware: tuple[Middleware, ...] = ()
     #: The login that was created here and is closed with the client.
     login: OAuthAuthenticator | OAuthKeyManager | None = None
@@ -93,6 +94,7 @@ def check_policies(
     on_event: Any,
     middleware: Any = (),
     metrics: Any = True,
+    error_snapshots: bool = False,
 ) -> Given:
     """Check the parts.
 
@@ -117,6 +119,7 @@ def check_policies(
         sinks=sinks_of(on_event),
         middleware=middleware_of(middleware),
         metrics=metrics_of(metrics),
+        error_snapshots=error_snapshots,
         login=login,
         auth=auth,
     )
@@ -355,7 +358,9 @@ def _assemble(
         given.cache,
         open_cache_store,
         admission.renewable or given.limiter is not None or counted,
+        given.error_snapshots,
     )
+    known_engines.add(parts)
     return Engine(parts)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -26,6 +27,7 @@ from provider_kit.engine.call import Call, make_limits
 from provider_kit.engine.endpoint import Endpoint, PreparedRequest
 from provider_kit.engine.events import EventBus
 from provider_kit.engine.settlement import Aftermath, Settlement
+from provider_kit.engine.snapshots import snapshot_of
 from provider_kit.errors import (
     APIConnectionError,
     APIError,
@@ -56,12 +58,16 @@ from provider_kit.wire.rate_limit_headers import wait_told
 from provider_kit.wire.redaction import redact
 from provider_kit.wire.response_headers import request_id, retry_after
 
-__all__ = ["Attempts", "CallerLeft", "EngineParts", "LiveCall"]
+__all__ = ["Attempts", "CallerLeft", "EngineParts", "LiveCall", "known_engines"]
 
 T = TypeVar("T")
 _LOG = logging.getLogger("provider_kit")
 #: Seconds after which a wait for a prerequisite is renewed.
 _MAX_WAIT_SLICE = 60.0
+
+
+#: The parts of every engine that exists, for reports of what is going on.
+known_engines: weakref.WeakSet[EngineParts] = weakref.WeakSet()
 
 
 class LiveCall(NamedTuple):
@@ -97,6 +103,8 @@ class EngineParts:
     open_cache_store: Callable[[ResponseCache, ProviderConfig], object]
     #: Whether the actual token usage of calls is needed.
     wants_usage: bool
+    #: Whether errors have snapshots of what was sent and received.
+    takes_snapshots: bool = False
     #: The calls that have begun and not ended, by the identity of their attempts; nothing here keeps them alive.
     live: dict[int, LiveCall] = field(factory=dict)
 
@@ -122,6 +130,8 @@ class Attempts(AttemptState):
     gone = False
     #: ``id()`` of the exception its caller was handling; the exception itself would keep the caller's frames alive.
     callers_error: int = id(None)
+    #: What was sent last, where errors have snapshots.
+    exchanged: HttpRequest | None = None
     #: The answer that is being read.
     body: ByteStream | None = None
     _waiting: Wakeup | None = None
@@ -254,9 +264,11 @@ class Attempts(AttemptState):
             lease.sent = value
         limits = self.limits
         limits.connected = limits.answered = None
-        return self.endpoint.sign(
-            self.prepared, value, self.operation == "stream", lease.time, self.call.correlation_id
-        )
+        correlation_id, streamed = self.call.correlation_id, self.operation == "stream"
+        made = self.endpoint.sign(self.prepared, value, streamed, lease.time, correlation_id)
+        if self.parts.takes_snapshots:
+            self.exchanged = made
+        return made
 
     # -------------------------------------------------------------------------------------------- the ends
 
@@ -287,6 +299,7 @@ class Attempts(AttemptState):
         self.describe(error)
         await self._afterwards(self.parts.settlement.failed(self, error))
         self.record(error, now)
+        self._take_snapshot(error, now)
         if isinstance(error, APIConnectionError):
             clear_frames(error, self.callers_error)
         await self._emit_news()
@@ -313,6 +326,7 @@ class Attempts(AttemptState):
         if wait is not None and now + wait >= now + self.left(now):
             wait = None
         self.record(error, now, wait or 0.0, billed)
+        self._take_snapshot(error, now)
         if isinstance(error, APIConnectionError):
             clear_frames(error, self.callers_error)
         elif isinstance(error, StreamIncompleteError) and error.partial is not None:
@@ -330,6 +344,10 @@ class Attempts(AttemptState):
             await self.events.emit(self, RetryScheduled, text, error=error, attempt=number, wait=wait)
             drop_tracebacks(error, self.callers_error)
         return wait
+
+    def _take_snapshot(self, error: ProviderKitError, now: float) -> None:
+        if self.exchanged is not None:
+            error.snapshot = snapshot_of(self, self.exchanged, error, now)
 
     def _decide(self, error: ProviderKitError, now: float) -> float | None:
         """Seconds until the next attempt, ``None`` for none."""

@@ -113,9 +113,13 @@ class EventBus:
             self._by_kind[kind] = found
         return found
 
+    def listens_to(self, kind: type[Event]) -> bool:
+        """Whether anybody wants events of a class, the log included."""
+        return bool(self.sinks_for(kind)) or LOGGERS[kind.channel].isEnabledFor(kind.level)
+
     def joined(self, more: tuple[Sink, ...]) -> EventBus:
         """This bus with the sinks of a router, each sink once."""
-        others = tuple(sink for sink in more if not any(sink is own for own in self.sinks))
+        others = tuple(sink for sink in more if sink not in self.sinks)
         if not others:
             return self
         key = tuple(map(id, others))
@@ -202,4 +206,4 @@ def _wanted(sink: Any) -> frozenset[type[Event]] | None:
 
 
 def _is_asynchronous(sink: Sink) -> bool:
-    return iscoroutinefunction(sink) or iscoroutinefunction(getattr(sink, "__call__", None))  # noqa: B004
+    return any(map(iscoroutinefunction, (sink, getattr(sink, "__call__", None), getattr(sink, "on_event", None))))  # noqa: B004

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from provider_kit.engine.call import Call
 from provider_kit.model.chat import ChatRequest
+from provider_kit.model.estimates import CostEstimate
 from provider_kit.model.events import Event
 
 __all__ = ["CACHE", "LOGGING", "SECURITY", "TRANSFORM", "Plugin", "PluginContext"]
@@ -25,6 +26,7 @@ class PluginContext:
     call: Call
     #: The plugin's settings: those it was given, overridden by ``extension_config`` of the call.
     config: Mapping[str, Any]
+    _estimate: Callable[[ChatRequest], CostEstimate] | None = field(default=None, repr=False)
     #: What the plugin keeps for the time of the call.
     state: dict[str, Any] = field(factory=dict)
 
@@ -42,6 +44,11 @@ class PluginContext:
         """The request, if it is a conversation; ``None`` in embeddings, lists of models and so on."""
         request = self.call.request
         return request if isinstance(request, ChatRequest) else None
+
+    def estimate_cost(self) -> CostEstimate | None:
+        """What the request will cost, as :meth:`Client.estimate_cost`; ``None`` if it is no conversation."""
+        chat = self.chat
+        return None if chat is None or self._estimate is None else self._estimate(chat)
 
     @property
     def operation(self) -> str:
@@ -76,6 +83,8 @@ class Plugin:
     #: Whether a call fails if a hook raises something unexpected; ``None``: only where the priority is that of
     #: security. What a hook raises on purpose, a :class:`ProviderKitError`, always stops the call.
     required: bool | None = None
+    #: Further sinks of events that it brings along, each of which is added once.
+    sinks: tuple[Callable[[Any], object], ...] = ()
     #: The events that :meth:`on_event` wants; ``None`` for those that any function of ``on_event=`` receives.
     wanted_events: frozenset[type[Event]] | None = None
 
@@ -122,6 +131,8 @@ class Plugin:
 
     #: ``async def middleware(self, call, call_next)``, where the hooks do not suffice.
     middleware: Callable[..., Awaitable[Any]] | None = None
+    #: ``async def around(self, context, call_next)``: the same with a :class:`PluginContext`; ``context.call`` goes on.
+    around: Callable[..., Awaitable[Any]] | None = None
 
     def close(self) -> Any:
         """Called once, when the client is closed."""

@@ -87,6 +87,12 @@ class RateLimits:
         return found
 
     @property
+    def waiting(self) -> int:
+        """How many calls wait."""
+        common = 0 if self.common is None else len(self.common)
+        return common + sum(map(len, list(self.limiters.values())))
+
+    @property
     def counts_days(self) -> bool:
         """Whether there is a persistent daily count."""
         return self.day is not None and self.limits is not None and bool(self.limits.requests_per_day)

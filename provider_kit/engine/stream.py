@@ -217,7 +217,7 @@ async def _failed(state: StreamState, error: Exception) -> None:
             if state.committed:
                 await attempts.broke_off(failure, now)
                 public = after_content(state, failure)
-                public.correlation_id = attempts.call.correlation_id
+                public.correlation_id, public.snapshot = attempts.call.correlation_id, failure.snapshot
                 if attempts.call.route is not None:
                     attempts.call.route.attach_to(public)
                 state.failure = without_frames(public)

@@ -16,7 +16,16 @@ from provider_kit.model.lazy_names import lazy_names, names_by_module
 _HOMES = names_by_module(
     """
     provider_kit.engine.plugin: CACHE LOGGING Plugin PluginContext SECURITY TRANSFORM
+    provider_kit.plugins.budget: BudgetPlugin BudgetStatus
+    provider_kit.plugins.default_settings: DefaultSettings
+    provider_kit.plugins.extract_json: ExtractJSON
+    provider_kit.plugins.extract_reasoning: ExtractReasoning
+    provider_kit.plugins.logs: LoggingPlugin
     provider_kit.plugins.manager: PluginManager
+    provider_kit.plugins.opentelemetry: OpenTelemetry
+    provider_kit.plugins.record_replay: RecordReplay
+    provider_kit.plugins.redaction: RedactContent
+    provider_kit.plugins.simulate_streaming: SimulateStreaming
     """
 )
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

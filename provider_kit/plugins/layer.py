@@ -69,7 +69,7 @@ class PluginLayer:
     @property
     def is_empty(self) -> bool:
         """Whether it has nothing to do around calls."""
-        return not self._hooks and self._plugin.middleware is None
+        return not self._hooks and self._plugin.middleware is None and self._plugin.around is None
 
     async def call_hook(self, name: str, *arguments: Any) -> Any:
         """Call a hook.
@@ -95,7 +95,7 @@ class PluginLayer:
         if self._manager.unready:
             await self._manager.make_ready()
         own = call.extension_config.get(self.name)
-        context = PluginContext(call, {**self._config, **own} if own else self._config)
+        context = PluginContext(call, {**self._config, **own} if own else self._config, self._manager.estimate)
         hooks, plugin = self._hooks, self._plugin
         if "pre_request" in hooks:
             made = await self.call_hook("pre_request", context)
@@ -106,7 +106,10 @@ class PluginLayer:
         if selected:
             await self._manager.selecting(self, context, self._provider)
         try:
-            reply = await (call_next(call) if plugin.middleware is None else plugin.middleware(call, call_next))
+            if plugin.around is not None:
+                reply = await plugin.around(context, call_next)
+            else:
+                reply = await (call_next(call) if plugin.middleware is None else plugin.middleware(call, call_next))
         except ProviderKitError as error:
             if "on_error" not in hooks:
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from inspect import isawaitable
 from typing import Any
@@ -12,7 +12,9 @@ from provider_kit.engine.events import Sink
 from provider_kit.engine.middleware import MiddlewareChain
 from provider_kit.engine.plugin import Plugin, PluginContext
 from provider_kit.errors import ConfigError, PluginError, ProviderKitError
+from provider_kit.model.chat import ChatRequest
 from provider_kit.model.did_you_mean import did_you_mean
+from provider_kit.model.estimates import CostEstimate
 from provider_kit.model.events import RouteChosen
 from provider_kit.plugins.layer import PluginLayer, has_hook
 from provider_kit.transports.base import one_line
@@ -41,6 +43,8 @@ class PluginManager:
         self.chain = MiddlewareChain()
         self._provider = ""
         self._bus: Any = None
+        #: Estimates what a request will cost; known once it serves a client or router.
+        self.estimate: Callable[[ChatRequest], CostEstimate] | None = None
         self._plugins: list[tuple[Plugin, Mapping[str, Any]]] = []
         self._sinks: list[Sink] = []
         #: Plugins whose ``init`` is still to be awaited.
@@ -131,14 +135,15 @@ class PluginManager:
         """What it was made of, for a copy."""
         return [*((plugin, config) for plugin, config in self._plugins), *((sink, {}) for sink in self._sinks)]
 
-    def attach(self, provider: str, bus: Any) -> None:
+    def attach(self, provider: str, bus: Any, estimate: Callable[[ChatRequest], CostEstimate]) -> None:
         """Serve a client or router.
 
         Args:
             provider: Its name.
             bus: Its event bus.
+            estimate: Estimates what a request will cost there.
         """
-        self._provider, self._bus = provider, bus
+        self._provider, self._bus, self.estimate = provider, bus, estimate
         self._arrange()
 
     # -------------------------------------------------------------------------------------------- order
@@ -157,8 +162,9 @@ class PluginManager:
         for plugin, _ in self._plugins:
             if has_hook(plugin, "on_event"):
                 bus.add(_EventHook(plugin))
-        for sink in self._sinks:
-            if not any(sink is one for one in bus.sinks):
+        brought = [sink for plugin, _ in self._plugins for sink in plugin.sinks]
+        for sink in (*self._sinks, *brought):
+            if sink not in bus.sinks:
                 bus.add(sink)
         if any(has_hook(plugin, "on_provider_selected") for plugin, _ in self._plugins):
             bus.add(_EventHook(_Selection(self)))
@@ -223,6 +229,9 @@ class PluginManager:
         for _, made in self.unready:
             made.close()
         self.unready.clear()
+        for sink in self._sinks:
+            if hasattr(sink, "close"):
+                sink.close()
         for plugin, _ in reversed(self._plugins):
             made = self._close_one(plugin)
             if isawaitable(made):

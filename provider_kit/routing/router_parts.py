@@ -10,7 +10,9 @@ from typing import Any
 from provider_kit.engine.events import EventBus
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.cancellation import CancelToken
+from provider_kit.model.chat import ChatRequest
 from provider_kit.model.did_you_mean import did_you_mean
+from provider_kit.model.estimates import CostEstimate
 from provider_kit.model.models import Model
 from provider_kit.observability.event_log import logs_everything
 from provider_kit.policies.routing.hedging import Hedge, HedgeBudget
@@ -178,6 +180,11 @@ class RouterParts:
             max_output_tokens=min(answers, default=None),
             features=features,
         )
+
+    def estimate(self, request: ChatRequest) -> CostEstimate:
+        """What a request will cost, at the target where that is the most."""
+        found = [one for target, model in self.serving(request.model) for one in target.estimates(request, model)]
+        return max(found, key=lambda one: (one.high is None, one.high or 0))
 
     # -------------------------------------------------------------------------------------------- answers
 

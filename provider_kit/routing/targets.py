@@ -10,6 +10,7 @@ from attrs import define, field
 from provider_kit.catalog.directory import ModelDirectory
 from provider_kit.dialects.file_rules import check_files
 from provider_kit.engine.call import Call
+from provider_kit.engine.cost_estimate import estimate_cost
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.engine.engine import Engine
 from provider_kit.engine.handler import Handler
@@ -17,6 +18,7 @@ from provider_kit.engine.window import too_long
 from provider_kit.errors import InvalidRequestError, ProviderKitError
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.config import OnUnsupported, Timeout
+from provider_kit.model.estimates import CostEstimate
 from provider_kit.model.messages import Message
 from provider_kit.model.models import EmbeddingRequest, Model
 from provider_kit.model.routing import TargetStatus
@@ -130,6 +132,13 @@ class RouteTarget:
         return min(waits, default=0.0)
 
     # -------------------------------------------------------------------------------------------- facts
+
+    def estimates(self, request: ChatRequest, model: str | None) -> list[CostEstimate]:
+        """What a request will cost here, or at each target of its router."""
+        if self.engine is None:
+            return [found for one in self.members for found in one.estimates(request, None)]
+        name = model or self.model or ""
+        return [estimate_cost(request.for_model(name), self.directory, self.endpoint.dialect_for(name).name)]
 
     def info(self, model: str | None = None) -> list[Model]:
         """What is known of its model, or of those of all targets of its router."""

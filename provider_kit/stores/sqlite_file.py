@@ -59,6 +59,11 @@ class SQLiteFile:
             StoreError: The file cannot be used.
         """
         with self.use() as connection:
+            if (
+                connection.in_transaction
+            ):  # called by the garbage collector while this thread writes: it is part of that
+                work(connection)
+                return
             connection.execute("BEGIN IMMEDIATE")
             try:
                 work(connection)

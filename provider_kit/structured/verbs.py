@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from provider_kit.engine.events import EventBus
 from provider_kit.model.chat import ChatResponse, Chunk
 from provider_kit.model.messages import Message
 from provider_kit.transports.base import Runtime
@@ -63,6 +64,11 @@ class Asking(Protocol):
 
     runtime: Runtime
 
+    @property
+    def events(self) -> EventBus | None:
+        """The event bus behind the verbs, if there is one."""
+        ...
+
     async def chat(self, messages: Sequence[Message], options: Mapping[str, Any]) -> ChatResponse[Any]:
         """Ask for a whole answer."""
         ...
@@ -74,7 +80,16 @@ class Asking(Protocol):
         ...
 
 
-class BlockingAsking:
+class _OverVerbs:
+    _verbs: ChatVerbs
+
+    @property
+    def events(self) -> EventBus | None:
+        """The event bus behind the verbs, if there is one."""
+        return getattr(self._verbs, "event_bus", None)
+
+
+class BlockingAsking(_OverVerbs):
     """The blocking verbs, as coroutines that never suspend."""
 
     def __init__(self, verbs: ChatVerbs, runtime: Runtime | None = None) -> None:
@@ -98,7 +113,7 @@ class BlockingAsking:
             answer.response = stream.response
 
 
-class AsyncioAsking:
+class AsyncioAsking(_OverVerbs):
     """The awaited verbs."""
 
     def __init__(self, verbs: ChatVerbs, runtime: Runtime | None = None) -> None:

@@ -24,6 +24,7 @@ from provider_kit.tools.ledger import Ledger, call_key
 from provider_kit.tools.result import ToolOutcome
 from provider_kit.tools.results import denied_result, error_result, result_of, unknown_tool
 from provider_kit.tools.run_events import ToolProgress
+from provider_kit.tools.tool_events import ToolEvents
 from provider_kit.transports.base import Begun, Runtime
 from provider_kit.transports.user_functions import call_user_function
 
@@ -52,6 +53,8 @@ class Executor:
     on_error: OnToolError | None = None
     ledger: Ledger | None = None
     decisions: Mapping[str, Decision] = field(factory=dict)
+    #: Where calls are reported; ``None`` if nobody listens.
+    events: ToolEvents | None = None
     #: The outcomes of calls that have ended, by id, also those the reader has not taken.
     finished: dict[str, ToolOutcome] = field(factory=dict)
 
@@ -143,6 +146,9 @@ class Executor:
         outcome = await self._decided(call, decision, key, report)
         if self.ledger is not None and isinstance(outcome, ToolOutcome) and not outcome.timed_out:
             await self.runtime.call_blocking(self.ledger.finish, key, outcome.result)
+        if self.events is not None and isinstance(outcome, ToolOutcome):
+            denied = decision is not None and decision.kind == "deny"
+            await self.events.ended(outcome, denied=denied, arguments=call.arguments_json)
         return outcome
 
     async def _decided(

@@ -43,7 +43,7 @@ from provider_kit.transports.environment import (
 from provider_kit.transports.runtime_asyncio import AsyncioRuntime
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
-__all__ = ["AiohttpTransport"]
+__all__ = ["AiohttpTransport", "known_transports"]
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ _LARGE_BODY = 1 << 20
 #: Number of cached addresses and timeouts.
 _REMEMBERED = 500
 
-_transports: weakref.WeakSet[AiohttpTransport] = weakref.WeakSet()
+known_transports: weakref.WeakSet[AiohttpTransport] = weakref.WeakSet()
 #: Sessions a forked child inherited; kept alive so that the parent's sockets and loop are not touched.
 _inherited: list[Any] = []
 
@@ -76,7 +76,7 @@ class AiohttpTransport(AsyncioRuntime):
         self._urls: dict[str, URL] = {}
         #: Exchanges in progress, by the identity of their limits.
         self._opening: weakref.WeakValueDictionary[int, Guard] = weakref.WeakValueDictionary()
-        _transports.add(self)
+        known_transports.add(self)
         renew_after_fork(self)
 
     # -------------------------------------------------------------------------------------------- protocol
@@ -171,6 +171,12 @@ class AiohttpTransport(AsyncioRuntime):
             await found.owner.aclose()
 
     # -------------------------------------------------------------------------------------------- sessions
+
+    def open_sessions(self) -> list[tuple[asyncio.AbstractEventLoop, aiohttp.ClientSession]]:
+        """The sessions of loops that are open."""
+        found = [(reference(), reference) for reference in self._loops.keyrefs()]
+        pairs = [(loop, self._loops.get(loop)) for loop, _ in found if loop is not None and not loop.is_closed()]
+        return [(loop, here.session) for loop, here in pairs if here is not None and not here.session.closed]
 
     def _here(self) -> InLoop | None:
         """What belongs to the running loop, if it is still open."""
@@ -406,5 +412,5 @@ def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
 @atexit.register
 def _bury_at_exit() -> None:
     """Clean up loops that were closed without finalisation and whose transports were not used again."""
-    for transport in list(_transports):
+    for transport in list(known_transports):
         transport._bury_dead_loops()

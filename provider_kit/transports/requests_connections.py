@@ -263,6 +263,12 @@ class TimedAdapter(HTTPAdapter):
             max_retries=0,
         )
 
+    @property
+    def idle_connections(self) -> int:
+        """Connections that are kept for later."""
+        pools = [pool.pool for pool in list(self._pools.values()) if pool.pool is not None]
+        return sum(pool.qsize() for pool in pools)
+
     async def acquire_slot(self, url: str, exchange: RequestClock, wakeup: Callable[[], BlockingWaiter]) -> bool:
         """Wait for a slot for a connection to the origin of ``url``, no longer than the timeouts allow.
 

@@ -42,7 +42,7 @@ from provider_kit.transports.requests_errors import may_have_been_sent, raise_tr
 from provider_kit.transports.runtime_blocking import BlockingRuntime
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits
 
-__all__ = ["RequestsTransport"]
+__all__ = ["RequestsTransport", "known_transports"]
 
 T = TypeVar("T")
 
@@ -53,6 +53,7 @@ _DRAIN_BYTES = 65536
 #: Number of cached timeouts.
 _REMEMBERED = 500
 
+known_transports: weakref.WeakSet[RequestsTransport] = weakref.WeakSet()
 #: Connections a forked child inherited; kept alive so that their locks and sockets are not touched.
 _inherited: list[Any] = []
 
@@ -75,7 +76,14 @@ class RequestsTransport(BlockingRuntime):
         self._timeouts: dict[float | None, PoolTimeout] = {}
         #: Exchanges in progress, by the identity of their limits.
         self._opening: weakref.WeakValueDictionary[int, RequestClock] = weakref.WeakValueDictionary()
+        known_transports.add(self)
         renew_after_fork(self)
+
+    @property
+    def idle_connections(self) -> int:
+        """Connections that are kept for later."""
+        adapter = self._adapter
+        return 0 if adapter is None else adapter.idle_connections
 
     # -------------------------------------------------------------------------------------------- protocol
 
