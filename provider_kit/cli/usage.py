@@ -87,7 +87,7 @@ def _print_csv(by: str, sums: list[UsageSum]) -> None:
     for row in rows:
         # A spreadsheet would run what begins like a formula.
         writer.writerow([f"'{value}" if str(value)[:1] in "=+-@" else value for value in row.values()])
-    click.echo(out.getvalue(), nl=False)
+    say(out.getvalue(), nl=False)
 
 
 def _print_table(by: str, sums: list[UsageSum], total: UsageSum) -> None:

@@ -88,7 +88,7 @@ class EventBus:
         #: Whether a sink wants to know of the end of each call.
         self.wants_ends = bool(self.sinks_for(CallEnded))
         for one in (*self.sinks_for(CallEnded), *self.sinks_for(RouterCallEnded)):
-            if _is_asynchronous(one):
+            if _is_asynchronous(one) or iscoroutinefunction(getattr(one, "on_event", None)):
                 raise ConfigError(
                     "A sink of CallEnded must be a plain function.",
                     hint="It may be called by the garbage collector, where nothing can be awaited.",
@@ -206,4 +206,4 @@ def _wanted(sink: Any) -> frozenset[type[Event]] | None:
 
 
 def _is_asynchronous(sink: Sink) -> bool:
-    return any(map(iscoroutinefunction, (sink, getattr(sink, "__call__", None), getattr(sink, "on_event", None))))  # noqa: B004
+    return iscoroutinefunction(sink) or iscoroutinefunction(getattr(sink, "__call__", None))  # noqa: B004

@@ -22,6 +22,7 @@ from provider_kit.engine.live_answers import (
     mapped_chunks,
     own_chunks,
     run_on_end,
+    without_mark,
 )
 from provider_kit.model.chat import ChatResponse, Chunk
 
@@ -48,6 +49,7 @@ class Reply:
     answer: Any = None
     state: LiveState | None = None
     _chunks: AsyncGenerator[Any, None] | None = field(default=None, repr=False)
+    _unstarted: AsyncGenerator[Any, None] | None = field(default=None, init=False, repr=False)
 
     def on_end(self, function: Callable[[End], object]) -> None:
         """Register a function that is called when the reply ends; at once, if it has.
@@ -110,18 +112,22 @@ class Reply:
                 not wait for anything.
         """
         state = OwnState()
-        return cls(None, state, own_chunks(state, chunks))
+        made = cls(None, state, own_chunks(state, chunks))
+        made._unstarted = made._chunks
+        return made
 
     async def start(self) -> None:
         """Fetch the first chunk of a live answer of your own, so that it is closed even if nobody reads it."""
-        state = self.state
-        if isinstance(state, OwnState) and not state.started and self._chunks is not None:
-            await anext(self._chunks)  # its first item only marks that it has begun
+        unstarted, self._unstarted = self._unstarted, None
+        if unstarted is not None:
+            await anext(unstarted)  # its first item only marks that it has begun
 
     def take_chunks(self) -> AsyncGenerator[Chunk, None]:
         """Take over the chunks of the answer. The caller must close them; the reply no longer does."""
         chunks, self._chunks = self._chunks, None
-        return cut_up(self.answer) if chunks is None else chunks
+        if chunks is None:
+            return cut_up(self.answer)
+        return chunks if self._unstarted is None else without_mark(chunks)
 
     async def gather(self) -> Any:
         """Return the whole answer; a live one is read to its end."""

@@ -27,6 +27,7 @@ __all__ = [
     "mapped_chunks",
     "own_chunks",
     "run_on_end",
+    "without_mark",
 ]
 
 _LOG = logging.getLogger("provider_kit")
@@ -221,8 +222,6 @@ class OwnState:
         self.on_end: list[Callable[[End], object]] = []
         self.end: End | None = None
         self.warnings: list[ParameterWarning] = []
-        #: Whether its source was asked for the first chunk.
-        self.started = False
         self._chunks: list[Chunk] = []
 
     def add(self, chunk: Chunk) -> None:
@@ -277,7 +276,6 @@ async def own_chunks(
     items = _items(source)
     try:
         item = await anext(items, None)
-        state.started = True
         yield None
         while item is not None:
             chunk = Chunk(item) if isinstance(item, str) else item
@@ -304,6 +302,16 @@ async def own_chunks(
         await items.aclose()
         state.ended(how, failure)
         del failure
+
+
+async def without_mark(chunks: AsyncGenerator[Any, None]) -> AsyncGenerator[Chunk, None]:
+    """Chunks that were not started, without the mark of their beginning."""
+    try:
+        async for chunk in chunks:
+            if chunk is not None:
+                yield chunk
+    finally:
+        await chunks.aclose()
 
 
 async def _items(source: Any) -> AsyncGenerator[Any, None]:

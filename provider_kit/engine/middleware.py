@@ -192,9 +192,11 @@ class _Layer:
         onward = _CallNext(self._inner, self._middleware)
         try:
             result: Any = self._middleware(call, onward)
-            reply = await result if hasattr(result, "__await__") else None
+            if not hasattr(result, "__await__"):
+                raise self._not_asynchronous(result)
+            reply = await result
             if type(reply) is not Reply:
-                raise self._mistake(result if reply is None else reply)
+                raise self._mistake(reply)
             if reply.state is not None:
                 await reply.start()
             return reply
@@ -204,13 +206,23 @@ class _Layer:
                 await reply.aclose()
             raise
 
+    def _not_asynchronous(self, made: Any) -> ConfigError:
+        what = "" if made is None or isinstance(made, Reply) else f", and returned a {type(made).__name__}"
+        return ConfigError(
+            f"The middleware {name_of(self._middleware)} is not asynchronous{what}.",
+            hint="Write async def; it serves blocking calls, too.",
+        )
+
     def _mistake(self, made: Any) -> ConfigError:
         name = name_of(self._middleware)
-        if isinstance(made, Reply):
+        if hasattr(made, "__await__"):
+            if hasattr(made, "close"):
+                made.close()  # a coroutine that nobody awaits would be reported once more, later and elsewhere
             return ConfigError(
-                f"The middleware {name} is not asynchronous.", hint="Write async def; it serves blocking calls, too."
+                f"The middleware {name} returned call_next(call) without awaiting it.",
+                hint="return await call_next(call)",
             )
-        what = "nothing" if made is None or hasattr(made, "__await__") else f"a {type(made).__name__}"
+        what = "nothing" if made is None else f"a {type(made).__name__}"
         return ConfigError(
             f"The middleware {name} returned {what}, not a Reply.",
             hint="return await call_next(call), or Reply(ChatResponse(…)).",

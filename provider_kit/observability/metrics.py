@@ -258,6 +258,7 @@ class Metrics:
                             self._fold()
                     return
             with self._lock:
+                self._fold()  # the latest outcome counts last
                 self._find(event.provider, event.model, event.key_id).add(event)
                 if event.outcome == "error":
                     self._note_error(event)

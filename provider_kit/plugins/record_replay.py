@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from attrs import asdict, fields
 
-from provider_kit import errors
 from provider_kit.engine.call import Call
 from provider_kit.engine.handler import CallNext, End, Reply
 from provider_kit.engine.plugin import CACHE, Plugin
@@ -247,10 +246,18 @@ def _read_chunk(told: Mapping[str, Any]) -> Chunk:
 
 
 def _read_error(told: Mapping[str, Any], call: Call) -> ProviderKitError:
-    kind = getattr(errors, str(told.get("class")), APIError)
-    kind = kind if isinstance(kind, type) and issubclass(kind, APIError) else APIError
-    error = kind(told.get("message") or "", status_code=told.get("status_code"), code=told.get("code"))
+    error = _kinds(APIError).get(str(told.get("class")), APIError)(
+        told.get("message") or "", status_code=told.get("status_code"), code=told.get("code")
+    )
     wait = told.get("retry_after")
     error.retry_after = float(wait) if isinstance(wait, (int, float, Decimal)) else None
     error.model, error.operation = call.model, call.operation
     return error
+
+
+def _kinds(base: type[APIError]) -> dict[str, type[APIError]]:
+    """A class of errors and all that are derived from it, by name."""
+    found = {base.__name__: base}
+    for kind in base.__subclasses__():
+        found |= _kinds(kind)
+    return found

@@ -179,13 +179,21 @@ class _Stream:
 
 
 def _label(label: str, match: re.Match[str]) -> str:
-    return label if _is_real(label, match[0]) else match[0]
-
-
-def _is_real(label: str, text: str) -> bool:
-    """Whether a number is one: those of cards have a check digit (ISO/IEC 7812-1)."""
+    """What a match becomes. Not every number is that of a card, and one may stand between others."""
     if label != "[CREDIT_CARD]":
-        return True
+        return label
+    groups = re.split(r"([ -])", match[0])
+    for size in range(len(groups), 0, -2):
+        for start in range(0, len(groups) - size + 1, 2):
+            if _is_card("".join(groups[start : start + size])):
+                return "".join((*groups[:start], label, *groups[start + size :]))
+    return match[0]
+
+
+def _is_card(text: str) -> bool:
+    """Whether a number may be that of a card: by its length and check digit (ISO/IEC 7812-1)."""
     digits = [int(char) for char in reversed(text) if char.isdigit()]
+    if not 13 <= len(digits) <= 19:
+        return False
     doubled = (sum(divmod(2 * digit, 10)) for digit in digits[1::2])
     return (sum(digits[::2]) + sum(doubled)) % 10 == 0

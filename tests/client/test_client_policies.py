@@ -222,7 +222,9 @@ def test_without_asking_there_are_no_policies_that_cost():
     client = Client("openai/gpt-4o", api_key=KEY)
     gate, parts = client._admission, client._engine.parts
     assert (gate.breaker, parts.cache, gate.shared, gate.limits, gate.slots) == (None,) * 5
-    assert parts.events.sinks == ()
+    assert parts.events.sinks == (client.metrics,)
+    assert not parts.events.observed
+    assert Client("openai/gpt-4o", api_key=KEY, metrics=False)._engine.parts.events.sinks == ()
 
 
 @pytest.mark.parametrize("nothing", [None, False])
@@ -263,7 +265,8 @@ def test_a_copy_of_a_client_shares_its_parts():
     made = copy.copy(client)
     assert made._admission.breaker is breaker
     assert made._engine.parts.cache is cache
-    assert made._engine.parts.events.sinks == (print,)
+    assert made._engine.parts.events.sinks == (print, made.metrics)
+    assert made.metrics is not client.metrics
 
 
 def test_a_configuration_may_ask_for_a_response_cache(tmp_path):

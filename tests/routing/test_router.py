@@ -594,7 +594,7 @@ def test_every_decision_is_an_event(fleet, ask):
     assert names == ["route", "target_cooling", "failover", "route", "failover"]
     assert events[-1].message == "failed over to b, number 2"
     assert {event.provider for event in events} == {"router"}
-    assert events[0].data == {"target": "a"}
+    assert events[0].data == {"target": "a", "target_provider": "a", "target_model": "gpt-4o"}
 
 
 def test_cost_and_usage_of_everything(fleet, ask):
