@@ -35,7 +35,7 @@ def run_usage(by: str, since: str, until: str | None, file: str | None, as_json:
     if not os.path.exists(path):
         raise ConfigError(
             f"There is no usage ledger {path}.",
-            hint="Programs write one with plugins=[UsageLedger()]; --file names another.",
+            hint="Programs write it that give a UsageLedger to their clients as a plugin; --file names another one.",
         )
     ledger = UsageLedger(path)
     begin, end = _moment(since), None if until is None else _moment(until)
@@ -86,7 +86,9 @@ def _print_csv(by: str, sums: list[UsageSum]) -> None:
     writer.writerow([by, *names[1:]])
     for row in rows:
         # A spreadsheet would run what begins like a formula.
-        writer.writerow([f"'{value}" if str(value)[:1] in "=+-@" else value for value in row.values()])
+        writer.writerow(
+            [f"'{value}" if str(value).startswith(("=", "+", "-", "@")) else value for value in row.values()]
+        )
     say(out.getvalue(), nl=False)
 
 

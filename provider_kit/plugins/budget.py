@@ -280,7 +280,8 @@ class BudgetPlugin(Plugin):
         what = f"of {self.per} {owner!r}" if owner else "of all calls"
         needed: list[str] = []
         if most[1] is not None:
-            needed.append(f"${dollars(cost) or 0:.4f} of ${max(status.cost_left or Decimal(0), Decimal(0)):.4f} left")
+            left = max(status.cost_left or Decimal(0), Decimal(0))
+            needed.append(f"${_shown(dollars(cost) or Decimal(0))} of ${_shown(left)} left")
         if most[0] is not None:
             needed.append(f"{tokens:,} of {max(status.tokens_left or 0, 0):,} tokens left")
         error = BudgetExceededError(
@@ -342,6 +343,11 @@ class BudgetPlugin(Plugin):
         """Close the ledger. It can be used again."""
         if isinstance(self.ledger, UsageLedger):
             self.ledger.close()
+
+
+def _shown(amount: Decimal) -> str:
+    """An amount with as many digits as it needs, rounded to millionths."""
+    return f"{round(amount, 6).normalize():f}"
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -205,14 +205,10 @@ def test_percentiles_are_within_four_percent():
 class Quick(ScriptedTransport):
     """The same answer to every request, at once."""
 
-    BODY = {
-        "id": "c",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
-    }
-
     def __init__(self):
-        super().__init__([{"json": self.BODY}], repeat=True)
+        choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+        super().__init__([{"json": {"id": "c", "choices": [choice], "usage": usage}}], repeat=True)
 
     def _next(self, request):
         entry = super()._next(request)
