@@ -318,6 +318,10 @@ def _bus_of(name: str, given: Given) -> EventBus:
     bus = EventBus(name, given.sinks if metrics is None else (*given.sinks, metrics))
     if metrics is not None:
         metrics.attach(bus)
+    for login in (given.login, given.auth):
+        attach = getattr(login, "attach_events", None)
+        if attach is not None:
+            attach(bus)
     return bus
 
 

@@ -151,6 +151,10 @@ class EventBus:
                 "on_event is asynchronous, the call is not.", hint="Use achat(), astream(), …, or a plain function."
             )
 
+    async def deliver(self, event: Event) -> None:
+        """Pass an event that was created elsewhere to every sink that wants it."""
+        await self._pass_on(event, self.sinks_for(type(event)))
+
     async def emit(
         self,
         source: Source,
@@ -191,6 +195,9 @@ class EventBus:
         )
         if logged:
             log_event(event, level)
+        await self._pass_on(event, sinks)
+
+    async def _pass_on(self, event: Event, sinks: Sequence[Sink]) -> None:
         for sink in sinks:
             try:
                 result = sink(event)

@@ -15,7 +15,8 @@ from provider_kit.cli.main import cli
 def file(tmp_path):
     """A ledger with some calls."""
     path = tmp_path / "usage.db"
-    client = Client("demo/echo", plugins=[UsageLedger(path)], model_overrides={"*": {"pricing": {"input": "1000", "output": "1"}}})
+    prices = {"*": {"pricing": {"input": "1000", "output": "1"}}}
+    client = Client("demo/echo", plugins=[UsageLedger(path)], model_overrides=prices)
     for number in range(4):
         client.chat("Hello " * 10, tags=["=SUM(A1)", "daily"] if number else [])
     client.chat("Hello", model="count")

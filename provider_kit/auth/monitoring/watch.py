@@ -1,4 +1,4 @@
-"""Delivery of events about credentials: to the log, a function and a webhook.
+"""Delivery of events about credentials: to the log, to the sinks of the clients that use them, a function, a webhook.
 
 A failing sink does not fail the call.
 """
@@ -6,7 +6,9 @@ A failing sink does not fail the call.
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Iterable
+from typing import Any
 
 from provider_kit.auth.monitoring.alerts import Alerts, MonitoringConfig
 from provider_kit.auth.oauth.client import ask
@@ -30,6 +32,11 @@ class CredentialWatch:
     def __init__(self, provider: str, config: MonitoringConfig) -> None:
         self._alerts = Alerts(provider, config)
         self._config = config
+        self._buses: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def attach(self, bus: Any) -> None:
+        """Pass every event on to the event bus of a client, too."""
+        self._buses.add(bus)
 
     async def refreshed(
         self, transport: Transport, kind: str, refresher: TokenRefresher, error: Exception | None
@@ -72,9 +79,12 @@ class CredentialWatch:
     async def _tell(self, transport: Transport, event: CredentialEvent) -> None:
         config = self._config
         log_event(event, event.level)
+        for bus in list(self._buses):
+            await bus.deliver(event)
         if event.kind not in config.events:
             return
-        if config.on_event is not None:
+        heard = any(config.on_event in bus.sinks for bus in self._buses)
+        if config.on_event is not None and not heard:
             try:
                 await call_user(transport, config.on_event, event, what="on_event")
             except Exception as error:  # a failing sink must not fail the refresh it reports

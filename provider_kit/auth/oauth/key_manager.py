@@ -329,6 +329,10 @@ class OAuthKeyManager(SyncAsyncMixin):
                 await call_user(transport, callback, name, what="on_decommissioned")
         return over
 
+    def attach_events(self, bus: Any) -> None:
+        """Pass events about the credentials on to the event bus of a client."""
+        self._watch.attach(bus)
+
     # -------------------------------------------------------------------------------------------- metrics
 
     def get_metrics(self) -> dict[str, CredentialMetrics]:

@@ -1,8 +1,10 @@
 """Credentials and calls tell the same kind of events, so that one function can listen to both."""
 
+import asyncio
 import logging
 
 from provider_kit import Client, Event, MonitoringConfig, OAuthCredentialSet, OAuthKeyManager, ScriptedTransport
+from provider_kit.transports.drive import run_to_completion
 
 
 def test_one_function_listens_to_calls_and_credentials(call, caplog):
@@ -33,3 +35,18 @@ def test_one_function_listens_to_calls_and_credentials(call, caplog):
     assert "acme: token refreshed" in [
         record.message for record in caplog.records if record.name == "provider_kit.auth"
     ]
+
+
+def test_the_listeners_of_a_client_hear_of_its_credentials(call):
+    """Without asking for it twice; its metrics count them as well."""
+    heard = []
+    credentials = [OAuthCredentialSet(id="one", access_token="a-token-0123456789", client_id="x")]
+    manager = OAuthKeyManager("openai", credentials)
+    client = Client("openai/gpt-4o", auth=manager, on_event=heard.append)
+    run = asyncio.run if call.name == "asyncio" else run_to_completion
+    watch = manager._watch
+    transport = client._transports.make_blocking() if call.name == "blocking" else client._transports.make_asyncio()
+    run(watch.rotation(transport, "one", "is old"))
+    assert [(event.name, event.credential_id) for event in heard] == [("credential", "one")]
+    assert client.metrics.snapshot().events == {"credential": 1}
+    client.close()
