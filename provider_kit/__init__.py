@@ -259,6 +259,7 @@ if TYPE_CHECKING:
     from provider_kit.observability.metrics import Metrics as Metrics
     from provider_kit.observability.metrics import MetricsSnapshot as MetricsSnapshot
     from provider_kit.observability.metrics import Subscription as Subscription
+    from provider_kit.observability.prometheus import PrometheusMetrics as PrometheusMetrics
     from provider_kit.observability.usage_ledger import UsageLedger as UsageLedger
     from provider_kit.observability.usage_ledger import UsageSum as UsageSum
     from provider_kit.plugins.manager import PluginManager as PluginManager
@@ -406,6 +407,7 @@ _HOMES = names_by_module(
         provider_kit.observability.histogram: Percentiles
         provider_kit.observability.log_output: configure_logging
         provider_kit.observability.metrics: CallMetrics ErrorSummary Metrics MetricsSnapshot Subscription
+        provider_kit.observability.prometheus: PrometheusMetrics
         provider_kit.observability.usage_ledger: UsageLedger UsageSum
         provider_kit.plugins.manager: PluginManager
         provider_kit.policies.circuit_breaker: CircuitBreaker CircuitStatus

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import provider_kit
-from provider_kit import dialects, providers, testing, transports
+from provider_kit import dialects, plugins, providers, testing, transports
 
 HEAVY = ("requests", "urllib3", "aiohttp", "yaml", "oauthlib", "requests_oauthlib", "cattrs", "click", "asyncio")
 
@@ -30,7 +30,7 @@ LOADED = f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules])
 
 
 #: What users import, authors of providers, dialects and transports included. A name that is taken away breaks somebody.
-FACES = (provider_kit, testing, dialects, providers, transports)
+FACES = (provider_kit, testing, dialects, plugins, providers, transports)
 
 
 def test_nothing_documents_a_deeper_path():

@@ -83,14 +83,14 @@ def debug_report() -> DebugReport:
         admission, endpoint = parts.admission, parts.endpoint
         now = endpoint.clock()
         waiting += admission.waiting
-        for call in list(parts.live.values()):
+        for operation, model, started, correlation_id in list(parts.live.values()):
             calls.append(
                 LiveCall(
                     provider=endpoint.name,
-                    operation=call.operation,
-                    model=call.model,
-                    correlation_id=call.correlation_id,
-                    seconds=max(0.0, now - call.started),
+                    operation=operation,
+                    model=model,
+                    correlation_id=correlation_id,
+                    seconds=max(0.0, now - started),
                 )
             )
     calls.sort(key=lambda call: -call.seconds)

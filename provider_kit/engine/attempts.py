@@ -9,7 +9,7 @@ import logging
 import sys
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from attrs import define, field
 
@@ -58,7 +58,7 @@ from provider_kit.wire.rate_limit_headers import wait_told
 from provider_kit.wire.redaction import redact
 from provider_kit.wire.response_headers import request_id, retry_after
 
-__all__ = ["Attempts", "CallerLeft", "EngineParts", "LiveCall", "known_engines"]
+__all__ = ["Attempts", "CallerLeft", "EngineParts", "known_engines"]
 
 T = TypeVar("T")
 _LOG = logging.getLogger("provider_kit")
@@ -68,16 +68,6 @@ _MAX_WAIT_SLICE = 60.0
 
 #: The parts of every engine that exists, for reports of what is going on.
 known_engines: weakref.WeakSet[EngineParts] = weakref.WeakSet()
-
-
-class LiveCall(NamedTuple):
-    """A call that has begun and not ended."""
-
-    operation: str
-    model: str | None
-    #: When it began, on the clock of its runtime.
-    started: float
-    correlation_id: str
 
 
 class CallerLeft(BaseException):
@@ -105,8 +95,9 @@ class EngineParts:
     wants_usage: bool
     #: Whether errors have snapshots of what was sent and received.
     takes_snapshots: bool = False
-    #: The calls that have begun and not ended, by the identity of their attempts; nothing here keeps them alive.
-    live: dict[int, LiveCall] = field(factory=dict)
+    #: The calls that have begun and not ended, by the identity of their attempts, which it does not keep alive:
+    #: an operation, model, beginning on the clock, and correlation id.
+    live: dict[int, tuple[str, str | None, float, str]] = field(factory=dict)
 
     def transport_for(self, runtime: Runtime) -> Transport:
         """The transport for a runtime, which may be the transport itself."""

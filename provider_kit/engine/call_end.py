@@ -14,12 +14,10 @@ __all__ = ["answered", "failed", "stream_ended"]
 
 
 def answered(attempts: Attempts, answer: Any) -> None:
-    """A whole answer is about to be returned."""
-    attempts.parts.live.pop(id(attempts), None)
-    if attempts.events.wants_ends:
-        cached = type(answer) is ChatResponse and answer.cache == "hit"
-        made = () if cached else getattr(answer, "attempts", None) or attempts.all_at(attempts.runtime.now())
-        _emit(attempts, "success", None, answer, _own(attempts, made), cached)
+    """A whole answer is about to be returned, and somebody wants to know."""
+    cached = type(answer) is ChatResponse and answer.cache == "hit"
+    made = () if cached else getattr(answer, "attempts", None) or attempts.all_at(attempts.runtime.now())
+    _emit(attempts, "success", None, answer, _own(attempts, made), cached)
 
 
 def failed(attempts: Attempts, error: BaseException) -> None:

@@ -33,7 +33,7 @@ _ids = _Ids()
 
 def new_correlation_id() -> str:
     """The id of the current :func:`correlation`, else a new one."""
-    return _current.get() or f"{_ids.prefix}{next(_ids.numbers):08x}"
+    return _current.get() or f"{_ids.prefix}-{next(_ids.numbers)}"
 
 
 @contextmanager

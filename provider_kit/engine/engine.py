@@ -5,7 +5,7 @@ from __future__ import annotations
 from provider_kit.dialects.base import ParameterReport
 from provider_kit.engine import call_end
 from provider_kit.engine.attempt_state import AttemptState
-from provider_kit.engine.attempts import Attempts, CallerLeft, EngineParts, LiveCall
+from provider_kit.engine.attempts import Attempts, CallerLeft, EngineParts
 from provider_kit.engine.cache import Lookup, from_cache, look_up
 from provider_kit.engine.call import Call
 from provider_kit.engine.exchange import read_answer
@@ -46,7 +46,8 @@ class Engine:
             ProviderKitError: It failed; the error lists every attempt.
         """
         attempts = Attempts(self.parts, call)
-        self.parts.live[id(attempts)] = LiveCall(call.operation, attempts.model, call.started, call.correlation_id)
+        live = self.parts.live
+        live[id(attempts)] = (call.operation, attempts.model, call.started, call.correlation_id)
         try:
             if call.cancel is not None:
                 reply = await self._handle_until_cancelled(attempts, call.cancel)
@@ -58,7 +59,9 @@ class Engine:
             call_end.failed(attempts, error)
             raise
         if reply.state is None:
-            call_end.answered(attempts, reply.answer)
+            live.pop(id(attempts), None)
+            if attempts.events.wants_ends:
+                call_end.answered(attempts, reply.answer)
         return reply
 
     def outlook(self, call: Call, now: float, model: str | None) -> float:

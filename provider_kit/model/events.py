@@ -596,7 +596,7 @@ def sink(*kinds: type[Event]) -> Callable[[_F], _F]:
         ... def show(event):
         ...     print(event.provider, event.outcome, event.usage.output_tokens)
         >>> reply = Client("demo/echo", on_event=show).chat("Hello")
-        demo success 1
+        demo success 2
     """
 
     def mark(function: _F) -> _F:

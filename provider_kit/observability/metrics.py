@@ -210,7 +210,7 @@ class Metrics:
         >>> client = Client("demo/echo")
         >>> reply = client.chat("Hello")
         >>> client.metrics.request_count, client.metrics.output_tokens, client.metrics.top_models()
-        (1, 1, [('echo', 1)])
+        (1, 2, [('echo', 1)])
     """
 
     wanted_events = _COUNTED

@@ -79,7 +79,7 @@ class UsageLedger:
         >>> ledger = UsageLedger("usage.db")
         >>> reply = Client("demo/echo", plugins=[ledger]).chat("Hello", tags=["greetings"])
         >>> [(one.name, one.attempts, one.output_tokens) for one in ledger.sums("tag")]
-        [('greetings', 1, 1)]
+        [('greetings', 1, 2)]
     """
 
     wanted_events = frozenset({CallEnded})
