@@ -63,7 +63,9 @@ nitpick_ignore_regex = [
     ("py:class", r"provider_kit\.(?:transports\.base|auth\.keys\.manager|auth\.oauth\.key_manager)\.T"),
     ("py:class", r"(?:provider_kit\.auth\.storage\.base\.)?(?:FileLock|Middleware|OAuthRequests(?:Auth|Session))"),
     ("py:class", r"provider_kit\.auth\.(?:storage\.redis\._RedisLock|credential_pool\.CredentialPool)"),
-    ("py:class", r"provider_kit\.(?:transports\.base\.Runtime|engine\.handler\.LiveState)"),
+    ("py:class", r"provider_kit\.(?:transports\.base\.Runtime|engine\.live_answers\.LiveState)"),
+    ("py:class", r"provider_kit\.(?:transports\.inventory\.Inventory|doctor\.debug_report\.LiveCall)"),
+    ("py:class", r"CollectorRegistry"),
     ("py:class", r"redis(?:\.asyncio)?\.Redis"),
     # Type variables, and values that the text describes in words.
     ("py:class", r"(?:provider_kit\.[\w.]+\.)?(?:T|T_co|R|Deps|Item|TypeForm)"),

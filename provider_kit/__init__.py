@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from provider_kit.doctor.findings import Finding as Finding
     from provider_kit.engine.call import Call as Call
     from provider_kit.engine.correlation import correlation as correlation
+    from provider_kit.engine.handler import CallNext as CallNext
     from provider_kit.engine.handler import End as End
     from provider_kit.engine.handler import Handler as Handler
     from provider_kit.engine.handler import Middleware as Middleware
@@ -364,7 +365,7 @@ _HOMES = names_by_module(
         provider_kit.doctor.findings: Diagnosis Finding
         provider_kit.engine.call: Call
         provider_kit.engine.correlation: correlation
-        provider_kit.engine.handler: End Handler Middleware Reply
+        provider_kit.engine.handler: CallNext End Handler Middleware Reply
         provider_kit.engine.middleware: MiddlewareChain
         provider_kit.engine.plugin: Plugin PluginContext
         provider_kit.errors: APIConnectionError APIError APITimeoutError AllKeysExhaustedError AllProvidersFailedError

@@ -354,7 +354,7 @@ class ChatResponse(Generic[T_co]):
     def unread_tokens(
         self,
     ) -> tuple[Usage | Callable[[], Usage], Prices, tuple[str | None, ...], float | None] | None:
-        """Tokens used, and where their price is found (as in :class:`Quote`), to be read later.
+        """Tokens used, and where their price is found (as in a ``Quote``), to be read later.
 
         ``None`` if they are no more than a minimum. What is returned is small, and does not hold the answer.
         """

@@ -6,7 +6,7 @@ A new kind of event is a class here and the line that emits it; every sink recei
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from attrs import define, field, fields
 
@@ -60,7 +60,6 @@ __all__ = [
     "sink",
 ]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 # The level an event is logged at, in the numbers of ``logging``. What resolves without intervention is INFO, what needs
 # attention is WARNING; errors that are raised are left to the caller.
@@ -171,7 +170,7 @@ class CallEnded(Event):
     cached: bool
     #: Whether a router asked several targets at once, and another one was faster.
     lost: bool
-    #: Names of the routers it came through, each followed by `` > ``; empty for none.
+    #: Names of the routers it came through, each followed by ``>``; empty for none.
     path: str
     tags: tuple[str, ...]
     #: Address of the provider.
@@ -249,7 +248,7 @@ class CallEnded(Event):
 
     @property
     def overhead(self) -> float:
-        """Seconds it spent in this library: neither with the provider nor waiting."""
+        """Seconds that it spent in this library, neither with the provider nor waiting."""
         attempts, spent = self.attempts, self.duration - self.waited
         spent -= attempts[0].duration if len(attempts) == 1 else sum(attempt.duration for attempt in attempts)
         return spent if spent > 0 else 0.0
@@ -587,7 +586,7 @@ DECISIONS = frozenset(
 )
 
 
-def sink(*kinds: type[Event]) -> Callable[[_F], _F]:
+def sink(*kinds: type[Event]) -> Callable[[Callable[[Any], object]], Callable[[Any], object]]:
     """Mark a function for ``on_event`` that receives only events of these classes.
 
     Example:
@@ -599,7 +598,7 @@ def sink(*kinds: type[Event]) -> Callable[[_F], _F]:
         demo success 2
     """
 
-    def mark(function: _F) -> _F:
+    def mark(function: Callable[[Any], object]) -> Callable[[Any], object]:
         function.wanted_events = frozenset(kinds)  # type: ignore[attr-defined]  # read by the event bus
         return function
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import asdict, field, frozen
 
@@ -196,7 +196,13 @@ class Subscription:
         self._metrics.unsubscribe(self)
 
 
-class Metrics:
+if TYPE_CHECKING:
+    _Numbers = CallMetrics
+else:
+    _Numbers = object  # they are looked up when they are asked for
+
+
+class Metrics(_Numbers):
     """The numbers of a client or router; ``client.metrics`` is one.
 
     Its attributes are those of :class:`CallMetrics`, over all calls: ``client.metrics.request_count``. May be read from

@@ -20,7 +20,7 @@ class DefaultSettings(Plugin):
     changed for one call by ``extension_config``, and serves routers whose targets have defaults of their own.
 
     Args:
-        settings: Arguments of :meth:`Client.chat`.
+        settings: Arguments of ``chat()``.
     """
 
     name = "default_settings"

@@ -14,6 +14,9 @@ from provider_kit import (
     AuthManager,
     AuthStatus,
     Budget,
+    Call,
+    CallEnded,
+    CallNext,
     ChatResponse,
     ChatStream,
     Choices,
@@ -45,6 +48,8 @@ from provider_kit import (
     OAuthCredentialSet,
     OAuthKeyManager,
     PartialValue,
+    Plugin,
+    PluginContext,
     Provider,
     ProviderConfig,
     ProviderFactory,
@@ -55,6 +60,7 @@ from provider_kit import (
     RateLimits,
     Reasoning,
     RefreshStrategy,
+    Reply,
     ResponseCache,
     Router,
     RouteRequest,
@@ -73,10 +79,15 @@ from provider_kit import (
     ToolCall,
     ToolContext,
     Usage,
+    UsageLedger,
     approve,
+    correlation,
+    debug_report,
+    error_type,
     load_config,
     oauth_config,
     register_provider,
+    sink,
     tool,
 )
 
@@ -342,4 +353,41 @@ def routers() -> None:
     Router(["demo/echo"], Race(judge=lambda answer: len(answer.text)))
     Router(["demo/echo"], longest_name)
     assert_type(router.test_connection(), TestResult)
+    assert_type(router.metrics.request_count, int)
     assert_type(Client("demo").rate_limits.can_make_request("gpt-5-mini", 100), bool)
+
+
+async def polite(call: Call, call_next: CallNext) -> Reply:
+    reply = await call_next(call.replace(tags=("polite",)))
+    reply.on_end(lambda end: print(end.how))
+    reply.map(lambda chunk: [chunk], answer=lambda answer: answer)
+    return reply
+
+
+class Shout(Plugin):
+    name = "shout"
+
+    def pre_request(self, context: PluginContext) -> None:
+        context.request = context.request.replace(max_tokens=3)
+
+    async def post_response(self, context: PluginContext, response: ChatResponse) -> None:
+        print(context.config, response.text)
+
+
+@sink(CallEnded)
+def note(event: CallEnded) -> None:
+    assert_type(event.usage, Usage | None)
+    assert_type(event.outcome, Literal["success", "error", "cancelled"])
+
+
+def observing() -> None:
+    client = Client("demo", middleware=[polite], plugins=[Shout(), UsageLedger("usage.db")], on_event=note)
+    client.middleware.add_before(polite, polite)
+    assert_type(client.metrics.latency.p95, float | None)
+    assert_type(client.metrics.snapshot().by_model["x"].cost, Decimal)
+    assert_type(UsageLedger().sums("day")[0].tokens, int)
+    assert_type(error_type(ValueError()), str)
+    assert_type(debug_report().waiting, int)
+    client.chat("x", tags=["a"], correlation_id="b", middleware=[polite], extension_config={"shout": {}})
+    with correlation("id") as id:
+        assert_type(id, str)
