@@ -277,6 +277,13 @@ class _EventHook:
     def __call__(self, event: Any) -> Any:
         return self.on_event(event)
 
+    def __eq__(self, other: object) -> bool:
+        """A client and a router with the same plugin tell it once."""
+        return isinstance(other, _EventHook) and other._plugin is self._plugin
+
+    def __hash__(self) -> int:
+        return id(self._plugin)
+
 
 class _Selection:
     """Tells plugins whom a router asks."""

@@ -75,14 +75,17 @@ class RoutedCallState(CallSource):
         self.model = None if request is None else request.model
         outer = call.route
         self.nested = outer is not None
-        #: The sinks that also receive the events of its targets.
+        #: The sinks that also receive the events of its targets; and its own listeners.
         self.sinks = router.events.following
+        self.events = router.events
         if outer is None:
             self.routing = Routing(router.strategy)
             self.routing.earlier = call.earlier
         else:
             self.routing, self.path = outer.routing, outer.path
-            self.sinks = (*self.sinks, *outer.sinks)
+            if outer.sinks:
+                self.sinks = (*self.sinks, *outer.sinks)
+                self.events = router.events.joined(outer.sinks)
         self.streamed = call.operation == "stream"
         model = self.model
         self.serving = serving = router.serving(model)
@@ -112,7 +115,7 @@ class RoutedCallState(CallSource):
 
     async def emit(self, kind: type[Event], message: str, **fields: Any) -> None:
         """Pass an event to the listeners of the router."""
-        await self.router.events.emit(self, kind, message, **fields)
+        await self.events.emit(self, kind, message, **fields)
 
     # -------------------------------------------------------------------------------------------- candidates
 

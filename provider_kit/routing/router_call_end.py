@@ -31,16 +31,18 @@ def ended(
     known = error if isinstance(error, ProviderKitError) else None
     if known is not None:
         known.correlation_id = call.correlation_id
-    if not router.events.sinks_for(RouterCallEnded):
+    outer = call.route
+    events = router.events if outer is None or not outer.sinks else router.events.joined(outer.sinks)
+    if not events.sinks_for(RouterCallEnded):
         return
     cancelled = (
         left or isinstance(error, CallCancelledError) or (error is not None and not isinstance(error, Exception))
     )
     outcome: CallOutcome = "cancelled" if cancelled else "success" if error is None else "error"
-    runtime, outer = call.runtime, call.route
+    runtime = call.runtime
     time, duration = runtime.time(), runtime.now() - (call.started if outer is None else outer.began)
     timings = getattr(answer, "timings", None)
-    router.events.end(
+    events.end(
         RouterCallEnded(
             time,
             router.name,

@@ -520,3 +520,49 @@ def test_nothing_of_it_remains_after_a_call(call, make):
     call.chat(client, "Hello")
     call.stream(client, "Hello")
     assert client.plugins._contexts == {}
+
+
+def test_a_router_inside_a_router(call, fake_server):
+    """The plugin of the outer one hears whom the inner one asks; one of both hears everything once."""
+    outer_plugin, shared = Recorder("outer"), Recorder("shared")
+    heard = []
+
+    class Hears(Plugin):
+        name = "hears"
+        wanted_events = frozenset({RetryScheduled})
+
+        def on_event(self, event):
+            heard.append(event.name)
+
+    hears = Hears()
+    client = fake_server.client(retry=lambda error, attempt: 0.0 if attempt == 1 else None, plugins=[hears])
+    inner = Router([client], name="inner", plugins=[shared, hears])
+    outer = Router([inner], name="outer", plugins=[outer_plugin, hears])
+    fake_server.fault(500)
+    call.chat(outer, "Hello")
+    assert heard == ["retry"]
+    told = [one[1:] for one in outer_plugin.seen if one[0] == "on_provider_selected"]
+    assert told[-1] == ("openai", "gpt-4o")
+    assert [one[1:] for one in shared.seen if one[0] == "on_provider_selected"] == [("openai", "gpt-4o")]
+
+
+def test_a_stream_with_hooks_that_is_left_frees_everything(call, fake_server):
+    """At once, in both worlds."""
+    from provider_kit import debug_report
+
+    client = fake_server.client(plugins=[Recorder()])
+    before = len(debug_report().calls)
+    if call.name == "blocking":
+        for _ in client.stream("Hello"):
+            break
+    else:
+
+        async def leave():
+            async for _ in client.astream("Hello"):
+                break
+            await asyncio.sleep(0.01)
+            await client.aclose()
+
+        asyncio.run(leave())
+    assert len(debug_report().calls) == before
+    assert client.metrics.cancelled_count == 1
