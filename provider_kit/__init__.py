@@ -145,6 +145,10 @@ if TYPE_CHECKING:
     from provider_kit.errors import UnknownProviderError as UnknownProviderError
     from provider_kit.errors import UnprocessableEntityError as UnprocessableEntityError
     from provider_kit.errors import UnsupportedParameterError as UnsupportedParameterError
+    from provider_kit.model.call_events import CallEnded as CallEnded
+    from provider_kit.model.call_events import RouterCallEnded as RouterCallEnded
+    from provider_kit.model.call_events import ToolCallEnded as ToolCallEnded
+    from provider_kit.model.call_events import sink as sink
     from provider_kit.model.cancellation import CancelToken as CancelToken
     from provider_kit.model.chat import Attempt as Attempt
     from provider_kit.model.chat import ChatRequest as ChatRequest
@@ -176,7 +180,6 @@ if TYPE_CHECKING:
     from provider_kit.model.events import CacheHit as CacheHit
     from provider_kit.model.events import CacheMiss as CacheMiss
     from provider_kit.model.events import CacheStored as CacheStored
-    from provider_kit.model.events import CallEnded as CallEnded
     from provider_kit.model.events import CallFailed as CallFailed
     from provider_kit.model.events import CallStarted as CallStarted
     from provider_kit.model.events import CallSucceeded as CallSucceeded
@@ -199,7 +202,6 @@ if TYPE_CHECKING:
     from provider_kit.model.events import RateLimitWait as RateLimitWait
     from provider_kit.model.events import RetryScheduled as RetryScheduled
     from provider_kit.model.events import RouteChosen as RouteChosen
-    from provider_kit.model.events import RouterCallEnded as RouterCallEnded
     from provider_kit.model.events import StoreBack as StoreBack
     from provider_kit.model.events import StoreFailed as StoreFailed
     from provider_kit.model.events import StreamAborted as StreamAborted
@@ -209,8 +211,6 @@ if TYPE_CHECKING:
     from provider_kit.model.events import TargetCooling as TargetCooling
     from provider_kit.model.events import TokenRefreshed as TokenRefreshed
     from provider_kit.model.events import TokenRefreshFailed as TokenRefreshFailed
-    from provider_kit.model.events import ToolCallEnded as ToolCallEnded
-    from provider_kit.model.events import sink as sink
     from provider_kit.model.fault_domains import error_type as error_type
     from provider_kit.model.files import UploadedFile as UploadedFile
     from provider_kit.model.health import TestResult as TestResult
@@ -253,14 +253,14 @@ if TYPE_CHECKING:
     from provider_kit.model.tools import Tool as Tool
     from provider_kit.model.tools import ToolChoice as ToolChoice
     from provider_kit.model.usage import Usage as Usage
+    from provider_kit.observability.call_metrics import CallMetrics as CallMetrics
+    from provider_kit.observability.call_metrics import ErrorSummary as ErrorSummary
+    from provider_kit.observability.call_metrics import MetricsSnapshot as MetricsSnapshot
     from provider_kit.observability.histogram import Percentiles as Percentiles
     from provider_kit.observability.log_output import configure_logging as configure_logging
-    from provider_kit.observability.metrics import CallMetrics as CallMetrics
-    from provider_kit.observability.metrics import ErrorSummary as ErrorSummary
     from provider_kit.observability.metrics import Metrics as Metrics
-    from provider_kit.observability.metrics import MetricsSnapshot as MetricsSnapshot
-    from provider_kit.observability.metrics import Subscription as Subscription
     from provider_kit.observability.prometheus import PrometheusMetrics as PrometheusMetrics
+    from provider_kit.observability.subscription import Subscription as Subscription
     from provider_kit.observability.usage_ledger import UsageLedger as UsageLedger
     from provider_kit.observability.usage_ledger import UsageSum as UsageSum
     from provider_kit.plugins.manager import PluginManager as PluginManager
@@ -378,6 +378,7 @@ _HOMES = names_by_module(
         RequestTimeoutError RequestTooLargeError ResponseLostError RetryTool StorageError StoreError StreamError
         StreamIncompleteError StreamTimeoutError StructuredOutputError ToolCallParseError ToolError UnknownProviderError
         UnprocessableEntityError UnsupportedParameterError
+        provider_kit.model.call_events: CallEnded RouterCallEnded ToolCallEnded sink
         provider_kit.model.cancellation: CancelToken
         provider_kit.model.chat: Attempt ChatRequest ChatResponse Chunk FinishReason OutputAttempt ParameterWarning
         Timings ToolCallDelta
@@ -386,11 +387,11 @@ _HOMES = names_by_module(
         RateLimitConfig Timeout
         provider_kit.model.convert: dump_conversation load_conversation
         provider_kit.model.estimates: CostEstimate TokenEstimate
-        provider_kit.model.events: AlertKind AttemptFailed CacheHit CacheMiss CacheStored CallEnded CallFailed
-        CallStarted CallSucceeded CircuitChanged CircuitClosed CircuitHalfOpened CircuitOpened ConcurrencyWait
-        CredentialEvent Event HedgeStarted KeyCooling KeyDead KeyParked KeySwitched KeyWait ProviderSwitched RaceDecided
-        RateLimitLearned RateLimitWait RetryScheduled RouteChosen RouterCallEnded StoreBack StoreFailed StreamAborted
-        StreamEnded StreamStarted TargetBack TargetCooling TokenRefreshFailed TokenRefreshed ToolCallEnded sink
+        provider_kit.model.events: AlertKind AttemptFailed CacheHit CacheMiss CacheStored CallFailed CallStarted
+        CallSucceeded CircuitChanged CircuitClosed CircuitHalfOpened CircuitOpened ConcurrencyWait CredentialEvent Event
+        HedgeStarted KeyCooling KeyDead KeyParked KeySwitched KeyWait ProviderSwitched RaceDecided RateLimitLearned
+        RateLimitWait RetryScheduled RouteChosen StoreBack StoreFailed StreamAborted StreamEnded StreamStarted
+        TargetBack TargetCooling TokenRefreshFailed TokenRefreshed
         provider_kit.model.fault_domains: error_type
         provider_kit.model.files: UploadedFile
         provider_kit.model.health: TestResult
@@ -405,10 +406,12 @@ _HOMES = names_by_module(
         provider_kit.model.snapshots: ErrorSnapshot
         provider_kit.model.tools: Reasoning ResponseFormat Tool ToolChoice
         provider_kit.model.usage: Usage
+        provider_kit.observability.call_metrics: CallMetrics ErrorSummary MetricsSnapshot
         provider_kit.observability.histogram: Percentiles
         provider_kit.observability.log_output: configure_logging
-        provider_kit.observability.metrics: CallMetrics ErrorSummary Metrics MetricsSnapshot Subscription
+        provider_kit.observability.metrics: Metrics
         provider_kit.observability.prometheus: PrometheusMetrics
+        provider_kit.observability.subscription: Subscription
         provider_kit.observability.usage_ledger: UsageLedger UsageSum
         provider_kit.plugins.manager: PluginManager
         provider_kit.policies.circuit_breaker: CircuitBreaker CircuitStatus

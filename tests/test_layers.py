@@ -28,6 +28,9 @@ MAY_WAIT_TOO = (
     ("auth", "sessions"),
     ("auth", "oauth", "loopback"),
     ("observability", "http_dump"),
+    # They take a lock only if it is free, and ask which thread they are in: the garbage collector may call them.
+    ("observability", "prometheus"),
+    ("plugins", "opentelemetry"),
 )
 
 

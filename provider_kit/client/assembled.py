@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from provider_kit.client.verbs import Verbs
 from provider_kit.engine.middleware import LayeredHandler, MiddlewareChain
-from provider_kit.errors import ConfigError
 from provider_kit.model.config import Timeout
-from provider_kit.plugins.manager import PluginManager, manager_of
+from provider_kit.plugins.manager import manager_of
 
 if TYPE_CHECKING:
     from provider_kit.engine.admission import Admission
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from provider_kit.model.chat import ChatRequest
     from provider_kit.model.config import ProviderConfig
     from provider_kit.model.estimates import CostEstimate
-    from provider_kit.observability.metrics import Metrics
     from provider_kit.transports.base import Transport
 
 __all__ = ["AssembledClient"]
@@ -37,17 +35,6 @@ def _estimated(endpoint: Endpoint, request: ChatRequest) -> CostEstimate:
     return estimate_cost(request, endpoint.directory, endpoint.dialect_for(request.model).name)
 
 
-def with_metrics(metrics: Metrics | None) -> Metrics:
-    """Metrics that are kept.
-
-    Raises:
-        ConfigError: There are none.
-    """
-    if metrics is None:
-        raise ConfigError("Metrics are switched off.", hint="Leave metrics=False out.")
-    return metrics
-
-
 class AssembledClient(Verbs):
     """The verbs over an own engine, or over one that is shared with the client it was derived from."""
 
@@ -57,8 +44,6 @@ class AssembledClient(Verbs):
     #: The user's requests session, aiohttp session and transport, if given.
     _own: tuple[Any, Any, Transport | None]
     _engine: Engine
-    _middleware: MiddlewareChain
-    _plugins: PluginManager
     _defaults: dict[str, Any]
     _owns_transports = True
     _allow_secret_pickle = False
@@ -81,7 +66,7 @@ class AssembledClient(Verbs):
         self._transports = make_transports(config, environ, *self._own)
         clock = transport.now if transport is not None else None
         engine = make_engine(config, self._parts, self._transports, environ=environ, clock=clock, tenant=tenant)
-        self._plugins = manager_of(plugins)
+        self._plugins, self._metrics = manager_of(plugins), self._parts.metrics
         endpoint = engine.parts.endpoint
         self._plugins.attach(endpoint.name, engine.parts.events, partial(_estimated, endpoint))
         self._use(engine)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from provider_kit.client.assembled import AssembledClient, with_metrics
+from provider_kit.client.assembled import AssembledClient
 from provider_kit.client.rate_limits import RateLimits
 from provider_kit.client.run_verbs import with_function_tools
 from provider_kit.errors import ConfigError
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from provider_kit.doctor.findings import Diagnosis
     from provider_kit.engine.call import Call
     from provider_kit.engine.events import Sink
-    from provider_kit.engine.handler import Handler, Middleware
-    from provider_kit.engine.middleware import MiddlewareChain
+    from provider_kit.engine.handler import Middleware
     from provider_kit.model.config import (
         APIKey,
         CircuitBreakerConfig,
@@ -311,32 +310,6 @@ class Client(AssembledClient):
         from provider_kit.wire.redaction import redact
 
         return f"<Client {self.provider}/{self._model or '?'} at {redact(self.base_url)}>"
-
-    @property
-    def handler(self) -> Handler:
-        """The handler of this client's calls, middleware included; your own handlers may pass calls on to it."""
-        return self._handler
-
-    @property
-    def metrics(self) -> Metrics:
-        """What was asked so far, how it ended, how long it took and what it cost; clients made by
-        :meth:`with_options` share it.
-
-        Raises:
-            ConfigError: They were switched off.
-        """
-        return with_metrics(self._parts.metrics)
-
-    @property
-    def plugins(self) -> PluginManager:
-        """The plugins, to ``register`` and ``remove`` them; clients made by :meth:`with_options` share them."""
-        return self._plugins
-
-    @property
-    def middleware(self) -> MiddlewareChain:
-        """The middleware around each call, to ``add``, ``add_before``, ``add_after`` and ``remove``; clients made by
-        :meth:`with_options` share it."""
-        return self._middleware
 
     # -------------------------------------------------------------------------------------------- diagnosis
 

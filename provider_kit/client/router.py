@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from attrs import evolve
 
-from provider_kit.client.assembled import with_metrics
 from provider_kit.client.client import Client
 from provider_kit.client.route_targets import TargetBuilder
 from provider_kit.client.router_arguments import (
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from provider_kit.catalog.directory import ModelDirectory
     from provider_kit.engine.call import Call
     from provider_kit.engine.events import Sink
-    from provider_kit.engine.handler import Handler, Middleware
+    from provider_kit.engine.handler import Middleware
     from provider_kit.model.config import APIKey
     from provider_kit.model.estimates import CostEstimate, TokenEstimate
     from provider_kit.model.inputs import ChatOptions, Messages
@@ -234,30 +233,6 @@ class Router(Verbs):
         return found
 
     # -------------------------------------------------------------------------------------------- about
-
-    @property
-    def handler(self) -> Handler:
-        """The handler of this router's calls, middleware included."""
-        return self._handler
-
-    @property
-    def metrics(self) -> Metrics:
-        """The router's calls in total, and those of its targets by provider, model and key.
-
-        Raises:
-            ConfigError: They were switched off.
-        """
-        return with_metrics(self._metrics)
-
-    @property
-    def plugins(self) -> PluginManager:
-        """The plugins, as those of a :class:`Client`."""
-        return self._plugins
-
-    @property
-    def middleware(self) -> MiddlewareChain:
-        """The middleware around each call, as that of a :class:`Client`."""
-        return self._middleware
 
     @property
     def inner_handler(self) -> RouterHandler:

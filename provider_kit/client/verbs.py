@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from provider_kit.client.conversation_verbs import ConversationVerbs
 from provider_kit.client.health_verbs import HealthVerbs
 from provider_kit.client.model_verbs import ModelVerbs
+from provider_kit.client.observed import Observed
 from provider_kit.client.run_verbs import RunVerbs
 from provider_kit.client.streams import AsyncChatStream, ChatStream
 from provider_kit.engine.arguments import check_cancel, check_embedding, check_times
 from provider_kit.engine.call import Call, deadline_of
 from provider_kit.engine.correlation import new_correlation_id
-from provider_kit.engine.events import EventBus
 from provider_kit.engine.handler import Handler
 from provider_kit.engine.middleware import check_middleware, layered
 from provider_kit.errors import InvalidRequestError
@@ -43,19 +43,15 @@ T = TypeVar("T")
 _NO_CONFIG: Mapping[str, Any] = MappingProxyType({})
 
 
-class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin):
+class Verbs(Observed, RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin):
     """``chat``, ``stream``, ``models``, ``embed``, ``count_tokens`` and ``health_check``, each twice."""
 
-    #: The handler of the calls.
-    _handler: Handler
     #: Default model and default arguments of calls.
     _model: str | None
     _defaults: Mapping[str, Any]
     #: Default timeouts of a call, and its total timeout.
     _timeout: Timeout | None
     _total: float | None
-    #: The event bus.
-    _bus: EventBus
     #: Whether typed answers are checked here.
     _validation: bool = True
 
@@ -235,11 +231,6 @@ class Verbs(RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, SyncAsyncMixin
         return await self._ask(call)  # type: ignore[no-any-return]  # an embedding's
 
     # -------------------------------------------------------------------------------------------- calls
-
-    @property
-    def event_bus(self) -> EventBus:
-        """The bus of its events, to which a sink may be added."""
-        return self._bus
 
     def _handler_for(self, options: Mapping[str, Any]) -> Handler:
         """The handler of a call, in its own middleware.

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from provider_kit.engine.attempts import known_engines
+from provider_kit.engine.engine_parts import known_engines
 from provider_kit.errors import ConfigError
 from provider_kit.transports.inventory import Inventory, take_inventory
 

@@ -18,9 +18,9 @@ from provider_kit.auth.fixed_credentials import BearerTokenAuthenticator
 from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.auth.keys.sources import check_key
 from provider_kit.engine.admission import Admission
-from provider_kit.engine.attempts import EngineParts, known_engines
 from provider_kit.engine.endpoint import Endpoint
 from provider_kit.engine.engine import Engine
+from provider_kit.engine.engine_parts import EngineParts, known_engines
 from provider_kit.engine.events import EventBus, Sink
 from provider_kit.engine.handler import Middleware
 from provider_kit.engine.middleware import MiddlewareChain, check_middleware
@@ -319,9 +319,9 @@ def _bus_of(name: str, given: Given) -> EventBus:
     if metrics is not None:
         metrics.attach(bus)
     for login in (given.login, given.auth):
-        attach = getattr(login, "attach_events", None)
-        if attach is not None:
-            attach(bus)
+        watch = getattr(login, "watch", None)
+        if watch is not None:
+            watch.attach(bus)
     return bus
 
 

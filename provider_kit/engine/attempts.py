@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import logging
 import sys
-import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from attrs import define, field
-
-from provider_kit.engine.admission import Admission
 from provider_kit.engine.attempt_state import (
     NO_RETRY_STATE,
     AttemptState,
@@ -24,9 +20,9 @@ from provider_kit.engine.attempt_state import (
     may_be_billed,
 )
 from provider_kit.engine.call import Call, make_limits
-from provider_kit.engine.endpoint import Endpoint, PreparedRequest
-from provider_kit.engine.events import EventBus
-from provider_kit.engine.settlement import Aftermath, Settlement
+from provider_kit.engine.endpoint import PreparedRequest
+from provider_kit.engine.engine_parts import EngineParts
+from provider_kit.engine.settlement import Aftermath
 from provider_kit.engine.snapshots import snapshot_of
 from provider_kit.errors import (
     APIConnectionError,
@@ -36,7 +32,6 @@ from provider_kit.errors import (
     RateLimitError,
     StreamIncompleteError,
 )
-from provider_kit.model.config import ProviderConfig, Timeout
 from provider_kit.model.events import (
     AttemptFailed,
     CallFailed,
@@ -49,16 +44,14 @@ from provider_kit.model.events import (
 from provider_kit.model.secrets import clear_frames, drop_tracebacks
 from provider_kit.observability.event_log import logs_everything
 from provider_kit.policies.failure_rules import TOKEN_REFUSED, KeyAction, rule_for
-from provider_kit.policies.response_cache import ResponseCache
-from provider_kit.policies.retry import RetryPolicy, ask
-from provider_kit.transports.base import ByteStream, Runtime, Transport, Wakeup
-from provider_kit.transports.pair import Transports
+from provider_kit.policies.retry import ask
+from provider_kit.transports.base import ByteStream, Wakeup
 from provider_kit.wire.http import HttpRequest
 from provider_kit.wire.rate_limit_headers import wait_told
 from provider_kit.wire.redaction import redact
 from provider_kit.wire.response_headers import request_id, retry_after
 
-__all__ = ["Attempts", "CallerLeft", "EngineParts", "known_engines"]
+__all__ = ["Attempts", "CallerLeft"]
 
 T = TypeVar("T")
 _LOG = logging.getLogger("provider_kit")
@@ -66,44 +59,8 @@ _LOG = logging.getLogger("provider_kit")
 _MAX_WAIT_SLICE = 60.0
 
 
-#: The parts of every engine that exists, for reports of what is going on.
-known_engines: weakref.WeakSet[EngineParts] = weakref.WeakSet()
-
-
 class CallerLeft(BaseException):
     """The caller has left. This exception never leaves the engine."""
-
-
-@define(eq=False)
-class EngineParts:
-    """The parts that all calls of an engine share."""
-
-    endpoint: Endpoint
-    config: ProviderConfig
-    #: The retry policy.
-    policy: RetryPolicy
-    #: The default timeouts of a call.
-    timeout: Timeout | None
-    transports: Transports
-    admission: Admission
-    settlement: Settlement
-    events: EventBus
-    cache: ResponseCache | None
-    #: Opens the store of a cache that is not kept in memory.
-    open_cache_store: Callable[[ResponseCache, ProviderConfig], object]
-    #: Whether the actual token usage of calls is needed.
-    wants_usage: bool
-    #: Whether errors have snapshots of what was sent and received.
-    takes_snapshots: bool = False
-    #: The calls that have begun and not ended, by the identity of their attempts, which it does not keep alive:
-    #: an operation, model, beginning on the clock, and correlation id.
-    live: dict[int, tuple[str, str | None, float, str]] = field(factory=dict)
-
-    def transport_for(self, runtime: Runtime) -> Transport:
-        """The transport for a runtime, which may be the transport itself."""
-        transports = self.transports
-        made = transports.asyncio if runtime.kind == "asyncio" else transports.blocking
-        return made or transports.for_same_runtime(runtime)
 
 
 class Attempts(AttemptState):

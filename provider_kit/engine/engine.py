@@ -5,9 +5,10 @@ from __future__ import annotations
 from provider_kit.dialects.base import ParameterReport
 from provider_kit.engine import call_end
 from provider_kit.engine.attempt_state import AttemptState
-from provider_kit.engine.attempts import Attempts, CallerLeft, EngineParts
+from provider_kit.engine.attempts import Attempts, CallerLeft
 from provider_kit.engine.cache import Lookup, from_cache, look_up
 from provider_kit.engine.call import Call
+from provider_kit.engine.engine_parts import EngineParts
 from provider_kit.engine.exchange import read_answer
 from provider_kit.engine.files import has_parts, load_files
 from provider_kit.engine.handler import Reply

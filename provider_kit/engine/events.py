@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from provider_kit.engine.call import Call
 from provider_kit.errors import ConfigError, InvalidRequestError, ProviderKitError
-from provider_kit.model.events import DECISIONS, CallEnded, Event, RouterCallEnded
+from provider_kit.model.call_events import CallEnded, RouterCallEnded
+from provider_kit.model.events import DECISIONS, Event
 from provider_kit.observability.event_log import LOGGERS, log_event
 from provider_kit.transports.base import Runtime
 

@@ -5,15 +5,12 @@ A new kind of event is a class here and the line that emits it; every sink recei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from attrs import define, field, fields
 
 from provider_kit.errors import ProviderKitError
-from provider_kit.model.chat import Attempt, lost_usage
-from provider_kit.model.fault_domains import error_type
-from provider_kit.model.usage import Usage
 
 __all__ = [
     "DECISIONS",
@@ -22,9 +19,7 @@ __all__ = [
     "CacheHit",
     "CacheMiss",
     "CacheStored",
-    "CallEnded",
     "CallFailed",
-    "CallOutcome",
     "CallStarted",
     "CallSucceeded",
     "CircuitChanged",
@@ -46,7 +41,6 @@ __all__ = [
     "RateLimitWait",
     "RetryScheduled",
     "RouteChosen",
-    "RouterCallEnded",
     "StoreBack",
     "StoreFailed",
     "StreamAborted",
@@ -56,18 +50,12 @@ __all__ = [
     "TargetCooling",
     "TokenRefreshFailed",
     "TokenRefreshed",
-    "ToolCallEnded",
-    "sink",
 ]
 
 
 # The level an event is logged at, in the numbers of ``logging``. What resolves without intervention is INFO, what needs
 # attention is WARNING; errors that are raised are left to the caller.
 _DEBUG, _INFO, _WARNING = 10, 20, 30
-
-
-#: How a call may end.
-CallOutcome: TypeAlias = Literal["success", "error", "cancelled"]
 
 
 @define(kw_only=True)
@@ -139,145 +127,6 @@ class CallFailed(Event):
     __slots__ = ()
     name = "error"
     level = _WARNING
-
-
-@define(init=False, eq=False)
-class CallEnded(Event):
-    """A call has ended, however that was: with an answer, an error, or because its caller left.
-
-    There is exactly one for each call, so it is what counts calls. It may come from any thread, also from the garbage
-    collector, so only plain functions receive it, and only those that ask for it: ``@sink(CallEnded)``.
-    """
-
-    name = "call_end"
-    #: ``success``, ``error``, or ``cancelled``: the caller left, or another target was faster.
-    outcome: CallOutcome
-    #: Seconds since 1970 when it began, and how many it took.
-    started: float
-    duration: float
-    #: Seconds to the first content of a stream.
-    first_token: float | None
-    #: Seconds it waited for limits, keys and between attempts.
-    waited: float
-    #: What was asked and answered, the latter as far as it was received.
-    request: Any = field(repr=False)
-    response: Any = field(repr=False)
-    #: Every attempt, oldest first.
-    attempts: tuple[Attempt, ...]
-    #: A hash that names the key.
-    key_id: str | None
-    #: Whether the answer came from the response cache.
-    cached: bool
-    #: Whether a router asked several targets at once, and another one was faster.
-    lost: bool
-    #: Names of the routers it came through, each followed by ``>``; empty for none.
-    path: str
-    tags: tuple[str, ...]
-    #: Address of the provider.
-    base_url: str
-
-    def __init__(
-        self,
-        time: float,
-        provider: str,
-        model: str | None,
-        operation: str,
-        correlation_id: str,
-        error: ProviderKitError | None,
-        outcome: CallOutcome,
-        duration: float,
-        first_token: float | None,
-        waited: float,
-        request: Any,
-        response: Any,
-        attempts: tuple[Attempt, ...],
-        key_id: str | None = None,
-        cached: bool = False,
-        lost: bool = False,
-        path: str = "",
-        tags: tuple[str, ...] = (),
-        base_url: str = "",
-    ) -> None:
-        # Written by hand, with positions: one is created for each call.
-        self.time = time
-        self.provider = provider
-        self.model = model
-        self.operation = operation
-        self.correlation_id = correlation_id
-        self.error = error
-        self.request_id = getattr(response, "request_id", None) if error is None else error.request_id
-        self.key = attempts[-1].key if attempts else None
-        self.attempt = self.wait = None
-        self.message = ""
-        self.outcome = outcome
-        self.started = time - duration
-        self.duration = duration
-        self.first_token = first_token
-        self.waited = waited
-        self.request = request
-        self.response = response
-        self.attempts = attempts
-        self.key_id = key_id
-        self.cached = cached
-        self.lost = lost
-        self.path = path
-        self.tags = tags
-        self.base_url = base_url
-
-    @property
-    def streamed(self) -> bool:
-        """Whether the answer was streamed."""
-        return self.operation == "stream"
-
-    @property
-    def usage(self) -> Usage | None:
-        """Tokens used, and their cost, as far as they are known; ``None`` for an answer from the response cache."""
-        if self.cached:
-            return None
-        found = getattr(self.response, "usage", None)
-        if found is None and self.error is not None:
-            found = lost_usage(self.error)
-        return found
-
-    @property
-    def error_type(self) -> str | None:
-        """Whose fault a failure is, in the vocabulary of :func:`provider_kit.error_type`; ``None`` for a success."""
-        if self.outcome == "cancelled":
-            return "caller_cancelled"
-        return None if self.error is None else error_type(self.error)
-
-    @property
-    def overhead(self) -> float:
-        """Seconds that it spent in this library, neither with the provider nor waiting."""
-        attempts, spent = self.attempts, self.duration - self.waited
-        spent -= attempts[0].duration if len(attempts) == 1 else sum(attempt.duration for attempt in attempts)
-        return spent if spent > 0 else 0.0
-
-
-class RouterCallEnded(CallEnded):
-    """A call of a router has ended; each target that was asked has its own :class:`CallEnded`."""
-
-    __slots__ = ()
-    name = "router_call_end"
-    channel = "routing"
-
-
-@define(kw_only=True, eq=False)
-class ToolCallEnded(Event):
-    """A function was called for the model."""
-
-    name = "tool_end"
-    tool: str
-    tool_call_id: str
-    #: Seconds since 1970 when it began, and how many it took.
-    started: float
-    duration: float
-    #: ``success``, ``error``, or ``denied``.
-    outcome: Literal["success", "error", "denied"]
-    #: Class of the exception it raised.
-    error_class: str | None = None
-    arguments: Any = field(default=None, repr=False)
-    result: Any = field(default=None, repr=False)
 
 
 class AttemptFailed(Event):
@@ -584,22 +433,3 @@ DECISIONS = frozenset(
         *(CacheHit, CacheMiss, CacheStored),
     )
 )
-
-
-def sink(*kinds: type[Event]) -> Callable[[Callable[[Any], object]], Callable[[Any], object]]:
-    """Mark a function for ``on_event`` that receives only events of these classes.
-
-    Example:
-        >>> from provider_kit import CallEnded, Client, sink
-        >>> @sink(CallEnded)
-        ... def show(event):
-        ...     print(event.provider, event.outcome, event.usage.output_tokens)
-        >>> reply = Client("demo/echo", on_event=show).chat("Hello")
-        demo success 2
-    """
-
-    def mark(function: Callable[[Any], object]) -> Callable[[Any], object]:
-        function.wanted_events = frozenset(kinds)  # type: ignore[attr-defined]  # read by the event bus
-        return function
-
-    return mark

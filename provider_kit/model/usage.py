@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from attrs import define, evolve, field, fields, frozen
 
-if TYPE_CHECKING:
-    from provider_kit.model.pricing import Pricing
+__all__ = ["NOTHING_SENT", "LinearPrices", "Prices", "Quote", "Usage"]
 
-__all__ = ["NOTHING_SENT", "Prices", "Quote", "Usage"]
+
+class LinearPrices(Protocol):
+    """Prices by which the sum of several usages costs the sum of their costs."""
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """What a usage costs, in US dollars; ``None`` if unknown."""
+        ...
 
 
 class Prices(Protocol):
@@ -30,7 +35,7 @@ class Prices(Protocol):
         """
         ...
 
-    def linear_pricing(self, models: tuple[str | None, ...]) -> Pricing | None:
+    def linear_pricing(self, models: tuple[str | None, ...]) -> LinearPrices | None:
         """Prices that many usages may be multiplied by at once; ``None`` if there are none, or none are known yet."""
         ...
 
@@ -49,7 +54,7 @@ class Quote:
 
 
 class _Free:
-    def linear_pricing(self, models: tuple[str | None, ...]) -> Pricing | None:
+    def linear_pricing(self, models: tuple[str | None, ...]) -> LinearPrices | None:
         """None."""
         return None
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from provider_kit.model.events import CallEnded
-from provider_kit.model.pricing import Pricing
-from provider_kit.model.usage import Prices, Quote, Usage
+from provider_kit.model.call_events import CallEnded
+from provider_kit.model.usage import LinearPrices, Prices, Quote, Usage
 from provider_kit.observability.histogram import Histogram
 
 __all__ = ["CallSeries"]
@@ -55,7 +54,7 @@ class CallSeries:
         #: Cost as far as it was looked up; tokens whose prices are the same for many calls are multiplied when asked.
         self.cost = Decimal(0)
         self.cost_is_minimum = False
-        self._at_prices: dict[int, tuple[Pricing, list[int]]] = {}
+        self._at_prices: dict[int, tuple[LinearPrices, list[int]]] = {}
         self.errors: dict[str, int] = {}
         self.waited = self.overhead = 0.0
         #: Output tokens of streams, and the seconds in which they arrived.

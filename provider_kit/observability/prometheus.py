@@ -19,13 +19,13 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import resources
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast, final
 
-from provider_kit import errors
-from provider_kit.errors import ConfigError, MissingDependencyError
+from provider_kit.errors import ConfigError, MissingDependencyError, ProviderKitError
+from provider_kit.model.call_events import CallEnded, RouterCallEnded
 from provider_kit.model.chat import Attempt, ChatResponse
 from provider_kit.model.events import (
-    CallEnded,
     CircuitClosed,
     CircuitHalfOpened,
     CircuitOpened,
@@ -36,7 +36,6 @@ from provider_kit.model.events import (
     KeyParked,
     KeySwitched,
     KeyWait,
-    RouterCallEnded,
     TokenRefreshed,
     TokenRefreshFailed,
 )
@@ -59,8 +58,8 @@ _MOST_PROVIDERS, _MOST_KEYS, _MOST_BUDGETS = 100, 100, 100
 _MOST_WAITING = 64
 #: Hedges and refused keys that are remembered until their call ends.
 _MOST_OPEN = 1000
-#: Seconds below which the rest of a wait is the inaccuracy of a pause between two attempts.
-_SHORTEST_WAIT = 0.001
+#: What of a wait, beyond the pauses between attempts, is their inaccuracy: seconds, and a share of the pauses.
+_INACCURACY, _INACCURATE_SHARE = 0.02, 0.05
 
 _DURATION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 _OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
@@ -95,23 +94,53 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...], str]] = {
 _TOKEN_TYPES = ("input", "output", "cache_read", "cache_write", "reasoning")
 _CIRCUIT_STATES: dict[type[Event], int] = {CircuitClosed: 0, CircuitHalfOpened: 1, CircuitOpened: 2}
 _KEY_EVENTS = frozenset({KeySwitched, KeyDead, KeyParked, KeyCooling, KeyWait, TokenRefreshed, TokenRefreshFailed})
-#: The class of a failure may be anything a user has derived; only the public ones are labels.
-_ERROR_CLASSES = frozenset(name for name, one in vars(errors).items() if isinstance(one, type)) | {"TimeoutError"}
 _DOMAINS = ("caller", "policy", "provider", "own")
 #: What the remaining value of a budget is counted in.
 BUDGET_UNITS = ("usd", "tokens", "requests")
 
 _Labels: TypeAlias = tuple[str, ...]
 _Unread: TypeAlias = tuple[Usage | Callable[[], Usage], Prices, tuple[str | None, ...], float | None]
-#: An answer that is still to be counted: provider, model, key, duration, waited, attempts, first content, tokens.
-_Answer: TypeAlias = tuple[
-    str, str | None, str | None, float, float, tuple[Attempt, ...], float | None, _Unread  # fmt: skip
-]
+#: An answer that is still to be counted: provider, model, key, duration, waited, attempt, first content, tokens.
+_Answer: TypeAlias = tuple[str, str | None, str | None, float, float, Attempt, float | None, _Unread]
 #: Something else that is still to be counted: a function of a tally, and what else it is called with.
 _Other: TypeAlias = tuple[Callable[..., None], tuple[Any, ...]]
 
 _made: weakref.WeakKeyDictionary[CollectorRegistry, PrometheusMetrics] = weakref.WeakKeyDictionary()
 _making = threading.RLock()
+
+
+def _names_of(kind: type[ProviderKitError]) -> Iterator[str]:
+    if kind.__module__ == ProviderKitError.__module__:
+        yield kind.__name__
+    for one in kind.__subclasses__():
+        yield from _names_of(one)
+
+
+#: The class of a failure may be anything a user has derived; only those of this library are labels.
+_ERROR_CLASSES = frozenset(_names_of(ProviderKitError))
+
+
+class _Turn:
+    """A lock that is refused to a thread that holds it: the garbage collector may ask for it anywhere."""
+
+    __slots__ = ("_held", "_lock")
+
+    def __init__(self) -> None:
+        self._lock, self._held = threading.RLock(), False
+
+    def take(self, *, wait: bool) -> bool:
+        """Whether it could be taken; ``wait`` for other threads, if need be."""
+        if not self._lock.acquire(blocking=wait):
+            return False
+        if self._held:
+            self._lock.release()
+            return False
+        self._held = True
+        return True
+
+    def give_back(self) -> None:
+        self._held = False
+        self._lock.release()
 
 
 class _Times:
@@ -135,7 +164,7 @@ class _ProviderTally:
     __slots__ = ("answers", "durations", "first_tokens", "key", "overheads", "tries", "waits")
 
     def __init__(self, bounds: Sequence[float]) -> None:
-        #: Answers, and attempts that succeeded.
+        #: Answers of the first attempt, and attempts of other calls that succeeded.
         self.answers = self.tries = 0
         self.durations, self.first_tokens = _Times(bounds), _Times(bounds)
         self.overheads, self.waits = _Times(_OVERHEAD_BUCKETS), _Times(_WAIT_BUCKETS)
@@ -182,9 +211,9 @@ class _Collector:
 class PrometheusMetrics:
     """Counts the calls of clients and routers in a Prometheus registry.
 
-    Give it to any number of them, as a plugin or as ``on_event``; a router passes it on to its targets. There is one for
-    each registry: made again, it is the same object, so that no call counts twice, and the arguments of the first time
-    stay. It works with ``PROMETHEUS_MULTIPROC_DIR`` as the documentation of ``prometheus_client`` describes.
+    Give it to any number of them, as a plugin or as ``on_event``; a router passes it on to its targets. There is one
+    for each registry: made again, it is the same object, so that no call counts twice, and the arguments of the first
+    time stay. It works with ``PROMETHEUS_MULTIPROC_DIR`` as the documentation of ``prometheus_client`` describes.
 
     Every label has a bounded number of values. A key is named by its hash, never by itself.
 
@@ -251,7 +280,7 @@ class PrometheusMetrics:
         self._up: dict[tuple[str, str], bool] = {}
         #: The ids of keys by provider and what is shown of them; and refused keys whose id is not known yet, by call.
         self._key_ids: dict[tuple[str, str], str] = {}
-        self._unnamed: dict[str | None, tuple[str, str]] = {}
+        self._unnamed: dict[str | None, list[tuple[str, str]]] = {}
         #: The second targets of hedges, by router and call.
         self._hedges: dict[tuple[str, str | None], str] = {}
         self._children: dict[tuple[str, _Labels], Any] = {}
@@ -284,8 +313,7 @@ class PrometheusMetrics:
             ) from error
 
     def _after_fork(self) -> None:
-        # Neither is ever waited for by a sink, see _fold.
-        self._counting, self._adding = threading.Lock(), threading.Lock()
+        self._counting, self._adding = _Turn(), _Turn()
 
     def _bounds_of(self, name: str) -> Sequence[float]:
         return {"overhead_seconds": _OVERHEAD_BUCKETS, "limiter_wait_seconds": _WAIT_BUCKETS}.get(name, self._bounds)
@@ -298,8 +326,13 @@ class PrometheusMetrics:
         waiting = self._waiting
         if kind is CallEnded:
             call = cast(CallEnded, event)
-            unread = None
-            if call.outcome == "success" and not call.cached and type(call.response) is ChatResponse:
+            attempts, unread = call.attempts, None
+            if (
+                call.outcome == "success"
+                and not call.cached
+                and len(attempts) == 1
+                and type(call.response) is ChatResponse
+            ):
                 unread = call.response.unread_tokens()
             if unread is None:
                 waiting.append((self._count_call, _facts(call)))
@@ -312,7 +345,7 @@ class PrometheusMetrics:
                         call.key_id,
                         call.duration,
                         call.waited,
-                        call.attempts,
+                        attempts[0],
                         call.first_token,
                         unread,
                     )
@@ -357,8 +390,11 @@ class PrometheusMetrics:
 
     def flush(self) -> None:
         """Bring the metrics up to date. The registry does this whenever it is collected."""
-        with self._adding:
-            self._add_all()
+        if self._adding.take(wait=True):
+            try:
+                self._add_all()
+            finally:
+                self._adding.give_back()
 
     # -------------------------------------------------------------------------------------------- counting
 
@@ -368,19 +404,19 @@ class PrometheusMetrics:
         That may be this very thread, where the garbage collector has interrupted it; so this waits for nobody. Who
         holds the lock looks again after it has released it.
         """
-        while len(self._waiting) >= _MOST_WAITING and self._counting.acquire(blocking=False):
+        while len(self._waiting) >= _MOST_WAITING and self._counting.take(wait=False):
             try:
                 self._count_all()
             finally:
-                self._counting.release()
+                self._counting.give_back()
 
     def _write(self) -> None:
         """As :meth:`_fold`, up to the metrics themselves."""
-        while self._waiting and self._adding.acquire(blocking=False):
+        while self._waiting and self._adding.take(wait=False):
             try:
                 self._add_all()
             finally:
-                self._adding.release()
+                self._adding.give_back()
 
     def _count_all(self) -> None:
         waiting, tally = self._waiting, self._tally
@@ -396,14 +432,18 @@ class PrometheusMetrics:
                 _LOG.exception("An event could not be counted.")
 
     def _add_all(self) -> None:
-        with self._counting:
+        if not self._counting.take(wait=True):
+            return
+        try:
             self._count_all()
             tally, self._tally = self._tally, _Tally()
+        finally:
+            self._counting.give_back()
         for provider, one in tally.providers.items():
             if one.answers:
                 tally.add("requests_total", provider, "success", amount=one.answers)
-            if one.tries:
-                tally.add("attempts_total", provider, "success", amount=one.tries)
+            if tries := one.answers + one.tries:
+                tally.add("attempts_total", provider, "success", amount=tries)
             self._add_times("request_duration_seconds", provider, one.durations)
             self._add_times("time_to_first_token_seconds", provider, one.first_tokens)
             self._add_times("overhead_seconds", provider, one.overheads)
@@ -437,25 +477,19 @@ class PrometheusMetrics:
     # -------------------------------------------------------------------------------------------- what is counted
 
     def _count_answer(self, tally: _Tally, item: _Answer) -> None:
-        provider, model, key, duration, waited, attempts, first, (usage, prices, models, time) = item
+        provider, model, key, duration, waited, attempt, first, (usage, prices, models, time) = item
         one = tally.providers.get(provider) or self._provider(tally, provider)
         one.answers += 1
         one.durations.add(duration)
-        if len(attempts) == 1 and attempts[0].error is None:
-            one.tries += 1
-            own = duration - waited - attempts[0].duration
-            if waited:
-                one.waits.add(waited)
-        else:
-            own = self._count_attempts(tally, one, provider, duration, waited, attempts)
+        own = duration - waited - attempt.duration
         one.overheads.add(own if own > 0 else 0.0)
+        if waited:
+            one.waits.add(waited)
         if first is not None:
             one.first_tokens.add(first)
         if key is not one.key:
             one.key = key
-            self._key_works(tally, provider, key)
-        if self._unnamed:
-            self._name_key(tally, None, attempts, key)
+            self._key_works(tally, provider, key, attempt.key)
         spent = tally.spent.get((provider, model))  # type: ignore[arg-type]  # None is not found
         if spent is None:
             spent = self._spent(tally, provider, model)
@@ -493,10 +527,10 @@ class PrometheusMetrics:
         one.overheads.add(own if own > 0 else 0.0)
         if first is not None:
             one.first_tokens.add(first)
-        if status == "success":
-            self._key_works(tally, provider, key)
+        if status == "success" and key is not None:
+            self._key_works(tally, provider, key, attempts[-1].key if attempts else "")
         if self._unnamed:
-            self._name_key(tally, call, attempts, key)
+            self._name_keys(tally, call, attempts, key)
         if tokens is not None:
             _add_tokens(tally, (name, self._models(model)), tokens, cost)
 
@@ -523,24 +557,27 @@ class PrometheusMetrics:
                 paused += attempt.waited
                 tally.add("retries_total", name, reason)
         limited = waited - paused
-        if limited > (_SHORTEST_WAIT if paused else 0.0):
+        if limited > (_INACCURACY + _INACCURATE_SHARE * paused if paused else 0.0):
             one.waits.add(limited)
         return own
 
     def _count_routed(
-        self, tally: _Tally, router: str, status: str, call: str | None, targets: tuple[tuple[str, str, str], ...] | None
+        self,
+        tally: _Tally,
+        router: str,
+        status: str,
+        call: str | None,
+        answered: tuple[str, ...],
+        steps: tuple[tuple[str, str, str], ...],
     ) -> None:
         """Count a call of a router; each of its targets is counted by itself."""
         name = self._providers(router)
         tally.add("router_requests_total", name, status)
-        second = self._hedges.pop((router, call), None) if self._hedges else None
-        if second is not None:
-            won = any(second in target.split(" > ") and outcome == "answered" for target, outcome, _ in targets or ())
-            tally.add("hedges_total", name, "true" if won else "false")
-
-    def _count_fallbacks(self, tally: _Tally, steps: tuple[tuple[str, str, str], ...]) -> None:
         for before, after, reason in steps:
             tally.add("fallbacks_total", self._providers(before), self._providers(after), reason)
+        second = self._hedges.pop((router, call), None) if self._hedges else None
+        if second is not None:
+            tally.add("hedges_total", name, "true" if second in answered else "false")
 
     def _note_hedge(self, tally: _Tally, router: str, call: str | None, target: str) -> None:
         if len(self._hedges) >= _MOST_OPEN:
@@ -590,32 +627,146 @@ class PrometheusMetrics:
         known = known or self._key_ids.get((name, shown))
         if known is not None:
             self._set_key(tally, name, known, up=False)
-        else:  # the end of the call may tell
-            if len(self._unnamed) >= _MOST_OPEN:
-                self._name_key(tally, next(iter(self._unnamed)), (), None)
-            self._unnamed[call] = (name, shown)
-
-    def _name_key(self, tally: _Tally, call: str | None, attempts: tuple[Attempt, ...], key: str | None) -> None:
-        """A call has ended in which a key was refused: its last attempt tells the id of the key it had."""
-        found = self._unnamed.pop(call, None)
-        if found is None:
             return
-        name, shown = found
-        if key is None or not attempts or attempts[-1].key not in ("", shown):
-            # It was another key. What is shown of this one tells it from others, too.
-            key = hashlib.sha256(f"{name}\0{shown}".encode("utf-8", "replace")).hexdigest()[:12]
-        if len(self._key_ids) < _MOST_KEYS:
-            self._key_ids[found] = key
-        self._set_key(tally, name, key, up=False)
+        if len(self._unnamed) >= _MOST_OPEN:
+            self._name_keys(tally, next(iter(self._unnamed)), (), None)
+        self._unnamed.setdefault(call, []).append((name, shown))  # the end of the call may tell
 
-    def _key_works(self, tally: _Tally, provider: str, key: str | None) -> None:
-        if key is not None:
-            self._set_key(tally, self._providers(provider), key, up=True)
+    def _name_keys(self, tally: _Tally, call: str | None, attempts: tuple[Attempt, ...], key: str | None) -> None:
+        """A call has ended in which keys were refused: its last attempt tells the id of the key it had."""
+        for name, shown in self._unnamed.pop(call, ()):
+            known = self._key_ids.get((name, shown))
+            if known is None and key is not None and attempts and attempts[-1].key in ("", shown):
+                known = key
+            if known is None:  # it was another key; what is shown of this one tells it from others, too
+                known = hashlib.sha256(f"{name}\0{shown}".encode("utf-8", "replace")).hexdigest()[:12]
+            self._note_key(name, shown, known)
+            self._set_key(tally, name, known, up=False)
+
+    def _note_key(self, name: str, shown: str, key: str) -> None:
+        if len(self._key_ids) < _MOST_KEYS or (name, shown) in self._key_ids:
+            self._key_ids[name, shown] = key
+
+    def _key_works(self, tally: _Tally, provider: str, key: str | None, shown: str) -> None:
+        """A call was answered with a key; ``shown`` is empty where there is only one."""
+        if key is None:
+            return
+        name = self._providers(provider)
+        if shown:
+            former = self._key_ids.get((name, shown))
+            if former != key:
+                if former is not None:  # it was refused before its id was known
+                    self._set_key(tally, name, former, up=True)
+                self._note_key(name, shown, key)
+        self._set_key(tally, name, key, up=True)
 
     def _set_key(self, tally: _Tally, provider: str, key: str, *, up: bool) -> None:
+        if not up and (one := tally.providers.get(provider)) is not None:
+            one.key = None  # its next answer is news
         if self._up.get((provider, key)) is not up and (label := self._keys(key)) != OTHER_NAME:
             self._up[provider, key] = up
             tally.levels["key_up", (provider, label)] = int(up)
 
 
 # ------------------------------------------------------------------------------------------------ events, in numbers
+
+
+def _facts(call: CallEnded) -> tuple[Any, ...]:
+    """What is counted of a call, without its answer."""
+    usage, tokens, cost = call.usage, None, 0.0
+    if isinstance(usage, Usage):
+        tokens = tuple(getattr(usage, f"{one}_tokens") or 0 for one in _TOKEN_TYPES)
+        cost = float(usage.cost or 0)
+    return (
+        call.provider,
+        call.model,
+        call.correlation_id,
+        call.outcome,
+        call.cached,
+        call.error_type,
+        (call.duration, call.waited, call.first_token),
+        call.attempts,
+        call.key_id,
+        tokens,
+        cost,
+    )
+
+
+def _route_facts(call: RouterCallEnded) -> tuple[Any, ...]:
+    """What is counted of a call of a router: the names of the targets that answered, and which one followed which."""
+    routing = getattr(call.response, "routing", None) or getattr(call.error, "routing", None)
+    answered: tuple[str, ...] = ()
+    steps: list[tuple[str, str, str]] = []
+    if routing is not None:
+        asked = list(routing.attempts)
+        answered = tuple(name for one in asked if one.outcome == "answered" for name in one.target.split(" > "))
+        if not call.path:  # a router inside another one has written into the same list
+            for before, after in pairwise(asked):
+                if not after.concurrent:
+                    reason = _reason(before.error or before.outcome)
+                    if before.error is None and before.outcome == "failed":
+                        reason = "declined"  # its answer was not accepted
+                    steps.append((before.target, after.target, reason))
+    return call.provider, call.outcome, call.correlation_id, answered, tuple(steps)
+
+
+def _reason(error: str | None) -> str:
+    """The class of an error as a label."""
+    if error is None:
+        return "success"
+    return error if error in _ERROR_CLASSES else OTHER_NAME
+
+
+def _add_tokens(tally: _Tally, names: tuple[str, str], tokens: Iterable[int], cost: float) -> None:
+    for kind, count in zip(_TOKEN_TYPES, tokens, strict=True):
+        if count:
+            tally.add("tokens_total", *names, kind, amount=count)
+    if cost > 0:
+        tally.add("cost_usd_total", *names, amount=cost)
+
+
+def _within_prometheus() -> bool:
+    """Whether this thread is inside prometheus_client, where it may hold a lock; so the garbage collector called."""
+    frame = sys._getframe(1)
+    while (caller := frame.f_back) is not None:
+        if caller.f_globals.get("__name__", "").partition(".")[0] == "prometheus_client":
+            return True
+        frame = caller
+    return False
+
+
+def _bounds(given: Sequence[float]) -> tuple[float, ...]:
+    """The bounds of buckets, without the infinite one.
+
+    Raises:
+        ConfigError: They are not ascending.
+    """
+    try:
+        bounds = tuple(float(one) for one in given)
+    except (TypeError, ValueError):
+        bounds = ()
+    if bounds and bounds[-1] == math.inf:
+        bounds = bounds[:-1]
+    if not bounds or bounds[0] <= 0 or not all(one < more for one, more in pairwise((*bounds, math.inf))):
+        raise ConfigError(
+            f"duration_buckets must be ascending numbers of seconds, not {given!r}.",
+            hint="duration_buckets=(0.1, 0.5, 1, 5, 30)",
+        )
+    return bounds
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+def dashboard() -> dict[str, Any]:
+    """A Grafana dashboard of these metrics, to be imported as JSON; it asks for its Prometheus data source."""
+    return cast(dict[str, Any], json.loads(_file("grafana_dashboard.json")))
+
+
+def alert_rules() -> str:
+    """Alert rules for Prometheus, a YAML file for its ``rule_files``."""
+    return _file("alert_rules.yml")
+
+
+def _file(name: str) -> str:
+    return resources.files("provider_kit.observability").joinpath(name).read_text("utf-8")

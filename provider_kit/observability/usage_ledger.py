@@ -13,9 +13,9 @@ from typing import Any
 from attrs import define, frozen
 
 from provider_kit.errors import ConfigError, StoreError
+from provider_kit.model.call_events import CallEnded
 from provider_kit.model.chat import Attempt
 from provider_kit.model.did_you_mean import did_you_mean
-from provider_kit.model.events import CallEnded
 from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.usage import Usage
 from provider_kit.stores.sqlite_usage import SQLiteUsage, dollars, picodollars

@@ -26,11 +26,12 @@ from provider_kit.engine.call import Call
 from provider_kit.engine.handler import CallNext, End, Reply
 from provider_kit.engine.plugin import LOGGING, Plugin
 from provider_kit.errors import CallCancelledError, ConfigError, MissingDependencyError, ProviderKitError
+from provider_kit.model.call_events import CallEnded, RouterCallEnded, ToolCallEnded
 from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse
 from provider_kit.model.did_you_mean import did_you_mean
-from provider_kit.model.events import CallEnded, RouterCallEnded, ToolCallEnded
 from provider_kit.model.fault_domains import error_type
 from provider_kit.model.json_text import dumps_text
+from provider_kit.model.usage import Usage
 from provider_kit.observability.labels import BoundedNames
 from provider_kit.plugins.otel_attributes import (
     DURATIONS,
@@ -66,6 +67,10 @@ _OPT_IN = {
     "gen_ai_1_41": "genai_1_41",
     "openinference": "openinference",
 }
+#: The operations that are inferences; embeddings are not.
+_INFERENCES = ("chat", "stream")
+_NOTHING_KNOWN = Usage()
+_NONE_USED = (("unknown", 0),)
 #: Models, and sets of names, that are told apart.
 _MOST_MODELS, _MOST_SETS = 200, 2000
 
@@ -97,6 +102,9 @@ class _TracedHeaders(dict[str, str]):
 
     __slots__ = ("given", "live")
 
+    given: Mapping[str, str] | None
+    live: _Live
+
     def __init__(self, given: Mapping[str, str] | None, live: _Live) -> None:
         if type(given) is _TracedHeaders:
             given = given.given
@@ -127,8 +135,8 @@ class OpenTelemetry(Plugin):
     """Spans, metrics and events of each call, for OpenTelemetry.
 
     Register it with a client, a router, or both: a call of a router is a span around those of its targets. An attempt
-    that failed, and a function that was called for the model, has a span of its own. The span is the current one while a
-    call is made; while a stream is read it is yours to choose.
+    that failed, and a function that was called for the model, has a span of its own. The span is the current one until
+    a call has its answer, or a stream its first content.
 
     Args:
         tracer_provider: Default: the global one.
@@ -312,12 +320,15 @@ class OpenTelemetry(Plugin):
                 cancelled = left or isinstance(error, CallCancelledError) or _is_exit(error)
                 kind = "caller_cancelled" if cancelled else None if error is None else error_type(error)
                 attributes = {} if kind is None else {"error.type": kind}
-                _read(attributes, self._profile.response, answer if isinstance(answer, ChatResponse) else None)
+                if isinstance(answer, ChatResponse):
+                    self._profile.response.read(answer, attributes)
                 span.set_attributes(attributes)
             else:
                 cancelled = event.outcome == "cancelled"
                 self._describe(span, event, live.is_router)
                 self._attempts(live.context, event)
+                if error is not None and event.outcome == "success":  # other middleware did not like the answer
+                    span.set_attribute("error.type", error_type(error))
             if error is not None and not cancelled:
                 span.set_status(self._failed(_text_of(error)))
         span.end(now)
@@ -348,14 +359,19 @@ class OpenTelemetry(Plugin):
             attributes["provider_kit.correlation_id"] = event.correlation_id
         request = event.request
         if type(request) is ChatRequest:
-            _read(attributes, profile.request, request)
+            profile.request.read(request, attributes)
+            if profile.parameters is not None:
+                attributes.update(profile.parameters(request))
         if event.operation == "stream":
-            _read(attributes, profile.stream, event)
-        _read(attributes, profile.response, answer)
+            profile.stream.read(event, attributes)
+        if answer is not None:
+            profile.response.read(answer, attributes)
         if event.cached:
             attributes["provider_kit.cache"] = "hit"
         elif not is_router:  # else the tokens of its targets would count twice
-            _read(attributes, profile.usage, event.usage)
+            usage = event.usage
+            if usage is not None:
+                profile.usage.read(usage, attributes)
         if event.outcome != "success":
             attributes["error.type"] = event.error_type
             status = getattr(event.error, "status_code", None)
@@ -472,7 +488,7 @@ class OpenTelemetry(Plugin):
         if type(event) is RouterCallEnded:
             return
         self._meters.call(event, context)
-        if self._tells_details and event.operation in OPERATIONS:
+        if self._tells_details and event.operation in _INFERENCES:
             shown, attributes = self._beginning(event.operation, event.model, False)[1], self._facts(event, False)
             content = self._profile.content(event.request, event.response) if self._in_events else {}
             self._logs.emit(
@@ -488,7 +504,7 @@ class OpenTelemetry(Plugin):
         attributes: dict[str, Any] = {profile.operation: shown}
         if profile.kind is not None:
             attributes[profile.kind] = profile.kinds[shown]
-        _read(attributes, profile.tool, event)
+        profile.tool.read(event, attributes)
         failed = None
         if event.outcome != "success":
             failed = attributes["error.type"] = (
@@ -498,7 +514,7 @@ class OpenTelemetry(Plugin):
             attributes["provider_kit.correlation_id"] = event.correlation_id
         if self._in_spans:
             content: dict[str, Any] = {}
-            _read(content, profile.tool_content, event)
+            profile.tool_content.read(event, content)
             attributes.update({name: _flat(value) for name, value in content.items()})
         context = self._get_current()
         span = self._past_span(context, f"{shown} {event.tool}", self._internal, attributes, event.started)
@@ -572,7 +588,7 @@ class _Meters:
         if event.cached:
             return
         labels = self._labels_of(event)
-        inference = event.operation in OPERATIONS
+        inference = event.operation in _INFERENCES
         for instrument, _ in self._duration if inference else self._other:
             instrument.record(event.duration, labels.all, context)
         if not inference:
@@ -585,26 +601,30 @@ class _Meters:
             if timings is not None and timings.between_chunks is not None:
                 for instrument, _ in self._chunk:
                     instrument.record(timings.between_chunks, labels.all, context)
-        usage = event.usage
+        self._tokens(event, event.usage or _NOTHING_KNOWN, labels, context)
+
+    def _tokens(self, event: CallEnded, usage: Usage, labels: _Labels, context: Any) -> None:
+        split: dict[str, tuple[tuple[str, int], ...]] = {}
         for side, instruments in self._sides:
-            count = None if usage is None else usage.prompt_tokens if side == "input" else usage.completion_tokens
+            if side == "input":
+                count, holders = usage.prompt_tokens, event.request.messages
+            else:
+                message = getattr(event.response, "message", None)
+                count, holders = usage.completion_tokens, () if message is None else (message,)
+            # Also of a failure that used nothing: so say the conventions.
+            by_kind = split[side] = _NONE_USED if count is None else modalities(holders, usage, side, count)
             for instrument, divided_by in instruments:
                 if divided_by == "modality":
-                    # Also of a failure that used nothing: so say the conventions.
-                    split = (
-                        [("unknown", 0)] if count is None else modalities(event.request, event.response, usage, side)
-                    )
-                    for kind, number in split:
+                    for kind, number in by_kind:
                         instrument.add(number, labels.by_modality[kind], context)
                 elif count is not None:
                     instrument.record(count, labels.by_type[side] if divided_by == "type" else labels.all, context)
-        if usage is not None:
-            for name, side, instruments in self._parts:
-                count = getattr(usage, name)
-                if count:
-                    kind = modalities(event.request, event.response, usage, side)
-                    for instrument, _ in instruments:
-                        instrument.add(count, labels.by_modality[kind[0][0] if len(kind) == 1 else "unknown"], context)
+        for name, side, instruments in self._parts:
+            part = getattr(usage, name)
+            if part:
+                kind = split[side][0][0] if len(split[side]) == 1 else "unknown"
+                for instrument, _ in instruments:
+                    instrument.add(part, labels.by_modality[kind], context)
 
     def _labels_of(self, event: CallEnded) -> _Labels:
         model = self._models(event.model)
@@ -721,15 +741,6 @@ def _server_attributes(profile: Profile, provider: str, base_url: str) -> dict[s
     if server is not None:
         found["server.address"], found["server.port"] = server
     return found
-
-
-def _read(attributes: dict[str, Any], rows: Any, source: Any) -> None:
-    """Set what a source has of the attributes in a table."""
-    if source is not None:
-        for name, find in rows:
-            value = find(source)
-            if value is not None:
-                attributes[name] = value
 
 
 def _flat(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from provider_kit.engine.call import Call
 from provider_kit.engine.handler import End
 from provider_kit.errors import CallCancelledError, ProviderKitError
-from provider_kit.model.events import CallOutcome, RouterCallEnded
+from provider_kit.model.call_events import CallOutcome, RouterCallEnded
 from provider_kit.routing.router_parts import RouterParts
 
 __all__ = ["ended", "live_ended"]

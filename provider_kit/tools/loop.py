@@ -22,7 +22,6 @@ from provider_kit.errors import (
 )
 from provider_kit.model.chat import ChatResponse, Outcome, lost_usage
 from provider_kit.model.conversation import with_distinct_ids
-from provider_kit.model.events import ToolCallEnded
 from provider_kit.model.inputs import open_conversation
 from provider_kit.model.json_text import canonical
 from provider_kit.model.messages import Message, ToolCall
@@ -48,7 +47,7 @@ from provider_kit.tools.run_events import (
     ToolStarted,
 )
 from provider_kit.tools.settings import StepPlan, take_settings
-from provider_kit.tools.tool_events import ToolEvents
+from provider_kit.tools.tool_events import tool_events
 
 __all__ = ["Run"]
 
@@ -378,14 +377,6 @@ class Run:
 
     # -------------------------------------------------------------------------------------------- calling
 
-    def _tool_events(self) -> ToolEvents | None:
-        """Where the calls of this step are reported, if anybody listens."""
-        bus, reply = self.asking.events, self.reply
-        if bus is None or not bus.listens_to(ToolCallEnded):
-            return None
-        model, id = (None, "") if reply is None else (reply.model, reply.correlation_id or "")
-        return ToolEvents(bus, self.asking.runtime, model, id)
-
     async def _call(self, action: Action) -> AsyncGenerator[RunEvent, None]:
         """Run the calls that can run; their results become part of the conversation, in the order of the calls."""
         if not self.steps:  # the calls of an earlier run
@@ -405,7 +396,7 @@ class Run:
             self.settings.on_tool_error,
             self.settings.ledger,
             self.decisions,
-            self._tool_events(),
+            tool_events(self.asking, self.reply),
         )
         done = executor.finished
         if self.live:

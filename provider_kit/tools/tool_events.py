@@ -8,11 +8,13 @@ from typing import Any
 from attrs import define
 
 from provider_kit.engine.events import EventBus
-from provider_kit.model.events import ToolCallEnded
+from provider_kit.model.call_events import ToolCallEnded
+from provider_kit.model.chat import ChatResponse
+from provider_kit.structured.verbs import Asking
 from provider_kit.tools.result import ToolOutcome
 from provider_kit.transports.base import Runtime
 
-__all__ = ["ToolEvents"]
+__all__ = ["ToolEvents", "tool_events"]
 
 
 @define(eq=False)
@@ -48,3 +50,17 @@ class ToolEvents:
             arguments=arguments,
             result=outcome.result.content,
         )
+
+
+def tool_events(asking: Asking, reply: ChatResponse[Any] | None) -> ToolEvents | None:
+    """Where the calls of a step are reported, if anybody listens.
+
+    Args:
+        asking: The verbs.
+        reply: The answer that wants the calls.
+    """
+    bus = asking.events
+    if bus is None or not bus.listens_to(ToolCallEnded):
+        return None
+    model, id = (None, "") if reply is None else (reply.model, reply.correlation_id or "")
+    return ToolEvents(bus, asking.runtime, model, id)

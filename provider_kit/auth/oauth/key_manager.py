@@ -329,9 +329,10 @@ class OAuthKeyManager(SyncAsyncMixin):
                 await call_user(transport, callback, name, what="on_decommissioned")
         return over
 
-    def attach_events(self, bus: Any) -> None:
-        """Pass events about the credentials on to the event bus of a client."""
-        self._watch.attach(bus)
+    @property
+    def watch(self) -> CredentialWatch:
+        """What tells of its credentials; the event buses of clients can be attached to it."""
+        return self._watch
 
     # -------------------------------------------------------------------------------------------- metrics
 
