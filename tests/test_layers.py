@@ -31,6 +31,8 @@ MAY_WAIT_TOO = (
     # They take a lock only if it is free, and ask which thread they are in: the garbage collector may call them.
     ("observability", "prometheus"),
     ("plugins", "opentelemetry"),
+    ("plugins", "otel_live"),
+    ("plugins", "otel_metrics"),
 )
 
 

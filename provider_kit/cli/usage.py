@@ -96,8 +96,8 @@ def _print_table(by: str, sums: list[UsageSum], total: UsageSum) -> None:
     by_cost = any(one.cost for one in sums)
     sizes = [float(one.cost if by_cost else one.tokens) for one in sums]
     most = max(sizes) or 1.0
-    heads = [by, "calls", "failed", "left", "cached", "in", "out", "cost", "cost" if by_cost else "tokens"]
-    widths = (24, 7, 7, 7, 7, 12, 12, 14, 0)
+    heads = [by, "attempts", "failed", "left", "cached", "in", "out", "cost", "cost" if by_cost else "tokens"]
+    widths = (24, 9, 7, 7, 7, 12, 12, 14, 0)
     rows = [[*_cells(one), _bar(size / most)] for one, size in zip(sums, sizes, strict=True)]
     rows.append([*_cells(total), ""])
     if not is_terminal(sys.stdout):

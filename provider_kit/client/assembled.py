@@ -74,7 +74,7 @@ class AssembledClient(Verbs):
     def _use(self, engine: Engine) -> None:
         self._engine = engine
         self._bus = engine.parts.events
-        self._handler = LayeredHandler(engine, self._middleware, self._plugins.chain)
+        self._handler = LayeredHandler(engine, self._middleware, self._plugins.chain, events=self._bus)
 
     @property
     def _admission(self) -> Admission:

@@ -11,7 +11,7 @@ from provider_kit.policies.retry import Backoff
 from provider_kit.transports.drive import run_to_completion
 
 if TYPE_CHECKING:
-    from provider_kit.engine.handler import Handler
+    from provider_kit.engine.middleware import LayeredHandler
     from provider_kit.transports.base import Transport
 
 __all__ = ["HealthVerbs"]
@@ -26,7 +26,7 @@ class HealthVerbs:
     _tested: TestResult | None = None
 
     if TYPE_CHECKING:
-        _handler: Handler
+        _handler: LayeredHandler
 
         def _blocking(self) -> Transport: ...
         def _asyncio(self) -> Transport: ...

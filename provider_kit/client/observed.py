@@ -9,7 +9,7 @@ from provider_kit.errors import ConfigError
 if TYPE_CHECKING:
     from provider_kit.engine.events import EventBus
     from provider_kit.engine.handler import Handler
-    from provider_kit.engine.middleware import MiddlewareChain
+    from provider_kit.engine.middleware import LayeredHandler, MiddlewareChain
     from provider_kit.observability.metrics import Metrics
     from provider_kit.plugins.manager import PluginManager
 
@@ -19,7 +19,7 @@ __all__ = ["Observed"]
 class Observed:
     """The parts that watch and change calls. What is made by ``with_options`` shares them."""
 
-    _handler: Handler
+    _handler: LayeredHandler
     _bus: EventBus
     _middleware: MiddlewareChain
     _plugins: PluginManager

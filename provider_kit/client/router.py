@@ -188,7 +188,7 @@ class Router(Verbs):
         self._router.aliases.update(self._aliases_of(aliases))
         self._plugins.attach(name, bus, self._router.estimate)
         self._middleware = MiddlewareChain(middleware_of(middleware))
-        self._handler = LayeredHandler(self._router, self._middleware, self._plugins.chain)
+        self._handler = LayeredHandler(self._router, self._middleware, self._plugins.chain, events=bus)
         self._transports = _transports_of(made[0])
 
     @staticmethod

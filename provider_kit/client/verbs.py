@@ -17,7 +17,7 @@ from provider_kit.engine.arguments import check_cancel, check_embedding, check_t
 from provider_kit.engine.call import Call, deadline_of
 from provider_kit.engine.correlation import new_correlation_id
 from provider_kit.engine.handler import Handler
-from provider_kit.engine.middleware import check_middleware, layered
+from provider_kit.engine.middleware import check_middleware
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatRequest, ChatResponse
@@ -241,7 +241,7 @@ class Verbs(Observed, RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, Sync
         if "middleware" not in options:
             return self._handler
         given = options["middleware"] or ()
-        return layered(self._handler, map(check_middleware, given if isinstance(given, (list, tuple)) else (given,)))
+        return self._handler.layered(map(check_middleware, given if isinstance(given, (list, tuple)) else (given,)))
 
     async def _ask(self, call: Call) -> Any:
         """Return the whole answer to a call."""

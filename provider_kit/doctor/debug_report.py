@@ -52,7 +52,7 @@ class DebugReport:
         sockets = "unknown" if found.sockets is None else str(found.sockets)
         lines = [
             f"provider_kit: {self.clients} clients, {len(self.calls)} calls in flight, {self.waiting} of them waiting",
-            f"connections: {found.busy_connections} in use by asyncio, {found.idle_connections} idle; "
+            f"connections: {found.idle_connections} idle, {found.busy_connections} in use by asyncio; "
             f"sessions: {found.sessions}; sockets of the process: {sockets}",
             f"threads: {', '.join(found.threads) or 'none'}",
             f"tasks: {len(found.tasks)}",

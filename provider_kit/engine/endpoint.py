@@ -48,7 +48,7 @@ from provider_kit.policies.response_cache import vary_headers
 from provider_kit.providers.base import Provider
 from provider_kit.transports.runtime_blocking import BlockingRuntime
 from provider_kit.wire.http import CORRELATION_HEADER, HttpRequest, HttpResponse, is_loopback, join_url
-from provider_kit.wire.merging import deep_merge, merge_headers
+from provider_kit.wire.merging import checked_headers, deep_merge, merge_headers, over
 from provider_kit.wire.redaction import MaskedStr, is_secret_header, looks_secret, redact, redact_value, texts_of
 
 __all__ = ["Endpoint", "PreparedRequest"]
@@ -66,7 +66,7 @@ class PreparedRequest:
     url: str
     body: bytes | None = field(repr=False)
     headers: Mapping[str, str] | None = field(repr=False)
-    extra_headers: Mapping[str, str] | None = field(repr=False)
+    extra_headers: Mapping[str, str | None] | None = field(repr=False)
 
 
 class Endpoint:
@@ -301,9 +301,8 @@ class Endpoint:
             url = join_url(self.base_url, call.path, query)
         else:
             url = self._urls.get(call.path) or self._remember(call.path)
-        if extra_headers:
-            merge_headers({}, extra_headers)  # raises for headers that cannot be sent
-        return PreparedRequest(call.method, url, body, call.headers, extra_headers)
+        added = checked_headers(extra_headers) if extra_headers else None
+        return PreparedRequest(call.method, url, body, call.headers, added)
 
     def _elsewhere(self, call: WireRequest) -> str:
         """An address on the same host, beside the base URL."""
@@ -327,7 +326,7 @@ class Endpoint:
                 # The one header that is a list, of which the client may have sent a part.
                 sent[name] = f"{sent[name]},{value}" if name == "anthropic-beta" and name in sent else value
         if prepared.extra_headers:
-            sent = merge_headers(sent, prepared.extra_headers)
+            sent = over(sent, prepared.extra_headers)
         request = HttpRequest(prepared.method, prepared.url, sent, prepared.body, key)
         signer = self.provider.signer
         return request if signer is None else self._signed(signer.sign(request, key, now), key)

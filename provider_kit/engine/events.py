@@ -22,6 +22,8 @@ Sink = Callable[[Event], object] | Callable[[Event], Awaitable[object]]
 _LOG = logging.getLogger("provider_kit")
 #: Routers whose sinks are remembered together with those of a client.
 _MOST_JOINED = 100
+#: What a mistake in a sink of this library itself would raise.
+_MISTAKES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
 
 
 class Source(Protocol):
@@ -138,7 +140,9 @@ class EventBus:
         for sink in self.sinks_for(type(event)) if sinks is None else sinks:
             try:
                 sink(event)
-            except Exception:
+            except Exception as error:
+                if getattr(sink, "is_own", False) and not isinstance(error, _MISTAKES):
+                    raise  # the time limit of a job, which a signal raised while it was here
                 _LOG.exception("A sink failed on the event %r; the call is not affected.", event.name)
 
     def check_world(self, runtime: Runtime) -> None:

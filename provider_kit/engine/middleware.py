@@ -7,12 +7,17 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
 from provider_kit.engine.call import Call
+from provider_kit.engine.events import EventBus
 from provider_kit.engine.handler import Handler, Middleware, Reply
 from provider_kit.errors import ConfigError, ProviderKitError
+from provider_kit.model.call_events import CallEnded, CallOutcome, RouterCallEnded
 from provider_kit.model.chat import Attempt
 from provider_kit.policies.after_fork import ForkSafeLock
 
-__all__ = ["LayeredHandler", "MiddlewareChain", "check_middleware", "layered"]
+__all__ = ["LayeredHandler", "MiddlewareChain", "check_middleware"]
+
+#: What the end of a reply means for its call.
+_OUTCOMES: dict[str, CallOutcome] = {"complete": "success", "failed": "error", "left": "cancelled"}
 
 
 class MiddlewareChain:
@@ -122,14 +127,16 @@ class LayeredHandler:
     Args:
         inner: The handler itself.
         chains: The middleware around it, the outermost chain first.
+        events: The event bus, for calls that end before the handler is reached.
     """
 
     #: Answers a call; replaced whenever a chain changes, so that without middleware there is no layer at all.
     handle: Callable[[Call], Coroutine[Any, Any, Reply]]
 
-    def __init__(self, inner: Handler, *chains: MiddlewareChain) -> None:
+    def __init__(self, inner: Handler, *chains: MiddlewareChain, events: EventBus) -> None:
         self._inner = inner
         self._chains = chains
+        self._events = events
         self.arrange()
         for chain in chains:
             chain.attach(self)
@@ -138,15 +145,51 @@ class LayeredHandler:
         """Put the layers together."""
         handler = self._inner
         for chain in reversed(self._chains):
-            handler = layered(handler, chain)
+            handler = self.layered(chain, handler)
         self.handle = handler.handle
 
+    def layered(self, middleware: Iterable[Middleware], handler: Handler | None = None) -> Handler:
+        """A handler, itself by default, in further middleware, the outermost first."""
+        made: Handler = self if handler is None else handler
+        for one in reversed(tuple(middleware)):
+            made = _Layer(one, made, self._ended_here)
+        return made
 
-def layered(handler: Handler, middleware: Iterable[Middleware]) -> Handler:
-    """A handler in middleware, the outermost first."""
-    for one in reversed(tuple(middleware)):
-        handler = _Layer(one, handler)
-    return handler
+    def _ended_here(self, call: Call, reply: Reply | None, error: ProviderKitError | None) -> None:
+        """A call has an answer, or an error, without having reached the handler: it counts all the same."""
+        events = self._events
+        if error is not None:
+            error.correlation_id = call.correlation_id
+        if not events.sinks_for(RouterCallEnded if events.is_router else CallEnded):
+            return
+        if reply is None:
+            self._tell_end(call, "error", None, error)
+        else:
+            reply.on_end(lambda end: self._tell_end(call, _OUTCOMES[end.how], end.response, None))
+
+    def _tell_end(self, call: Call, outcome: CallOutcome, response: Any, error: ProviderKitError | None) -> None:
+        events, runtime = self._events, call.runtime
+        duration = runtime.now() - call.started
+        kind = RouterCallEnded if events.is_router else CallEnded
+        events.end(
+            kind(
+                runtime.time(),
+                events.provider,
+                call.model,
+                call.operation,
+                call.correlation_id,
+                error,
+                outcome,
+                duration,
+                None,
+                0.0,
+                call.request,
+                response,
+                (),
+                cached=outcome == "success",
+                tags=call.tags,
+            )
+        )
 
 
 def check_middleware(given: Any) -> Middleware:
@@ -182,11 +225,17 @@ def _find(members: tuple[Middleware, ...], existing: Middleware | str) -> int:
 class _Layer:
     """One middleware before a handler."""
 
-    __slots__ = ("_inner", "_middleware")
+    __slots__ = ("_ended_here", "_inner", "_middleware")
 
-    def __init__(self, middleware: Middleware, inner: Handler) -> None:
+    def __init__(
+        self,
+        middleware: Middleware,
+        inner: Handler,
+        ended_here: Callable[[Call, Reply | None, ProviderKitError | None], object],
+    ) -> None:
         self._middleware = middleware
         self._inner = inner
+        self._ended_here = ended_here
 
     async def handle(self, call: Call) -> Reply:
         onward = _CallNext(self._inner, self._middleware)
@@ -199,11 +248,20 @@ class _Layer:
                 raise self._mistake(reply)
             if reply.state is not None:
                 await reply.start()
+            if not onward.called:
+                self._ended_here(call, reply, None)
             return reply
-        except BaseException:
+        except BaseException as error:
             # An error that is kept must hold neither socket nor slot.
             for reply in onward.replies:
                 await reply.aclose()
+            if not onward.called and isinstance(error, ProviderKitError):
+                self._ended_here(call, None, error)
+            elif type(error) is RuntimeError and call.runtime.kind == "blocking":
+                error.add_note(
+                    f"In the middleware {name_of(self._middleware)}: in a blocking call it may await nothing but "
+                    "call_next and call.runtime.sleep()."
+                )
             raise
 
     def _not_asynchronous(self, made: Any) -> ConfigError:
@@ -232,13 +290,15 @@ class _Layer:
 class _CallNext:
     """The ``call_next`` of one handling; records what it was answered, and passes the attempts on to the next try."""
 
-    __slots__ = ("_inner", "_middleware", "_tried", "replies")
+    __slots__ = ("_inner", "_middleware", "_tried", "called", "replies")
 
     def __init__(self, inner: Handler, middleware: Middleware) -> None:
         self._inner = inner
         self._middleware = middleware
         self._tried: Reply | ProviderKitError | None = None
         self.replies: tuple[Reply, ...] = ()
+        #: Whether the call was passed on.
+        self.called = False
 
     async def __call__(self, call: Call) -> Reply:
         if type(call) is not Call:
@@ -246,6 +306,7 @@ class _CallNext:
                 f"The middleware {name_of(self._middleware)} passed on a {type(call).__name__}, not a Call.",
                 hint="await call_next(call), or await call_next(call.replace(request=…)).",
             )
+        self.called = True
         if self._tried is not None:
             call = call.replace(earlier=_attempts_of(self._tried) or call.earlier)
         try:

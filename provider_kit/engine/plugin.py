@@ -26,6 +26,8 @@ class PluginContext:
     call: Call
     #: The plugin's settings: those it was given, overridden by ``extension_config`` of the call.
     config: Mapping[str, Any]
+    #: Name of the provider, or of the router.
+    provider: str = ""
     _estimate: Callable[[ChatRequest], CostEstimate] | None = field(default=None, repr=False)
     #: What the plugin keeps for the time of the call.
     state: dict[str, Any] = field(factory=dict)

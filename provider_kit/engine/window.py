@@ -8,6 +8,7 @@ from provider_kit.model.chat import ChatRequest
 from provider_kit.model.file_types import is_plain_text
 from provider_kit.model.media import Document
 from provider_kit.transports.base import Runtime
+from provider_kit.wire.merging import TRACE_HEADERS
 
 __all__ = ["characters_of", "check_window", "too_long"]
 
@@ -45,7 +46,8 @@ def check_window(request: ChatRequest, endpoint: Endpoint, dialect: str, runtime
 def too_long(request: ChatRequest, endpoint: Endpoint, dialect: str) -> tuple[int, int] | None:
     """Whether a conversation is known not to fit: its estimated tokens and the window; ``None`` if it may fit."""
     directory = endpoint.directory
-    if request.extra_headers or request.extra_body or endpoint.config.headers or endpoint.config.options.get("beta"):
+    own = request.extra_headers and any(str(name).lower() not in TRACE_HEADERS for name in request.extra_headers)
+    if own or request.extra_body or endpoint.config.headers or endpoint.config.options.get("beta"):
         return None  # fields of the caller's own may enlarge the window
     size = characters_of(request)
     if size < _SMALL and not directory.overrides:

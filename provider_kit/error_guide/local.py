@@ -152,12 +152,18 @@ ENTRIES = (
     Entry(
         "budget_exceeded",
         ("BudgetExceededError",),
-        "A run used up its Budget, or has a limit of cost for a model whose price is not known.",
+        "A run used up its Budget, a BudgetPlugin refused a call, or a price is not known where cost is limited.",
         False,
-        ("The task needs more than the budget allows.", "No price is known for the model."),
+        (
+            "The task needs more than the budget allows.",
+            "Without max_tokens, a BudgetPlugin reserves for the longest answer of the model.",
+            "No price is known for the model.",
+        ),
         (
             "error.limit names the limit, error.result what was reached.",
             "Go on with a larger Budget: run(error.result.messages, tools=…, budget=Budget(tokens=50_000)).",
+            "With a BudgetPlugin: pass max_tokens=, raise the budget, or wait for the next window; "
+            "client.plugins['budget'].status(owner) tells what is left.",
             "Where no price is known, state it in model_overrides, or limit tokens instead.",
         ),
         ("Give every unattended run a Budget.",),

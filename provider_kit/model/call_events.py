@@ -159,7 +159,7 @@ class ToolCallEnded(Event):
 
 
 def sink(*kinds: type[Event]) -> Callable[[Callable[[Any], object]], Callable[[Any], object]]:
-    """Mark a function for ``on_event`` that receives only events of these classes.
+    """Mark a function for ``on_event`` that receives only events of these classes; at a router, also its targets'.
 
     Example:
         >>> from provider_kit import CallEnded, Client, sink
@@ -172,6 +172,7 @@ def sink(*kinds: type[Event]) -> Callable[[Callable[[Any], object]], Callable[[A
 
     def mark(function: Callable[[Any], object]) -> Callable[[Any], object]:
         function.wanted_events = frozenset(kinds)  # type: ignore[attr-defined]  # read by the event bus
+        function.follows_targets = True  # type: ignore[attr-defined]
         return function
 
     return mark

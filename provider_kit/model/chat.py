@@ -237,6 +237,21 @@ class Chunk:
         return bool(self.text or self.thinking or self.tool_calls or self.refusal or self.parts or self.citations)
 
 
+class _Once:
+    """Reads a usage once, whoever asks first."""
+
+    __slots__ = ("_found", "_read")
+
+    def __init__(self, read: Callable[[], Usage]) -> None:
+        self._read = read
+        self._found: Usage | None = None
+
+    def __call__(self) -> Usage:
+        if self._found is None:
+            self._found = self._read()
+        return self._found
+
+
 def _known(usage: Usage | Callable[[], Usage]) -> Usage:
     return usage if isinstance(usage, Usage) else usage()
 
@@ -364,6 +379,8 @@ class ChatResponse(Generic[T_co]):
         for attempt in self.attempts:
             if attempt.may_be_billed:
                 return None
+        if type(self._usage) is partial:
+            self._usage = _Once(self._usage)
         time = self.attempts[-1].started if self.attempts else self.created
         return self._usage, prices[0], (self.model, prices[1]), time
 

@@ -76,6 +76,8 @@ class Metrics(_Numbers):
     """
 
     wanted_events = _COUNTED
+    #: What is raised in it and is no mistake of its own belongs to the caller.
+    is_own = True
     follows_targets = True
 
     def __init__(self, router: str = "") -> None:
@@ -159,7 +161,8 @@ class Metrics(_Numbers):
     def _note_error(self, event: CallEnded) -> None:
         kind = event.error_type or ""
         known = self._errors.get(kind)
-        text = str(event.error)[:300]
+        error = event.error
+        text = "" if error is None else f"{type(error).__name__}: {error.message}"[:300]
         count = 1 if known is None else known.count + 1
         self._errors[kind] = ErrorSummary(kind, count, text, event.provider, event.model, event.time)
 
@@ -192,11 +195,15 @@ class Metrics(_Numbers):
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in _FIELDS:
-            raise AttributeError(name)
+            raise AttributeError(f"metrics have no {name!r}; latencies are in .latency and .first_token: .latency.p95")
         return getattr(self.snapshot().total, name)
 
     def __dir__(self) -> Iterable[str]:
         return sorted({*super().__dir__(), *_FIELDS})
+
+    def __repr__(self) -> str:
+        total = self.snapshot().total
+        return f"<Metrics {total.request_count} calls, {total.error_count} errors, {total.tokens_used} tokens>"
 
     def provider(self, name: str) -> CallMetrics:
         """The numbers of one provider."""

@@ -103,7 +103,9 @@ class UsageLedger:
         return f"<UsageLedger {self.path}>"
 
     def __call__(self, event: CallEnded) -> None:
-        """Write the rows of a call."""
+        """Write the rows of a call; one that was refused before anything was sent has none."""
+        if event.outcome == "error" and not event.attempts:
+            return
         if len(self._waiting) >= _MOST_WAITING:
             self._lost += 1
             self._waiting.popleft()

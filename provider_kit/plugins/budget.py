@@ -12,7 +12,7 @@ from typing import Any, Literal
 from attrs import frozen
 
 from provider_kit.engine.handler import CallNext, End, Reply
-from provider_kit.engine.plugin import SECURITY, Plugin, PluginContext
+from provider_kit.engine.plugin import Plugin, PluginContext
 from provider_kit.errors import BudgetExceededError, ConfigError
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.json_text import loads
@@ -67,7 +67,8 @@ class BudgetPlugin(Plugin):
 
     name = "budget"
     description = "Keeps spending within budgets."
-    priority = SECURITY + 10
+    #: Inside of what changes requests, such as default settings.
+    priority = 850
     required = True
 
     def __init__(
@@ -287,8 +288,11 @@ class BudgetPlugin(Plugin):
         error = BudgetExceededError(
             f"The budget {what} for this {self.window} does not suffice: the call may need {', '.join(needed)}.",
             limit="cost" if most[1] is not None else "tokens",
-            hint="Raise the budget, wait for the next window, or pass a smaller max_tokens.",
+            hint="Raise the budget, wait for the next window, or pass a smaller max_tokens."
+            if getattr(context.request, "max_tokens", None)
+            else "Pass max_tokens=: without it the longest answer of the model counts. Or raise the budget.",
         )
+        error.provider = context.provider
         error.model, error.operation = context.model, context.operation
         return error
 

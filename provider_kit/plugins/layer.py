@@ -95,7 +95,9 @@ class PluginLayer:
         if self._manager.unready:
             await self._manager.make_ready()
         own = call.extension_config.get(self.name)
-        context = PluginContext(call, {**self._config, **own} if own else self._config, self._manager.estimate)
+        context = PluginContext(
+            call, {**self._config, **own} if own else self._config, self._provider, self._manager.estimate
+        )
         hooks, plugin = self._hooks, self._plugin
         if "pre_request" in hooks:
             made = await self.call_hook("pre_request", context)

@@ -101,6 +101,7 @@ class PluginManager:
             )
         if not plugin.name or not isinstance(plugin.name, str):
             raise ConfigError(f"The plugin {type(plugin).__name__} has no name.", hint='name = "my-plugin"')
+        _check_hooks(plugin)
         if any(one.name == plugin.name for one in self):
             raise ConfigError(f"There are two plugins named {plugin.name!r}.", hint="Give one of them another name.")
         try:
@@ -292,6 +293,20 @@ class _Selection:
 
     def __init__(self, manager: PluginManager) -> None:
         self.on_event = manager.tell_selected
+
+
+def _check_hooks(plugin: Plugin) -> None:
+    """Refuse a method whose name is nearly that of a hook, and which would never be called.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    hooks = {name for name in dir(Plugin) if name.startswith(("pre_", "post_", "on_"))}
+    for name in dir(type(plugin)):
+        if name.startswith(("pre_", "post_", "on_")) and name not in hooks:
+            meant = did_you_mean(name, hooks).strip()
+            if meant:
+                raise ConfigError(f"The plugin {plugin.name} has {name}(), which is no hook.", hint=meant)
 
 
 def _with_settings(given: Any) -> tuple[Any, Mapping[str, Any]]:

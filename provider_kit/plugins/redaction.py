@@ -151,7 +151,13 @@ class _Stream:
         self._arguments: dict[int, str] = {}
 
     def chunk(self, chunk: Chunk) -> list[Chunk]:
-        pieces = [(kind, self._feed(kind, getattr(chunk, kind), chunk.done)) for kind in ("thinking", "text")]
+        # What is held back of one kind comes before the other kind begins.
+        pieces: list[tuple[str, str]] = []
+        for kind, other in (("thinking", "text"), ("text", "thinking")):
+            said = getattr(chunk, kind)
+            if said and self._held[other]:
+                pieces.append((other, self._feed(other, "", True)))
+            pieces.append((kind, self._feed(kind, said, chunk.done)))
         return chunk_with(evolve(chunk, thinking="", tool_calls=self._calls(chunk), raw=None), pieces)
 
     def _feed(self, kind: str, text: str, ends: bool) -> str:

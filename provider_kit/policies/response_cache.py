@@ -24,6 +24,7 @@ from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.policies.outage import Outage
 from provider_kit.policies.rate_limit import Wakes
 from provider_kit.policies.single_flight import SingleFlight
+from provider_kit.wire.merging import TRACE_HEADERS
 from provider_kit.wire.redaction import is_secret_header
 
 __all__ = ["CacheEntry", "CacheStore", "MemoryCache", "ResponseCache", "cache_key", "vary_headers"]
@@ -31,7 +32,7 @@ __all__ = ["CacheEntry", "CacheStore", "MemoryCache", "ResponseCache", "cache_ke
 #: Memory overhead of an entry in bytes.
 _OVERHEAD = 200
 #: Headers that do not change an answer.
-_IDLE_HEADERS = frozenset({"user-agent", "accept", "accept-encoding", "content-type", "x-request-id", "traceparent"})
+_IDLE_HEADERS = TRACE_HEADERS | {"user-agent", "accept", "accept-encoding", "content-type", "x-request-id"}
 
 
 @runtime_checkable

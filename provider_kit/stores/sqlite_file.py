@@ -118,7 +118,7 @@ class SQLiteFile:
     def _failed(self, error: Exception) -> StoreError:
         return StoreError(
             f"{self._what} {self.path} cannot be used: {getattr(error, 'strerror', None) or error}.",
-            hint=file_remedy(str(self.path), "Remove the file if it is not an SQLite database."),
+            hint=file_remedy(str(self.path), "Name another file, if this one is no SQLite database."),
         )
 
     def close(self) -> None:

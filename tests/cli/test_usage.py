@@ -34,7 +34,7 @@ def test_a_table_by_day(file):
     code, out = run("--file", file)
     lines = out.splitlines()
     assert code == 0
-    assert lines[0].split()[:2] == ["day", "calls"]
+    assert lines[0].split()[:2] == ["day", "attempts"]
     assert lines[1].split()[1] == "5"
     assert "█" in lines[1]
     assert lines[-1].split()[0] == "total"

@@ -30,6 +30,7 @@ from provider_kit import (
     ScriptedTransport,
     StreamError,
 )
+from provider_kit.model import call_events
 from provider_kit.model import events as kinds
 from provider_kit.testing import Fault
 
@@ -405,7 +406,7 @@ def test_a_log_line_has_what_is_known_of_the_call(call, fake_server, caplog):
 def test_every_name_of_an_event_has_a_room_and_a_level():
     """A name without one would be an error in the middle of a call."""
     others = ("AlertKind", "Event", "CircuitChanged", "DECISIONS", "CallOutcome", "sink")
-    found = [getattr(kinds, name) for name in kinds.__all__ if name not in others]
+    found = [getattr(room, name) for room in (kinds, call_events) for name in room.__all__ if name not in others]
     assert all(one.name and one.channel in ("http", "auth", "routing", "stream") and one.level for one in found)
     assert len({one.name for one in found}) == len(found) == 36
 

@@ -34,14 +34,15 @@ from provider_kit import (
     KeyDead,
     KeySwitched,
     MissingDependencyError,
+    PrometheusMetrics,
     ProviderKitError,
     ResponseCache,
     Router,
     ScriptedTransport,
     Target,
 )
-from provider_kit.observability import prometheus
-from provider_kit.observability.prometheus import PrometheusMetrics, alert_rules, dashboard
+from provider_kit.observability import prometheus_names
+from provider_kit.observability.prometheus_names import alert_rules, dashboard
 from provider_kit.testing import FakeServer
 from provider_kit.wire.http import HttpResponse
 
@@ -141,7 +142,8 @@ def test_a_failure_is_counted_with_whose_fault_it_is(server, sink, read, world, 
     reasons = read("attempts_total")
     assert sum(reasons.values()) == client.metrics.attempt_count == 3
     assert list(read("retries_total").values()) == [2]
-    assert {name for _, name in reasons} == {name for _, name in read("retries_total")} <= prometheus._ERROR_CLASSES
+    assert {name for _, name in reasons} == {name for _, name in read("retries_total")}
+    assert {name for _, name in reasons} <= prometheus_names.ERROR_CLASSES
     client.close()
 
 
@@ -239,7 +241,7 @@ def test_a_fallback_names_both_targets_and_the_reason(sink, read, world, verb):
         assert read("requests_total") == {("openai", "error"): 1, ("anthropic", "success"): 1}
         [((start, reason, end), count)] = read("fallbacks_total").items()
         assert (start, end, count) == ("a", "b", 1)
-        assert reason in prometheus._ERROR_CLASSES
+        assert reason in prometheus_names.ERROR_CLASSES
         assert read("attempts_total") == {("openai", reason): 1, ("anthropic", "success"): 1}
         for client in (a, b):
             client.close()
@@ -765,9 +767,9 @@ def test_several_processes_are_counted_together(tmp_path):
 
 def defined():
     """The labels of each series."""
-    made = {f"ai_provider_{name}": set(labels) for name, (_, labels) in prometheus._COUNTERS.items()}
-    made |= {f"ai_provider_{name}": set(labels) for name, (_, labels, _) in prometheus._GAUGES.items()}
-    for name in prometheus._HISTOGRAMS:
+    made = {f"ai_provider_{name}": set(labels) for name, (_, labels) in prometheus_names.COUNTERS.items()}
+    made |= {f"ai_provider_{name}": set(labels) for name, (_, labels, _) in prometheus_names.GAUGES.items()}
+    for name in prometheus_names.HISTOGRAMS:
         made |= {f"ai_provider_{name}_{part}": {"provider"} for part in ("sum", "count")}
         made[f"ai_provider_{name}_bucket"] = {"provider", "le"}
     return made
@@ -785,7 +787,7 @@ def expressions():
 def test_the_registry_has_what_is_defined(registry, sink):
     """And no more."""
     names = {metric.name for metric in sink._all.values() for metric in metric.describe()}
-    tables = (*prometheus._COUNTERS, *prometheus._HISTOGRAMS, *prometheus._GAUGES)
+    tables = (*prometheus_names.COUNTERS, *prometheus_names.HISTOGRAMS, *prometheus_names.GAUGES)
     assert names == {f"ai_provider_{name.removesuffix('_total')}" for name in tables}
     assert {metric.name for metric in registry.collect()} == names
 
@@ -820,7 +822,7 @@ def test_an_expression_asks_for_what_there_is(title, expression):
 
 def test_values_of_labels_in_expressions_exist():
     """Statuses, domains."""
-    known = {"status": {"success", "error", "cancelled"}, "domain": {*prometheus._DOMAINS, "other"}}
+    known = {"status": {"success", "error", "cancelled"}, "domain": {*prometheus_names.DOMAINS, "other"}}
     for _, expression in expressions():
         for label, value in re.findall(r'(\w+)=~?"([^"$]+)"', expression):
             assert set(value.split("|")) <= known[label]
@@ -886,5 +888,5 @@ def test_an_unknown_class_of_errors_is_no_label(registry, sink):
     sink(event)
     text = generate_latest(registry).decode()
     assert 'domain="caller",error_type="caller_invalid_request"' in text
-    assert prometheus._reason("Mine") == "other"
-    assert prometheus._reason("RateLimitError") == "RateLimitError"
+    assert prometheus_names.reason_of("Mine") == "other"
+    assert prometheus_names.reason_of("RateLimitError") == "RateLimitError"

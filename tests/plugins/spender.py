@@ -9,6 +9,7 @@ PRICES = {"*": {"pricing": {"input": "1", "output": "2"}}}
 
 with FakeServer() as server:
     client = server.client(plugins=[BudgetPlugin(cost=100, ledger=sys.argv[1])], model_overrides=PRICES)
+    client.chat("Hello", max_tokens=20)
     print("ready", flush=True)
     while True:
         client.chat("Hello", max_tokens=20)

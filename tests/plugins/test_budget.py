@@ -49,7 +49,8 @@ def test_a_call_that_could_exceed_it_is_not_sent(call, fake_server, path, verb):
     assert (caught.value.limit, caught.value.retryable) == ("cost", False)
     assert "max_tokens" in caught.value.hint
     assert fake_server.requests == []
-    assert client.metrics.request_count == 0
+    assert client.metrics.errors == {"policy_budget_exceeded": 1}
+    assert UsageLedger(path).total().attempts == 0
     assert call.chat(client, "Hi", max_tokens=1).text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from provider_kit.dialects.assembly import tool_finish, with_distinct_ids
@@ -140,7 +141,7 @@ def answer_of(response: Mapping[str, Any], parts: list[Part], raw: Any, origin: 
         Message("assistant", parts or "", origin=origin, model=model),
         finish,
         raw_reason,
-        lambda: read_responses_usage(response.get("usage"), response.get("service_tier"), response.get("output")),
+        partial(read_responses_usage, response.get("usage"), response.get("service_tier"), response.get("output")),
         response.get("id"),
         model,
         response.get("created_at"),
