@@ -65,7 +65,7 @@ nitpick_ignore_regex = [
     ("py:class", r"provider_kit\.auth\.(?:storage\.redis\._RedisLock|credential_pool\.CredentialPool)"),
     ("py:class", r"provider_kit\.(?:transports\.base\.Runtime|engine\.live_answers\.LiveState)"),
     ("py:class", r"provider_kit\.(?:transports\.inventory\.Inventory|doctor\.debug_report\.LiveCall)"),
-    ("py:class", r"CollectorRegistry"),
+    ("py:class", r"CollectorRegistry|SemanticConventions|CaptureContent"),
     ("py:class", r"redis(?:\.asyncio)?\.Redis"),
     # Type variables, and values that the text describes in words.
     ("py:class", r"(?:provider_kit\.[\w.]+\.)?(?:T|T_co|R|Deps|Item|TypeForm)"),

@@ -257,7 +257,7 @@ class _Layer:
                 await reply.aclose()
             if not onward.called and isinstance(error, ProviderKitError):
                 self._ended_here(call, None, error)
-            elif type(error) is RuntimeError and call.runtime.kind == "blocking":
+            elif type(error) is RuntimeError and call.runtime.kind == "blocking" and "event loop" in str(error):
                 error.add_note(
                     f"In the middleware {name_of(self._middleware)}: in a blocking call it may await nothing but "
                     "call_next and call.runtime.sleep()."

@@ -58,7 +58,7 @@ __all__ = [
 _DEBUG, _INFO, _WARNING = 10, 20, 30
 
 
-@define(kw_only=True)
+@define(kw_only=True, eq=False)
 class Event:
     """One decision in or change of a call. Holds no secret."""
 

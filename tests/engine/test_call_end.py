@@ -10,9 +10,13 @@ from provider_kit import (
     CallCancelledError,
     CallEnded,
     CancelToken,
+    ChatResponse,
     Client,
     ConfigError,
+    InvalidRequestError,
+    Message,
     ProviderKitError,
+    Reply,
     Router,
     RouterCallEnded,
     correlation,
@@ -333,3 +337,57 @@ def test_snapshots_are_taken_on_request_only(call, fake_server):
     assert snapshot.duration > 0
     assert key not in repr(snapshot) + str(snapshot) + caught.value.explain()
     assert "What is sent" in caught.value.explain()
+
+
+@pytest.mark.parametrize("verb", ["chat", "stream"])
+def test_calls_that_middleware_ends_are_counted(call, fake_server, ends, verb):
+    """An answer of its own used no tokens; a refusal is an error. Nothing was sent."""
+
+    async def desk(request, call_next):
+        if "refuse" in request.request.messages[-1].text:
+            raise InvalidRequestError("Not here.")
+        return Reply(ChatResponse(Message("assistant", "Closed."), "stop"))
+
+    client = fake_server.client(on_event=collector(ends), middleware=[desk])
+
+    def ask(text):
+        return call.chat(client, text) if verb == "chat" else call.stream(client, text)
+
+    ask("Hello")
+    with pytest.raises(InvalidRequestError):
+        ask("Please refuse")
+    assert [(end.outcome, end.operation, len(end.attempts)) for end in ends] == [
+        ("success", verb, 0),
+        ("error", verb, 0),
+    ]
+    assert ends[1].error_type == "caller_invalid_request"
+    found = client.metrics
+    assert (found.request_count, found.success_count, found.error_count, found.attempt_count) == (2, 1, 1, 0)
+    assert found.tokens_used == 0
+    assert fake_server.requests == []
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_time_limit_that_strikes_in_a_sink(fake_server, own):
+    """In one of the library's own it reaches the caller; mistakes do not."""
+
+    class TimeIsUp(Exception):
+        pass
+
+    class Sink:
+        wanted_events = frozenset({CallEnded})
+        is_own = own
+        error: Exception = TimeIsUp()
+
+        def __call__(self, event):
+            raise self.error
+
+    mine = Sink()
+    client = fake_server.client(on_event=mine)
+    if own:
+        with pytest.raises(TimeIsUp):
+            client.chat("Hello")
+    else:
+        assert client.chat("Hello").text
+    mine.error = KeyError("a mistake")
+    assert client.chat("Hello").text

@@ -439,3 +439,21 @@ def test_the_same_middleware_serves_every_verb(fake_server):
 
         asyncio.run(main())
         assert count == ["chat", "stream", "chat", "chat", "chat", "stream", "chat", "chat"]
+
+
+def test_an_event_loop_where_there_is_none_is_explained(fake_server):
+    """What a library of asyncio says in a blocking call does not name the cause."""
+
+    async def lazy(request, call_next):
+        asyncio.get_running_loop()
+        return await call_next(request)
+
+    async def own(request, call_next):
+        raise RuntimeError("of its own")
+
+    with pytest.raises(RuntimeError) as found:
+        fake_server.client(middleware=[lazy]).chat("Hello")
+    assert "lazy: in a blocking call it may await nothing but call_next" in found.value.__notes__[0]
+    with pytest.raises(RuntimeError) as found:
+        fake_server.client(middleware=[own]).chat("Hello")
+    assert not hasattr(found.value, "__notes__")

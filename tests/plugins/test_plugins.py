@@ -566,3 +566,12 @@ def test_a_stream_with_hooks_that_is_left_frees_everything(call, fake_server):
         asyncio.run(leave())
     assert len(debug_report().calls) == before
     assert client.metrics.cancelled_count == 1
+
+
+@pytest.mark.parametrize(("name", "meant"), [("pre_reqest", "pre_request"), ("post_respones", "post_response")])
+def test_a_misspelt_hook_is_refused(name, meant):
+    """It would never be called."""
+    kind = type("Mine", (Plugin,), {"name": "mine", "version": "1", name: lambda self, context: None})
+    with pytest.raises(ConfigError, match=f"{name}\\(\\), which is no hook") as found:
+        Client("demo", plugins=[kind()])
+    assert meant in found.value.hint

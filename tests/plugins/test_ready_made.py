@@ -366,3 +366,19 @@ def test_several_plugins_over_a_router(call, fake_server, verb):
     delivered, answer = ask(call, router, verb, "Hello")
     assert (delivered, answer.text, answer.thinking) == ("Ask [EMAIL]", "Ask [EMAIL]", "[EMAIL]?")
     assert 99 in fake_server.requests[-1].json.values()
+
+
+@VERBS
+def test_reasoning_is_taken_out_before_it_is_masked(call, fake_server, verb):
+    """Both at once: the reasoning comes first, and nothing of it is in the text."""
+    fake_server.reply("<think>Ask anna@example.org.</think>Write to anna@example.org now.")
+    client = fake_server.client(plugins=[RedactContent(), ExtractReasoning()])
+    text, answer = ask(call, client, verb, "Hello")
+    assert text == answer.text == "Write to [EMAIL] now."
+    assert answer.thinking.strip() == "Ask [EMAIL]."
+    if verb == "stream":
+        fake_server.reply("<think>Ask anna@example.org.</think>Write to anna@example.org now.")
+        chunks, _ = call.stream(client, "Hello")
+        kinds = ["thinking" if chunk.thinking else "text" for chunk in chunks if chunk.thinking or chunk.text]
+        assert kinds == sorted(kinds, reverse=True)
+        assert set(kinds) == {"thinking", "text"}
