@@ -145,19 +145,19 @@ if TYPE_CHECKING:
     from provider_kit.errors import UnknownProviderError as UnknownProviderError
     from provider_kit.errors import UnprocessableEntityError as UnprocessableEntityError
     from provider_kit.errors import UnsupportedParameterError as UnsupportedParameterError
+    from provider_kit.model.attempts import Attempt as Attempt
+    from provider_kit.model.attempts import Timings as Timings
     from provider_kit.model.call_events import CallEnded as CallEnded
     from provider_kit.model.call_events import RouterCallEnded as RouterCallEnded
     from provider_kit.model.call_events import ToolCallEnded as ToolCallEnded
     from provider_kit.model.call_events import sink as sink
     from provider_kit.model.cancellation import CancelToken as CancelToken
-    from provider_kit.model.chat import Attempt as Attempt
     from provider_kit.model.chat import ChatRequest as ChatRequest
     from provider_kit.model.chat import ChatResponse as ChatResponse
     from provider_kit.model.chat import Chunk as Chunk
     from provider_kit.model.chat import FinishReason as FinishReason
     from provider_kit.model.chat import OutputAttempt as OutputAttempt
     from provider_kit.model.chat import ParameterWarning as ParameterWarning
-    from provider_kit.model.chat import Timings as Timings
     from provider_kit.model.chat import ToolCallDelta as ToolCallDelta
     from provider_kit.model.config import DEFAULT_MAX_RETRIES as DEFAULT_MAX_RETRIES
     from provider_kit.model.config import DEFAULT_MAX_TOKENS as DEFAULT_MAX_TOKENS
@@ -378,10 +378,11 @@ _HOMES = names_by_module(
         RequestTimeoutError RequestTooLargeError ResponseLostError RetryTool StorageError StoreError StreamError
         StreamIncompleteError StreamTimeoutError StructuredOutputError ToolCallParseError ToolError UnknownProviderError
         UnprocessableEntityError UnsupportedParameterError
+        provider_kit.model.attempts: Attempt Timings
         provider_kit.model.call_events: CallEnded RouterCallEnded ToolCallEnded sink
         provider_kit.model.cancellation: CancelToken
-        provider_kit.model.chat: Attempt ChatRequest ChatResponse Chunk FinishReason OutputAttempt ParameterWarning
-        Timings ToolCallDelta
+        provider_kit.model.chat: ChatRequest ChatResponse Chunk FinishReason OutputAttempt ParameterWarning
+        ToolCallDelta
         provider_kit.model.config: APIKey CircuitBreakerConfig DEFAULT_MAX_RETRIES DEFAULT_MAX_TOKENS
         DEFAULT_TEMPERATURE DEFAULT_TIMEOUT DEFAULT_TOTAL_TIMEOUT HTTPConfig OnUnsupported ProviderConfig
         RateLimitConfig Timeout

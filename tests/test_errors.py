@@ -23,7 +23,7 @@ from provider_kit.errors import (
     StreamTimeoutError,
     UnsupportedParameterError,
 )
-from provider_kit.model.chat import Attempt
+from provider_kit.model.attempts import Attempt
 
 CLASSES = sorted(
     (c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, ProviderKitError)),

@@ -301,15 +301,15 @@ class Router(Verbs):
 
     @property
     def _directory(self) -> ModelDirectory:
-        return _first_leaf(self._router.targets[0]).directory
+        return self._router.targets[0].leaves[0].directory
 
     def _dialect_name(self, model: str) -> str:
-        target = _first_leaf(self._router.targets[0])
+        target = self._router.targets[0].leaves[0]
         return target.endpoint.dialect_for(self._asked_model(model)).name
 
     def _asked_model(self, model: str) -> str:
         target, other = self._router.serving(model)[0]
-        leaf = _first_leaf(target)
+        leaf = target.leaves[0]
         return other or leaf.model or model
 
     def estimate_tokens(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> TokenEstimate:
@@ -379,7 +379,7 @@ class Router(Verbs):
         return made
 
     def _with_credentials(self, credentials: dict[str, Any]) -> Self:
-        leaves = [leaf for target in self._router.targets for leaf in _leaves(target)]
+        leaves = [leaf for target in self._router.targets for leaf in target.leaves]
         providers = sorted({leaf.endpoint.provider.name for leaf in leaves})
         if len(providers) > 1 or any(target.engine is None for target in self._router.targets):
             raise ConfigError(
@@ -440,16 +440,8 @@ def _rebuilt(kind: type[Router], targets: Any, given: dict[str, Any], changed: d
     return made
 
 
-def _leaves(target: RouteTarget) -> list[RouteTarget]:
-    return [target] if target.engine is not None else [leaf for one in target.members for leaf in _leaves(one)]
-
-
-def _first_leaf(target: RouteTarget) -> RouteTarget:
-    return _leaves(target)[0]
-
-
 def _transports_of(target: RouteTarget) -> Transports:
     """The transports of the first client, for their clocks and waits."""
-    leaf = _first_leaf(target)
+    leaf = target.leaves[0]
     assert leaf.engine is not None  # a leaf has one
     return leaf.engine.parts.transports

@@ -15,7 +15,8 @@ from provider_kit.engine.call import Call
 from provider_kit.engine.endpoint import Endpoint, PreparedRequest
 from provider_kit.engine.events import CallSource
 from provider_kit.errors import InvalidResponseError, ProviderKitError
-from provider_kit.model.chat import Attempt, ChatRequest, Timings
+from provider_kit.model.attempts import Attempt, Timings
+from provider_kit.model.chat import ChatRequest
 from provider_kit.model.config import DEFAULT_MAX_TOKENS
 from provider_kit.model.events import Event
 from provider_kit.policies.circuit_breaker import Trial

@@ -11,7 +11,8 @@ from provider_kit.dialects.base import Dialect, ParameterReport, StreamFailure, 
 from provider_kit.dialects.parse_errors import PARSE_ERRORS
 from provider_kit.engine.attempts import Attempts
 from provider_kit.errors import InvalidRequestError, ProviderKitError, StoreError
-from provider_kit.model.chat import ChatRequest, ChatResponse, Chunk, ParameterWarning, Timings
+from provider_kit.model.attempts import Timings
+from provider_kit.model.chat import ChatRequest, ChatResponse, Chunk, ParameterWarning
 from provider_kit.model.events import CacheHit, CacheMiss, CacheStored, StoreBack, StoreFailed
 from provider_kit.model.json_text import loads
 from provider_kit.policies.response_cache import CacheEntry, ResponseCache, cache_key, vary_headers

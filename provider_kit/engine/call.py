@@ -14,8 +14,9 @@ from attrs import define, evolve
 
 from provider_kit.dialects.ollama_chat.management import OllamaCall
 from provider_kit.errors import StreamError
+from provider_kit.model.attempts import Attempt, numbered
 from provider_kit.model.cancellation import CancelToken
-from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse, numbered
+from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import DEFAULT_TIMEOUT, DEFAULT_TOTAL_TIMEOUT, OnUnsupported, Timeout
 from provider_kit.model.files import FileUpload
 from provider_kit.model.models import EmbeddingRequest

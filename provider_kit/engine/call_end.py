@@ -7,8 +7,9 @@ from typing import Any
 from provider_kit.engine.attempts import Attempts
 from provider_kit.engine.handler import End
 from provider_kit.errors import CallCancelledError, ProviderKitError
+from provider_kit.model.attempts import Attempt
 from provider_kit.model.call_events import CallEnded, CallOutcome
-from provider_kit.model.chat import Attempt, ChatResponse
+from provider_kit.model.chat import ChatResponse
 
 __all__ = ["answered", "failed", "stream_ended"]
 

@@ -10,8 +10,8 @@ from provider_kit.engine.call import Call
 from provider_kit.engine.events import EventBus
 from provider_kit.engine.handler import Handler, Middleware, Reply
 from provider_kit.errors import ConfigError, ProviderKitError
+from provider_kit.model.attempts import Attempt
 from provider_kit.model.call_events import CallEnded, CallOutcome, RouterCallEnded
-from provider_kit.model.chat import Attempt
 from provider_kit.policies.after_fork import ForkSafeLock
 
 __all__ = ["LayeredHandler", "MiddlewareChain", "check_middleware"]

@@ -14,7 +14,8 @@ from provider_kit.engine.handler import End
 from provider_kit.errors import (
     ProviderKitError,
 )
-from provider_kit.model.chat import Attempt, ChatResponse
+from provider_kit.model.attempts import Attempt
+from provider_kit.model.chat import ChatResponse
 from provider_kit.model.messages import Message
 from provider_kit.transports.base import ByteStream
 from provider_kit.wire.response_headers import request_id

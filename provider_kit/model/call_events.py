@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias
 from attrs import define, field
 
 from provider_kit.errors import ProviderKitError
-from provider_kit.model.chat import Attempt, lost_usage
+from provider_kit.model.attempts import Attempt
+from provider_kit.model.chat import lost_usage
 from provider_kit.model.events import Event
 from provider_kit.model.fault_domains import error_type
 from provider_kit.model.usage import Usage

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from provider_kit.model.attempts import Attempt
 from provider_kit.model.call_events import CallEnded, RouterCallEnded
-from provider_kit.model.chat import Attempt
 from provider_kit.model.events import (
     Event,
     KeyDead,

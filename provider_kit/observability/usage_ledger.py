@@ -13,8 +13,8 @@ from typing import Any
 from attrs import define, frozen
 
 from provider_kit.errors import ConfigError, StoreError
+from provider_kit.model.attempts import Attempt
 from provider_kit.model.call_events import CallEnded
-from provider_kit.model.chat import Attempt
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.usage import Usage

@@ -24,8 +24,9 @@ from provider_kit.engine.call import Call
 from provider_kit.engine.handler import CallNext, End, Reply
 from provider_kit.engine.plugin import LOGGING, Plugin
 from provider_kit.errors import CallCancelledError, ConfigError, MissingDependencyError, ProviderKitError
+from provider_kit.model.attempts import Attempt
 from provider_kit.model.call_events import CallEnded, RouterCallEnded, ToolCallEnded
-from provider_kit.model.chat import Attempt, ChatRequest, ChatResponse
+from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.fault_domains import error_type
 from provider_kit.model.json_text import dumps_text

@@ -5,14 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import ref
 
 from provider_kit.engine.call import Call
 from provider_kit.model.call_events import CallEnded
-
-if TYPE_CHECKING:
-    from provider_kit.plugins.opentelemetry import OpenTelemetry
 
 __all__ = ["Collector", "LiveCall", "TracedHeaders", "current", "watch_collector"]
 
@@ -22,7 +19,8 @@ class LiveCall:
 
     __slots__ = ("call_id", "context", "event", "is_router", "operation", "outer", "owner", "path", "seen", "span")
 
-    def __init__(self, owner: OpenTelemetry, call: Call, is_router: bool, outer: LiveCall | None) -> None:
+    def __init__(self, owner: Any, call: Call, is_router: bool, outer: LiveCall | None) -> None:
+        #: The plugin.
         self.owner = owner
         self.operation = call.operation
         self.call_id = call.correlation_id

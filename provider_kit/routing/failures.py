@@ -17,7 +17,8 @@ from provider_kit.errors import (
     StreamError,
     StreamIncompleteError,
 )
-from provider_kit.model.chat import Attempt, ChatResponse, numbered
+from provider_kit.model.attempts import Attempt, numbered
+from provider_kit.model.chat import ChatResponse
 from provider_kit.model.events import ProviderSwitched, TargetCooling
 from provider_kit.model.routing import RouteAttempt
 from provider_kit.policies.failure_rules import rule_for

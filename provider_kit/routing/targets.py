@@ -62,6 +62,11 @@ class RouteTarget:
     members: Sequence[RouteTarget] = field(factory=tuple)
 
     @property
+    def leaves(self) -> list[RouteTarget]:
+        """The targets that are clients: itself, or those of its router."""
+        return [self] if self.engine is not None else [leaf for one in self.members for leaf in one.leaves]
+
+    @property
     def name(self) -> str:
         """Its name in the router."""
         return self.state.name
