@@ -97,10 +97,6 @@ def _finish_reasons(reason: str) -> tuple[str, ...]:
     return (reason,)
 
 
-def _detail(name: str) -> Callable[[Mapping[str, int]], int | None]:
-    return lambda details: details.get(name)
-
-
 _PARAMETERS = (
     *("temperature", "top_p", "top_k", "max_tokens", "seed", "presence_penalty", "frequency_penalty", "stop"),
     *("parallel_tool_calls", "verbosity"),
@@ -119,9 +115,12 @@ class Reader:
         rows: The table.
     """
 
-    __slots__ = ("_none", "_read", "_rows")
+    __slots__ = ("_details", "_none", "_read", "_rows")
 
     def __init__(self, rows: tuple[Row, ...]) -> None:
+        #: Most usages have no details.
+        self._details = [(name, field.partition(".")[2]) for name, field, _ in rows if "." in field]
+        rows = tuple(row for row in rows if "." not in row[1])
         fields = [field for _, field, _ in rows]
         if len(fields) == 1:
             fields *= 2  # so that a tuple is returned
@@ -134,13 +133,17 @@ class Reader:
         if self._read is None:
             return
         values = self._read(source)
-        if values == self._none:  # all at once: most requests set nothing
-            return
-        for (name, convert), value in zip(self._rows, values):  # noqa: B905  # of a single row there are two values
-            if value is not None:
-                made = value if convert is None else convert(value)
-                if made is not None:
-                    attributes[name] = made
+        if values != self._none:  # all at once: most requests set nothing
+            for (name, convert), value in zip(self._rows, values):  # noqa: B905  # of a single row there are two values
+                if value is not None:
+                    made = value if convert is None else convert(value)
+                    if made is not None:
+                        attributes[name] = made
+        if self._details and source.details:
+            for name, part in self._details:
+                number = source.details.get(part)
+                if number is not None:
+                    attributes[name] = number
 
 
 def modalities(holders: Iterable[Any], usage: Usage, side: str, count: int) -> tuple[tuple[str, int], ...]:
@@ -276,10 +279,10 @@ _GENAI: dict[str, Any] = {
         ("gen_ai.usage.cache_read.input_tokens", "cache_read_tokens", None),
         ("gen_ai.usage.cache_write.input_tokens", "cache_write_tokens", None),
         ("gen_ai.usage.reasoning.output_tokens", "reasoning_tokens", None),
-        ("gen_ai.usage.audio.input_tokens", "details", _detail("input_audio")),
-        ("gen_ai.usage.audio.output_tokens", "details", _detail("output_audio")),
-        ("gen_ai.usage.image.input_tokens", "details", _detail("input_image")),
-        ("gen_ai.usage.image.output_tokens", "details", _detail("output_image")),
+        ("gen_ai.usage.audio.input_tokens", "details.input_audio", None),
+        ("gen_ai.usage.audio.output_tokens", "details.output_audio", None),
+        ("gen_ai.usage.image.input_tokens", "details.input_image", None),
+        ("gen_ai.usage.image.output_tokens", "details.output_image", None),
         # Of pydantic-ai and Logfire; the conventions have none.
         ("operation.cost", "cost", float),
     ),

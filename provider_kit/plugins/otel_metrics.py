@@ -103,8 +103,7 @@ class Meters:
         message = getattr(event.response, "message", None)
         sent = _split(usage, "input", usage.prompt_tokens, event.request.messages)
         made = _split(usage, "output", usage.completion_tokens, () if message is None else (message,))
-        for split, counters, histograms, typed in ((sent, *self._input), (made, *self._output)):
-            count, by_kind = split
+        for (count, by_kind), (counters, histograms, typed) in ((sent, self._input), (made, self._output)):
             for add in counters:
                 for kind, number in by_kind:
                     add(number, labels.by_modality[kind], context)
