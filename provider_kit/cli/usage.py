@@ -64,7 +64,10 @@ def _moment(text: str) -> float:
         return 0.0
     span = _SPAN.fullmatch(text.strip())
     if span:
-        return (datetime.now(UTC) - timedelta(hours=int(span[1]) * _HOURS[span[2].lower()])).timestamp()
+        try:
+            return (datetime.now(UTC) - timedelta(hours=int(span[1]) * _HOURS[span[2].lower()])).timestamp()
+        except OverflowError:
+            return 0.0  # before all of it
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -85,11 +88,16 @@ def _print_csv(by: str, sums: list[UsageSum]) -> None:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([by, *names[1:]])
     for row in rows:
-        # A spreadsheet would run what begins like a formula.
-        writer.writerow(
-            [f"'{value}" if str(value).startswith(("=", "+", "-", "@")) else value for value in row.values()]
-        )
+        writer.writerow(map(_cell, row.values()))
     say(out.getvalue(), nl=False)
+
+
+def _cell(value: Any) -> Any:
+    """A value of a spreadsheet, which would run what begins like a formula."""
+    if not isinstance(value, str):
+        return value
+    text = "".join(char for char in value if char.isprintable())
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
 
 
 def _print_table(by: str, sums: list[UsageSum], total: UsageSum) -> None:

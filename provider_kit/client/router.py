@@ -168,9 +168,9 @@ class Router(Verbs):
         counted = self._metrics = metrics_of(metrics, name)
         self._plugins = manager_of(plugins)
         bus = EventBus(name, (*sinks_of(on_event), *(() if counted is None else (counted,))))
+        bus.is_router = True
         if counted is not None:
             counted.attach(bus)
-        bus.is_router = True
         self._bus = bus
         self._router = RouterHandler(
             name,

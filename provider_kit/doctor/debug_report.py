@@ -5,8 +5,10 @@ For leaks and hangs: in a program, or from outside by a signal.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 from attrs import asdict, frozen
@@ -111,8 +113,12 @@ def report_on_signal(number: int | None = None) -> None:
         raise ConfigError("This system has no SIGUSR1.", hint="Call debug_report() instead.")
 
     def report(_number: int, _frame: Any) -> None:
-        sys.stderr.write(f"{debug_report()}\n")
-        sys.stderr.flush()
+        try:
+            sys.stderr.write(f"{debug_report()}\n")
+            sys.stderr.flush()
+        except Exception as error:  # a signal comes at any time, also while modules are imported
+            with suppress(Exception):
+                os.write(2, f"No report at this moment: {type(error).__name__}.\n".encode())
 
     try:
         signal.signal(wanted, report)

@@ -43,6 +43,7 @@ from provider_kit.model.events import (
 )
 from provider_kit.model.secrets import clear_frames, drop_tracebacks
 from provider_kit.observability.event_log import logs_everything
+from provider_kit.policies.after_fork import Forks
 from provider_kit.policies.failure_rules import TOKEN_REFUSED, KeyAction, rule_for
 from provider_kit.policies.retry import ask
 from provider_kit.transports.base import ByteStream, Wakeup
@@ -94,6 +95,7 @@ class Attempts(AttemptState):
         if events.asynchronous:
             events.check_world(call.runtime)
         self.parts = parts
+        self.forks = Forks.count
         self.http = parts.transport_for(call.runtime)
         self.limits = make_limits(
             call.timeout or parts.timeout,

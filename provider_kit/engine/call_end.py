@@ -10,6 +10,7 @@ from provider_kit.errors import CallCancelledError, ProviderKitError
 from provider_kit.model.attempts import Attempt
 from provider_kit.model.call_events import CallEnded, CallOutcome
 from provider_kit.model.chat import ChatResponse
+from provider_kit.policies.after_fork import Forks
 
 __all__ = ["answered", "failed", "stream_ended"]
 
@@ -84,6 +85,8 @@ def _emit(
     cached: bool,
     first: float | None = None,
 ) -> None:
+    if attempts.forks != Forks.count:
+        return  # a copy of a call of the parent process, which tells its end itself
     call, runtime, route = attempts.call, attempts.runtime, attempts.call.route
     duration = runtime.now() - (call.started if route is None else route.began)
     key = attempts.lease.key

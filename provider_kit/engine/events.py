@@ -12,6 +12,7 @@ from provider_kit.errors import ConfigError, InvalidRequestError, ProviderKitErr
 from provider_kit.model.call_events import CallEnded, RouterCallEnded
 from provider_kit.model.events import DECISIONS, Event
 from provider_kit.observability.event_log import LOGGERS, log_event
+from provider_kit.policies.after_fork import ForkSafeLock
 from provider_kit.transports.base import Runtime
 
 __all__ = ["CallSource", "EventBus", "Sink"]
@@ -76,15 +77,17 @@ class EventBus:
         #: Whether it is that of a router.
         self.is_router = False
         self._joined: dict[tuple[int, ...], EventBus] = {}
+        self._lock = ForkSafeLock()
         self._set(tuple(sinks))
 
     def _set(self, sinks: tuple[Sink, ...]) -> None:
-        self._by_kind: dict[type[Event], tuple[Sink, ...]] = {}
         #: Whether a sink can only be called from asyncio.
         self.asynchronous = any(map(_is_asynchronous, sinks))
         #: Whether a sink wants the events of calls that take their usual course.
         self.observed = any((wanted := _wanted(sink)) is None or not wanted.isdisjoint(DECISIONS) for sink in sinks)
         self.sinks = sinks
+        #: A new one after ``sinks``: what is looked up meanwhile is not kept.
+        self._by_kind: dict[type[Event], tuple[Sink, ...]] = {}
         #: The sinks that a router passes on to its targets.
         self.following = tuple(sink for sink in sinks if getattr(sink, "follows_targets", False))
         self._joined.clear()
@@ -99,21 +102,32 @@ class EventBus:
 
     def add(self, sink: Sink) -> None:
         """Add a sink, for the calls that begin from now on."""
-        self._set((*self.sinks, sink))
+        self.change(lambda sinks: (*sinks, sink))
 
     def remove(self, sink: Sink) -> None:
         """Remove a sink, if it is there."""
-        self._set(tuple(one for one in self.sinks if one is not sink))
+        self.change(lambda sinks: tuple(one for one in sinks if one is not sink))
+
+    def change(self, change: Callable[[tuple[Sink, ...]], tuple[Sink, ...]]) -> None:
+        """Put other sinks in the place of all, in one step."""
+        with self._lock:
+            before = self.sinks
+            try:
+                self._set(change(before))
+            except ConfigError:
+                self._set(before)
+                raise
 
     def sinks_for(self, kind: type[Event]) -> tuple[Sink, ...]:
         """The sinks that want events of a class."""
-        found = self._by_kind.get(kind)
+        known = self._by_kind  # before the sinks are read: of those it was made for
+        found = known.get(kind)
         if found is None:
             usual = not issubclass(kind, CallEnded)  # which is for those that ask for it
             found = tuple(
                 sink for sink in self.sinks if (usual if (wanted := _wanted(sink)) is None else kind in wanted)
             )
-            self._by_kind[kind] = found
+            known[kind] = found
         return found
 
     def listens_to(self, kind: type[Event]) -> bool:

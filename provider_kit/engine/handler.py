@@ -46,7 +46,7 @@ class Reply:
         chunks: The started generator of a live answer.
     """
 
-    answer: Any = None
+    answer: Any = field(default=None, repr=False)
     state: LiveState | None = None
     _chunks: AsyncGenerator[Any, None] | None = field(default=None, repr=False)
     _unstarted: AsyncGenerator[Any, None] | None = field(default=None, init=False, repr=False)

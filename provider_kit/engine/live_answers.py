@@ -13,7 +13,7 @@ from provider_kit.dialects.assembly import ToolCallAssembly
 from provider_kit.errors import ConfigError, StreamError
 from provider_kit.model.chat import ChatResponse, Chunk, FinishReason, ParameterWarning, ToolCallDelta
 from provider_kit.model.media import Media
-from provider_kit.model.messages import Message, Native, Part, Text, Thinking
+from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking
 from provider_kit.model.usage import Usage
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger("provider_kit")
+_END: Any = object()
 
 
 @define
@@ -246,6 +247,8 @@ class OwnState:
                 _grow(parts, Thinking, chunk.thinking)
             if chunk.text:
                 _grow(parts, Text, chunk.text)
+            if chunk.refusal:
+                _grow(parts, Refusal, chunk.refusal)
             for piece in chunk.tool_calls or ():
                 calls.add(piece.index, piece.id, piece.name, piece.arguments)
             parts += chunk.parts or ()
@@ -258,7 +261,7 @@ class OwnState:
         return ChatResponse(Message("assistant", content), finish, finish, usage)
 
 
-def _grow(parts: list[Part], kind: type[Text] | type[Thinking], text: str) -> None:
+def _grow(parts: list[Part], kind: type[Text] | type[Thinking] | type[Refusal], text: str) -> None:
     last = parts[-1] if parts else None
     if type(last) is kind:
         last.text += text
@@ -275,9 +278,9 @@ async def own_chunks(
     done = False
     items = _items(source)
     try:
-        item = await anext(items, None)
+        item = await anext(items, _END)
         yield None
-        while item is not None:
+        while item is not _END:
             chunk = Chunk(item) if isinstance(item, str) else item
             if not isinstance(chunk, Chunk):
                 raise ConfigError(
@@ -286,7 +289,7 @@ async def own_chunks(
             done = done or chunk.done
             state.add(chunk)
             yield chunk
-            item = await anext(items, None)
+            item = await anext(items, _END)
         how = "complete"
         if not done:
             last = Chunk("", finish_reason="stop")
@@ -295,8 +298,11 @@ async def own_chunks(
     except GeneratorExit:
         how = "complete" if done else "left"
         raise
-    except BaseException as error:
+    except Exception as error:
         how, failure = "failed", error
+        raise
+    except BaseException as error:  # the task was cancelled
+        failure = error
         raise
     finally:
         await items.aclose()

@@ -9,7 +9,7 @@ from typing import Any
 from provider_kit.engine.call import Call
 from provider_kit.engine.events import EventBus
 from provider_kit.engine.handler import Handler, Middleware, Reply
-from provider_kit.errors import ConfigError, ProviderKitError
+from provider_kit.errors import CallCancelledError, ConfigError, ProviderKitError
 from provider_kit.model.attempts import Attempt
 from provider_kit.model.call_events import CallEnded, CallOutcome, RouterCallEnded
 from provider_kit.policies.after_fork import ForkSafeLock
@@ -18,6 +18,10 @@ __all__ = ["LayeredHandler", "MiddlewareChain", "check_middleware"]
 
 #: What the end of a reply means for its call.
 _OUTCOMES: dict[str, CallOutcome] = {"complete": "success", "failed": "error", "left": "cancelled"}
+
+
+#: What ``Reply(…)`` may be given by mistake.
+_NO_ANSWERS = (type(None), str, dict, bytes, int, float)
 
 
 class MiddlewareChain:
@@ -155,15 +159,17 @@ class LayeredHandler:
             made = _Layer(one, made, self._ended_here)
         return made
 
-    def _ended_here(self, call: Call, reply: Reply | None, error: ProviderKitError | None) -> None:
+    def _ended_here(self, call: Call, reply: Reply | None, error: BaseException | None) -> None:
         """A call has an answer, or an error, without having reached the handler: it counts all the same."""
         events = self._events
-        if error is not None:
-            error.correlation_id = call.correlation_id
+        known = error if isinstance(error, ProviderKitError) else None
+        if known is not None:
+            known.correlation_id = call.correlation_id
         if not events.sinks_for(RouterCallEnded if events.is_router else CallEnded):
             return
         if reply is None:
-            self._tell_end(call, "error", None, error)
+            cancelled = isinstance(error, CallCancelledError) or not isinstance(error, Exception)
+            self._tell_end(call, "cancelled" if cancelled else "error", None, known)
         else:
             reply.on_end(lambda end: self._tell_end(call, _OUTCOMES[end.how], end.response, None))
 
@@ -171,25 +177,26 @@ class LayeredHandler:
         events, runtime = self._events, call.runtime
         duration = runtime.now() - call.started
         kind = RouterCallEnded if events.is_router else CallEnded
-        events.end(
-            kind(
-                runtime.time(),
-                events.provider,
-                call.model,
-                call.operation,
-                call.correlation_id,
-                error,
-                outcome,
-                duration,
-                None,
-                0.0,
-                call.request,
-                response,
-                (),
-                cached=outcome == "success",
-                tags=call.tags,
-            )
+        event = kind(
+            runtime.time(),
+            events.provider,
+            call.model,
+            call.operation,
+            call.correlation_id,
+            error,
+            outcome,
+            duration,
+            None,
+            0.0,
+            call.request,
+            response,
+            (),
+            cached=outcome == "success",
+            tags=call.tags,
         )
+        if isinstance(event, RouterCallEnded):
+            event.source = id(events)
+        events.end(event)
 
 
 def check_middleware(given: Any) -> Middleware:
@@ -231,7 +238,7 @@ class _Layer:
         self,
         middleware: Middleware,
         inner: Handler,
-        ended_here: Callable[[Call, Reply | None, ProviderKitError | None], object],
+        ended_here: Callable[[Call, Reply | None, BaseException | None], object],
     ) -> None:
         self._middleware = middleware
         self._inner = inner
@@ -248,6 +255,12 @@ class _Layer:
                 raise self._mistake(reply)
             if reply.state is not None:
                 await reply.start()
+            elif type(reply.answer) in _NO_ANSWERS:
+                raise self._mistake(reply.answer)
+            if onward.replies and (reply.state is None or reply in onward.replies):
+                for other in onward.replies:
+                    if other is not reply:  # it called on again, or answers by itself: nobody reads this one
+                        await other.aclose()
             if not onward.called:
                 self._ended_here(call, reply, None)
             return reply
@@ -255,9 +268,9 @@ class _Layer:
             # An error that is kept must hold neither socket nor slot.
             for reply in onward.replies:
                 await reply.aclose()
-            if not onward.called and isinstance(error, ProviderKitError):
+            if not onward.called:
                 self._ended_here(call, None, error)
-            elif type(error) is RuntimeError and call.runtime.kind == "blocking" and "event loop" in str(error):
+            if type(error) is RuntimeError and call.runtime.kind == "blocking" and "event loop" in str(error):
                 error.add_note(
                     f"In the middleware {name_of(self._middleware)}: in a blocking call it may await nothing but "
                     "call_next and call.runtime.sleep()."

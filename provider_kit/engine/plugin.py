@@ -23,12 +23,14 @@ class PluginContext:
     """One call, as a plugin sees it."""
 
     #: The call; ``context.call = context.call.replace(…)`` changes it.
-    call: Call
+    call: Call = field(repr=False)
     #: The plugin's settings: those it was given, overridden by ``extension_config`` of the call.
     config: Mapping[str, Any]
     #: Name of the provider, or of the router.
     provider: str = ""
     _estimate: Callable[[ChatRequest], CostEstimate] | None = field(default=None, repr=False)
+    #: Whether it is a call of a router, around those of its targets.
+    is_router: bool = False
     #: What the plugin keeps for the time of the call.
     state: dict[str, Any] = field(factory=dict)
 
@@ -47,10 +49,17 @@ class PluginContext:
         request = self.call.request
         return request if isinstance(request, ChatRequest) else None
 
-    def estimate_cost(self) -> CostEstimate | None:
-        """What the request will cost, as :meth:`Client.estimate_cost`; ``None`` if it is no conversation."""
-        chat = self.chat
-        return None if chat is None or self._estimate is None else self._estimate(chat)
+    def estimate_cost(self, max_tokens: int | None = None, *, of: ChatRequest | None = None) -> CostEstimate | None:
+        """What the request will cost, as :meth:`Client.estimate_cost`; ``None`` if it is no conversation.
+
+        Args:
+            max_tokens: The longest answer, in place of the request's own.
+            of: Another request.
+        """
+        chat = self.chat if of is None else of
+        if chat is None or self._estimate is None:
+            return None
+        return self._estimate(chat if max_tokens is None else chat.replace(max_tokens=max_tokens))
 
     @property
     def operation(self) -> str:

@@ -123,7 +123,9 @@ class CallEnded(Event):
         """Whose fault a failure is, in the vocabulary of :func:`provider_kit.error_type`; ``None`` for a success."""
         if self.outcome == "cancelled":
             return "caller_cancelled"
-        return None if self.error is None else error_type(self.error)
+        if self.error is None:  # what a middleware raised that is no error of this library
+            return "own_internal" if self.outcome == "error" else None
+        return error_type(self.error)
 
     @property
     def overhead(self) -> float:
@@ -136,9 +138,11 @@ class CallEnded(Event):
 class RouterCallEnded(CallEnded):
     """A call of a router has ended; each target that was asked has its own :class:`CallEnded`."""
 
-    __slots__ = ()
+    __slots__ = ("source",)
     name = "router_call_end"
     channel = "routing"
+    #: Tells routers apart that have the same name.
+    source: int
 
 
 @define(kw_only=True, eq=False)

@@ -6,6 +6,7 @@ A sink of events in constant memory. One series is updated for each call; sums a
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -84,7 +85,9 @@ class Metrics(_Numbers):
         self._router = router
         self._models, self._providers = BoundedNames(MOST_MODELS), BoundedNames(MOST_PROVIDERS)
         self._keys = BoundedNames(MOST_KEYS)
-        self._buses: list[Any] = []
+        self._buses: weakref.WeakSet[Any] = weakref.WeakSet()
+        #: The routers whose calls they are.
+        self._routers: set[int] = set()
         self._after_fork()
         renew_after_fork(self)
         self._clear()
@@ -129,7 +132,7 @@ class Metrics(_Numbers):
             return
         with self._lock:
             if type(event) is RouterCallEnded:
-                if event.provider == self._router:
+                if event.source in self._routers:
                     self._routed.add(event)
                     if event.outcome == "error" and not event.attempts:
                         self._note_error(event)
@@ -249,7 +252,9 @@ class Metrics(_Numbers):
 
     def attach(self, bus: Any) -> None:
         """Offer the events of a bus to subscribers."""
-        self._buses.append(bus)
+        self._buses.add(bus)
+        if bus.is_router and self._router:
+            self._routers.add(id(bus))
 
     def subscribe(
         self,
@@ -278,13 +283,13 @@ class Metrics(_Numbers):
         """
         wanted = frozenset(kind for kind in _all_kinds(Event) if kind.name) if kinds is None else frozenset(kinds)
         made = Subscription(self, wanted, where, buffer, function)
-        for bus in self._buses:
+        for bus in list(self._buses):
             bus.add(made)
         return made
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription."""
-        for bus in self._buses:
+        for bus in list(self._buses):
             bus.remove(subscription)
 
 

@@ -18,6 +18,7 @@ from provider_kit.model.call_events import CallEnded
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.usage import Usage
+from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.stores.sqlite_usage import SQLiteUsage, dollars, picodollars
 
 __all__ = ["UsageLedger", "UsageSum"]
@@ -91,6 +92,18 @@ class UsageLedger:
         self._waiting: deque[list[tuple[Any, ...]]] = deque()
         self._lost = 0
         self._down = False
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        self._waiting = deque()  # the parent process writes them
+
+    def __reduce__(self) -> tuple[type[UsageLedger], tuple[str]]:
+        return UsageLedger, (self.path,)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there are rows that could not be written yet."""
+        return bool(self._waiting)
 
     def __eq__(self, other: object) -> bool:
         """Two ledgers of one file are one: a call is written once."""
@@ -220,7 +233,7 @@ def _names(row: Mapping[str, Any], by: str) -> list[str]:
     if by == "day":
         return [f"{datetime.fromtimestamp(row['time'], UTC):%Y-%m-%d}"]
     if by == "tag":
-        return loads(row["tags"]) or [""]
+        return list(dict.fromkeys(loads(row["tags"]))) or [""]
     return [row[by] or ""]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import secrets
 from collections.abc import Mapping
@@ -13,17 +15,19 @@ from attrs import frozen
 
 from provider_kit.engine.handler import CallNext, End, Reply
 from provider_kit.engine.plugin import Plugin, PluginContext
-from provider_kit.errors import BudgetExceededError, ConfigError
+from provider_kit.errors import BudgetExceededError, ConfigError, StoreError
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.json_text import loads
 from provider_kit.observability.usage_ledger import UsageLedger
+from provider_kit.plugins.budget_estimate import most_of
 from provider_kit.plugins.settings import take_settings
-from provider_kit.policies.after_fork import ForkSafeLock
+from provider_kit.policies.after_fork import Forks, ForkSafeLock
 from provider_kit.stores.sqlite_usage import dollars, picodollars
 from provider_kit.transports.base import Wakeup
 
 __all__ = ["BudgetPlugin", "BudgetStatus"]
 
+_LOG = logging.getLogger("provider_kit.plugins")
 _WINDOWS = ("hour", "day", "month", "total")
 _SCOPES = ("all", "user", "tag", "key")
 #: Seconds after which a call that waits looks again, since another process may have settled its calls.
@@ -50,8 +54,8 @@ class BudgetPlugin(Plugin):
     """Refuses calls that could exceed a budget, before anything is sent, with :exc:`BudgetExceededError`.
 
     What a call may cost at most is reserved in the usage ledger, for its estimated input and its longest answer
-    (``max_tokens``); what it has cost is written there in the same step in which that much of the reservation is given
-    back. So the sum is the ledger's own, in all processes that share the file, and cannot drift from it.
+    (``max_tokens``), and given back once what it has cost is written there. So the sum is the ledger's own, in all
+    processes that share the file, and cannot drift from it.
 
     Args:
         cost: US dollars in a window.
@@ -102,6 +106,10 @@ class BudgetPlugin(Plugin):
         _check_choice("per", self.per, _SCOPES)
         _check_choice("window", self.window, _WINDOWS)
         _check_choice("unknown_price", self.unknown_price, ("refuse", "allow"))
+        if isinstance(self.wait, bool) or not isinstance(self.wait, (int, float)) or not 0 <= self.wait < math.inf:
+            raise ConfigError(f"wait must be a number of seconds, not {self.wait!r}.")
+        if not isinstance(self.limits, Mapping):
+            raise ConfigError(f"limits must be a dict, not {self.limits!r}.", hint='limits={"anna": {"cost": 5}}')
         for limits in ({"cost": self.cost, "tokens": self.tokens}, *self.limits.values()):
             _check_limits(limits)
         if self.cost is None and self.tokens is None and not self.limits:
@@ -111,6 +119,8 @@ class BudgetPlugin(Plugin):
         self.sinks = (self.ledger,)
         self._lock = ForkSafeLock()
         self._waiting: set[Wakeup] = set()
+        #: Reservations that could not be given back yet.
+        self._unreleased: set[str] = set()
         self._sums: dict[tuple[str, str], tuple[int, int]] = {}
         self._last = 0
         self._window = ""
@@ -119,7 +129,8 @@ class BudgetPlugin(Plugin):
     @property
     def _ledger(self) -> UsageLedger:
         ledger = self.ledger
-        assert isinstance(ledger, UsageLedger)  # since init()
+        if not isinstance(ledger, UsageLedger) or not hasattr(self, "_lock"):
+            raise ConfigError("The budget has no client yet.", hint="Client(…, plugins=[budget])")
         return ledger
 
     # -------------------------------------------------------------------------------------------- calls
@@ -130,6 +141,8 @@ class BudgetPlugin(Plugin):
         Raises:
             BudgetExceededError: The budget does not suffice, or the price of the model is not known.
         """
+        if context.config.get("reserved") is self:
+            return await call_next(context.call)  # a router with this plugin has reserved for its targets
         owners = self._owners(context)
         if self.per == "key" and owners:
             context.call = context.call.replace(tags=(*context.call.tags, f"key:{owners[0]}"))
@@ -137,18 +150,25 @@ class BudgetPlugin(Plugin):
         limits = {owner: both for owner, both in limits.items() if both != (None, None)}
         if not limits or context.operation not in ("chat", "stream", "embed"):
             return await call_next(context.call)
-        id = secrets.token_hex(8)
+        id, forks = secrets.token_hex(8), Forks.count
         estimate = await self._reserve(id, context, limits)
+        own = {**context.call.extension_config.get(self.name, {}), "reserved": self}
         try:
-            reply = await call_next(context.call)
+            reply = await call_next(
+                context.call.replace(extension_config={**context.call.extension_config, self.name: own})
+            )
         except BaseException:  # on cancellation too: what it does not need is given back
             self._release(id)
             raise
 
         def ended(end: End) -> None:
-            if end.how != "complete":
-                self._charge(context, estimate, end.response)
-            self._release(id)
+            if forks != Forks.count:
+                return  # a copy of a stream of the parent process, which has it still
+            try:
+                if end.how != "complete":
+                    self._charge(context, estimate, end.response)
+            finally:
+                self._release(id)
 
         reply.on_end(ended)
         return reply
@@ -160,7 +180,7 @@ class BudgetPlugin(Plugin):
             user = getattr(context.request, "user", None)
             return [user] if user else []
         if self.per == "tag":
-            return list(context.call.tags)
+            return list(dict.fromkeys(context.call.tags))
         key = context.config.get("key")
         return [str(key)] if key else []
 
@@ -170,7 +190,8 @@ class BudgetPlugin(Plugin):
 
     def _charge(self, context: PluginContext, estimate: tuple[int, int], response: Any) -> None:
         """Write an estimate of what a stream has used that its reader left: its provider does not tell, but bills."""
-        if getattr(response, "usage", None) is None or response.usage.total_tokens is not None:
+        usage = getattr(response, "usage", None)
+        if usage is None or (usage.total_tokens is not None and not usage.cost_is_minimum):
             return
         received = len(response.text + response.thinking) // 3 + 1
         found = context.estimate_cost()
@@ -179,13 +200,16 @@ class BudgetPlugin(Plugin):
         low = picodollars(found.low) if found is not None else None
         given = found.input_tokens.tokens if found is not None else estimate[0]
         tokens, cost = given + received, (low or 0) + int((estimate[1] - (low or 0)) * share)
-        ledger, call, runtime = self._ledger, context.call, context.call.runtime
-        ledger.add_estimate(call, response, runtime.time(), tokens, cost)
+        # What its provider told so far is in the ledger already.
+        tokens = max(0, tokens - ((usage.prompt_tokens or 0) + (usage.completion_tokens or 0)))
+        cost = max(0, cost - (picodollars(usage.cost) or 0))
+        if tokens or cost:
+            self._ledger.add_estimate(context.call, response, context.call.runtime.time(), tokens, cost)
 
     async def _reserve(
         self, id: str, context: PluginContext, limits: Mapping[str, tuple[int | None, int | None]]
     ) -> tuple[int, int]:
-        tokens, cost = self._most(context, any(most is not None for _, most in limits.values()))
+        tokens, cost = most_of(context, tuple(limits.values()), self.unknown_price == "refuse")
         runtime = context.call.runtime
         until = runtime.now() + self.wait
         while True:
@@ -203,31 +227,20 @@ class BudgetPlugin(Plugin):
             finally:
                 self._waiting.discard(wakeup)
 
-    def _most(self, context: PluginContext, limits_cost: bool) -> tuple[int, int]:
-        """What a call may use and cost at most.
-
-        Raises:
-            BudgetExceededError: Its price is not known.
-        """
-        estimate = context.estimate_cost()
-        if estimate is None:  # embeddings: short, and cheap
-            texts = getattr(context.request, "texts", ())
-            return sum(map(len, texts)) // 3 + 1, 0
-        tokens = estimate.input_tokens.high + (estimate.max_output_tokens or 0)
-        if estimate.high is None and limits_cost and self.unknown_price == "refuse":
-            raise BudgetExceededError(
-                f"The price of {context.model}, or how long its answers may be, is not known, so a budget cannot hold.",
-                limit="cost",
-                hint="Pass max_tokens=; or state the price: model_overrides={'…': {'pricing': {'input': '1'}}}; "
-                "or BudgetPlugin(unknown_price='allow').",
-            )
-        return tokens, picodollars(estimate.high) or 0
-
     def _try(
         self, id: str, call: str, tokens: int, cost: int, limits: Mapping[str, tuple[int | None, int | None]]
     ) -> str | None:
         """Reserve; return the owner whose budget does not suffice, ``None`` if all do."""
         ledger = self._ledger
+        for old in list(self._unreleased):
+            ledger.store.release(old)
+            self._unreleased.discard(old)
+        ledger.flush()
+        if ledger.is_behind:
+            raise StoreError(
+                f"The usage ledger {ledger.path} cannot be written, so a budget cannot be kept.",
+                hint="Make room on the disk, or wait for the process that has locked it.",
+            )
         with self._lock:
             self._turn_window()
             while True:
@@ -261,7 +274,8 @@ class BudgetPlugin(Plugin):
         """Add rows of the ledger to the sums."""
         for number, _, user, tags, tokens, cost in rows:
             self._last = max(self._last, number)
-            names = [("all", ""), *((("user", user),) if user else ()), *(("tag", tag) for tag in loads(tags))]
+            each = dict.fromkeys(loads(tags))
+            names = [("all", ""), *((("user", user),) if user else ()), *(("tag", tag) for tag in each)]
             for name in names:
                 used, spent = self._sums.get(name, (0, 0))
                 self._sums[name] = (used + tokens, spent + (cost or 0))
@@ -297,8 +311,11 @@ class BudgetPlugin(Plugin):
         return error
 
     def _release(self, id: str) -> None:
-        ledger = self._ledger
-        ledger.store.release(id)
+        try:
+            self._ledger.store.release(id)
+        except StoreError as error:  # the error of the call, if there is one, matters more
+            _LOG.warning("%s What a call had reserved is given back later.", error.message)
+            self._unreleased.add(id)
         for wakeup in list(self._waiting):
             wakeup.wake()
 
@@ -362,12 +379,14 @@ def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
         )
 
 
-def _check_limits(limits: Mapping[str, Any]) -> None:
+def _check_limits(limits: Any) -> None:
+    if not isinstance(limits, Mapping):
+        raise ConfigError(f"The limits of an owner must be a dict, not {limits!r}.", hint='{"cost": 5}')
     for name, value in limits.items():
         if name not in ("cost", "tokens"):
             raise ConfigError(f"A budget has no limit {name!r}.", hint="cost, in US dollars, and tokens.")
         kinds = (int,) if name == "tokens" else (int, float, Decimal)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or not value >= 0):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or not 0 <= value < math.inf):
             raise ConfigError(f"{name} of a budget must be a number from 0 on, not {value!r}.")
 
 

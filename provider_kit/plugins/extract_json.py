@@ -17,7 +17,7 @@ __all__ = ["ExtractJSON"]
 class ExtractJSON(Plugin):
     """Leaves of each answer only the first object or list in it: code fences and friendly words around it go.
 
-    An answer without any stays as it is. For models that have no structured output of their own; where a type is
+    An answer without a bracket stays as it is. For models that have no structured output of their own; where a type is
     wanted, ``output_type=`` does this and more.
     """
 

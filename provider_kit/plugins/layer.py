@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import AsyncGenerator, Mapping
 from inspect import isawaitable
 from typing import Any
@@ -19,6 +20,8 @@ from provider_kit.wire.redaction import redact
 __all__ = ["PluginLayer", "as_reply", "has_hook"]
 
 _LOG = logging.getLogger("provider_kit.plugins")
+#: What a hook returned that failed.
+_FAILED: Any = object()
 
 
 def has_hook(plugin: Plugin, name: str) -> bool:
@@ -84,39 +87,68 @@ class PluginLayer:
         except ProviderKitError:
             raise
         except Exception as error:
-            said = one_line(redact(f"{type(error).__name__}: {error}"))
-            if self._required:
-                raise PluginError(f"The plugin {self.name} failed in {name}: {said}.") from error
-            _LOG.exception("The plugin %s failed in %s (%s); the call goes on without it.", self.name, name, said)
-            return None
+            self._failed(name, error)
+            return _FAILED
+
+    def _failed(self, name: str, error: Exception) -> None:
+        """Report that the plugin failed.
+
+        Raises:
+            PluginError: It is required.
+        """
+        said = one_line(redact(f"{type(error).__name__}: {error}"))
+        if self._required:
+            raise PluginError(f"The plugin {self.name} failed in {name}: {said}.") from error
+        trace = redact("".join(traceback.format_exception(error)))
+        _LOG.error("The plugin %s failed in %s (%s); the call goes on without it.\n%s", self.name, name, said, trace)
+
+    async def _call_on(self, context: PluginContext, call: Call, call_next: CallNext) -> Reply:
+        """Answer a call with the plugin's own middleware, if it has one."""
+        plugin = self._plugin
+        if plugin.around is None and plugin.middleware is None:
+            return await call_next(call)
+        onward = _Onward(call_next)
+        try:
+            reply = await (plugin.around(context, onward) if plugin.around else plugin.middleware(call, onward))  # type: ignore[misc]  # one of them is there
+            if not isinstance(reply, Reply):
+                raise TypeError(f"it returned a {type(reply).__name__}, not a Reply")
+            return reply
+        except ProviderKitError:
+            raise
+        except Exception as error:
+            if error is onward.error:
+                raise
+            self._failed("around" if plugin.around else "middleware", error)
+            return await call_next(call) if onward.reply is None else onward.reply
 
     async def __call__(self, call: Call, call_next: CallNext) -> Reply:
         """Answer a call."""
         if self._manager.unready:
-            await self._manager.make_ready()
+            await self._manager.make_ready(call.runtime)
         own = call.extension_config.get(self.name)
         context = PluginContext(
-            call, {**self._config, **own} if own else self._config, self._provider, self._manager.estimate
+            call,
+            {**self._config, **own} if own else self._config,
+            self._provider,
+            self._manager.estimate,
+            self._manager.is_router,
         )
-        hooks, plugin = self._hooks, self._plugin
+        hooks = self._hooks
         if "pre_request" in hooks:
-            made = await self.call_hook("pre_request", context)
+            made = await self._answer("pre_request", context)
             if made is not None:
-                return as_reply(made, self.name)
+                return made
         call = context.call
         selected = "on_provider_selected" in hooks
         if selected:
             await self._manager.selecting(self, context, self._provider)
         try:
-            if plugin.around is not None:
-                reply = await plugin.around(context, call_next)
-            else:
-                reply = await (call_next(call) if plugin.middleware is None else plugin.middleware(call, call_next))
+            reply = await self._call_on(context, call, call_next)
         except ProviderKitError as error:
             if "on_error" not in hooks:
                 raise
             made = await self.call_hook("on_error", context, error)
-            if made is None:
+            if made is None or made is _FAILED:
                 raise
             if isinstance(made, BaseException):
                 raise made from error
@@ -124,16 +156,46 @@ class PluginLayer:
         finally:
             if selected:
                 self._manager.selected(context)
-        if not isinstance(reply, Reply):
-            raise ConfigError(f"The middleware of the plugin {self.name} returned no Reply.")
         if reply.state is not None:
             if not hooks.isdisjoint(("on_stream_event", "post_response", "on_error")):
                 _StreamHooks(self, context, hooks).attach(reply)
         elif "post_response" in hooks:
-            made = await self.call_hook("post_response", context, reply.answer)
+            made = await self._answer("post_response", context, reply.answer)
             if made is not None:
-                return as_reply(made, self.name)
+                return made
         return reply
+
+    async def _answer(self, name: str, *arguments: Any) -> Reply | None:
+        """What a hook answers in place of the provider.
+
+        Raises:
+            PluginError: It is no answer, and the plugin is required.
+        """
+        made = await self.call_hook(name, *arguments)
+        if made is None or made is _FAILED:
+            return None
+        try:
+            return as_reply(made, self.name)
+        except ConfigError as error:
+            self._failed(name, error)
+            return None
+
+
+class _Onward:
+    """The ``call_next`` of a plugin's own middleware; notes what came of it."""
+
+    def __init__(self, call_next: CallNext) -> None:
+        self._call_next = call_next
+        self.reply: Reply | None = None
+        self.error: BaseException | None = None
+
+    async def __call__(self, call: Call) -> Reply:
+        try:
+            self.reply = await self._call_next(call)
+        except BaseException as error:
+            self.error = error
+            raise
+        return self.reply
 
 
 class _StreamHooks:
@@ -159,6 +221,7 @@ class _StreamHooks:
         try:
             async for chunk in chunks:
                 made = await layer.call_hook("on_stream_event", context, chunk) if each else None
+                each = each and made is not _FAILED  # once is enough for one stream
                 yield made if isinstance(made, Chunk) else chunk
         except ProviderKitError as error:
             if "on_error" in hooks:

@@ -17,7 +17,7 @@ from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.estimates import CostEstimate
 from provider_kit.model.events import RouteChosen
 from provider_kit.plugins.layer import PluginLayer, has_hook
-from provider_kit.transports.base import one_line
+from provider_kit.transports.base import Runtime, one_line
 from provider_kit.transports.drive import run_to_completion
 from provider_kit.wire.redaction import redact
 
@@ -25,6 +25,8 @@ __all__ = ["PluginManager", "manager_of"]
 
 _LOG = logging.getLogger("provider_kit.plugins")
 _GROUP = "provider_kit.plugins"
+#: Seconds after which a call looks again whether the plugins are ready.
+_LOOK_AGAIN = 0.01
 
 
 class PluginManager:
@@ -42,6 +44,8 @@ class PluginManager:
     def __init__(self, plugins: Iterable[Any] | Mapping[Any, Any] = ()) -> None:
         self.chain = MiddlewareChain()
         self._provider = ""
+        #: Whether it serves a router.
+        self.is_router = False
         self._bus: Any = None
         #: Estimates what a request will cost; known once it serves a client or router.
         self.estimate: Callable[[ChatRequest], CostEstimate] | None = None
@@ -49,8 +53,12 @@ class PluginManager:
         self._sinks: list[Sink] = []
         #: Plugins whose ``init`` is still to be awaited.
         self.unready: list[tuple[Plugin, Any]] = []
+        self._beginning = False
         self._contexts: dict[str, list[tuple[PluginLayer, PluginContext]]] = {}
-        self._closed: set[int] = set()
+        #: Plugins that were closed; held, so that no other one has their identity.
+        self._closed: list[Plugin] = []
+        #: What the bus has of this manager.
+        self._connected: list[Any] = []
         pairs = plugins.items() if isinstance(plugins, Mapping) else map(_with_settings, plugins)
         for given, config in pairs:
             self._add(given, config or {})
@@ -68,8 +76,14 @@ class PluginManager:
         Raises:
             ConfigError: It cannot be found or started, or its name is taken.
         """
-        self._add(plugin, config or {})
-        self._arrange()
+        before = self._plugins, self._sinks, self.unready
+        self._plugins, self._sinks, self.unready = [*before[0]], [*before[1]], [*before[2]]
+        try:
+            self._add(plugin, config or {})
+            self._arrange()
+        except BaseException:
+            self._plugins, self._sinks, self.unready = before
+            raise
 
     def remove(self, name: str) -> None:
         """Remove a plugin, and close it if that needs no waiting.
@@ -84,6 +98,7 @@ class PluginManager:
         self._plugins = [pair for pair in self._plugins if pair[0] is not plugin]
         self._arrange()
         made = self._close_one(plugin)
+        self._closed.remove(plugin)  # it may be registered again
         if isawaitable(made):
             made.close()  # type: ignore[attr-defined]  # a coroutine: nobody awaits it here
 
@@ -98,6 +113,10 @@ class PluginManager:
                 return
             raise ConfigError(
                 f"{plugin!r} is not a plugin.", hint="Derive it from provider_kit.Plugin; a function is middleware=…"
+            )
+        if not isinstance(plugin.priority, (int, float)):
+            raise ConfigError(
+                f"The priority of the plugin {plugin.name} is {plugin.priority!r}.", hint="priority = 500"
             )
         if not plugin.name or not isinstance(plugin.name, str):
             raise ConfigError(f"The plugin {type(plugin).__name__} has no name.", hint='name = "my-plugin"')
@@ -115,21 +134,37 @@ class PluginManager:
             self.unready.append((plugin, made))
         self._plugins.append((plugin, dict(config)))
 
-    async def make_ready(self) -> None:
-        """Await what the ``init`` of plugins has begun.
+    async def make_ready(self, runtime: Runtime) -> None:
+        """Await what the ``init`` of plugins has begun; one call does, and others wait for it.
 
         Raises:
-            PluginError: One of them failed.
+            PluginError: One of them failed; each call says so, since it must not go on without it.
         """
         while self.unready:
-            plugin, made = self.unready.pop()
+            if self._beginning:
+                await runtime.sleep(_LOOK_AGAIN)
+                continue
+            plugin, made = self.unready[0]
+            if isinstance(made, Exception):
+                raise made
+            self._beginning = True
             try:
                 await made
-            except ProviderKitError:
-                raise
             except Exception as error:
                 said = one_line(redact(f"{type(error).__name__}: {error}"))
-                raise PluginError(f"The plugin {plugin.name} could not be started: {said}.") from error
+                failure = PluginError(f"The plugin {plugin.name} could not be started: {said}.")
+                self.unready[0] = (plugin, error if isinstance(error, ProviderKitError) else failure)
+                raise self.unready[0][1] from error
+            except BaseException:  # this call was cancelled, and with it what it awaited
+                self.unready[0] = (plugin, plugin.init(self._config_of(plugin)))
+                raise
+            else:
+                self.unready.pop(0)
+            finally:
+                self._beginning = False
+
+    def _config_of(self, plugin: Plugin) -> Mapping[str, Any]:
+        return next(config for one, config in self._plugins if one is plugin)
 
     @property
     def given(self) -> list[Any]:
@@ -144,7 +179,7 @@ class PluginManager:
             bus: Its event bus.
             estimate: Estimates what a request will cost there.
         """
-        self._provider, self._bus, self.estimate = provider, bus, estimate
+        self._provider, self._bus, self.estimate, self.is_router = provider, bus, estimate, bus.is_router
         self._arrange()
 
     # -------------------------------------------------------------------------------------------- order
@@ -157,22 +192,26 @@ class PluginManager:
             self._connect(self._bus)
 
     def _connect(self, bus: Any) -> None:
-        """Have the bus pass events to the plugins that want some."""
-        for hook in [one for one in bus.sinks if isinstance(one, _EventHook)]:
-            bus.remove(hook)
-        for plugin, _ in self._plugins:
-            if has_hook(plugin, "on_event"):
-                bus.add(_EventHook(plugin))
-        brought = [sink for plugin, _ in self._plugins for sink in plugin.sinks]
-        for sink in (*self._sinks, *brought):
-            if sink not in bus.sinks:
-                bus.add(sink)
+        """Have the bus pass events to the plugins that want some, and to the sinks they brought."""
+        made: list[Any] = [_EventHook(plugin) for plugin, _ in self._plugins if has_hook(plugin, "on_event")]
+        made += self._sinks
+        made += [sink for plugin, _ in self._plugins for sink in plugin.sinks]
         if any(has_hook(plugin, "on_provider_selected") for plugin, _ in self._plugins):
-            bus.add(_EventHook(_Selection(self)))
+            made.append(_EventHook(_Selection(self)))
+        old, self._connected = self._connected, made
+
+        def connected(sinks: tuple[Any, ...]) -> tuple[Any, ...]:
+            kept = [one for one in sinks if not any(one is other for other in old)]
+            for one in made:
+                if one not in kept:
+                    kept.append(one)
+            return tuple(kept)
+
+        bus.change(connected)
 
     async def selecting(self, layer: PluginLayer, context: PluginContext, provider: str) -> None:
         """A call is about to choose whom it asks."""
-        if getattr(self._bus, "is_router", False):
+        if self.is_router:
             self._contexts.setdefault(context.correlation_id, []).append((layer, context))
         else:
             await layer.call_hook("on_provider_selected", context, provider, context.model)
@@ -228,7 +267,8 @@ class PluginManager:
     async def aclose(self) -> None:
         """As :meth:`close`, for plugins that are closed asynchronously, too."""
         for _, made in self.unready:
-            made.close()
+            if not isinstance(made, Exception):
+                made.close()
         self.unready.clear()
         for sink in self._sinks:
             if hasattr(sink, "close"):
@@ -242,9 +282,9 @@ class PluginManager:
                     _LOG.exception("The plugin %s could not be closed.", plugin.name)
 
     def _close_one(self, plugin: Plugin) -> Any:
-        if id(plugin) in self._closed:
+        if any(plugin is one for one in self._closed):
             return None
-        self._closed.add(id(plugin))
+        self._closed.append(plugin)
         try:
             return plugin.close()
         except Exception:

@@ -22,7 +22,7 @@ from weakref import ref
 from provider_kit._version import __version__
 from provider_kit.engine.call import Call
 from provider_kit.engine.handler import CallNext, End, Reply
-from provider_kit.engine.plugin import LOGGING, Plugin
+from provider_kit.engine.plugin import LOGGING, Plugin, PluginContext
 from provider_kit.errors import CallCancelledError, ConfigError, MissingDependencyError, ProviderKitError
 from provider_kit.model.attempts import Attempt
 from provider_kit.model.call_events import CallEnded, RouterCallEnded, ToolCallEnded
@@ -131,10 +131,11 @@ class OpenTelemetry(Plugin):
 
     # -------------------------------------------------------------------------------------------- spans
 
-    async def middleware(self, call: Call, call_next: CallNext) -> Reply:
+    async def around(self, context: PluginContext, call_next: CallNext) -> Reply:
         """Answer one call inside a span."""
+        call = context.call
         try:
-            live, passed = self._begin(call, call_next)
+            live, passed = self._begin(call, context.is_router)
             token, attached = current.set(live), self._attach(live.context)
         except Exception:
             self._complain()
@@ -159,11 +160,10 @@ class OpenTelemetry(Plugin):
         except ValueError:
             pass  # a call that was never ended is thrown away in another context
 
-    def _begin(self, call: Call, call_next: CallNext) -> tuple[LiveCall, Call]:
+    def _begin(self, call: Call, is_router: bool) -> tuple[LiveCall, Call]:
         """The span of a call, and the call to pass on."""
         if self._pending:
             self._catch_up()
-        is_router = _is_router(call_next)
         live = LiveCall(self, call, is_router, current.get())
         name, attributes = self._facts.beginning(call.operation, call.model, is_router)
         live.span = self._tracer.start_span(
@@ -398,14 +398,6 @@ class OpenTelemetry(Plugin):
 
 
 # ------------------------------------------------------------------------------------------------ small things
-
-
-def _is_router(call_next: Any) -> bool:
-    """Whether the handler at the end of the middleware is a router's; the kind of a span is fixed when it begins."""
-    handler, inner = call_next, getattr(call_next, "_inner", None)
-    while inner is not None:
-        handler, inner = inner, getattr(inner, "_inner", None)
-    return bool(getattr(getattr(handler, "events", None), "is_router", False))
 
 
 def _flat(value: Any) -> Any:

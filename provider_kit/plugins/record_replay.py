@@ -64,10 +64,18 @@ class RecordReplay(Plugin):
         self._lock = ForkSafeLock()
         self._known: dict[str, list[dict[str, Any]]] = {}
         self._used: dict[str, int] = {}
-        if self.mode == "record" or not os.path.exists(self._file):
-            if self.mode == "replay":
-                raise ConfigError(f"There is no recording {self._file}.", hint="Record it first: mode='auto'.")
-            return
+        if self.mode == "replay" and not os.path.exists(self._file):
+            raise ConfigError(f"There is no recording {self._file}.", hint="Record it first: mode='auto'.")
+        if self.mode != "replay":
+            try:
+                os.makedirs(os.path.dirname(self._file) or ".", exist_ok=True)
+                with open(self._file, "w" if self.mode == "record" else "a", encoding="utf-8"):
+                    pass
+            except OSError as error:
+                raise ConfigError(
+                    f"The recording {self._file} cannot be written: {error.strerror or error}.",
+                    hint="Name another file.",
+                ) from error
         number = 0
         try:
             with open(self._file, encoding="utf-8") as lines:
@@ -90,6 +98,11 @@ class RecordReplay(Plugin):
         """
         request = call.request
         if not isinstance(request, (ChatRequest, EmbeddingRequest)) or call.operation == "count_tokens":
+            if self.mode == "replay":
+                raise ConfigError(
+                    f"{call.operation} is not recorded, and nothing may be sent.",
+                    hint="RecordReplay(path, mode='auto')",
+                )
             return await call_next(call)
         key = _key_of(call.operation, request)
         entry = self._next(key) if self.mode != "record" else None
@@ -141,9 +154,6 @@ class RecordReplay(Plugin):
         with self._lock:
             self._known.setdefault(entry["key"], []).append(entry)
             self._used[entry["key"]] = len(self._known[entry["key"]])
-            folder = os.path.dirname(self._file)
-            if folder:
-                os.makedirs(folder, exist_ok=True)
             with open(self._file, "a", encoding="utf-8") as lines:
                 lines.write(dumps_text(entry) + "\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 from attrs import evolve
@@ -149,6 +150,7 @@ class _Stream:
         self._plugin = plugin
         self._held = {"text": "", "thinking": ""}
         self._arguments: dict[int, str] = {}
+        self._refusal = ""
 
     def chunk(self, chunk: Chunk) -> list[Chunk]:
         # What is held back of one kind comes before the other kind begins.
@@ -158,7 +160,11 @@ class _Stream:
             if said and self._held[other]:
                 pieces.append((other, self._feed(other, "", True)))
             pieces.append((kind, self._feed(kind, said, chunk.done)))
-        return chunk_with(evolve(chunk, thinking="", tool_calls=self._calls(chunk), raw=None), pieces)
+        self._refusal += chunk.refusal
+        refusal = ""
+        if chunk.done:  # one sentence, which is not worth streaming
+            refusal, self._refusal = self._plugin.mask(self._refusal), ""
+        return chunk_with(evolve(chunk, thinking="", tool_calls=self._calls(chunk), refusal=refusal, raw=None), pieces)
 
     def _feed(self, kind: str, text: str, ends: bool) -> str:
         whole = self._held[kind] + text
@@ -189,9 +195,11 @@ def _label(label: str, match: re.Match[str]) -> str:
     if label != "[CREDIT_CARD]":
         return label
     groups = re.split(r"([ -])", match[0])
+    ends = [0, *accumulate(len(group) for group in groups[::2])]  # digits before each group
     for size in range(len(groups), 0, -2):
         for start in range(0, len(groups) - size + 1, 2):
-            if _is_card("".join(groups[start : start + size])):
+            digits = ends[(start + size + 1) // 2] - ends[start // 2]
+            if 13 <= digits <= 19 and _is_card("".join(groups[start : start + size])):
                 return "".join((*groups[:start], label, *groups[start + size :]))
     return match[0]
 

@@ -7,7 +7,7 @@ import threading
 import weakref
 from typing import Protocol
 
-__all__ = ["ForkSafeLock", "renew_after_fork"]
+__all__ = ["ForkSafeLock", "Forks", "renew_after_fork"]
 
 
 class _Renewable(Protocol):
@@ -22,7 +22,14 @@ def renew_after_fork(state: _Renewable) -> None:
     _known.add(state)
 
 
+class Forks:
+    """How many forks led to this process, so that what began in another one is told apart."""
+
+    count = 0
+
+
 def _renew() -> None:
+    Forks.count += 1
     for state in list(_known):
         state._after_fork()
 
@@ -46,3 +53,6 @@ class ForkSafeLock:
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
+
+    def __reduce__(self) -> tuple[type[ForkSafeLock], tuple[()]]:
+        return ForkSafeLock, ()

@@ -42,23 +42,23 @@ def ended(
     runtime = call.runtime
     time, duration = runtime.time(), runtime.now() - (call.started if outer is None else outer.began)
     timings = getattr(answer, "timings", None)
-    events.end(
-        RouterCallEnded(
-            time,
-            router.name,
-            call.model,
-            call.operation,
-            call.correlation_id,
-            known,
-            outcome,
-            duration,
-            timings.first_content if streamed and timings is not None else None,
-            0.0,
-            call.request,
-            answer,
-            tuple(getattr(answer if known is None else known, "attempts", ())),
-            cached=getattr(answer, "cache", None) == "hit",
-            path="" if outer is None else outer.path,
-            tags=call.tags,
-        )
+    event = RouterCallEnded(
+        time,
+        router.name,
+        call.model,
+        call.operation,
+        call.correlation_id,
+        known,
+        outcome,
+        duration,
+        timings.first_content if streamed and timings is not None else None,
+        0.0,
+        call.request,
+        answer,
+        tuple(getattr(answer if known is None else known, "attempts", ())),
+        cached=getattr(answer, "cache", None) == "hit",
+        path="" if outer is None else outer.path,
+        tags=call.tags,
     )
+    event.source = id(router.events)
+    events.end(event)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from provider_kit.errors import StoreError
+from provider_kit.policies.after_fork import ForkSafeLock
 from provider_kit.stores.user_folders import file_remedy
 
 __all__ = ["SQLiteFile"]
@@ -35,7 +36,7 @@ class SQLiteFile:
         self._what = what
         self._timeout = timeout
         self._durable = durable
-        self._lock = threading.RLock()
+        self._lock = ForkSafeLock()
         self._connection: sqlite3.Connection | None = None
         self._process = 0
 
@@ -127,6 +128,10 @@ class SQLiteFile:
             if self._connection is not None and self._process == os.getpid():
                 self._connection.close()
             self._connection = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the connection; the file is opened again."""
+        return {**self.__dict__, "_connection": None, "_process": 0}
 
     def __del__(self) -> None:
         with suppress(Exception):  # at interpreter shutdown anything may be gone already

@@ -30,8 +30,7 @@ CREATE TABLE IF NOT EXISTS reservations (
     id TEXT PRIMARY KEY, call TEXT NOT NULL, account TEXT NOT NULL, time REAL NOT NULL, process TEXT NOT NULL,
     tokens INTEGER NOT NULL, cost INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS reservations_account ON reservations (account);
-CREATE INDEX IF NOT EXISTS reservations_call ON reservations (call)
+CREATE INDEX IF NOT EXISTS reservations_account ON reservations (account)
 """
 #: The columns of a row, in their order.
 COLUMNS = (
@@ -77,7 +76,7 @@ class SQLiteUsage:
     # -------------------------------------------------------------------------------------------- rows
 
     def add(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Add the rows of one call, and give back what it had reserved for them.
+        """Add the rows of one call.
 
         Args:
             rows: Their values, in the order of ``COLUMNS``.
@@ -86,17 +85,8 @@ class SQLiteUsage:
             StoreError: The file cannot be written.
         """
 
-        def work(connection: sqlite3.Connection) -> None:
-            connection.executemany(_INSERT, rows)
-            call = rows[0][1]
-            used, spent = sum(row[-2] for row in rows), sum(row[-1] or 0 for row in rows)
-            connection.execute(
-                "UPDATE reservations SET tokens = MAX(0, tokens - ?), cost = MAX(0, cost - ?) WHERE call = ?",
-                (used, spent, call),
-            )
-
         if rows:
-            self._file.write(work)
+            self._file.write(lambda connection: connection.executemany(_INSERT, rows))
 
     def rows_after(self, last: int, since: float) -> list[tuple[Any, ...]]:
         """The rows that were added after one, and are not older than a time: id, time, user, tags, tokens, cost.

@@ -36,11 +36,11 @@ def take_inventory() -> Inventory:
     idle = busy = sessions = 0
     tasks: list[str] = []
     blocking = sys.modules.get("provider_kit.transports.requests_transport")
-    for transport in [] if blocking is None else list(blocking.known_transports):
+    for transport in list(getattr(blocking, "known_transports", ())):
         idle += transport.idle_connections
     awaited = sys.modules.get("provider_kit.transports.aiohttp_transport")
     loops: set[Any] = set()
-    for transport in [] if awaited is None else list(awaited.known_transports):
+    for transport in list(getattr(awaited, "known_transports", ())):
         for loop, here in list(transport.open_sessions()):
             sessions += 1
             loops.add(loop)
