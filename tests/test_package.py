@@ -12,7 +12,7 @@ from filelock import FileLock
 ROOT = Path(__file__).parents[1]
 SOURCES = {
     str(path.relative_to(ROOT))
-    for kind in ("*.py", "*.json", "py.typed")
+    for kind in ("*.py", "*.json", "*.yml", "py.typed")
     for path in (ROOT / "provider_kit").rglob(kind)
 }
 

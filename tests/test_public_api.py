@@ -148,7 +148,8 @@ import attrs, inspect, importlib.metadata, ast, decimal, typing, datetime, email
 seen = []
 def hook(event, arguments):
     if event.startswith(("socket.", "subprocess.", "os.system", "os.listdir", "os.mkdir", "urllib.")):
-        seen.append([event, str(arguments)])
+        if "__pycache__" not in str(arguments):  # where Python keeps what it has compiled
+            seen.append([event, str(arguments)])
     if event == "open" and not str(arguments[0]).endswith((".py", ".pyc", ".so", ".zip", ".pyd")):
         if "__pycache__" not in str(arguments[0]):
             seen.append([event, str(arguments)])
