@@ -136,7 +136,10 @@ class EventBus:
 
     def joined(self, more: tuple[Sink, ...]) -> EventBus:
         """This bus with the sinks of a router, each sink once."""
-        others = tuple(sink for sink in more if sink not in self.sinks)
+        others: tuple[Sink, ...] = ()
+        for sink in more:
+            if sink not in self.sinks and sink not in others:  # routers in routers may have the same one
+                others = (*others, sink)
         if not others:
             return self
         key = tuple(map(id, others))

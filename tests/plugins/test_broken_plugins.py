@@ -222,6 +222,22 @@ def test_routers_of_one_name_are_told_apart(call, fake_server):
     assert (outer.metrics.request_count, inner.metrics.request_count) == (1, 1)
 
 
+def test_one_function_at_several_routers_hears_each_end_once(call, fake_server):
+    """As a plugin does."""
+    heard = []
+
+    @sink(CallEnded)
+    def note(event):
+        heard.append(event)
+
+    inner = Router([fake_server.client(on_event=note)], on_event=note, name="in")
+    call.chat(Router([inner, fake_server.client()], on_event=note, name="out"), "Hello")
+    assert len(heard) == 1
+    inner = Router([fake_server.client()], on_event=note, name="in")
+    call.chat(Router([inner], on_event=note, name="out"), "Hello")
+    assert len(heard) == 2
+
+
 def test_shared_metrics_keep_no_client():
     """Of those that are gone."""
     shared = Metrics()
