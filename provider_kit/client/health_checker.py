@@ -134,7 +134,7 @@ class HealthChecker(Closing):
         while not self._ends:
             try:
                 await self._check(awaited)
-            except Exception:  # nobody waits for this task: the log is where it can be told
+            except Exception:  # the result of this task is never read, so only the log can show it
                 _LOG.exception("A health check failed unexpectedly; the checks continue.")
             if not self._ends:
                 await wakeup.wait(self._interval)

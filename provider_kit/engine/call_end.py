@@ -16,7 +16,7 @@ __all__ = ["answered", "failed", "stream_ended"]
 
 
 def answered(attempts: Attempts, answer: Any) -> None:
-    """A whole answer is about to be returned, and somebody wants to know."""
+    """Emit the end of a call that has a whole answer; called only where a sink wants it."""
     cached = type(answer) is ChatResponse and answer.cache == "hit"
     made = () if cached else getattr(answer, "attempts", None) or attempts.all_at(attempts.runtime.now())
     _emit(attempts, "success", None, answer, _own(attempts, made), cached)

@@ -64,8 +64,8 @@ class EventBus:
     """The sinks of one client; the log is one of them.
 
     A sink is a function of an event. One with an attribute ``wanted_events``, a set of classes of events, receives
-    these only, and what nobody wants is not created. One with a true attribute ``follows_targets`` that is given to a
-    router also receives the events of the router's targets.
+    these only, and an event that no sink wants is not created. One with a true attribute ``follows_targets`` that is
+    given to a router also receives the events of the router's targets.
 
     Args:
         provider: Name of the provider, for the events.
@@ -131,7 +131,7 @@ class EventBus:
         return found
 
     def listens_to(self, kind: type[Event]) -> bool:
-        """Whether anybody wants events of a class, the log included."""
+        """Whether a sink, or the log, wants events of a class."""
         return bool(self.sinks_for(kind)) or LOGGERS[kind.channel].isEnabledFor(kind.level)
 
     def joined(self, more: tuple[Sink, ...]) -> EventBus:
@@ -157,7 +157,7 @@ class EventBus:
         for sink in self.sinks_for(type(event)) if sinks is None else sinks:
             try:
                 sink(event)
-            except Exception as error:
+            except Exception as error:  # a sink of the user's may raise anything
                 if getattr(sink, "is_own", False) and not isinstance(error, _MISTAKES):
                     raise  # the time limit of a job, which a signal raised while it was here
                 _LOG.exception("A sink failed on the event %r; the call is not affected.", event.name)

@@ -117,7 +117,7 @@ class Reply:
         return made
 
     async def start(self) -> None:
-        """Fetch the first chunk of a live answer of your own, so that it is closed even if nobody reads it."""
+        """Fetch the first chunk of a live answer of your own, so that it is closed even if it is never read."""
         unstarted, self._unstarted = self._unstarted, None
         if unstarted is not None:
             await anext(unstarted)  # its first item only marks that it has begun

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
 from typing import Any, Literal, Protocol
 
 from attrs import define, field
@@ -76,7 +75,7 @@ def run_on_end(functions: Sequence[Callable[[End], object]], end: End) -> None:
     for function in functions:
         try:
             function(end)
-        except Exception:
+        except Exception:  # a function of the user's may raise anything, and the reply has ended already
             _LOG.exception("on_end failed on a reply that is %s; nothing else is affected.", end.how)
 
 
@@ -178,7 +177,7 @@ class PipedChunks(AsyncGenerator[Chunk, None]):
 
     @property
     def ag_running(self) -> bool:
-        """Whether somebody reads it at this moment."""
+        """Whether it is being read at this moment."""
         return bool(getattr(self._outer, "ag_running", False))
 
 
@@ -328,8 +327,8 @@ async def _items(source: Any) -> AsyncGenerator[Any, None]:
             async for item in iterator:
                 yield item
         finally:
-            with suppress(AttributeError):
-                await iterator.aclose()  # type: ignore[attr-defined]  # if it is a generator
+            if hasattr(iterator, "aclose"):  # a generator
+                await iterator.aclose()
         return
     try:
         for item in source:

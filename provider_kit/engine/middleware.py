@@ -259,7 +259,7 @@ class _Layer:
                 raise self._mistake(reply.answer)
             if onward.replies and (reply.state is None or reply in onward.replies):
                 for other in onward.replies:
-                    if other is not reply:  # it called on again, or answers by itself: nobody reads this one
+                    if other is not reply:  # it called on again, or answers by itself: this one is not read
                         await other.aclose()
             if not onward.called:
                 self._ended_here(call, reply, None)
@@ -288,7 +288,7 @@ class _Layer:
         name = name_of(self._middleware)
         if hasattr(made, "__await__"):
             if hasattr(made, "close"):
-                made.close()  # a coroutine that nobody awaits would be reported once more, later and elsewhere
+                made.close()  # Python would warn of a coroutine that was not awaited, later and elsewhere
             return ConfigError(
                 f"The middleware {name} returned call_next(call) without awaiting it.",
                 hint="return await call_next(call)",

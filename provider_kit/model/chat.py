@@ -183,7 +183,7 @@ class Chunk:
 
 
 class _Once:
-    """Reads a usage once, whoever asks first."""
+    """Reads a usage on the first access only."""
 
     __slots__ = ("_found", "_read")
 
@@ -297,7 +297,7 @@ class ChatResponse(Generic[T_co]):
         return usage
 
     def unread_usage(self) -> tuple[Usage | Callable[[], Usage], Callable[[], Quote] | None]:
-        """Tokens used, and where their price is found, as they are to be read when somebody asks."""
+        """Tokens used, and where their price is found, not read yet."""
         prices = self._prices
         if prices is None or self.cache == "hit":
             return (self._usage if prices is None else self.usage), None

@@ -1,6 +1,6 @@
 """Metrics of a client or router: what was asked, how it ended, how long it took and what it cost.
 
-A sink of events in constant memory. One series is updated for each call; sums are made when somebody asks for them.
+A sink of events in constant memory. One series is updated for each call; sums are made when they are read.
 """
 
 from __future__ import annotations

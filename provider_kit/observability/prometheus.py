@@ -285,10 +285,10 @@ class PrometheusMetrics(Counting):
     # -------------------------------------------------------------------------------------------- counting
 
     def _fold(self) -> None:
-        """Count what is waiting, unless somebody is already about it.
+        """Count what is waiting, unless another call of this method does so now.
 
-        That may be this very thread, where the garbage collector has interrupted it; so this waits for nobody. Who
-        holds the lock looks again after it has released it.
+        That may be in this very thread, where the garbage collector has interrupted it, so the lock is not waited for:
+        its holder looks again after it has released it.
         """
         while len(self._waiting) >= MOST_WAITING and self._counting.take(wait=False):
             try:
@@ -314,7 +314,7 @@ class PrometheusMetrics(Counting):
                     count(tally, *facts)
                 else:
                     self._count_answer(tally, item)
-            except Exception:
+            except Exception:  # a mistake here must cost one event only, not those that wait behind it
                 _LOG.exception("An event could not be counted.")
 
     def _add_all(self) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from attrs import define, frozen
+from attrs import frozen
 
 from provider_kit.errors import ConfigError, StoreError
 from provider_kit.model.attempts import Attempt
@@ -19,15 +18,13 @@ from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.usage import Usage
 from provider_kit.policies.after_fork import renew_after_fork
-from provider_kit.stores.sqlite_usage import SQLiteUsage, dollars, picodollars
+from provider_kit.stores.sqlite_usage import GROUPS, SQLiteUsage, dollars, picodollars
 
 __all__ = ["UsageLedger", "UsageSum"]
 
 _LOG = logging.getLogger("provider_kit")
 #: Calls that are kept while the file cannot be written.
 _MOST_WAITING = 1000
-#: What sums can be made by.
-GROUPS = ("day", "model", "provider", "key", "tag", "user", "operation", "outcome")
 
 
 @frozen(kw_only=True)
@@ -49,19 +46,6 @@ class UsageSum:
     cost: Decimal = Decimal(0)
     #: Whether the cost of some is not known.
     cost_is_minimum: bool = False
-
-
-@define
-class _Sum:
-    attempts: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    cached: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    tokens: int = 0
-    cost: int = 0
-    unknown: bool = False
 
 
 class UsageLedger:
@@ -212,56 +196,30 @@ class UsageLedger:
             raise ConfigError(
                 f"Usage cannot be summed up by {by!r}.", hint=f"{did_you_mean(by, GROUPS)}By {', '.join(GROUPS)}."
             )
-        sums: dict[str, _Sum] = {}
-        for row in self.store.select(since, until):
-            for name in _names(row, by):
-                _add(sums.setdefault(name, _Sum()), row)
-        made = [_public(name, one) for name, one in sums.items()]
+        made = [_public(row) for row in self.store.sums(by, since, until)]
         if by == "day":
             return sorted(made, key=lambda one: one.name)
         return sorted(made, key=lambda one: (-one.cost, -one.tokens, one.name))
 
     def total(self, *, since: float | None = None, until: float | None = None) -> UsageSum:
         """What was used in all."""
-        one = _Sum()
-        for row in self.store.select(since, until):
-            _add(one, row)
-        return _public("total", one)
+        found = self.store.sums(None, since, until)
+        return _public(found[0]) if found else UsageSum(name="total")
 
 
-def _names(row: Mapping[str, Any], by: str) -> list[str]:
-    if by == "day":
-        return [f"{datetime.fromtimestamp(row['time'], UTC):%Y-%m-%d}"]
-    if by == "tag":
-        return list(dict.fromkeys(loads(row["tags"]))) or [""]
-    return [row[by] or ""]
-
-
-def _add(one: _Sum, row: Mapping[str, Any]) -> None:
-    one.attempts += row["outcome"] != "estimated"
-    one.failed += row["outcome"] == "failed"
-    one.cancelled += row["outcome"] in ("cancelled", "lost")
-    one.cached += row["outcome"] == "cached"
-    read, written = row["cache_read_tokens"] or 0, row["cache_write_tokens"] or 0
-    one.input_tokens += (row["input_tokens"] or 0) + read + written
-    one.output_tokens += (row["output_tokens"] or 0) + (row["reasoning_tokens"] or 0)
-    one.tokens += row["tokens"]
-    one.cost += row["cost"] or 0
-    one.unknown = one.unknown or row["cost"] is None
-
-
-def _public(name: str, one: _Sum) -> UsageSum:
+def _public(row: tuple[Any, ...]) -> UsageSum:
+    name, attempts, failed, cancelled, cached, input_tokens, output_tokens, tokens, cost, unknown = row
     return UsageSum(
         name=name,
-        attempts=one.attempts,
-        failed=one.failed,
-        cancelled=one.cancelled,
-        cached=one.cached,
-        input_tokens=one.input_tokens,
-        output_tokens=one.output_tokens,
-        tokens=one.tokens,
-        cost=dollars(one.cost) or Decimal(0),
-        cost_is_minimum=one.unknown,
+        attempts=attempts,
+        failed=failed,
+        cancelled=cancelled,
+        cached=cached,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        tokens=tokens,
+        cost=dollars(cost) or Decimal(0),
+        cost_is_minimum=unknown,
     )
 
 

@@ -14,7 +14,7 @@ from provider_kit.engine.plugin import SECURITY, Plugin, PluginContext
 from provider_kit.errors import ConfigError, PluginError, ProviderKitError
 from provider_kit.model.chat import ChatResponse, Chunk
 from provider_kit.model.messages import Message
-from provider_kit.transports.base import one_line
+from provider_kit.transports.base import foreign_error
 from provider_kit.wire.redaction import redact
 
 __all__ = ["PluginLayer", "as_reply", "has_hook"]
@@ -96,7 +96,7 @@ class PluginLayer:
         Raises:
             PluginError: It is required.
         """
-        said = one_line(redact(f"{type(error).__name__}: {error}"))
+        said = foreign_error(error)
         if self._required:
             raise PluginError(f"The plugin {self.name} failed in {name}: {said}.") from error
         trace = redact("".join(traceback.format_exception(error)))

@@ -17,9 +17,8 @@ from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.estimates import CostEstimate
 from provider_kit.model.events import RouteChosen
 from provider_kit.plugins.layer import PluginLayer, has_hook
-from provider_kit.transports.base import Runtime, one_line
+from provider_kit.transports.base import Runtime, foreign_error
 from provider_kit.transports.drive import run_to_completion
-from provider_kit.wire.redaction import redact
 
 __all__ = ["PluginManager", "manager_of"]
 
@@ -100,7 +99,7 @@ class PluginManager:
         made = self._close_one(plugin)
         self._closed.remove(plugin)  # it may be registered again
         if isawaitable(made):
-            made.close()  # type: ignore[attr-defined]  # a coroutine: nobody awaits it here
+            made.close()  # type: ignore[attr-defined]  # a coroutine, which cannot be awaited here
 
     def _add(self, given: Any, config: Mapping[str, Any]) -> None:
         if not isinstance(config, Mapping):
@@ -128,7 +127,7 @@ class PluginManager:
         except ProviderKitError:
             raise
         except Exception as error:
-            said = one_line(redact(f"{type(error).__name__}: {error}"))
+            said = foreign_error(error)
             raise ConfigError(f"The plugin {plugin.name} could not be started: {said}.") from error
         if isawaitable(made):
             self.unready.append((plugin, made))
@@ -151,7 +150,7 @@ class PluginManager:
             try:
                 await made
             except Exception as error:
-                said = one_line(redact(f"{type(error).__name__}: {error}"))
+                said = foreign_error(error)
                 failure = PluginError(f"The plugin {plugin.name} could not be started: {said}.")
                 self.unready[0] = (plugin, error if isinstance(error, ProviderKitError) else failure)
                 raise self.unready[0][1] from error
@@ -278,7 +277,7 @@ class PluginManager:
             if isawaitable(made):
                 try:
                     await made
-                except Exception:
+                except Exception:  # the other plugins are to be closed, too
                     _LOG.exception("The plugin %s could not be closed.", plugin.name)
 
     def _close_one(self, plugin: Plugin) -> Any:
@@ -287,7 +286,7 @@ class PluginManager:
         self._closed.append(plugin)
         try:
             return plugin.close()
-        except Exception:
+        except Exception:  # the other plugins are to be closed, too
             _LOG.exception("The plugin %s could not be closed.", plugin.name)
             return None
 
@@ -367,7 +366,7 @@ def _load(name: str) -> Any:
     try:
         return found[name].load()
     except Exception as error:
-        said = one_line(redact(f"{type(error).__name__}: {error}"))
+        said = foreign_error(error)
         raise ConfigError(
             f"The plugin {name} ({found[name].value}) cannot be loaded: {said}.",
             hint="Mend or uninstall its package, or leave the plugin out.",

@@ -38,8 +38,7 @@ from provider_kit.plugins.otel_facts import CallFacts
 from provider_kit.plugins.otel_live import Collector, LiveCall, TracedHeaders, current, watch_collector
 from provider_kit.plugins.otel_metrics import INFERENCES, Events, Meters
 from provider_kit.plugins.otel_settings import CaptureContent, SemanticConventions, chosen_content, chosen_profile
-from provider_kit.transports.base import one_line
-from provider_kit.wire.redaction import redact
+from provider_kit.transports.base import foreign_error
 
 __all__ = ["OpenTelemetry"]
 
@@ -124,7 +123,7 @@ class OpenTelemetry(Plugin):
         self._failed: Any = partial(trace.Status, trace.StatusCode.ERROR)
         #: The calls that have a span, by id; where an id is shared, the latest.
         self._open: dict[str, LiveCall] = {}
-        #: What the garbage collector told; it may have interrupted whoever holds a lock of the SDK.
+        #: What the garbage collector told; it may have interrupted a thread that holds a lock of the SDK.
         self._pending: deque[Any] = deque()
         if watch_collector not in gc.callbacks:
             gc.callbacks.append(watch_collector)
@@ -137,7 +136,7 @@ class OpenTelemetry(Plugin):
         try:
             live, passed = self._begin(call, context.is_router)
             token, attached = current.set(live), self._attach(live.context)
-        except Exception:
+        except Exception:  # the SDK, an exporter or a propagator may raise anything; the call goes on
             self._complain()
             return await call_next(call)
         try:
@@ -208,7 +207,7 @@ class OpenTelemetry(Plugin):
             if type(answer) is End:  # assembled only where its event did not come
                 answer = answer.response if live.event is None and live.span.is_recording() else None
             self._finish(live, answer, error, left, None)
-        except Exception:
+        except Exception:  # as above
             self._complain()
 
     def _finish(self, live: LiveCall, answer: Any, error: BaseException | None, left: bool, now: int | None) -> None:
@@ -279,7 +278,7 @@ class OpenTelemetry(Plugin):
             self._catch_up()
         try:
             self._note(event)
-        except Exception:
+        except Exception:  # as above
             self._complain()
 
     def _note(self, event: Any) -> None:
@@ -386,7 +385,7 @@ class OpenTelemetry(Plugin):
                 pending.popleft()()
             except IndexError:
                 return  # another thread was faster
-            except Exception:
+            except Exception:  # as above
                 self._complain()
 
     def _complain(self) -> None:
@@ -414,7 +413,7 @@ def _text_of(error: BaseException | None) -> str:
     """The text of an error; this library's own hold no secret."""
     if error is None:
         return ""
-    return str(error) if isinstance(error, ProviderKitError) else one_line(redact(f"{type(error).__name__}: {error}"))
+    return str(error) if isinstance(error, ProviderKitError) else foreign_error(error)
 
 
 def _is_exit(error: BaseException | None) -> bool:

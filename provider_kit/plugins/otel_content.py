@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from provider_kit.errors import ToolCallParseError
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.json_text import dumps_text
 from provider_kit.model.media import Audio, Image, Media
@@ -34,7 +35,7 @@ def _media(part: Media) -> dict[str, Any]:
 def _arguments(call: ToolCall) -> Any:
     try:
         return call.arguments
-    except Exception:  # as the model wrote them
+    except ToolCallParseError:  # as the model wrote them
         return call.arguments_json
 
 

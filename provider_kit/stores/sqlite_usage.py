@@ -15,7 +15,7 @@ from typing import Any
 from provider_kit.stores.sqlite_file import SQLiteFile
 from provider_kit.stores.sqlite_history import default_history_path
 
-__all__ = ["SQLiteUsage", "dollars", "picodollars"]
+__all__ = ["GROUPS", "SQLiteUsage", "dollars", "picodollars"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS usage (
@@ -39,6 +39,27 @@ COLUMNS = (
     *("reasoning_tokens", "tokens", "cost"),
 )
 _INSERT = f"INSERT INTO usage ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  # names of this module
+#: What rows can be grouped by: a column, or one of these expressions of it.
+GROUPS = ("day", "model", "provider", "key", "tag", "user", "operation", "outcome")
+_GROUPED: dict[str | None, tuple[str, str]] = {
+    None: ("'total'", "usage"),
+    "day": ("strftime('%Y-%m-%d', time, 'unixepoch')", "usage"),
+    # A row counts once for each of its tags, even if that was given twice.
+    "tag": (
+        "COALESCE(one.value, '')",
+        "usage LEFT JOIN json_each(tags) AS one ON one.key = "
+        "(SELECT MIN(same.key) FROM json_each(tags) AS same WHERE same.value = one.value)",
+    ),
+}
+#: Sums of 64 bits hold nine million dollars only, so those of cost are made in two parts.
+_SPLIT = 10**6
+_SUMS = f"""
+    SUM(outcome != 'estimated'), SUM(outcome = 'failed'), SUM(outcome IN ('cancelled', 'lost')),
+    SUM(outcome = 'cached'),
+    SUM(COALESCE(input_tokens, 0) + COALESCE(cache_read_tokens, 0) + COALESCE(cache_write_tokens, 0)),
+    SUM(COALESCE(output_tokens, 0) + COALESCE(reasoning_tokens, 0)), SUM(tokens),
+    COALESCE(SUM(cost / {_SPLIT}), 0), COALESCE(SUM(cost % {_SPLIT}), 0), MAX(cost IS NULL)
+"""
 _HELD = "SELECT COALESCE(SUM(tokens), 0), COALESCE(SUM(cost), 0) FROM reservations WHERE account = ?"
 _PICO = Decimal(10) ** 12
 #: Seconds after which what a call has reserved is given up, if its process was never seen to end.
@@ -119,6 +140,27 @@ class SQLiteUsage:
             ).fetchall()
         for row in found:
             yield dict(zip(names, row, strict=True))
+
+    def sums(self, by: str | None, since: float | None = None, until: float | None = None) -> list[tuple[Any, ...]]:
+        """What the rows of a time used together.
+
+        Args:
+            by: What they are grouped by, one of ``GROUPS``; ``None`` for all together.
+            since: Seconds since 1970.
+            until: Seconds since 1970, itself not included.
+
+        Returns:
+            For each group its name, then: attempts, failed, cancelled, cached, input tokens, output tokens, tokens, the
+            cost in 10⁻¹² US dollars, and whether the cost of a row is not known.
+
+        Raises:
+            StoreError: The file cannot be read.
+        """
+        name, source = _GROUPED.get(by, (f"COALESCE({by}, '')", "usage"))
+        query = f"SELECT {name}, {_SUMS} FROM {source} WHERE time >= ? AND time < ? GROUP BY 1"  # noqa: S608  # names of this module
+        with self._file.use() as connection:
+            rows = connection.execute(query, (since or 0.0, until if until is not None else 1e15)).fetchall()
+        return [(*row[:-3], row[-3] * _SPLIT + row[-2], bool(row[-1])) for row in rows]
 
     # -------------------------------------------------------------------------------------------- reservations
 

@@ -53,7 +53,7 @@ class Executor:
     on_error: OnToolError | None = None
     ledger: Ledger | None = None
     decisions: Mapping[str, Decision] = field(factory=dict)
-    #: Where calls are reported; ``None`` if nobody listens.
+    #: Where calls are reported; ``None`` without a listener.
     events: ToolEvents | None = None
     #: The outcomes of calls that have ended, by id, also those the reader has not taken.
     finished: dict[str, ToolOutcome] = field(factory=dict)

@@ -53,7 +53,7 @@ class ToolEvents:
 
 
 def tool_events(asking: Asking, reply: ChatResponse[Any] | None) -> ToolEvents | None:
-    """Where the calls of a step are reported, if anybody listens.
+    """Where the calls of a step are reported, if there is a listener.
 
     Args:
         asking: The verbs.

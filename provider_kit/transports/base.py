@@ -27,6 +27,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from provider_kit.errors import APIConnectionError, APITimeoutError, DeadlineExceededError, InvalidResponseError
 from provider_kit.wire.http import HttpRequest, HttpResponse, Limits, is_loopback
+from provider_kit.wire.redaction import redact
 
 __all__ = [
     "Begun",
@@ -208,6 +209,11 @@ def not_connected(host: str, limits: Limits) -> APITimeoutError:
         f"No connection to {host} within {limits.connect or 0:g} s.",
         hint="Check the address, the network and the proxy settings; or raise timeout=Timeout(connect=…).",
     )
+
+
+def foreign_error(error: BaseException) -> str:
+    """The class and text of an exception that is not this library's own, made fit for a message, without secrets."""
+    return one_line(redact(f"{type(error).__name__}: {error}"))
 
 
 def one_line(text: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from asking import ask, verbs, worlds
 
 from provider_kit import (
     APIConnectionError,
@@ -19,31 +20,6 @@ from provider_kit import (
     StreamIncompleteError,
 )
 from provider_kit.testing import FakeServer, Fault
-
-verbs = pytest.mark.parametrize("verb", ["chat", "stream"])
-worlds = pytest.mark.parametrize("world", ["blocking", "asyncio"])
-
-
-def ask(client, world, verb, *arguments, **options):
-    """The text of an answer, and the answer."""
-    if world == "blocking":
-        if verb == "chat":
-            answer = client.chat(*arguments, **options)
-            return answer.text, answer
-        stream = client.stream(*arguments, **options)
-        return "".join(chunk.text for chunk in stream), stream.response
-
-    async def main():
-        try:
-            if verb == "chat":
-                answer = await client.achat(*arguments, **options)
-                return answer.text, answer
-            stream = client.astream(*arguments, **options)
-            return "".join([chunk.text async for chunk in stream]), stream.response
-        finally:
-            await client.aclose()
-
-    return asyncio.run(main())
 
 
 @pytest.fixture

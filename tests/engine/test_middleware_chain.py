@@ -6,6 +6,7 @@ import pickle
 import threading
 
 import pytest
+from asking import OPERATIONS, ask_by_every_verb
 
 from provider_kit import (
     ChatResponse,
@@ -424,21 +425,8 @@ def test_the_same_middleware_serves_every_verb(fake_server):
         Router([fake_server.client()], middleware=[counts]),
     ):
         count.clear()
-        client.chat("Hello")
-        list(client.stream("Hello"))
-        client.run("Hello")
-        client.conversation().say("Hello")
-
-        async def main(client=client):
-            await client.achat("Hello")
-            async for _ in client.astream("Hello"):
-                pass
-            await client.arun("Hello")
-            await client.conversation().asay("Hello")
-            await client.aclose()
-
-        asyncio.run(main())
-        assert count == ["chat", "stream", "chat", "chat", "chat", "stream", "chat", "chat"]
+        ask_by_every_verb(client)
+        assert count == OPERATIONS
 
 
 def test_an_event_loop_where_there_is_none_is_explained(fake_server):

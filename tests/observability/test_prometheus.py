@@ -16,6 +16,8 @@ from decimal import Decimal
 import prometheus_client
 import pytest
 import yaml
+from asking import ask as ask_both
+from asking import verbs, worlds
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 
 from provider_kit import (
@@ -46,27 +48,12 @@ from provider_kit.observability.prometheus_names import alert_rules, dashboard
 from provider_kit.testing import FakeServer
 from provider_kit.wire.http import HttpResponse
 
-verbs = pytest.mark.parametrize("verb", ["chat", "stream"])
-worlds = pytest.mark.parametrize("world", ["blocking", "asyncio"])
 KEY = "sk-test-0123456789abcdef"
 
 
-def ask(client, world, verb, *arguments, **options):
-    """The text of an answer."""
-    if world == "blocking":
-        if verb == "chat":
-            return client.chat(*arguments, **options).text
-        return "".join(chunk.text for chunk in client.stream(*arguments, **options))
-
-    async def main():
-        try:
-            if verb == "chat":
-                return (await client.achat(*arguments, **options)).text
-            return "".join([chunk.text async for chunk in client.astream(*arguments, **options)])
-        finally:
-            await client.aclose()
-
-    return asyncio.run(main())
+def ask(*arguments, **options):
+    """The text alone."""
+    return ask_both(*arguments, **options)[0]
 
 
 @pytest.fixture
@@ -708,7 +695,7 @@ def test_a_forked_child_counts_although_a_thread_was_counting(sink, read):
 
 WORKER = """
 import gc, sys, threading
-sys.path.insert(0, {folder!r})
+sys.path[:0] = {folders!r}
 from test_prometheus import CollectorRegistry, Counter, OnCollection, PrometheusMetrics
 from test_prometheus import ended, in_time, load, loaded
 from provider_kit import CircuitOpened
@@ -741,7 +728,8 @@ assert in_time(lambda: sink(ended()))
 def test_several_processes_are_counted_together(tmp_path):
     """PROMETHEUS_MULTIPROC_DIR: each writes at once, also when the collector interrupts it."""
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
-    code = WORKER.format(folder=os.path.dirname(__file__))
+    folder = os.path.dirname(__file__)
+    code = WORKER.format(folders=[folder, os.path.dirname(folder)])
     for _ in range(2):
         subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
     script = (

@@ -11,6 +11,8 @@ import threading
 import time
 
 import pytest
+from asking import ask as ask_both
+from asking import verbs, worlds
 from opentelemetry import baggage, context, trace
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
@@ -49,32 +51,10 @@ from provider_kit.plugins.otel_live import Collector, LiveCall, TracedHeaders
 from provider_kit.testing import FakeServer
 from provider_kit.testing import Reply as Answer
 
-verbs = pytest.mark.parametrize("verb", ["chat", "stream"])
-worlds = pytest.mark.parametrize("world", ["blocking", "asyncio"])
 
-
-def ask(client, world, verb, *arguments, **options):
-    """The answer of a client in either world, whole or streamed."""
-    if world == "blocking":
-        if verb == "chat":
-            return client.chat(*arguments, **options)
-        stream = client.stream(*arguments, **options)
-        for _ in stream:
-            pass
-        return stream.response
-
-    async def main():
-        try:
-            if verb == "chat":
-                return await client.achat(*arguments, **options)
-            stream = client.astream(*arguments, **options)
-            async for _ in stream:
-                pass
-            return stream.response
-        finally:
-            await client.aclose()
-
-    return asyncio.run(main())
+def ask(*arguments, **options):
+    """The answer alone."""
+    return ask_both(*arguments, **options)[1]
 
 
 class Telemetry:

@@ -5,6 +5,7 @@ import importlib.metadata
 import pickle
 
 import pytest
+from asking import OPERATIONS, ask_by_every_verb
 
 from provider_kit import (
     ChatResponse,
@@ -495,23 +496,9 @@ def test_a_plugin_serves_every_verb(fake_server):
     """chat, achat, stream, astream, run, conversation; over a client and a router."""
     for make in (fake_server.client, lambda **options: Router([fake_server.client()], **options)):
         plugin = Recorder()
-        client = make(plugins=[plugin])
-        client.chat("Hello")
-        list(client.stream("Hello"))
-        client.run("Hello")
-        client.conversation().say("Hello")
-
-        async def main(client=client):
-            await client.achat("Hello")
-            async for _ in client.astream("Hello"):
-                pass
-            await client.arun("Hello")
-            await client.conversation().asay("Hello")
-            await client.aclose()
-
-        asyncio.run(main())
+        ask_by_every_verb(make(plugins=[plugin]))
         names = [name for name, *_ in plugin.seen]
-        assert names.count("pre_request") == names.count("post_response") == 8
+        assert names.count("pre_request") == names.count("post_response") == len(OPERATIONS) == 8
 
 
 def test_nothing_of_it_remains_after_a_call(call, make):
