@@ -23,6 +23,10 @@ class _Wakes(Protocol):
     def wake(self) -> None: ...
 
 
+class _Releases(Protocol):
+    def release(self) -> Any: ...
+
+
 @define(eq=False)
 class Flight:
     """Work in progress, and its waiters."""
@@ -44,6 +48,10 @@ class Flight:
     key: str = ""
     #: Weak reference to an object that lives as long as the caller's work.
     holder: Callable[[], object] | None = None
+
+    def holds(self, lock: _Releases) -> None:
+        """Let a lock be released if this flight dies; it need not be acquired yet."""
+        self.give_back = lock.release
 
     def over(self, now: float) -> bool:
         """Whether it can no longer produce a result."""

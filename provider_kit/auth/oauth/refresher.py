@@ -272,16 +272,15 @@ class TokenRefresher(StoredToken):
         try:
             if self._home is not None:
                 if usable:  # with a valid token there is no need to wait while another process refreshes it
-                    lock, taken = await self._home.try_lock(transport)
+                    lock, taken = await self._home.try_lock(transport, flight.holds)
                     if taken:
                         state.rest_until = max(state.rest_until, transport.now() + _SHORT_REST)
                         return None
                 else:
-                    lock = await self._home.lock(transport, flight.until)
+                    lock = await self._home.lock(transport, flight.until, flight.holds)
             # Waiting for the lock must not use up the time for the request.
             flight.until = max(flight.until, transport.now() + _WHOLE)
             if lock is not None:
-                flight.give_back = lock.release
                 await self._reload(transport, locked=True)
                 renewed = before is None or state.token is None or state.token.access_token != before.access_token
                 if (renewed or not force) and state.fresh(transport.now(), rejected) is not None:

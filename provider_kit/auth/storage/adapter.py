@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from typing import Any
 
 from provider_kit.auth.storage.protocol import LockLike, TokenStorage
@@ -15,6 +17,47 @@ __all__ = ["StorageAdapter"]
 
 #: Seconds between two attempts to get a lock that another process holds.
 MAX_WAIT_SLICE = 0.03
+
+
+class _Lock:
+    """A lock that may be released while a thread is acquiring it: the thread then gives it back.
+
+    A task that is cancelled, or whose event loop is closed, leaves such a thread behind.
+
+    Args:
+        lock: The lock of the storage.
+        alone: Returns whether the event loop of the task has been closed.
+    """
+
+    def __init__(self, lock: LockLike, alone: Callable[[], bool]) -> None:
+        self._lock = lock
+        self._alone = alone
+        self._guard = threading.Lock()
+        self._acquiring = self._held = self._left = False
+
+    def acquire(self) -> bool:
+        """Acquire it if it is free; return whether it was."""
+        with self._guard:
+            self._acquiring, self._left = True, False
+        got = False
+        try:
+            got = self._lock.acquire()
+        finally:
+            with self._guard:
+                self._acquiring = False
+                given_back = got and (self._left or self._alone())
+                self._held = got and not given_back
+            if given_back:
+                self._lock.release()
+        return self._held
+
+    def release(self) -> None:
+        """Release it, now or as soon as it has been acquired."""
+        with self._guard:
+            self._left = self._acquiring
+            held, self._held = self._held, False
+        if held:
+            self._lock.release()
 
 
 class StorageAdapter:
@@ -65,17 +108,21 @@ class StorageAdapter:
         """
         return await self._use(transport, self.storage.delete_token, self.key) is True
 
-    async def lock(self, transport: Transport, deadline: float) -> LockLike | None:
+    async def lock(
+        self, transport: Transport, deadline: float, made: Callable[[LockLike], object] | None = None
+    ) -> LockLike | None:
         """Keep other processes from refreshing; ``None`` where the storage has no lock.
+
+        Args:
+            transport: The transport of the caller.
+            deadline: Time on the clock until which to wait.
+            made: Called with the lock before it is acquired; it may be released at any time from then on.
 
         Raises:
             StorageError: Another process holds it for too long.
         """
-        make: Callable[[str], LockLike] | None = getattr(self.storage, "lock", None)
-        if make is None:
-            return None
-        lock: LockLike = await self._use(transport, make, self.key)
-        while not await self._use(transport, lock.acquire):
+        lock = await self._make_lock(transport, made)
+        while lock is not None and not await self._acquire(transport, lock):
             if transport.now() >= deadline:
                 raise StorageError(
                     "Another process has been refreshing the token for too long.",
@@ -85,17 +132,18 @@ class StorageAdapter:
             await transport.sleep(MAX_WAIT_SLICE)
         return lock
 
-    async def try_lock(self, transport: Transport) -> tuple[LockLike | None, bool]:
+    async def try_lock(
+        self, transport: Transport, made: Callable[[LockLike], object] | None = None
+    ) -> tuple[LockLike | None, bool]:
         """Take the lock if it is free; return it, and whether another process holds it.
 
         Raises:
             StorageError: The lock cannot be used.
         """
-        make: Callable[[str], LockLike] | None = getattr(self.storage, "lock", None)
-        if make is None:
+        lock = await self._make_lock(transport, made)
+        if lock is None:
             return None, False
-        lock: LockLike = await self._use(transport, make, self.key)
-        return (lock, False) if await self._use(transport, lock.acquire) else (None, True)
+        return (lock, False) if await self._acquire(transport, lock) else (None, True)
 
     async def lock_or_none(self, transport: Transport, deadline: float) -> LockLike | None:
         """As :meth:`lock`; after the deadline, or if the lock does not work, continue without it."""
@@ -103,6 +151,26 @@ class StorageAdapter:
             return await self.lock(transport, deadline)
         except StorageError:
             return None
+
+    async def _make_lock(self, transport: Transport, made: Callable[[LockLike], object] | None) -> LockLike | None:
+        make: Callable[[str], LockLike] | None = getattr(self.storage, "lock", None)
+        if make is None:
+            return None
+        lock: LockLike = await self._use(transport, make, self.key)
+        if not (iscoroutinefunction(lock.acquire) or iscoroutinefunction(lock.release)):
+            # One that is asynchronous is told of a cancellation itself.
+            lock = _Lock(lock, transport.is_loop_closed())
+        if made is not None:
+            made(lock)
+        return lock
+
+    async def _acquire(self, transport: Transport, lock: LockLike) -> bool:
+        try:
+            return bool(await self._use(transport, lock.acquire))
+        except BaseException:  # cancelled, mostly: the thread must not keep what nobody releases
+            if isinstance(lock, _Lock):
+                lock.release()
+            raise
 
     async def unlock(self, transport: Transport, lock: LockLike) -> None:
         """Release the lock."""

@@ -772,6 +772,62 @@ with OAuthServer(reuse_grace=10.0) as server:
     assert done.stdout.split() == ["True"], done.stderr
 
 
+@pytest.mark.parametrize("end", ["closed", "cancelled"])
+def test_a_thread_that_is_left_acquiring_the_lock_gives_it_back(tmp_path, end):
+    """Its task is lost with its loop, or cancelled at the end of asyncio.run; the next refresh waits for nobody."""
+    code = """
+import asyncio, sys, threading, time
+from provider_kit import FileTokenStorage
+from provider_kit.testing import OAuthServer
+
+begun, go_on = threading.Event(), threading.Event()
+
+class SlowLock:
+    def __init__(self, lock):
+        self.lock, self.release = lock, lock.release
+
+    def acquire(self):
+        begun.set()
+        assert go_on.wait(20)
+        return self.lock.acquire()
+
+class SlowLocks(FileTokenStorage):
+    made = []  # not even the garbage collector releases them
+
+    def lock(self, key):
+        self.made.append(SlowLock(super().lock(key)))
+        return self.made[-1]
+
+async def leave():
+    task = asyncio.create_task(authenticator.arefresh_token())
+    assert await asyncio.to_thread(begun.wait, 20)
+    if sys.argv[2] == "cancelled":  # asyncio.run cancels the tasks before it waits for the threads
+        asyncio.get_running_loop().call_later(0.2, go_on.set)
+    return task
+
+with OAuthServer(reuse_grace=10.0) as server:
+    authenticator = server.authenticator("acme", SlowLocks(sys.argv[1]))
+    go_on.set()
+    authenticator.login(open_browser=server.browser, show=None)
+    begun.clear()
+    go_on.clear()
+    if sys.argv[2] == "cancelled":
+        asyncio.run(leave())
+    else:
+        loop = asyncio.new_event_loop()
+        left = loop.run_until_complete(leave())
+        loop.close()
+    go_on.set()
+    started = time.monotonic()
+    assert server.authenticator("acme", FileTokenStorage(sys.argv[1])).refresh_token().can_refresh
+    assert authenticator.refresh_token().can_refresh
+    print(time.monotonic() - started < 10)
+"""
+    call = [sys.executable, "-c", code, str(tmp_path / "t.json"), end]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout.split() == ["True"], done.stderr
+
+
 def test_a_logout_during_a_refresh_stays_one(world, server, tmp_path):
     """The token that arrives afterwards is not stored; here, and by another process."""
     for elsewhere in (False, True):
