@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
@@ -40,6 +41,8 @@ _CODES = {
     503: "overloaded_error",
     529: "overloaded_error",
 }
+#: Seconds after which an answer that waits for a condition begins nevertheless.
+_LONGEST_WAIT = 30.0
 _PAGE = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>proxy</body></html>"
 
 
@@ -206,6 +209,8 @@ class FakeServer(LoopbackService):
             headers["retry-after"] = str(fault.retry_after)
         if fault.latency:
             await asyncio.sleep(fault.latency)
+        if fault.wait_until is not None:
+            await _wait_until(fault.wait_until)
         broken = self._broken(fault, server_dialect, headers)
         if broken is not None:
             return broken
@@ -294,6 +299,12 @@ class FakeServer(LoopbackService):
 
 def _json(status: int, headers: Mapping[str, str], payload: Any) -> Outgoing:
     return Outgoing(status, {"content-type": "application/json", **headers}, dumps(payload))
+
+
+async def _wait_until(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + _LONGEST_WAIT
+    while not condition() and time.monotonic() < until:  # noqa: ASYNC110  # nothing tells of an arbitrary condition
+        await asyncio.sleep(0.002)
 
 
 async def _held_back(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from attrs import field, frozen
 
@@ -15,6 +15,8 @@ class Fault:
 
     #: Wait before the answer begins.
     latency: float = 0.0
+    #: Wait before the answer begins until this is true, for 30 s at most; asked in the thread of the server.
+    wait_until: Callable[[], object] | None = None
     #: Answer with this error status, in the dialect's own error form.
     status: int | None = None
     #: The provider's error code to put into it.

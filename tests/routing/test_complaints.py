@@ -346,7 +346,7 @@ def test_24_what_had_arrived_is_on_record_before_anything_is_cancelled():
     """A 429 that came while the other one was answering."""
     with FakeServer() as one, FakeServer() as other:
         one.fault(429, latency=0.1, retry_after=9)
-        other.fault(latency=0.3)
+        other.fault(wait_until=lambda: one.requests, latency=0.3)
         clients = [one.client("openai/gpt-4o", max_retries=0), other.client("openai/gpt-4o")]
         router = Router(clients, Race())
         answer = router.chat("Hello")

@@ -54,7 +54,7 @@ def test_the_first_answer_wins(servers, fleet_of, ask):
     """The others are cancelled, and their sockets closed."""
     a, b, c = servers
     a.fault(latency=3)
-    b.fault(latency=0.05)
+    b.fault(wait_until=lambda: a.requests and c.requests, latency=0.05)
     c.fault(latency=3)
     started = time.monotonic()
     answer = ask(fleet_of(Race()), "Hello")
@@ -150,7 +150,7 @@ def test_a_score_must_be_a_number(fleet_of, ask, score):
 def test_a_group_that_loses_is_a_minimum_too(servers, fleet_of, call):
     """What its targets are billed is unknown."""
     servers[0].fault(latency=2)
-    servers[1].fault(latency=0.2)  # both were asked by then
+    servers[1].fault(wait_until=lambda: servers[0].requests)
     group = Router([servers[0].client("openai/gpt-4o")], name="group")
     quick = servers[1].client("openai/gpt-4o")
     answer = call.chat(Router([group, quick], Race()), "Hello")
@@ -301,7 +301,7 @@ def test_an_answer_that_comes_while_it_is_given_up_is_disposed_of_once(servers, 
     """Its thread has not seen yet that it is unwanted: the thread that gives it up reads or closes it."""
     from provider_kit.routing.concurrent import ConcurrentAttempt
 
-    servers[1].fault(latency=0.2)
+    servers[1].fault(wait_until=lambda: servers[0].requests, latency=0.2)
     claim, missed, claimed = ConcurrentAttempt.claim, [], []
 
     def late(attempt):

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -602,3 +603,16 @@ def test_a_fault_that_would_do_nothing_is_refused(fake_server):
         fake_server.fault(500, status=400)
     with pytest.raises(ValueError, match="negative"):
         fake_server.fault(500, times=-1)
+
+
+def test_an_answer_may_wait_for_another_request():
+    """wait_until: no test guesses how long the other one takes."""
+    with FakeServer() as server, server.client() as client:
+        server.fault(wait_until=lambda: len(server.requests) > 1)
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(client.chat, "first")
+            while not server.requests:
+                time.sleep(0.005)
+            assert client.chat("second").text
+            assert waiting.result().text
+        assert [one.asked.last[1] for one in server.requests] == ["first", "second"]
