@@ -114,6 +114,7 @@ class FakeServer(LoopbackService):
         self._replies: deque[Reply] = deque()
         self._faults: deque[Fault] = deque()
         self._always: Fault | None = None
+        self._resets = 0
         self._numbers = itertools.count(1)
         #: The files that were uploaded.
         self.files = StoredFiles()
@@ -178,6 +179,7 @@ class FakeServer(LoopbackService):
             self._replies.clear()
             self._faults.clear()
             self.requests.clear()
+            self._resets += 1
         self._always = None
 
     # -------------------------------------------------------------------------------------------- answering
@@ -193,7 +195,7 @@ class FakeServer(LoopbackService):
     async def _answer_as_told(self, incoming: Incoming) -> Outgoing:
         with self._lock:
             fault = self._faults.popleft() if self._faults else self._always or Fault()
-            number = next(self._numbers)
+            number, resets = next(self._numbers), self._resets
         try:
             body = loads(incoming.body) if incoming.body else None
         except ValueError:
@@ -228,7 +230,8 @@ class FakeServer(LoopbackService):
                 )
             return _json(200, headers, payload)
         with self._lock:
-            reply = self._replies.popleft() if self._replies else None
+            # A request that was still waiting when everything was cleared takes no reply of the next test.
+            reply = self._replies.popleft() if self._replies and self._resets == resets else None
         if reply is None:
             try:
                 reply = self._respond(asked)

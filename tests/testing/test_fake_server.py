@@ -616,3 +616,19 @@ def test_an_answer_may_wait_for_another_request():
             assert client.chat("second").text
             assert waiting.result().text
         assert [one.asked.last[1] for one in server.requests] == ["first", "second"]
+
+
+def test_a_request_that_is_late_takes_no_reply_of_the_next_test():
+    """reset() divides them."""
+    with FakeServer() as server, server.client() as client:
+        server.fault(wait_until=lambda: len(server.requests) == 1 and server.requests[0].asked.last[1] == "next")
+        with ThreadPoolExecutor(1) as threads:
+            late = threads.submit(client.chat, "late")
+            while not server.requests:
+                time.sleep(0.005)
+            server.reset()
+            server.reply("one")
+            server.reply("two")
+            assert client.chat("next").text == "one"
+            assert late.result().text not in ("one", "two")
+        assert client.chat("next").text == "two"
