@@ -38,7 +38,7 @@ LAYERS = (
     ("tools",),
     ("conversations", "bulk"),
     ("client", "frozen"),
-    ("testing", "cli", "__main__"),
+    ("testing", "cli", "integrations", "__main__"),
 )
 
 ROW, CELL, LEFT, TOP = 26, 18, 760, 66

@@ -21,7 +21,7 @@ LAYERS = _drawn.LAYERS
 HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 #: Modules that wait, and the rooms that may import them.
 WAITING = ("asyncio", "threading", "time", "requests", "aiohttp", "urllib3", "socket", "select", "concurrent", "queue")
-MAY_WAIT = ("transports", "stores", "testing", "cli")
+MAY_WAIT = ("transports", "stores", "testing", "cli", "integrations")
 #: Rooms and modules of others that own a file, a lock of a file, or a server.
 MAY_WAIT_TOO = (
     ("auth", "storage"),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from provider_kit.config.configuration import Configuration, read_configuration
 from provider_kit.config.discovery import find_config_file, read_text
@@ -12,9 +15,26 @@ from provider_kit.config.entries import ProviderEntry
 from provider_kit.errors import ConfigError
 from provider_kit.model.did_you_mean import did_you_mean
 
-__all__ = ["choose_entry", "open_configuration"]
+__all__ = ["choose_entry", "given_configuration", "open_configuration"]
 
 _log = logging.getLogger("provider_kit")
+#: Text and name of a configuration that stands in the place of the file.
+_given: ContextVar[tuple[str, str] | None] = ContextVar("_given", default=None)
+
+
+@contextmanager
+def given_configuration(text: str, name: str) -> Iterator[None]:
+    """Let a text be the configuration wherever no file is named, as the settings of an application are.
+
+    Args:
+        text: YAML.
+        name: What it is called, for errors.
+    """
+    before = _given.set((text, name))
+    try:
+        yield
+    finally:
+        _given.reset(before)
 
 
 def open_configuration(
@@ -31,11 +51,15 @@ def open_configuration(
         ConfigError: The file cannot be read, or something in it is wrong.
         EncryptionError: The key is missing or wrong.
     """
-    file = find_config_file(path)
-    if file is None:
-        return None
-    _log.debug("The configuration is read from %s.", file)
-    found = _read(file, key)
+    given = _given.get() if path is None else None
+    if given is not None:
+        found = read_configuration(*given)
+    else:
+        file = find_config_file(path)
+        if file is None:
+            return None
+        _log.debug("The configuration is read from %s.", file)
+        found = _read(file, key)
     if check:
         found.check()
         for warning in found.warnings:

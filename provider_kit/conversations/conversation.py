@@ -138,6 +138,8 @@ class Conversation(Deciding):
             live=live,
         )
         turn.list_models = list_models
+        if turn.plan is not None and turn.plan.again:
+            turn.rewind = partial(self._rewind, keep_question=True)
         return turn
 
     @overload

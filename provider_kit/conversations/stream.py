@@ -93,6 +93,14 @@ class ConversationStream(BlockingClosing, _Base[T_co]):
             if chunk.text:
                 yield chunk.text
 
+    def interrupt(self) -> None:
+        """End a turn that another thread is reading: its loop raises :class:`CallCancelledError`.
+
+        A tool that is running is not interrupted; nothing is asked after it.
+        """
+        if self._turn.run is not None:
+            self._turn.run.interrupt()
+
     def close(self) -> None:
         """End the turn. Safe to call twice."""
         closing: Any = self._iterator

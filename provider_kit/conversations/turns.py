@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -30,6 +30,7 @@ from provider_kit.model.messages import Message
 from provider_kit.model.models import Model
 from provider_kit.policies.concurrency import Slots
 from provider_kit.tools.budget import Spending, current_spending
+from provider_kit.tools.decisions import Decision
 from provider_kit.tools.loop import Run
 from provider_kit.tools.result import RunResult
 from provider_kit.tools.settings import StepPlan
@@ -38,7 +39,7 @@ from provider_kit.transports.base import Runtime
 #: The revision of a state that is older than the stored one.
 _UNKNOWN = -1
 
-__all__ = ["Core", "MakeRun", "Summarise", "Turn"]
+__all__ = ["Core", "MakeRun", "Summarise", "Turn", "TurnPlan"]
 
 #: Makes the run of a turn: of messages, an output type, options, and whether it is streamed.
 MakeRun: TypeAlias = Callable[[Any, Any, dict[str, Any], bool], Run]
@@ -145,6 +146,19 @@ class Core:
             self.state.revision += 1
 
 
+class TurnPlan:
+    """What somebody asks for who does not know the state of the conversation, as a page does: the turn asks it."""
+
+    @property
+    def again(self) -> bool:
+        """Whether another answer to the last question is wanted."""
+        return False
+
+    def choose(self, waiting: Collection[str]) -> tuple[Message | None, Mapping[str, Decision]]:
+        """The question, or decisions, given the ids of the calls that wait."""
+        raise NotImplementedError
+
+
 class Turn:
     """One turn.
 
@@ -152,7 +166,7 @@ class Turn:
         core: The conversation.
         make_run: Makes a run of messages, an output type and options.
         runtime: The world of the caller.
-        question: What the user says; ``None`` to go on with what is there.
+        question: What the user says; ``None`` to go on with what is there; or a :class:`TurnPlan`.
         output_type: The type of the answer.
         options: Options of this turn.
         live: Whether it is streamed.
@@ -172,7 +186,8 @@ class Turn:
         self.core = core
         self.make_run = make_run
         self.runtime = runtime
-        self.question = question
+        self.plan = question if isinstance(question, TurnPlan) else None
+        self.question = question if self.plan is None else None
         self.output_type = output_type
         self.options = {**core.options, **options}
         self.live = live
@@ -226,9 +241,12 @@ class Turn:
         """Prepare the run of this turn."""
         core, state = self.core, self.core.state
         options = dict(self.options)
-        added = self._question(options)
-        decisions = {**state.decisions, **(options.pop("decisions", None) or {})}
         waiting = pending_tool_calls(state.messages)
+        decisions = {**state.decisions, **(options.pop("decisions", None) or {})}
+        if self.plan is not None and not self.plan.again:
+            self.question, decided = self.plan.choose({call.id for call in waiting})
+            decisions |= decided
+        added = self._question(options)
         if added and waiting:
             names = ", ".join(dict.fromkeys(call.name for call in waiting))
             raise PendingToolCallsError(

@@ -20,7 +20,7 @@ from provider_kit.model.usage import Usage
 from provider_kit.policies.after_fork import renew_after_fork
 from provider_kit.stores.sqlite_usage import GROUPS, SQLiteUsage, dollars, picodollars
 
-__all__ = ["UsageLedger", "UsageSum"]
+__all__ = ["UsageLedger", "UsageSum", "rows_of"]
 
 _LOG = logging.getLogger("provider_kit")
 #: Calls that are kept while the file cannot be written.
@@ -106,7 +106,7 @@ class UsageLedger:
         if len(self._waiting) >= _MOST_WAITING:
             self._lost += 1
             self._waiting.popleft()
-        self._waiting.append(_rows_of(event))
+        self._waiting.append(rows_of(event))
         self.flush()
 
     def add_estimate(self, call: Any, response: Any, time: float, tokens: int, cost: int) -> None:
@@ -223,7 +223,7 @@ def _public(row: tuple[Any, ...]) -> UsageSum:
     )
 
 
-def _rows_of(event: CallEnded) -> list[tuple[Any, ...]]:
+def rows_of(event: CallEnded) -> list[tuple[Any, ...]]:
     """The rows of a call, one for each attempt; the usage is that of the last one."""
     attempts: tuple[Attempt | None, ...] = event.attempts or (None,)
     user, tags = getattr(event.request, "user", None), dumps_text(list(event.tags))

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from attrs import evolve
 
+from provider_kit.engine.arguments import check_cancel
 from provider_kit.errors import (
     BudgetExceededError,
     DeadlineExceededError,
@@ -20,6 +21,7 @@ from provider_kit.errors import (
     StreamError,
     StructuredOutputError,
 )
+from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatResponse, Outcome, lost_usage
 from provider_kit.model.conversation import with_distinct_ids
 from provider_kit.model.inputs import open_conversation
@@ -87,6 +89,9 @@ class Run:
         self.spec: OutputSpec | None = take_output(output_type, options, check=check)
         self.settings = take_settings(options)
         decisions = options.pop("decisions", None)
+        self._token: CancelToken | None = None
+        if live:
+            self._token = options["cancel"] = CancelToken(check_cancel(options.get("cancel")))
         tools = tools_of(options.pop("tools", None) or ())
         self.tools: dict[str, Tool] = {tool.name: tool for tool in tools if tool.native is None}
         self.all_tools = tools
@@ -147,6 +152,11 @@ class Run:
         elif self.stopped_by == "unfinished":
             self.stopped_by = "answer" if following.kind == "done" else "step"
         return self.result()
+
+    def interrupt(self) -> None:
+        """End the request of a streamed run that another thread reads, and any that would follow."""
+        if self._token is not None:
+            self._token.cancel()
 
     def result(self) -> RunResult[Any]:
         """What was reached."""
@@ -407,7 +417,9 @@ class Run:
             async for item in outcomes:
                 if isinstance(item, ToolOutcome):
                     if self.live:
-                        yield ToolFinished(item.call, item.result, number, item.error)
+                        decision = self.decisions.get(item.call.id)
+                        denied = decision is not None and decision.kind == "deny"
+                        yield ToolFinished(item.call, item.result, number, item.error, denied)
                 elif isinstance(item, UnknownOutcome):
                     self.unknown.append(item.args[0])
                 elif isinstance(item, ToolProgress):

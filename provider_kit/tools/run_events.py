@@ -81,6 +81,8 @@ class ToolFinished:
     step: int
     #: The exception, if the tool failed; the model was not told its text.
     error: BaseException | None = None
+    #: Whether it did not run because a person denied it.
+    denied: bool = False
 
 
 @define

@@ -43,6 +43,13 @@ class RunStream(BlockingClosing, Generic[T_co]):
         """End the run. Safe to call twice."""
         close_generator(self._events)
 
+    def interrupt(self) -> None:
+        """End a run that another thread is reading: its loop raises :class:`CallCancelledError`.
+
+        A tool that is running is not interrupted; nothing is asked after it.
+        """
+        self._run.interrupt()
+
     def __aiter__(self) -> NoReturn:
         raise TypeError("stream_run() is read by a plain loop; in asyncio write: async for event in astream_run(…)")
 

@@ -29,7 +29,7 @@ from provider_kit.transports.environment import find_proxy, proxy_credentials, s
 from provider_kit.wire.http import Download
 from provider_kit.wire.redaction import redact
 
-__all__ = ["download", "too_slow"]
+__all__ = ["download", "is_public_address", "too_slow"]
 
 _MOST_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -96,6 +96,15 @@ def _check_host(url: str, config: HTTPConfig) -> str:
         with suppress(ValueError):  # it is a name
             _check_address(bare, host)
     return host
+
+
+def is_public_address(url: str) -> bool:
+    """Whether an address is not, by what it says, one of this machine or its network. Names are not resolved."""
+    try:
+        _check_host(url, HTTPConfig())
+    except (_Refused, ValueError):
+        return False
+    return True
 
 
 class _PublicMixin:

@@ -17,6 +17,7 @@ WORKER = Path(__file__).parent / "worker.py"
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)  # a hundred processes, and other tests beside them
 @pytest.mark.skipif(os.name != "posix", reason="processes are killed by a signal")
 def test_a_killed_conversation_goes_on(tmp_path):
     """Each round: killed at random moments until it is done, then looked at."""

@@ -1,0 +1,118 @@
+"""aiohttp.web: clients that live as long as the application, and streamed answers.
+
+>>> from aiohttp import web
+>>> from provider_kit.integrations.aiohttp import CLIENTS, clients_ctx, stream_response
+>>> async def chat(request):
+...     client = request.app[CLIENTS]["default"]
+...     return await stream_response(request, client.astream(await request.text()))
+>>> app = web.Application()
+>>> app.cleanup_ctx.append(clients_ctx({"default": {"type": "demo"}}))
+>>> app.add_routes([web.post("/chat", chat)])
+[<RouteDef POST /chat -> 'chat'>]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from provider_kit.client.client import Client
+from provider_kit.client.collection import Clients
+from provider_kit.client.router import Router
+from provider_kit.integrations.relay_asyncio import AsyncRelay
+from provider_kit.integrations.settings import OwnClients, clients_of
+from provider_kit.integrations.ui_stream import Protocol, UIAnswer, UISource, UIStreamOptions
+
+__all__ = ["CLIENTS", "clients_ctx", "stream_response"]
+
+#: The key of the clients in the application: ``request.app[CLIENTS]["default"]``.
+CLIENTS: web.AppKey[Clients | OwnClients] = web.AppKey("provider_kit", Mapping)  # type: ignore[arg-type]  # it is a union
+
+#: Seconds between two looks whether the reader is still there; the server does not tell a handler.
+_LOOK = 0.05
+
+
+def clients_ctx(
+    config: str | os.PathLike[str] | Mapping[str, Any] | Clients | Client | Router | None = None,
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """A cleanup context: ``app.cleanup_ctx.append(clients_ctx("config.yaml"))``. The application closes the clients.
+
+    Args:
+        config: A file, the settings as a dict, clients, or one client; default: the file that ``load_config()`` finds.
+
+    Raises:
+        ConfigError: When the application starts: the configuration is wrong.
+    """
+
+    async def running(app: web.Application) -> AsyncIterator[None]:
+        clients = app[CLIENTS] = clients_of(config)
+        yield
+        await clients.aclose()
+
+    return running
+
+
+async def stream_response(
+    request: web.Request,
+    stream: Any,
+    protocol: Protocol = "sse",
+    *,
+    headers: Mapping[str, str] | None = None,
+    **options: Any,
+) -> web.StreamResponse:
+    """Answer a request with a stream, and return when it has ended. The reader who leaves closes the call upstream.
+
+    An error before the first content has a status of its own (429, 502, 504 …); a later one is an event of the stream.
+
+    Args:
+        request: The request.
+        stream: ``client.astream(…)``, ``client.astream_run(…)``, ``talk.astream(…)``, or an asynchronous iterator of
+            chunks, events of a run, or texts. A blocking stream is accepted, and read in a thread.
+        protocol: ``sse``, ``openai``, ``vercel`` or ``text``.
+        headers: Further headers.
+        options: Fields of :class:`~provider_kit.integrations.ui_stream.UIStreamOptions`.
+
+    Raises:
+        InvalidRequestError: It is no stream, or an option is wrong.
+    """
+    answer = UIAnswer(UISource(stream), UIStreamOptions(protocol=protocol, **options))
+    relay = AsyncRelay(answer)
+    writing = asyncio.ensure_future(_write(request, relay, headers or {}))
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait((writing, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not writing.done():
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            raise ConnectionResetError("The reader has left.")
+        return await writing
+    finally:
+        for task in (leaving, writing):
+            task.cancel()
+        await asyncio.gather(leaving, writing, return_exceptions=True)
+        await relay.aclose()
+
+
+async def _write(request: web.Request, relay: AsyncRelay, headers: Mapping[str, str]) -> web.StreamResponse:
+    status, told, body = await relay.begin()
+    if body is not None:
+        return web.Response(body=body, status=status, headers={**told, **headers})
+    response = web.StreamResponse(status=status, headers={**told, **headers})
+    await response.prepare(request)
+    pieces = relay.__aiter__()
+    try:
+        async for piece in pieces:
+            await response.write(piece)
+    finally:
+        await pieces.aclose()  # type: ignore[attr-defined]  # it is a generator
+    await response.write_eof()
+    return response
+
+
+async def _left(request: web.Request) -> None:
+    while (transport := request.transport) is not None and not transport.is_closing():  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK)  # the server tells nobody

@@ -1,0 +1,189 @@
+"""ASGI: Starlette, FastAPI, Litestar, Quart, and whatever else calls an ASGI application. Imports none of them.
+
+:func:`stream_response` is itself an ASGI application, which each of these frameworks accepts as an answer.
+Source: ASGI specification 3.0, "HTTP & WebSocket ASGI Message Format", 2.5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeAlias
+
+from provider_kit.client.client import Client
+from provider_kit.client.collection import Clients
+from provider_kit.client.router import Router
+from provider_kit.errors import ConfigError
+from provider_kit.integrations.relay_asyncio import AsyncRelay
+from provider_kit.integrations.settings import OwnClients, clients_of
+from provider_kit.integrations.ui_stream import Protocol, UIAnswer, UISource, UIStreamOptions
+
+__all__ = ["StreamResponse", "get_client", "lifespan", "stream_response"]
+
+Receive: TypeAlias = Callable[[], Awaitable[Any]]
+Send: TypeAlias = Callable[[Any], Awaitable[None]]
+
+#: The key in the state of the application.
+STATE = "provider_kit"
+
+
+class StreamResponse:
+    """The answer to one request: an ASGI application that streams it. The reader who leaves closes the call upstream.
+
+    It has what frameworks ask of an answer: ``status_code``, ``headers`` to be added to, and ``background``.
+    """
+
+    #: Frameworks that look at an answer before it has begun see this.
+    status_code = 200
+    media_type = "text/event-stream"
+
+    def __init__(self, stream: Any, options: UIStreamOptions, headers: Mapping[str, str] | None = None) -> None:
+        self._answer = UIAnswer(UISource(stream), options)
+        self._headers = dict(headers or {})
+        self.background: Any = None
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve it."""
+        relay = AsyncRelay(self._answer)
+        if scope.get("method") == "HEAD":
+            await relay.aclose()
+            await send(_start(200, {**self._answer.headers, **self._headers}))
+            await send({"type": "http.response.body", "body": b""})
+            return
+        writing = asyncio.ensure_future(self._write(relay, send))
+        leaving = asyncio.ensure_future(_left(receive))
+        try:
+            await asyncio.wait((writing, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if writing.done():
+                await writing
+        finally:
+            for task in (leaving, writing):
+                task.cancel()
+            await asyncio.gather(leaving, writing, return_exceptions=True)
+            await relay.aclose()
+        if self.background is not None:
+            await self.background()
+
+    async def _write(self, relay: AsyncRelay, send: Send) -> None:
+        status, headers, body = await relay.begin()
+        try:
+            await send(_start(status, {**headers, **self._headers}))
+            if body is None:
+                pieces = relay.__aiter__()
+                try:
+                    async for piece in pieces:
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                finally:
+                    await pieces.aclose()  # type: ignore[attr-defined]  # it is a generator
+            await send({"type": "http.response.body", "body": body or b""})
+        except ConnectionError:  # its reader has left
+            return
+        except OSError as error:  # so it is said since version 2.4 of the specification
+            if type(error) is not OSError:
+                raise
+
+
+def _start(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return {"type": "http.response.start", "status": status, "headers": raw}
+
+
+async def _left(receive: Receive) -> None:
+    """Wait until the reader has left."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+
+
+def stream_response(
+    stream: Any, protocol: Protocol = "sse", *, headers: Mapping[str, str] | None = None, **options: Any
+) -> StreamResponse:
+    """Answer a request with a stream; return it from a view.
+
+    An error before the first content has a status of its own (429, 502, 504 …); a later one is an event of the stream.
+
+    Args:
+        stream: ``client.astream(…)``, ``client.astream_run(…)``, ``talk.astream(…)``, or an asynchronous iterator of
+            chunks, events of a run, or texts. A blocking stream is accepted, and read in a thread.
+        protocol: ``sse``, ``openai``, ``vercel`` or ``text``.
+        headers: Further headers.
+        options: Fields of :class:`~provider_kit.integrations.ui_stream.UIStreamOptions`.
+
+    Raises:
+        InvalidRequestError: It is no stream, or an option is wrong.
+    """
+    return StreamResponse(stream, UIStreamOptions(protocol=protocol, **options), headers)
+
+
+def lifespan(
+    config: str | os.PathLike[str] | Mapping[str, Any] | Clients | Client | Router | None = None, inner: Any = None
+) -> Callable[[Any], Any]:
+    """The lifespan of an application: the clients live as long as it does, and are closed with it.
+
+    ``FastAPI(lifespan=lifespan("config.yaml"))``; in a view ``request.state.provider_kit["default"]``, or
+    :func:`get_client`.
+
+    Args:
+        config: A file, the settings as a dict, clients that exist already, or one client; default: the file that
+            ``load_config()`` finds.
+        inner: The lifespan that the application has already; it runs inside, and its state is kept.
+
+    Raises:
+        ConfigError: When the application starts: the configuration is wrong.
+    """
+
+    @asynccontextmanager
+    async def running(app: Any) -> AsyncIterator[dict[str, Any]]:
+        clients = clients_of(config)
+        state: dict[str, Any] = {STATE: clients}
+        holder = getattr(app, "state", None)
+        if holder is not None:  # Litestar has no state of requests
+            with suppress(AttributeError, TypeError):
+                setattr(holder, STATE, clients)
+        try:
+            if inner is None:
+                yield state
+            else:
+                async with inner(app) as more:
+                    yield {**(more or {}), **state}
+        finally:
+            await clients.aclose()
+
+    return running
+
+
+def get_client(name: str | None = None) -> Callable[[Any], Client | Router]:
+    """A dependency: ``client: Client = Depends(get_client("default"))``; or, with a request, ``get_client()(request)``.
+
+    Args:
+        name: A name of the configuration, also ``provider/model``; default: its default.
+    """
+
+    def dependency(request: Any) -> Client | Router:
+        clients: Clients | OwnClients = _clients_in(request)
+        return clients.default if name is None else clients[name]
+
+    return _annotated(dependency)
+
+
+def _clients_in(request: Any) -> Any:
+    for holder in (getattr(request, "state", None), getattr(getattr(request, "app", None), "state", None)):
+        found = getattr(holder, STATE, None)
+        if found is not None:
+            return found
+    raise ConfigError(
+        "The application has no clients.", hint="Give it a lifespan: FastAPI(lifespan=lifespan('config.yaml'))."
+    )
+
+
+def _annotated(dependency: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """FastAPI passes the request where the parameter has its type, which this module must not import by itself."""
+    import sys
+
+    module = sys.modules.get("starlette.requests")
+    if module is not None:
+        dependency.__annotations__ = {"request": module.HTTPConnection}
+    return dependency

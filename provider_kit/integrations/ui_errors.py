@@ -1,0 +1,130 @@
+"""Errors as a browser may see them: typed, with a status, and without a word that was meant for the operator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from provider_kit.errors import (
+    AllKeysExhaustedError,
+    APIConnectionError,
+    APITimeoutError,
+    BadRequestError,
+    BudgetExceededError,
+    CallCancelledError,
+    CircuitOpenError,
+    ContentFilterError,
+    ContextLengthExceededError,
+    ConversationChangedError,
+    InvalidRequestError,
+    MaxStepsExceededError,
+    OverloadedError,
+    PendingToolCallsError,
+    ProviderKitError,
+    RateLimitError,
+    RateLimitExceededError,
+    RequestTooLargeError,
+    StreamError,
+    UnprocessableEntityError,
+)
+
+__all__ = ["UIError", "ui_error"]
+
+
+@frozen
+class UIError:
+    """An error as it is told to a browser."""
+
+    #: HTTP status, where nothing has been sent yet.
+    status: int
+    #: What went wrong, in one word.
+    code: str
+    #: What went wrong, for the person in front of the page.
+    message: str
+    #: The class of the error.
+    type: str
+    #: Whether asking again may help.
+    retryable: bool
+    #: Seconds to wait before that.
+    retry_after: float | None = None
+    #: The id of the call, to look it up in the log.
+    correlation_id: str | None = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """It as JSON, without what is not known."""
+        made: dict[str, Any] = {"type": self.type, "code": self.code, "message": self.message}
+        made["retryable"] = self.retryable
+        if self.retry_after is not None:
+            made["retry_after"] = self.retry_after
+        if self.correlation_id is not None:
+            made["correlation_id"] = self.correlation_id
+        return made
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers of an answer that is this error."""
+        headers = {"content-type": "application/json; charset=utf-8", "cache-control": "no-store"}
+        if self.retry_after is not None:
+            headers["retry-after"] = str(math.ceil(self.retry_after))
+        return headers
+
+
+#: The first class that fits decides: status, code, text.
+_TABLE: tuple[tuple[type[BaseException], int, str, str], ...] = (
+    (PendingToolCallsError, 409, "tool_calls_pending", "A tool call waits for your decision."),
+    (ConversationChangedError, 409, "conversation_changed", "The conversation was changed elsewhere. Load it again."),
+    (ContextLengthExceededError, 413, "conversation_too_long", "The conversation is too long for the model."),
+    (RequestTooLargeError, 413, "request_too_large", "The message or a file in it is too large."),
+    (ContentFilterError, 422, "content_filtered", "The provider refused to answer this."),
+    ((InvalidRequestError), 400, "invalid_request", "The message cannot be answered as it is."),
+    (BudgetExceededError, 429, "budget_exceeded", "The limit for this conversation is reached."),
+    (MaxStepsExceededError, 502, "too_many_steps", "The answer took too many steps and was stopped."),
+    (RateLimitError, 429, "rate_limited", "There are too many requests at the moment."),
+    (RateLimitExceededError, 429, "rate_limited", "There are too many requests at the moment."),
+    (AllKeysExhaustedError, 429, "rate_limited", "There are too many requests at the moment."),
+    (OverloadedError, 503, "overloaded", "The model is overloaded at the moment."),
+    (CircuitOpenError, 503, "unavailable", "The model is not available at the moment."),
+    (CallCancelledError, 503, "cancelled", "The answer was stopped."),
+    (StreamError, 502, "answer_broke_off", "The answer broke off."),
+    (APITimeoutError, 504, "timeout", "The model did not answer in time."),
+    (APIConnectionError, 502, "unreachable", "The model cannot be reached."),
+    (BadRequestError, 400, "invalid_request", "The message cannot be answered as it is."),
+    (UnprocessableEntityError, 400, "invalid_request", "The message cannot be answered as it is."),
+    (ProviderKitError, 502, "provider_error", "The model could not answer."),
+)
+#: For what is no error of this library: a mistake in a tool or in the program.
+_OWN = (500, "internal_error", "Something went wrong.")
+
+
+def ui_error(error: BaseException) -> UIError:
+    """What a browser is told of an error.
+
+    The text is one of a fixed set: keys, addresses, prompts and the provider's words stay in the log of the program.
+
+    Args:
+        error: An error of a call, or any other one.
+    """
+    found = error
+    errors = getattr(error, "exceptions", None)
+    if isinstance(errors, (list, tuple)) and errors and isinstance(errors[-1], ProviderKitError):
+        found = errors[-1]  # of several targets, the last one
+    status, code, text = next(((row[1], row[2], row[3]) for row in _TABLE if isinstance(found, row[0])), _OWN)
+    known = error if isinstance(error, ProviderKitError) else None
+    wait = getattr(error, "retry_after", None)
+    wait = getattr(found, "retry_after", None) if wait is None else wait
+    seconds = float(wait) if isinstance(wait, (int, float)) and math.isfinite(wait) and wait >= 0 else None
+    if seconds is not None and code in ("rate_limited", "overloaded", "unavailable"):
+        text = f"{text} Try again in {max(1, math.ceil(seconds))} s."
+    return UIError(
+        status,
+        code,
+        text,
+        type(error).__name__ if known is not None else "InternalError",
+        known is not None and known.retryable,
+        seconds,
+        known.correlation_id if known is not None else None,
+    )
