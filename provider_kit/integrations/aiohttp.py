@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -23,11 +23,12 @@ from aiohttp import web
 from provider_kit.client.client import Client
 from provider_kit.client.collection import Clients
 from provider_kit.client.router import Router
+from provider_kit.errors import ProviderKitError
 from provider_kit.integrations.relay_asyncio import AsyncRelay
 from provider_kit.integrations.settings import OwnClients, clients_of
-from provider_kit.integrations.ui_stream import Protocol, UIAnswer, UISource, UIStreamOptions
+from provider_kit.integrations.ui_stream import Protocol, UIAnswer, UISource, UIStreamOptions, error_answer
 
-__all__ = ["CLIENTS", "clients_ctx", "stream_response"]
+__all__ = ["CLIENTS", "clients_ctx", "error_middleware", "stream_response"]
 
 #: The key of the clients in the application: ``request.app[CLIENTS]["default"]``.
 CLIENTS: web.AppKey[Clients | OwnClients] = web.AppKey("provider_kit", Mapping)  # type: ignore[arg-type]  # it is a union
@@ -95,6 +96,19 @@ async def stream_response(
             task.cancel()
         await asyncio.gather(leaving, writing, return_exceptions=True)
         await relay.aclose()
+
+
+@web.middleware
+async def error_middleware(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """A middleware: errors of calls become answers with a status of their own (429, 502, 504 …) and JSON without
+    secrets."""
+    try:
+        return await handler(request)
+    except ProviderKitError as error:
+        body, status, headers = error_answer(error)
+        return web.Response(body=body, status=status, headers=headers)
 
 
 async def _write(request: web.Request, relay: AsyncRelay, headers: Mapping[str, str]) -> web.StreamResponse:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeAlias
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias, cast
 
 from provider_kit.client.client import Client
 from provider_kit.client.collection import Clients
@@ -18,9 +19,9 @@ from provider_kit.client.router import Router
 from provider_kit.errors import ConfigError
 from provider_kit.integrations.relay_asyncio import AsyncRelay
 from provider_kit.integrations.settings import OwnClients, clients_of
-from provider_kit.integrations.ui_stream import Protocol, UIAnswer, UISource, UIStreamOptions
+from provider_kit.integrations.ui_stream import Protocol, UIAnswer, UISource, UIStreamOptions, error_answer
 
-__all__ = ["StreamResponse", "get_client", "lifespan", "stream_response"]
+__all__ = ["StreamResponse", "error_answer", "error_response", "get_client", "lifespan", "stream_response"]
 
 Receive: TypeAlias = Callable[[], Awaitable[Any]]
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
@@ -30,9 +31,9 @@ STATE = "provider_kit"
 
 
 class StreamResponse:
-    """The answer to one request: an ASGI application that streams it. The reader who leaves closes the call upstream.
+    """The answer to one request: an ASGI application that streams it. A reader who leaves closes the call upstream.
 
-    It has what frameworks ask of an answer: ``status_code``, ``headers`` to be added to, and ``background``.
+    Where Starlette is loaded, answers are also of its class ``Response``, which FastAPI asks for.
     """
 
     #: Frameworks that look at an answer before it has begun see this.
@@ -41,8 +42,22 @@ class StreamResponse:
 
     def __init__(self, stream: Any, options: UIStreamOptions, headers: Mapping[str, str] | None = None) -> None:
         self._answer = UIAnswer(UISource(stream), options)
-        self._headers = dict(headers or {})
+        #: Further headers, in the form of Starlette.
+        self.raw_headers = _raw(headers or {})
         self.background: Any = None
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.raw_headers}
+
+    async def parts(self) -> tuple[AsyncIterator[bytes] | bytes, int, dict[str, str]]:
+        """Body, status and headers, for frameworks whose views return these; in Quart ``return await response.parts()``.
+
+        The body must be read to its end or closed, which such a framework does.
+        """
+        relay = AsyncRelay(self._answer)
+        status, headers, body = await relay.begin()
+        return (relay.__aiter__() if body is None else body), status, {**headers, **self._headers}
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve it."""
@@ -86,8 +101,26 @@ class StreamResponse:
 
 
 def _start(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
-    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    return {"type": "http.response.start", "status": status, "headers": raw}
+    return {"type": "http.response.start", "status": status, "headers": _raw(headers)}
+
+
+def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def _class_for_frameworks(kind: type[Any]) -> type[Any]:
+    """The class itself, and of Starlette's class of answers, if that is loaded."""
+    module = sys.modules.get("starlette.responses")
+    if module is None:
+        return kind
+    known = _made.get((kind, module.Response))
+    if known is None:
+        # Its __init__ is not called: it would render a body.
+        known = _made[kind, module.Response] = type(kind.__name__, (kind, module.Response), {"__module__": __name__})
+    return known
+
+
+_made: dict[tuple[type[Any], type[Any]], type[Any]] = {}
 
 
 async def _left(receive: Receive) -> None:
@@ -115,7 +148,8 @@ def stream_response(
     Raises:
         InvalidRequestError: It is no stream, or an option is wrong.
     """
-    return StreamResponse(stream, UIStreamOptions(protocol=protocol, **options), headers)
+    made = _class_for_frameworks(StreamResponse)(stream, UIStreamOptions(protocol=protocol, **options), headers)
+    return cast(StreamResponse, made)
 
 
 def lifespan(
@@ -139,10 +173,10 @@ def lifespan(
     async def running(app: Any) -> AsyncIterator[dict[str, Any]]:
         clients = clients_of(config)
         state: dict[str, Any] = {STATE: clients}
-        holder = getattr(app, "state", None)
-        if holder is not None:  # Litestar has no state of requests
-            with suppress(AttributeError, TypeError):
-                setattr(holder, STATE, clients)
+        if hasattr(app, "state"):  # for frameworks whose requests have no state of the lifespan
+            setattr(app.state, STATE, clients)
+        elif hasattr(app, "extensions"):
+            app.extensions[STATE] = clients
         try:
             if inner is None:
                 yield state
@@ -169,6 +203,29 @@ def get_client(name: str | None = None) -> Callable[[Any], Client | Router]:
     return _annotated(dependency)
 
 
+class _Whole:
+    """An answer that is not streamed, as an ASGI application."""
+
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
+        self.body = body
+        self.status_code = status
+        self.background = None
+        self.raw_headers = [*_raw(headers), (b"content-length", str(len(body)).encode())]
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def error_response(request: Any, error: Exception) -> Any:
+    """An exception handler: ``FastAPI(exception_handlers={ProviderKitError: error_response})``; Litestar takes it, too.
+
+    It answers with a status of its own (429, 502, 504 …) and JSON without secrets; the log gets the rest. For Quart:
+    ``app.register_error_handler(ProviderKitError, error_answer)``.
+    """
+    return _class_for_frameworks(_Whole)(*error_answer(error))
+
+
 def _clients_in(request: Any) -> Any:
     for holder in (getattr(request, "state", None), getattr(getattr(request, "app", None), "state", None)):
         found = getattr(holder, STATE, None)
@@ -181,8 +238,6 @@ def _clients_in(request: Any) -> Any:
 
 def _annotated(dependency: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """FastAPI passes the request where the parameter has its type, which this module must not import by itself."""
-    import sys
-
     module = sys.modules.get("starlette.requests")
     if module is not None:
         dependency.__annotations__ = {"request": module.HTTPConnection}

@@ -29,7 +29,7 @@ from provider_kit.client.collection import Clients
 from provider_kit.client.router import Router
 from provider_kit.config.discovery import read_text
 from provider_kit.config.loader import given_configuration
-from provider_kit.errors import ConfigError
+from provider_kit.errors import ConfigError, ProviderKitError
 from provider_kit.integrations.relay_blocking import BlockingRelay
 from provider_kit.integrations.settings import (
     OwnClients,
@@ -39,7 +39,7 @@ from provider_kit.integrations.settings import (
     is_made,
     needs_extra,
 )
-from provider_kit.integrations.ui_stream import Protocol, UIAnswer, UISource, UIStreamOptions
+from provider_kit.integrations.ui_stream import Protocol, UIAnswer, UISource, UIStreamOptions, error_answer
 
 try:
     from flask import Flask, Response, current_app, g, has_request_context, stream_with_context
@@ -75,9 +75,14 @@ class ProviderKit:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Add it to an application, which gets the command ``flask provider-kit``."""
+        """Add it to an application.
+
+        It gets the command ``flask provider-kit``, and answers errors of calls with a status of their own (429, 502,
+        504 …) and JSON without secrets.
+        """
         app.extensions[_NAME] = _State(self._config)
         app.cli.add_command(_command)
+        app.register_error_handler(ProviderKitError, error_answer)
 
     @property
     def clients(self) -> Clients | OwnClients:

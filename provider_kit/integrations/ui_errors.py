@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import frozen
@@ -16,11 +17,13 @@ from provider_kit.errors import (
     BudgetExceededError,
     CallCancelledError,
     CircuitOpenError,
+    ConfigError,
     ContentFilterError,
     ContextLengthExceededError,
     ConversationChangedError,
     InvalidRequestError,
     MaxStepsExceededError,
+    MissingDependencyError,
     OverloadedError,
     PendingToolCallsError,
     ProviderKitError,
@@ -30,8 +33,11 @@ from provider_kit.errors import (
     StreamError,
     UnprocessableEntityError,
 )
+from provider_kit.model.json_text import dumps
 
-__all__ = ["UIError", "ui_error"]
+__all__ = ["UIError", "error_answer", "tell_error", "ui_error"]
+
+_LOG = logging.getLogger("provider_kit.web")
 
 
 @frozen
@@ -80,7 +86,7 @@ _TABLE: tuple[tuple[type[BaseException], int, str, str], ...] = (
     (ContextLengthExceededError, 413, "conversation_too_long", "The conversation is too long for the model."),
     (RequestTooLargeError, 413, "request_too_large", "The message or a file in it is too large."),
     (ContentFilterError, 422, "content_filtered", "The provider refused to answer this."),
-    ((InvalidRequestError), 400, "invalid_request", "The message cannot be answered as it is."),
+    (InvalidRequestError, 400, "invalid_request", "The message cannot be answered as it is."),
     (BudgetExceededError, 429, "budget_exceeded", "The limit for this conversation is reached."),
     (MaxStepsExceededError, 502, "too_many_steps", "The answer took too many steps and was stopped."),
     (RateLimitError, 429, "rate_limited", "There are too many requests at the moment."),
@@ -94,6 +100,8 @@ _TABLE: tuple[tuple[type[BaseException], int, str, str], ...] = (
     (APIConnectionError, 502, "unreachable", "The model cannot be reached."),
     (BadRequestError, 400, "invalid_request", "The message cannot be answered as it is."),
     (UnprocessableEntityError, 400, "invalid_request", "The message cannot be answered as it is."),
+    (ConfigError, 500, "misconfigured", "The application is not set up correctly."),
+    (MissingDependencyError, 500, "misconfigured", "The application is not set up correctly."),
     (ProviderKitError, 502, "provider_error", "The model could not answer."),
 )
 #: For what is no error of this library: a mistake in a tool or in the program.
@@ -128,3 +136,31 @@ def ui_error(error: BaseException) -> UIError:
         seconds,
         known.correlation_id if known is not None else None,
     )
+
+
+def tell_error(error: BaseException, show: Callable[[BaseException], UIError] = ui_error) -> UIError:
+    """What a browser is told of an error; the log gets all of it.
+
+    Args:
+        error: An error of a call, or any other one.
+        show: Makes the one of the other.
+    """
+    told = show(error)
+    known = isinstance(error, ProviderKitError)
+    if isinstance(error, CallCancelledError):
+        _LOG.info("An answer was stopped.")
+    elif told.status >= 500:
+        _LOG.error("An answer failed: %s: %s", type(error).__name__, error, exc_info=None if known else error)
+    else:
+        _LOG.warning("An answer failed: %s: %s", type(error).__name__, error)
+    return told
+
+
+def error_answer(error: BaseException) -> tuple[bytes, int, dict[str, str]]:
+    """Body, status and headers of an answer that is an error: what a view returns, or an error handler.
+
+    Args:
+        error: An error of a call, or any other one.
+    """
+    told = tell_error(error)
+    return dumps({"error": told.fields}), told.status, dict(told.headers)

@@ -12,7 +12,6 @@ The modules of the frameworks use what is here; it waits for nothing by itself, 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
@@ -21,9 +20,9 @@ from attrs import define, field, frozen
 
 from provider_kit.client.streams import AsyncChatStream, ChatStream
 from provider_kit.conversations.stream import AsyncConversationStream, ConversationStream
-from provider_kit.errors import CallCancelledError, InvalidRequestError, StreamIncompleteError
+from provider_kit.errors import InvalidRequestError, StreamIncompleteError
 from provider_kit.integrations.ui_encoders import UIEncoder, to_bytes
-from provider_kit.integrations.ui_errors import UIError, ui_error
+from provider_kit.integrations.ui_errors import UIError, error_answer, tell_error, ui_error
 from provider_kit.integrations.ui_messages import UIMessages, messages_from_ui
 from provider_kit.integrations.ui_protocols import EventEncoder, OpenAIEncoder, TextEncoder
 from provider_kit.integrations.ui_vercel import VercelEncoder
@@ -41,12 +40,11 @@ __all__ = [
     "UISource",
     "UIStreamOptions",
     "encoder_of",
+    "error_answer",
     "messages_from_ui",
     "ui_error",
     "ui_stream",
 ]
-
-_LOG = logging.getLogger("provider_kit.web")
 
 #: How an answer is written for a page.
 Protocol: TypeAlias = Literal["sse", "openai", "vercel", "text"]
@@ -213,7 +211,7 @@ class UIAnswer:
 
     def refusal(self, error: BaseException) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of an answer that failed before anything was sent."""
-        told = self._tell(error)
+        told = tell_error(error, self.options.show_error)
         if not self.encoder.plain_errors:
             return told.status, told.headers, to_bytes({"error": told.fields})
         headers = {**told.headers, "content-type": "text/plain; charset=utf-8", "x-error-code": told.code}
@@ -225,32 +223,10 @@ class UIAnswer:
         Raises:
             Exception: The error itself, where the protocol has no form for it: the connection is to be broken off.
         """
-        told = self._tell(error)
+        told = tell_error(error, self.options.show_error)
         if not self.encoder.tells_errors:
             raise error
         return self.begin() + self.encoder.error(told)
-
-    def _tell(self, error: BaseException) -> UIError:
-        """What the page is told; the log has all of it."""
-        told = self.options.show_error(error)
-        if isinstance(error, CallCancelledError):
-            _LOG.info("An answer was stopped.")
-        elif told.status >= 500:
-            _LOG.error("An answer failed: %s", _described(error), exc_info=_unexpected(error))
-        else:
-            _LOG.warning("An answer failed: %s", _described(error))
-        return told
-
-
-def _described(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _unexpected(error: BaseException) -> BaseException | None:
-    """The error with its traceback, if it is none of this library."""
-    from provider_kit.errors import ProviderKitError
-
-    return None if isinstance(error, ProviderKitError) else error
 
 
 def ui_stream(stream: Any, protocol: Protocol = "sse", **options: Any) -> Iterator[bytes] | AsyncIterator[bytes]:
