@@ -1,7 +1,7 @@
 """A chat page with Quart: ``hypercorn quart_chat:app``, then http://127.0.0.1:8000/."""
 
 from agent import PAGE, TOOLS, client
-from quart import Quart, request, send_file
+from quart import Quart, request
 
 from provider_kit import ProviderKitError
 from provider_kit.integrations.asgi import error_answer, lifespan, stream_response
@@ -19,7 +19,7 @@ async def clients():
 
 @app.get("/")
 async def page():
-    return await send_file(PAGE)
+    return PAGE.read_text()
 
 
 @app.post("/api/chat")

@@ -30,7 +30,17 @@ Send: TypeAlias = Callable[[Any], Awaitable[None]]
 STATE = "provider_kit"
 
 
-class StreamResponse:
+class _Answer:
+    """What frameworks ask of an answer."""
+
+    background: Any = None
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
+        """For Litestar: it is an ASGI application already."""
+        return self
+
+
+class StreamResponse(_Answer):
     """The answer to one request: an ASGI application that streams it. A reader who leaves closes the call upstream.
 
     Where Starlette is loaded, answers are also of its class ``Response``, which FastAPI asks for.
@@ -44,14 +54,14 @@ class StreamResponse:
         self._answer = UIAnswer(UISource(stream), options)
         #: Further headers, in the form of Starlette.
         self.raw_headers = _raw(headers or {})
-        self.background: Any = None
+        self.background = None
 
     @property
     def _headers(self) -> dict[str, str]:
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.raw_headers}
 
     async def parts(self) -> tuple[AsyncIterator[bytes] | bytes, int, dict[str, str]]:
-        """Body, status and headers, for frameworks whose views return these; in Quart ``return await response.parts()``.
+        """Body, status and headers, for views that return these; in Quart: ``return await response.parts()``.
 
         The body must be read to its end or closed, which such a framework does.
         """
@@ -203,8 +213,8 @@ def get_client(name: str | None = None) -> Callable[[Any], Client | Router]:
     return _annotated(dependency)
 
 
-class _Whole:
-    """An answer that is not streamed, as an ASGI application."""
+class _Whole(_Answer):
+    """An answer that is not streamed."""
 
     def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
         self.body = body

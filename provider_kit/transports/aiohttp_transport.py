@@ -197,11 +197,15 @@ class AiohttpTransport(AsyncioRuntime):
         self._loops[loop] = found
         return found
 
-    def _bury_dead_loops(self) -> None:
-        """Clean up after loops that were closed without finalising their generators, as ``asyncio.run`` does."""
+    def _bury_dead_loops(self, *, at_exit: bool = False) -> None:
+        """Clean up after loops that were closed without finalising their generators, as ``asyncio.run`` does.
+
+        Args:
+            at_exit: Whether the process ends: a loop that only stopped, as Twisted leaves it, does not run again.
+        """
         for reference in self._loops.keyrefs():  # a list: other threads may add their loops meanwhile
             loop = reference()
-            if loop is not None and loop.is_closed():
+            if loop is not None and (loop.is_closed() or (at_exit and not loop.is_running())):
                 found = self._loops.pop(loop, None)
                 if found is not None and found.owner is not None:
                     bury(found.session)
@@ -413,4 +417,4 @@ def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
 def _bury_at_exit() -> None:
     """Clean up loops that were closed without finalisation and whose transports were not used again."""
     for transport in list(known_transports):
-        transport._bury_dead_loops()
+        transport._bury_dead_loops(at_exit=True)
