@@ -96,6 +96,8 @@ def test_every_module_can_be_imported_and_says_what_it_is():
     for found in pkgutil.walk_packages(provider_kit.__path__, "provider_kit."):
         if found.name.endswith(("__main__", "pytest_plugin")):
             continue
+        if ".django.records." in found.name:
+            continue  # models need the settings of a project; the tests of Django have them
         module = importlib.import_module(found.name)
         assert module.__doc__ or found.name.endswith("_version"), found.name
         names = list(getattr(module, "__all__", ()))

@@ -43,8 +43,10 @@ class UIMessages(list[Message], TurnPlan):
         trigger: Literal["submit-message", "regenerate-message"] = "submit-message",
         decisions: Mapping[str, Decision] | None = None,
         ignored: Iterable[str] = (),
+        asks: bool = True,
     ) -> None:
         super().__init__(messages)
+        self._asks = asks
         #: Id of the chat, as the page made it. It names a chat of its user: join it with the id of the user, which the
         #: page does not choose.
         self.chat_id = chat_id
@@ -58,7 +60,7 @@ class UIMessages(list[Message], TurnPlan):
     @property
     def question(self) -> Message | None:
         """The last message, if it is the user's."""
-        return self[-1] if self and self[-1].role == "user" else None
+        return self[-1] if self and self._asks and self[-1].role == "user" else None
 
     @property
     def again(self) -> bool:
@@ -126,6 +128,7 @@ def messages_from_ui(body: Mapping[str, Any] | bytes | str) -> UIMessages:
         "regenerate-message" if trigger == "regenerate-message" else "submit-message",
         reading.decisions,
         reading.ignored,
+        bool(messages) and isinstance(messages[-1], Mapping) and messages[-1].get("role") == "user",
     )
 
 

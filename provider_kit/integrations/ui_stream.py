@@ -53,6 +53,15 @@ Protocol: TypeAlias = Literal["sse", "openai", "vercel", "text"]
 PING_SECONDS = 15.0
 
 
+#: How each protocol is written.
+_ENCODERS: dict[str, Callable[[UIStreamOptions, int], UIEncoder]] = {
+    "sse": lambda options, created: EventEncoder(),
+    "openai": lambda options, created: OpenAIEncoder(created=created),
+    "vercel": lambda options, created: VercelEncoder(options.sdk_version, options.metadata),
+    "text": lambda options, created: TextEncoder(),
+}
+
+
 @frozen(kw_only=True)
 class UIStreamOptions:
     """How a stream is written.
@@ -73,11 +82,10 @@ class UIStreamOptions:
     ping: float = PING_SECONDS
 
     def __attrs_post_init__(self) -> None:
-        if self.protocol not in ("sse", "openai", "vercel", "text"):
+        if self.protocol not in _ENCODERS:
             raise InvalidRequestError(
                 f"There is no protocol {self.protocol!r}.",
-                hint=f"{did_you_mean(str(self.protocol), ('sse', 'openai', 'vercel', 'text'))}"
-                "protocol= is 'sse', 'openai', 'vercel' or 'text'.",
+                hint=f"{did_you_mean(str(self.protocol), _ENCODERS)}It is one of {', '.join(_ENCODERS)}.",
             )
         if self.sdk_version not in (5, 6, 7):
             raise InvalidRequestError(
@@ -90,11 +98,7 @@ class UIStreamOptions:
 
 def encoder_of(options: UIStreamOptions, created: int = 0) -> UIEncoder:
     """The encoder of a protocol."""
-    if options.protocol == "vercel":
-        return VercelEncoder(options.sdk_version, options.metadata)
-    if options.protocol == "openai":
-        return OpenAIEncoder(created=created)
-    return EventEncoder() if options.protocol == "sse" else TextEncoder()
+    return _ENCODERS[options.protocol](options, created)
 
 
 class UISource:

@@ -95,6 +95,8 @@ def _check_host(url: str, config: HTTPConfig) -> str:
             raise _Refused(host)
         with suppress(ValueError):  # it is a name
             _check_address(bare, host)
+        with suppress(OSError):  # 0x7f000001, 127.1, 2130706433: what resolvers take for an address, too
+            _check_address(socket.inet_ntoa(socket.inet_aton(bare)), host)
     return host
 
 
