@@ -7,17 +7,58 @@ none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import queue
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 from provider_kit.integrations.relay_blocking import ReaderThread
 from provider_kit.integrations.ui_stream import UIAnswer
 
 __all__ = ["AsyncRelay"]
 
+#: What was read, or the error, or whether it is the end.
+Item: TypeAlias = tuple[Any, BaseException | None, bool]
+
 #: Items that are read ahead of a slow reader.
 _AHEAD = 32
+
+
+class _FromThread:
+    """Items that a thread puts and a task gets."""
+
+    def __init__(self) -> None:
+        self._items: queue.Queue[Item] = queue.Queue(_AHEAD)
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+        self.is_closed: Callable[[], bool] = lambda: False
+
+    def put(self, item: Any, error: BaseException | None, end: bool) -> bool:
+        """Put an item, and wait while there are enough; return whether anybody wants more."""
+        while not self.is_closed():
+            try:
+                self._items.put((item, error, end), timeout=0.5)
+            except queue.Full:
+                continue
+            try:
+                self._loop.call_soon_threadsafe(self._event.set)
+            except RuntimeError:  # the loop is closed
+                return False
+            return True
+        return False
+
+    def empty(self) -> bool:
+        return self._items.empty()
+
+    def get_nowait(self) -> Item:
+        return self._items.get_nowait()
+
+    async def get(self) -> Item:
+        while self._items.empty():
+            self._event.clear()
+            if self._items.empty():
+                await self._event.wait()
+        return self._items.get_nowait()
 
 
 class AsyncRelay:
@@ -29,8 +70,8 @@ class AsyncRelay:
 
     def __init__(self, answer: UIAnswer) -> None:
         self._answer = answer
-        self._items: asyncio.Queue[tuple[Any, BaseException | None, bool]] = asyncio.Queue(_AHEAD)
-        self._first: tuple[Any, BaseException | None, bool] | None = None
+        self._items: asyncio.Queue[Item] | _FromThread = asyncio.Queue(_AHEAD)
+        self._first: Item | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread: ReaderThread | None = None
 
@@ -39,34 +80,15 @@ class AsyncRelay:
             if self._task is None:
                 self._task = asyncio.get_running_loop().create_task(self._read_source(), name="provider-kit-reader")
         elif self._thread is None:
-            self._thread = ReaderThread(self._answer, self._putter())
-            self._thread.start()
-
-    def _putter(self) -> Any:
-        """Gives pieces from a thread to the loop, and waits while its reader is slow."""
-        loop, items = asyncio.get_running_loop(), self._items
-
-        def put(item: Any, error: BaseException | None, end: bool) -> bool:
-            try:
-                given = asyncio.run_coroutine_threadsafe(items.put((item, error, end)), loop)
-            except RuntimeError:  # the loop is closed
-                return False
-            while True:
-                try:
-                    given.result(timeout=0.5)
-                except TimeoutError:
-                    if loop.is_closed() or (self._thread is not None and self._thread.closed):
-                        given.cancel()
-                        return False
-                    continue
-                except asyncio.CancelledError:
-                    return False
-                return True
-
-        return put
+            items = self._items = _FromThread()
+            thread = self._thread = ReaderThread(self._answer, items.put)
+            items.is_closed = lambda: thread.closed
+            thread.start()
 
     async def _read_source(self) -> None:
-        source, put = self._answer.source, self._items.put
+        source, items = self._answer.source, self._items
+        assert isinstance(items, asyncio.Queue)
+        put = items.put
         try:
             async for item in source.items():
                 await put((item, None, False))
@@ -97,9 +119,10 @@ class AsyncRelay:
         return self._answer.refusal(error)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        answer, items = self._answer, self._items
+        answer = self._answer
         try:
             self._start()
+            items = self._items
             while not answer.ended:
                 if self._first is not None:
                     (item, error, end), self._first = self._first, None

@@ -213,7 +213,7 @@ def test_metadata_of_a_finished_message():
         (StreamError("x"), 502, "answer_broke_off"),
         (ZeroDivisionError("x"), 500, "internal_error"),
         (
-            AllProvidersFailedError("x", [APITimeoutError("y"), OverloadedError("z", status_code=529)]),
+            AllProvidersFailedError("x", exceptions=[APITimeoutError("y"), OverloadedError("z", status_code=529)]),
             503,
             "overloaded",
         ),
