@@ -167,7 +167,7 @@ def stream_response(
     """Answer a request with a stream; return it from a view, plain or ``async``.
 
     An error before the first content has a status of its own (429, 502, 504 …); a later one is an event of the stream.
-    The context of the request is kept until the end, for tools that use it. A reader who leaves is noticed with the
+    Tools may use the request until the end. A reader who leaves is noticed with the
     next piece or ping, and the call upstream is closed.
 
     Args:

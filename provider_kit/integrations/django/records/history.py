@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.utils import timezone
 
 from provider_kit.errors import ConversationChangedError, StoreError
 from provider_kit.integrations.django.records.models import Conversation
@@ -45,16 +46,17 @@ class DjangoHistory:
         """
         revision = int(document.get("revision") or 0)
         fields = {"document": dict(document), "revision": revision}
-        with self._working(), transaction.atomic(using=self._using):
+        with self._working():
             rows = Conversation.objects.using(self._using)
-            found = rows.select_for_update().filter(key=id).first()
-            if found is None:
-                rows.create(key=id, **fields)
+            found = rows.filter(key=id, revision=revision - 1) if revision else rows.filter(key=id)
+            # One statement: SQLite refuses a transaction that reads first and writes after somebody else has.
+            if found.update(**fields, updated=timezone.now()):
                 return
-            if revision and found.revision != revision - 1:
-                raise ConversationChangedError(f"The conversation {id!r} was continued elsewhere meanwhile.")
-            found.document, found.revision = fields["document"], revision
-            found.save(using=self._using)
+            try:
+                with transaction.atomic(using=self._using):
+                    rows.create(key=id, **fields)
+            except IntegrityError:
+                raise ConversationChangedError(f"The conversation {id!r} was continued elsewhere meanwhile.") from None
 
     def delete(self, id: str) -> None:
         """Delete a conversation.
