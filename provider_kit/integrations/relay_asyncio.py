@@ -20,6 +20,8 @@ __all__ = ["AsyncRelay"]
 #: What was read, or the error, or whether it is the end.
 Item: TypeAlias = tuple[Any, BaseException | None, bool]
 
+#: Bytes up to which pieces that are there already are joined.
+_JOINED = 16_384
 #: Items that are read ahead of a slow reader.
 _AHEAD = 32
 
@@ -138,6 +140,8 @@ class AsyncRelay:
                             yield made
                         continue
                 made = answer.take(item, error, end)
+                while not answer.ended and not items.empty() and len(made) < _JOINED:  # a slow reader gets fewer pieces
+                    made += answer.take(*items.get_nowait())
                 if made:
                     yield made
         finally:

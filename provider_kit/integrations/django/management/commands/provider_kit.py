@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from django.conf import settings
@@ -23,7 +24,7 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Keep Django from reading the options of the command for its own."""
-        self._run(argv[2:], f"{argv[0]} {argv[1]}")
+        self._run(argv[2:], f"{os.path.basename(argv[0])} {argv[1]}")
 
     def add_arguments(self, parser: CommandParser) -> None:
         """For ``call_command("provider_kit", "doctor")``."""
