@@ -47,6 +47,9 @@ napoleon_use_rtype = False
 
 # Names of the standard library and of other packages, whose own documentation is not looked up here.
 nitpick_ignore_regex = [
+    ("py:class", r"'(sse|openai|vercel|text)'"),  # choices
+    ("py:class", r"(flask|celery|aiohttp|werkzeug)\..*|Flask"),
+    ("py:class", r"provider_kit\.integrations\.settings\.OwnClients"),
     ("py:.*", r"(?:typing|types|collections|asyncio|ssl|os|decimal|pathlib|enum|logging)(?:\..*)?"),
     ("py:.*", r"(?:requests|aiohttp|attr|attrs)(?:\..*)?"),
     ("py:.*", r"(?:Any|Self|Literal|Unpack|Mapping|Sequence|Iterable|Iterator|Callable|Awaitable|AsyncIterator)"),

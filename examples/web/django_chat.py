@@ -1,4 +1,4 @@
-"""A chat page with Django, a project in one file: ``python django_chat.py runserver``, or ``gunicorn django_chat:wsgi``."""
+"""A chat page with Django, a project in one file: ``python django_chat.py runserver``, or a server with ``wsgi``."""
 
 import os
 import sys

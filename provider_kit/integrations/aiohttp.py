@@ -7,8 +7,7 @@
 ...     return await stream_response(request, client.astream(await request.text()))
 >>> app = web.Application()
 >>> app.cleanup_ctx.append(clients_ctx({"default": {"type": "demo"}}))
->>> app.add_routes([web.post("/chat", chat)])
-[<RouteDef POST /chat -> 'chat'>]
+>>> _ = app.add_routes([web.post("/chat", chat)])
 """
 
 from __future__ import annotations

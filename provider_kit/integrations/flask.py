@@ -58,7 +58,7 @@ class ProviderKit:
     """The extension. Its clients live as long as the process, and are made on first use.
 
     Settings of the application: ``PROVIDER_KIT``, a dict with the keys of the YAML file; or ``PROVIDER_KIT_CONFIG``, a
-    file. ``PROVIDER_KIT_CLIENT`` names the client of :data:`current_client`; default: that of the configuration.
+    file. ``PROVIDER_KIT_CLIENT`` names the client of ``current_client``; default: that of the configuration.
 
     Args:
         app: The application; or call :meth:`init_app` later.
@@ -94,7 +94,7 @@ class ProviderKit:
         return _state().clients
 
     def use(self, client: Client | Router | None = None, **options: Any) -> Client | Router:
-        """Let :data:`current_client` be another one for the rest of the request: of its user, its tenant, its key.
+        """Let ``current_client`` be another one for the rest of the request: of its user, its tenant, its key.
 
         Args:
             client: The client; default: the one that is current.

@@ -25,7 +25,6 @@ from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatResponse, Outcome, lost_usage
 from provider_kit.model.conversation import with_distinct_ids
 from provider_kit.model.inputs import open_conversation
-from provider_kit.model.json_text import canonical
 from provider_kit.model.messages import Message, ToolCall
 from provider_kit.model.tools import Tool
 from provider_kit.model.usage import Usage
@@ -36,6 +35,7 @@ from provider_kit.tools.budget import Spending, current_spending
 from provider_kit.tools.decisions import Decision
 from provider_kit.tools.execution import Executor, UnknownOutcome
 from provider_kit.tools.function import tools_of
+from provider_kit.tools.repeats import Repeats
 from provider_kit.tools.result import RunResult, Step, StoppedBy, ToolOutcome, run_result
 from provider_kit.tools.run_events import (
     RunEvent,
@@ -53,13 +53,10 @@ from provider_kit.tools.tool_events import tool_events
 
 __all__ = ["Run"]
 
-#: The same call with the same result as often as this ends a run.
-_MOST_REPEATS = 3
 #: How often a step is asked for again whose stream broke off.
 _STREAM_RETRIES = 1
 #: Seconds by which two readings of a clock may differ that mean the same moment.
 _CLOCK_STEP = 0.02
-_TOO_BIG_TO_COMPARE = 100_000
 
 
 class Run:
@@ -109,7 +106,7 @@ class Run:
         self.unknown: list[ToolCall] = []
         self.pending: tuple[ToolCall, ...] = ()
         self.stopped_by: StoppedBy = "unfinished"
-        self._repeats: dict[tuple[str, int, int], int] = {}
+        self._repeats = Repeats()
         self.asked = 0
         #: Awaited whenever the transcript has grown.
         self.on_growth: Callable[[], Awaitable[object]] | None = None
@@ -434,23 +431,10 @@ class Run:
             self.steps[-1].outcomes.extend(done[call.id] for call in action.calls if call.id in done)
         if self.on_growth is not None and done:
             await self.on_growth()
-        if any(self._repeated(outcome) for outcome in done.values()):
+        if any(self._repeats.add(outcome) for outcome in done.values()):
             self.stopped_by = "repeat"
         if not action.waiting and not self.unknown:
             await self._after(self.steps[-1])
-
-    def _repeated(self, outcome: ToolOutcome) -> bool:
-        """Whether a call gave the same result for the third time."""
-        content = outcome.result.content
-        if not isinstance(content, str) or len(content) > _TOO_BIG_TO_COMPARE:
-            return False
-        try:
-            arguments = canonical(outcome.call.arguments)
-        except ValueError:  # not JSON: the text itself
-            arguments = outcome.call.arguments_json.encode("utf-8", "surrogatepass")
-        key = (outcome.call.name, hash(arguments), hash(content))
-        count = self._repeats[key] = self._repeats.get(key, 0) + 1
-        return count >= _MOST_REPEATS
 
     async def _after(self, step: Step) -> None:
         if self.settings.after_step is None:
