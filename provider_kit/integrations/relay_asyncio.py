@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import queue
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
 from typing import Any, TypeAlias
 
 from provider_kit.integrations.relay_blocking import ReaderThread
@@ -141,7 +140,11 @@ class AsyncRelay:
                         continue
                 made = answer.take(item, error, end)
                 while not answer.ended and not items.empty() and len(made) < _JOINED:  # a slow reader gets fewer pieces
-                    made += answer.take(*items.get_nowait())
+                    following = items.get_nowait()
+                    if following[1] is not None:  # what came before it is sent first
+                        self._first = following
+                        break
+                    made += answer.take(*following)
                 if made:
                     yield made
         finally:
@@ -154,5 +157,4 @@ class AsyncRelay:
             thread.close()
         if task is not None and not task.done():
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.shield(asyncio.gather(task, return_exceptions=True))
+            await asyncio.gather(task, return_exceptions=True)

@@ -29,6 +29,7 @@ class Page:
         return self.browser.find_elements(self._by, selector)
 
     def say(self, text):
+        self.until(lambda: self.all("#send")[0].is_displayed())  # the answer before has ended
         self.all("#text")[0].send_keys(text + "\n")
 
     def press(self, selector):

@@ -174,7 +174,7 @@ def test_a_reader_who_leaves_ends_a_run(serve, client, server):
     serve(answer_of(stream, ping=0.05), most=3)
     seen.wait(1)
     time.sleep(0.5)
-    assert len(server.requests) == 1
+    assert len(server.requests) <= 1  # none at all, if the reader left before it was sent
     assert gone(lambda: not readers())
 
 
