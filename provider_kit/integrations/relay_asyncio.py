@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from provider_kit.integrations.relay_blocking import ReaderThread
-from provider_kit.integrations.ui_stream import UIAnswer
+from provider_kit.integrations.ui_stream import UIAnswer, UISource
 
 __all__ = ["AsyncRelay"]
 
@@ -62,6 +64,23 @@ class _FromThread:
         return self._items.get_nowait()
 
 
+async def _read_source(source: UISource, items: Any) -> None:
+    put = items.put
+    try:
+        async for item in source.items():
+            await put((item, None, False))
+        await put((None, None, True))
+    except Exception as error:  # raised where the answer is written
+        await put((None, error, True))
+    finally:
+        await source.aclose()
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    with suppress(RuntimeError):  # the loop is closed
+        task.get_loop().call_soon_threadsafe(task.cancel)
+
+
 class AsyncRelay:
     """An answer as an asynchronous iterator of bytes that never waits longer than a ping.
 
@@ -75,29 +94,23 @@ class AsyncRelay:
         self._first: Item | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread: ReaderThread | None = None
+        self._dropped: weakref.finalize[Any, Any] | None = None
 
     def _start(self) -> None:
         if self._answer.source.asynchronous:
             if self._task is None:
-                self._task = asyncio.get_running_loop().create_task(self._read_source(), name="provider-kit-reader")
+                reading = _read_source(self._answer.source, self._items)
+                task = self._task = asyncio.get_running_loop().create_task(reading, name="provider-kit-reader")
+                # An answer that nobody reads, since the framework has dropped it, ends its call.
+                self._dropped = weakref.finalize(self, _cancel, task)
+                self._dropped.atexit = False
         elif self._thread is None:
             items = self._items = _FromThread()
             thread = self._thread = ReaderThread(self._answer, items.put)
             items.is_closed = lambda: thread.closed
             thread.start()
-
-    async def _read_source(self) -> None:
-        source, items = self._answer.source, self._items
-        assert isinstance(items, asyncio.Queue)
-        put = items.put
-        try:
-            async for item in source.items():
-                await put((item, None, False))
-            await put((None, None, True))
-        except Exception as error:  # raised where the answer is written
-            await put((None, error, True))
-        finally:
-            await source.aclose()
+            self._dropped = weakref.finalize(self, thread.close)
+            self._dropped.atexit = False
 
     async def begin(self) -> tuple[int, Mapping[str, str], bytes | None]:
         """Wait for the first content; return status, headers, and the body if the answer is an error.
@@ -149,6 +162,11 @@ class AsyncRelay:
                     yield made
         finally:
             await self.aclose()
+
+    def cancel(self) -> None:
+        """As :meth:`aclose`, from any thread, and without waiting."""
+        if self._dropped is not None:
+            self._dropped()
 
     async def aclose(self) -> None:
         """Nobody wants the rest: the call upstream ends."""

@@ -228,6 +228,30 @@ def test_a_relay_that_is_dropped_ends_its_thread(client, server):
     assert gone(lambda: not readers())
 
 
+@pytest.mark.parametrize("verb", ["astream", "stream"])
+@pytest.mark.parametrize("how", ["dropped", "cancelled"])
+def test_an_asynchronous_relay_that_nobody_reads_ends_its_call(client, server, verb, how):
+    """As an answer that a framework drops before it has begun to read it."""
+    server.reply("word " * 5000)
+    server.fault(token_delay=0.02)
+
+    async def main():
+        relay = AsyncRelay(answer_of(getattr(client, verb)("Hello")))
+        await relay.begin()
+        if how == "cancelled":
+            relay.cancel()
+        else:
+            del relay
+        for _ in range(400):
+            if not server.open_connections:
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError("the call goes on")
+
+    asyncio.run(main())
+    assert gone(lambda: not readers())
+
+
 def test_an_error_of_the_program_is_logged_with_its_traceback(caplog):
     """The page sees a sentence."""
 

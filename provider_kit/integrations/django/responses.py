@@ -55,6 +55,8 @@ class ModelStreamResponse(StreamingHttpResponse):
         """Close the call upstream."""
         if isinstance(self._relay, BlockingRelay):
             self._relay.close()
+        elif self._relay is not None:
+            self._relay.cancel()
         super().close()
 
 
