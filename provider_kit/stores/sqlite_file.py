@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sqlite3
 import stat
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -15,6 +17,9 @@ from provider_kit.policies.after_fork import ForkSafeLock
 from provider_kit.stores.user_folders import file_remedy
 
 __all__ = ["SQLiteFile"]
+
+#: Files that were opened.
+_opened: weakref.WeakSet[SQLiteFile] = weakref.WeakSet()
 
 
 class SQLiteFile:
@@ -99,6 +104,7 @@ class SQLiteFile:
             connection.close()
             raise
         self._connection, self._process = connection, os.getpid()
+        _opened.add(self)
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
@@ -136,3 +142,14 @@ class SQLiteFile:
     def __del__(self) -> None:
         with suppress(Exception):  # at interpreter shutdown anything may be gone already
             self.close()
+
+
+@atexit.register
+def _close_at_exit() -> None:
+    """Close what is open: later, Python takes modules apart in any order, and complains of an open database."""
+    for file in list(_opened):
+        connection = file._connection
+        if connection is not None and file._process == os.getpid():
+            # Without the lock, which a thread may hold that the end of the process has stopped.
+            with suppress(sqlite3.Error):
+                connection.close()
