@@ -29,12 +29,14 @@ class Page:
         return self.browser.find_elements(self._by, selector)
 
     def say(self, text):
-        self.until(lambda: self.all("#send")[0].is_displayed())  # the answer before has ended
+        # The answer before has ended.
+        self.until(lambda: self.browser.execute_script("return !document.querySelector('#send').hidden"))
         self.all("#text")[0].send_keys(text + "\n")
 
     def press(self, selector):
-        self.until(lambda: self.all(selector))
-        self.all(selector)[0].click()
+        """In one go, since the page may draw it anew meanwhile."""
+        click = "const one = document.querySelector(arguments[0]); one?.click(); return one !== null"
+        self.until(lambda: self.browser.execute_script(click, selector))
 
     def until(self, condition):
         from selenium.common.exceptions import TimeoutException
