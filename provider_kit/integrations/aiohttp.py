@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from aiohttp import web
@@ -23,17 +24,17 @@ from provider_kit.client.client import Client
 from provider_kit.client.collection import Clients
 from provider_kit.client.router import Router
 from provider_kit.errors import ProviderKitError
-from provider_kit.integrations.relay_asyncio import AsyncRelay
+from provider_kit.integrations.relay_asyncio import AsyncRelay, run_until_left
 from provider_kit.integrations.settings import OwnClients, clients_of
 from provider_kit.integrations.ui_stream import Protocol, UIAnswer, UISource, UIStreamOptions, error_answer
 
 __all__ = ["CLIENTS", "clients_ctx", "error_middleware", "stream_response"]
 
 #: The key of the clients in the application: ``request.app[CLIENTS]["default"]``.
-CLIENTS: web.AppKey[Clients | OwnClients] = web.AppKey("provider_kit", Mapping)  # type: ignore[arg-type]  # it is a union
+CLIENTS: web.AppKey[Clients | OwnClients] = web.AppKey("provider_kit", Mapping)  # type: ignore[arg-type]  # it takes one class, and this is a union
 
-#: Seconds between two looks whether the reader is still there; the server does not tell a handler.
-_LOOK = 0.05
+#: Seconds between two checks whether the reader is still there.
+_CHECK_INTERVAL = 0.05
 
 
 def clients_ctx(
@@ -81,20 +82,13 @@ async def stream_response(
     """
     answer = UIAnswer(UISource(stream), UIStreamOptions(protocol=protocol, **options))
     relay = AsyncRelay(answer)
-    writing = asyncio.ensure_future(_write(request, relay, headers or {}))
-    leaving = asyncio.ensure_future(_left(request))
     try:
-        await asyncio.wait((writing, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not writing.done():
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
-            raise ConnectionResetError("The reader has left.")
-        return await writing
+        response = await run_until_left(_write(request, relay, headers or {}), _left(request))
     finally:
-        for task in (leaving, writing):
-            task.cancel()
-        await asyncio.gather(leaving, writing, return_exceptions=True)
         await relay.aclose()
+    if response is None:
+        raise ConnectionResetError("The reader has left.")
+    return response
 
 
 @web.middleware
@@ -116,16 +110,14 @@ async def _write(request: web.Request, relay: AsyncRelay, headers: Mapping[str, 
         return web.Response(body=body, status=status, headers={**told, **headers})
     response = web.StreamResponse(status=status, headers={**told, **headers})
     await response.prepare(request)
-    pieces = relay.__aiter__()
-    try:
+    async with aclosing(relay.__aiter__()) as pieces:
         async for piece in pieces:
             await response.write(piece)
-    finally:
-        await pieces.aclose()  # type: ignore[attr-defined]  # it is a generator
     await response.write_eof()
     return response
 
 
 async def _left(request: web.Request) -> None:
-    while (transport := request.transport) is not None and not transport.is_closing():  # noqa: ASYNC110
-        await asyncio.sleep(_LOOK)  # the server tells nobody
+    """Wait until the reader has left; aiohttp tells a handler only when it is cancelled or writes."""
+    while (transport := request.transport) is not None and not transport.is_closing():  # noqa: ASYNC110  # no event
+        await asyncio.sleep(_CHECK_INTERVAL)

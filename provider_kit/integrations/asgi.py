@@ -6,18 +6,17 @@ Source: ASGI specification 3.0, "HTTP & WebSocket ASGI Message Format", 2.5.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeAlias, cast
 
 from provider_kit.client.client import Client
 from provider_kit.client.collection import Clients
 from provider_kit.client.router import Router
 from provider_kit.errors import ConfigError
-from provider_kit.integrations.relay_asyncio import AsyncRelay
+from provider_kit.integrations.relay_asyncio import AsyncRelay, run_until_left
 from provider_kit.integrations.settings import OwnClients, clients_of
 from provider_kit.integrations.ui_stream import Protocol, UIAnswer, UISource, UIStreamOptions, error_answer
 
@@ -77,16 +76,9 @@ class StreamResponse(_Answer):
             await send(_start(200, {**self._answer.headers, **self._headers}))
             await send({"type": "http.response.body", "body": b""})
             return
-        writing = asyncio.ensure_future(self._write(relay, send))
-        leaving = asyncio.ensure_future(_left(receive))
         try:
-            await asyncio.wait((writing, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if writing.done():
-                await writing
+            await run_until_left(self._write(relay, send), _left(receive))
         finally:
-            for task in (leaving, writing):
-                task.cancel()
-            await asyncio.gather(leaving, writing, return_exceptions=True)
             await relay.aclose()
         if self.background is not None:
             await self.background()
@@ -96,12 +88,9 @@ class StreamResponse(_Answer):
         try:
             await send(_start(status, {**headers, **self._headers}))
             if body is None:
-                pieces = relay.__aiter__()
-                try:
+                async with aclosing(relay.__aiter__()) as pieces:
                     async for piece in pieces:
                         await send({"type": "http.response.body", "body": piece, "more_body": True})
-                finally:
-                    await pieces.aclose()  # type: ignore[attr-defined]  # it is a generator
             await send({"type": "http.response.body", "body": body or b""})
         except ConnectionError:  # its reader has left
             return

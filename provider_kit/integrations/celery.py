@@ -23,7 +23,7 @@ from provider_kit.integrations.settings import needs_extra
 from provider_kit.integrations.task_retries import retry_delay
 
 try:
-    from celery import Celery, current_task, shared_task  # type: ignore[import-untyped]  # it has no types
+    from celery import Celery, current_task, shared_task  # type: ignore[import-untyped]  # Celery ships no types
 except ModuleNotFoundError as error:
     raise needs_extra("celery", "celery") from error
 

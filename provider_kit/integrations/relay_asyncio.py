@@ -1,4 +1,4 @@
-"""Serves an answer from asyncio code: a task reads, whoever writes waits for it no longer than a ping.
+"""Serves an answer from asyncio code: one task reads, and the one that writes never waits longer than a ping.
 
 A blocking stream is read in the thread of :mod:`provider_kit.integrations.relay_blocking`; an asynchronous one needs
 none.
@@ -7,48 +7,35 @@ none.
 from __future__ import annotations
 
 import asyncio
-import queue
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from contextlib import aclosing, suppress
+from typing import Any, TypeVar
 
-from provider_kit.integrations.relay_blocking import ReaderThread
+from provider_kit.integrations.relay_blocking import READ_AHEAD, Item, ReaderThread
 from provider_kit.integrations.ui_stream import UIAnswer, UISource
 
-__all__ = ["AsyncRelay"]
+__all__ = ["AsyncRelay", "run_until_left"]
 
-#: What was read, or the error, or whether it is the end.
-Item: TypeAlias = tuple[Any, BaseException | None, bool]
+T = TypeVar("T")
 
 #: Bytes up to which pieces that are there already are joined.
 _JOINED = 16_384
-#: Items that are read ahead of a slow reader.
-_AHEAD = 32
 
 
 class _FromThread:
-    """Items that a thread puts and a task gets."""
+    """The items of a :class:`ReaderThread`, for a task."""
 
-    def __init__(self) -> None:
-        self._items: queue.Queue[Item] = queue.Queue(_AHEAD)
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, reader: ReaderThread) -> None:
+        self._items = reader.items
         self._event = asyncio.Event()
-        self.is_closed: Callable[[], bool] = lambda: False
+        loop = asyncio.get_running_loop()
 
-    def put(self, item: Any, error: BaseException | None, end: bool) -> bool:
-        """Put an item, and wait while there are enough; return whether anybody wants more."""
-        while not self.is_closed():
-            try:
-                self._items.put((item, error, end), timeout=0.5)
-            except queue.Full:
-                continue
-            try:
-                self._loop.call_soon_threadsafe(self._event.set)
-            except RuntimeError:  # the loop is closed
-                return False
-            return True
-        return False
+        def notify() -> None:
+            with suppress(RuntimeError):  # the loop is closed, and the reader is about to be
+                loop.call_soon_threadsafe(self._event.set)
+
+        reader.notify = notify
 
     def empty(self) -> bool:
         return self._items.empty()
@@ -64,14 +51,14 @@ class _FromThread:
         return self._items.get_nowait()
 
 
-async def _read_source(source: UISource, items: Any) -> None:
-    put = items.put
+async def _read_source(source: UISource, items: asyncio.Queue[Item]) -> None:
     try:
-        async for item in source.items():
-            await put((item, None, False))
-        await put((None, None, True))
-    except Exception as error:  # raised where the answer is written
-        await put((None, error, True))
+        async with aclosing(source.items()) as found:
+            async for item in found:
+                await items.put((item, None, False))
+        await items.put((None, None, True))
+    except Exception as error:  # raised again where the answer is written
+        await items.put((None, error, True))
     finally:
         await source.aclose()
 
@@ -90,37 +77,40 @@ class AsyncRelay:
 
     def __init__(self, answer: UIAnswer) -> None:
         self._answer = answer
-        self._items: asyncio.Queue[Item] | _FromThread = asyncio.Queue(_AHEAD)
+        self._items: asyncio.Queue[Item] | _FromThread | None = None
         self._first: Item | None = None
         self._task: asyncio.Task[None] | None = None
-        self._thread: ReaderThread | None = None
-        self._dropped: weakref.finalize[Any, Any] | None = None
+        self._finalizer: weakref.finalize[Any, Any] | None = None
 
-    def _start(self) -> None:
-        if self._answer.source.asynchronous:
-            if self._task is None:
-                reading = _read_source(self._answer.source, self._items)
-                task = self._task = asyncio.get_running_loop().create_task(reading, name="provider-kit-reader")
-                # An answer that nobody reads, since the framework has dropped it, ends its call.
-                self._dropped = weakref.finalize(self, _cancel, task)
-                self._dropped.atexit = False
-        elif self._thread is None:
-            items = self._items = _FromThread()
-            thread = self._thread = ReaderThread(self._answer, items.put)
-            items.is_closed = lambda: thread.closed
-            thread.start()
-            self._dropped = weakref.finalize(self, thread.close)
-            self._dropped.atexit = False
+    def _start(self) -> asyncio.Queue[Item] | _FromThread:
+        """Begin to read, if that has not begun; return where the items come."""
+        if self._items is not None:
+            return self._items
+        source = self._answer.source
+        if source.asynchronous:
+            items: asyncio.Queue[Item] = asyncio.Queue(READ_AHEAD)
+            self._items = items
+            self._task = asyncio.get_running_loop().create_task(_read_source(source, items), name="provider-kit-reader")
+            finalizer: weakref.finalize[Any, Any] = weakref.finalize(self, _cancel, self._task)
+        else:
+            reader = ReaderThread(source)
+            self._items = _FromThread(reader)
+            reader.start()
+            finalizer = weakref.finalize(self, reader.close)
+        # A framework may drop an answer without reading it; its call ends all the same.
+        finalizer.atexit = False
+        self._finalizer = finalizer
+        return self._items
 
     async def begin(self) -> tuple[int, Mapping[str, str], bytes | None]:
         """Wait for the first content; return status, headers, and the body if the answer is an error.
 
         If nothing has come within the time of a ping, the answer begins, for proxies do not wait for ever.
         """
-        self._start()
+        items = self._start()
         try:
             async with asyncio.timeout(self._answer.options.ping):
-                self._first = await self._items.get()
+                self._first = await items.get()
         except TimeoutError:
             return 200, self._answer.headers, None
         except BaseException:
@@ -132,11 +122,10 @@ class AsyncRelay:
         await self.aclose()
         return self._answer.refusal(error)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         answer = self._answer
         try:
-            self._start()
-            items = self._items
+            items = self._start()
             while not answer.ended:
                 if self._first is not None:
                     (item, error, end), self._first = self._first, None
@@ -165,14 +154,31 @@ class AsyncRelay:
 
     def cancel(self) -> None:
         """As :meth:`aclose`, from any thread, and without waiting."""
-        if self._dropped is not None:
-            self._dropped()
+        if self._finalizer is not None:
+            self._finalizer()
 
     async def aclose(self) -> None:
-        """Nobody wants the rest: the call upstream ends."""
-        task, thread = self._task, self._thread
-        if thread is not None:
-            thread.close()
-        if task is not None and not task.done():
+        """End the call upstream; the rest is not wanted."""
+        task = self._task
+        if task is None:
+            self.cancel()
+        elif not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def run_until_left(writing: Coroutine[Any, Any, T], leaving: Coroutine[Any, Any, object]) -> T | None:
+    """What ``writing`` returns, or ``None`` if ``leaving`` ended before it; both have ended then.
+
+    Args:
+        writing: Writes an answer.
+        leaving: Waits until its reader has left.
+    """
+    tasks = (asyncio.ensure_future(writing), asyncio.ensure_future(leaving))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return await tasks[0] if tasks[0].done() else None
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -75,7 +75,7 @@ class UIEncoder:
 
     #: Headers of the answer.
     headers: ClassVar[Mapping[str, str]] = EVENT_STREAM_HEADERS
-    #: What is sent when nothing has happened for a while, so that nobody takes the connection for dead; empty: nothing.
+    #: What is sent when nothing has happened for a while, so that no proxy closes the connection; empty: nothing.
     ping: ClassVar[bytes] = b": ping\n\n"
     #: Whether an error has a form of its own here. Where it has none, the connection is broken off, so that an answer
     #: that is cut cannot be taken for a whole one.

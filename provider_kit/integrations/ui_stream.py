@@ -12,7 +12,7 @@ The modules of the frameworks use what is here; it waits for nothing by itself, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -30,6 +30,7 @@ from provider_kit.model.chat import ChatResponse
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.tools.run_events import RunReset
 from provider_kit.tools.run_stream import AsyncRunStream, RunStream
+from provider_kit.transports.drive import iterate_blocking
 
 __all__ = [
     "PING_SECONDS",
@@ -118,12 +119,17 @@ class UISource:
                 hint="Pass client.stream(…), client.astream(…), talk.stream(…), or an iterator of texts.",
             )
 
-    def items(self) -> Any:
-        """The iterator, blocking or asynchronous."""
+    async def items(self) -> AsyncGenerator[Any, None]:
+        """What it yields; of a blocking stream without ever suspending."""
         stream = self.stream
         if isinstance(stream, (ConversationStream, AsyncConversationStream)):
-            return stream.events()
-        return stream.__aiter__() if self.asynchronous else iter(stream)
+            stream = stream.events()
+        if self.asynchronous:
+            async for item in stream:
+                yield item
+        else:
+            for item in stream:
+                yield item
 
     def response(self) -> ChatResponse[Any] | None:
         """The answer, once it is complete; ``None`` where only text was streamed."""
@@ -147,7 +153,10 @@ class UISource:
             return
 
     async def aclose(self) -> None:
-        """Close an asynchronous stream."""
+        """Close it, whatever it is; a blocking stream without suspending."""
+        if not self.asynchronous:
+            self.close()
+            return
         close = getattr(self.stream, "aclose", None)
         if close is not None:
             await close()
@@ -160,7 +169,7 @@ def _is_blocking(stream: Any) -> bool:
 
 @define(eq=False)
 class UIAnswer:
-    """The answer to one request of a page, as bytes: told what happens, by whoever waits for it."""
+    """The answer to one request of a page, as bytes. It waits for nothing: a relay tells it what happens."""
 
     source: UISource
     options: UIStreamOptions
@@ -250,26 +259,11 @@ def ui_stream(stream: Any, protocol: Protocol = "sse", **options: Any) -> Iterat
     """
     source = UISource(stream)
     answer = UIAnswer(source, UIStreamOptions(protocol=protocol, **options))
-    return _asynchronous(answer) if source.asynchronous else _blocking(answer)
+    pieces = _pieces(answer)
+    return pieces if source.asynchronous else iterate_blocking(pieces)
 
 
-def _blocking(answer: UIAnswer) -> Iterator[bytes]:
-    items = answer.source.items()
-    try:
-        while not answer.ended:
-            try:
-                made = answer.take(next(items))
-            except StopIteration:
-                made = answer.take(None, end=True)
-            except Exception as error:  # whatever it is, the page is told
-                made = answer.take(None, error)
-            if made:
-                yield made
-    finally:
-        answer.source.close()
-
-
-async def _asynchronous(answer: UIAnswer) -> AsyncIterator[bytes]:
+async def _pieces(answer: UIAnswer) -> AsyncGenerator[bytes, None]:
     items = answer.source.items()
     try:
         while not answer.ended:
@@ -283,3 +277,4 @@ async def _asynchronous(answer: UIAnswer) -> AsyncIterator[bytes]:
                 yield made
     finally:
         await answer.source.aclose()
+        await items.aclose()

@@ -167,7 +167,7 @@ class StorageAdapter:
     async def _acquire(self, transport: Transport, lock: LockLike) -> bool:
         try:
             return bool(await self._use(transport, lock.acquire))
-        except BaseException:  # cancelled, mostly: the thread must not keep what nobody releases
+        except BaseException:  # also a cancellation, which leaves the thread behind; without this it kept the lock
             if isinstance(lock, _Lock):
                 lock.release()
             raise

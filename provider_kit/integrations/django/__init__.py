@@ -12,12 +12,12 @@ is a further app, with models for conversations and usage.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from provider_kit.integrations.settings import needs_extra
 
-try:
-    import django as _django  # noqa: F401  # whether it is installed
-except ModuleNotFoundError as error:
-    raise needs_extra("django", "django") from error
+if find_spec("django") is None:
+    raise needs_extra("django", "django")
 
 from provider_kit.integrations.django.clients import clients
 from provider_kit.integrations.django.responses import astream_response, stream_response

@@ -31,7 +31,7 @@ class ErrorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Pass the request on."""
-        return self.get_response(request)  # type: ignore[no-any-return]  # an answer, or one that is awaited
+        return self.get_response(request)  # type: ignore[no-any-return]  # Django's callable has no type
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Answer an error of a view."""

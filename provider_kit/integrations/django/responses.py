@@ -7,7 +7,8 @@ wrong kind to its end before it sends a byte. The response here has both, and gi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from asgiref.sync import AsyncToSync
@@ -44,12 +45,13 @@ class ModelStreamResponse(StreamingHttpResponse):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         relay = self._relay
-        pieces = _in_threads(relay) if isinstance(relay, BlockingRelay) else aiter(relay or AsyncRelay(self._answer))
-        try:
+        if isinstance(relay, BlockingRelay):
+            pieces = _in_threads(relay)
+        else:
+            pieces = (relay or AsyncRelay(self._answer)).__aiter__()
+        async with aclosing(pieces):
             async for piece in pieces:
                 yield piece
-        finally:
-            await pieces.aclose()  # type: ignore[attr-defined]  # both are generators
 
     def close(self) -> None:
         """Close the call upstream."""
@@ -60,7 +62,7 @@ class ModelStreamResponse(StreamingHttpResponse):
         super().close()
 
 
-async def _in_threads(relay: BlockingRelay) -> AsyncIterator[bytes]:
+async def _in_threads(relay: BlockingRelay) -> AsyncGenerator[bytes, None]:
     """A relay that was begun in the thread of a plain view, under ASGI."""
     pieces = iter(relay)
     try:
