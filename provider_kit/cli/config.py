@@ -14,7 +14,7 @@ from provider_kit.config.configuration import read_configuration
 from provider_kit.config.discovery import find_config_file, read_text, user_config_file
 from provider_kit.config.encrypted import decrypt_config, encrypt_config, is_encrypted
 from provider_kit.config.json_schema import config_schema
-from provider_kit.config.loader import open_configuration
+from provider_kit.config.loader import given_text, open_configuration
 from provider_kit.config.problems import Problem
 from provider_kit.config.resolved import effective_values
 from provider_kit.config.template import starter_config
@@ -48,8 +48,12 @@ def _text(file: str) -> str:
 
 def run_check(path: str | None, as_json: bool) -> None:
     """Print every problem like a compiler does."""
-    file = _file(path)
-    text = _text(file)
+    given = given_text() if path is None else None
+    if given is not None:
+        text, file = given
+    else:
+        file = _file(path)
+        text = _text(file)
     found = read_configuration(text, file)
     errors = sum(problem.severity == "error" for problem in found.problems)
     if as_json:
@@ -93,17 +97,15 @@ def _print(problem: Problem, lines: list[str]) -> None:
 
 def run_show(path: str | None, as_json: bool) -> None:
     """Print the settings in effect, and where each comes from."""
-    file = find_config_file(path)
-    if file is None:
+    found = open_configuration(path)
+    if found is None:
         _show_environment(as_json)
         return
-    found = open_configuration(file)
-    assert found is not None
     values = effective_values(found, os.environ)
     if as_json:
         say_json([{"path": one.path, "value": one.shown, "origin": one.origin} for one in values])
         return
-    say(f"# {file}")
+    say(f"# {found.file}")
     width = min(44, max((len(one.path) for one in values), default=0))
     for one in values:
         say(f"{one.path:<{width}}  {one.shown:<24}", nl=False)

@@ -70,8 +70,8 @@ def open_model(target: str | None, environ: Mapping[str, str], **options: Any) -
         found = read_configuration_if_any()
         if found is not None:
             wanted = target or found.default
-            if wanted is None:
-                found.check()
+            if wanted is None or (target is None and "default" in found.broken):
+                found.check()  # another provider than the default would be asked, and paid
             elif wanted in found.routing:
                 return router_of_file(found, wanted, options)
             elif wanted in found.entries or wanted.partition("/")[0] in found.entries:

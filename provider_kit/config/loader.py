@@ -15,7 +15,7 @@ from provider_kit.config.entries import ProviderEntry
 from provider_kit.errors import ConfigError
 from provider_kit.model.did_you_mean import did_you_mean
 
-__all__ = ["choose_entry", "given_configuration", "open_configuration"]
+__all__ = ["choose_entry", "given_configuration", "given_text", "open_configuration"]
 
 _log = logging.getLogger("provider_kit")
 #: Text and name of a configuration that stands in the place of the file.
@@ -35,6 +35,11 @@ def given_configuration(text: str, name: str) -> Iterator[None]:
         yield
     finally:
         _given.reset(before)
+
+
+def given_text() -> tuple[str, str] | None:
+    """Text and name of the configuration of :func:`given_configuration`."""
+    return _given.get()
 
 
 def open_configuration(
