@@ -98,8 +98,7 @@ class ConversationStream(BlockingClosing, _Base[T_co]):
 
         A tool that is running is not interrupted; nothing is asked after it.
         """
-        if self._turn.run is not None:
-            self._turn.run.interrupt()
+        self._turn.interrupt()
 
     def close(self) -> None:
         """End the turn. Safe to call twice."""

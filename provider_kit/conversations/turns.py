@@ -14,6 +14,7 @@ from provider_kit.conversations.checks import pending_tool_calls
 from provider_kit.conversations.document import ConversationState, read_document, write_document
 from provider_kit.conversations.stores import ConversationStore, load_document, save_document
 from provider_kit.conversations.truncate import estimated_tokens, split_to_fit
+from provider_kit.engine.arguments import check_cancel
 from provider_kit.errors import (
     APIError,
     ConversationChangedError,
@@ -22,6 +23,7 @@ from provider_kit.errors import (
     ProviderKitError,
     StreamError,
 )
+from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.conversation import attach_files
 from provider_kit.model.inputs import open_conversation
@@ -191,6 +193,9 @@ class Turn:
         self.output_type = output_type
         self.options = {**core.options, **options}
         self.live = live
+        self._token: CancelToken | None = None
+        if live:
+            self._token = self.options["cancel"] = CancelToken(check_cancel(self.options.get("cancel")))
         #: Lists the provider's models, within so many seconds.
         self.list_models: Callable[[float], Awaitable[list[Model]]] | None = None
         #: Takes back the last turn, for another one in its place.
@@ -199,6 +204,11 @@ class Turn:
         self.as_chunks = False
         self.run: Run | None = None
         self.result: RunResult[Any] | None = None
+
+    def interrupt(self) -> None:
+        """End the request of a streamed turn that another thread takes, or is about to take."""
+        if self._token is not None:
+            self._token.cancel()
 
     async def to_end(self) -> RunResult[Any]:
         """Take the turn."""

@@ -61,8 +61,6 @@ async def stream_response(
     request: web.Request,
     stream: Any,
     protocol: Protocol = "sse",
-    *,
-    headers: Mapping[str, str] | None = None,
     **options: Any,
 ) -> web.StreamResponse:
     """Answer a request with a stream, and return when it has ended. The reader who leaves closes the call upstream.
@@ -74,16 +72,15 @@ async def stream_response(
         stream: ``client.astream(…)``, ``client.astream_run(…)``, ``talk.astream(…)``, or an asynchronous iterator of
             chunks, events of a run, or texts. A blocking stream is accepted, and read in a thread.
         protocol: ``sse``, ``openai``, ``vercel`` or ``text``.
-        headers: Further headers.
-        options: Fields of :class:`~provider_kit.integrations.ui_stream.UIStreamOptions`.
+        options: Fields of :class:`~provider_kit.integrations.ui_stream.UIStreamOptions`: ``headers=``, ``ping=`` …
 
     Raises:
-        InvalidRequestError: It is no stream, or an option is wrong.
+        ConfigError: It is no stream, or an option is wrong.
     """
     answer = UIAnswer(UISource(stream), UIStreamOptions(protocol=protocol, **options))
     relay = AsyncRelay(answer)
     try:
-        response = await run_until_left(_write(request, relay, headers or {}), _left(request))
+        response = await run_until_left(_write(request, relay), _left(request))
     finally:
         await relay.aclose()
     if response is None:
@@ -104,15 +101,23 @@ async def error_middleware(
         return web.Response(body=body, status=status, headers=headers)
 
 
-async def _write(request: web.Request, relay: AsyncRelay, headers: Mapping[str, str]) -> web.StreamResponse:
+async def _write(request: web.Request, relay: AsyncRelay) -> web.StreamResponse:
     status, told, body = await relay.begin()
     if body is not None:
-        return web.Response(body=body, status=status, headers={**told, **headers})
-    response = web.StreamResponse(status=status, headers={**told, **headers})
+        return web.Response(body=body, status=status, headers=told)
+    response = web.StreamResponse(status=status, headers=told)
     await response.prepare(request)
-    async with aclosing(relay.__aiter__()) as pieces:
-        async for piece in pieces:
-            await response.write(piece)
+    try:
+        async with aclosing(relay.__aiter__()) as pieces:
+            async for piece in pieces:
+                await response.write(piece)
+    except ConnectionError:  # the reader has left
+        raise
+    except Exception as error:
+        # The protocol has no form for it. A handler of errors must not write a second answer into this one.
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("The answer broke off.") from error
     await response.write_eof()
     return response
 

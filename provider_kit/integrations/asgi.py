@@ -49,31 +49,38 @@ class StreamResponse(_Answer):
     status_code = 200
     media_type = "text/event-stream"
 
-    def __init__(self, stream: Any, options: UIStreamOptions, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, stream: Any, options: UIStreamOptions) -> None:
         self._answer = UIAnswer(UISource(stream), options)
-        #: Further headers, in the form of Starlette.
-        self.raw_headers = _raw(headers or {})
+        #: Headers that the application adds, such as cookies, in the form of Starlette.
+        self.raw_headers: list[tuple[bytes, bytes]] = []
         self.background = None
 
-    @property
-    def _headers(self) -> dict[str, str]:
-        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.raw_headers}
+    def _headers(self, told: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+        """All headers; those that the application has added count, and may be there several times."""
+        own = {name for name, _ in self.raw_headers}
+        return [*(one for one in _raw(told) if one[0] not in own), *self.raw_headers]
 
-    async def parts(self) -> tuple[AsyncIterator[bytes] | bytes, int, dict[str, str]]:
+    async def parts(self) -> Any:
         """Body, status and headers, for views that return these; in Quart: ``return await response.parts()``.
 
         The body must be read to its end or closed, which such a framework does.
         """
         relay = AsyncRelay(self._answer)
         status, headers, body = await relay.begin()
-        return (relay.__aiter__() if body is None else body), status, {**headers, **self._headers}
+        found = relay.__aiter__() if body is None else body
+        quart = sys.modules.get("quart")
+        if quart is None:
+            return found, status, dict(headers)
+        made = quart.Response(found, status, dict(headers))
+        made.timeout = None  # Quart would cut an answer after its RESPONSE_TIMEOUT, a minute, and say nothing
+        return made
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve it."""
         relay = AsyncRelay(self._answer)
         if scope.get("method") == "HEAD":
             await relay.aclose()
-            await send(_start(200, {**self._answer.headers, **self._headers}))
+            await send(_start(200, self._headers(self._answer.headers)))
             await send({"type": "http.response.body", "body": b""})
             return
         try:
@@ -86,21 +93,34 @@ class StreamResponse(_Answer):
     async def _write(self, relay: AsyncRelay, send: Send) -> None:
         status, headers, body = await relay.begin()
         try:
-            await send(_start(status, {**headers, **self._headers}))
+            await _push(send, _start(status, self._headers(headers)))
             if body is None:
                 async with aclosing(relay.__aiter__()) as pieces:
                     async for piece in pieces:
-                        await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": body or b""})
-        except ConnectionError:  # its reader has left
+                        await _push(send, {"type": "http.response.body", "body": piece, "more_body": True})
+            await _push(send, {"type": "http.response.body", "body": body or b""})
+        except _ReaderLeft:
             return
-        except OSError as error:  # so it is said since version 2.4 of the specification
-            if type(error) is not OSError:
-                raise
 
 
-def _start(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
-    return {"type": "http.response.start", "status": status, "headers": _raw(headers)}
+class _ReaderLeft(Exception):
+    """The server says so when it is to write."""
+
+
+async def _push(send: Send, message: Mapping[str, Any]) -> None:
+    """Send a message.
+
+    Raises:
+        _ReaderLeft: Its reader has left; servers say so by an :class:`OSError`, since version 2.4 of the specification.
+    """
+    try:
+        await send(message)
+    except OSError as error:
+        raise _ReaderLeft from error
+
+
+def _start(status: int, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": status, "headers": headers}
 
 
 def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
@@ -130,9 +150,7 @@ async def _left(receive: Receive) -> None:
             return
 
 
-def stream_response(
-    stream: Any, protocol: Protocol = "sse", *, headers: Mapping[str, str] | None = None, **options: Any
-) -> StreamResponse:
+def stream_response(stream: Any, protocol: Protocol = "sse", **options: Any) -> StreamResponse:
     """Answer a request with a stream; return it from a view.
 
     An error before the first content has a status of its own (429, 502, 504 …); a later one is an event of the stream.
@@ -141,13 +159,12 @@ def stream_response(
         stream: ``client.astream(…)``, ``client.astream_run(…)``, ``talk.astream(…)``, or an asynchronous iterator of
             chunks, events of a run, or texts. A blocking stream is accepted, and read in a thread.
         protocol: ``sse``, ``openai``, ``vercel`` or ``text``.
-        headers: Further headers.
-        options: Fields of :class:`~provider_kit.integrations.ui_stream.UIStreamOptions`.
+        options: Fields of :class:`~provider_kit.integrations.ui_stream.UIStreamOptions`: ``headers=``, ``ping=`` …
 
     Raises:
-        InvalidRequestError: It is no stream, or an option is wrong.
+        ConfigError: It is no stream, or an option is wrong.
     """
-    made = _class_for_frameworks(StreamResponse)(stream, UIStreamOptions(protocol=protocol, **options), headers)
+    made = _class_for_frameworks(StreamResponse)(stream, UIStreamOptions(protocol=protocol, **options))
     return cast(StreamResponse, made)
 
 
@@ -212,7 +229,7 @@ class _Whole(_Answer):
         self.raw_headers = [*_raw(headers), (b"content-length", str(len(body)).encode())]
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send(_start(self.status_code, self.raw_headers))
         await send({"type": "http.response.body", "body": self.body})
 
 

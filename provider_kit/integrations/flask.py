@@ -19,6 +19,7 @@ import os
 import weakref
 from collections.abc import Mapping
 from contextlib import nullcontext
+from threading import RLock
 from typing import Any, cast
 
 import click
@@ -93,14 +94,14 @@ class ProviderKit:
         """
         return _state().clients
 
-    def use(self, client: Client | Router | None = None, **options: Any) -> Client | Router:
+    def use(self, client: str | Client | Router | None = None, **options: Any) -> Client | Router:
         """Let ``current_client`` be another one for the rest of the request: of its user, its tenant, its key.
 
         Args:
-            client: The client; default: the one that is current.
+            client: The client, or its name in the configuration; default: the one that is current.
             options: As for ``client.with_options``: ``user=``, ``metadata=``, ``api_key=`` …
         """
-        chosen = _current() if client is None else client
+        chosen = _current() if client is None else self.clients[client] if isinstance(client, str) else client
         made = chosen.with_options(**options) if options else chosen
         setattr(g, _SCOPE, made)
         return made
@@ -112,6 +113,7 @@ class _State:
     def __init__(self, config: Any) -> None:
         self._config = config
         self._clients: Clients | OwnClients | None = None
+        self._lock = RLock()
 
     @property
     def config(self) -> Any:
@@ -122,7 +124,9 @@ class _State:
 
     @property
     def clients(self) -> Clients | OwnClients:
-        if self._clients is None:
+        with self._lock:
+            if self._clients is not None:
+                return self._clients
             config = self.config
             if isinstance(config, Mapping) and not is_made(config):
                 made: Clients | OwnClients = clients_of_settings(config, "PROVIDER_KIT")
@@ -131,7 +135,7 @@ class _State:
             self._clients = made
             # Not with the application context: the next request has another one, and wants the same connections.
             atexit.register(_close, weakref.ref(made))
-        return self._clients
+        return made
 
 
 def _close(clients: weakref.ref[Clients | OwnClients]) -> None:
@@ -161,9 +165,7 @@ def _current() -> Client | Router:
 current_client: Client = cast(Client, LocalProxy(_current))
 
 
-def stream_response(
-    stream: Any, protocol: Protocol = "sse", *, headers: Mapping[str, str] | None = None, **options: Any
-) -> Response:
+def stream_response(stream: Any, protocol: Protocol = "sse", **options: Any) -> Response:
     """Answer a request with a stream; return it from a view, plain or ``async``.
 
     An error before the first content has a status of its own (429, 502, 504 …); a later one is an event of the stream.
@@ -174,18 +176,17 @@ def stream_response(
         stream: ``client.stream(…)``, ``client.stream_run(…)``, ``talk.stream(…)``, or an iterator of chunks, events of
             a run, or texts. One for asyncio is accepted; it runs in an event loop of the thread that reads it.
         protocol: ``sse``, ``openai``, ``vercel`` or ``text``.
-        headers: Further headers.
-        options: Fields of :class:`~provider_kit.integrations.ui_stream.UIStreamOptions`.
+        options: Fields of :class:`~provider_kit.integrations.ui_stream.UIStreamOptions`: ``headers=``, ``ping=`` …
 
     Raises:
-        InvalidRequestError: It is no stream, or an option is wrong.
+        ConfigError: It is no stream, or an option is wrong.
     """
     relay = BlockingRelay(UIAnswer(UISource(stream), UIStreamOptions(protocol=protocol, **options)))
     status, told, body = relay.begin()
     if body is not None:
-        return Response(body, status, {**told, **(headers or {})})
+        return Response(body, status, told)
     pieces = stream_with_context(iter(relay)) if has_request_context() else iter(relay)
-    response = Response(pieces, status, {**told, **(headers or {})}, direct_passthrough=True)
+    response = Response(pieces, status, told, direct_passthrough=True)
     response.call_on_close(relay.close)
     return response
 

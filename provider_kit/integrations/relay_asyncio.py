@@ -7,18 +7,22 @@ none.
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
-from provider_kit.integrations.relay_blocking import READ_AHEAD, Item, ReaderThread
+from provider_kit.integrations.relay_blocking import READ_AHEAD, BlockingRelay, Item, ReaderThread, broken_off
 from provider_kit.integrations.ui_stream import UIAnswer, UISource
 
 __all__ = ["AsyncRelay", "run_until_left"]
 
 T = TypeVar("T")
 
+_LOG = logging.getLogger("provider_kit.web")
+#: Seconds that closing a stream may take.
+_CLOSING = 5.0
 #: Bytes up to which pieces that are there already are joined.
 _JOINED = 16_384
 
@@ -57,6 +61,11 @@ async def _read_source(source: UISource, items: asyncio.Queue[Item]) -> None:
             async for item in found:
                 await items.put((item, None, False))
         await items.put((None, None, True))
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        await items.put((None, broken_off(error), True))  # its own: the answer is not complete
     except Exception as error:  # raised again where the answer is written
         await items.put((None, error, True))
     finally:
@@ -73,14 +82,18 @@ class AsyncRelay:
 
     Args:
         answer: The answer.
+        begun: A relay that was begun in a thread, and goes on here.
     """
 
-    def __init__(self, answer: UIAnswer) -> None:
+    def __init__(self, answer: UIAnswer, begun: BlockingRelay | None = None) -> None:
         self._answer = answer
         self._items: asyncio.Queue[Item] | _FromThread | None = None
         self._first: Item | None = None
         self._task: asyncio.Task[None] | None = None
         self._finalizer: weakref.finalize[Any, Any] | None = None
+        if begun is not None:
+            self._items, self._first = _FromThread(begun.reader), begun.first
+            self._finalizer = weakref.finalize(self, begun.close)
 
     def _start(self) -> asyncio.Queue[Item] | _FromThread:
         """Begin to read, if that has not begun; return where the items come."""
@@ -140,15 +153,21 @@ class AsyncRelay:
                         if made:
                             yield made
                         continue
-                made = answer.take(item, error, end)
+                made, broken = answer.take(item, error, end), None
                 while not answer.ended and not items.empty() and len(made) < _JOINED:  # a slow reader gets fewer pieces
                     following = items.get_nowait()
                     if following[1] is not None:  # what came before it is sent first
                         self._first = following
                         break
-                    made += answer.take(*following)
+                    try:
+                        made += answer.take(*following)
+                    except Exception as failed:  # raised below
+                        broken = failed
+                        break
                 if made:
                     yield made
+                if broken is not None:
+                    raise broken
         finally:
             await self.aclose()
 
@@ -164,7 +183,11 @@ class AsyncRelay:
             self.cancel()
         elif not task.done():
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            # A source whose cleanup hangs must not hold the request.
+            done, _ = await asyncio.wait({task}, timeout=_CLOSING)
+            for ended in done:
+                if not ended.cancelled() and ended.exception() is not None:
+                    _LOG.warning("The stream of an answer could not be closed (%s).", type(ended.exception()).__name__)
 
 
 async def run_until_left(writing: Coroutine[Any, Any, T], leaving: Coroutine[Any, Any, object]) -> T | None:

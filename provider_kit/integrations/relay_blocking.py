@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, TypeAlias
 
+from provider_kit.errors import StreamIncompleteError
 from provider_kit.integrations.ui_stream import UIAnswer, UISource
 from provider_kit.transports.drive import run_to_completion
 
-__all__ = ["READ_AHEAD", "BlockingRelay", "Item", "ReaderThread"]
+__all__ = ["READ_AHEAD", "BlockingRelay", "Item", "ReaderThread", "broken_off"]
 
 #: What was read, or the error, or whether it is the end.
 Item: TypeAlias = tuple[Any, BaseException | None, bool]
@@ -67,15 +68,17 @@ class ReaderThread:
         if self._source.asynchronous:
             self._cancel = _canceller()
         try:
+            if self._closed.is_set():  # before there was anything to cancel
+                return
             async with aclosing(self._source.items()) as found:
                 async for item in found:
                     if not self._put(item, None, False):
                         return
             self._put(None, None, True)
-        except asyncio.CancelledError:
-            self._put(None, None, True)
-        except BaseException as error:  # raised again where the answer is written
+        except Exception as error:  # raised again where the answer is written
             self._put(None, error, True)
+        except BaseException as error:  # a cancellation, or an exit that must not end the server
+            self._put(None, broken_off(error), True)
         finally:
             await self._source.aclose()
 
@@ -89,6 +92,11 @@ class ReaderThread:
             self.notify()
             return True
         return False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, so that nothing more comes."""
+        return self._closed.is_set()
 
     def close(self) -> None:
         """End the call, since the rest is not wanted, and with it the thread. Does not wait for it."""
@@ -144,14 +152,13 @@ class BlockingRelay:
         if error is None:
             return 200, self._answer.headers, None
         self.close()
-        _reraise_exit(error)
         return self._answer.refusal(error)
 
     def __iter__(self) -> Iterator[bytes]:
         answer = self._answer
         try:
             self.reader.start()
-            while not answer.ended:
+            while not answer.ended and not self.reader.closed:
                 made = self._next()
                 if made:
                     yield made
@@ -168,7 +175,6 @@ class BlockingRelay:
                 item, error, end = self.reader.items.get(timeout=answer.options.ping)
             except queue.Empty:
                 return answer.begin() + answer.ping
-        _reraise_exit(error)
         return answer.take(item, error, end)
 
     def close(self) -> None:
@@ -176,7 +182,8 @@ class BlockingRelay:
         self._finalizer()
 
 
-def _reraise_exit(error: BaseException | None) -> None:
-    """Raise what is to end the process, and is no error of the answer."""
-    if error is not None and not isinstance(error, Exception):
-        raise error
+def broken_off(error: BaseException) -> StreamIncompleteError:
+    """The error of an answer whose source was cancelled, or wanted to end the process."""
+    made = StreamIncompleteError(f"The answer was ended by {type(error).__name__}.")
+    made.__cause__ = error
+    return made

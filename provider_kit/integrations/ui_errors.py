@@ -30,6 +30,7 @@ from provider_kit.errors import (
     RateLimitError,
     RateLimitExceededError,
     RequestTooLargeError,
+    StoreError,
     StreamError,
     UnprocessableEntityError,
 )
@@ -38,6 +39,27 @@ from provider_kit.model.json_text import dumps
 __all__ = ["UIError", "error_answer", "tell_error", "ui_error"]
 
 _LOG = logging.getLogger("provider_kit.web")
+
+
+class _LastResort(logging.Handler):
+    """Prints what a page is not told to standard error, in a program that has set up no logging.
+
+    The errors end here, so they would be lost there: the library's logger has a ``NullHandler``, which keeps Python
+    from printing them by itself.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it, if no other handler takes it."""
+        logger: logging.Logger | None = _LOG
+        while logger is not None:
+            if any(not isinstance(one, (logging.NullHandler, _LastResort)) for one in logger.handlers):
+                return
+            logger = logger.parent if logger.propagate else None
+        if logging.lastResort is not None:
+            logging.lastResort.handle(record)
+
+
+_LOG.addHandler(_LastResort(logging.ERROR))
 
 
 @frozen
@@ -100,6 +122,7 @@ _TABLE: tuple[tuple[type[BaseException], int, str, str], ...] = (
     (APIConnectionError, 502, "unreachable", "The model cannot be reached."),
     (BadRequestError, 400, "invalid_request", "The message cannot be answered as it is."),
     (UnprocessableEntityError, 400, "invalid_request", "The message cannot be answered as it is."),
+    (StoreError, 500, "storage_failed", "The conversation cannot be loaded or stored."),
     (ConfigError, 500, "misconfigured", "The application is not set up correctly."),
     (MissingDependencyError, 500, "misconfigured", "The application is not set up correctly."),
     (ProviderKitError, 502, "provider_error", "The model could not answer."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
@@ -25,6 +26,8 @@ __all__ = ["UIMessages", "messages_from_ui"]
 
 #: Most messages, and most characters of text, of one body.
 _MOST_MESSAGES, _MOST_CHARACTERS = 2_000, 2_000_000
+#: ``type/subtype``, or a type alone, with parameters. Source: RFC 6838, 4.2.
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,100}(?:/[\w.+-]{1,100})?(?:; ?[\w.+=\"-]{0,100}){0,4}", re.ASCII)
 _TOOL_PREFIXES = ("tool-", "dynamic-tool")
 
 
@@ -202,7 +205,7 @@ class _Reading:
             InvalidRequestError: Its address is not one that may be read for a page.
         """
         url, kind, name = given.get("url"), given.get("mediaType"), given.get("filename")
-        if not isinstance(url, str) or not isinstance(kind, str):
+        if not isinstance(url, str) or not isinstance(kind, str) or not _MEDIA_TYPE.fullmatch(kind):
             raise InvalidRequestError("A file needs its url and its mediaType.")
         made: dict[str, Any] = {"filename": name[:200]} if isinstance(name, str) and name.isprintable() else {}
         media: type[Media] = {"image": Image, "audio": Audio}.get(kind.partition("/")[0].lower(), Document)

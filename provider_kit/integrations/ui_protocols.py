@@ -125,9 +125,7 @@ class OpenAIEncoder(UIEncoder):
         return self._delta({"tool_calls": [{**made, "function": function}]})
 
     def error(self, error: UIError) -> bytes:
-        told = error.fields
-        made = {"message": told.pop("message"), "type": told.pop("code"), "code": told.pop("type"), **told}
-        return data_frame({"error": made}) + b"data: [DONE]\n\n"
+        return data_frame({"error": error.fields}) + b"data: [DONE]\n\n"
 
     def end(self, response: ChatResponse[Any] | None) -> bytes:
         finish: str = "stop"

@@ -20,7 +20,7 @@ from attrs import define, field, frozen
 
 from provider_kit.client.streams import AsyncChatStream, ChatStream
 from provider_kit.conversations.stream import AsyncConversationStream, ConversationStream
-from provider_kit.errors import InvalidRequestError, StreamIncompleteError
+from provider_kit.errors import ConfigError, InvalidRequestError, StreamIncompleteError
 from provider_kit.integrations.ui_encoders import UIEncoder, to_bytes
 from provider_kit.integrations.ui_errors import UIError, error_answer, tell_error, ui_error
 from provider_kit.integrations.ui_messages import UIMessages, messages_from_ui
@@ -57,7 +57,7 @@ PING_SECONDS = 15.0
 #: How each protocol is written.
 _ENCODERS: dict[str, Callable[[UIStreamOptions, int], UIEncoder]] = {
     "sse": lambda options, created: EventEncoder(),
-    "openai": lambda options, created: OpenAIEncoder(created=created),
+    "openai": lambda options, created: OpenAIEncoder(options.model, created),
     "vercel": lambda options, created: VercelEncoder(options.sdk_version, options.metadata),
     "text": lambda options, created: TextEncoder(),
 }
@@ -68,7 +68,7 @@ class UIStreamOptions:
     """How a stream is written.
 
     Raises:
-        InvalidRequestError: One of them is wrong.
+        ConfigError: One of them is wrong.
     """
 
     protocol: Protocol = "sse"
@@ -78,23 +78,27 @@ class UIStreamOptions:
     show_error: Callable[[BaseException], UIError] = ui_error
     #: ``messageMetadata`` of a finished message, for Vercel's client.
     metadata: Callable[[ChatResponse[Any]], Any] | None = None
+    #: The name of the model that readers of OpenAI's protocol are told.
+    model: str = "default"
+    #: Further headers of the answer, and others in place of its own.
+    headers: Mapping[str, str] | None = None
     #: Seconds without a byte after which a ping is sent, and for which the first content is waited for, so that an
     #: error before it has a status of its own.
     ping: float = PING_SECONDS
 
     def __attrs_post_init__(self) -> None:
         if self.protocol not in _ENCODERS:
-            raise InvalidRequestError(
+            raise ConfigError(
                 f"There is no protocol {self.protocol!r}.",
                 hint=f"{did_you_mean(str(self.protocol), _ENCODERS)}It is one of {', '.join(_ENCODERS)}.",
             )
         if self.sdk_version not in (5, 6, 7):
-            raise InvalidRequestError(
+            raise ConfigError(
                 f"sdk_version must be 5, 6 or 7, not {self.sdk_version!r}.",
                 hint="It is the major version of the npm package ai.",
             )
         if not isinstance(self.ping, (int, float)) or not 0 < self.ping <= PING_SECONDS:
-            raise InvalidRequestError(f"ping must be a number of seconds up to {PING_SECONDS:g}, not {self.ping!r}.")
+            raise ConfigError(f"ping must be a number of seconds up to {PING_SECONDS:g}, not {self.ping!r}.")
 
 
 def encoder_of(options: UIStreamOptions, created: int = 0) -> UIEncoder:
@@ -106,7 +110,7 @@ class UISource:
     """What is streamed: any stream of this library, or an iterator of chunks, events or texts.
 
     Raises:
-        InvalidRequestError: It is none.
+        ConfigError: It is none.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -114,7 +118,7 @@ class UISource:
         asynchronous = isinstance(stream, (AsyncChatStream, AsyncRunStream, AsyncConversationStream))
         self.asynchronous = asynchronous or (hasattr(stream, "__aiter__") and not _is_blocking(stream))
         if not self.asynchronous and (not hasattr(stream, "__iter__") or isinstance(stream, (str, bytes, Mapping))):
-            raise InvalidRequestError(
+            raise ConfigError(
                 f"{type(stream).__name__} is no stream.",
                 hint="Pass client.stream(…), client.astream(…), talk.stream(…), or an iterator of texts.",
             )
@@ -145,10 +149,12 @@ class UISource:
         close = getattr(self.stream, "close", None)
         if close is None:
             return
+        if isinstance(self.stream, (RunStream, ConversationStream)):
+            self.stream.interrupt()  # another thread may read it, or be about to
         try:
             close()
-        except InvalidRequestError:  # a run that another thread reads
-            self.stream.interrupt()
+        except InvalidRequestError:  # another thread reads it, and has been interrupted
+            return
         except ValueError:  # a generator that another thread runs; it ends with its next item
             return
 
@@ -187,7 +193,10 @@ class UIAnswer:
     @property
     def headers(self) -> Mapping[str, str]:
         """Headers of the stream."""
-        return self.encoder.headers
+        return self._with_headers(self.encoder.headers)
+
+    def _with_headers(self, told: Mapping[str, str]) -> dict[str, str]:
+        return {**told, **{name.lower(): value for name, value in (self.options.headers or {}).items()}}
 
     @property
     def ping(self) -> bytes:
@@ -226,9 +235,9 @@ class UIAnswer:
         """Status, headers and body of an answer that failed before anything was sent."""
         told = tell_error(error, self.options.show_error)
         if not self.encoder.plain_errors:
-            return told.status, told.headers, to_bytes({"error": told.fields})
+            return told.status, self._with_headers(told.headers), to_bytes({"error": told.fields})
         headers = {**told.headers, "content-type": "text/plain; charset=utf-8", "x-error-code": told.code}
-        return told.status, headers, told.message.encode()
+        return told.status, self._with_headers(headers), told.message.encode()
 
     def failure(self, error: BaseException) -> bytes:
         """The bytes of an error after the beginning.
@@ -255,7 +264,7 @@ def ui_stream(stream: Any, protocol: Protocol = "sse", **options: Any) -> Iterat
         options: Fields of :class:`UIStreamOptions`.
 
     Raises:
-        InvalidRequestError: It is no stream, or an option is wrong.
+        ConfigError: It is no stream, or an option is wrong.
     """
     source = UISource(stream)
     answer = UIAnswer(source, UIStreamOptions(protocol=protocol, **options))

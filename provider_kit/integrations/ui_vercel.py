@@ -28,7 +28,7 @@ __all__ = ["VercelEncoder"]
 
 _FINISH = {"stop": "stop", "length": "length", "content_filter": "content-filter", "tool_calls": "tool-calls"}
 #: The version of the client in which each of these parts appeared.
-_APPROVALS, _RESET = 6, 7
+_APPROVALS, _FINISH_REASON, _RESET = 6, 6, 7  # the first releases of 5 refuse what they do not know
 
 
 class VercelEncoder(UIEncoder):
@@ -182,7 +182,8 @@ class VercelEncoder(UIEncoder):
         made += self._close_step()
         finish: dict[str, Any] = {"type": "finish"}
         if response is not None:
-            finish["finishReason"] = _FINISH.get(response.finish_reason, "other")
+            if self._version >= _FINISH_REASON:
+                finish["finishReason"] = _FINISH.get(response.finish_reason, "other")
             if self._metadata is not None:
                 finish["messageMetadata"] = plain_json(self._metadata(response))
         return made + data_frame(finish) + b"data: [DONE]\n\n"

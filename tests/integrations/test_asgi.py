@@ -77,6 +77,76 @@ def test_a_server_that_says_so_when_it_writes(error):
         asyncio.run(main())
 
 
+def test_an_error_of_the_source_is_no_reader_who_left():
+    """Also one that looks like it: the answer is not ended as a whole one is."""
+
+    async def source():
+        yield "half"
+        raise ConnectionResetError("the database is gone")
+
+    with pytest.raises(ConnectionResetError):
+        serve(stream_response(source(), "text"))
+
+
+def test_cookies_are_all_sent():
+    """And a header of the application takes the place of ours."""
+    pytest.importorskip("starlette")
+    import starlette.responses  # noqa: F401  # stream_response looks whether it is loaded
+
+    response = stream_response(Client("demo/echo").astream("Hello"), headers={"Cache-Control": "private"})
+    response.set_cookie("a", "1")
+    response.set_cookie("b", "2")
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    asyncio.run(response({"method": "GET"}, receive, send))
+    headers = sent[0]["headers"]
+    assert len([value for name, value in headers if name == b"set-cookie"]) == 2
+    assert [value for name, value in headers if name == b"cache-control"] == [b"private"]
+
+
+def test_quart_does_not_cut_a_long_answer():
+    """Its own limit is a minute for a whole answer."""
+    quart = pytest.importorskip("quart")
+
+    async def source():
+        for _ in range(8):
+            await asyncio.sleep(0.05)
+            yield "x"
+
+    app = quart.Quart("test")
+    app.config["RESPONSE_TIMEOUT"] = 0.1
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = True
+
+    @app.get("/")
+    async def view():
+        return await stream_response(source(), "text").parts()
+
+    scope = {
+        **{"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http"},
+        **{"path": "/", "raw_path": b"/", "query_string": b"", "root_path": "", "headers": [], "extensions": {}},
+        **{"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)},
+    }
+    sent, asked = [], []
+
+    async def receive():
+        if asked:
+            await asyncio.Event().wait()
+        asked.append(1)
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    assert b"".join(one.get("body", b"") for one in sent) == b"x" * 8
+
+
 def test_a_cancelled_view_closes_the_call():
     """As a server does that ends."""
     with FakeServer() as server:

@@ -126,6 +126,21 @@ def test_the_command_has_the_settings():
     assert (done.returncode, done.stdout, done.stderr) == (0, "Hello\n", "")
     assert "provider_kit doctor" in manage("doctor", "--help").stdout
     assert manage("chat", "--nonsense").returncode == 2
+    assert "PROVIDER_KIT is right" in manage("config", "check").stdout
+    assert "# PROVIDER_KIT" in manage("config", "show").stdout
+
+
+def test_a_wrong_default_is_not_replaced_by_another_client():
+    """Nothing is asked that somebody pays for."""
+    from provider_kit.cli.target import open_model
+    from provider_kit.config.loader import given_configuration
+    from provider_kit.integrations.settings import document_of
+
+    given = {"default": {"type": "demo", "modle": "x"}, "other": {"type": "demo"}}
+    with given_configuration(document_of(given, "PROVIDER_KIT"), "PROVIDER_KIT"):
+        with pytest.raises(ConfigError, match="modle"):
+            open_model(None, {})
+        open_model("other", {}).close()
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -151,6 +166,65 @@ def test_a_stream_under_asgi(view):
         return b"".join([piece async for piece in aiter(response)])
 
     assert asyncio.run(main()) == b"2 + 3 = 5"
+
+
+def test_middleware_may_wrap_the_pieces():
+    """As Django documents it: streaming_content is read, and set."""
+    from provider_kit.integrations.django import clients, stream_response
+
+    def upper(pieces):
+        for piece in pieces:
+            yield piece.upper()
+
+    response = stream_response(clients["echo"].stream("Hello"), protocol="text")
+    assert not response.is_async
+    response.streaming_content = upper(response.streaming_content)
+    assert response.getvalue() == b"HELLO"
+    response.close()
+
+    async def main():
+        from provider_kit.integrations.django import astream_response
+
+        async def shout(pieces):
+            async for piece in pieces:
+                yield piece.upper()
+
+        response = await astream_response(clients["echo"].astream("Hello"), protocol="text")
+        assert response.is_async
+        response.streaming_content = shout(response.streaming_content)
+        return b"".join([piece async for piece in aiter(response)])
+
+    assert asyncio.run(main()) == b"HELLO"
+
+
+def test_quiet_streams_of_plain_views_hold_no_thread_of_the_loop():
+    """Under ASGI: as many as there are, and one that is quick."""
+    import threading
+    import time
+
+    from provider_kit.integrations.django import stream_response
+
+    go_on = threading.Event()
+
+    def quiet():
+        yield "x"
+        go_on.wait(10)
+
+    async def main():
+        made = [await asyncio.to_thread(stream_response, quiet(), "text") for _ in range(12)]
+        waiting = [asyncio.create_task(collect(one)) for one in made]
+        await asyncio.sleep(0.2)
+        begun = time.monotonic()
+        quick = await asyncio.to_thread(stream_response, iter(["a", "b"]), "text")
+        assert await collect(quick) == b"ab"
+        assert time.monotonic() - begun < 1
+        go_on.set()
+        assert await asyncio.gather(*waiting) == [b"x"] * 12
+
+    async def collect(response):
+        return b"".join([piece async for piece in aiter(response)])
+
+    asyncio.run(main())
 
 
 def test_no_transaction_waits_for_a_model():

@@ -1,5 +1,7 @@
 """Flask: the extension, the client of a request, streams, asynchronous views, the command."""
 
+import threading
+
 import pytest
 
 from provider_kit import Client, ConfigError, RateLimitError
@@ -45,12 +47,39 @@ def test_a_request_may_have_a_client_of_its_own(app):
     @app.get("/<name>")
     def hello(name):
         if name == "echo":
-            kit.use(kit.clients["echo"], user="ada")
+            kit.use("echo", user="ada")
         return current_client.chat("What is 2 + 3?").text
 
     browser = app.test_client()
     assert browser.get("/echo").text == "What is 2 + 3?"
     assert browser.get("/other").text == "2 + 3 = 5"
+
+
+def test_many_threads_share_the_clients(app):
+    """Also those that ask for them first."""
+    barrier, found = threading.Barrier(8), []
+
+    def first():
+        with app.app_context():
+            barrier.wait()
+            found.append(app.extensions["kit"].clients)
+
+    threads = [threading.Thread(target=first) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, found))) == 1
+
+
+def test_headers_are_replaced_and_not_doubled(app):
+    """Whatever their case."""
+
+    @app.get("/")
+    def view():
+        return stream_response(current_client.stream("Hello"), headers={"Cache-Control": "private"})
+
+    assert app.test_client().get("/").headers.getlist("cache-control") == ["private"]
 
 
 @pytest.mark.parametrize(

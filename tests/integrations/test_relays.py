@@ -1,6 +1,8 @@
 """Whoever waits for an answer: pings, late beginnings, readers who leave, what is closed; in both worlds."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 
@@ -201,6 +203,127 @@ def test_a_run_that_another_thread_reads_can_be_interrupted(client, server):
         assert ended
 
 
+def test_a_source_that_is_cancelled_is_no_whole_answer(serve):
+    """Its own cancellation; neither a plain end nor pings without end."""
+
+    async def asynchronous():
+        yield "half"
+        raise asyncio.CancelledError
+
+    def blocking():
+        yield "half"
+        raise asyncio.CancelledError
+
+    for protocol, mark in (("sse", b"event: end"), ("vercel", b'"finish"')):
+        source = (
+            asynchronous()
+            if isinstance(serve, (Asyncio, Crossed)) and not isinstance(serve, CrossedToo)
+            else blocking()
+        )
+        _, pieces = serve(answer_of(source, protocol=protocol, ping=1))
+        assert b"half" in b"".join(pieces)
+        assert b"broke off" in pieces[-1]
+        assert mark not in b"".join(pieces)
+    assert gone(lambda: not readers())
+
+
+@pytest.mark.parametrize("serve", [Blocking(), CrossedToo()], ids=["blocking", "asyncio"])
+def test_a_tool_cannot_end_the_server(serve, client):
+    """sys.exit() in what is streamed ends the answer."""
+
+    def items():
+        yield "half"
+        raise SystemExit(3)
+
+    _, pieces = serve(answer_of(items()))
+    assert b"event: error" in pieces[-1]
+
+
+def test_a_reader_who_leaves_before_the_turn_has_begun(client, server):
+    """While its conversation is loaded: nothing is asked."""
+    loading, go_on = threading.Event(), threading.Event()
+
+    class Store:
+        def load(self, id):
+            loading.set()
+            go_on.wait(5)
+
+        def save(self, id, document):
+            pass
+
+        def delete(self, id):
+            pass
+
+    talk = client.conversation("ada", store=Store())
+    relay = BlockingRelay(answer_of(talk.stream("Hello")))
+    relay.reader.start()
+    assert loading.wait(5)
+    relay.close()
+    go_on.set()
+    assert gone(lambda: not readers())
+    assert not server.requests
+
+
+@pytest.mark.parametrize("verb", ["stream", "astream"])
+def test_a_relay_that_is_closed_at_once_asks_nothing_for_long(client, server, verb):
+    """Before its thread has come to read."""
+    server.always(latency=5)
+    for _ in range(20):
+        relay = BlockingRelay(answer_of(getattr(client, verb)("Hello")))
+        relay.reader.start()
+        relay.close()
+        assert list(relay) == []
+    assert gone(lambda: not readers(), 3)
+
+
+def test_what_was_joined_is_sent_before_a_break():
+    """Of a text that cannot say that it is void."""
+    from provider_kit import StreamError
+    from provider_kit.tools.run_events import RunReset, TextDelta
+
+    items = [TextDelta("one ", 1, None), TextDelta("two ", 1, None), RunReset(1, StreamError("cut"))]
+    found = []
+
+    async def source():
+        for item in items:
+            yield item
+
+    async def main():
+        relay = AsyncRelay(answer_of(source(), protocol="text"))
+        await relay.begin()
+        await asyncio.sleep(0.05)
+        async for piece in relay:
+            found.append(piece)
+
+    with pytest.raises(StreamError):
+        asyncio.run(main())
+    assert b"".join(found) == b"one two "
+
+
+def test_a_source_that_cannot_be_closed_holds_nothing(monkeypatch):
+    """Not longer than a few seconds."""
+    from provider_kit.integrations import relay_asyncio
+
+    monkeypatch.setattr(relay_asyncio, "_CLOSING", 0.1)
+
+    async def source():
+        try:
+            while True:
+                yield "x"
+                await asyncio.sleep(0.01)
+        finally:
+            await asyncio.sleep(2)
+
+    async def main():
+        relay = AsyncRelay(answer_of(source()))
+        await relay.begin()
+        begun = time.monotonic()
+        await relay.aclose()
+        assert time.monotonic() - begun < 1
+
+    asyncio.run(main())
+
+
 def test_a_slow_reader_holds_back_what_is_read(server):
     """Only so much is read ahead."""
     taken = []
@@ -264,6 +387,22 @@ def test_an_error_of_the_program_is_logged_with_its_traceback(caplog):
     assert b"secret" not in pieces[-1]
     assert "ZeroDivisionError" in caplog.text
     assert caplog.records[-1].exc_info
+
+
+def test_an_error_is_seen_where_no_logging_was_set_up():
+    """On standard error; once, and not where a program listens."""
+    code = """
+import logging, sys
+from provider_kit.integrations.ui_stream import error_answer
+if sys.argv[1] == "basic":
+    logging.basicConfig(format="mine: %(message)s")
+error_answer(ZeroDivisionError("what happened"))
+"""
+    for how, said in (("none", "An answer failed"), ("basic", "mine: An answer failed")):
+        done = subprocess.run([sys.executable, "-c", code, how], capture_output=True, text=True, timeout=60, check=True)
+        assert done.stderr.startswith(said)
+        assert done.stderr.count("An answer failed") == 1
+        assert "what happened" in done.stderr
 
 
 def test_what_a_program_says_of_errors():

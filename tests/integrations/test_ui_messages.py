@@ -171,3 +171,11 @@ def test_what_is_no_body_is_refused(wrong):
 def test_odd_messages_are_left_out(odd):
     """Never a crash."""
     assert messages_from_ui({"messages": [odd]}) == []
+
+
+@pytest.mark.parametrize("kind", ["a/b\nERROR forged", "image/png\r\nX: y", "\ud800", "x" * 100_000, "", "image/*\x00"])
+def test_types_of_files_forge_nothing(kind):
+    """Neither lines of a log nor headers."""
+    with pytest.raises(InvalidRequestError) as caught:
+        messages_from_ui(body(user({"type": "file", "mediaType": kind, "url": "data:,x"})))
+    assert "forged" not in str(caught.value)

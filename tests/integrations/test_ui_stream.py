@@ -17,6 +17,7 @@ from provider_kit import (
     Message,
     OverloadedError,
     RateLimitError,
+    StoreError,
     StreamError,
     Usage,
     tool,
@@ -97,7 +98,7 @@ def test_a_protocol_without_a_reset_ends_with_an_error(read):
     """A text that is void must not stand as the answer's beginning."""
     items = [TextDelta("void", 1, None), RunReset(1, StreamError("cut")), TextDelta("good", 1, None)]
     stream = read(items, "openai")
-    assert data(stream)[-1]["error"]["type"] == "answer_broke_off"
+    assert data(stream)[-1]["error"]["code"] == "answer_broke_off"
     assert b"good" not in stream
     with pytest.raises(StreamIncompleteError):
         read(items, "text")
@@ -105,7 +106,8 @@ def test_a_protocol_without_a_reset_ends_with_an_error(read):
 
 def test_openai_streams_chunks_that_its_own_sdk_could_read(read):
     """A role first, then content, then a reason to finish."""
-    chunks = data(read(["Hel", "lo"], "openai"))
+    chunks = data(read(["Hel", "lo"], "openai", model="mine"))
+    assert {one["model"] for one in chunks} == {"mine"}
     assert all(one["object"] == "chat.completion.chunk" for one in chunks)
     assert len({one["id"] for one in chunks}) == 1
     deltas = [one["choices"][0]["delta"] for one in chunks]
@@ -183,15 +185,21 @@ def test_the_stream_of_a_client_is_closed_when_its_reader_leaves():
 @pytest.mark.parametrize("wrong", [None, 3, "text", {"a": 1}])
 def test_what_is_no_stream_is_refused(wrong):
     """Before anything is sent."""
-    with pytest.raises(InvalidRequestError, match="is no stream"):
+    with pytest.raises(ConfigError, match="is no stream"):
         ui_stream(wrong)
 
 
 @pytest.mark.parametrize("options", [{"protocol": "ssse"}, {"sdk_version": 4}, {"ping": 0}, {"ping": 60}])
 def test_wrong_options_are_refused(options):
-    """With what there is."""
-    with pytest.raises(InvalidRequestError):
+    """With what there is; they are a mistake of the program, not of its visitor."""
+    with pytest.raises(ConfigError):
         ui_stream(iter(()), **options)
+
+
+def test_early_releases_of_version_5_are_told_no_reason(read):
+    """They refuse a part with a field they do not know."""
+    stream = Client("demo").stream("Hello")
+    assert data(b"".join(ui_stream(stream, "vercel", sdk_version=5)))[-1] == {"type": "finish"}
 
 
 def test_metadata_of_a_finished_message():
@@ -210,6 +218,7 @@ def test_metadata_of_a_finished_message():
         (APITimeoutError("x"), 504, "timeout"),
         (InvalidRequestError("x"), 400, "invalid_request"),
         (ConfigError("x"), 500, "misconfigured"),
+        (StoreError("x"), 500, "storage_failed"),
         (StreamError("x"), 502, "answer_broke_off"),
         (ZeroDivisionError("x"), 500, "internal_error"),
         (
