@@ -13,6 +13,9 @@ from django.http.response import HttpResponseBase
 from django.urls import path
 from django.views.decorators.csrf import ensure_csrf_cookie
 
+# As CHAT_MODEL=openai/gpt-5-mini for the other pages; the demo needs no key.
+KIND, _, NAME = os.environ.get("CHAT_MODEL", "demo").partition("/")
+
 if not settings.configured:
     settings.configure(
         SECRET_KEY=os.environ.get("SECRET_KEY", "only for trying it out"),
@@ -24,7 +27,7 @@ if not settings.configured:
             "django.middleware.csrf.CsrfViewMiddleware",
             "provider_kit.integrations.django.middleware.ErrorMiddleware",
         ],
-        PROVIDER_KIT={"default": {"type": os.environ.get("CHAT_TYPE", "demo"), "model": os.environ.get("CHAT_NAME")}},
+        PROVIDER_KIT={"default": {"type": KIND, **({"model": NAME} if NAME else {})}},
     )
 
 from provider_kit.integrations.django import astream_response, clients, stream_response

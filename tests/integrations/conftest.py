@@ -102,8 +102,6 @@ def serving(folder, upstream, module, server, path, **more):
     assert found, f"{program} is not installed"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PROVIDER_KIT")} | {
         "CHAT_MODEL": "openai/gpt-4o",
-        "CHAT_TYPE": "openai",
-        "CHAT_NAME": "gpt-4o",
         "OPENAI_API_KEY": KEY,
         "OPENAI_BASE_URL": upstream.base_url(),
         "PROVIDER_KIT_HISTORY": str(folder / "history.db"),
