@@ -187,6 +187,7 @@ class ConcurrentAttempts:
             routed.router.state.first_token(state, passed, routed.runtime.now(), routed.streamed, routed.size)
         routed.abandon(attempt.asked, reason)
         record.concurrent = True
+        self._give_up_group(attempt, reason)  # first: once it is cancelled, its own thread settles these records
         if reply is not None and isinstance(reply.answer, ChatResponse):
             attempt.unwanted = True
             record.used(*reply.answer.unread_usage())  # it was complete: its cost is known
@@ -195,13 +196,13 @@ class ConcurrentAttempts:
             await self._discard(attempt, reply, reason)
         if attempt.asked.target.engine is not None:
             routed.routing.earlier = (*routed.routing.earlier, attempt_of(record))
-        else:
-            self._give_up_group(attempt, reason)
         if not attempt.done and attempt.begun is not None:
             routed.router.keep(attempt.begun, attempt.token)
 
     def _give_up_group(self, attempt: ConcurrentAttempt, reason: str) -> None:
         """Note of the targets of a router that they are left; their own call ends a moment later."""
+        if attempt.asked.target.engine is not None:
+            return
         routing, path = self.routed.routing, attempt.asked.route.path
         for record in routing.attempts:
             if record.target.startswith(path) and record.outcome in ("running", "answered"):

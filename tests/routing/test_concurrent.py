@@ -161,6 +161,23 @@ def test_a_group_that_loses_is_a_minimum_too(servers, fleet_of, call):
     quick.close()
 
 
+def test_a_group_that_ends_at_once_when_it_is_cancelled_is_a_minimum_too(servers, monkeypatch):
+    """Its own thread may be faster than the one that gives it up."""
+    cancel = CancelToken.cancel
+
+    def and_wait(token):
+        cancel(token)
+        time.sleep(0.2)  # the other thread's turn
+
+    monkeypatch.setattr(CancelToken, "cancel", and_wait)
+    servers[0].fault(latency=2)
+    servers[1].fault(wait_until=lambda: servers[0].requests)
+    with servers[0].client("openai/gpt-4o") as slow, servers[1].client("openai/gpt-4o") as quick:
+        answer = Router([Router([slow], name="group"), quick], Race()).chat("Hello")
+    assert answer.cost_is_minimum
+    assert len(answer.attempts) == 2
+
+
 def test_a_race_inside_a_fallback_is_a_fallback(servers, fleet_of, call):
     """What is told is what the outermost router did."""
     inner = fleet_of(Race())
