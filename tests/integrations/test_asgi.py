@@ -134,16 +134,24 @@ def test_quart_does_not_cut_a_long_answer():
     }
     sent, asked = [], []
 
-    async def receive():
-        if asked:
-            await asyncio.Event().wait()
-        asked.append(1)
-        return {"type": "http.request", "body": b"", "more_body": False}
+    async def main():
+        complete = asyncio.Event()
 
-    async def send(message):
-        sent.append(message)
+        async def receive():
+            if asked:  # as servers do, once the answer is complete
+                await complete.wait()
+                return {"type": "http.disconnect"}
+            asked.append(1)
+            return {"type": "http.request", "body": b"", "more_body": False}
 
-    asyncio.run(app(scope, receive, send))
+        async def send(message):
+            sent.append(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                complete.set()
+
+        await app(scope, receive, send)
+
+    asyncio.run(main())
     assert b"".join(one.get("body", b"") for one in sent) == b"x" * 8
 
 
