@@ -113,8 +113,7 @@ async def _write(request: web.Request, relay: AsyncRelay) -> web.StreamResponse:
                 await response.write(piece)
     except ConnectionError:  # the reader has left
         raise
-    except Exception as error:
-        # The protocol has no form for it. A handler of errors must not write a second answer into this one.
+    except Exception as error:  # the protocol has no form for it, and nobody may write a second answer into this one
         if request.transport is not None:
             request.transport.abort()
         raise ConnectionResetError("The answer broke off.") from error

@@ -13,7 +13,14 @@ from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
-from provider_kit.integrations.relay_blocking import READ_AHEAD, BlockingRelay, Item, ReaderThread, broken_off
+from provider_kit.integrations.relay_blocking import (
+    READ_AHEAD,
+    BlockingRelay,
+    Item,
+    ReaderThread,
+    broken_off,
+    cancel_soon,
+)
 from provider_kit.integrations.ui_stream import UIAnswer, UISource
 
 __all__ = ["AsyncRelay", "run_until_left"]
@@ -72,11 +79,6 @@ async def _read_source(source: UISource, items: asyncio.Queue[Item]) -> None:
         await source.aclose()
 
 
-def _cancel(task: asyncio.Task[None]) -> None:
-    with suppress(RuntimeError):  # the loop is closed
-        task.get_loop().call_soon_threadsafe(task.cancel)
-
-
 class AsyncRelay:
     """An answer as an asynchronous iterator of bytes that never waits longer than a ping.
 
@@ -104,7 +106,7 @@ class AsyncRelay:
             items: asyncio.Queue[Item] = asyncio.Queue(READ_AHEAD)
             self._items = items
             self._task = asyncio.get_running_loop().create_task(_read_source(source, items), name="provider-kit-reader")
-            finalizer: weakref.finalize[Any, Any] = weakref.finalize(self, _cancel, self._task)
+            finalizer: weakref.finalize[Any, Any] = weakref.finalize(self, cancel_soon, self._task)
         else:
             reader = ReaderThread(source)
             self._items = _FromThread(reader)

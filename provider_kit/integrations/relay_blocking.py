@@ -12,14 +12,15 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any, TypeAlias
 
 from provider_kit.errors import StreamIncompleteError
 from provider_kit.integrations.ui_stream import UIAnswer, UISource
 from provider_kit.transports.drive import run_to_completion
 
-__all__ = ["READ_AHEAD", "BlockingRelay", "Item", "ReaderThread", "broken_off"]
+__all__ = ["READ_AHEAD", "BlockingRelay", "Item", "ReaderThread", "broken_off", "cancel_soon"]
 
 #: What was read, or the error, or whether it is the end.
 Item: TypeAlias = tuple[Any, BaseException | None, bool]
@@ -65,8 +66,9 @@ class ReaderThread:
                 self._ended()
 
     async def _read(self) -> None:
-        if self._source.asynchronous:
-            self._cancel = _canceller()
+        task = asyncio.current_task() if self._source.asynchronous else None
+        if task is not None:
+            self._cancel = partial(cancel_soon, task)
         try:
             if self._closed.is_set():  # before there was anything to cancel
                 return
@@ -107,18 +109,10 @@ class ReaderThread:
             self._cancel()
 
 
-def _canceller() -> Callable[[], object]:
-    """A function that cancels the running task from another thread."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-
-    def cancel() -> None:
-        try:
-            loop.call_soon_threadsafe(task.cancel)
-        except RuntimeError:  # the loop has just ended
-            return
-
-    return cancel
+def cancel_soon(task: asyncio.Task[Any]) -> None:
+    """Cancel a task, from any thread."""
+    with suppress(RuntimeError):  # its loop is closed
+        task.get_loop().call_soon_threadsafe(task.cancel)
 
 
 class BlockingRelay:
