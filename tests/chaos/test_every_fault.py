@@ -25,8 +25,8 @@ from provider_kit.model.config import DEFAULT_MAX_RESPONSE_BYTES, HTTPConfig
 SHORT = 0.15
 #: Seconds for the others.
 LONG = 5.0
-#: Seconds by which a call may outlive its deadline.
-GRACE = 0.5
+#: Seconds by which a call may outlive its deadline on a machine that is busy with other things.
+GRACE = 3.0
 #: Bytes of one answer; what has no end needs not be long.
 BOUND = 1 << 20
 #: As many tries as by default, without the waits.

@@ -821,7 +821,7 @@ def test_a_stream_that_is_left_lets_another_one_ask(connect, fake_server):
 def test_nobody_waits_longer_than_his_deadline(connect, fake_server, verb):
     """For an answer that another one asked for."""
     client = connect(response_cache=ResponseCache(single_flight=True))
-    fake_server.always(latency=1.0)
+    fake_server.always(latency=3.0)
     leader = threading.Thread(target=lambda: client.chat("Hello"))
     leader.start()
     while not fake_server.requests:
@@ -829,7 +829,7 @@ def test_nobody_waits_longer_than_his_deadline(connect, fake_server, verb):
     began = time.monotonic()
     with pytest.raises(ProviderKitError):
         list(client.stream("Hello", total_timeout=0.2)) if verb == "stream" else client.chat("Hello", total_timeout=0.2)
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 2
     leader.join()
 
 

@@ -95,10 +95,10 @@ def test_another_thread_ends_a_stream(server, where, held):
     time.sleep(0.05)
     began = time.monotonic()
     stream.close()
-    assert time.monotonic() - began < 0.3
+    assert time.monotonic() - began < 2
     reader.join(3)
     assert reader.error is None
-    assert reader.ended - began < 0.5
+    assert reader.ended - began < 2
     assert len(server.requests) == 1
     # A server that says nothing more does not see that its client is gone.
     assert where in ("headers", "content", "middle") or soon(lambda: server.open_connections == 0)
@@ -125,7 +125,7 @@ def test_however_it_is_read(server, where, read):
     stream.close()
     reader.join(3)
     assert reader.error is None
-    assert reader.ended - began < 0.5
+    assert reader.ended - began < 2
     assert (len(reader.chunks) > 0) == (where == "middle")
     assert len(server.requests) == 1
     client.close()
@@ -218,10 +218,10 @@ def test_another_task_ends_a_stream(server, where, held):
         await asyncio.sleep(0.05)
         began = time.monotonic()
         await stream.aclose()
-        assert time.monotonic() - began < 0.3
+        assert time.monotonic() - began < 2
         async with asyncio.timeout(3):
             await task
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 2
         await stream.aclose()
         assert [chunk async for chunk in stream] == []
         assert len(server.requests) == 1
@@ -333,12 +333,12 @@ def test_a_stream_that_was_never_read_is_closed_from_elsewhere(server, text):
 
 
 def _retry(server, client):
-    server.fault(429, retry_after=1.5)
+    server.fault(429, retry_after=3)
 
 
 def _occupied(server, client):
     """Somebody else holds what there is one of."""
-    server.fault(latency=1.0)
+    server.fault(latency=3)
     holder = Reader(None, lambda _: client.chat("Hi"))
     holder.start()
     assert soon(lambda: server.requests)
@@ -351,7 +351,7 @@ def _spent(server, client):
 
 def _resting(server, client):
     """The only key rests."""
-    client.keys.rest("key-0123456789ab", time.monotonic() + 1.5)
+    client.keys.rest("key-0123456789ab", time.monotonic() + 3)
 
 
 _OTHERS = ("a connection", "asyncio")
@@ -360,7 +360,7 @@ WAITS = {
     "another try": (_retry, lambda: {}),
     "a place": (_occupied, lambda: {"max_concurrency": 1}),
     "a connection": (_occupied, lambda: {"http": HTTPConfig(max_connections=1)}),
-    "a turn": (_spent, lambda: {"rate_limit": RateLimitConfig(requests_per_minute=40, pacing="smooth")}),
+    "a turn": (_spent, lambda: {"rate_limit": RateLimitConfig(requests_per_minute=20, pacing="smooth")}),
     "a key": (_resting, lambda: {"api_key": "key-0123456789ab", "wait_for_key": True}),
     "the same answer": (_occupied, lambda: {"response_cache": ResponseCache(single_flight=True)}),
 }
@@ -403,9 +403,9 @@ def test_a_stream_that_waits_is_closed_from_elsewhere(server, what, world):
 
     asked, seconds, chunks = asyncio.run(other()) if world == "asyncio" else blocking()
     assert chunks == []
-    assert seconds < 0.4
+    assert seconds < 2
     if holder is not None:
-        holder.join(3)
+        holder.join(5)
     time.sleep(0.05)
     assert len(server.requests) == asked
     assert client._admission.slots is None or (client._admission.slots.taken, len(client._admission.slots)) == (0, 0)

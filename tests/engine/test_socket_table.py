@@ -21,7 +21,7 @@ from provider_kit.transports.drive import run_to_completion
 #: Seconds within which everything must be free.
 AT_ONCE = 0.1
 #: Seconds more that a loaded machine may take to run the server's thread.
-GRACE = 0.4
+GRACE = 1.5
 
 
 def event(text):

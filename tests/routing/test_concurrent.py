@@ -371,7 +371,7 @@ def test_a_cancelled_call_leaves_nothing_open(silent, strategy):
     begun = time.monotonic()
     with pytest.raises(CallCancelledError):
         router.chat("Hello", cancel=token)
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
     assert silent.asked == 2
     assert wait_for(lambda: silent.open == 0, 1)
     assert all(one.in_flight == 0 for one in router.state())

@@ -368,7 +368,7 @@ def test_all_failing_in_a_group_is_one_error(fleet, ask):
 
 def test_a_timeout_of_the_router_is_that_of_each_target(servers, targets_of, ask):
     """Where neither the call nor the target is given one."""
-    servers[0].fault(latency=1.5)
+    servers[0].fault(latency=4)
     begun = time.monotonic()
     assert ask(Router(targets_of(), timeout=0.3), "Hello").routing.target == "b"
-    assert time.monotonic() - begun < 1.2
+    assert time.monotonic() - begun < 3

@@ -168,7 +168,7 @@ def test_the_place_of_a_dead_loop_comes_back(server, new_loop, how, verb):
     task = under_way(loop, server, client.achat("Hi") if verb == "chat" else read(client))
     began = time.monotonic()
     assert again(how, client, new_loop) == "20 + 22 = 42"
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4
     assert not task.done()
     finish(client)
 
@@ -206,7 +206,7 @@ def test_the_turn_of_a_dead_loop_is_skipped(server, new_loop, how):
     loop.close()
     began = time.monotonic()
     assert again(how, client, new_loop) == "20 + 22 = 42"
-    assert time.monotonic() - began < 1.6
+    assert time.monotonic() - began < 2
     assert not any(task.done() for task in tasks)
     assert len(server.requests) == 2
     finish(client)
@@ -232,7 +232,7 @@ def test_the_lead_of_a_dead_loop_is_taken_over(server, new_loop, how, verb, kept
         gc.collect()
     began = time.monotonic()
     assert again(how, client, new_loop) == "20 + 22 = 42"
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4
     assert len(server.requests) == 2
     finish(client)
 
@@ -249,7 +249,7 @@ def test_those_who_wait_in_a_loop_that_lives_are_woken(server, new_loop):
 
     began = time.monotonic()
     assert {answer.text for answer in asyncio.run(three())} == {"20 + 22 = 42"}
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4
     assert not task.done()
     finish(client)
 

@@ -89,7 +89,7 @@ def test_cancelling_frees_the_connection(serve, wire, stopwatch, moment, verb, h
                 with stopwatch() as watch, pytest.raises(asyncio.CancelledError):
                     await task
                 assert task.cancelled()
-                assert watch.seconds < 0.3
+                assert watch.seconds < 2.5
             else:
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.05):

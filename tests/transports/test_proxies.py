@@ -191,7 +191,7 @@ def test_a_proxy_that_does_not_answer_is_given_up(serve, world, client, stopwatc
     async def scenario():
         with stopwatch() as watch, pytest.raises(APIConnectionError) as caught:
             await world.chat(made, "Hi", **options)
-        assert watch.seconds < 0.7
+        assert watch.seconds < 2.5
         if kind != "hanging up":
             assert isinstance(caught.value, APITimeoutError)
             assert caught.value.retryable == (clock == "connect")

@@ -13,6 +13,7 @@ from provider_kit import (
     StreamError,
     StreamIncompleteError,
 )
+from provider_kit.transports import aiohttp_transport, requests_transport
 
 
 def compressed(pieces):
@@ -125,7 +126,7 @@ def test_a_server_that_keeps_a_finished_stream_open_does_not_keep_the_caller(ser
     async def scenario():
         with stopwatch() as watch:
             assert [chunk.text async for chunk in world.stream(made, "Hi")] == ["Hi", ""]
-        assert watch.seconds < 1.5
+        assert watch.seconds < 3.5
         assert await world.until(server.idle)
         await world.close(made)
 
@@ -146,15 +147,17 @@ def test_a_server_that_talks_on_after_the_end_is_left(serve, wire, world, client
     async def scenario():
         with stopwatch() as watch:
             assert [chunk.text async for chunk in world.stream(made, "Hi")] == ["Hi", ""]
-        assert watch.seconds < 1.5
+        assert watch.seconds < 3.5
         assert await world.until(server.idle)
         await world.close(made)
 
     world.run(scenario())
 
 
-def test_a_connection_that_ends_with_its_stream_is_not_waited_for(serve, wire, world, client, stopwatch):
+def test_a_connection_that_ends_with_its_stream_is_not_waited_for(serve, wire, world, client, stopwatch, monkeypatch):
     """It cannot be used again, so its end does not matter."""
+    monkeypatch.setattr(aiohttp_transport, "_DRAIN_SECONDS", 20.0)
+    monkeypatch.setattr(requests_transport, "_DRAIN_SECONDS", 20.0)
 
     def handle(connection, request):
         connection.send(wire.head("Connection: close", kind="text/event-stream"), wire.token("Hi") + wire.end)
@@ -166,7 +169,7 @@ def test_a_connection_that_ends_with_its_stream_is_not_waited_for(serve, wire, w
     async def scenario():
         with stopwatch() as watch:
             assert [chunk.text async for chunk in world.stream(made, "Hi")] == ["Hi", ""]
-        assert watch.seconds < 0.3
+        assert watch.seconds < 2.5
         assert await world.until(server.idle)
         await world.close(made)
 

@@ -159,7 +159,7 @@ def test_a_handshake_that_never_ends_is_given_up(serve, world, client, stopwatch
     async def scenario():
         with stopwatch() as watch, pytest.raises(APITimeoutError) as caught:
             await world.chat(made, "Hi", **options)
-        assert 0.1 < watch.seconds < 0.6
+        assert 0.1 < watch.seconds < 2.5
         if clock == "connect":
             assert "No connection to" in str(caught.value)
             assert caught.value.retryable
@@ -205,7 +205,7 @@ def test_encrypted_streams_keep_their_clocks(serve, wire, world, client, certifi
         with stopwatch() as watch, pytest.raises(APITimeoutError):
             async for _ in world.stream(made, "Hi"):
                 pass
-        assert watch.seconds < 0.6
+        assert watch.seconds < 2.5
         assert await world.until(server.idle)
         await world.close(made)
 

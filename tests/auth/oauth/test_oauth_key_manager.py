@@ -500,7 +500,7 @@ def test_nobody_waits_for_a_slow_webhook(server):
 
     async def answer(incoming):
         arrived.set()
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(3)
         return Outgoing(200)
 
     slow = LoopbackServer(answer)
@@ -515,7 +515,7 @@ def test_nobody_waits_for_a_slow_webhook(server):
         assert arrived.wait(5)
         started = time.monotonic()
         manager.execute_with_failover(lambda token: None)
-        assert time.monotonic() - started < 0.3
+        assert time.monotonic() - started < 2
         leader.join()
     finally:
         slow.stop()
