@@ -20,7 +20,7 @@ PICTURE = HERE / "architecture.svg"
 #: From the bottom to the top; a room may import from the rooms of lower layers, from those named before it in its own
 #: layer, and from itself.
 LAYERS = (
-    ("_version", "error_guide", "errors"),
+    ("_version", "error_guide", "short_traceback", "errors"),
     ("model",),
     ("wire", "schema", "catalog", "tokens"),
     ("dialects",),

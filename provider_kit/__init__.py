@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from provider_kit._version import __version__ as __version__
 from provider_kit.model.lazy_names import lazy_names, names_by_module
+from provider_kit.model.other_libraries import ATTRIBUTES
 
 if TYPE_CHECKING:
     from provider_kit.auth.authenticator import Authenticator as Authenticator
@@ -151,6 +152,8 @@ if TYPE_CHECKING:
     from provider_kit.model.call_events import RouterCallEnded as RouterCallEnded
     from provider_kit.model.call_events import ToolCallEnded as ToolCallEnded
     from provider_kit.model.call_events import sink as sink
+    from provider_kit.model.call_options import ChatOptions as ChatOptions
+    from provider_kit.model.call_options import OutputOptions as OutputOptions
     from provider_kit.model.cancellation import CancelToken as CancelToken
     from provider_kit.model.chat import ChatRequest as ChatRequest
     from provider_kit.model.chat import ChatResponse as ChatResponse
@@ -214,9 +217,7 @@ if TYPE_CHECKING:
     from provider_kit.model.fault_domains import error_type as error_type
     from provider_kit.model.files import UploadedFile as UploadedFile
     from provider_kit.model.health import TestResult as TestResult
-    from provider_kit.model.inputs import ChatOptions as ChatOptions
     from provider_kit.model.inputs import Messages as Messages
-    from provider_kit.model.inputs import OutputOptions as OutputOptions
     from provider_kit.model.media import Audio as Audio
     from provider_kit.model.media import Document as Document
     from provider_kit.model.media import Image as Image
@@ -313,6 +314,7 @@ if TYPE_CHECKING:
     from provider_kit.tools.run_stream import RunStream as RunStream
     from provider_kit.tools.settings import StepPlan as StepPlan
     from provider_kit.tools.sqlite_ledger import SQLiteLedger as SQLiteLedger
+    from provider_kit.transports.loop_warning import BlockingCallWarning as BlockingCallWarning
     from provider_kit.transports.scripted import ScriptedTransport as ScriptedTransport
     from provider_kit.wire.rate_limit_headers import Allowance as Allowance
     from provider_kit.wire.rate_limit_headers import RateLimitInfo as RateLimitInfo
@@ -396,7 +398,8 @@ _HOMES = names_by_module(
         provider_kit.model.fault_domains: error_type
         provider_kit.model.files: UploadedFile
         provider_kit.model.health: TestResult
-        provider_kit.model.inputs: ChatOptions Messages OutputOptions
+        provider_kit.model.call_options: ChatOptions OutputOptions
+        provider_kit.model.inputs: Messages
         provider_kit.model.media: Audio Document Image Media
         provider_kit.model.messages: Message Native Refusal Text Thinking ToolCall ToolResult
         provider_kit.model.models: EmbeddingRequest Embeddings HealthStatus Model
@@ -441,10 +444,12 @@ _HOMES = names_by_module(
         provider_kit.tools.run_stream: AsyncRunStream RunStream
         provider_kit.tools.settings: StepPlan
         provider_kit.tools.sqlite_ledger: SQLiteLedger
+        provider_kit.transports.loop_warning: BlockingCallWarning
         provider_kit.transports.scripted: ScriptedTransport
         provider_kit.wire.rate_limit_headers: Allowance RateLimitInfo
     """
 )
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, instead=ATTRIBUTES["package"])
 
-__all__ = sorted((*(name for names in _HOMES.values() for name in names), "__version__"))  # noqa: PLE0605  # a sorted list, held by a test
+if not TYPE_CHECKING:  # type checkers cannot read it, and take the imports above, with "as", for what is public
+    __all__ = sorted((*(name for names in _HOMES.values() for name in names), "__version__"))  # noqa: PLE0605  # a list

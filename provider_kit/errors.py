@@ -68,7 +68,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from provider_kit.short_traceback import short_lines, use_short_tracebacks
+
+if TYPE_CHECKING:
+    from provider_kit.config.problems import Problem
+    from provider_kit.model.attempts import Attempt
+    from provider_kit.model.chat import ChatResponse, OutputAttempt
+    from provider_kit.model.messages import ToolCall
+    from provider_kit.model.routing import Routing
+    from provider_kit.model.snapshots import ErrorSnapshot
+    from provider_kit.tools.result import RunResult
 
 __all__ = [
     "APIConnectionError",
@@ -149,12 +160,14 @@ class ProviderKitError(Exception):
     hint: str | None = None
     #: The entry of the error guide: ``provider-kit explain <topic>``.
     topic: str = "provider_kit"
-    #: How a router passed the call on (a ``Routing``); ``None`` without a router.
-    routing: Any = None
+    #: Whether it is a mistake of the program, found before anything was sent: its traceback is then printed in short.
+    is_own_mistake: ClassVar[bool] = False
+    #: How a router passed the call on ; ``None`` without a router.
+    routing: Routing | None = None
     #: The id of the call, which was sent as ``X-Request-ID``.
     correlation_id: str | None = None
     #: What was sent and what came back, masked, with times, for a client with ``error_snapshots=True``.
-    snapshot: Any = None
+    snapshot: ErrorSnapshot | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -172,7 +185,7 @@ class ProviderKitError(Exception):
         operation: str | None = None,
         request_id: str | None = None,
         retryable: bool | None = None,
-        attempts: Sequence[Any] = (),
+        attempts: Sequence[Attempt] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -186,6 +199,12 @@ class ProviderKitError(Exception):
         if hint is not None:
             self.hint = hint
         self.add_note(self._note())
+        if self.is_own_mistake:
+            use_short_tracebacks()
+
+    def _render_traceback_(self) -> list[str] | None:
+        """What IPython shows of the error: the line of the cell, the error and its hint."""
+        return short_lines(self, self.__traceback__)
 
     def _note(self) -> str:
         more = f"More: provider-kit explain {self.topic}"
@@ -240,8 +259,9 @@ class ConfigError(ProviderKitError, ValueError):
 
     kind = "invalid_config"
     topic = "invalid_config"
+    is_own_mistake = True
 
-    def __init__(self, message: str = "", *, problems: Sequence[Any] = (), **known: Any) -> None:
+    def __init__(self, message: str = "", *, problems: Sequence[Problem] = (), **known: Any) -> None:
         self.problems = tuple(problems)
         super().__init__(message, **known)
 
@@ -254,6 +274,7 @@ class InvalidRequestError(ProviderKitError, ValueError):
     """The arguments of a call are wrong. Nothing was sent."""
 
     kind = "invalid_request"
+    is_own_mistake = True
 
 
 class UnsupportedParameterError(InvalidRequestError):
@@ -340,6 +361,8 @@ class AuthError(ProviderKitError):
 class MissingAPIKeyError(AuthError):
     """No API key was given and none of the environment variables holds one."""
 
+    is_own_mistake = True
+
 
 class AllKeysExhaustedError(AuthError):
     """Every key of the pool is cooling down or invalid.
@@ -375,6 +398,8 @@ class APIConnectionError(ProviderKitError):
     kind = "network"
     retryable = True
     hint = "Check the base URL, the network, DNS and the proxy settings."
+    #: Whether a server of this machine was asked, and nothing listens there.
+    nobody_listens: bool = False
 
 
 class APITimeoutError(APIConnectionError):
@@ -613,7 +638,7 @@ class StreamError(ProviderKitError):
         self,
         message: str = "",
         *,
-        partial: Any = None,
+        partial: ChatResponse[Any] | None = None,
         status_code: int | None = None,
         code: str | None = None,
         **known: Any,
@@ -681,7 +706,14 @@ class PendingToolCallsError(ToolError):
 
     hint = "Let run() call functions, approve what waits by decisions=, or answer each call by Message.tool(…)."
 
-    def __init__(self, message: str = "", *, calls: Sequence[Any] = (), response: Any = None, **known: Any) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        calls: Sequence[ToolCall] = (),
+        response: ChatResponse[Any] | None = None,
+        **known: Any,
+    ) -> None:
         self.calls = tuple(calls)
         self.response = response
         super().__init__(message, **known)
@@ -696,7 +728,7 @@ class MaxStepsExceededError(ToolError):
 
     hint = "error.result.messages is the transcript; pass it to run() again with a larger max_steps= to go on."
 
-    def __init__(self, message: str = "", *, result: Any = None, **known: Any) -> None:
+    def __init__(self, message: str = "", *, result: RunResult[Any] | None = None, **known: Any) -> None:
         self.result = result
         super().__init__(message, **known)
 
@@ -713,7 +745,9 @@ class BudgetExceededError(ToolError):
     #: What the run had spent whose limit was reached.
     spending: Any = None
 
-    def __init__(self, message: str = "", *, result: Any = None, limit: str | None = None, **known: Any) -> None:
+    def __init__(
+        self, message: str = "", *, result: RunResult[Any] | None = None, limit: str | None = None, **known: Any
+    ) -> None:
         self.result = result
         self.limit = limit
         super().__init__(message, **known)
@@ -736,8 +770,8 @@ class StructuredOutputError(ProviderKitError, ValueError):
         message: str = "",
         *,
         reason: str = "invalid",
-        outputs: Sequence[Any] = (),
-        response: Any = None,
+        outputs: Sequence[OutputAttempt] = (),
+        response: ChatResponse[Any] | None = None,
         **known: Any,
     ) -> None:
         self.reason = reason
@@ -828,3 +862,4 @@ class MissingDependencyError(ProviderKitError, ImportError):
     """An optional extra is not installed; the text says which ``pip install`` to run."""
 
     kind = "missing_dependency"
+    is_own_mistake = True

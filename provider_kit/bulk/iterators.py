@@ -17,7 +17,7 @@ class Replies(BlockingClosing, Iterator[R], Generic[R]):
     """The answers of ``map``, read by a ``for`` loop; leaving it cancels the rest."""
 
     def __init__(self, replies: AsyncGenerator[Any, None]) -> None:
-        self._replies: Generator[Any, None, None] = iterate_blocking(replies)
+        self._replies: Generator[Any, None, None] = iterate_blocking(replies, "map")
 
     def __iter__(self) -> Iterator[R]:
         return self._replies

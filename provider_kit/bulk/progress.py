@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from provider_kit.errors import InvalidRequestError
+from provider_kit.model.live_display import html, in_notebook, show_html
 
 __all__ = ["Bar", "make_bar"]
 
@@ -42,6 +43,8 @@ def make_bar(progress: Any, total: int | None) -> Bar:
         return _FunctionBar(progress, total)
     if progress is not True:
         raise InvalidRequestError(f"progress must be True, False or a function, not {progress!r}.")
+    if in_notebook():
+        return _NotebookBar(total)
     if not sys.stderr.isatty():
         return _PlainBar(total, every=True)
     try:
@@ -90,6 +93,30 @@ class _RichBar:
     def close(self) -> None:
         """Leave the bar as it is."""
         self._progress.stop()
+
+
+class _NotebookBar:
+    """A bar that the browser draws."""
+
+    def __init__(self, total: int | None) -> None:
+        self._total = total
+        self._done = self._shown = 0
+        self._handle: Any = show_html(self._html())
+
+    def _html(self) -> str:
+        share = f"value='{self._done}' max='{self._total}'" if self._total else ""
+        return f"<progress {share}></progress> {self._done} of {self._total or '?'}"
+
+    def advance(self) -> None:
+        """Move the bar, if it looks different."""
+        self._done += 1
+        share = self._done * 100 // self._total if self._total else self._done
+        if share != self._shown or self._done == self._total:
+            self._shown = share
+            self._handle.update(html(self._html()))
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
 
 
 class _PlainBar:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Never, Self, Unpack
 
 from provider_kit.client.assembled import AssembledClient
 from provider_kit.client.rate_limits import RateLimits
@@ -124,7 +124,8 @@ class Client(AssembledClient):
         allow_secret_pickle: Whether a pickle of this client holds the key it was given. If not, the copy
             looks for one in its own environment.
         defaults: Keyword arguments for every call, e.g. ``{"temperature": 0}``.
-        options: Options of this provider alone, e.g. ``use_responses_api=True``, ``project_id="…"``.
+        options: Options of this provider alone: ``{"use_responses_api": True}``, ``{"project_id": "…"}``.
+        unknown: None: an unknown argument is refused, with the one that may be meant.
 
     Raises:
         UnknownProviderError: ``target`` names no known provider.
@@ -177,14 +178,15 @@ class Client(AssembledClient):
         transport: Transport | None = None,
         allow_secret_pickle: bool = False,
         defaults: Mapping[str, Any] | None = None,
-        **options: Any,
+        options: Mapping[str, Any] | None = None,
+        **unknown: Never,
     ) -> None:
-        given = {name: value for name, value in locals().items() if name not in ("self", "target", "options")}
+        given = {name: value for name, value in locals().items() if name not in ("self", "target", "unknown")}
         from provider_kit.engine.assembly import check_policies
         from provider_kit.engine.client_arguments import check_defaults, check_flag, check_parts, configure
 
         usual = Client.__init__.__wrapped__.__kwdefaults__  # type: ignore[attr-defined]  # explained() wraps it
-        config, api_keys = configure(target, given, options, usual)
+        config, api_keys = configure(target, given, unknown, usual)
         check_flag("allow_secret_pickle", allow_secret_pickle)
         check_flag("error_snapshots", error_snapshots)
         check_parts(session, async_session, transport)
@@ -297,8 +299,7 @@ class Client(AssembledClient):
     def ollama(self) -> OllamaModels:
         """The models of an Ollama server, to ``pull``, ``ps``, ``show`` and ``delete`` them; each verb has its twin.
 
-        Raises:
-            NotSupportedError: The provider is another one.
+        With another provider each verb raises :class:`NotSupportedError`.
         """
         from provider_kit.client.ollama import OllamaModels
 

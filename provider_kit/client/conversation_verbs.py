@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from provider_kit.engine.arguments import check_cancel
 from provider_kit.errors import InvalidRequestError
+from provider_kit.model.call_options import ChatOptions, OutputOptions
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatResponse
-from provider_kit.model.inputs import ChatOptions, Messages, OutputOptions
+from provider_kit.model.inputs import Messages, check_options
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from provider_kit.conversations.stores import ConversationStore
     from provider_kit.conversations.turns import Summarise
     from provider_kit.errors import ProviderKitError
+    from provider_kit.model.call_options import chat_keywords, output_keywords
     from provider_kit.structured.verbs import Asking
     from provider_kit.tools.options import RunOptions
 
@@ -82,6 +84,7 @@ class ConversationVerbs:
                 "A conversation has no output_type of its own.",
                 hint="Give it to each turn, so that its answer has the type: talk.say('…', output_type=Person).",
             )
+        check_options(defaults, runs=True, typed=True)
         if id is not None and (not isinstance(id, str) or not id.strip()):
             raise InvalidRequestError(f"The id of a conversation must be a text, not {id!r}.")
         if system is not None and not isinstance(system, str):
@@ -120,7 +123,9 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["raise"] = "raise",
         **options: Unpack[ChatOptions],
-    ) -> Replies[ChatResponse[None]]: ...
+    ) -> Replies[ChatResponse[None]]:
+        chat_keywords(**options)
+
     @overload
     def map(
         self,
@@ -131,7 +136,9 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["raise"] = "raise",
         **options: Unpack[OutputOptions],
-    ) -> Replies[ChatResponse[T]]: ...
+    ) -> Replies[ChatResponse[T]]:
+        output_keywords(**options)
+
     @overload
     def map(
         self,
@@ -142,7 +149,9 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["raise"] = "raise",
         **options: Unpack[OutputOptions],
-    ) -> Replies[ChatResponse[T]]: ...
+    ) -> Replies[ChatResponse[T]]:
+        output_keywords(**options)
+
     @overload
     def map(
         self,
@@ -153,7 +162,9 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["return"],
         **options: Unpack[OutputOptions],
-    ) -> Replies[ChatResponse[T] | ProviderKitError]: ...
+    ) -> Replies[ChatResponse[T] | ProviderKitError]:
+        output_keywords(**options)
+
     @overload
     def map(
         self,
@@ -163,7 +174,9 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["return"],
         **options: Unpack[ChatOptions],
-    ) -> Replies[ChatResponse[None] | ProviderKitError]: ...
+    ) -> Replies[ChatResponse[None] | ProviderKitError]:
+        chat_keywords(**options)
+
     def map(
         self,
         prompts: Any,
@@ -207,7 +220,9 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["raise"] = "raise",
         **options: Unpack[ChatOptions],
-    ) -> AsyncReplies[ChatResponse[None]]: ...
+    ) -> AsyncReplies[ChatResponse[None]]:
+        chat_keywords(**options)
+
     @overload
     def amap(
         self,
@@ -218,7 +233,9 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["raise"] = "raise",
         **options: Unpack[OutputOptions],
-    ) -> AsyncReplies[ChatResponse[T]]: ...
+    ) -> AsyncReplies[ChatResponse[T]]:
+        output_keywords(**options)
+
     @overload
     def amap(
         self,
@@ -229,7 +246,9 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["raise"] = "raise",
         **options: Unpack[OutputOptions],
-    ) -> AsyncReplies[ChatResponse[T]]: ...
+    ) -> AsyncReplies[ChatResponse[T]]:
+        output_keywords(**options)
+
     @overload
     def amap(
         self,
@@ -240,7 +259,9 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["return"],
         **options: Unpack[OutputOptions],
-    ) -> AsyncReplies[ChatResponse[T] | ProviderKitError]: ...
+    ) -> AsyncReplies[ChatResponse[T] | ProviderKitError]:
+        output_keywords(**options)
+
     @overload
     def amap(
         self,
@@ -250,7 +271,9 @@ class ConversationVerbs:
         progress: bool | Callable[[int, int | None], object] = False,
         on_error: Literal["return"],
         **options: Unpack[ChatOptions],
-    ) -> AsyncReplies[ChatResponse[None] | ProviderKitError]: ...
+    ) -> AsyncReplies[ChatResponse[None] | ProviderKitError]:
+        chat_keywords(**options)
+
     def amap(
         self,
         prompts: Any,
@@ -279,6 +302,7 @@ class ConversationVerbs:
         from provider_kit.bulk.map import check_map, map_prompts
 
         check_map(prompts, concurrency, on_error, awaited=awaited)
+        check_options(options, typed=output_type is not None)
         asking = self._asking(awaited)
         if output_type is not None:
             from provider_kit.schema.typed import type_schema

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 from provider_kit.engine.arguments import check_cancel
 from provider_kit.engine.cost_estimate import estimate_cost, estimate_input
 from provider_kit.errors import InvalidRequestError
+from provider_kit.model.call_options import ChatOptions
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.config import Timeout
 from provider_kit.model.estimates import CostEstimate, TokenEstimate
-from provider_kit.model.inputs import ChatOptions, Messages, build_request
+from provider_kit.model.inputs import Messages, build_request
 from provider_kit.model.models import Model
 from provider_kit.transports.drive import run_to_completion
 

@@ -26,14 +26,22 @@ _PATIENCE = Timeout(connect=10.0, first_token=300.0, idle=300.0, total=math.inf)
 
 
 class OllamaModels:
-    """The models of one Ollama server: pull, what is loaded, show, delete."""
+    """The models of one Ollama server: pull, what is loaded, show, delete.
+
+    Raises:
+        NotSupportedError: By each method, if the provider is another one.
+    """
 
     def __init__(self, client: ModelVerbs, endpoint: Endpoint) -> None:
-        if endpoint.provider.dialect is not OllamaChat:
+        self._verbs, self._endpoint = client, endpoint
+
+    @property
+    def _client(self) -> ModelVerbs:
+        if self._endpoint.provider.dialect is not OllamaChat:
             raise NotSupportedError(
-                f"{endpoint.name} is no Ollama server.", hint="Client('ollama/llama3.2').ollama.pull('llama3.2')."
+                f"{self._endpoint.name} is no Ollama server.", hint="Client('ollama/llama3.2').ollama.pull('llama3.2')."
             )
-        self._client = client
+        return self._verbs
 
     def pull(self, model: str | None = None) -> Generator[PullProgress, None, None]:
         """Download a model to the server, and yield its progress; the request is sent with the first step.

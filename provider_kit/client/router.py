@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Never, Self, Unpack
 
 from attrs import evolve
 
@@ -25,6 +25,7 @@ from provider_kit.errors import ConfigError, InvalidRequestError
 from provider_kit.model.arguments import explained
 from provider_kit.model.config import CircuitBreakerConfig, Timeout
 from provider_kit.model.did_you_mean import did_you_mean
+from provider_kit.model.display import html_table
 from provider_kit.model.inputs import RUN_OPTIONS
 from provider_kit.policies.routing.hedging import Hedge
 from provider_kit.policies.routing.racing import Race
@@ -38,9 +39,10 @@ if TYPE_CHECKING:
     from provider_kit.engine.call import Call
     from provider_kit.engine.events import Sink
     from provider_kit.engine.handler import Middleware
+    from provider_kit.model.call_options import ChatOptions
     from provider_kit.model.config import APIKey
     from provider_kit.model.estimates import CostEstimate, TokenEstimate
-    from provider_kit.model.inputs import ChatOptions, Messages
+    from provider_kit.model.inputs import Messages
     from provider_kit.model.models import Model
     from provider_kit.model.routing import RouteExplanation, TargetStatus
     from provider_kit.observability.metrics import Metrics
@@ -133,17 +135,22 @@ class Router(Verbs):
         validation: bool = True,
         name: str = "router",
         seed: int | None = None,
+        **unknown: Never,
     ) -> None:
-        given = {key: value for key, value in locals().items() if key not in ("self", "targets", "__class__")}
+        given = {
+            key: value for key, value in locals().items() if key not in ("self", "targets", "unknown", "__class__")
+        }
         from provider_kit.engine.arguments import check_times
         from provider_kit.engine.assembly import metrics_of, middleware_of, sinks_of, store_of
-        from provider_kit.engine.client_arguments import check_defaults, check_flag
+        from provider_kit.engine.client_arguments import check_defaults, check_flag, instead_of
         from provider_kit.engine.events import EventBus
         from provider_kit.plugins.manager import manager_of
         from provider_kit.policies.routing.state import RouterState
         from provider_kit.routing.router_handler import RouterHandler
         from provider_kit.routing.shared import SharedRouting
 
+        for argument in unknown:
+            raise ConfigError(f"Unknown argument {argument!r}.", hint=instead_of(argument, given))
         if not isinstance(name, str) or not name.strip():
             raise ConfigError(f"The name of a router must be a text, not {name!r}.")
         check_flag("validation", validation)
@@ -282,6 +289,16 @@ class Router(Verbs):
         runtime = self._blocking()
         now, time = runtime.now(), runtime.time()
         return [target.status(now, time) for target in self._router.targets]
+
+    def _repr_html_(self) -> str:
+        """How notebooks show the router: its targets, and how they do."""
+        heads = ("target", "state", "requests", "failures", "first token")
+        rows = []
+        for one in self.state():
+            first = "" if one.first_token is None else f"{one.first_token:.2f} s"
+            reason = f"{one.state}: {one.reason}" if one.reason else one.state
+            rows.append((one.name, reason, f"{one.requests:,}", f"{one.failures:,}", first))
+        return html_table(f"{self.name}: {self.strategy}", heads, rows)
 
     def __repr__(self) -> str:
         return f"<Router {self.name}: {self.strategy} of {', '.join(self.targets)}>"

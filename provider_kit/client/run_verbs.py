@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from provider_kit.structured.verbs import Asking
     from provider_kit.tools.loop import Run
-    from provider_kit.tools.options import RunOptions
+    from provider_kit.tools.options import RunOptions, run_keywords
     from provider_kit.tools.result import RunResult
     from provider_kit.tools.run_stream import AsyncRunStream, RunStream
 
@@ -62,15 +62,21 @@ class RunVerbs:
         return Run(self._asking(awaited), messages, output_type, options, live=live, check=self._validation)
 
     @overload
-    def run(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    def run(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]:
+        run_keywords(**options)
+
     @overload
     def run(
         self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
-    ) -> RunResult[T]: ...
+    ) -> RunResult[T]:
+        run_keywords(**options)
+
     @overload
     def run(
         self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
-    ) -> RunResult[T]: ...
+    ) -> RunResult[T]:
+        run_keywords(**options)
+
     def run(self, messages: Messages | None = None, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """Ask the model, call the functions it wants, and ask again, until it answers.
 
@@ -100,15 +106,21 @@ class RunVerbs:
         return run_to_completion(self._run(False, messages, output_type, options).to_end())
 
     @overload
-    async def arun(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    async def arun(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]:
+        run_keywords(**options)
+
     @overload
     async def arun(
         self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
-    ) -> RunResult[T]: ...
+    ) -> RunResult[T]:
+        run_keywords(**options)
+
     @overload
     async def arun(
         self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
-    ) -> RunResult[T]: ...
+    ) -> RunResult[T]:
+        run_keywords(**options)
+
     async def arun(
         self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
     ) -> RunResult[Any]:
@@ -116,15 +128,21 @@ class RunVerbs:
         return await self._run(True, messages, output_type, options).to_end()
 
     @overload
-    def stream_run(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunStream[None]: ...
+    def stream_run(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunStream[None]:
+        run_keywords(**options)
+
     @overload
     def stream_run(
         self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
-    ) -> RunStream[T]: ...
+    ) -> RunStream[T]:
+        run_keywords(**options)
+
     @overload
     def stream_run(
         self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
-    ) -> RunStream[T]: ...
+    ) -> RunStream[T]:
+        run_keywords(**options)
+
     def stream_run(
         self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
     ) -> RunStream[Any]:
@@ -138,15 +156,21 @@ class RunVerbs:
         return RunStream(self._run(False, messages, output_type, options, True))
 
     @overload
-    def astream_run(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> AsyncRunStream[None]: ...
+    def astream_run(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> AsyncRunStream[None]:
+        run_keywords(**options)
+
     @overload
     def astream_run(
         self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
-    ) -> AsyncRunStream[T]: ...
+    ) -> AsyncRunStream[T]:
+        run_keywords(**options)
+
     @overload
     def astream_run(
         self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
-    ) -> AsyncRunStream[T]: ...
+    ) -> AsyncRunStream[T]:
+        run_keywords(**options)
+
     def astream_run(
         self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
     ) -> AsyncRunStream[Any]:
@@ -156,15 +180,21 @@ class RunVerbs:
         return AsyncRunStream(self._run(True, messages, output_type, options, True))
 
     @overload
-    def step(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    def step(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]:
+        run_keywords(**options)
+
     @overload
     def step(
         self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
-    ) -> RunResult[T]: ...
+    ) -> RunResult[T]:
+        run_keywords(**options)
+
     @overload
     def step(
         self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
-    ) -> RunResult[T]: ...
+    ) -> RunResult[T]:
+        run_keywords(**options)
+
     def step(self, messages: Messages | None = None, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """Do only the next thing of a run: ask the model, or run the calls that can run. For queues: one step a job.
 
@@ -176,15 +206,21 @@ class RunVerbs:
         return run_to_completion(self._run(False, messages, output_type, options).one_step())
 
     @overload
-    async def astep(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    async def astep(self, messages: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]:
+        run_keywords(**options)
+
     @overload
     async def astep(
         self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
-    ) -> RunResult[T]: ...
+    ) -> RunResult[T]:
+        run_keywords(**options)
+
     @overload
     async def astep(
         self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
-    ) -> RunResult[T]: ...
+    ) -> RunResult[T]:
+        run_keywords(**options)
+
     async def astep(
         self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
     ) -> RunResult[Any]:

@@ -14,8 +14,10 @@ from provider_kit.engine.handler import Handler, LiveState, Reply
 from provider_kit.errors import CallCancelledError, InvalidRequestError, StructuredOutputError
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatResponse, Chunk, Outcome, ParameterWarning, T_co
+from provider_kit.model.live_display import LiveText
 from provider_kit.model.messages import Message
 from provider_kit.transports.drive import iterate_blocking, run_to_completion
+from provider_kit.transports.loop_warning import warn_if_in_event_loop
 
 if TYPE_CHECKING:
     from provider_kit.structured.output import OutputSpec
@@ -141,6 +143,10 @@ class ChatStream(Generic[T_co]):
             if chunk.text:
                 yield chunk.text
 
+    def _ipython_display_(self) -> None:
+        """Show the answer in a notebook while it is written."""
+        LiveText(self._progress.call.runtime.now).read(self.text())
+
     def close(self) -> None:
         """Stop and free the connection. Safe to call twice, and from another thread, whose loop ends then."""
         progress = self._progress
@@ -173,6 +179,7 @@ class ChatStream(Generic[T_co]):
 
 def _read(progress: _Progress) -> Generator[Chunk, None, None]:
     """The chunks; they end when another thread calls :meth:`ChatStream.close`."""
+    warn_if_in_event_loop("stream")
     try:
         reply = run_to_completion(progress.handler.handle(progress.call))
         progress.note(reply)
@@ -285,6 +292,12 @@ class AsyncChatStream(Generic[T_co]):
         async for chunk in self:
             if chunk.text:
                 yield chunk.text
+
+    def _ipython_display_(self) -> None:
+        """Show the answer in a notebook while it is written, beside the next cells."""
+        runtime = self._progress.call.runtime
+        live = LiveText(runtime.now)  # in this cell
+        self._shown = runtime.begin(lambda: live.aread(self.text()))
 
     async def aclose(self) -> None:
         """Stop and free the connection. Safe to call twice, and from another task, whose loop ends then."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
@@ -19,12 +20,14 @@ from provider_kit.engine.correlation import new_correlation_id
 from provider_kit.engine.handler import Handler
 from provider_kit.engine.middleware import check_middleware
 from provider_kit.errors import InvalidRequestError
+from provider_kit.model.call_options import ChatOptions, OutputOptions
 from provider_kit.model.cancellation import CancelToken
 from provider_kit.model.chat import ChatRequest, ChatResponse
 from provider_kit.model.config import DEFAULT_TOTAL_TIMEOUT, Timeout
 from provider_kit.model.files import FileUpload
-from provider_kit.model.inputs import CALL_OPTIONS, ChatOptions, Messages, OutputOptions, build_request
+from provider_kit.model.inputs import CALL_OPTIONS, Messages, build_request
 from provider_kit.model.models import EmbeddingRequest, Embeddings
+from provider_kit.model.other_libraries import below, missing_attribute
 from provider_kit.policies.retry import RetryPolicy
 from provider_kit.transports.base import Transport
 from provider_kit.transports.drive import run_to_completion
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from provider_kit.dialects.ollama_chat.management import OllamaCall
+    from provider_kit.model.call_options import chat_keywords, output_keywords
     from provider_kit.structured.output import OutputSpec
     from provider_kit.structured.verbs import Asking
 
@@ -55,18 +59,29 @@ class Verbs(Observed, RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, Sync
     #: Whether typed answers are checked here.
     _validation: bool = True
 
+    if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, name, "client", dir(type(self)))
+
     # -------------------------------------------------------------------------------------------- chat
 
     @overload
-    def chat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse[None]: ...
+    def chat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse[None]:
+        chat_keywords(**options)
+
     @overload
     def chat(
         self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[OutputOptions]
-    ) -> ChatResponse[T]: ...
+    ) -> ChatResponse[T]:
+        output_keywords(**options)
+
     @overload
     def chat(
         self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[OutputOptions]
-    ) -> ChatResponse[T]: ...
+    ) -> ChatResponse[T]:
+        output_keywords(**options)
+
     def chat(self, messages: Messages | None = None, *, output_type: Any = None, **options: Any) -> ChatResponse[Any]:
         """Send a conversation, and wait for the whole answer.
 
@@ -96,15 +111,21 @@ class Verbs(Observed, RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, Sync
         return answer
 
     @overload
-    async def achat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse[None]: ...
+    async def achat(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatResponse[None]:
+        chat_keywords(**options)
+
     @overload
     async def achat(
         self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[OutputOptions]
-    ) -> ChatResponse[T]: ...
+    ) -> ChatResponse[T]:
+        output_keywords(**options)
+
     @overload
     async def achat(
         self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[OutputOptions]
-    ) -> ChatResponse[T]: ...
+    ) -> ChatResponse[T]:
+        output_keywords(**options)
+
     async def achat(
         self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
     ) -> ChatResponse[Any]:
@@ -117,15 +138,21 @@ class Verbs(Observed, RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, Sync
         return answer
 
     @overload
-    def stream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatStream[None]: ...
+    def stream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> ChatStream[None]:
+        chat_keywords(**options)
+
     @overload
     def stream(
         self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[OutputOptions]
-    ) -> ChatStream[T]: ...
+    ) -> ChatStream[T]:
+        output_keywords(**options)
+
     @overload
     def stream(
         self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[OutputOptions]
-    ) -> ChatStream[T]: ...
+    ) -> ChatStream[T]:
+        output_keywords(**options)
+
     def stream(self, messages: Messages | None = None, *, output_type: Any = None, **options: Any) -> ChatStream[Any]:
         """Send a conversation, and stream the answer: ``for chunk in client.stream("…")``.
 
@@ -143,15 +170,21 @@ class Verbs(Observed, RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, Sync
         return ChatStream(self._handler_for(options), call, spec)
 
     @overload
-    def astream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> AsyncChatStream[None]: ...
+    def astream(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> AsyncChatStream[None]:
+        chat_keywords(**options)
+
     @overload
     def astream(
         self, messages: Messages | None = None, *, output_type: type[T], **options: Unpack[OutputOptions]
-    ) -> AsyncChatStream[T]: ...
+    ) -> AsyncChatStream[T]:
+        output_keywords(**options)
+
     @overload
     def astream(
         self, messages: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[OutputOptions]
-    ) -> AsyncChatStream[T]: ...
+    ) -> AsyncChatStream[T]:
+        output_keywords(**options)
+
     def astream(
         self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
     ) -> AsyncChatStream[Any]:
@@ -338,3 +371,17 @@ class Verbs(Observed, RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, Sync
             tags,
             extension_config or _NO_CONFIG,
         )
+
+
+for _function in (Verbs.chat, Verbs.achat):
+    below(_function, completions="Write client.chat('…').text, or await client.achat('…').")
+below(
+    ModelVerbs.models,
+    list="Write client.models().",
+    retrieve="Write client.model_info('…').",
+    generate_content="Write client.chat('…').text.",
+)
+if "IPython" in sys.modules:
+    from provider_kit.client.repl_keywords import show_keywords
+
+    show_keywords(Verbs)

@@ -20,9 +20,11 @@ from provider_kit.conversations.stream import AsyncConversationStream, Conversat
 from provider_kit.conversations.truncate import truncate_messages
 from provider_kit.conversations.turns import Core, Turn
 from provider_kit.errors import InvalidRequestError
+from provider_kit.model.display import inert_markdown
 from provider_kit.model.inputs import Messages
 from provider_kit.model.messages import Message, ToolCall, ToolResult
 from provider_kit.model.models import Model
+from provider_kit.model.other_libraries import missing_attribute
 from provider_kit.model.usage import Usage
 from provider_kit.structured.verbs import runtime_for
 from provider_kit.tools.decisions import edit
@@ -31,7 +33,7 @@ from provider_kit.transports.drive import run_to_completion
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
-    from provider_kit.tools.options import RunOptions
+    from provider_kit.tools.options import RunOptions, run_keywords
     from provider_kit.tools.result import RunResult
 
 __all__ = ["Conversation"]
@@ -60,10 +62,23 @@ class Conversation(Deciding):
         self.client = client
         self._core = core
 
+    if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, name, "conversation", dir(type(self)))
+
     def __repr__(self) -> str:
         state = self._core.state
         named = f" {state.id!r}" if state.id is not None else ""
         return f"<Conversation{named}: {len(state.messages)} messages>"
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"{message.role}: {message.text}" for message in self.messages if message.text)
+
+    def _repr_markdown_(self) -> str:
+        """How notebooks show the conversation."""
+        shown = [f"**{message.role}**: {inert_markdown(message.text)}" for message in self.messages if message.text]
+        return "\n\n".join(shown) or "*Nothing was said yet.*"
 
     # -------------------------------------------------------------------------------------------- state
 
@@ -143,15 +158,21 @@ class Conversation(Deciding):
         return turn
 
     @overload
-    def say(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    def say(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]:
+        run_keywords(**options)
+
     @overload
     def say(
         self, message: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
-    ) -> RunResult[T]: ...
+    ) -> RunResult[T]:
+        run_keywords(**options)
+
     @overload
     def say(
         self, message: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
-    ) -> RunResult[T]: ...
+    ) -> RunResult[T]:
+        run_keywords(**options)
+
     def say(self, message: Messages | None = None, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """Say something, and wait for the answer. Tools of the conversation are called.
 
@@ -170,29 +191,41 @@ class Conversation(Deciding):
         return run_to_completion(self._turn(False, message, output_type, options).to_end())
 
     @overload
-    async def asay(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    async def asay(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> RunResult[None]:
+        run_keywords(**options)
+
     @overload
     async def asay(
         self, message: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
-    ) -> RunResult[T]: ...
+    ) -> RunResult[T]:
+        run_keywords(**options)
+
     @overload
     async def asay(
         self, message: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
-    ) -> RunResult[T]: ...
+    ) -> RunResult[T]:
+        run_keywords(**options)
+
     async def asay(self, message: Messages | None = None, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """As :meth:`say`."""
         return await self._turn(True, message, output_type, options).to_end()
 
     @overload
-    def stream(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> ConversationStream[None]: ...
+    def stream(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> ConversationStream[None]:
+        run_keywords(**options)
+
     @overload
     def stream(
         self, message: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
-    ) -> ConversationStream[T]: ...
+    ) -> ConversationStream[T]:
+        run_keywords(**options)
+
     @overload
     def stream(
         self, message: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
-    ) -> ConversationStream[T]: ...
+    ) -> ConversationStream[T]:
+        run_keywords(**options)
+
     def stream(
         self, message: Messages | None = None, *, output_type: Any = None, **options: Any
     ) -> ConversationStream[Any]:
@@ -205,17 +238,21 @@ class Conversation(Deciding):
         return ConversationStream(self._turn(False, message, output_type, options, True))
 
     @overload
-    def astream(
-        self, message: Messages | None = None, **options: Unpack[RunOptions]
-    ) -> AsyncConversationStream[None]: ...
+    def astream(self, message: Messages | None = None, **options: Unpack[RunOptions]) -> AsyncConversationStream[None]:
+        run_keywords(**options)
+
     @overload
     def astream(
         self, message: Messages | None = None, *, output_type: type[T], **options: Unpack[RunOptions]
-    ) -> AsyncConversationStream[T]: ...
+    ) -> AsyncConversationStream[T]:
+        run_keywords(**options)
+
     @overload
     def astream(
         self, message: Messages | None = None, *, output_type: TypeForm[T], **options: Unpack[RunOptions]
-    ) -> AsyncConversationStream[T]: ...
+    ) -> AsyncConversationStream[T]:
+        run_keywords(**options)
+
     def astream(
         self, message: Messages | None = None, *, output_type: Any = None, **options: Any
     ) -> AsyncConversationStream[Any]:
@@ -223,11 +260,17 @@ class Conversation(Deciding):
         return AsyncConversationStream(self._turn(True, message, output_type, options, True))
 
     @overload
-    def resume(self, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    def resume(self, **options: Unpack[RunOptions]) -> RunResult[None]:
+        run_keywords(**options)
+
     @overload
-    def resume(self, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    def resume(self, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]:
+        run_keywords(**options)
+
     @overload
-    def resume(self, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    def resume(self, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]:
+        run_keywords(**options)
+
     def resume(self, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """Go on after decisions about tool calls, or with a turn that was interrupted.
 
@@ -237,21 +280,33 @@ class Conversation(Deciding):
         return run_to_completion(self._turn(False, None, output_type, options).to_end())
 
     @overload
-    async def aresume(self, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    async def aresume(self, **options: Unpack[RunOptions]) -> RunResult[None]:
+        run_keywords(**options)
+
     @overload
-    async def aresume(self, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    async def aresume(self, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]:
+        run_keywords(**options)
+
     @overload
-    async def aresume(self, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    async def aresume(self, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]:
+        run_keywords(**options)
+
     async def aresume(self, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """As :meth:`resume`."""
         return await self._turn(True, None, output_type, options).to_end()
 
     @overload
-    def retry(self, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    def retry(self, **options: Unpack[RunOptions]) -> RunResult[None]:
+        run_keywords(**options)
+
     @overload
-    def retry(self, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    def retry(self, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]:
+        run_keywords(**options)
+
     @overload
-    def retry(self, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    def retry(self, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]:
+        run_keywords(**options)
+
     def retry(self, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """Ask for another answer to the last question; the present one becomes a branch.
 
@@ -261,11 +316,17 @@ class Conversation(Deciding):
         return run_to_completion(self._again(False, True, None, output_type, options).to_end())
 
     @overload
-    async def aretry(self, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    async def aretry(self, **options: Unpack[RunOptions]) -> RunResult[None]:
+        run_keywords(**options)
+
     @overload
-    async def aretry(self, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    async def aretry(self, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]:
+        run_keywords(**options)
+
     @overload
-    async def aretry(self, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    async def aretry(self, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]:
+        run_keywords(**options)
+
     async def aretry(self, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """As :meth:`retry`."""
         return await self._again(True, True, None, output_type, options).to_end()
@@ -313,11 +374,17 @@ class Conversation(Deciding):
     @overload
     def edit(self, call: str | ToolCall, arguments: Mapping[str, Any], /) -> None: ...
     @overload
-    def edit(self, text: str, /, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    def edit(self, text: str, /, **options: Unpack[RunOptions]) -> RunResult[None]:
+        run_keywords(**options)
+
     @overload
-    def edit(self, text: str, /, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    def edit(self, text: str, /, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]:
+        run_keywords(**options)
+
     @overload
-    def edit(self, text: str, /, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    def edit(self, text: str, /, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]:
+        run_keywords(**options)
+
     def edit(self, first: Any, arguments: Any = None, /, **options: Any) -> Any:
         """Change the last question and ask again: ``talk.edit("…")``; or change the arguments of a waiting tool call
         and let it run with them: ``talk.edit(call, {…})``, followed by :meth:`resume`.
@@ -330,11 +397,17 @@ class Conversation(Deciding):
         return run_to_completion(self._again(False, False, first, options.pop("output_type", None), options).to_end())
 
     @overload
-    async def aedit(self, text: str, /, **options: Unpack[RunOptions]) -> RunResult[None]: ...
+    async def aedit(self, text: str, /, **options: Unpack[RunOptions]) -> RunResult[None]:
+        run_keywords(**options)
+
     @overload
-    async def aedit(self, text: str, /, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    async def aedit(self, text: str, /, *, output_type: type[T], **options: Unpack[RunOptions]) -> RunResult[T]:
+        run_keywords(**options)
+
     @overload
-    async def aedit(self, text: str, /, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]: ...
+    async def aedit(self, text: str, /, *, output_type: TypeForm[T], **options: Unpack[RunOptions]) -> RunResult[T]:
+        run_keywords(**options)
+
     async def aedit(self, text: str, /, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """Change the last question, and ask again."""
         return await self._again(True, False, text, output_type, options).to_end()

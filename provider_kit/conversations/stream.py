@@ -10,6 +10,7 @@ from provider_kit.conversations.turns import Turn
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.chat import Chunk, T_co
 from provider_kit.model.closing import AsyncClosing, BlockingClosing, aclose_generator, close_generator
+from provider_kit.model.live_display import LiveText
 from provider_kit.tools.result import RunResult
 from provider_kit.tools.run_events import RunEvent
 from provider_kit.transports.drive import iterate_blocking
@@ -67,7 +68,7 @@ class ConversationStream(BlockingClosing, _Base[T_co]):
     def _read(self, as_chunks: bool) -> Iterator[Any]:
         generator = self._started(as_chunks)
         if self._iterator is None:
-            self._iterator = iterate_blocking(generator)
+            self._iterator = iterate_blocking(generator, "stream")
         return self._iterator
 
     def __iter__(self) -> Iterator[Chunk]:
@@ -92,6 +93,10 @@ class ConversationStream(BlockingClosing, _Base[T_co]):
         for chunk in self:
             if chunk.text:
                 yield chunk.text
+
+    def _ipython_display_(self) -> None:
+        """Show the answer in a notebook while it is written."""
+        LiveText(self._turn.runtime.now).read(self.text())
 
     def interrupt(self) -> None:
         """End a turn that another thread is reading: its loop raises :class:`CallCancelledError`.
@@ -138,6 +143,12 @@ class AsyncConversationStream(AsyncClosing, _Base[T_co]):
         async for chunk in self:
             if chunk.text:
                 yield chunk.text
+
+    def _ipython_display_(self) -> None:
+        """Show the answer in a notebook while it is written, beside the next cells."""
+        runtime = self._turn.runtime
+        live = LiveText(runtime.now)  # in this cell
+        self._shown = runtime.begin(lambda: live.aread(self.text()))
 
     async def aclose(self) -> None:
         """End the turn. Safe to call twice."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from attrs import define, field, frozen
 
+from provider_kit.model.display import html_table
 from provider_kit.wire.redaction import redact, redact_value
 
 __all__ = ["Diagnosis", "Finding", "Status"]
@@ -90,6 +91,15 @@ class Diagnosis:
                 for one in self.findings
             ],
         }
+
+    def __str__(self) -> str:
+        return self.as_text()
+
+    def _repr_html_(self) -> str:
+        """How notebooks show it: a row for each check, with what to do about it."""
+        title = f"{self.provider} at {self.base_url}{f', {self.model}' if self.model else ''}"
+        rows = [(one.status, one.check, one.message, one.hint or "") for one in self.findings]
+        return html_table(title, ("", "check", "found", "what to do"), rows)
 
     def as_text(self) -> str:
         """The same as a plain table."""

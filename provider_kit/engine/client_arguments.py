@@ -7,11 +7,12 @@ from typing import Any
 
 from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.errors import ConfigError, InvalidRequestError
+from provider_kit.model.call_options import ChatOptions
 from provider_kit.model.config import CONFIG_FIELDS, ProviderConfig, no_keys
 from provider_kit.model.did_you_mean import did_you_mean
-from provider_kit.model.inputs import ChatOptions, build_request
+from provider_kit.model.inputs import build_request
+from provider_kit.model.other_libraries import instead_of_argument
 from provider_kit.policies.circuit_breaker import CircuitBreaker
-from provider_kit.providers.base import Provider
 from provider_kit.providers.registry import find_provider, split_model
 from provider_kit.transports.base import Transport
 
@@ -19,9 +20,11 @@ __all__ = [
     "CALL_DEFAULTS",
     "check_defaults",
     "check_flag",
-    "check_options",
+    "check_known",
     "check_parts",
     "configure",
+    "instead_of",
+    "options_of",
     "resolve",
 ]
 
@@ -56,20 +59,43 @@ def resolve(target: str | None, model: str | None, base_url: str | None) -> tupl
     return provider, named or model
 
 
-def check_options(provider_name: str, options: Mapping[str, Any], arguments: Iterable[str]) -> dict[str, Any]:
-    """The provider's own options; anything else is a misspelt argument."""
-    provider: Provider = find_provider(provider_name)
-    given = {name: value for name, value in options.items() if value is not None}
-    for name in given:
-        if name not in provider.option_names:
-            known = {*arguments, *provider.option_names} - {"return", "options"}
-            in_call = (
-                " It is an argument of chat(), not of Client(); or pass defaults={…}." if name in CALL_DEFAULTS else ""
-            )
-            raise ConfigError(
-                f"Unknown argument {name!r}.", hint=f"{did_you_mean(name, known)}{in_call}".strip() or None
-            )
-    return given
+def check_known(provider_name: str, unknown: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse unknown arguments of a client.
+
+    Raises:
+        ConfigError: There is one; the hint says what may be meant.
+    """
+    for name in unknown:
+        if name in find_provider(provider_name).option_names:
+            hint: str | None = f"It is an option of {provider_name}: Client('…', options={{{name!r}: …}})."
+        else:
+            hint = instead_of(name, known)
+        raise ConfigError(f"Unknown argument {name!r}.", hint=hint)
+
+
+def options_of(given: Any) -> dict[str, Any]:
+    """The options of a provider, without those that are ``None``.
+
+    Raises:
+        ConfigError: It is no dict.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ConfigError(
+            f"options must be a dict, not {type(given).__name__}.", hint="options={'use_responses_api': True}."
+        )
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def instead_of(name: str, known: Iterable[str]) -> str | None:
+    """What to write instead of an argument that clients and routers do not take."""
+    known = set(known) - {"self", "unknown"}
+    meant = instead_of_argument(name, known)
+    if meant:
+        return meant
+    in_call = " It is an argument of chat(), not of Client(); or pass defaults={…}." if name in CALL_DEFAULTS else ""
+    return f"{did_you_mean(name, known)}{in_call}".strip() or None
 
 
 def check_flag(name: str, value: Any) -> None:
@@ -98,7 +124,10 @@ def check_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
         raise ConfigError(f"defaults must be a dict, not {type(defaults).__name__}.", hint="{'temperature': 0}.")
     for name in defaults or {}:
         if name not in CALL_DEFAULTS:
-            raise ConfigError(f"Unknown default {name!r}.", hint=did_you_mean(name, CALL_DEFAULTS).strip() or None)
+            raise ConfigError(
+                f"Unknown default {name!r}.",
+                hint=instead_of_argument(name, CALL_DEFAULTS) or did_you_mean(name, CALL_DEFAULTS).strip() or None,
+            )
     if not defaults:
         return {}
     try:
@@ -109,14 +138,14 @@ def check_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def configure(
-    target: Any, given: Mapping[str, Any], options: Mapping[str, Any], usual: Mapping[str, Any]
+    target: Any, given: Mapping[str, Any], unknown: Iterable[str], usual: Mapping[str, Any]
 ) -> tuple[ProviderConfig, Any]:
     """The configuration of a client, and the keys it was given separately.
 
     Args:
         target: Its first argument.
         given: Its other arguments, by name.
-        options: Further arguments: options of its provider.
+        unknown: Names of further arguments, which do not exist.
         usual: Defaults of the other arguments.
 
     Raises:
@@ -127,7 +156,8 @@ def configure(
     api_keys = () if given["api_keys"] is None else given["api_keys"]
     if isinstance(target, ProviderConfig):
         beside = [name for name, value in settings.items() if value is not usual[name] and not _says_nothing(value)]
-        if beside or options or (api_keys and not isinstance(api_keys, KeyPool)):
+        check_known(target.type, unknown, given)
+        if beside or (api_keys and not isinstance(api_keys, KeyPool)):
             # It is complete; further arguments would be ignored.
             raise ConfigError(
                 "A ProviderConfig and further arguments were given.",
@@ -138,10 +168,12 @@ def configure(
         provider_name, settings["default_model"] = resolve(target, given["model"], given["base_url"])
         if given["base_url"] is None and target is not None and "://" in target:
             settings["base_url"] = target
+        check_known(provider_name, unknown, given)
         for name in ("headers", "http", "api_keys", "model_overrides"):
             if settings.get(name, ()) is None:
                 del settings[name]
-        config = ProviderConfig(type=provider_name, options=check_options(provider_name, options, given), **settings)
+        settings["options"] = options_of(settings.get("options"))
+        config = ProviderConfig(type=provider_name, **settings)
     plain = not isinstance(api_keys, (KeyPool, Mapping)) and not callable(api_keys)
     if plain and not api_keys and given["api_keys"] is not None:
         raise no_keys()

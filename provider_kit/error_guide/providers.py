@@ -92,7 +92,7 @@ ENTRIES = (
         (
             "List the models it may use: provider-kit models PROVIDER.",
             "Check tier, project and permissions in the console.",
-            "Gemini: pass project_id=, or set GEMINI_PROJECT_ID.",
+            "Gemini: pass options={'project_id': …}, or set GEMINI_PROJECT_ID.",
         ),
         ("Check model access when the program starts: client.diagnose().",),
     ),
@@ -104,7 +104,7 @@ ENTRIES = (
         ("The base URL lacks /v1, or has it twice.", "The server does not have this API."),
         (
             "Run provider-kit doctor PROVIDER: it tries the address with and without /v1.",
-            "For a server other than OpenAI's: use_responses_api=False.",
+            "For a server other than OpenAI's: options={'use_responses_api': False}.",
         ),
         ("Take the base URL from the provider's documentation, up to /v1.",),
     ),

@@ -15,8 +15,10 @@ from attrs import define, evolve, field, fields, frozen
 
 from provider_kit.errors import ProviderKitError
 from provider_kit.model.attempts import Attempt, Timings
+from provider_kit.model.display import inert_markdown
 from provider_kit.model.media import Audio, Image
 from provider_kit.model.messages import Message, Part, ToolCall
+from provider_kit.model.other_libraries import ATTRIBUTES, Elsewhere, missing_attribute
 from provider_kit.model.routing import Routing
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 from provider_kit.model.usage import NOTHING_SENT, Prices, Quote, Usage
@@ -171,6 +173,10 @@ class Chunk:
         """Alias of :attr:`text`."""
         return self.text
 
+    if not TYPE_CHECKING:
+        choices = Elsewhere(ATTRIBUTES["chunk"]["choices"])
+        delta = Elsewhere(ATTRIBUTES["chunk"]["delta"])
+
     @property
     def done(self) -> bool:
         """Whether this is the last chunk."""
@@ -265,6 +271,18 @@ class ChatResponse(Generic[T_co]):
     routing: Routing | None = field(default=None, kw_only=True, repr=False, eq=False)
     _outcome: Outcome | None = field(default=None, kw_only=True, repr=False, eq=False)
     _prices: tuple[Prices, str] | None = field(default=None, kw_only=True, repr=False, eq=False)
+
+    if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, name, "reply", dir(type(self)))
+
+    def __str__(self) -> str:
+        return self.text or self.refusal or ", ".join(f"{one.name}({one.arguments_json})" for one in self.tool_calls)
+
+    def _repr_markdown_(self) -> str:
+        """How notebooks show the answer: its text; nothing in it runs or is loaded."""
+        return inert_markdown(str(self))
 
     @property
     def parsed(self) -> T_co:
@@ -392,9 +410,6 @@ class ChatResponse(Generic[T_co]):
     def cost_is_minimum(self) -> bool:
         """Whether more may have been billed, since the answer was cut off, or an attempt before it was lost."""
         return self.usage.cost_is_minimum
-
-    def __str__(self) -> str:
-        return self.text
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: getattr(self, name) for name in _RESPONSE_FIELDS}

@@ -8,108 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias
 
 from provider_kit.errors import InvalidRequestError
-from provider_kit.model.cancellation import CancelToken
+from provider_kit.model.call_options import ChatOptions, OutputOptions
 from provider_kit.model.chat import ChatRequest
-from provider_kit.model.config import CONFIG_FIELDS, OnUnsupported, Timeout
+from provider_kit.model.config import CONFIG_FIELDS
 from provider_kit.model.conversation import attach_files, bare_text, to_messages
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.messages import Message, Part
+from provider_kit.model.other_libraries import instead_of_argument
 from provider_kit.model.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 
 __all__ = [
     "CALL_OPTIONS",
     "RUN_OPTIONS",
-    "ChatOptions",
     "Messages",
-    "OutputOptions",
     "build_request",
     "check_correlation_id",
+    "check_options",
     "open_conversation",
 ]
 
 #: What every method takes as its conversation.
 Messages: TypeAlias = str | Message | Mapping[str, Any] | Part | Sequence["str | Message | Mapping[str, Any] | Part"]
-
-
-class ChatOptions(TypedDict, total=False):
-    """Keyword arguments of ``chat``, ``achat``, ``stream`` and ``astream``. All are optional."""
-
-    #: A question, as another way to pass one user message.
-    prompt: str
-    #: Model of this call; default: the client's.
-    model: str
-    #: System prompt, put before the conversation.
-    system: str
-    #: Paths, bytes, URLs or open files to attach to the last user message.
-    files: Sequence[Any]
-    temperature: float
-    top_p: float
-    top_k: int
-    #: Most tokens of the answer, reasoning included.
-    max_tokens: int
-    #: Alias of ``max_tokens``.
-    max_completion_tokens: int
-    #: Alias of ``max_tokens``.
-    max_output_tokens: int
-    #: Texts that end the answer.
-    stop: str | Sequence[str]
-    seed: int
-    presence_penalty: float
-    frequency_penalty: float
-    #: :class:`Tool` objects or dicts in OpenAI's form.
-    tools: Sequence[Any]
-    #: ``auto``, ``required``, ``none``, a tool's name, or a :class:`ToolChoice`.
-    tool_choice: Any
-    parallel_tool_calls: bool
-    #: ``"json"``, a JSON Schema, or OpenAI's dict.
-    response_format: Any
-    #: An effort from ``none`` to ``max``, a number of tokens, or a :class:`Reasoning`.
-    reasoning: Any
-    #: Length of the answer: ``low``, ``medium`` or ``high``.
-    verbosity: str
-    #: Cache the beginning of the conversation at the provider: ``True``, or a time to live such as ``"5m"``, ``"1h"``.
-    cache: bool | str
-    #: Requests with the same key find the same cache, where the provider has such keys; conversations set one.
-    cache_key: str
-    #: Your id of the end user.
-    user: str
-    metadata: Mapping[str, str]
-    #: Seconds, or a :class:`Timeout`.
-    timeout: float | Timeout
-    #: Seconds for the whole call.
-    total_timeout: float
-    #: Fields merged into the request's body as they are.
-    extra_body: Mapping[str, Any]
-    extra_headers: Mapping[str, str]
-    extra_query: Mapping[str, str]
-    #: ``False``: neither answer from the client's response cache nor store into it.
-    response_cache: bool
-    #: ``warn``, ``raise`` or ``drop``, for parameters the model does not accept.
-    on_unsupported: OnUnsupported
-    #: Cancels the call from another thread or task.
-    cancel: CancelToken
-    #: ``False``: a router asks one target only, and raises its error.
-    fallback: bool
-    #: Your id of the call, sent as ``X-Request-ID``; default: a new one. See :func:`provider_kit.correlation`.
-    correlation_id: str
-    #: What the call belongs to, for the usage ledger, metrics and budgets.
-    tags: Sequence[str]
-    #: Settings of plugins for this call, by the name of the plugin.
-    extension_config: Mapping[str, Any]
-    #: Middleware around this call, outside that of the client.
-    middleware: Sequence[Any]
-
-
-class OutputOptions(ChatOptions, total=False):
-    """Keyword arguments of calls with an ``output_type``."""
-
-    #: Requests after the first one, for an answer that does not have the form of the type; default: 1.
-    validation_retries: int
-    #: Checks the value: raises ``ValueError`` to refuse it, and may return another one.
-    validator: Callable[[Any], Any]
 
 
 _KNOWN = frozenset(ChatOptions.__annotations__)
@@ -122,15 +44,6 @@ RUN_OPTIONS = frozenset(
         *("tool_timeout", "max_parallel_tools"),
     )
 )
-#: Names of other libraries.
-_MEANT = {
-    "response_model": "output_type",
-    "response_schema": "output_type",
-    "output_schema": "output_type",
-    "result_type": "output_type",
-    "functions": "tools",
-    "retries": "validation_retries for typed answers, and max_retries for the client",
-}
 #: Arguments that do not concern the request.
 CALL_OPTIONS = frozenset(
     (
@@ -259,24 +172,33 @@ def _is_a(value: Any, kinds: tuple[type, ...]) -> bool:
     return isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds)
 
 
-def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse unknown keyword arguments and suggest similar names."""
+def check_options(options: Mapping[str, Any], *, runs: bool = False, typed: bool = False) -> None:
+    """Refuse unknown keyword arguments and suggest similar names.
+
+    Args:
+        options: The keyword arguments.
+        runs: Whether those of runs are allowed.
+        typed: Whether those of typed answers are allowed.
+
+    Raises:
+        InvalidRequestError: One of them is unknown.
+    """
     for name in options:
-        if name not in _KNOWN:
+        if name not in _KNOWN and not (runs and name in RUN_OPTIONS) and not (typed and name in _OF_OUTPUT):
             raise InvalidRequestError(f"Unknown argument {name!r}.", hint=_instead_of(name))
 
 
 def _instead_of(name: str) -> str:
-    if name in _MEANT:
-        return f"It is called {_MEANT[name]} here."
-    if name == "stream":
-        return "Call client.stream(…), or client.astream(…) in asyncio, to read an answer while it is written."
+    meant = instead_of_argument(name, _KNOWN | RUN_OPTIONS | _OF_OUTPUT)
+    if meant:
+        return meant
     if name in _OF_OUTPUT:
         return "It belongs to a call with output_type=…"
     if name in RUN_OPTIONS:
         return f"chat() and stream() never call functions: client.run(…, {name}=…) does."
     if name in _OF_CLIENTS:
-        return f"It is an argument of the client: Client('…', {name}=…)."
+        one_user = f", or client.with_options({name}=…) for one user" if name in ("api_key", "api_keys", "auth") else ""
+        return f"It is an argument of the client: Client('…', {name}=…){one_user}."
     return did_you_mean(name, _KNOWN) + "Fields only your provider knows go into extra_body={…}."
 
 

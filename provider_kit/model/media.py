@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from attrs import define, evolve, field
@@ -104,7 +104,7 @@ class Media:
             raise _wrong_kind(kind, media_type)
 
     @classmethod
-    def from_path(cls, path: str | os.PathLike[str], **options: Any) -> Media:
+    def from_path(cls, path: str | os.PathLike[str], **options: Any) -> Self:
         """Read a file into a part of the fitting class (image, audio, else document).
 
         Args:
@@ -138,7 +138,7 @@ class Media:
         return cls.from_bytes(data, **options)
 
     @classmethod
-    def from_bytes(cls, data: bytes, **options: Any) -> Media:
+    def from_bytes(cls, data: bytes, **options: Any) -> Self:
         """Create a part of the fitting class from bytes; their content decides the type, then the name."""
         filename = options.get("filename")
         if filename is not None and not isinstance(filename, (str, os.PathLike)):
@@ -146,7 +146,7 @@ class Media:
         return cls.from_content(data, (mimetypes.guess_type(os.fspath(filename or ""))[0],), **options)
 
     @classmethod
-    def from_content(cls, data: bytes, claims: Iterable[str | None], **options: Any) -> Media:
+    def from_content(cls, data: bytes, claims: Iterable[str | None], **options: Any) -> Self:
         """As :meth:`from_bytes`, where others than the name tell types, too: the first of ``claims`` counts."""
         if not isinstance(data, bytes):
             raise InvalidRequestError(
@@ -168,7 +168,7 @@ class Media:
         part = cls if cls is not Media else class_for(media_type)
         if given is None and not _fits(part, media_type):
             raise _wrong_kind(part, media_type)
-        return part(data=data, media_type=media_type, **options)
+        return cast(Self, part(data=data, media_type=media_type, **options))  # cls, or of Media a subclass
 
     @property
     def base64(self) -> str:

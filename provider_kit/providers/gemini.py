@@ -76,7 +76,7 @@ class GeminiProvider(Provider):
         if about and error.status_code in (400, 401, 403, 404):
             error.with_hint(
                 "Name a Google Cloud project that this login may use and in which the Gemini API is enabled: "
-                "project_id='…', or GEMINI_PROJECT_ID. It is sent as x-goog-user-project."
+                "options={'project_id': '…'}, or GEMINI_PROJECT_ID. It is sent as x-goog-user-project."
             )
         else:
             super().explain(error, base_url=base_url)

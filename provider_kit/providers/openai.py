@@ -145,7 +145,7 @@ class OpenAIProvider(Provider):
         if type(error) is NotFoundError and "api.openai.com" not in base_url:
             error.with_hint(
                 "Check the base URL (does it need /v1?) and the model's name; for a reasoning model, a server without "
-                "the Responses API needs use_responses_api=False."
+                "the Responses API needs options={'use_responses_api': False}."
             )
 
 

@@ -110,7 +110,9 @@ class OpenRouterProvider(Provider):
         models = options.get("models") or ()
         if any(not name.strip() or "," in name for name in ([models] if isinstance(models, str) else models)):
             raise ConfigError(
-                "models holds a name that no model has.", provider=config.label, hint="models=['a/b', 'c/d']."
+                "models holds a name that no model has.",
+                provider=config.label,
+                hint="options={'models': ['a/b', 'c/d']}.",
             )
         made = OpenRouterChat(
             provider=config.label,

@@ -64,7 +64,7 @@ class XAIProvider(OpenAIProvider):
     """xAI: both of OpenAI's APIs."""
 
     def make_dialects(self, config: ProviderConfig) -> Callable[[str], Dialect]:
-        """Responses unless ``use_responses_api=False``."""
+        """Responses unless the option ``use_responses_api`` is ``False``."""
         if config.options.get("use_responses_api") is False:
             chosen: Dialect = OpenAIChat(provider=config.label, quirks=self.quirks)
         else:

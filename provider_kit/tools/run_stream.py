@@ -20,7 +20,7 @@ class RunStream(BlockingClosing, Generic[T_co]):
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._events = iterate_blocking(run.events())
+        self._events = iterate_blocking(run.events(), "stream_run")
 
     def __iter__(self) -> Iterator[RunEvent]:
         return self._events

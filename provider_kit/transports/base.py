@@ -234,10 +234,12 @@ def refused(host: str, reason: str) -> APIConnectionError:
     """The error for a refused connection; nothing was sent."""
     name = host.rpartition(":")[0] or host
     here = is_loopback(name.strip("[]"), unspecified=True)
-    return APIConnectionError(
+    made = APIConnectionError(
         f"No connection to {host}: {reason}.",
         hint="Is the local server running, and does it listen on this port?" if here else None,
     )
+    made.nobody_listens = here
+    return made
 
 
 def certificate_error(host: str, reason: str) -> APIConnectionError:

@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from provider_kit.transports.loop_warning import BlockingCallWarning, is_event_loop_running, warn_if_in_event_loop
+
 __all__ = ["iterate_blocking", "run_to_completion", "step"]
 
 T = TypeVar("T")
@@ -26,7 +28,14 @@ def run_to_completion(coroutine: Coroutine[Any, Any, T]) -> T:
 
     Raises:
         RuntimeError: It did suspend: asynchronous I/O was awaited from the blocking API.
+        BlockingCallWarning: An event loop runs here, and warnings are errors.
     """
+    if is_event_loop_running():
+        try:
+            warn_if_in_event_loop()
+        except BlockingCallWarning:
+            coroutine.close()
+            raise
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -52,8 +61,15 @@ def step(generator: AsyncGenerator[T, None]) -> T:
     raise RuntimeError(_SUSPENDED)
 
 
-def iterate_blocking(generator: AsyncGenerator[T, None]) -> Generator[T, None, None]:
-    """The items of an async generator that never suspends; leaving early closes it."""
+def iterate_blocking(generator: AsyncGenerator[T, None], verb: str | None = None) -> Generator[T, None, None]:
+    """The items of an async generator that never suspends; leaving early closes it.
+
+    Args:
+        generator: The generator.
+        verb: The public method whose result this is, to be named if an event loop runs here.
+    """
+    if verb is not None:
+        warn_if_in_event_loop(verb)
     try:
         while True:
             try:

@@ -84,7 +84,7 @@ def test_an_image_is_referred_to_as_one(server):
 
 def test_anthropics_api_for_files_is_asked_for(server):
     """With its beta; also where a message refers to a file, and besides the caller's own."""
-    client = server.client("anthropic/claude-opus-5", beta=["context-1m"])
+    client = server.client("anthropic/claude-opus-5", options={"beta": ["context-1m"]})
     uploaded = client.files.upload(PDF)
     assert server.requests[-1].headers["anthropic-beta"] == "context-1m,files-api-2025-04-14"
     client.chat("Read:", files=[uploaded])

@@ -87,8 +87,8 @@ def test_no_address_at_all_is_a_clear_error():
 
 def test_beta_features_and_custom_headers_are_sent(request_of, monkeypatch):
     """As one comma list; the environment may add headers, the caller's own win."""
-    assert request_of(api_key="k", beta=["a-1", "b-2"]).headers["anthropic-beta"] == "a-1,b-2"
-    assert request_of(api_key="k", beta="a-1").headers["anthropic-beta"] == "a-1"
+    assert request_of(api_key="k", options={"beta": ["a-1", "b-2"]}).headers["anthropic-beta"] == "a-1,b-2"
+    assert request_of(api_key="k", options={"beta": "a-1"}).headers["anthropic-beta"] == "a-1"
     monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "X-Team: blue\nnonsense\n: odd")
     headers = request_of(api_key="k", headers={"anthropic-version": "2026-10-21"}).headers
     assert headers["X-Team"] == "blue"

@@ -51,7 +51,7 @@ def test_the_environment_may_ask_for_the_classic_addresses(call, monkeypatch):
     monkeypatch.setenv("OPENAI_ORG_ID", "org")
     transport = ScriptedTransport([CHAT], repeat=True)
     call.chat(Client("azure/dep", transport=transport), "Hi")
-    call.chat(Client("azure/dep", api_version="2025-01-01", transport=transport), "Hi")
+    call.chat(Client("azure/dep", options={"api_version": "2025-01-01"}, transport=transport), "Hi")
     assert [request.url.rpartition("=")[2] for request in transport.requests] == ["2024-10-21", "2025-01-01"]
     assert transport.requests[0].headers["api-key"] == "azure-key-123"
     assert "OpenAI-Organization" not in transport.requests[0].headers

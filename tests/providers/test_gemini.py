@@ -89,7 +89,7 @@ def test_the_project_that_pays_is_named(request_of, monkeypatch):
     """As an option or from the environment; the option wins."""
     monkeypatch.setenv("GEMINI_PROJECT_ID", "theirs")
     assert request_of(api_key="k").headers["x-goog-user-project"] == "theirs"
-    assert request_of(api_key="k", project_id="mine").headers["x-goog-user-project"] == "mine"
+    assert request_of(api_key="k", options={"project_id": "mine"}).headers["x-goog-user-project"] == "mine"
 
 
 def test_a_bare_gemini_names_its_provider():
@@ -140,7 +140,7 @@ def test_a_project_that_is_missing_is_explained(call, status, message, reason):
     client = Client("gemini/gemini-2.5-flash", api_key="k" * 39, transport=transport, max_retries=0)
     with pytest.raises(APIError) as caught:
         call.chat(client, "Hi")
-    assert "project_id=" in caught.value.hint
+    assert "project_id" in caught.value.hint
     assert "GEMINI_PROJECT_ID" in caught.value.hint
 
 

@@ -180,7 +180,7 @@ def test_options_come_from_a_file(tmp_path):
 @pytest.mark.parametrize("kept", [-1, 0, 300, "10m", 1.5])
 def test_a_model_is_kept_in_memory_for_seconds_or_a_duration(call, kept, tmp_path):
     """As numbers or as texts; ``-1`` is for ever. In a file, too."""
-    client, transport = make(ANSWER, keep_alive=kept)
+    client, transport = make(ANSWER, options={"keep_alive": kept})
     call.chat(client, "Hi")
     assert json.loads(transport.requests[-1].body)["keep_alive"] == kept
     path = tmp_path / "providers.yaml"
@@ -192,7 +192,7 @@ def test_a_model_is_kept_in_memory_for_seconds_or_a_duration(call, kept, tmp_pat
 def test_a_window_that_is_none_is_refused(window):
     """Before the server sees it."""
     with pytest.raises(ConfigError, match="num_ctx"):
-        make(num_ctx=window)
+        make(options={"num_ctx": window})
 
 
 @pytest.mark.parametrize("data", [b'{"sta', b"<html>"])

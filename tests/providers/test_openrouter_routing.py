@@ -39,16 +39,16 @@ def test_the_order_may_be_random(call):
 
 def test_preferences_of_providers_are_passed_on(call):
     """As they are."""
-    (body,) = bodies(call, provider={"order": ["anthropic"], "sort": "price", "zdr": True})
+    (body,) = bodies(call, options={"provider": {"order": ["anthropic"], "sort": "price", "zdr": True}})
     assert body["provider"] == {"order": ["anthropic"], "sort": "price", "zdr": True}
 
 
 def test_only_what_is_free_is_used(call):
     """By the variant of the model, and by a price of nothing."""
-    (body,) = bodies(call, free_only=True, models=["v/b:free", "v/c"])
+    (body,) = bodies(call, options={"free_only": True, "models": ["v/b:free", "v/c"]})
     assert body["models"] == ["v/a:free", "v/b:free", "v/c:free"]
     assert body["provider"] == {"max_price": {"prompt": 0, "completion": 0}}
-    (body,) = bodies(call, target="openrouter/openrouter/auto", free_only=True)
+    (body,) = bodies(call, target="openrouter/openrouter/auto", options={"free_only": True})
     assert body["model"] == "openrouter/auto"
 
 

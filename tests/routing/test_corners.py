@@ -166,7 +166,7 @@ def test_what_continues_an_answer_finds_its_target_through_groups(fleet, call):
     content = [{"type": "output_text", "text": "Hi"}]
     output = [{"type": "message", "role": "assistant", "content": content}]
     payload = {"json": {"id": "resp_7", "status": "completed", "output": output}}
-    targets = fleet.targets("abc", use_responses_api=True)
+    targets = fleet.targets("abc", options={"use_responses_api": True})
     inner = Router(targets[1:], name="in")
     outer = Router([targets[0], inner])
     fleet.script("a", fleet.error(500))

@@ -407,7 +407,7 @@ def test_it_is_pinned_to_the_target_that_gave_the_answer(fleet, call):
         "status": "completed",
         "output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}],
     }
-    targets = [Target(fleet.client(name, use_responses_api=True), name=name) for name in "ab"]
+    targets = [Target(fleet.client(name, options={"use_responses_api": True}), name=name) for name in "ab"]
     router = Router(targets)
     fleet.script("a", fleet.error(500))
     fleet.script("b", {"json": payload}, {"json": payload})

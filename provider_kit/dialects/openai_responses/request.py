@@ -264,7 +264,7 @@ class ResponsesRequestWriter:
         if isinstance(part, Audio):
             raise InvalidRequestError(
                 "The Responses API takes no audio.",
-                hint="Use the chat API: use_responses_api=False with an audio model.",
+                hint="Use the chat API: options={'use_responses_api': False} with an audio model.",
             )
         raise InvalidRequestError(f"A {type(part).__name__} cannot be part of a user message.")
 

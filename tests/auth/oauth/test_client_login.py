@@ -67,7 +67,7 @@ def test_a_token_travels_as_bearer_at_every_provider(world, server, api, target)
 
 def test_the_project_that_pays_is_named(world, server, api):
     """x-goog-user-project, as Google wants it beside a token."""
-    client = api.client("gemini/gemini-2.5-flash", auth=logged_in(server), project_id="my-project")
+    client = api.client("gemini/gemini-2.5-flash", auth=logged_in(server), options={"project_id": "my-project"})
     world(client, "chat", SUM)
     assert api.requests[0].headers["x-goog-user-project"] == "my-project"
 
