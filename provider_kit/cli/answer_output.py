@@ -29,6 +29,10 @@ class AnswerOutput(Protocol):
         """The next piece."""
         ...
 
+    def discard(self) -> None:
+        """End without an answer: what says that one is awaited disappears."""
+        ...
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -51,6 +55,9 @@ class _Plain:
     def write(self, text: str) -> None:
         self._begun = self._begun or bool(text)
         click.echo(shown(text), nl=False)
+
+    def discard(self) -> None:
+        """Nothing was shown."""
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +90,11 @@ class _Rendered:
             block, rest = self._pending[:end], self._pending[end:]
             self._replace(block, rest)
             self._pending = rest
+
+    def discard(self) -> None:
+        """Erase the sign that an answer is awaited."""
+        self._erase_waiting()
+        sys.stdout.flush()
 
     def _erase_waiting(self) -> None:
         if self._waiting:

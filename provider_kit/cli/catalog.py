@@ -6,27 +6,24 @@ import os
 from typing import Any
 
 from provider_kit.auth.storage.factory import stored_credential
+from provider_kit.catalog.bundled import bundled_catalog
 from provider_kit.cli.model_cache import ModelCache, model_row
 from provider_kit.cli.tables import print_table
 from provider_kit.cli.target import open_client, read_configuration_if_any
 from provider_kit.cli.terminal_text import say, say_json
+from provider_kit.client.client import Client
 from provider_kit.config.configuration import Configuration
+from provider_kit.errors import MissingAPIKeyError
 from provider_kit.model.models import Model
 from provider_kit.providers.registry import find_provider, provider_names
 
 __all__ = ["run_models", "run_providers"]
 
 
-def run_models(
-    provider: str | None, base_url: str | None, search: str | None, refresh: bool, prices: bool, as_json: bool
-) -> None:
+def run_models(provider: str | None, base_url: str | None, search: str | None, refresh: bool, as_json: bool) -> None:
     """Print the models of a provider; the list is cached for an hour."""
     with open_client(provider, os.environ, base_url=base_url) as client:
-        cache = ModelCache(client.provider, client.base_url, [status.id for status in client.keys.status()])
-        models = None if refresh else cache.read()
-        if models is None:
-            models = sorted(client.models(), key=lambda model: model.id)
-            cache.write(models)
+        models = _models_of(client, refresh)
         words = (search or "").lower().split()
         shown = [model for model in models if all(word in f"{model.id} {model.name or ''}".lower() for word in words)]
         if as_json:
@@ -34,14 +31,34 @@ def run_models(
             rows = [{key: value for key, value in model_row(one).items() if value not in empty} for one in shown]
             say_json([{**row.pop("raw", {}), **row} for row in rows])
             return
-        heads, widths = ["Model", "Context"], [50, 18 if prices else 0]
-        table = [[f"{client.provider}/{one.id}", _window(one)] for one in shown]
-        if prices:
-            heads, widths = [*heads, "US dollars per million tokens"], [*widths, 0]
-            table = [[*row, _prices(one)] for row, one in zip(table, shown, strict=True)]
-        print_table(heads, table, widths)
+        table = [[f"{client.provider}/{one.id}", _window(one), _prices(one)] for one in shown]
+        print_table(["Model", "Context", "US dollars per million tokens"], table, [50, 18, 0])
         if not shown and words:
             say(f"None of the {len(models)} models has {' and '.join(words)} in its name.", err=True)
+
+
+def _models_of(client: Client, refresh: bool) -> list[Model]:
+    """The models that the key may use; without a key, those of the bundled catalog."""
+    try:
+        keys = [status.id for status in client.keys.status()]
+        cache = ModelCache(client.provider, client.base_url, keys)
+        models = None if refresh else cache.read()
+        if models is None:
+            models = sorted(client.models(), key=lambda model: model.id)
+            cache.write(models)
+        return models
+    except MissingAPIKeyError:
+        catalog = bundled_catalog()
+        known = sorted(catalog.models_of(client.config.type), key=lambda model: model.id)
+        if not known:
+            raise
+        say(
+            f"Without a key, these are the models known on {catalog.date}. With one, the list is the provider's own: "
+            f"provider-kit keys set {client.provider}",
+            err=True,
+            fg="yellow",
+        )
+        return known
 
 
 def _window(model: Model) -> str:
@@ -51,7 +68,7 @@ def _window(model: Model) -> str:
 def _prices(model: Model) -> str:
     pricing = model.pricing
     if pricing is None or pricing.input is None or pricing.output is None:
-        return "price unknown"
+        return ""
     return f"${pricing.input.normalize():f} in, ${pricing.output.normalize():f} out"
 
 

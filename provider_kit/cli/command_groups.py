@@ -1,4 +1,4 @@
-"""The groups of commands: ``auth``, ``keys``, ``config``, ``route``."""
+"""The groups of commands: ``auth``, ``keys``, ``config``, ``route``, ``logs``, ``templates``, ``aliases``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from provider_kit.cli.completion import complete_provider, complete_stored
+from provider_kit.cli.completion import complete_provider, complete_stored, complete_template
 
-__all__ = ["auth", "config", "keys", "route"]
+__all__ = ["aliases", "auth", "config", "keys", "logs", "route", "templates"]
 
 
 @click.group()
@@ -232,3 +232,155 @@ def simulate(**options: Any) -> None:
     from provider_kit.cli.route import run_simulate
 
     run_simulate(**options)
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def logs(context: click.Context) -> None:
+    """What was asked here and answered, in a file that only you can read; secrets are masked.
+
+    PROVIDER_KIT_LOGS=off, or "logs off", switches it off; PROVIDER_KIT_LOGS may also name another file.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(list_logs)
+
+
+@logs.command("list")
+@click.option("-n", "--count", type=click.IntRange(min=1), default=20, help="How many; default 20.")
+@click.option("--conversation", help="Only those of this conversation.")
+@click.option("-m", "--model", help="Only those of models with this in their name.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def list_logs(count: int, conversation: str | None, model: str | None, as_json: bool) -> None:
+    """List the last turns, newest first."""
+    from provider_kit.cli.logs import run_list
+
+    run_list(count, conversation, model, as_json)
+
+
+@logs.command("show")
+@click.argument("which", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def show_log(which: str | None, as_json: bool) -> None:
+    """Print a turn by its number, or a conversation by its name; default: the last turn."""
+    from provider_kit.cli.logs import run_show
+
+    run_show(which, as_json)
+
+
+@logs.command("search")
+@click.argument("words", nargs=-1, required=True)
+@click.option("-n", "--count", type=click.IntRange(min=1), default=20, help="How many; default 20.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def search_logs(words: tuple[str, ...], count: int, as_json: bool) -> None:
+    """List the turns that have all WORDS, newest first."""
+    from provider_kit.cli.logs import run_search
+
+    run_search(words, count, as_json)
+
+
+@logs.command("path")
+def logs_path() -> None:
+    """Print where the log is."""
+    from provider_kit.cli.logs import run_path
+
+    run_path()
+
+
+@logs.command("on")
+def logs_on() -> None:
+    """Log calls, which is the default."""
+    from provider_kit.cli.logs import run_switch
+
+    run_switch(True)
+
+
+@logs.command("off")
+def logs_off() -> None:
+    """Log no calls from now on."""
+    from provider_kit.cli.logs import run_switch
+
+    run_switch(False)
+
+
+@logs.command("clear")
+@click.option("--days", type=click.FloatRange(min=0), help="Only what is older than this.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def clear_logs(days: float | None, yes: bool) -> None:
+    """Delete what was logged."""
+    from provider_kit.cli.logs import run_clear
+
+    run_clear(days, yes)
+
+
+@click.group()
+def templates() -> None:
+    """What is asked again and again: chat --save NAME makes one, chat --template NAME uses it."""
+
+
+@templates.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def list_templates(as_json: bool) -> None:
+    """List the templates."""
+    from provider_kit.cli.templates import run_list_templates
+
+    run_list_templates(as_json)
+
+
+@templates.command("show")
+@click.argument("name", shell_complete=complete_template)
+def show_template(name: str) -> None:
+    """Print a template, which is a YAML file."""
+    from provider_kit.cli.templates import run_show_template
+
+    run_show_template(name)
+
+
+@templates.command("path")
+@click.argument("name", shell_complete=complete_template)
+def path_of_template(name: str) -> None:
+    """Print the file of a template, to edit it."""
+    from provider_kit.cli.templates import run_template_path
+
+    run_template_path(name)
+
+
+@templates.command("rm")
+@click.argument("name", shell_complete=complete_template)
+def remove_template(name: str) -> None:
+    """Delete a template."""
+    from provider_kit.cli.templates import run_remove_template
+
+    run_remove_template(name)
+
+
+@click.group()
+def aliases() -> None:
+    """Short names of models, for -m."""
+
+
+@aliases.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def list_aliases(as_json: bool) -> None:
+    """List the aliases."""
+    from provider_kit.cli.aliases import run_list_aliases
+
+    run_list_aliases(as_json)
+
+
+@aliases.command("set")
+@click.argument("name")
+@click.argument("model")
+def set_alias(name: str, model: str) -> None:
+    """Let NAME stand for MODEL, which is provider/model."""
+    from provider_kit.cli.aliases import run_set_alias
+
+    run_set_alias(name, model)
+
+
+@aliases.command("rm")
+@click.argument("name")
+def remove_alias(name: str) -> None:
+    """Forget an alias."""
+    from provider_kit.cli.aliases import run_remove_alias
+
+    run_remove_alias(name)

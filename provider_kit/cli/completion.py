@@ -8,7 +8,14 @@ from click.shell_completion import get_completion_class
 from provider_kit.cli.terminal_text import say
 from provider_kit.errors import InvalidRequestError
 
-__all__ = ["complete_code", "complete_model", "complete_provider", "complete_stored", "run_completion"]
+__all__ = [
+    "complete_code",
+    "complete_model",
+    "complete_provider",
+    "complete_stored",
+    "complete_template",
+    "run_completion",
+]
 
 
 def run_completion(shell: str) -> None:
@@ -28,10 +35,12 @@ def complete_provider(context: click.Context, parameter: click.Parameter, incomp
 
 
 def complete_model(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Providers, with their default models."""
+    """Providers with their default models, and aliases."""
+    from provider_kit.cli.user_settings import read_aliases
     from provider_kit.providers.registry import find_provider, provider_names
 
     names = [f"{name}/{find_provider(name).default_model or ''}" for name in provider_names()]
+    names += read_aliases()
     return [name for name in names if name.startswith(incomplete)]
 
 
@@ -44,6 +53,13 @@ def complete_stored(context: click.Context, parameter: click.Parameter, incomple
         return [name for name in open_token_storage().list_tokens() if name.startswith(incomplete)]
     except ProviderKitError:  # nothing can be offered
         return []
+
+
+def complete_template(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of templates."""
+    from provider_kit.cli.user_settings import template_names
+
+    return [name for name in template_names() if name.startswith(incomplete)]
 
 
 def complete_code(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import click
 
+from provider_kit.auth.storage.factory import stored_credential
 from provider_kit.cli.masked_lines import masked_line
 from provider_kit.cli.terminal_text import is_terminal, say, say_json, shown
 from provider_kit.config.configuration import read_configuration
@@ -139,19 +140,32 @@ def run_init(path: str | None, providers: tuple[str, ...], force: bool) -> None:
         raise ConfigError(f"{file} is a directory.", hint=f"Name the file: {os.path.join(file, 'config.yaml')}.")
     if os.path.exists(file) and not force:
         raise ConfigError(f"{file} exists.", hint="Name another file, or --force.")
-    names = providers or ("openai", "anthropic", "ollama")
-    text = starter_config(names)
+    found = {name: where for name in providers or provider_names() if (where := _credential_of(name)) is not None}
+    names = providers or tuple(found)
+    text = starter_config(names, found)
     descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(text)
-    say(f"Wrote {file}.", fg="green")
-    missing = [
-        name for name in names if find_provider(name).key_required and not find_provider(name).find_key(os.environ)[0]
-    ]
+    say(f"Wrote {file}, with {', '.join(names)}." if names else f"Wrote {file}.", fg="green")
+    missing = [name for name in names if find_provider(name).key_required and name not in found]
     if missing:
         variables = ", ".join((find_provider(name).key_variables or ("",))[0] for name in missing)
         say(f"Set {variables}, or switch off what you do not use (enabled: false).")
+    if not names:
+        say("There is no key of any provider yet: provider-kit keys set openai", err=True, fg="yellow")
     say(f"Then: provider-kit config check {file}")
+
+
+def _credential_of(name: str) -> str | None:
+    """Where the key of a provider is: its variable, ``api_key`` or ``oauth`` in the storage, or nowhere."""
+    provider = find_provider(name)
+    if not provider.key_required:
+        return None
+    variable = provider.find_key(os.environ)[1]
+    if variable:
+        return variable
+    stored = stored_credential(name)
+    return None if stored is None else "api_key" if stored.token_type == "api_key" else "oauth"
 
 
 def run_schema() -> None:

@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
 
+from provider_kit.cli.call_log import CallLog, is_logging
+from provider_kit.cli.chat import ChatSettings, log_turn, start_of
+from provider_kit.cli.chat_tools import Approvals
+from provider_kit.cli.target import target_name
 from provider_kit.client.client import Client
 from provider_kit.client.router import Router
-from provider_kit.model.chat import ChatResponse
+from provider_kit.conversations.conversation import Conversation
+from provider_kit.errors import ConfigError
 from provider_kit.model.messages import Message
-from provider_kit.model.usage import Usage
 from provider_kit.providers.registry import find_provider, is_known
+from provider_kit.tools.function import FunctionTool
 
-__all__ = ["Conversation"]
+__all__ = ["TerminalConversation"]
 
 
 @define
-class Conversation:
-    """The state of a conversation."""
+class TerminalConversation:
+    """A conversation, the client that answers, and what the next question takes along."""
 
+    settings: ChatSettings
     client: Client | Router
     #: Opens another client, from provider and model.
-    reopen: Any = field(repr=False)
-    system: str | None = None
+    reopen: Callable[[str | None], Client | Router] = field(repr=False)
+    tools: list[FunctionTool]
+    approvals: Approvals
+    talk: Conversation
+    #: Options of each turn.
     options: dict[str, Any] = field(factory=dict)
-    messages: list[Message] = field(factory=list)
     #: Files attached to the next question.
     files: list[str] = field(factory=list)
-    usage: Usage | None = None
     answers: int = 0
 
     @property
     def target(self) -> str:
         """``provider/model``."""
-        if isinstance(self.client, Router):
-            return self.options.get("model") or self.client.name
-        return f"{self.client.provider}/{self.options.get('model') or self.client.model or '?'}"
+        return target_name(self.client, self.options.get("model"))
+
+    def turn_options(self) -> dict[str, Any]:
+        """Options of the next turn."""
+        return {**self.options, **({"tools": self.approvals.guarded(self.tools)} if self.tools else {})}
 
     def switch(self, target: str) -> None:
         """Continue with another provider, as ``provider`` or ``provider/model``; the conversation stays.
@@ -47,7 +58,7 @@ class Conversation:
         made = self.reopen(target)
         self.options.pop("model", None)
         self.client.close()
-        self.client = made
+        self.client = self.talk.client = made
 
     def choose_model(self, name: str) -> None:
         """Continue with another model of this provider, or with ``provider/model``.
@@ -70,7 +81,73 @@ class Conversation:
         else:
             self.options["model"] = name.removeprefix(own)
 
-    def count(self, answer: ChatResponse) -> None:
-        """Add the usage of an answer."""
-        self.answers += answer.finish_reason != "error"
-        self.usage = answer.usage if self.usage is None else self.usage + answer.usage
+    # -------------------------------------------------------------------------------------------- the log
+
+    def record(self, before: int, began: float) -> None:
+        """Write the turn that has ended to the log.
+
+        Args:
+            before: How many messages there were before it.
+            began: When it began, by the monotonic clock.
+        """
+        turn = self.talk.messages[before:]
+        answer = next((message for message in reversed(turn) if message.role == "assistant"), None)
+        if answer is None or self.last is None:
+            return
+        self.settings.system = self.talk.system
+        log_turn(self.settings, self.target, turn, self.last, time.monotonic() - began)
+
+    #: The answer of the last turn.
+    last: Any = None
+
+    def undo(self) -> list[Message]:
+        """Take back the last turn, in the log too.
+
+        Raises:
+            InvalidRequestError: Nothing was said yet.
+        """
+        taken = self.talk.undo()
+        if self.settings.conversation is not None and self.settings.logged:
+            with CallLog() as log:
+                log.undo(self.settings.conversation)
+        return taken
+
+    def name_it(self, name: str) -> None:
+        """Keep the conversation under a name.
+
+        Raises:
+            ConfigError: Conversations are not logged.
+        """
+        if not self.settings.logged:
+            why = "PROVIDER_KIT_LOGS or logs off" if not is_logging() else "--no-log"
+            raise ConfigError(
+                f"Conversations are not kept ({why}).", hint="Name a file instead: /save conversation.json"
+            )
+        with CallLog() as log:
+            if log.turns(conversation=name, limit=1) and name != self.settings.conversation:
+                raise ConfigError(f"There is a conversation {name!r} already.", hint="Choose another name.")
+            if self.settings.conversation is not None:
+                log.rename(self.settings.conversation, name)
+        self.settings.conversation = name
+
+    def load(self, name: str) -> None:
+        """Continue with a conversation of the log.
+
+        Raises:
+            ConfigError: There is none of this name.
+        """
+        with CallLog() as log:
+            messages, system, _ = log.conversation(name)
+            if not messages:
+                raise ConfigError(
+                    f"There is no conversation {name!r}.",
+                    hint=f"There are: {', '.join(log.conversations(10)) or 'none'}.",
+                )
+        self.replace(messages, system)
+        self.settings.conversation = name
+
+    def replace(self, messages: list[Message] | None = None, system: str | None = None) -> None:
+        """Continue with other messages; the next turn begins another conversation of the log."""
+        self.talk = self.client.conversation(**start_of(messages or [], system))
+        self.settings.conversation = None
+        self.files.clear()

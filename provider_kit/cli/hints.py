@@ -26,6 +26,8 @@ _PYTHON = re.compile(
     r"|(?<![\w.?&/-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|\"[^\"]*\"|…|True|False|[\d.]+(?<!\.))?(?![\w=(\[{])"
     r"|(?P<call>\b\w+\([^()]*\))"
 )
+#: An option of a provider, which is a setting of the file like any other.
+_OPTION = re.compile(r"options=\{'(\w+)': ([^{}]*)\}")
 #: A setting is not passed.
 _PASSED = re.compile(r"(?i)\b(p)ass ([\w.]+(?:: \S+)? in the configuration file)")
 #: Phrases that are replaced as a whole.
@@ -99,6 +101,7 @@ def at_the_command(hint: str, command: click.Command | None = None) -> str:
         hint = hint.replace(_STREAMED, "let it stream, without --no-stream and --json")
         for phrase, here in _PRINTED:
             hint = hint.replace(phrase, here)
+    hint = _OPTION.sub(r"\1=\2", hint)
     settings = _settings()
 
     def here_as(match: re.Match[str]) -> str:

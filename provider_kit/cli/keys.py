@@ -12,6 +12,7 @@ from provider_kit.auth.keys.state import mask
 from provider_kit.auth.storage.factory import open_token_storage
 from provider_kit.cli.tables import print_table
 from provider_kit.cli.terminal_text import say, say_json
+from provider_kit.config.loader import open_configuration
 from provider_kit.errors import ConfigError, UnknownProviderError
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.oauth import OAuthToken
@@ -25,6 +26,8 @@ __all__ = ["run_list", "run_remove", "run_set"]
 def run_set(provider: str, force: bool) -> None:
     """Store a key, typed without being shown, or piped in."""
     _check_name(provider)
+    if not force:
+        _check_spelling(provider)
     storage = open_token_storage()
     found = storage.retrieve_token(provider)
     if found is not None and found.token_type != "api_key" and not force:
@@ -48,12 +51,29 @@ def run_set(provider: str, force: bool) -> None:
         if warning is not None:
             say(f"{warning[0]} {warning[1]}", err=True, fg="yellow")
     else:
-        hint = did_you_mean(provider, provider_names())
-        told = f"No provider of the library is called {provider}. {hint}"
-        say(f"{told}It is used for a provider of this name in your file.", err=True, fg="yellow")
+        say(f"It is used for the provider {provider} of your configuration file.", err=True, fg="yellow")
     storage.store_token(provider, OAuthToken(access_token=key, token_type="api_key"))  # noqa: S106  # a kind
     say(f"The key of {provider} ({mask(key)}) is stored in {str(storage).strip('<>')}.", fg="green")
     say(f"It is used where no other key is given. Try: provider-kit test {provider}")
+
+
+def _check_spelling(provider: str) -> None:
+    """A misspelt provider is named before its key is asked for, which would be stored where nobody looks.
+
+    Raises:
+        UnknownProviderError: The library has no such provider, nor has the file.
+    """
+    if is_known(provider):
+        return
+    found = open_configuration(check=False)
+    if found is not None and provider in (*found.entries, *found.broken, *found.disabled):
+        return
+    near = did_you_mean(provider, provider_names())
+    raise UnknownProviderError(
+        f"There is no provider {provider!r}.",
+        hint=f"{near}provider-kit providers lists them. For a server of your own that will be in the configuration "
+        "file: --force.",
+    )
 
 
 def _check_name(provider: str) -> None:

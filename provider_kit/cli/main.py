@@ -16,10 +16,12 @@ from typing import Any
 import click
 
 from provider_kit._version import __version__
-from provider_kit.cli.command_groups import auth, config, keys, route
-from provider_kit.cli.completion import complete_code, complete_model, complete_provider
+from provider_kit.cli.chat_command import chat
+from provider_kit.cli.command_groups import aliases, auth, config, keys, logs, route, templates
+from provider_kit.cli.completion import complete_code, complete_provider
+from provider_kit.cli.default_command import with_command
 from provider_kit.cli.hints import at_the_command
-from provider_kit.cli.terminal_text import is_terminal, say
+from provider_kit.cli.terminal_text import is_piped, is_terminal, say
 from provider_kit.errors import AuthError, ConfigError, InvalidRequestError, ProviderKitError
 from provider_kit.wire.redaction import redact
 
@@ -28,6 +30,13 @@ __all__ = ["cli"]
 
 class _Group(click.Group):
     """Commands whose errors are printed in one line."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """A prompt alone is sent by ``chat``; so is what is piped in, where nothing else is given."""
+        if not args and is_piped(sys.stdin):
+            args = ["chat"]
+        options = [name for one in chat.params if isinstance(one, click.Option) for name in one.opts]
+        return super().parse_args(ctx, with_command(args, list(self.commands), options))
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Also where --help or --version cannot be written."""
@@ -119,7 +128,7 @@ def _tell(error: ProviderKitError, command: click.Command | None) -> None:
 @click.option("--debug", is_flag=True, envvar="PROVIDER_KIT_DEBUG", help="Show the traceback of an error.")
 @click.option("--log-level", help="Show the library's log: debug, info, warning. Default: LOG_LEVEL, if set.")
 def cli(debug: bool, log_level: str | None) -> None:
-    """Talk to language models of any provider.
+    """Talk to language models of any provider: provider-kit "Why is the sky blue?"
 
     Keys are read from the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, ...), a configuration file, or where
     "keys set" stored them. Without any key, the demo provider inside this process answers.
@@ -140,35 +149,6 @@ def _show_log(level: str | None) -> None:
 
 
 @cli.command()
-@click.argument("prompt", required=False)
-@click.option(
-    "-m",
-    "--model",
-    shell_complete=complete_model,
-    help="provider/model; default: the file's, else the first key's, else demo.",
-)
-@click.option("-s", "--system", help="System prompt.")
-@click.option("-f", "--file", "files", multiple=True, type=click.Path(), help="File to attach; may be repeated.")
-@click.option("-t", "--temperature", type=click.FloatRange(0, 2), help="Randomness, 0 to 2.")
-@click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer in tokens.")
-@click.option("--base-url", help="Another address of the provider's API.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds to wait for content.")
-@click.option("--max-retries", type=click.IntRange(min=0), help="Attempts after the first one; default 3.")
-@click.option("--schema", help="JSON Schema the answer must match: a file, or the schema itself.")
-@click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
-@click.option("--usage", is_flag=True, help="Print tokens and cost after the answer.")
-@click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
-def chat(**options: Any) -> None:
-    """Ask PROMPT and print the answer while it is written. Text piped in is added to the prompt.
-
-    Without a PROMPT, at a terminal, a conversation begins; /help lists its commands.
-    """
-    from provider_kit.cli.chat import run_chat
-
-    run_chat(**options)
-
-
-@cli.command()
 @click.option("-m", "--model", help="provider/model; default: the provider whose key is set, else the demo.")
 def demo(model: str | None) -> None:
     """Hold a short conversation: blocking, asyncio and streamed, over real HTTP."""
@@ -182,10 +162,9 @@ def demo(model: str | None) -> None:
 @click.option("--base-url", help="Another address of the provider's API.")
 @click.option("-q", "--search", help="Only those with these words in their name.")
 @click.option("--refresh", is_flag=True, help="Fetch the list again; it is cached for an hour.")
-@click.option("--prices", is_flag=True, help="Show prices in US dollars per million tokens, where known.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything known of them as JSON.")
 def models(**options: Any) -> None:
-    """List the models of PROVIDER that your key may use."""
+    """List the models of PROVIDER that your key may use, with their windows and prices, where known."""
     from provider_kit.cli.catalog import run_models
 
     run_models(**options)
@@ -267,5 +246,5 @@ def completion(shell: str) -> None:
     run_completion(shell)
 
 
-for _group in (auth, keys, config, route):
-    cli.add_command(_group)
+for _command in (chat, auth, keys, config, route, logs, templates, aliases):
+    cli.add_command(_command)

@@ -8,6 +8,7 @@ from typing import Any
 
 from provider_kit.auth.storage.factory import stored_credential, stored_names
 from provider_kit.cli.terminal_text import say
+from provider_kit.cli.user_settings import read_aliases
 from provider_kit.client.client import Client
 from provider_kit.client.collection import Clients
 from provider_kit.client.router import Router
@@ -25,6 +26,7 @@ __all__ = [
     "open_client",
     "open_model",
     "read_configuration_if_any",
+    "target_name",
 ]
 
 
@@ -55,6 +57,13 @@ def open_client(target: str | None, environ: Mapping[str, str], **options: Any) 
     return found
 
 
+def target_name(client: Client | Router, model: str | None = None) -> str:
+    """``provider/model``, or the name of a route."""
+    if isinstance(client, Router):
+        return model or client.name
+    return f"{client.provider}/{model or client.model or '?'}"
+
+
 def open_model(target: str | None, environ: Mapping[str, str], **options: Any) -> Client | Router:
     """Create a client of the provider named on the command line: one of the file, else one of the library; or the
     router of a route of the file.
@@ -66,6 +75,8 @@ def open_model(target: str | None, environ: Mapping[str, str], **options: Any) -
     if target is not None and not target.strip():
         raise ConfigError("The name of the model is empty.", hint="Write it as provider/model: -m openai/gpt-5-mini.")
     target = target or environ.get("PROVIDER_KIT_MODEL", "").strip() or None
+    if target is not None and "/" not in target:
+        target = read_aliases().get(target, target)
     if target is None or "://" not in target:
         found = read_configuration_if_any()
         if found is not None:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 from typing import Any
 
 import click
 
-__all__ = ["harmless", "is_terminal", "make_output_robust", "may_draw", "readable", "say", "say_json", "shown"]
+__all__ = [
+    "harmless",
+    "is_piped",
+    "is_terminal",
+    "make_output_robust",
+    "may_draw",
+    "readable",
+    "say",
+    "say_json",
+    "shown",
+]
 
 #: Control characters that JSON text may hold as they are, as the escapes it may hold instead.
 _ESCAPED = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
@@ -56,6 +67,17 @@ def readable(argument: str) -> str:
 def is_terminal(stream: Any) -> bool:
     """Whether a stream is there and is a terminal."""
     return stream is not None and not stream.closed and stream.isatty()
+
+
+def is_piped(stream: Any) -> bool:
+    """Whether something may be read from a stream that is no terminal: a pipe or a file."""
+    if stream is None or stream.closed or stream.isatty():
+        return False
+    try:
+        mode = os.fstat(stream.fileno()).st_mode
+    except (OSError, ValueError):  # one of a test
+        return True
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
 
 
 def may_draw() -> bool:

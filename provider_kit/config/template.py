@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from provider_kit.providers.registry import find_provider
 
@@ -37,18 +38,36 @@ _TAIL = """\
 """
 
 
-def starter_config(names: Sequence[str] = ("openai", "anthropic", "ollama")) -> str:
+def starter_config(
+    names: Sequence[str] = ("openai", "anthropic", "ollama"), credentials: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """The text of a configuration file to begin with.
 
     Args:
         names: Providers to include, switched on.
+        credentials: Where the key of each is, if it is anywhere: the name of a variable, ``api_key`` for one that
+            ``provider-kit keys set`` has stored, ``oauth`` for a login.
     """
     lines = ["providers:"]
+    if not names:
+        lines = [
+            "providers: {}",
+            "# There is no key yet, neither in the environment nor stored. With one (provider-kit keys set openai):",
+            "# providers:",
+            "#   openai:",
+            "#     model: gpt-5-mini",
+            "",
+        ]
     for name in names:
         provider = find_provider(name)
         lines += [f"  {name}:", "    enabled: true"]
-        if provider.key_required:
-            lines.append(f"    api_key: ${{{(provider.key_variables or ('MY_API_KEY',))[0]}}}")
+        found, variable = credentials.get(name), (provider.key_variables or ("MY_API_KEY",))[0]
+        if provider.key_required and found == "api_key":
+            lines.append("    # api_key: the one that provider-kit keys set has stored")
+        elif provider.key_required and found == "oauth":
+            lines.append("    auth: oauth                # the login of provider-kit auth login")
+        elif provider.key_required:
+            lines.append(f"    api_key: ${{{found or variable}}}")
         if provider.base_url is None and provider.base_url_variables:
             lines.append(f"    base_url: ${{{provider.base_url_variables[0]}}}")
         elif not provider.key_required:
@@ -65,4 +84,5 @@ def starter_config(names: Sequence[str] = ("openai", "anthropic", "ollama")) -> 
                 "    # rate_limit: {requests_per_minute: 60, tokens_per_minute: 90000}",
             ]
         lines.append("")
-    return _HEAD + "\n".join(lines) + "\n" + _TAIL.replace("{order}", ", ".join(names))
+    order = ", ".join(names or ("openai", "anthropic"))
+    return _HEAD + "\n".join(lines) + "\n" + _TAIL.replace("{order}", order)

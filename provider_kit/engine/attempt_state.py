@@ -14,7 +14,7 @@ from provider_kit.catalog.suggest import OF_THE_MODEL
 from provider_kit.engine.call import Call
 from provider_kit.engine.endpoint import Endpoint, PreparedRequest
 from provider_kit.engine.events import CallSource
-from provider_kit.errors import InvalidResponseError, ProviderKitError
+from provider_kit.errors import APIConnectionError, InvalidResponseError, ProviderKitError
 from provider_kit.model.attempts import Attempt, Timings
 from provider_kit.model.chat import ChatRequest
 from provider_kit.model.config import DEFAULT_MAX_TOKENS
@@ -206,6 +206,11 @@ class AttemptState(CallSource):
         error.model = error.model or self.model
         error.operation = error.operation or self.operation
         error.correlation_id = self.call.correlation_id
+        provider = self.endpoint.provider
+        if provider.start is not None and isinstance(error, APIConnectionError) and error.nobody_listens:
+            error.with_hint(
+                f"{provider.title or provider.name} is not running at {self.endpoint.base_url}. {provider.start}"
+            )
         if isinstance(error, OF_THE_MODEL) and not error.suggested_models:
             self.endpoint.directory.suggest(error, error.model, self.runtime.time())
 

@@ -62,6 +62,8 @@ class Provider:
     error_codes: Mapping[str, type[APIError]] = field(factory=dict)
     #: Whether it usually runs on the user's own machine, where nothing is billed.
     local: bool = False
+    #: What starts its server, and what gets it a model, for who meets a refused connection on the own machine.
+    start: str | None = None
     #: Seconds over which it counts requests, where its headers do not say.
     requests_limit_per: float = 60.0
     #: Offset from UTC, in hours, of the time zone whose midnight renews its daily quotas.

@@ -57,6 +57,7 @@ LMSTUDIO = Provider(
         empty_content="",
     ),
     local=True,
+    start="Start it in the app, or: lms server start.",
 )
 
 #: Source: llama.cpp's ``tools/server/README.md``.
@@ -78,6 +79,7 @@ LLAMACPP = Provider(
         count_path="/chat/completions/input_tokens",
     ),
     local=True,
+    start="Start it: llama-server -m model.gguf --port 8080.",
 )
 
 #: Source: docs.vllm.ai, "OpenAI-compatible server".
@@ -91,6 +93,7 @@ VLLM = Provider(
     key_required=False,
     quirks=ChatQuirks(always_done=True, documents=None, empty_content=""),
     local=True,
+    start="Start it: vllm serve MODEL.",
 )
 
 #: All of the above, by name.

@@ -82,4 +82,5 @@ PROVIDER = OllamaProvider(
     option_kinds={"keep_alive": str | int | float, "num_ctx": int, "model_options": dict},
     dialect=OllamaChat,
     local=True,
+    start="Start it: ollama serve, or its app; then get a model: ollama pull llama3.2.",
 )

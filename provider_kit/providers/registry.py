@@ -191,8 +191,19 @@ def split_model(text: str) -> tuple[str, str | None]:
             f"{text!r} is an address without its scheme.",
             hint=f"Write it as 'http://{text}', or 'https://{text}' for a server that has a certificate.",
         )
-    raise UnknownProviderError(
-        f"{text!r} names no known provider.",
-        hint=did_you_mean(prefix, names) + "Write it as provider/model, e.g. 'openai/gpt-5-mini'. "
-        f"Providers: {', '.join(names)}.",
-    )
+    raise UnknownProviderError(f"{text!r} names no known provider.", hint=_meant(text, prefix, names))
+
+
+def _meant(text: str, prefix: str, names: list[str]) -> str:
+    """What may be meant by a name that is not known: a provider that is spelt like it, or a model of one."""
+    from provider_kit.catalog.similar import similar_models  # only mistakes need the catalog
+
+    near = did_you_mean(prefix, names)
+    if "/" not in text:
+        makers = [find_provider(name) for name in ("openai", "anthropic", "gemini", "xai", "mistral", "deepseek")]
+        models = similar_models(text, [f"{one.name}/{one.default_model}" for one in makers])
+        if models:
+            return f"Did you mean {' or '.join(map(repr, models))}? A model is written provider/model."
+    elif near:
+        return f"{near}Models are written provider/model."
+    return f"{near}Write it as provider/model, e.g. 'openai/gpt-5-mini'. Providers: {', '.join(names)}."

@@ -1,0 +1,239 @@
+"""The log of what was asked at the command line: one private SQLite file, one row for each turn.
+
+Texts are masked before they are written. A conversation is its rows, so that it can be continued.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import frozen
+
+from provider_kit.cli.user_settings import user_switch
+from provider_kit.errors import StoreError
+from provider_kit.model.chat import ChatResponse
+from provider_kit.model.convert import dump_conversation, load_conversation
+from provider_kit.model.json_text import dumps_text, loads
+from provider_kit.model.messages import Message
+from provider_kit.stores.sqlite_file import SQLiteFile
+from provider_kit.stores.user_folders import user_folder
+from provider_kit.wire.redaction import redact, redact_value
+
+__all__ = ["CallLog", "LoggedTurn", "is_logging", "log_path", "new_conversation_id"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS turns (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, conversation TEXT NOT NULL, model TEXT NOT NULL,
+    system TEXT, prompt TEXT NOT NULL, answer TEXT NOT NULL, messages TEXT NOT NULL, finish_reason TEXT NOT NULL,
+    input_tokens INTEGER, output_tokens INTEGER, cost TEXT, seconds REAL NOT NULL, undone INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS turns_conversation ON turns (conversation)
+"""
+_COLUMNS = (
+    *("id", "time", "conversation", "model", "system", "prompt", "answer", "messages", "finish_reason"),
+    *("input_tokens", "output_tokens", "cost", "seconds"),
+)
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM turns WHERE NOT undone"  # noqa: S608  # names of this module
+_OFF = ("off", "0", "no", "false", "none")
+
+
+@frozen
+class LoggedTurn:
+    """A row."""
+
+    id: int
+    time: float
+    conversation: str
+    model: str
+    system: str | None
+    prompt: str
+    answer: str
+    messages: str
+    finish_reason: str
+    input_tokens: int | None
+    output_tokens: int | None
+    cost: str | None
+    seconds: float
+
+
+def log_path() -> str | None:
+    """The file: ``PROVIDER_KIT_LOGS``, else one in the user's data folder; ``None`` where there is none."""
+    named = os.environ.get("PROVIDER_KIT_LOGS", "").strip()
+    if named and named.lower() not in _OFF:
+        return os.path.expanduser(named)
+    folder = user_folder("data")
+    return None if folder is None else os.path.join(folder, "logs.db")
+
+
+def is_logging() -> bool:
+    """Whether calls are logged: unless ``PROVIDER_KIT_LOGS=off``, ``logs off``, or a lack of a home directory."""
+    named = os.environ.get("PROVIDER_KIT_LOGS", "").strip()
+    if named:
+        return named.lower() not in _OFF
+    return not user_switch("logs-off") and log_path() is not None
+
+
+def new_conversation_id() -> str:
+    """The id of a conversation that was given none: its time, and four random characters."""
+    return f"{time.strftime('%Y%m%d-%H%M')}-{secrets.token_hex(2)}"
+
+
+class CallLog:
+    """The file; it is created with the first turn.
+
+    Args:
+        path: Default: :func:`log_path`.
+
+    Raises:
+        StoreError: There is no home directory to keep it in.
+    """
+
+    def __init__(self, path: str | None = None) -> None:
+        found = path or log_path()
+        if found is None:
+            raise StoreError(
+                "There is no home directory to keep the log in.", hint="Set PROVIDER_KIT_LOGS to a file, or HOME."
+            )
+        self.path = found
+        self._file = SQLiteFile(found, _SCHEMA, what="The log")
+
+    def __enter__(self) -> CallLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever logged."""
+        return os.path.exists(self.path)
+
+    # -------------------------------------------------------------------------------------------- writing
+
+    def record(
+        self,
+        conversation: str,
+        model: str,
+        system: str | None,
+        turn: Sequence[Message],
+        answer: ChatResponse[Any],
+        seconds: float,
+    ) -> int:
+        """Write a turn: the question, what tools did, and the answer. Returns the id of the row."""
+        usage = answer.usage
+        question = next((message for message in turn if message.role == "user"), None)
+        messages = dumps_text(redact_value(loads(dump_conversation(list(turn)))))
+        row = (
+            time.time(),
+            conversation,
+            model,
+            None if system is None else redact(system),
+            redact("" if question is None else question.text),
+            redact(answer.text or answer.refusal or ""),
+            messages,
+            answer.finish_reason,
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            None if usage.cost is None else str(usage.cost),
+            seconds,
+        )
+        made: list[int] = []
+
+        def insert(connection: Any) -> None:
+            names = ", ".join(_COLUMNS[1:])
+            marks = ", ".join("?" * len(row))
+            found = connection.execute(f"INSERT INTO turns ({names}) VALUES ({marks})", row)  # noqa: S608
+            made.append(found.lastrowid)
+
+        self._file.write(insert)
+        return made[0]
+
+    def undo(self, conversation: str) -> None:
+        """Leave the last turn of a conversation out from now on."""
+        self._change(
+            "UPDATE turns SET undone = 1 WHERE id = (SELECT MAX(id) FROM turns WHERE conversation = ? AND NOT undone)",
+            (conversation,),
+        )
+
+    def rename(self, conversation: str, name: str) -> None:
+        """Give a conversation another id."""
+        self._change("UPDATE turns SET conversation = ? WHERE conversation = ?", (name, conversation))
+
+    def clear(self, before: float) -> int:
+        """Delete the turns that are older than a time; returns how many."""
+        counted: list[int] = []
+
+        def delete(connection: Any) -> None:
+            counted.append(connection.execute("DELETE FROM turns WHERE time < ?", (before,)).rowcount)
+
+        self._file.write(delete)
+        with self._file.use() as connection:
+            connection.execute("VACUUM")  # what was deleted is not left in the file
+        return counted[0]
+
+    def _change(self, statement: str, values: tuple[Any, ...]) -> None:
+        self._file.write(lambda connection: connection.execute(statement, values))
+
+    # -------------------------------------------------------------------------------------------- reading
+
+    def turns(
+        self, *, words: Sequence[str] = (), conversation: str | None = None, model: str | None = None, limit: int = 0
+    ) -> list[LoggedTurn]:
+        """Turns, newest first.
+
+        Args:
+            words: Each must occur in the prompt, the answer or the system prompt.
+            conversation: Only those of one.
+            model: Only those of models with this in their name.
+            limit: At most so many; 0 for all.
+        """
+        statement, values = _SELECT, []
+        for word in words:
+            statement += " AND (prompt || char(10) || answer || char(10) || COALESCE(system, '')) LIKE ? ESCAPE '\\'"
+            values.append(f"%{_escaped(word)}%")
+        if conversation is not None:
+            statement += " AND conversation = ?"
+            values.append(conversation)
+        if model is not None:
+            statement += " AND model LIKE ? ESCAPE '\\'"
+            values.append(f"%{_escaped(model)}%")
+        return self._read(f"{statement} ORDER BY id DESC{f' LIMIT {limit:d}' if limit else ''}", values)
+
+    def turn(self, id: int) -> LoggedTurn | None:
+        """The turn of an id."""
+        return next(iter(self._read(f"{_SELECT} AND id = ?", [id])), None)
+
+    def conversation(self, id: str) -> tuple[list[Message], str | None, str | None]:
+        """The messages of a conversation, its system prompt, and the model of its last turn."""
+        rows = self.turns(conversation=id)[::-1]
+        messages = [message for row in rows for message in load_conversation(row.messages)]
+        return messages, (rows[-1].system if rows else None), (rows[-1].model if rows else None)
+
+    def last_conversation(self) -> str | None:
+        """The id of the conversation of the newest turn."""
+        return next((row.conversation for row in self.turns(limit=1)), None)
+
+    def conversations(self, limit: int = 100) -> list[str]:
+        """Ids, that of the newest turn first."""
+        if not self.exists:
+            return []
+        with self._file.use() as connection:
+            found = connection.execute(
+                "SELECT conversation FROM turns WHERE NOT undone GROUP BY conversation ORDER BY MAX(id) DESC LIMIT ?",
+                (limit,),
+            )
+            return [row[0] for row in found]
+
+    def _read(self, statement: str, values: Sequence[Any]) -> list[LoggedTurn]:
+        if not self.exists:
+            return []  # reading makes no file
+        with self._file.use() as connection:
+            return [LoggedTurn(*row) for row in connection.execute(statement, tuple(values))]
+
+
+def _escaped(word: str) -> str:
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
