@@ -180,6 +180,40 @@ class AnthropicSDK:
                 yield event.delta.text
 
 
+class LiteLLM:
+    name = "litellm"
+
+    def __init__(self, base: str) -> None:
+        import litellm
+
+        litellm.suppress_debug_info = True
+        self.litellm = litellm
+        self.options: dict[str, Any] = {"api_key": KEY, "api_base": f"{base}/v1", "num_retries": 0}
+
+    def _body(self, order: str, earlier: int = 0, *, stream: bool = False) -> dict[str, Any]:
+        return {**body(order, earlier, stream=stream), "model": "openai/gpt-4o-mini", **self.options}
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def call(self, order: str, earlier: int = 0) -> str:
+        return self.litellm.completion(**self._body(order, earlier)).choices[0].message.content
+
+    def stream(self, order: str) -> Iterator[str]:
+        for chunk in self.litellm.completion(**self._body(order, stream=True)):
+            if chunk.choices and chunk.choices[0].delta.content:
+                yield chunk.choices[0].delta.content
+
+    async def acall(self, order: str) -> str:
+        return (await self.litellm.acompletion(**self._body(order))).choices[0].message.content
+
+    async def astream(self, order: str) -> AsyncIterator[str]:
+        async for chunk in await self.litellm.acompletion(**self._body(order, stream=True)):
+            if chunk.choices and chunk.choices[0].delta.content:
+                yield chunk.choices[0].delta.content
+
+
 def contenders() -> list[Any]:
     """The bare libraries first, then this one, then the peers that are installed."""
     return [
@@ -188,4 +222,5 @@ def contenders() -> list[Any]:
         ProviderKit,
         *([OpenAISDK] if find_spec("openai") else []),
         *([AnthropicSDK] if find_spec("anthropic") else []),
+        *([LiteLLM] if find_spec("litellm") else []),
     ]

@@ -11,7 +11,7 @@ from sphinx.addnodes import pending_xref
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).resolve().parent)]
 
 from provider_kit import __version__
 from provider_kit.error_guide import guide
@@ -21,7 +21,7 @@ author = "The provider_kit authors"
 copyright = author
 version = release = __version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "provider_pages", "llms_texts"]
 exclude_patterns = ["_build"]
 root_doc = "index"
 default_role = None
@@ -31,6 +31,11 @@ html_title = f"provider_kit {release}"
 smartquotes = False  # options of commands keep their two hyphens
 html_show_sphinx = False
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
+# What is copied is what is typed: no prompt, no output.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 # The pages need no network, neither to be built nor to be read.
 html_theme_options = {"source_view_link": ""}
 

@@ -15,7 +15,7 @@ from provider_kit.client.client import Client
 from provider_kit.config.configuration import Configuration
 from provider_kit.errors import MissingAPIKeyError
 from provider_kit.model.models import Model
-from provider_kit.providers.registry import find_provider, provider_names
+from provider_kit.providers.registry import find_provider, is_known, provider_names
 
 __all__ = ["run_models", "run_providers"]
 
@@ -24,7 +24,7 @@ def run_models(provider: str | None, base_url: str | None, search: str | None, r
     """Print the models of a provider; the list is cached for an hour."""
     with open_client(provider, os.environ, base_url=base_url) as client:
         models = _models_of(client, refresh)
-        words = (search or "").lower().split()
+        words = f"{search or ''} {_beginning(provider, client)}".lower().split()
         shown = [model for model in models if all(word in f"{model.id} {model.name or ''}".lower() for word in words)]
         if as_json:
             empty: tuple[Any, ...] = (None, (), {}, "")
@@ -35,6 +35,14 @@ def run_models(provider: str | None, base_url: str | None, search: str | None, r
         print_table(["Model", "Context", "US dollars per million tokens"], table, [50, 18, 0])
         if not shown and words:
             say(f"None of the {len(models)} models has {' and '.join(words)} in its name.", err=True)
+
+
+def _beginning(asked: str | None, client: Client) -> str:
+    """The model in what was asked for, which may be the beginning of several names: ``openai/gpt-5``, ``gpt-5``."""
+    if not asked or "://" in asked:
+        return ""
+    name, _, model = asked.partition("/")
+    return model if model or name == client.provider or is_known(name) else name
 
 
 def _models_of(client: Client, refresh: bool) -> list[Model]:

@@ -82,11 +82,16 @@ def fill(schema: dict[str, Any], text: str) -> Any:
     return _Filler(schema, text).value(schema, 0)
 
 
+#: Words with a capital within a sentence; and a name that begins one: "Bob is 7".
+_NAMES = re.compile(r"(?<!^)(?<![.?!] )\b[A-Z][\w-]+")
+_SUBJECT = re.compile(r"(?:^|[.?!] )(?!There|That|This|It|He|She|What|Who|The|Here)([A-Z][\w-]+)(?=,| (?:is|was|has)\b)")
+
+
 class _Filler:
     def __init__(self, root: dict[str, Any], text: str) -> None:
         self._root = root
         self._numbers = [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?", text)]
-        self._names = re.findall(r"(?<!^)(?<![.?!] )\b[A-Z][\w-]+", text) or [text.rstrip("?!. ").rpartition(" ")[2]]
+        self._names = _NAMES.findall(text) or _SUBJECT.findall(text) or [text.rstrip("?!. ").rpartition(" ")[2]]
         self._text = text
 
     def value(self, schema: dict[str, Any], depth: int, name: str = "") -> Any:
