@@ -39,7 +39,9 @@ def main() -> None:
             "import requests": "import requests",
             "import aiohttp": "import aiohttp",
         }
-        actions |= {f"import {name}": f"import {name}" for name in ("openai", "anthropic", "litellm") if find_spec(name)}
+        actions |= {
+            f"import {name}": f"import {name}" for name in ("openai", "anthropic", "litellm") if find_spec(name)
+        }
         print(f"{'':40} {'ms':>8} {'modules':>8} {'MB':>8}")
         for name, action in actions.items():
             milliseconds, modules, megabytes = measure(action)

@@ -72,7 +72,9 @@ class ProviderFacts(SphinxDirective):
         models = models_of(name)
         if models:
             lines += ["", "Models of the bundled catalog, with US dollars for a million tokens:", ""]
-            lines += table(("Model", "Window", "Input", "Output"), [model_row(model) for model in models], "46 20 17 17")
+            lines += table(
+                ("Model", "Window", "Input", "Output"), [model_row(model) for model in models], "46 20 17 17"
+            )
         lines += errors(provider)
         self.content = StringList(lines, source=f"provider_kit/providers/{name}")
         return self.parse_content_to_nodes(allow_section_headings=True)

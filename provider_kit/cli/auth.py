@@ -83,7 +83,7 @@ def _config(
     known = config.auth_url or config.device_url or config.issuer
     if not known:
         with_presets = [name for name in provider_names() if find_provider(name).oauth is not None]
-        near = did_you_mean(provider, [*with_presets, *_names_of_file()])
+        near = did_you_mean(provider, [*provider_names(), *_names_of_file()])
         raise AuthError(
             f"No OAuth login is known for {provider}.",
             code="invalid_config",

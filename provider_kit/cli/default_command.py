@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from provider_kit.model.did_you_mean import did_you_mean
+from provider_kit.wire.redaction import redact
 
 __all__ = ["quoted_line", "with_command"]
 
@@ -25,8 +26,8 @@ def with_command(arguments: list[str], commands: Sequence[str], chat_options: Se
         chat_options: The options of ``chat``.
 
     Raises:
-        UsageError: The first word is no command, and may be a misspelt one, or the beginning of a prompt without
-            quotes.
+        UsageError: The first word is no command, and may be a misspelt one, the beginning of a prompt without quotes,
+            or a key.
     """
     at = 0
     while at < len(arguments) and arguments[at].partition("=")[0] in _OF_GROUP:
@@ -41,6 +42,8 @@ def with_command(arguments: list[str], commands: Sequence[str], chat_options: Se
         return with_chat if known else arguments
     if any(char.isspace() for char in first):
         return with_chat
+    if redact(first) != first:
+        raise click.UsageError("This looks like an API key, and is not sent. Store it with: provider-kit keys set NAME")
     near = did_you_mean(first.lower(), commands)
     words = _words_before_options(rest)
     if near and not words:

@@ -36,7 +36,7 @@ _TYPES |= {
     for other in others.split()
 }
 _ITEM = re.compile(r"(?P<name>[A-Za-z_]\w*)(?:\s+(?P<type>[A-Za-z]+))?(?:\s*:\s*(?P<about>\S.*))?", re.DOTALL)
-_EXAMPLE = "--schema 'name, age int, bio: two sentences', a file, or '{\"type\": \"object\", …}'"
+_EXAMPLE = "--schema 'name, age int, bio: two sentences', --schema '{\"type\": \"object\", …}', or a file"
 
 
 def read_schema(given: str) -> dict[str, Any]:

@@ -125,7 +125,8 @@ class Client(AssembledClient):
             looks for one in its own environment.
         defaults: Keyword arguments for every call, e.g. ``{"temperature": 0}``.
         options: Options of this provider alone: ``{"use_responses_api": True}``, ``{"project_id": "…"}``.
-        unknown: None: an unknown argument is refused, with the one that may be meant.
+        unknown: Options of this provider may stand here, too, though type checkers do not know them; anything else is
+            refused, with the argument that may be meant.
 
     Raises:
         UnknownProviderError: ``target`` names no known provider.

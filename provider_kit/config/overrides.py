@@ -7,7 +7,7 @@ from typing import Any
 
 from provider_kit.auth.keys.pool import KeyPool
 from provider_kit.config.entries import ProviderEntry
-from provider_kit.engine.client_arguments import check_known, options_of
+from provider_kit.engine.client_arguments import options_of, own_options
 from provider_kit.model.config import CONFIG_FIELDS, CircuitBreakerConfig
 from provider_kit.providers.registry import find_provider
 
@@ -38,7 +38,7 @@ def override(
     given = {name: value for name, value in changes.items() if value is not None}
     kind = str(entry.settings["type"])
     known = tuple(known)
-    check_known(kind, [name for name in given if name not in known], known)
+    own_options(kind, {name: value for name, value in given.items() if name not in known}, known)
     given |= options_of(given.pop("options", None))
     keys = given.get("api_keys")
     if isinstance(keys, Mapping):

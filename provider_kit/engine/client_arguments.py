@@ -20,11 +20,11 @@ __all__ = [
     "CALL_DEFAULTS",
     "check_defaults",
     "check_flag",
-    "check_known",
     "check_parts",
     "configure",
     "instead_of",
     "options_of",
+    "own_options",
     "resolve",
 ]
 
@@ -59,18 +59,19 @@ def resolve(target: str | None, model: str | None, base_url: str | None) -> tupl
     return provider, named or model
 
 
-def check_known(provider_name: str, unknown: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse unknown arguments of a client.
+def own_options(provider_name: str, unknown: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """What was given beside ``options``: the provider's own options are taken as keywords, too.
+
+    Type checkers know ``options={…}`` alone, since what a provider takes depends on a text.
 
     Raises:
-        ConfigError: There is one; the hint says what may be meant.
+        ConfigError: One is none of the provider's options; the hint says what may be meant.
     """
+    names = find_provider(provider_name).option_names if unknown else ()
     for name in unknown:
-        if name in find_provider(provider_name).option_names:
-            hint: str | None = f"It is an option of {provider_name}: Client('…', options={{{name!r}: …}})."
-        else:
-            hint = instead_of(name, known)
-        raise ConfigError(f"Unknown argument {name!r}.", hint=hint)
+        if name not in names:
+            raise ConfigError(f"Unknown argument {name!r}.", hint=instead_of(name, {*known, *names}))
+    return {name: value for name, value in unknown.items() if value is not None}
 
 
 def options_of(given: Any) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def options_of(given: Any) -> dict[str, Any]:
 
 def instead_of(name: str, known: Iterable[str]) -> str | None:
     """What to write instead of an argument that clients and routers do not take."""
-    known = set(known) - {"self", "unknown"}
+    known = set(known) - {"self", "unknown", "return", "options"}
     meant = instead_of_argument(name, known)
     if meant:
         return meant
@@ -138,14 +139,14 @@ def check_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def configure(
-    target: Any, given: Mapping[str, Any], unknown: Iterable[str], usual: Mapping[str, Any]
+    target: Any, given: Mapping[str, Any], unknown: Mapping[str, Any], usual: Mapping[str, Any]
 ) -> tuple[ProviderConfig, Any]:
     """The configuration of a client, and the keys it was given separately.
 
     Args:
         target: Its first argument.
         given: Its other arguments, by name.
-        unknown: Names of further arguments, which do not exist.
+        unknown: Further arguments: options of its provider, or mistakes.
         usual: Defaults of the other arguments.
 
     Raises:
@@ -156,8 +157,8 @@ def configure(
     api_keys = () if given["api_keys"] is None else given["api_keys"]
     if isinstance(target, ProviderConfig):
         beside = [name for name, value in settings.items() if value is not usual[name] and not _says_nothing(value)]
-        check_known(target.type, unknown, given)
-        if beside or (api_keys and not isinstance(api_keys, KeyPool)):
+        own = own_options(target.type, unknown, given)
+        if beside or own or (api_keys and not isinstance(api_keys, KeyPool)):
             # It is complete; further arguments would be ignored.
             raise ConfigError(
                 "A ProviderConfig and further arguments were given.",
@@ -168,11 +169,11 @@ def configure(
         provider_name, settings["default_model"] = resolve(target, given["model"], given["base_url"])
         if given["base_url"] is None and target is not None and "://" in target:
             settings["base_url"] = target
-        check_known(provider_name, unknown, given)
+        own = own_options(provider_name, unknown, given)
         for name in ("headers", "http", "api_keys", "model_overrides"):
             if settings.get(name, ()) is None:
                 del settings[name]
-        settings["options"] = options_of(settings.get("options"))
+        settings["options"] = options_of(settings.get("options")) | own
         config = ProviderConfig(type=provider_name, **settings)
     plain = not isinstance(api_keys, (KeyPool, Mapping)) and not callable(api_keys)
     if plain and not api_keys and given["api_keys"] is not None:

@@ -31,6 +31,8 @@ _CALLS = "Functions are tools=[function]; client.run(…) calls them."
 _CHOICE = "Which tool is called is tool_choice='auto', 'required', 'none' or a tool's name."
 _STREAM = "Call client.stream(…), or client.astream(…) in asyncio, to read an answer while it is written."
 _CLIENT_URL = "The address is an argument of the client: Client(base_url='http://…/v1', model='…')."
+#: What others call the key.
+_KEYS = ("key", "apikey", "api_key", "openai_api_key", "anthropic_api_key", "google_api_key")
 _KEY = "A key is an argument of the client: Client('…', api_key=…), or client.with_options(api_key=…) for one user."
 _RETRIES = "Attempts after the first one are max_retries= of the client; for typed answers validation_retries=."
 _SECONDS = "Seconds are timeout=, for each attempt, and total_timeout=, for all of it."
@@ -161,11 +163,7 @@ ARGUMENTS: Mapping[str, str] = {
     "caching": "Answers are kept with response_cache=True of the client.",
     "drop_params": "What a model does not accept is left out and reported; on_unsupported='drop' is silent.",
     # who is asked, and how
-    "key": _KEY,
-    "apikey": _KEY,
-    "openai_api_key": _KEY,
-    "anthropic_api_key": _KEY,
-    "google_api_key": _KEY,
+    **dict.fromkeys(_KEYS, _KEY),
     "access_token": "A bearer token is client.with_options(token='…').",
     "endpoint": _CLIENT_URL,
     "api_base": _CLIENT_URL,
@@ -392,6 +390,8 @@ def instead_of_argument(name: str, known: Iterable[str] = ()) -> str:
     ours = snake_case(name)
     if ours != name and ours in known:
         return f"It is called {ours} here."
+    if ours in _KEYS and "api_key" in known:
+        return "It is called 'api_key' here."
     return ARGUMENTS.get(ours, "")
 
 

@@ -203,7 +203,7 @@ def _meant(text: str, prefix: str, names: list[str]) -> str:
         makers = [find_provider(name) for name in ("openai", "anthropic", "gemini", "xai", "mistral", "deepseek")]
         models = similar_models(text, [f"{one.name}/{one.default_model}" for one in makers])
         if models:
-            return f"Did you mean {' or '.join(map(repr, models))}? A model is written provider/model."
-    elif near:
-        return f"{near}Models are written provider/model."
+            meant = " or ".join(map(repr, models))
+            start = f"{near}Or the model " if near and text != prefix and prefix.isalpha() else "Did you mean "
+            return f"{start}{meant}? A model is written provider/model. Providers: {', '.join(names)}."
     return f"{near}Write it as provider/model, e.g. 'openai/gpt-5-mini'. Providers: {', '.join(names)}."

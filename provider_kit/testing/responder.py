@@ -84,7 +84,9 @@ def fill(schema: dict[str, Any], text: str) -> Any:
 
 #: Words with a capital within a sentence; and a name that begins one: "Bob is 7".
 _NAMES = re.compile(r"(?<!^)(?<![.?!] )\b[A-Z][\w-]+")
-_SUBJECT = re.compile(r"(?:^|[.?!] )(?!There|That|This|It|He|She|What|Who|The|Here)([A-Z][\w-]+)(?=,| (?:is|was|has)\b)")
+_SUBJECT = re.compile(
+    r"(?:^|[.?!] )(?!There|That|This|It|He|She|What|Who|The|Here)([A-Z][\w-]+)(?=,| (?:is|was|has)\b)"
+)
 
 
 class _Filler:

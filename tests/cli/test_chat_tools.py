@@ -51,7 +51,12 @@ def test_nobody_to_ask_is_an_error_before_anything_is_sent(run):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("def f(:", "line 1"), ("1 / 0", "ZeroDivisionError"), ("x = 1", "no public functions"), ("import nomodule_x", "nomodule_x")],
+    [
+        ("def f(:", "line 1"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("x = 1", "no public functions"),
+        ("import nomodule_x", "nomodule_x"),
+    ],
 )
 def test_a_file_that_cannot_be_used(run, tools, text, words):
     """With the line of it, and without a traceback."""

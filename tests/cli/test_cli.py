@@ -183,7 +183,7 @@ def test_a_mistake_is_told_in_one_line_with_a_hint(run, arguments, environment, 
         (("chat", "Hi", "--max-tokens", "0"), "--max-tokens"),
         (("chat", "Hi", "--timeout", "0"), "--timeout"),
         (("chat", "Hi", "--nonsense"), "No such option"),
-        (("nonsense",), "No such command"),
+        (("chatt",), "There is no command"),
     ],
 )
 def test_a_wrong_command_line_is_told(run, arguments, words):

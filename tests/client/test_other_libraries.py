@@ -99,7 +99,7 @@ MISTAKES = [
 def test_a_mistake_in_a_program_is_answered_with_the_word_that_helps(target, code, words):
     """In the error itself, or in the hint below the traceback."""
     space = {"x": target}
-    exec(f"async def main():\n    {code}", space)  # noqa: S102  # the table above
+    exec(f"async def main():\n    {code}", space)  # the table above
     with pytest.raises((InvalidRequestError, ConfigError, AttributeError, TypeError)) as caught:
         asyncio.run(space["main"]())
     told = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
@@ -130,7 +130,7 @@ def test_a_mistake_at_the_constructor_is_answered(code, words):
     import provider_kit
 
     with pytest.raises((ConfigError, AttributeError)) as caught:
-        eval(code, {"Client": Client, "Router": Router, "provider_kit": provider_kit})  # noqa: S307  # the table above
+        eval(code, {"Client": Client, "Router": Router, "provider_kit": provider_kit})  # the table above
     assert words in "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
 
 

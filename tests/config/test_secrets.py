@@ -371,6 +371,7 @@ def test_all_calls_under_way_meet_a_rotation(tmp_path, monkeypatch):
                 assert len(asked) - before == 1
 
 
+@pytest.mark.filterwarnings("ignore::provider_kit.BlockingCallWarning")
 def test_a_call_does_not_wait_for_a_keeper_beyond_its_time(world, tmp_path, monkeypatch):
     """It ends with the refusal."""
     monkeypatch.setattr(secret_reference, "_BELIEVED", 0.0)

@@ -83,7 +83,9 @@ def test_cached_tokens_audio_and_tiers_have_their_prices(call):
     assert call.chat(make(cached), "Hi").cost == Decimal("0.0025")
     flex = answer(model="gpt-6-sol")
     flex["json"]["service_tier"] = "flex"
-    assert call.chat(make(flex, target="openai/gpt-6-sol", options={"use_responses_api": False}), "Hi").cost == Decimal("0.0015")
+    assert call.chat(make(flex, target="openai/gpt-6-sol", options={"use_responses_api": False}), "Hi").cost == Decimal(
+        "0.0015"
+    )
     written = {
         "json": {
             "type": "message",

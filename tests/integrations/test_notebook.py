@@ -28,7 +28,9 @@ def outputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kernel")
     spec = folder / "kernels" / "here"
     spec.mkdir(parents=True)
-    argv = f'["{sys.executable}", "-W", "error::ResourceWarning", "-m", "ipykernel_launcher", "-f", "{{connection_file}}"]'
+    argv = (
+        f'["{sys.executable}", "-W", "error::ResourceWarning", "-m", "ipykernel_launcher", "-f", "{{connection_file}}"]'
+    )
     (spec / "kernel.json").write_text(f'{{"argv": {argv}, "display_name": "here", "language": "python"}}')
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(folder))

@@ -150,7 +150,7 @@ def test_what_is_no_name_is_refused(world, name):
 def test_another_provider_has_no_such_models():
     """And says how it is done."""
     with pytest.raises(NotSupportedError, match="no Ollama server"):
-        _ = Client("openai/gpt-4o", api_key="sk-test-0123456789").ollama
+        Client("openai/gpt-4o", api_key="sk-test-0123456789").ollama.ps()
 
 
 def test_options_go_with_each_request(call):

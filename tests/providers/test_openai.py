@@ -227,7 +227,7 @@ def test_a_404_of_an_imitator_points_to_the_other_api(exchange):
             "openai/gpt-6-luna", "Hi", answer={"status": 404, "json": {"error": {"message": "m"}}},
             client={"base_url": "https://proxy.test/v1"},
         )  # fmt: skip
-    assert "use_responses_api=False" in caught.value.hint
+    assert "options={'use_responses_api': False}" in caught.value.hint
 
 
 def test_the_smaller_calls_have_their_addresses(exchange):

@@ -710,6 +710,7 @@ def test_a_slow_refresh_holds_nobody_beyond_his_deadline_and_loses_nothing(world
         assert (server.reuses, server.live_logins) == (0, 1)
 
 
+@pytest.mark.filterwarnings("ignore::provider_kit.BlockingCallWarning")
 def test_a_blocking_call_in_the_way_of_its_own_loop_is_told(server):
     """Instead of holding up the loop for a minute."""
     authenticator = logged_in_blocking(server)
