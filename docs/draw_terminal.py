@@ -1,8 +1,9 @@
-"""Draw ``docs/terminal.svg``: a session at a terminal, as it is. Run it again after what the command prints has changed.
+"""Draw ``docs/terminal.svg``: a session at a terminal, as it is. Run it again when the command prints something else.
 
-The commands run in a pseudoterminal, with the demo provider and an empty home; rich turns what they print into a picture.
+The commands run in a pseudoterminal, with the demo provider and an empty home; rich draws what they print.
 """
 
+import io
 import os
 import pty
 import re
@@ -34,7 +35,9 @@ PAGE = """\
 {styles}
 </style>
 <defs>
-<clipPath id="{unique_id}-clip-terminal"><rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/></clipPath>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/>
+</clipPath>
 {lines}
 </defs>
 <rect fill="#1b1f24" x="0" y="0" width="{width}" height="{height}" rx="8"/>
@@ -104,7 +107,7 @@ def session():
 
 
 def main():
-    console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"), force_terminal=True, color_system="truecolor")
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     for command, text in session():
         console.print(Text.assemble(("$ ", "bold green"), (command, "bold white")))
         console.print(Text.from_ansi(text))

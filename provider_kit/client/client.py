@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from provider_kit.policies.response_cache import ResponseCache
     from provider_kit.policies.retry import RetryPolicy
     from provider_kit.stores.base import SharedStore
-    from provider_kit.tools.options import RunOptions
+    from provider_kit.tools.options import RunOptions, run_keywords
     from provider_kit.transports.base import Transport
 
 __all__ = ["Client"]
@@ -402,6 +402,8 @@ class Client(AssembledClient):
             >>> client.with_options(system="Be brief.", timeout=5).chat("Hello").text
             'Hello'
         """
+        if TYPE_CHECKING:
+            lambda: run_keywords(**options)
         from provider_kit.engine.assembly import engine_for_other_keys, with_other_keys
         from provider_kit.engine.client_arguments import check_defaults
 

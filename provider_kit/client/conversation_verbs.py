@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from provider_kit.errors import ProviderKitError
     from provider_kit.model.call_options import chat_keywords, output_keywords
     from provider_kit.structured.verbs import Asking
-    from provider_kit.tools.options import RunOptions
+    from provider_kit.tools.options import RunOptions, run_keywords
 
 __all__ = ["ConversationVerbs"]
 
@@ -72,6 +72,8 @@ class ConversationVerbs:
             >>> talk.say("What is 2 + 3?").text
             '2 + 3 = 5'
         """
+        if TYPE_CHECKING:
+            lambda: run_keywords(**options)
         from provider_kit.conversations.conversation import Conversation
         from provider_kit.conversations.document import ConversationState
         from provider_kit.conversations.turns import Core

@@ -19,6 +19,7 @@ from provider_kit.transports.drive import run_to_completion
 if TYPE_CHECKING:
     from provider_kit.catalog.directory import ModelDirectory
     from provider_kit.engine.call import Call
+    from provider_kit.model.call_options import chat_keywords
     from provider_kit.model.chat import ChatRequest
     from provider_kit.transports.base import Transport
 
@@ -132,10 +133,14 @@ class ModelVerbs:
         Raises:
             NotSupportedError: The provider does not count tokens; :meth:`estimate_tokens` estimates them.
         """
+        if TYPE_CHECKING:
+            lambda: chat_keywords(**options)
         return run_to_completion(self._ask(self._chat_call("count_tokens", self._blocking(), messages, options)))  # type: ignore[no-any-return]  # a count's
 
     async def acount_tokens(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> int:
         """As :meth:`count_tokens`."""
+        if TYPE_CHECKING:
+            lambda: chat_keywords(**options)
         return await self._ask(self._chat_call("count_tokens", self._asyncio(), messages, options))  # type: ignore[no-any-return]  # a count's
 
     def estimate_tokens(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> TokenEstimate:
@@ -146,6 +151,8 @@ class ModelVerbs:
         Raises:
             InvalidRequestError: The arguments are wrong.
         """
+        if TYPE_CHECKING:
+            lambda: chat_keywords(**options)
         request = self._request_of(messages, options)
         return estimate_input(request, self._directory, self._dialect_name(request.model))
 
@@ -157,6 +164,8 @@ class ModelVerbs:
         Raises:
             InvalidRequestError: The arguments are wrong.
         """
+        if TYPE_CHECKING:
+            lambda: chat_keywords(**options)
         request = self._request_of(messages, options)
         return estimate_cost(request, self._directory, self._dialect_name(request.model))
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from provider_kit.engine.call import Call
     from provider_kit.engine.events import Sink
     from provider_kit.engine.handler import Middleware
-    from provider_kit.model.call_options import ChatOptions
+    from provider_kit.model.call_options import ChatOptions, chat_keywords
     from provider_kit.model.config import APIKey
     from provider_kit.model.estimates import CostEstimate, TokenEstimate
     from provider_kit.model.inputs import Messages
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from provider_kit.routing.router_handler import RouterHandler
     from provider_kit.routing.targets import RouteTarget
     from provider_kit.stores.base import SharedStore
-    from provider_kit.tools.options import RunOptions
+    from provider_kit.tools.options import RunOptions, run_keywords
     from provider_kit.transports.base import Transport
 
 __all__ = ["Router"]
@@ -272,6 +272,8 @@ class Router(Verbs):
         Raises:
             InvalidRequestError: The arguments are wrong, or no target serves the model.
         """
+        if TYPE_CHECKING:
+            lambda: chat_keywords(**options)
         from provider_kit.routing.explain import explain
 
         return explain(self._router, self._chat_call("chat", self._blocking(), messages, options))
@@ -335,6 +337,8 @@ class Router(Verbs):
         Raises:
             InvalidRequestError: The arguments are wrong.
         """
+        if TYPE_CHECKING:
+            lambda: chat_keywords(**options)
         return super().estimate_tokens(messages, **self._of_first(options))
 
     def estimate_cost(self, messages: Messages | None = None, **options: Unpack[ChatOptions]) -> CostEstimate:
@@ -343,6 +347,8 @@ class Router(Verbs):
         Raises:
             InvalidRequestError: The arguments are wrong.
         """
+        if TYPE_CHECKING:
+            lambda: chat_keywords(**options)
         return super().estimate_cost(messages, **self._of_first(options))
 
     def _of_first(self, options: Any) -> Any:
@@ -371,6 +377,8 @@ class Router(Verbs):
             ConfigError: Credentials are given for targets of several providers; or an option is not an argument of
                 calls.
         """
+        if TYPE_CHECKING:
+            lambda: run_keywords(**options)
         from provider_kit.engine.arguments import check_times
         from provider_kit.engine.client_arguments import check_defaults
 

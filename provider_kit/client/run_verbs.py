@@ -125,6 +125,8 @@ class RunVerbs:
         self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
     ) -> RunResult[Any]:
         """As :meth:`run`; asynchronous functions run in this event loop, others in threads."""
+        if TYPE_CHECKING:
+            lambda: run_keywords(**options)
         return await self._run(True, messages, output_type, options).to_end()
 
     @overload
@@ -225,4 +227,6 @@ class RunVerbs:
         self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
     ) -> RunResult[Any]:
         """As :meth:`step`."""
+        if TYPE_CHECKING:
+            lambda: run_keywords(**options)
         return await self._run(True, messages, output_type, options).one_step()

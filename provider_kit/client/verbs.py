@@ -130,6 +130,8 @@ class Verbs(Observed, RunVerbs, ConversationVerbs, ModelVerbs, HealthVerbs, Sync
         self, messages: Messages | None = None, *, output_type: Any = None, **options: Any
     ) -> ChatResponse[Any]:
         """Send a conversation, and await the whole answer. Arguments, result and errors as :meth:`chat`."""
+        if TYPE_CHECKING:
+            lambda: output_keywords(**options)
         if output_type is not None:
             return await self._ask_typed(self._asking(True), messages, output_type, options)
         runtime = self._transports.asyncio or self._transports.make_asyncio()

@@ -208,6 +208,8 @@ class Conversation(Deciding):
 
     async def asay(self, message: Messages | None = None, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """As :meth:`say`."""
+        if TYPE_CHECKING:
+            lambda: run_keywords(**options)
         return await self._turn(True, message, output_type, options).to_end()
 
     @overload
@@ -293,6 +295,8 @@ class Conversation(Deciding):
 
     async def aresume(self, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """As :meth:`resume`."""
+        if TYPE_CHECKING:
+            lambda: run_keywords(**options)
         return await self._turn(True, None, output_type, options).to_end()
 
     @overload
@@ -329,6 +333,8 @@ class Conversation(Deciding):
 
     async def aretry(self, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """As :meth:`retry`."""
+        if TYPE_CHECKING:
+            lambda: run_keywords(**options)
         return await self._again(True, True, None, output_type, options).to_end()
 
     # -------------------------------------------------------------------------------------------- history
@@ -410,6 +416,8 @@ class Conversation(Deciding):
 
     async def aedit(self, text: str, /, *, output_type: Any = None, **options: Any) -> RunResult[Any]:
         """Change the last question, and ask again."""
+        if TYPE_CHECKING:
+            lambda: run_keywords(**options)
         return await self._again(True, False, text, output_type, options).to_end()
 
     def switch(self, branch: int) -> None:
