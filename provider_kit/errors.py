@@ -73,6 +73,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from provider_kit.short_traceback import short_lines, use_short_tracebacks
 
 if TYPE_CHECKING:
+    # What errors carry is made above them; only type checkers follow this.
     from provider_kit.config.problems import Problem
     from provider_kit.model.attempts import Attempt
     from provider_kit.model.chat import ChatResponse, OutputAttempt

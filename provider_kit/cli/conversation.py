@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from provider_kit.cli.answer_output import tell_rest
-from provider_kit.cli.chat import ChatSettings
+from provider_kit.cli.chat_settings import ChatSettings
 from provider_kit.cli.chat_tools import Approvals
 from provider_kit.cli.conversation_state import TerminalConversation
 from provider_kit.cli.hints import at_the_command

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import define, field
 
 from provider_kit.cli.call_log import CallLog, is_logging
-from provider_kit.cli.chat import ChatSettings, log_turn, start_of
+from provider_kit.cli.chat_settings import ChatSettings, log_turn, start_of
 from provider_kit.cli.chat_tools import Approvals
 from provider_kit.cli.target import target_name
 from provider_kit.client.client import Client

@@ -11,7 +11,7 @@ from provider_kit.cli.user_settings import read_template, template_names, templa
 from provider_kit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from provider_kit.cli.chat import ChatSettings
+    from provider_kit.cli.chat_settings import ChatSettings
 
 __all__ = [
     "fill_template",

@@ -31,6 +31,7 @@ def run_usage(by: str, since: str, until: str | None, file: str | None, as_json:
     """Print what was used."""
     if as_json and as_csv:
         raise click.UsageError("Choose --json or --csv.")
+    begin, end = _moment(since), None if until is None else _moment(until)
     path = os.path.expanduser(file) if file else default_history_path()
     if not os.path.exists(path):
         raise ConfigError(
@@ -38,7 +39,6 @@ def run_usage(by: str, since: str, until: str | None, file: str | None, as_json:
             hint="Programs write it that give a UsageLedger to their clients as a plugin; --file names another one.",
         )
     ledger = UsageLedger(path)
-    begin, end = _moment(since), None if until is None else _moment(until)
     try:
         sums = ledger.sums(by, since=begin, until=end)
         total = ledger.total(since=begin, until=end)

@@ -17,8 +17,8 @@ _FENCE = re.compile(r"( {0,3})(```+(?=[^`]*$)|~~~+)")
 #: A code span that Markdown cannot take for something else: in one line, and in one cell of a table.
 _SPAN = re.compile(r"(?<![\\`])(`+)(?!`)[^|]*?(?<!`)\1(?!`)")
 #: A target of a link that is neither a web page nor a part of this one.
-_OTHER_LINK = re.compile(r"\]\((?=\s*<?(?!https?:|mailto:)[A-Za-z][A-Za-z0-9+.-]*:)")
-_OTHER_TARGET = re.compile(r"^(\s{0,3})\[(?=[^\]]*\]:\s*<?(?!https?:|mailto:)[A-Za-z][A-Za-z0-9+.-]*:)")
+_OTHER_LINK = re.compile(r"\]\((?=\s*(?:&lt;)?(?!https?:|mailto:)[A-Za-z][A-Za-z0-9+.-]*:)")
+_OTHER_TARGET = re.compile(r"^(\s{0,3})\[(?=[^\]]*\]:\s*(?:&lt;)?(?!https?:|mailto:)[A-Za-z][A-Za-z0-9+.-]*:)")
 #: Commands of TeX that make links, or set attributes of elements.
 _ACTIVE_TEX = re.compile(r"\\(?=(?:href|class|cssId|style|require|url)\b)")
 

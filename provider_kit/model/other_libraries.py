@@ -21,20 +21,20 @@ __all__ = [
     "snake_case",
 ]
 
-_TYPED = "Pass the type of the answer: output_type=Person; the value is reply.parsed."
+_TYPED = "It is called output_type here: output_type=Person; the value is reply.parsed."
 _SYSTEM = "The system prompt is system='…'."
 _MESSAGES = "The conversation is the first argument: a text, a message, or a list of messages."
 _FILES = "Pictures, documents and sound are files=['photo.png']: paths, bytes, URLs or open files."
 _REASONING = "Reasoning is reasoning='high': an effort from none to max, or a number of tokens."
 _SETTINGS = "Pass each setting by its own name: temperature=0.2, max_tokens=500."
-_CALLS = "Functions are tools=[function]; client.run(…) calls them."
+_CALLS = "It is called tools here: tools=[function]; client.run(…) calls them."
 _CHOICE = "Which tool is called is tool_choice='auto', 'required', 'none' or a tool's name."
 _STREAM = "Call client.stream(…), or client.astream(…) in asyncio, to read an answer while it is written."
 _CLIENT_URL = "The address is an argument of the client: Client(base_url='http://…/v1', model='…')."
 #: What others call the key.
 _KEYS = ("key", "apikey", "api_key", "openai_api_key", "anthropic_api_key", "google_api_key")
 _KEY = "A key is an argument of the client: Client('…', api_key=…), or client.with_options(api_key=…) for one user."
-_RETRIES = "Attempts after the first one are max_retries= of the client; for typed answers validation_retries=."
+_RETRIES = "Attempts after the first one: Client('…', max_retries=…); of typed answers validation_retries=."
 _SECONDS = "Seconds are timeout=, for each attempt, and total_timeout=, for all of it."
 _ROUTER = "Several providers are a router: Router(['openai/gpt-5-mini', 'anthropic/claude-haiku-4-5']).chat(…)."
 _STORED = "A conversation that is kept has an id: client.conversation('ada').say('…')."
@@ -391,7 +391,7 @@ def instead_of_argument(name: str, known: Iterable[str] = ()) -> str:
     if ours != name and ours in known:
         return f"It is called {ours} here."
     if ours in _KEYS and "api_key" in known:
-        return "It is called 'api_key' here."
+        return "It is called 'api_key' here: Client('…', api_key=…)."
     return ARGUMENTS.get(ours, "")
 
 

@@ -83,12 +83,14 @@ def test_headers_are_replaced_and_not_doubled(app):
 
 
 @pytest.mark.parametrize(
-    "config", [Client("demo/echo"), {"a": Client("demo/echo")}, {"a": {"type": "demo", "model": "echo"}}]
+    "config",
+    [lambda: Client("demo/echo"), lambda: {"a": Client("demo/echo")}, lambda: {"a": {"type": "demo", "model": "echo"}}],
+    ids=["one", "several", "settings"],
 )
 def test_clients_may_be_given(config):
     """One, several, or their settings."""
     app = flask.Flask(__name__)
-    kit = ProviderKit(app, config)
+    kit = ProviderKit(app, config())
     with app.app_context():
         assert current_client.chat("Hello").text == "Hello"
         kit.clients.close()

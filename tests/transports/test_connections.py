@@ -409,6 +409,7 @@ def test_closing_twice_is_closing_once_and_the_client_goes_on(serve, wire, world
     world.run(scenario())
 
 
+@pytest.mark.filterwarnings("ignore::provider_kit.BlockingCallWarning")
 def test_a_client_is_a_context(serve, wire):
     """Both kinds of ``with`` close what was opened."""
     server = serve(wire.whole())

@@ -267,6 +267,7 @@ def test_many_threads_share_a_client(serve, talk, client):
     assert server.wait(server.idle)
 
 
+@pytest.mark.filterwarnings("ignore::provider_kit.BlockingCallWarning")
 def test_both_worlds_at_once(serve, talk, client):
     """Blocking calls in a thread beside a loop, and in the loop's own thread."""
     server = serve(talk)
