@@ -1,13 +1,25 @@
 """The programs that are compared with those of other libraries: they run, and they are short."""
 
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from provider_kit.testing import FakeServer
 
+COOKBOOK = Path(__file__).parents[2] / "docs" / "cookbook.rst"
+#: Recipes that are whole programs: most lines of each, as ruff formats it. Those of Flask and Django are applications.
+RECIPES = {
+    "A summary of each file": 12,
+    "Server-sent events": 8,
+    "Flask": 12,
+    "Django": 20,
+    "A function the model may call": 10,
+    "Two hundred records, with a limit and a bar": 15,
+}
 PROGRAMS = Path(__file__).parents[2] / "benchmarks" / "agent_programs"
 #: Most lines of each, as ruff formats it.
 MOST_LINES = {"agent": 10, "records": 15, "talk": 4}
@@ -27,3 +39,22 @@ def test_a_program_is_short_and_runs(name, monkeypatch):
         )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("title", RECIPES)
+def test_a_recipe_is_short(title):
+    """What a newcomer writes in the first hour, imports included; ``test_snippets`` runs it."""
+    page = COOKBOOK.read_text("utf-8")
+    section = page.partition(f"\n{title}\n~~~")[2].partition("\n~~~")[0]
+    blocks = re.findall(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", section, re.MULTILINE)
+    text = "\n".join(textwrap.dedent(block) for block in blocks)
+    assert "import" in text
+    run = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert sum(bool(line.strip()) for line in run.stdout.splitlines()) <= RECIPES[title]
