@@ -234,7 +234,16 @@ def simulate(**options: Any) -> None:
     run_simulate(**options)
 
 
-@click.group(invoke_without_command=True)
+class _ListedByDefault(click.Group):
+    """A group whose options are those of ``list``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ListedByDefault, invoke_without_command=True)
 @click.pass_context
 def logs(context: click.Context) -> None:
     """What was asked here and answered, in a file that only you can read; secrets are masked.

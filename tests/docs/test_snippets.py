@@ -10,6 +10,7 @@ import os
 import pkgutil
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 import traceback
@@ -23,6 +24,8 @@ import yaml
 
 import provider_kit
 from provider_kit.cli import cli
+from provider_kit.cli.chat_command import chat
+from provider_kit.cli.default_command import with_command
 from provider_kit.config.configuration import read_configuration
 from provider_kit.doctor.examine import ORDER
 from provider_kit.providers import registry
@@ -293,11 +296,12 @@ def test_commands_that_need_a_person_are_understood():
     ]
     assert any("auth login" in line for line in shown)
     for line in shown:
-        program, *words = line.split()
+        program, *words = shlex.split(line)
         assert program == "provider-kit"
+        words = with_command(words, list(cli.commands), [name for one in chat.params for name in one.opts])
         command = cli
         context = click.Context(cli, info_name=program)
-        while isinstance(command, click.Group):
+        while isinstance(command, click.Group) and words:
             name, command, words = command.resolve_command(context, words)
             context = click.Context(command, parent=context, info_name=name)
         command.parse_args(context, words)
