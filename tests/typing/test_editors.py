@@ -7,10 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from provider_kit import ChatOptions, OutputOptions, RunOptions
 
@@ -87,9 +89,15 @@ def marked_by_mypy(folder, text):
 def pyright():
     """The program, where it can be had: the package fetches it from npm when it is first called."""
     found = shutil.which("pyright", path=str(Path(sys.executable).parent))
-    if found and subprocess.run([found, "--version"], capture_output=True, check=False, timeout=300).returncode == 0:
-        return found
-    return None
+    if found is None:
+        return None
+    # Test processes that fetch it at once would write over each other's files.
+    with FileLock(Path(tempfile.gettempdir()) / "provider-kit-tests-pyright.lock", timeout=300):
+        try:
+            run = subprocess.run([found, "--version"], capture_output=True, check=False, timeout=200)
+        except subprocess.TimeoutExpired:
+            return None
+    return found if run.returncode == 0 else None
 
 
 def marked_by_pyright(folder, text):
