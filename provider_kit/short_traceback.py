@@ -58,4 +58,6 @@ def short_lines(error: BaseException, found: TracebackType | None) -> list[str] 
     hint = getattr(error, "hint", None)
     if hint:
         lines.append(f"Hint: {hint}")
+    # Those of the program; the hint is one, too.
+    lines += [str(note) for note in getattr(error, "__notes__", ()) if not str(note).startswith(("Hint: ", "More: "))]
     return ["Traceback (most recent call last):", *where, *lines]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from provider_kit.cli.tables import print_table
+from provider_kit.cli.target import read_configuration_if_any
 from provider_kit.cli.terminal_text import say, say_json
 from provider_kit.cli.user_settings import check_name, read_aliases, write_aliases
 from provider_kit.errors import ConfigError
@@ -28,10 +31,15 @@ def run_set_alias(name: str, model: str) -> None:
     check_name(name, "an alias")
     if is_known(name):
         raise ConfigError(f"{name} is a provider.", hint="Choose another name.")
-    if "/" not in model and "://" not in model:
+    if "://" not in model and model.partition("/")[0] not in _configured():
         split_model(model)  # raises where it names nothing
     write_aliases({**read_aliases(), name: model})
     say(f'{name} stands for {model}: provider-kit -m {name} "…"')
+
+
+def _configured() -> Collection[str]:
+    found = read_configuration_if_any()
+    return () if found is None else found.entries
 
 
 def run_remove_alias(name: str) -> None:

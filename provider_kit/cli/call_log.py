@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from provider_kit.cli.user_settings import user_switch
 from provider_kit.errors import StoreError
@@ -19,26 +19,31 @@ from provider_kit.model.chat import ChatResponse
 from provider_kit.model.convert import dump_conversation, load_conversation
 from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.messages import Message
+from provider_kit.model.usage import Usage
 from provider_kit.stores.sqlite_file import SQLiteFile
 from provider_kit.stores.user_folders import user_folder
 from provider_kit.wire.redaction import redact, redact_value
 
-__all__ = ["CallLog", "LoggedTurn", "is_logging", "log_path", "new_conversation_id"]
+__all__ = ["CallLog", "LoggedConversation", "LoggedTurn", "is_logging", "log_path", "new_conversation_id"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS turns (
     id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, conversation TEXT NOT NULL, model TEXT NOT NULL,
-    system TEXT, prompt TEXT NOT NULL, answer TEXT NOT NULL, messages TEXT NOT NULL, finish_reason TEXT NOT NULL,
-    input_tokens INTEGER, output_tokens INTEGER, cost TEXT, seconds REAL NOT NULL, undone INTEGER NOT NULL DEFAULT 0
+    base_url TEXT, system TEXT, prompt TEXT NOT NULL, answer TEXT NOT NULL, messages TEXT NOT NULL,
+    finish_reason TEXT NOT NULL, input_tokens INTEGER, output_tokens INTEGER, cost TEXT, seconds REAL NOT NULL,
+    undone INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS turns_conversation ON turns (conversation)
 """
 _COLUMNS = (
-    *("id", "time", "conversation", "model", "system", "prompt", "answer", "messages", "finish_reason"),
+    *("id", "time", "conversation", "model", "base_url", "system", "prompt", "answer", "messages", "finish_reason"),
     *("input_tokens", "output_tokens", "cost", "seconds"),
 )
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM turns WHERE NOT undone"  # noqa: S608  # names of this module
+#: What of a message is no text.
+_KEPT = ("id", "name", "type", "tool_call_id", "role")
 _OFF = ("off", "0", "no", "false", "none")
+_ON = ("on", "1", "yes", "true")
 
 
 @frozen
@@ -49,6 +54,7 @@ class LoggedTurn:
     time: float
     conversation: str
     model: str
+    base_url: str | None
     system: str | None
     prompt: str
     answer: str
@@ -60,10 +66,22 @@ class LoggedTurn:
     seconds: float
 
 
+@define
+class LoggedConversation:
+    """What was said in a conversation, and how it was asked last."""
+
+    messages: list[Message] = field(factory=list)
+    #: The id of each row, and at which message it begins.
+    rows: list[tuple[int, int]] = field(factory=list)
+    system: str | None = None
+    model: str | None = None
+    base_url: str | None = None
+
+
 def log_path() -> str | None:
     """The file: ``PROVIDER_KIT_LOGS``, else one in the user's data folder; ``None`` where there is none."""
     named = os.environ.get("PROVIDER_KIT_LOGS", "").strip()
-    if named and named.lower() not in _OFF:
+    if named and named.lower() not in (*_OFF, *_ON):
         return os.path.expanduser(named)
     folder = user_folder("data")
     return None if folder is None else os.path.join(folder, "logs.db")
@@ -120,22 +138,35 @@ class CallLog:
         model: str,
         system: str | None,
         turn: Sequence[Message],
-        answer: ChatResponse[Any],
+        answer: ChatResponse[Any] | None,
         seconds: float,
+        base_url: str | None = None,
     ) -> int:
-        """Write a turn: the question, what tools did, and the answer. Returns the id of the row."""
-        usage = answer.usage
-        question = next((message for message in turn if message.role == "user"), None)
-        messages = dumps_text(redact_value(loads(dump_conversation(list(turn)))))
+        """Write a turn: the question, what tools did, and the answer. Returns the id of the row.
+
+        Args:
+            conversation: Its id.
+            model: ``provider/model``.
+            system: Its system prompt.
+            turn: Its messages.
+            answer: The answer; ``None`` for what was said elsewhere.
+            seconds: How long it took.
+            base_url: The address that was given for it.
+        """
+        usage = Usage() if answer is None else answer.usage
+        question = next((message for message in reversed(turn) if message.role == "user"), None)
+        last = next((message.text for message in reversed(turn) if message.role == "assistant"), "")
+        messages = dumps_text(_masked(loads(dump_conversation(list(turn)))))
         row = (
             time.time(),
             conversation,
             model,
+            base_url,
             None if system is None else redact(system),
             redact("" if question is None else question.text),
-            redact(answer.text or answer.refusal or ""),
+            redact(last if answer is None else answer.text or answer.refusal or ""),
             messages,
-            answer.finish_reason,
+            "stop" if answer is None else answer.finish_reason,
             usage.prompt_tokens,
             usage.completion_tokens,
             None if usage.cost is None else str(usage.cost),
@@ -152,12 +183,9 @@ class CallLog:
         self._file.write(insert)
         return made[0]
 
-    def undo(self, conversation: str) -> None:
-        """Leave the last turn of a conversation out from now on."""
-        self._change(
-            "UPDATE turns SET undone = 1 WHERE id = (SELECT MAX(id) FROM turns WHERE conversation = ? AND NOT undone)",
-            (conversation,),
-        )
+    def undo(self, id: int) -> None:
+        """Leave a turn out from now on."""
+        self._change("UPDATE turns SET undone = 1 WHERE id = ?", (id,))
 
     def rename(self, conversation: str, name: str) -> None:
         """Give a conversation another id."""
@@ -207,11 +235,16 @@ class CallLog:
         """The turn of an id."""
         return next(iter(self._read(f"{_SELECT} AND id = ?", [id])), None)
 
-    def conversation(self, id: str) -> tuple[list[Message], str | None, str | None]:
-        """The messages of a conversation, its system prompt, and the model of its last turn."""
+    def conversation(self, id: str) -> LoggedConversation:
+        """All of a conversation that was not taken back."""
         rows = self.turns(conversation=id)[::-1]
-        messages = [message for row in rows for message in load_conversation(row.messages)]
-        return messages, (rows[-1].system if rows else None), (rows[-1].model if rows else None)
+        found = LoggedConversation()
+        for row in rows:
+            found.rows.append((row.id, len(found.messages)))
+            found.messages += load_conversation(row.messages)
+        if rows:
+            found.system, found.model, found.base_url = rows[-1].system, rows[-1].model, rows[-1].base_url
+        return found
 
     def last_conversation(self) -> str | None:
         """The id of the conversation of the newest turn."""
@@ -233,6 +266,28 @@ class CallLog:
             return []  # reading makes no file
         with self._file.use() as connection:
             return [LoggedTurn(*row) for row in connection.execute(statement, tuple(values))]
+
+
+def _masked(value: Any) -> Any:
+    """Messages without secrets that can be sent again: names and ids of calls stay, arguments stay JSON."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [_masked(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    made = {}
+    for name, one in value.items():
+        mask = _masked_json if name == "arguments" else _masked
+        made[redact(name)] = one if name in _KEPT and isinstance(one, str) else mask(one)
+    return made
+
+
+def _masked_json(text: Any) -> Any:
+    try:
+        return dumps_text(redact_value(loads(text)))
+    except (TypeError, ValueError):
+        return _masked(text)  # it was no JSON before
 
 
 def _escaped(word: str) -> str:

@@ -11,6 +11,7 @@ from provider_kit.cli.model_cache import ModelCache, model_row
 from provider_kit.cli.tables import print_table
 from provider_kit.cli.target import open_client, read_configuration_if_any
 from provider_kit.cli.terminal_text import say, say_json
+from provider_kit.cli.user_settings import read_aliases
 from provider_kit.client.client import Client
 from provider_kit.config.configuration import Configuration
 from provider_kit.errors import MissingAPIKeyError
@@ -22,6 +23,8 @@ __all__ = ["run_models", "run_providers"]
 
 def run_models(provider: str | None, base_url: str | None, search: str | None, refresh: bool, as_json: bool) -> None:
     """Print the models of a provider; the list is cached for an hour."""
+    aliases = read_aliases()
+    provider = aliases.get(provider, provider) if provider else provider
     with open_client(provider, os.environ, base_url=base_url) as client:
         models = _models_of(client, refresh)
         words = f"{search or ''} {_beginning(provider, client)}".lower().split()
@@ -34,7 +37,8 @@ def run_models(provider: str | None, base_url: str | None, search: str | None, r
         table = [[f"{client.provider}/{one.id}", _window(one), _prices(one)] for one in shown]
         print_table(["Model", "Context", "US dollars per million tokens"], table, [50, 18, 0])
         if not shown and words:
-            say(f"None of the {len(models)} models has {' and '.join(words)} in its name.", err=True)
+            told = f"None of the {len(models)} models of {client.provider} has {' and '.join(words)} in its name."
+            say(f"{told}{'' if provider else ' Name a provider: provider-kit models openai'}", err=True)
 
 
 def _beginning(asked: str | None, client: Client) -> str:

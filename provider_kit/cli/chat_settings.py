@@ -47,6 +47,8 @@ class ChatSettings:
     log: bool | None = None
     #: What was said before.
     messages: list[Message] = field(factory=list)
+    #: The rows of it in the log, and at which message each begins.
+    rows: list[tuple[int, int]] = field(factory=list)
 
     @property
     def logged(self) -> bool:
@@ -92,7 +94,8 @@ class ChatSettings:
                         hint="Nothing was logged yet; --conversation NAME begins one with a name.",
                     )
             assert self.conversation is not None
-            self.messages, system, model = log.conversation(self.conversation)
+            found = log.conversation(self.conversation)
+            self.messages, self.rows = found.messages, found.rows
             if self.continued and not self.messages:
                 known = log.conversations()
                 raise ConfigError(
@@ -100,8 +103,12 @@ class ChatSettings:
                     hint=f"{did_you_mean(self.conversation, known)}provider-kit logs list shows them; without -c it is "
                     "begun.",
                 )
-        self.system = system if self.system is None else self.system
-        self.model = model if self.model is None else self.model
+        if self.model is None:  # with another model, what was said may go elsewhere
+            self.model = found.model
+            self.base_url = found.base_url if self.base_url is None else self.base_url
+        self.system = found.system if self.system is None else self.system
+        if self.continued and not self.logged:
+            say(f"The log is off; {self.conversation} is the last conversation that was logged.", err=True, fg="yellow")
 
 
 def start_of(messages: list[Message], system: str | None) -> dict[str, Any]:
@@ -111,16 +118,17 @@ def start_of(messages: list[Message], system: str | None) -> dict[str, Any]:
 
 
 def log_turn(
-    settings: ChatSettings, model: str, turn: list[Message], answer: ChatResponse[Any], seconds: float
-) -> None:
-    """Write a turn to the log; where that fails, the answer is there all the same."""
-    if not settings.logged or (answer.finish_reason == "error" and not answer.text):
-        return
+    settings: ChatSettings, model: str, turn: list[Message], answer: ChatResponse[Any] | None, seconds: float
+) -> int | None:
+    """Write a turn to the log; where that fails, the answer is there all the same. Returns its row."""
+    if not settings.logged or (answer is not None and answer.finish_reason == "error" and not answer.text):
+        return None
     if settings.conversation is None:
         settings.conversation = new_conversation_id()
     try:
         with CallLog() as log:
-            log.record(settings.conversation, model, settings.system, turn, answer, seconds)
+            return log.record(settings.conversation, model, settings.system, turn, answer, seconds, settings.base_url)
     except (ProviderKitError, OSError) as error:
         text = " ".join(str(error).split())
         say(f"Warning: this is not in the log: {text} PROVIDER_KIT_LOGS=off turns it off.", err=True, fg="yellow")
+    return None

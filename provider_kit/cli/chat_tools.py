@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -56,8 +57,7 @@ def _named(name: str) -> FunctionTool:
     else:
         if not module_name or not all(part.isidentifier() for part in module_name.split(".")):
             raise InvalidRequestError(f"{name!r} names no function.", hint="Write --tool module:function.")
-        if "" not in sys.path:
-            sys.path.insert(0, "")
+        sys.path.append("")  # the working directory, behind what is installed
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
@@ -66,10 +66,13 @@ def _named(name: str) -> FunctionTool:
             file = f"{module_name}.py"
             raise InvalidRequestError(
                 f"There is no module {error.name!r}.",
-                hint=f"A file is named with --tools {file}; a module must be installed, or lie in this directory.",
+                hint=_meant(module_name, colon, file),
             ) from None
         except Exception as error:
             raise _broken(module_name, error) from error
+        finally:
+            with suppress(ValueError):
+                sys.path.remove("")
     known = [name for name, one in vars(module).items() if not name.startswith("_") and _is_function(one)]
     if not colon or not function_name:
         raise InvalidRequestError(
@@ -83,6 +86,16 @@ def _named(name: str) -> FunctionTool:
             hint=f"{did_you_mean(function_name, known)}It has: {', '.join(known[:20]) or 'none'}.",
         )
     return found if isinstance(found, FunctionTool) else tool(found)
+
+
+def _meant(module: str, colon: str, file: str) -> str:
+    """What may be meant by a module that does not exist."""
+    package, _, function = module.rpartition(".")
+    if package and not colon:
+        return f"Write --tool {package}:{function}. A file is named with --tools {file}."
+    if not colon:
+        return f"Write --tool module:{module}. A file is named with --tools {file}."
+    return f"A file is named with --tools {file}; a module must be installed, or lie in this directory."
 
 
 def _is_function(value: Any) -> bool:
@@ -130,15 +143,16 @@ def _broken(what: str, error: Exception) -> InvalidRequestError:
     )
 
 
-def call_text(call: ToolCall) -> str:
-    """A call as it would be written in Python, shortened."""
+def call_text(call: ToolCall, *, whole: bool = False) -> str:
+    """A call as it would be written in Python, shortened unless ``whole``: who decides sees all of it."""
     try:
         given: Any = call.arguments
     except ToolCallParseError:
         given = None
     if not isinstance(given, dict):
-        return f"{call.name}({call.arguments_json[:_LONGEST_VALUE]})"
-    return f"{call.name}({', '.join(f'{name}={_short(repr(value))}' for name, value in given.items())})"
+        return f"{call.name}({call.arguments_json if whole else _short(call.arguments_json)})"
+    shown = {name: repr(value) if whole else _short(repr(value)) for name, value in given.items()}
+    return f"{call.name}({', '.join(f'{name}={value}' for name, value in shown.items())})"
 
 
 def _short(text: str) -> str:
@@ -171,6 +185,10 @@ class Approvals:
             )
         return made
 
+    def forget(self, names: Iterable[str]) -> None:
+        """Ask again before calls of these tools: others have taken their names, or they are gone."""
+        self._always.difference_update(names)
+
     def decide(self, talk: Conversation) -> None:
         """Decide about each call that waits."""
         for call in talk.pending_tool_calls:
@@ -181,9 +199,10 @@ class Approvals:
 
     def _ask(self, call: ToolCall) -> bool:
         while True:
-            say(f"Run {call_text(call)}?", err=True, bold=True)
+            say(f"Run {call_text(call, whole=True)}?", err=True, bold=True)
             sys.stderr.write("[y]es, [n]o, [a]lways this tool: ")
             sys.stderr.flush()
+            _forget_typed()
             try:
                 answer = input().strip().lower()
             except EOFError:
@@ -196,3 +215,13 @@ class Approvals:
             if answer in ("n", "no"):
                 return False
             say(f"{harmless(answer)!r} is neither.", err=True)
+
+
+def _forget_typed() -> None:
+    """Drop what was typed before the question was there: it cannot be an answer to it."""
+    try:
+        import termios
+    except ImportError:  # not on Windows
+        return
+    with suppress(OSError, ValueError, termios.error):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)

@@ -255,7 +255,7 @@ def logs(context: click.Context) -> None:
 
 
 @logs.command("list")
-@click.option("-n", "--count", type=click.IntRange(min=1), default=20, help="How many; default 20.")
+@click.option("-n", "--count", type=click.IntRange(1, 1_000_000), default=20, help="How many; default 20.")
 @click.option("--conversation", help="Only those of this conversation.")
 @click.option("-m", "--model", help="Only those of models with this in their name.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
@@ -278,7 +278,7 @@ def show_log(which: str | None, as_json: bool) -> None:
 
 @logs.command("search")
 @click.argument("words", nargs=-1, required=True)
-@click.option("-n", "--count", type=click.IntRange(min=1), default=20, help="How many; default 20.")
+@click.option("-n", "--count", type=click.IntRange(1, 1_000_000), default=20, help="How many; default 20.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def search_logs(words: tuple[str, ...], count: int, as_json: bool) -> None:
     """List the turns that have all WORDS, newest first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 from click.shell_completion import get_completion_class
 
@@ -37,10 +39,12 @@ def complete_provider(context: click.Context, parameter: click.Parameter, incomp
 def complete_model(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Providers with their default models, and aliases."""
     from provider_kit.cli.user_settings import read_aliases
+    from provider_kit.errors import ProviderKitError
     from provider_kit.providers.registry import find_provider, provider_names
 
     names = [f"{name}/{find_provider(name).default_model or ''}" for name in provider_names()]
-    names += read_aliases()
+    with suppress(ProviderKitError):  # a file that cannot be read offers nothing
+        names += read_aliases()
     return [name for name in names if name.startswith(incomplete)]
 
 

@@ -50,6 +50,8 @@ def run_conversation(settings: ChatSettings) -> None:
         client.conversation(**settings.conversation_start()),
         options,
         files=list(settings.files),
+        rows=list(settings.rows),
+        written=len(settings.messages),
     )
     if isinstance(client, Client):
         first += [client.provider, client.config.type]
@@ -75,8 +77,9 @@ def run_conversation(settings: ChatSettings) -> None:
                 question = run_command(state, text.strip())
                 if question is None:
                     return
-                if question:
-                    answer_question(state, question)
+                if question and not answer_question(state, question) and state.put_back():
+                    say("The answer that was there stays.", err=True)
+                state.replaced = None
                 continue
             ask(state, text.removeprefix("/") if text.startswith("//") else text)
     finally:
@@ -95,8 +98,12 @@ def ask(state: TerminalConversation, text: str) -> None:
     answer_question(state, [question])
 
 
-def answer_question(state: TerminalConversation, question: list[Message]) -> None:
-    """Send a question and print the answer; a failure or an interruption keeps the conversation valid."""
+def answer_question(state: TerminalConversation, question: list[Message]) -> bool:
+    """Send a question and print the answer; a failure or an interruption keeps the conversation valid.
+
+    Returns:
+        Whether there is an answer.
+    """
     before, began = len(state.talk.messages), time.monotonic()
     stream: ConversationStream[Any] | None = None
     try:
@@ -111,23 +118,26 @@ def answer_question(state: TerminalConversation, question: list[Message]) -> Non
     except KeyboardInterrupt:
         if stream is not None:
             stream.close()
+        if state.talk.pending_tool_calls:  # nothing further could be said before they are decided
+            state.talk.undo()
         kept = len(state.talk.messages) > before
         what = "the part above stays in the conversation" if kept else "nothing was said"
         say(f"(interrupted; {what})", err=True, fg="yellow")
         if kept:
             state.files.clear()
-        return
+        return False
     except ProviderKitError as error:
         if isinstance(error, InvalidRequestError) and state.files:
             state.files.clear()
             say("The attached files were removed.", err=True)
         _tell(error)
-        return
+        return False
     state.files.clear()
     state.answers += 1
     state.last = stream.response
     tell_rest(stream.response)
     state.record(before, began)
+    return True
 
 
 def _tell(error: ProviderKitError) -> None:

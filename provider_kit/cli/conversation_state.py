@@ -16,7 +16,9 @@ from provider_kit.client.client import Client
 from provider_kit.client.router import Router
 from provider_kit.conversations.conversation import Conversation
 from provider_kit.errors import ConfigError
+from provider_kit.model.chat import ChatResponse
 from provider_kit.model.messages import Message
+from provider_kit.model.usage import Usage
 from provider_kit.providers.registry import find_provider, is_known
 from provider_kit.tools.function import FunctionTool
 
@@ -39,6 +41,15 @@ class TerminalConversation:
     #: Files attached to the next question.
     files: list[str] = field(factory=list)
     answers: int = 0
+    #: The answer of the last turn.
+    last: Any = None
+    #: Rows of the log, and at which message each begins; and how many messages are in the log.
+    rows: list[tuple[int, int]] = field(factory=list)
+    written: int = 0
+    #: The branch with the answer that is asked for again.
+    replaced: int | None = None
+    #: What earlier conversations used.
+    used: Usage | None = None
 
     @property
     def target(self) -> str:
@@ -84,21 +95,40 @@ class TerminalConversation:
     # -------------------------------------------------------------------------------------------- the log
 
     def record(self, before: int, began: float) -> None:
-        """Write the turn that has ended to the log.
+        """Write the turn that has ended to the log, after what was said and is not in it yet.
 
         Args:
             before: How many messages there were before it.
             began: When it began, by the monotonic clock.
         """
-        turn = self.talk.messages[before:]
-        answer = next((message for message in reversed(turn) if message.role == "assistant"), None)
-        if answer is None or self.last is None:
+        self._take_back(before)
+        self._write(self.last, time.monotonic() - began)
+
+    def _write(self, answer: ChatResponse[Any] | None, seconds: float) -> None:
+        turn = self.talk.messages[self.written :]
+        if not any(message.role == "assistant" for message in turn):
             return
         self.settings.system = self.talk.system
-        log_turn(self.settings, self.target, turn, self.last, time.monotonic() - began)
+        row = log_turn(self.settings, self.target, turn, answer, seconds)
+        if row is not None:
+            self.rows.append((row, self.written))
+            self.written += len(turn)
 
-    #: The answer of the last turn.
-    last: Any = None
+    def _take_back(self, length: int) -> None:
+        """Leave out of the log what comes after so many messages."""
+        gone = [row for row, start in self.rows if start >= length]
+        # A row of several turns is left out too; what of it stays is written again with the next turn.
+        end = self.written
+        for row, start in reversed(self.rows):
+            if start < length < end and row not in gone:
+                gone.append(row)
+            end = start
+        if gone and self.settings.logged:
+            with CallLog() as log:
+                for row in gone:
+                    log.undo(row)
+        self.written = min([self.written, length, *(start for row, start in self.rows if row in gone)])
+        self.rows = [(row, start) for row, start in self.rows if row not in gone]
 
     def undo(self) -> list[Message]:
         """Take back the last turn, in the log too.
@@ -107,10 +137,26 @@ class TerminalConversation:
             InvalidRequestError: Nothing was said yet.
         """
         taken = self.talk.undo()
-        if self.settings.conversation is not None and self.settings.logged:
-            with CallLog() as log:
-                log.undo(self.settings.conversation)
+        self._take_back(len(self.talk.messages))
         return taken
+
+    def take_question(self) -> list[Message]:
+        """The last question, to be asked again; :meth:`put_back` undoes it if that fails.
+
+        Raises:
+            InvalidRequestError: Nothing was said yet.
+        """
+        taken = self.talk.undo()
+        self.replaced = len(self.talk.branches) - 1
+        return [next(message for message in taken if message.role == "user")]
+
+    def put_back(self) -> bool:
+        """Go back to what was there before :meth:`take_question`; whether there was something."""
+        if self.replaced is None:
+            return False
+        self.talk.switch(self.replaced)
+        self.replaced = None
+        return True
 
     def name_it(self, name: str) -> None:
         """Keep the conversation under a name.
@@ -129,6 +175,7 @@ class TerminalConversation:
             if self.settings.conversation is not None:
                 log.rename(self.settings.conversation, name)
         self.settings.conversation = name
+        self._write(None, 0.0)
 
     def load(self, name: str) -> None:
         """Continue with a conversation of the log.
@@ -137,17 +184,25 @@ class TerminalConversation:
             ConfigError: There is none of this name.
         """
         with CallLog() as log:
-            messages, system, _ = log.conversation(name)
-            if not messages:
+            found = log.conversation(name)
+            if not found.messages:
                 raise ConfigError(
                     f"There is no conversation {name!r}.",
                     hint=f"There are: {', '.join(log.conversations(10)) or 'none'}.",
                 )
-        self.replace(messages, system)
+        self.replace(found.messages, found.system)
         self.settings.conversation = name
+        self.rows, self.written = found.rows, len(found.messages)
 
     def replace(self, messages: list[Message] | None = None, system: str | None = None) -> None:
         """Continue with other messages; the next turn begins another conversation of the log."""
+        self.used = self.usage
         self.talk = self.client.conversation(**start_of(messages or [], system))
         self.settings.conversation = None
+        self.rows, self.written = [], 0
         self.files.clear()
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of all conversations at this terminal, and their cost."""
+        return self.talk.usage if self.used is None else self.used + self.talk.usage

@@ -38,11 +38,9 @@ def run_show(which: str | None, as_json: bool) -> None:
     with CallLog() as log:
         if which is None:
             found = log.turns(limit=1)
-        elif which.isdecimal():
-            one = log.turn(int(which))
-            found = [] if one is None else [one]
         else:
-            found = log.turns(conversation=which)[::-1]
+            one = log.turn(int(which)) if which.isdecimal() and len(which) < 16 else None
+            found = [one] if one is not None else log.turns(conversation=which)[::-1]
     if not found:
         raise ConfigError(
             "Nothing was logged yet." if which is None else f"The log has no turn and no conversation {which!r}.",
@@ -93,7 +91,7 @@ def _print(turns: list[LoggedTurn], as_json: bool) -> None:
         say_json([_plain(turn) for turn in turns])
         return
     if not turns:
-        say("There is nothing.", err=True)
+        say("There is nothing." if is_logging() else "There is nothing; the log is off.", err=True)
     rows = [[str(turn.id), _time(turn), turn.conversation, turn.model, _short(turn.prompt)] for turn in turns]
     print_table(["Id", "Time", "Conversation", "Model", "Prompt"], rows, (6, 17, 20, 28, 0))
 

@@ -36,6 +36,12 @@ _TYPES |= {
     for other in others.split()
 }
 _ITEM = re.compile(r"(?P<name>[A-Za-z_]\w*)(?:\s+(?P<type>[A-Za-z]+))?(?:\s*:\s*(?P<about>\S.*))?", re.DOTALL)
+#: What makes an object a schema.
+_STRUCTURE = {"type", "properties", "anyOf", "oneOf", "allOf", "enum", "const", "items", "$ref"}
+_RULES = (
+    "An item is a name of one word (first_name), a type (str, int, float, bool, list), and a description after a "
+    "colon; where a description has commas, each item is a line."
+)
 _EXAMPLE = "--schema 'name, age int, bio: two sentences', --schema '{\"type\": \"object\", …}', or a file"
 
 
@@ -56,8 +62,10 @@ def read_schema(given: str) -> dict[str, Any]:
         raise InvalidRequestError(
             f"The schema is not valid JSON: {error}.", hint="Check it with python -m json.tool."
         ) from None
-    if not isinstance(found, dict) or not found:
-        raise InvalidRequestError("A JSON Schema is an object that is not empty.", hint=f"Write {_EXAMPLE}.")
+    if not isinstance(found, dict) or not found or not _STRUCTURE & found.keys():
+        raise InvalidRequestError(
+            "A JSON Schema is an object with a type, or with properties.", hint=f"Write {_EXAMPLE}."
+        )
     return found
 
 
@@ -88,17 +96,20 @@ def short_schema(text: str) -> dict[str, Any]:
     for item in items:
         found = _ITEM.fullmatch(item)
         if found is None:
-            raise InvalidRequestError(f"{item!r} is no property of a schema.", hint=f"Write {_EXAMPLE}.")
-        kind = (found["type"] or "str").lower()
+            raise InvalidRequestError(f"{item!r} is no property of a schema.", hint=f"{_RULES} Write {_EXAMPLE}.")
+        kind, about = (found["type"] or "str").lower(), (found["about"] or "").strip()
+        if not found["type"] and about.lower() in _TYPES:  # as Python and YAML write it
+            kind, about = about.lower(), ""
         if kind not in _TYPES:
             raise InvalidRequestError(
                 f"{found['type']!r} is no type: {item!r}.",
-                hint=f"{did_you_mean(kind, _TYPES)}Types are str, int, float, bool and list; a description follows "
-                "a colon.",
+                hint=f"{did_you_mean(kind, ('int', 'float', 'bool', 'list'))}{_RULES}",
             )
         if found["name"] in properties:
-            raise InvalidRequestError(f"The schema has two properties {found['name']!r}.")
-        properties[found["name"]] = {**_TYPES[kind], **({"description": found["about"]} if found["about"] else {})}
+            raise InvalidRequestError(
+                f"The schema has two properties {found['name']!r}.", hint="Leave one out, or give it another name."
+            )
+        properties[found["name"]] = {**_TYPES[kind], **({"description": about} if about else {})}
     if not properties:
         raise InvalidRequestError("The schema is empty.", hint=f"Write {_EXAMPLE}.")
     return {

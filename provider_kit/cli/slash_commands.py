@@ -37,9 +37,12 @@ def run_command(state: TerminalConversation, line: str) -> list[Message] | None:
     name = name.lower()
     found = COMMANDS.get({"quit": "exit", "q": "exit", "?": "help", "h": "help"}.get(name, name))
     if found is None:
-        near = did_you_mean(name, COMMANDS).replace("'", "/", 1).replace("'", "")
+        near = re.sub(r"'(\w+)'", r"/\1", did_you_mean(name, COMMANDS))
         told = f"There is no command /{name}. {near}/help lists them; a question that begins with / is written //."
         say(wrapped(told), err=True)
+        return []
+    if rest.strip() and found in _ALONE:
+        say(wrapped(f"/{name} takes nothing else."), err=True)
         return []
     if found is _exit:
         return None
@@ -98,7 +101,7 @@ def _history(state: TerminalConversation, rest: str) -> None:
 
 def _usage(state: TerminalConversation, rest: str) -> None:
     """Show the tokens used so far, and their cost where it is known."""
-    used = usage_text(state.talk.usage) if state.answers else "nothing used yet"
+    used = usage_text(state.usage) if state.answers else "nothing used yet"
     answers = f"{state.answers} answer{'' if state.answers == 1 else 's'}"
     say(f"{answers}: {used}; {len(state.talk.messages)} messages in the conversation.")
 
@@ -109,7 +112,9 @@ def _tools(state: TerminalConversation, rest: str) -> None:
         state.tools.clear()
     elif rest:
         added = load_tools((), (rest.strip("\"'"),)) if ":" not in rest else load_tools((rest,), ())
-        state.tools[:] = [one for one in state.tools if one.name not in {new.name for new in added}] + added
+        names = {new.name for new in added}
+        state.tools[:] = [one for one in state.tools if one.name not in names] + added
+        state.approvals.forget(names)
     for one in state.tools:
         about = (one.description or "").splitlines()
         say(wrapped(f"  {one.name:<18} {about[0] if about else ''}".rstrip()))
@@ -138,7 +143,7 @@ def _clear(state: TerminalConversation, rest: str) -> None:
 
 def _retry(state: TerminalConversation, rest: str) -> list[Message]:
     """Ask for another answer to the last question."""
-    return [next(message for message in state.undo() if message.role == "user")]
+    return state.take_question()
 
 
 def _undo(state: TerminalConversation, rest: str) -> None:
@@ -164,6 +169,9 @@ def _save(state: TerminalConversation, rest: str) -> None:
 def _load(state: TerminalConversation, rest: str) -> None:
     """Go on with a conversation that was kept: /load rivers, /load rivers.json"""
     path = rest.strip("\"'")
+    if path.endswith(".json") and not os.path.isfile(os.path.expanduser(path)):
+        say(f"There is no file {path}.", err=True)
+        return
     if path.endswith(".json"):
         loaded = Conversation.load(os.path.expanduser(path), state.client)
         state.replace(loaded.messages, loaded.system)
@@ -196,3 +204,5 @@ COMMANDS: dict[str, Callable[[TerminalConversation, str], list[Message] | None]]
     "clear": _clear,
     "exit": _exit,
 }
+#: Commands that are one word.
+_ALONE = frozenset({_help, _history, _usage, _clear, _retry, _undo})

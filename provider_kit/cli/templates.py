@@ -69,8 +69,11 @@ def fill_template(settings: ChatSettings, piped: str) -> None:
 def save_template(settings: ChatSettings) -> None:
     """Keep the options of a call as a template."""
     values: dict[str, Any] = {"prompt": settings.prompt, **{key: getattr(settings, key) for key in _PLAIN}}
-    values["files"] = list(settings.files) or None
-    values["tools"] = [*settings.tools, *settings.tool_files] or None
+    # A template is used anywhere; what it names stays where it is.
+    values["files"] = [_absolute(path) for path in settings.files] or None
+    values["tools"] = [*settings.tools, *map(os.path.abspath, settings.tool_files)] or None
+    if isinstance(settings.schema, str) and os.path.isfile(settings.schema):
+        values["schema"] = os.path.abspath(settings.schema)
     kept = {key: value for key, value in values.items() if value is not None}
     if not kept:
         raise ConfigError(
@@ -78,14 +81,24 @@ def save_template(settings: ChatSettings) -> None:
             hint='provider-kit chat --save short -s "Be brief."',
         )
     name = settings.save or ""
+    there = name in template_names()
     path = write_template(name, kept)
-    say(f"Wrote {path}.", fg="green")
+    say(f"{'Replaced' if there else 'Wrote'} {path}.", fg="green")
     say(f'Use it: provider-kit chat --template {name} "…"')
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(os.path.expanduser(path))
 
 
 def run_list_templates(as_json: bool) -> None:
     """Print the templates there are."""
-    found = {name: read_template(name) for name in template_names()}
+    found: dict[str, dict[str, Any]] = {}
+    for name in template_names():
+        try:
+            found[name] = read_template(name)
+        except ConfigError as error:
+            say(f"Warning: {error.message}", err=True, fg="yellow")
     if as_json:
         say_json(found)
         return
@@ -110,6 +123,9 @@ def run_template_path(name: str) -> None:
 
 def run_remove_template(name: str) -> None:
     """Delete a template."""
-    read_template(name)
+    if template_path(name) == name:
+        raise ConfigError(f"{name!r} is a file, not the name of a template.", hint="Delete the file itself.")
+    if not os.path.exists(template_path(name)):
+        read_template(name)  # says which there are
     os.unlink(template_path(name))
     say(f"The template {name} was deleted.")

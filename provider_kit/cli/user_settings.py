@@ -120,7 +120,13 @@ def write_aliases(aliases: Mapping[str, str]) -> None:
 
 
 def template_path(name: str) -> str:
-    """The file of a template."""
+    """The file of a template: of this name, or at this path.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if os.sep in name or name.endswith((".yaml", ".yml")):
+        return name
     return os.path.join(_folder(), "templates", f"{check_name(name, 'a template')}.yaml")
 
 
@@ -131,7 +137,8 @@ def template_names() -> list[str]:
         files = os.listdir(os.path.join(folder, "templates")) if folder else []
     except OSError:
         files = []
-    return sorted(file.removesuffix(".yaml") for file in files if file.endswith(".yaml"))
+    names = (file.removesuffix(".yaml") for file in files if file.endswith(".yaml"))
+    return sorted(name for name in names if _NAME.fullmatch(name) and not name.endswith((".yaml", ".yml")))
 
 
 def read_template(name: str) -> dict[str, Any]:
@@ -140,8 +147,7 @@ def read_template(name: str) -> dict[str, Any]:
     Raises:
         ConfigError: There is none, or it cannot be used.
     """
-    is_path = name.endswith((".yaml", ".yml")) or os.sep in name
-    path = name if is_path else template_path(name)
+    path = template_path(name)
     if not os.path.exists(path):
         names = template_names()
         raise ConfigError(
@@ -165,6 +171,8 @@ def write_template(name: str, template: Mapping[str, Any]) -> str:
     """Keep a template; returns its file."""
     import yaml
 
+    if template_path(name) == name:
+        raise ConfigError(f"{name!r} is no name of a template.", hint="Give it a name without a path: --save short.")
     path = template_path(name)
     _write(path, yaml.safe_dump(dict(template), allow_unicode=True, sort_keys=False))
     return path

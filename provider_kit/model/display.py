@@ -14,11 +14,11 @@ __all__ = ["html_table", "inert_markdown"]
 
 #: The begin of fenced code, at most three spaces from the margin; what follows holds no backtick.
 _FENCE = re.compile(r"( {0,3})(```+(?=[^`]*$)|~~~+)")
-#: A code span that Markdown cannot take for something else: in one line, and in one cell of a table.
-_SPAN = re.compile(r"(?<![\\`])(`+)(?!`)[^|]*?(?<!`)\1(?!`)")
-#: A target of a link that is neither a web page nor a part of this one.
-_OTHER_LINK = re.compile(r"\]\((?=\s*(?:&lt;)?(?!https?:|mailto:)[A-Za-z][A-Za-z0-9+.-]*:)")
-_OTHER_TARGET = re.compile(r"^(\s{0,3})\[(?=[^\]]*\]:\s*(?:&lt;)?(?!https?:|mailto:)[A-Za-z][A-Za-z0-9+.-]*:)")
+#: A code span that Markdown cannot take for something else: in one line, and in one cell of a table. It is looked for
+#: where no backslash stands before a backtick, which may escape it or not.
+_SPAN = re.compile(r"(?<!`)(`+)(?!`)[^|]*?(?<!`)\1(?!`)")
+#: The target of a link that is not written as a web page: entities, escapes and line breaks may hide what it is.
+_OTHER_LINK = re.compile(r"\]\((?!https?://|mailto:)")
 #: Commands of TeX that make links, or set attributes of elements.
 _ACTIVE_TEX = re.compile(r"\\(?=(?:href|class|cssId|style|require|url)\b)")
 
@@ -31,7 +31,7 @@ def inert_markdown(text: str) -> str:
     made: list[str] = []
     fence, margin = "", 0
     odd = False  # whether the paragraph has a backtick that may begin a span which ends in another line
-    for line in text.split("\n"):
+    for line in re.split(r"\r\n?|\n", text):
         # A line nearer to the margin may have ended the list that the code is in.
         if fence and line.strip() and len(line) - len(line.lstrip(" ")) < margin:
             fence = ""
@@ -54,7 +54,7 @@ def _inert(line: str, *, spans: bool) -> tuple[str, str]:
     pieces: list[str] = []
     plain: list[str] = []
     at = 0
-    for span in _SPAN.finditer(line) if spans else ():
+    for span in _SPAN.finditer(line) if spans and "\\`" not in line else ():
         plain.append(line[at : span.start()])
         pieces += [_neutral(plain[-1]), span[0]]
         at = span.end()
@@ -65,7 +65,7 @@ def _inert(line: str, *, spans: bool) -> tuple[str, str]:
 def _neutral(text: str) -> str:
     text = text.replace("<", "&lt;").replace("![", "!\\[")
     text = _OTHER_LINK.sub(r"]\\(", text)
-    text = _OTHER_TARGET.sub(r"\1\\[", text)
+    text = text.replace("]:", "]\\:")  # a definition, whose target may be in the next line, or in a quote
     return _ACTIVE_TEX.sub(r"\\\\", text)
 
 

@@ -19,7 +19,7 @@ _INTERVAL = 0.1
 def in_notebook() -> bool:
     """Whether a kernel runs this program, so that what is shown may change later."""
     ipython: Any = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
+    shell = getattr(ipython, "get_ipython", lambda: None)()
     return getattr(shell, "kernel", None) is not None
 
 

@@ -70,4 +70,4 @@ def _method_and_caller() -> tuple[str | None, FrameType] | None:
 
 def _in_ipython() -> bool:
     ipython = sys.modules.get("IPython")
-    return ipython is not None and ipython.get_ipython() is not None
+    return getattr(ipython, "get_ipython", lambda: None)() is not None

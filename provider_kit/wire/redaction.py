@@ -36,6 +36,10 @@ _SHAPES = re.compile(
     r"|(?P<field>\"(?:api_key|access_token|refresh_token|client_secret|id_token|device_code|code_verifier|password)\"\s*:\s*\")[^\"]+"
     r"|\b(?:sk|gsk|xai|csk|pk|rk|fw|hf|tgp|key)[-_][A-Za-z0-9_*-]{12,}"
     r"|\bAIza[A-Za-z0-9_-]{20,}"
+    r"|\b(?:gh[pousr]_|github_pat_)[A-Za-z0-9_]{20,}"
+    r"|\bxox[abprse]-[A-Za-z0-9-]{10,}"
+    r"|\b(?-i:A(?:K|S)IA[A-Z0-9]{16})\b"
+    r"|(?P<pem>-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[A-Za-z0-9+/=\s]+"
     r"|\bya29\.[A-Za-z0-9._-]{10,}"
     r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*",
     re.IGNORECASE,
@@ -70,7 +74,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         if len(secret) >= 4 and secret in text:
             text = text.replace(secret, MASK)
-    return _SHAPES.sub(lambda m: (m["url"] or m["bearer"] or m["query"] or m["field"] or "") + MASK, text)
+    return _SHAPES.sub(lambda m: (m["url"] or m["bearer"] or m["query"] or m["field"] or m["pem"] or "") + MASK, text)
 
 
 def texts_of(value: Any) -> list[str] | None:

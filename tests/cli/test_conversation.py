@@ -1,10 +1,7 @@
 """Conversations and rendered answers, at a real terminal (a pseudo-terminal of 80 columns)."""
 
-import os
 import re
-import select
 import signal
-import subprocess
 import sys
 import time
 
@@ -17,113 +14,6 @@ from provider_kit.testing import FakeServer
 pty = pytest.importorskip("pty")
 KEY = "sk-secret-0123456789abcdef"
 ANSWER = "# Rivers\n\nRivers **begin** as springs.\n\n- one\n- two\n\n```python\nx = 1\n```\n\nThe end."
-
-
-class Terminal:
-    """The command at a terminal of its own."""
-
-    def __init__(self, *arguments, environment):
-        self._master, slave = pty.openpty()
-        import fcntl
-        import struct
-        import termios
-
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        self.process = subprocess.Popen(
-            [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-m", "provider_kit", *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=environment,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
-        os.close(slave)
-        self.raw = ""
-
-    @property
-    def text(self):
-        """What was printed, without colors and movements."""
-        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r|\x1b\][^\x07]*\x07", "", self.raw)
-
-    def wait_for(self, words, seconds=20):
-        """Read until these words have been printed."""
-        deadline = time.monotonic() + seconds
-        while words not in self.text:
-            ready, _, _ = select.select([self._master], [], [], max(0, deadline - time.monotonic()))
-            assert ready, f"{words!r} never came:\n{self.text}"
-            try:
-                data = os.read(self._master, 65536)
-            except OSError:
-                data = b""
-            assert data, f"{words!r} never came:\n{self.text}"
-            if b"\x1b[6n" in data:  # where the cursor is; a terminal answers
-                os.write(self._master, b"\x1b[1;1R")
-            self.raw += data.decode("utf-8", "replace")
-
-    def type(self, text):
-        """Type something and press Enter; what was printed before is forgotten."""
-        self.raw = ""
-        os.write(self._master, f"{text}\r".encode())
-
-    def press(self, key):
-        os.write(self._master, key)
-
-    def leave(self):
-        """Press Ctrl-D until it counts: while an answer is being written, nobody reads it."""
-        for _ in range(50):
-            if self.process.poll() is not None:
-                break
-            self.press(b"\x04")
-            ready, _, _ = select.select([self._master], [], [], 0.3)
-            if ready:
-                try:
-                    self.raw += os.read(self._master, 65536).decode("utf-8", "replace")
-                except OSError:
-                    break
-        return self.end()
-
-    def end(self):
-        """The exit code, once it has ended; the rest of what it printed."""
-        deadline = time.monotonic() + 20
-        while self.process.poll() is None and time.monotonic() < deadline:
-            ready, _, _ = select.select([self._master], [], [], 0.1)
-            if ready:
-                try:
-                    self.raw += os.read(self._master, 65536).decode("utf-8", "replace")
-                except OSError:
-                    break
-        return self.process.wait(10)
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self._master)
-
-
-@pytest.fixture
-def terminal(tmp_path):
-    """A function that starts the command; it is ended with the test."""
-    running = []
-
-    def start(*arguments, server, **more):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PROVIDER_KIT")}
-        environment = kept | {
-            "OPENAI_API_KEY": KEY,
-            "OPENAI_BASE_URL": server.base_url(),
-            "XDG_STATE_HOME": str(tmp_path),
-            "TERM": "xterm-256color",
-            "PROMPT_TOOLKIT_NO_CPR": "1",
-            **more,
-        }
-        environment.pop("NO_COLOR", None) if "NO_COLOR" not in more else None
-        running.append(Terminal(*arguments, environment=environment))
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.close()
 
 
 def test_an_answer_is_rendered(terminal):

@@ -123,10 +123,10 @@ def test_a_turn_that_is_undone_is_left_out(log):
     with Client("demo") as client, CallLog(str(log)) as opened:
         for text in ("My name is Ada.", "What is my name?"):
             answer = client.chat(text)
-            opened.record("one", "demo/demo", None, [Message.user(text), answer.message], answer, 0.1)
-        assert len(opened.conversation("one")[0]) == 4
-        opened.undo("one")
-        assert len(opened.conversation("one")[0]) == 2
+            row = opened.record("one", "demo/demo", None, [Message.user(text), answer.message], answer, 0.1)
+        assert len(opened.conversation("one").messages) == 4
+        opened.undo(row)
+        assert len(opened.conversation("one").messages) == 2
         opened.rename("one", "two")
         assert opened.last_conversation() == "two"
         assert opened.conversations() == ["two"]

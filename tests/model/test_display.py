@@ -32,6 +32,8 @@ PIECES = [
         "\\",
         "x",
     ),
+    *("[x](vscode&#58;//e)", "[x](vscode\\://e)", "[x](\nvscode://e)", "[r]:\nvscode://e\n\n", "[r]", "[x](//e.test)"),
+    *("\\`", "\r", "!", "[x](https://e.test)", "[x]: <https://e.test>"),
     *("\n", "\n\n", "\n  ", "\n    ", "\n- ", "\n> ", " "),
 ]
 
@@ -47,7 +49,7 @@ def harm(tokens):
     for token in tokens:
         if token.type in ("html_block", "html_inline", "image"):
             found.append(token.content or token.type)
-        if token.type == "link_open" and not token.attrs["href"].startswith(("http:", "https:", "mailto:", "#", "/")):
+        if token.type == "link_open" and not token.attrs["href"].startswith(("http:", "https:", "mailto:")):
             found.append(token.attrs["href"])
         found += harm(token.children or ())
     return found
