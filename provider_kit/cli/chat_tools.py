@@ -199,10 +199,10 @@ class Approvals:
 
     def _ask(self, call: ToolCall) -> bool:
         while True:
+            _forget_typed()
             say(f"Run {call_text(call, whole=True)}?", err=True, bold=True)
             sys.stderr.write("[y]es, [n]o, [a]lways this tool: ")
             sys.stderr.flush()
-            _forget_typed()
             try:
                 answer = input().strip().lower()
             except EOFError:

@@ -10,7 +10,7 @@ from provider_kit.testing import FakeServer, Reply
 
 pytest.importorskip("pty")
 
-TOOL = "def act(amount: int) -> str:\n    '''Act.'''\n    open('acted', 'a').write(f'{amount} ')\n    return 'acted'\n"
+TOOL = "def act(amount: int) -> str:\n    '''Act.'''\n    with open('acted', 'a') as file:\n        file.write(f'{amount} ')\n    return 'acted'\n"
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_always_means_the_tool_that_was_seen(talk, tmp_path):
     one.wait_for("[y]es")
     one.type("a")
     one.wait_for("act says: acted")
-    one.wait_for("> ")
+    one.wait_for(">")
     ask(one, "/tools two.py", "act                Act.")
     one.server.reply(Reply("", tool_calls=[("act", {"amount": 2})]))
     one.type("Please act")
