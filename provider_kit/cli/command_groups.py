@@ -11,6 +11,15 @@ from provider_kit.cli.completion import complete_provider, complete_stored, comp
 __all__ = ["aliases", "auth", "config", "keys", "logs", "route", "templates"]
 
 
+class _ListedByDefault(click.Group):
+    """A group that lists what there is where no command is given; its options are those of ``list``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help")):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
 @click.group()
 def auth() -> None:
     """Log in with OAuth, show the state of logins, log out.
@@ -234,24 +243,12 @@ def simulate(**options: Any) -> None:
     run_simulate(**options)
 
 
-class _ListedByDefault(click.Group):
-    """A group whose options are those of ``list``."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_ListedByDefault, invoke_without_command=True)
-@click.pass_context
-def logs(context: click.Context) -> None:
+@click.group(cls=_ListedByDefault)
+def logs() -> None:
     """What was asked here and answered, in a file that only you can read; secrets are masked.
 
     PROVIDER_KIT_LOGS=off, or "logs off", switches it off; PROVIDER_KIT_LOGS may also name another file.
     """
-    if context.invoked_subcommand is None:
-        context.invoke(list_logs)
 
 
 @logs.command("list")
@@ -321,7 +318,7 @@ def clear_logs(days: float | None, yes: bool) -> None:
     run_clear(days, yes)
 
 
-@click.group()
+@click.group(cls=_ListedByDefault)
 def templates() -> None:
     """What is asked again and again: chat --save NAME makes one, chat --template NAME uses it."""
 
@@ -362,7 +359,7 @@ def remove_template(name: str) -> None:
     run_remove_template(name)
 
 
-@click.group()
+@click.group(cls=_ListedByDefault)
 def aliases() -> None:
     """Short names of models, for -m."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -44,16 +45,18 @@ def with_command(arguments: list[str], commands: Sequence[str], chat_options: Se
         return with_chat
     if redact(first) != first:
         raise click.UsageError("This looks like an API key, and is not sent. Store it with: provider-kit keys set NAME")
-    near = did_you_mean(first.lower(), commands)
     words = _words_before_options(rest)
+    near = did_you_mean(first.lower(), commands, cutoff=0.8 if words else 0.5)
     if near and not words:
         raise click.UsageError(
             f"There is no command {first!r}. {near}To send it as a prompt: provider-kit chat {first}"
         )
     if words:
+        found = re.search(r"'(\w+)'", near)
+        other = f"\n\n  {shlex.join(['provider-kit', found[1], *rest])}" if found else ""
         line = quoted_line("provider-kit", [first, *words], rest[len(words) :])
         raise click.UsageError(
-            f"There is no command {first!r}. {near}A prompt of several words needs quotes:\n\n  {line}"
+            f"There is no command {first!r}. {near}A prompt of several words needs quotes:\n\n  {line}{other}"
         )
     return with_chat
 

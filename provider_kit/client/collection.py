@@ -52,6 +52,8 @@ class Clients(Closing, Mapping[str, Client | Router]):
             return self._made.setdefault(name, router_of(name, route, self.__getitem__))
         head = name.partition("/")[0] if isinstance(name, str) else None
         if name not in self._configuration.entries and head not in self._configuration.entries:
+            if name == "default" and len(self._configuration.entries) == 1:
+                return self[next(iter(self._configuration.entries))]
             known = [*self._configuration.entries, *self._configuration.routing]
             raise KeyError(f"{name!r}. {did_you_mean(str(name), known)}There are: {', '.join(known)}.")
         entry, model = choose_entry(self._configuration, name)

@@ -150,7 +150,7 @@ class Router(Verbs):
         from provider_kit.routing.shared import SharedRouting
 
         for argument in unknown:
-            raise ConfigError(f"Unknown argument {argument!r}.", hint=instead_of(argument, given))
+            raise ConfigError(f"Unknown argument {argument!r}.", hint=instead_of(argument, given, router=True))
         if not isinstance(name, str) or not name.strip():
             raise ConfigError(f"The name of a router must be a text, not {name!r}.")
         check_flag("validation", validation)

@@ -11,9 +11,9 @@ from provider_kit.model.call_options import ChatOptions
 from provider_kit.model.config import CONFIG_FIELDS, ProviderConfig, no_keys
 from provider_kit.model.did_you_mean import did_you_mean
 from provider_kit.model.inputs import build_request
-from provider_kit.model.other_libraries import instead_of_argument
+from provider_kit.model.other_libraries import ROUTER_ARGUMENTS, instead_of_argument
 from provider_kit.policies.circuit_breaker import CircuitBreaker
-from provider_kit.providers.registry import find_provider, split_model
+from provider_kit.providers.registry import built_in_names, find_provider, split_model
 from provider_kit.transports.base import Transport
 
 __all__ = [
@@ -89,14 +89,18 @@ def options_of(given: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def instead_of(name: str, known: Iterable[str]) -> str | None:
-    """What to write instead of an argument that clients and routers do not take."""
+def instead_of(name: str, known: Iterable[str], *, router: bool = False) -> str | None:
+    """What to write instead of an argument that clients, or routers, do not take."""
     known = set(known) - {"self", "unknown", "return", "options"}
-    meant = instead_of_argument(name, known)
+    meant = (ROUTER_ARGUMENTS.get(name) if router else None) or instead_of_argument(name, known)
     if meant:
         return meant
-    in_call = " It is an argument of chat(), not of Client(); or pass defaults={…}." if name in CALL_DEFAULTS else ""
-    return f"{did_you_mean(name, known)}{in_call}".strip() or None
+    if name in CALL_DEFAULTS:
+        return f"It is an argument of chat(), not of {'Router' if router else 'Client'}(); or pass defaults={{…}}."
+    owners = [one for one in sorted(built_in_names()) if name in find_provider(one).option_names]
+    if owners:
+        return f"It is an option of {' and '.join(owners)}: Client('{owners[0]}/…', options={{{name!r}: …}})."
+    return did_you_mean(name, known).strip() or None
 
 
 def check_flag(name: str, value: Any) -> None:

@@ -234,9 +234,10 @@ def _check_answered(open_calls: dict[str, list[str]], position: int) -> None:
 
 def _unknown_role(role: Any) -> InvalidRequestError:
     known = sorted(ROLES)
-    return InvalidRequestError(
-        f"Unknown role {role!r}.", hint=did_you_mean(str(role), known) + f"Roles are {', '.join(known)}."
-    )
+    others = {"human": "user", "ai": "assistant", "bot": "assistant", "model": "assistant", "function": "tool"}
+    ours = others.get(str(role).lower())
+    near = f"Did you mean {ours!r}? " if ours else did_you_mean(str(role), known)
+    return InvalidRequestError(f"Unknown role {role!r}.", hint=f"{near}Roles are {', '.join(known)}.")
 
 
 def attach_files(messages: list[Message], files: Any) -> list[Message]:

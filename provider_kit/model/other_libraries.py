@@ -216,6 +216,18 @@ ARGUMENTS: Mapping[str, str] = {
     "project_tags": _TAGS,
 }
 
+_TARGETS = "Targets are a list, the first one asked first: Router(['openai/gpt-5-mini', 'anthropic/claude-haiku-4-5'])."
+_OF_TARGETS = "It is set for each target: Router([Client('…', max_retries=2), …])."
+_STRATEGY = "It is called strategy here: strategy='least_busy', 'latency', 'price', …; see Router."
+#: Arguments of routers that mean something else than those of calls.
+ROUTER_ARGUMENTS: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("fallbacks", "fallback_models", "default_fallbacks", "models", "model_list", "providers"), _TARGETS
+    ),
+    **dict.fromkeys(("num_retries", "max_retries", "retries", "retry", "allowed_fails"), _OF_TARGETS),
+    **dict.fromkeys(("routing_strategy", "load_balancing", "policy", "mode"), _STRATEGY),
+}
+
 _CHAT = "Write client.chat('…').text, or await client.achat('…')."
 _EMBED = "Write client.embed(['…']).vectors."
 _TYPED_CALL = "Write client.chat('…', output_type=Person).parsed."
@@ -223,6 +235,7 @@ _RUN = "Write client.run('…', tools=[function])."
 _MODELS = "Write client.models()."
 _MAP = "Write: for reply in client.map(['…', '…'])."
 _TALK = "Write talk = client.conversation(), then talk.say('…')."
+_SAID = "What was said is talk.messages, a copy; earlier messages are given: client.conversation(messages=[…])."
 _SAY = "Write talk.say('…').text, or await talk.asay('…')."
 _TEXT = "The text of an answer is reply.text."
 _CHUNK_TEXT = "The text of a chunk is chunk.text."
@@ -298,6 +311,13 @@ ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
         "with_streaming_response": "Write: for chunk in client.stream('…').",
         "ping": "Write client.health_check().",
         "is_healthy": "Write client.health_check().",
+        "from_provider": "Write Client('openai/gpt-5-mini').chat('…', output_type=Person).parsed.",
+        "token_counter": "Write client.count_tokens('…'), or client.estimate_tokens('…') without a request.",
+        "token_count": "Write client.count_tokens('…'), or client.estimate_tokens('…') without a request.",
+        "image_generation": "Images come in answers of models that make them: client.chat('…').images.",
+        "moderations": "There are no moderations here; a provider's filters end an answer with 'content_filter'.",
+        "pipe": _CHAT,
+        "with_fallbacks": _ROUTER,
         "set_model": _WITH,
         "bind": _WITH,
         "copy": _WITH,
@@ -314,6 +334,12 @@ ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
         "chat": "Write Client('openai/gpt-5-mini').chat('…').text.",
         "Agent": "Write client.run('…', tools=[function]); a conversation with tools: client.conversation(tools=[…]).",
         "ChatModel": "Write Client('openai/gpt-5-mini').",
+        "ChatOpenAI": "Write Client('openai/gpt-5-mini').",
+        "ChatAnthropic": "Write Client('anthropic/claude-sonnet-4-5').",
+        "HumanMessage": "Write Message.user('…'), or just the text.",
+        "SystemMessage": "The system prompt is system='…' of a call.",
+        "AIMessage": "Write Message.assistant('…').",
+        "from_openai": "Write Client('openai/gpt-5-mini').chat('…', output_type=Person).parsed.",
         "LLM": "Write Client('openai/gpt-5-mini').",
         "get_model": "Write Client('openai/gpt-5-mini').",
         "generate": "Write Client('openai/gpt-5-mini').chat('…').text.",
@@ -331,8 +357,12 @@ ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
         "add": _SAY,
         "add_message": f"{_SAY} Earlier messages: client.conversation(messages=[…]).",
         "append": f"{_SAY} Earlier messages: client.conversation(messages=[…]).",
-        "history": "What was said is talk.messages.",
-        "get_history": "What was said is talk.messages.",
+        "history": f"{_SAID}",
+        "get_history": f"{_SAID}",
+        "memory": "A conversation remembers by itself; with an id also tomorrow: client.conversation('ada').",
+        "add_user_message": f"{_SAY} Earlier messages: client.conversation(messages=[…]).",
+        "add_ai_message": f"{_SAY} Earlier messages: client.conversation(messages=[…]).",
+        "save_context": "A conversation remembers by itself; with an id also tomorrow: client.conversation('ada').",
         "reset": "Begin another one: client.conversation().",
         "clear": "Begin another one: client.conversation().",
         "fork": "Write talk.branch().",
@@ -366,6 +396,9 @@ ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
         "model_dump": "What the provider sent is reply.raw.",
         "to_dict": "What the provider sent is reply.raw.",
         "response_metadata": _HEADERS,
+        "additional_kwargs": "What the provider sent is reply.raw.",
+        "hidden_params": _HEADERS,
+        "final_output": _TEXT,
     },
     "chunk": {
         "choices": _CHUNK_TEXT,
@@ -415,6 +448,8 @@ def missing_attribute(target: object, name: str, kind: str, known: Iterable[str]
         hint = _WITH
     if not hint:
         return AttributeError(text, name=name, obj=target)
+    if type(target).__name__ == "Router":
+        hint = hint.replace("client.", "router.").replace("model='…', timeout", "timeout")
     return AttributeError(f"{text}. {hint}")  # without name and obj, after which Python would add a guess of its own
 
 

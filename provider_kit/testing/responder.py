@@ -93,7 +93,9 @@ class _Filler:
     def __init__(self, root: dict[str, Any], text: str) -> None:
         self._root = root
         self._numbers = [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?", text)]
-        self._names = _NAMES.findall(text) or _SUBJECT.findall(text) or [text.rstrip("?!. ").rpartition(" ")[2]]
+        named = _NAMES.findall(text) or _SUBJECT.findall(text)
+        self._is_named = bool(named)
+        self._names = named or [text.rstrip("?!. ").rpartition(" ")[2]]
         self._text = text
 
     def value(self, schema: dict[str, Any], depth: int, name: str = "") -> Any:
@@ -107,7 +109,9 @@ class _Filler:
         for key in ("anyOf", "oneOf", "allOf"):
             if schema.get(key):
                 return self.value(schema[key][0], depth, name)
-        kind = schema.get("type", "object" if "properties" in schema else "string")
+        # What has no type is a number where the text has numbers and no names.
+        plain = "number" if self._numbers and not self._is_named else "string"
+        kind = schema.get("type", "object" if "properties" in schema else plain)
         kind = kind[0] if isinstance(kind, list) else kind
         if kind == "object":
             fields = schema.get("properties") or {}

@@ -1,6 +1,7 @@
 """Functions as tools of the command, each call after it was allowed; templates and aliases."""
 
 import json
+import sys
 
 import pytest
 
@@ -128,3 +129,51 @@ def test_an_alias_stands_for_a_model(run):
     assert json.loads(run("aliases", "list", "--json").stdout) == {"e": "demo/echo"}
     assert run("aliases", "rm", "e").exit_code == 0
     assert run("-m", "e", "Hello there").exit_code == 2
+
+
+def test_a_template_is_used_anywhere(run, tools, tmp_path, monkeypatch):
+    """Its files are those of the folder where it was made; another file of the same name there is not run."""
+    tools.write_text("def weather(city: str) -> str:\n    '''Tell the weather.'''\n    return 'right'\n")
+    run("chat", "--save", "sky", "--tools", "mine.py")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.py").write_text("raise SystemExit('wrong')")
+    monkeypatch.chdir(other)
+    assert "right" in run("--template", "sky", "--yes", "What is the weather in Paris?").stdout
+
+
+def test_names_of_templates_are_no_files(run, tmp_path):
+    """And what cannot be read leaves the others."""
+    assert run("chat", "--save", "short.yaml", "-s", "Be brief.").exit_code == 2
+    assert run("chat", "--save", "short", "-s", "Be brief.").exit_code == 0
+    assert run("chat", "--save", "short", "-s", "Be brief.").stdout.startswith("Replaced")
+    (folder,) = (path.parent for path in (tmp_path / "config").rglob("short.yaml"))
+    (folder / "broken.yaml").write_text("a: [")
+    (folder / "my notes.yaml").write_text("system: x")
+    listed = run("templates", "list")
+    assert listed.stdout.split() == ["short", "Be", "brief."]
+    assert "broken" in listed.stderr
+    (tmp_path / "mine.yaml").write_text("system: x")
+    assert run("templates", "show", "mine.yaml").stdout == "system: x"
+    assert run("templates", "rm", "mine.yaml").exit_code == 2
+    assert (tmp_path / "mine.yaml").exists()
+    assert run("templates", "rm", "broken").exit_code == 0
+
+
+def test_the_working_directory_is_behind_what_is_installed(run, tools, tmp_path):
+    """A file called like a package does not take its place."""
+    (tmp_path / "requests.py").write_text("raise SystemExit('wrong')")
+    assert run("-m", "demo/echo", "--tool", "statistics:mean", "--yes", "Hi there").stdout == "Hi there\n"
+    assert "" not in sys.path
+
+
+@pytest.mark.parametrize(("tool", "words"), [("math.sqrt", "--tool math:sqrt"), ("sqrt", "--tool module:sqrt")])
+def test_a_tool_without_its_colon(run, tool, words):
+    assert words in run("--tool", tool, "Hi there").stderr
+
+
+def test_an_alias_of_nobody(run):
+    """It is refused when it is made, and ``models`` knows those there are."""
+    assert run("aliases", "set", "bad", "nobody/x").exit_code == 2
+    run("aliases", "set", "zq", "demo/echo")
+    assert run("models", "zq").stdout.split() == ["demo/echo"]

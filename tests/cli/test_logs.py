@@ -8,6 +8,7 @@ import stat
 import pytest
 
 from provider_kit.cli.call_log import CallLog, is_logging
+from provider_kit.testing import FakeServer
 
 
 @pytest.fixture
@@ -130,3 +131,47 @@ def test_a_turn_that_is_undone_is_left_out(log):
         opened.rename("one", "two")
         assert opened.last_conversation() == "two"
         assert opened.conversations() == ["two"]
+
+
+# ------------------------------------------------------------------------------------------------ odd values
+
+
+@pytest.mark.parametrize("value", ["on", "1", "yes", "TRUE"])
+def test_on_is_no_file(run, tmp_path, monkeypatch, value):
+    """It is written where it usually is."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    run("-m", "demo/echo", "Hello there", PROVIDER_KIT_LOGS=value)
+    assert not (tmp_path / value).exists()
+    assert list((tmp_path / "data").rglob("logs.db"))
+
+
+def test_numbers_that_are_none(run, log):
+    """A conversation may be called by a number; one that is too large is nothing."""
+    environment = {"PROVIDER_KIT_LOGS": str(log)}
+    run("-m", "demo/echo", "--conversation", "123456", "Hello there", **environment)
+    assert "Hello there" in run("logs", "show", "123456", **environment).stdout
+    assert "no turn" in run("logs", "show", "9" * 30, **environment).stderr
+    assert run("logs", "list", "-n", "9" * 30, **environment).exit_code == 2
+
+
+def test_the_address_of_a_conversation_is_kept(run, log):
+    """What was said to a server of one's own does not go to the provider of that name later."""
+    with FakeServer() as own:
+        options = {"PROVIDER_KIT_LOGS": str(log), "OPENAI_API_KEY": "sk-test-0123456789abcdef"}
+        run("-m", "openai/gpt-4o", "--base-url", own.base_url(), "My name is Ada.", **options)
+        assert run("-c", "What is my name?", **options).stdout == "Your name is Ada.\n"
+        assert len(own.requests) == 2
+
+
+def test_what_is_logged_can_be_sent_again(log):
+    """Names and ids stay, arguments stay JSON; what is secret in them is masked."""
+    from provider_kit import Message, ToolCall
+
+    call = ToolCall("call_1", "key_value_store_lookup", '{"cmd": "curl \\"http://h/?token=abcdef123456\\" x"}')
+    turn = [Message.user("Look it up"), Message("assistant", [call]), Message.tool("call_1", "AKIAIOSFODNN7EXAMPLE")]
+    with CallLog(str(log)) as opened:
+        opened.record("one", "demo/demo", None, turn, None, 0.1)
+        _, answer, result = opened.conversation("one").messages
+    assert answer.tool_calls[0].name == "key_value_store_lookup"
+    assert answer.tool_calls[0].arguments == {"cmd": 'curl "http://h/?token=***" x'}
+    assert "AKIA" not in str(result.text) + log.read_bytes().decode("latin-1")

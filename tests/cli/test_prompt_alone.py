@@ -113,7 +113,29 @@ def test_a_mistake_at_the_keyboard_is_answered_with_the_word_that_helps(run, lin
     assert not (tmp_path / "logs.db").exists()
 
 
+def test_a_misspelt_command_with_words_is_shown_right(run):
+    """And ordinary words are no misspelt commands."""
+    told = run("mdoels", "openai").stderr
+    assert "\n  provider-kit models openai\n" in told
+    assert '\n  provider-kit "mdoels openai"\n' in told
+    assert "Did you mean" not in run("What", "is", "2", "+", "3?").stderr
+
+
 # ------------------------------------------------------------------------------------------------ schemas
+
+
+@pytest.mark.parametrize("text", ["name: str, age:int", "name, age: int", "name: string, age: INTEGER"])
+def test_types_behind_a_colon_are_types(text):
+    """As Python and YAML write them."""
+    kinds = {name: one["type"] for name, one in short_schema(text)["properties"].items()}
+    assert kinds == {"name": "string", "age": "integer"}
+
+
+@pytest.mark.parametrize("text", ["first name, age int", "name: full name, with title, age int", "tags list[str]"])
+def test_rules_of_a_short_schema_are_told(run, text):
+    result = run("--schema", text, "Hi there")
+    assert result.exit_code == 2
+    assert "a name of one word (first_name)" in " ".join(result.stderr.split())
 
 
 def test_a_short_schema():

@@ -10,7 +10,13 @@ from provider_kit.testing import FakeServer, Reply
 
 pytest.importorskip("pty")
 
-TOOL = "def act(amount: int) -> str:\n    '''Act.'''\n    with open('acted', 'a') as file:\n        file.write(f'{amount} ')\n    return 'acted'\n"
+TOOL = """
+def act(amount: int) -> str:
+    '''Act.'''
+    with open('acted', 'a') as file:
+        file.write(f'{amount} ')
+    return 'acted'
+"""
 
 
 @pytest.fixture

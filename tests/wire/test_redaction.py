@@ -30,6 +30,10 @@ from provider_kit.wire.redaction import (
         "hf_abcdefghijklmnop1234",
         "AIzaSyA-abcdefghijklmnop1234",
         "ya29.a0abcdefghijklmnop",
+        "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+        "github_pat_11ABCDEFG0abcdefghijklmn",
+        "xoxb-123456789012-abcdefghijkl",
+        "AKIAIOSFODNN7EXAMPLE",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
     ],
 )
@@ -47,6 +51,10 @@ def test_what_looks_like_a_key_is_masked(secret):
         ("https://h.test/cb?state=1&code=abc#end", "https://h.test/cb?state=1&code=***#end"),
         ('{"refresh_token": "abc", "n": 1}', '{"refresh_token": "***", "n": 1}'),
         ("nothing to hide", "nothing to hide"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIEow==\n-----END RSA PRIVATE KEY-----",
+            "-----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----",
+        ),
         ("task-force and risk_free", "task-force and risk_free"),
     ],
 )
