@@ -9,14 +9,14 @@ import os
 import secrets
 import time
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field, fields, frozen
 
 from provider_kit.cli.user_settings import user_switch
 from provider_kit.errors import StoreError
 from provider_kit.model.chat import ChatResponse
-from provider_kit.model.convert import dump_conversation, load_conversation
 from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.messages import Message
 from provider_kit.model.usage import Usage
@@ -30,18 +30,20 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS turns (
     id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, conversation TEXT NOT NULL, model TEXT NOT NULL,
     base_url TEXT, system TEXT, prompt TEXT NOT NULL, answer TEXT NOT NULL, messages TEXT NOT NULL,
-    finish_reason TEXT NOT NULL, input_tokens INTEGER, output_tokens INTEGER, cost TEXT, seconds REAL NOT NULL,
+    finish_reason TEXT NOT NULL, input_tokens INTEGER, output_tokens INTEGER, usage TEXT, cost TEXT,
+    seconds REAL NOT NULL,
     undone INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS turns_conversation ON turns (conversation)
 """
 _COLUMNS = (
     *("id", "time", "conversation", "model", "base_url", "system", "prompt", "answer", "messages", "finish_reason"),
-    *("input_tokens", "output_tokens", "cost", "seconds"),
+    *("input_tokens", "output_tokens", "usage", "cost", "seconds"),
 )
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM turns WHERE NOT undone"  # noqa: S608  # names of this module
 #: What of a message is no text.
 _KEPT = ("id", "name", "type", "tool_call_id", "role")
+_COUNTS = tuple(one.name for one in fields(Usage) if one.name.endswith("_tokens"))
 _OFF = ("off", "0", "no", "false", "none")
 _ON = ("on", "1", "yes", "true")
 
@@ -62,8 +64,21 @@ class LoggedTurn:
     finish_reason: str
     input_tokens: int | None
     output_tokens: int | None
-    cost: str | None
+    usage: str | None
+    told_cost: str | None
     seconds: float
+
+    @property
+    def cost(self) -> Decimal | None:
+        """US dollars: as the provider told it, else by the prices of that time; ``None`` if unknown."""
+        if self.told_cost is not None:
+            return Decimal(self.told_cost)
+        from provider_kit.catalog.bundled import bundled_catalog  # not before it is looked at: it is large
+
+        provider, _, model = self.model.partition("/")
+        found = bundled_catalog().find(provider, model)
+        pricing = None if found is None else found.pricing_at(self.time)
+        return None if pricing is None else pricing.cost(Usage(**loads(self.usage or "{}")))
 
 
 @define
@@ -153,6 +168,8 @@ class CallLog:
             seconds: How long it took.
             base_url: The address that was given for it.
         """
+        from provider_kit.model.convert import dump_conversation  # once the answer is there
+
         usage = Usage() if answer is None else answer.usage
         question = next((message for message in reversed(turn) if message.role == "user"), None)
         last = next((message.text for message in reversed(turn) if message.role == "assistant"), "")
@@ -169,7 +186,8 @@ class CallLog:
             "stop" if answer is None else answer.finish_reason,
             usage.prompt_tokens,
             usage.completion_tokens,
-            None if usage.cost is None else str(usage.cost),
+            dumps_text({name: count for name in _COUNTS if (count := getattr(usage, name)) is not None}),
+            None if usage.told_cost is None else str(usage.told_cost),
             seconds,
         )
         made: list[int] = []
@@ -237,6 +255,8 @@ class CallLog:
 
     def conversation(self, id: str) -> LoggedConversation:
         """All of a conversation that was not taken back."""
+        from provider_kit.model.convert import load_conversation
+
         rows = self.turns(conversation=id)[::-1]
         found = LoggedConversation()
         for row in rows:

@@ -16,7 +16,6 @@ from provider_kit.cli.templates import fill_template
 from provider_kit.cli.terminal_text import is_terminal, readable, say, say_json, shown
 from provider_kit.cli.usage_text import usage_text
 from provider_kit.client.client import Client
-from provider_kit.client.router import Router
 from provider_kit.errors import ConfigError
 from provider_kit.model.chat import ChatResponse
 from provider_kit.model.conversation import attach_files
@@ -24,6 +23,7 @@ from provider_kit.model.messages import Message
 from provider_kit.model.text_bytes import decode_text, read_text
 
 if TYPE_CHECKING:
+    from provider_kit.client.router import Router
     from provider_kit.tools.function import FunctionTool
 
 __all__ = ["describe", "run_chat"]

@@ -50,7 +50,7 @@ def run_show(which: str | None, as_json: bool) -> None:
         say_json([_plain(turn) for turn in found])
         return
     for turn in found:
-        cost = f", ${turn.cost}" if turn.cost else ""
+        cost = f", ${turn.cost.normalize():f}" if turn.cost else ""
         tokens = f"{turn.input_tokens or '?'} tokens in, {turn.output_tokens or '?'} out"
         say(f"# {turn.id}  {_time(turn)}  {turn.model}  {turn.conversation}", bold=True)
         say(f"  {tokens}{cost}, {turn.seconds:.1f} s, {turn.finish_reason}", fg="bright_black")
@@ -98,8 +98,8 @@ def _print(turns: list[LoggedTurn], as_json: bool) -> None:
 
 def _plain(turn: LoggedTurn) -> dict[str, Any]:
     written = asdict(turn)
-    del written["messages"]
-    return written
+    del written["messages"], written["usage"], written["told_cost"]
+    return {**written, "cost": None if turn.cost is None else str(turn.cost)}
 
 
 def _time(turn: LoggedTurn) -> str:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from provider_kit.auth.storage.factory import stored_credential, stored_names
 from provider_kit.cli.terminal_text import say
 from provider_kit.cli.user_settings import read_aliases
 from provider_kit.client.client import Client
-from provider_kit.client.collection import Clients
-from provider_kit.client.router import Router
-from provider_kit.config.configuration import Configuration
 from provider_kit.config.loader import choose_entry, open_configuration
 from provider_kit.errors import ConfigError
 from provider_kit.providers.base import keys_of_variable, variable_prefix
 from provider_kit.providers.default_choice import default_target
 from provider_kit.providers.registry import find_provider, is_known, provider_names
+
+if TYPE_CHECKING:  # not before they are needed: most calls ask one provider, which has a key
+    from provider_kit.client.router import Router
+    from provider_kit.config.configuration import Configuration
 
 __all__ = [
     "client_of_entry",
@@ -49,7 +49,7 @@ def open_client(target: str | None, environ: Mapping[str, str], **options: Any) 
         ConfigError: It is a route.
     """
     found = open_model(target, environ, **options)
-    if isinstance(found, Router):
+    if not isinstance(found, Client):
         raise ConfigError(
             f"{found.name} is a route of several providers; this command takes one.",
             hint=f"Its providers: {', '.join(found.targets)}.",
@@ -59,7 +59,7 @@ def open_client(target: str | None, environ: Mapping[str, str], **options: Any) 
 
 def target_name(client: Client | Router, model: str | None = None) -> str:
     """``provider/model``, or the name of a route."""
-    if isinstance(client, Router):
+    if not isinstance(client, Client):
         return model or client.name
     return f"{client.provider}/{model or client.model or '?'}"
 
@@ -91,8 +91,7 @@ def open_model(target: str | None, environ: Mapping[str, str], **options: Any) -
                 found.check()
             elif target is not None and wanted.partition("/")[0] in found.disabled and not is_known(wanted):
                 return client_of_entry(found, wanted, options)  # raises that it is switched off
-    stored = stored_names() if target is None else []
-    target = target or default_target(environ, stored)
+    target = target or default_target(environ, _stored_names())
     name = target.partition("/")[0]
     if "base_url" in options and "://" not in target and not is_known(name):
         return Client(model=target, **options)  # a custom server and its model
@@ -103,10 +102,18 @@ def open_model(target: str | None, environ: Mapping[str, str], **options: Any) -
             and not provider.find_key(environ)[0]
             and not keys_of_variable(f"{variable_prefix(name)}_API_KEY", environ)
         ):
+            from provider_kit.auth.storage.factory import stored_credential
+
             kept = stored_credential(name)
             if kept is not None and kept.token_type != "api_key":
                 options["auth"] = "oauth"
     return Client(target, **options)
+
+
+def _stored_names() -> list[str]:
+    from provider_kit.auth.storage.factory import stored_names
+
+    return stored_names()
 
 
 def router_of_file(found: Configuration, name: str, options: Mapping[str, Any]) -> Router:
@@ -121,6 +128,8 @@ def router_of_file(found: Configuration, name: str, options: Mapping[str, Any]) 
             f"{' and '.join(alone)} cannot be used with the route {name}, which has several providers.",
             hint="Write it at each provider of the file.",
         )
+    from provider_kit.client.collection import Clients
+
     router = Clients(found.check()).route(name)
     return router.with_options(timeout=options["timeout"]) if "timeout" in options else router
 
@@ -138,6 +147,8 @@ def configured_names(found: Configuration | None, environ: Mapping[str, str] | N
     if found is not None and found.entries:
         return list(found.entries)
     environ = os.environ if environ is None else environ
+    from provider_kit.auth.storage.factory import stored_credential
+
     names = []
     for name in provider_names():
         provider = find_provider(name)

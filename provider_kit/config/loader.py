@@ -7,13 +7,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
-from provider_kit.config.configuration import Configuration, read_configuration
 from provider_kit.config.discovery import find_config_file, read_text
-from provider_kit.config.encrypted import decrypt_config, is_encrypted
-from provider_kit.config.entries import ProviderEntry
 from provider_kit.errors import ConfigError
 from provider_kit.model.did_you_mean import did_you_mean
+
+if TYPE_CHECKING:
+    from provider_kit.config.configuration import Configuration
+    from provider_kit.config.entries import ProviderEntry
 
 __all__ = ["choose_entry", "given_configuration", "given_text", "open_configuration"]
 
@@ -58,6 +60,8 @@ def open_configuration(
     """
     given = _given.get() if path is None else None
     if given is not None:
+        from provider_kit.config.configuration import read_configuration  # mostly there is no file to be read
+
         found = read_configuration(*given)
     else:
         file = find_config_file(path)
@@ -74,6 +78,9 @@ def open_configuration(
 
 def _read(file: str, key: str | bytes | None) -> Configuration:
     """Apart from what raises: no frame of a traceback holds the file's text."""
+    from provider_kit.config.configuration import read_configuration
+    from provider_kit.config.encrypted import decrypt_config, is_encrypted
+
     text = read_text(file)
     sealed = is_encrypted(text)
     return read_configuration(decrypt_config(text, key) if sealed else text, file, sealed=sealed)

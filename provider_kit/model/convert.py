@@ -10,11 +10,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from attrs import fields
-from cattrs import Converter
-from cattrs.preconf.json import make_converter
 
 from provider_kit.errors import InvalidRequestError
 from provider_kit.model.conversation import to_messages
@@ -22,6 +21,12 @@ from provider_kit.model.json_text import dumps_text, loads
 from provider_kit.model.media import Audio, Document, Image
 from provider_kit.model.messages import Message, Native, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from provider_kit.model.usage import Usage
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+    #: The one converter: ``converter.unstructure(message)``, ``converter.structure(data, Message)``.
+    converter: Converter
 
 __all__ = [
     "converter",
@@ -161,7 +166,10 @@ def read_usage(written: Mapping[str, Any]) -> Usage:
     )
 
 
+@cache
 def _make_converter() -> Converter:
+    from cattrs.preconf.json import make_converter
+
     made = make_converter(omit_if_default=True)
     made.register_unstructure_hook(Message, _write_message)
     made.register_structure_hook(Message, _read_message)
@@ -176,8 +184,11 @@ def _make_converter() -> Converter:
     return made
 
 
-#: The one converter: ``converter.unstructure(message)``, ``converter.structure(data, Message)``.
-converter = _make_converter()
+def __getattr__(name: str) -> Any:
+    """``converter`` is made when it is first asked for: conversations are read and written without it."""
+    if name == "converter":
+        return _make_converter()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
 
 
 def write_messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
