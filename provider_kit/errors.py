@@ -163,7 +163,7 @@ class ProviderKitError(Exception):
     topic: str = "provider_kit"
     #: Whether it is a mistake of the program, found before anything was sent: its traceback is then printed in short.
     is_own_mistake: ClassVar[bool] = False
-    #: How a router passed the call on ; ``None`` without a router.
+    #: How a router passed the call on; ``None`` without a router.
     routing: Routing | None = None
     #: The id of the call, which was sent as ``X-Request-ID``.
     correlation_id: str | None = None
